@@ -1,0 +1,152 @@
+//! The amount itself, and its arithmetic.
+
+use std::fmt;
+
+use crate::{Currency, MoneyError};
+
+/// An amount: minor units, never negative, of one currency.
+///
+/// There is no order between amounts and no `Default`: both would need a currency.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Money {
+    minor: i64,
+    currency: Currency,
+}
+
+impl Money {
+    /// An amount of `minor` units: 1999 EUR cents are 19.99 EUR.
+    ///
+    /// # Errors
+    /// [`MoneyError::Negative`].
+    pub fn new(minor: i64, currency: Currency) -> Result<Self, MoneyError> {
+        if minor < 0 {
+            return Err(MoneyError::Negative);
+        }
+        Ok(Self { minor, currency })
+    }
+
+    /// Nothing, in a currency.
+    pub fn zero(currency: Currency) -> Self {
+        Self { minor: 0, currency }
+    }
+
+    /// The amount of a `google.type.Money`: whole units and nanos (10⁻⁹ units).
+    ///
+    /// # Errors
+    /// Any of [`MoneyError`] but [`MoneyError::CurrencyMismatch`]; a number that breaks
+    /// several rules is refused for the first in this order: currency, nanos' range,
+    /// signs, negative, too fine, too large.
+    pub fn from_units_nanos(currency: &str, units: i64, nanos: i32) -> Result<Self, MoneyError> {
+        let currency = Currency::parse(currency)?;
+        let nanos = i64::from(nanos);
+        if nanos.abs() > 999_999_999 {
+            return Err(MoneyError::NanosOutOfRange);
+        }
+        if units.signum() * nanos.signum() < 0 {
+            return Err(MoneyError::SignMismatch);
+        }
+        if units < 0 || nanos < 0 {
+            return Err(MoneyError::Negative);
+        }
+        if nanos % currency.nanos_per_minor() != 0 {
+            return Err(MoneyError::TooFine { currency });
+        }
+        let minor = units
+            .checked_mul(currency.minor_per_unit())
+            .and_then(|minor| minor.checked_add(nanos / currency.nanos_per_minor()))
+            .ok_or(MoneyError::TooLarge)?;
+        Ok(Self { minor, currency })
+    }
+
+    /// The units and nanos of a `google.type.Money`.
+    pub fn to_units_nanos(self) -> (i64, i32) {
+        let units = self.minor / self.currency.minor_per_unit();
+        let nanos = self.minor % self.currency.minor_per_unit() * self.currency.nanos_per_minor();
+        // Less than one unit, so less than 10⁹: it fits an i32.
+        (units, nanos as i32)
+    }
+
+    /// How many minor units: never negative.
+    pub fn minor(self) -> i64 {
+        self.minor
+    }
+
+    /// Of which currency.
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// Whether it is nothing.
+    pub fn is_zero(self) -> bool {
+        self.minor == 0
+    }
+
+    /// The sum.
+    ///
+    /// # Errors
+    /// [`MoneyError::CurrencyMismatch`], [`MoneyError::TooLarge`].
+    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
+        self.same_currency(other)?;
+        let minor = self.minor.checked_add(other.minor).ok_or(MoneyError::TooLarge)?;
+        Ok(Self { minor, ..self })
+    }
+
+    /// The difference.
+    ///
+    /// # Errors
+    /// [`MoneyError::CurrencyMismatch`]; [`MoneyError::Negative`] where `other` is more.
+    pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
+        self.same_currency(other)?;
+        // Both are at least 0, so the difference cannot overflow.
+        Self::new(self.minor - other.minor, self.currency)
+    }
+
+    /// So many of it: a line's price from one item's.
+    ///
+    /// # Errors
+    /// [`MoneyError::TooLarge`].
+    pub fn times(self, quantity: u32) -> Result<Self, MoneyError> {
+        let minor = self.minor.checked_mul(i64::from(quantity)).ok_or(MoneyError::TooLarge)?;
+        Ok(Self { minor, ..self })
+    }
+
+    /// So many hundredths of a per cent of it (1,900 is 19 %), rounded half to even.
+    ///
+    /// # Errors
+    /// [`MoneyError::TooLarge`], possible only above 10,000 basis points.
+    pub fn basis_points(self, basis_points: u32) -> Result<Self, MoneyError> {
+        const WHOLE: i128 = 10_000;
+        let exact = i128::from(self.minor) * i128::from(basis_points);
+        let (floor, rest) = (exact / WHOLE, exact % WHOLE);
+        let up = rest * 2 > WHOLE || (rest * 2 == WHOLE && floor % 2 == 1);
+        let minor = i64::try_from(floor + i128::from(up)).map_err(|_| MoneyError::TooLarge)?;
+        Ok(Self { minor, ..self })
+    }
+
+    fn same_currency(self, other: Self) -> Result<(), MoneyError> {
+        if self.currency == other.currency {
+            return Ok(());
+        }
+        Err(MoneyError::CurrencyMismatch { left: self.currency, right: other.currency })
+    }
+}
+
+/// As people write it: `19.99 EUR`, `500 JPY`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (
+            self.minor / self.currency.minor_per_unit(),
+            self.minor % self.currency.minor_per_unit(),
+        );
+        match usize::from(self.currency.exponent()) {
+            0 => write!(f, "{whole} {}", self.currency),
+            places => write!(f, "{whole}.{rest:0places$} {}", self.currency),
+        }
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

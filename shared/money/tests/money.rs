@@ -1,0 +1,125 @@
+//! What holds for every amount, and the edges by name.
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+use gantry_money::{Currency, Money, MoneyError};
+use proptest::prelude::*;
+
+fn eur(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("EUR").unwrap()).unwrap()
+}
+
+#[test]
+fn an_amount_is_never_negative() {
+    assert_eq!(Money::new(-1, Currency::parse("EUR").unwrap()), Err(MoneyError::Negative));
+    assert_eq!(eur(1).minus(eur(2)), Err(MoneyError::Negative));
+    assert_eq!(eur(0).minus(eur(i64::MAX)), Err(MoneyError::Negative));
+}
+
+#[test]
+fn currencies_do_not_mix() {
+    let yen = Money::from_units_nanos("JPY", 1, 0).unwrap();
+    let mismatch = MoneyError::CurrencyMismatch { left: eur(1).currency(), right: yen.currency() };
+    assert_eq!(eur(1).plus(yen), Err(mismatch.clone()));
+    assert_eq!(eur(1).minus(yen), Err(mismatch.clone()));
+    assert_eq!(mismatch.to_string(), "EUR and JPY cannot be mixed");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    assert_eq!(eur(i64::MAX).plus(eur(1)), Err(MoneyError::TooLarge));
+    assert_eq!(eur(i64::MAX / 2 + 1).times(2), Err(MoneyError::TooLarge));
+    assert_eq!(eur(i64::MAX).basis_points(10_001), Err(MoneyError::TooLarge));
+    assert_eq!(eur(i64::MAX).basis_points(10_000), Ok(eur(i64::MAX)));
+    let most = i64::MAX / 100;
+    assert_eq!(Money::from_units_nanos("EUR", most, 70_000_000), Ok(eur(i64::MAX)));
+    assert_eq!(Money::from_units_nanos("EUR", most, 80_000_000), Err(MoneyError::TooLarge));
+    assert_eq!(Money::from_units_nanos("EUR", i64::MAX, 0), Err(MoneyError::TooLarge));
+}
+
+#[test]
+fn halves_round_to_the_even_neighbour() {
+    for (minor, basis_points, rounded) in [
+        (1, 5_000, 0), // 0.5
+        (3, 5_000, 2), // 1.5
+        (5, 5_000, 2), // 2.5
+        (5, 5_001, 3), // just above a half
+        (5, 4_999, 2), // just below a half
+        (999, 1_000, 100),
+        (0, 10_000, 0),
+    ] {
+        assert_eq!(
+            eur(minor).basis_points(basis_points),
+            Ok(eur(rounded)),
+            "{minor} {basis_points}"
+        );
+    }
+}
+
+#[test]
+fn a_malformed_number_is_refused_with_its_reason() {
+    let money = Money::from_units_nanos;
+    let currency = eur(0).currency();
+    assert_eq!(money("EURO", 1, 0), Err(MoneyError::UnknownCurrency("EURO".to_owned())));
+    assert_eq!(money("EUR", 1, 1_000_000_000), Err(MoneyError::NanosOutOfRange));
+    assert_eq!(money("EUR", 0, i32::MIN), Err(MoneyError::NanosOutOfRange));
+    assert_eq!(money("EUR", 1, -1), Err(MoneyError::SignMismatch));
+    assert_eq!(money("EUR", i64::MIN, 1), Err(MoneyError::SignMismatch));
+    assert_eq!(money("EUR", -1, 0), Err(MoneyError::Negative));
+    assert_eq!(money("EUR", 0, -10_000_000), Err(MoneyError::Negative));
+    assert_eq!(money("EUR", 1, 5_000_000), Err(MoneyError::TooFine { currency }));
+    assert!(matches!(money("JPY", 1, 500_000_000), Err(MoneyError::TooFine { .. })));
+    assert!(money("KWD", 1, 5_000_000).is_ok());
+}
+
+#[test]
+fn amounts_read_as_people_write_them() {
+    assert_eq!(eur(5).to_string(), "0.05 EUR");
+    assert_eq!(eur(123_456).to_string(), "1234.56 EUR");
+    assert_eq!(Money::from_units_nanos("jpy", 500, 0).unwrap().to_string(), "500 JPY");
+    assert_eq!(Money::from_units_nanos("KWD", 1, 5_000_000).unwrap().to_string(), "1.005 KWD");
+}
+
+fn amounts() -> impl Strategy<Value = Money> {
+    let codes = prop::sample::select(vec!["EUR", "JPY", "KWD", "CLF"]);
+    (0..=i64::MAX, codes)
+        .prop_map(|(minor, code)| Money::new(minor, Currency::parse(code).unwrap()).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn units_and_nanos_round_trip(amount in amounts()) {
+        let (units, nanos) = amount.to_units_nanos();
+        prop_assert!(units >= 0 && (0..1_000_000_000).contains(&nanos));
+        let code = amount.currency().code();
+        prop_assert_eq!(Money::from_units_nanos(code, units, nanos), Ok(amount));
+    }
+
+    #[test]
+    fn no_number_from_the_wire_panics(units: i64, nanos: i32, code in "[A-Za-z]{0,4}|EUR|JPY") {
+        if let Ok(amount) = Money::from_units_nanos(&code, units, nanos) {
+            prop_assert!(amount.minor() >= 0);
+            prop_assert_eq!(amount.to_units_nanos(), (units, nanos));
+        }
+    }
+
+    #[test]
+    fn taking_away_what_was_added_gives_it_back(a in 0..=i64::MAX / 2, b in 0..=i64::MAX / 2) {
+        let sum = eur(a).plus(eur(b)).unwrap();
+        prop_assert_eq!(sum, eur(b).plus(eur(a)).unwrap());
+        prop_assert_eq!(sum.minus(eur(b)), Ok(eur(a)));
+    }
+
+    #[test]
+    fn times_is_repeated_plus(a in 0..=i64::MAX / 64, quantity in 0u32..32) {
+        let sum = (0..quantity).try_fold(eur(0), |sum, _| sum.plus(eur(a))).unwrap();
+        prop_assert_eq!(eur(a).times(quantity), Ok(sum));
+    }
+
+    #[test]
+    fn a_share_is_off_by_half_a_minor_unit_at_most(a in 0..=i64::MAX, basis_points in 0u32..=10_000) {
+        let share = eur(a).basis_points(basis_points).unwrap();
+        let exact = i128::from(a) * i128::from(basis_points);
+        let error = (i128::from(share.minor()) * 10_000 - exact).abs();
+        prop_assert!(error < 5_000 || (error == 5_000 && share.minor() % 2 == 0));
+    }
+}
