@@ -1,0 +1,169 @@
+//! What is registered and what is found: an instance of a service.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+/// The meta key under which a server names its make.
+pub const SERVER_META: &str = "server";
+
+/// The value of [`SERVER_META`] for servers built with Gantry.
+pub const GANTRY_SERVER: &str = "gantry";
+
+/// One running server of a service, as it registers itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// The name callers look for: `user`.
+    pub service: String,
+    /// Where callers reach it: a real address and port, never `0.0.0.0` or `[::]`.
+    pub address: SocketAddr,
+    /// Its share of the calls, relative to the others: at least 1.
+    pub weight: u32,
+    /// The zone it runs in, where that is known.
+    pub zone: Option<String>,
+    /// The version of the program.
+    pub version: String,
+    /// Labels for choosing among instances.
+    pub tags: Vec<String>,
+    /// Further facts about it.
+    pub meta: BTreeMap<String, String>,
+    /// The names to ask `grpc.health.v1.Health` for; none asks for the server as a whole.
+    pub checks: Vec<String>,
+}
+
+/// Why an instance cannot be registered: the caller's mistake, not the registry's state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidInstance {
+    /// The service's name is empty or not made of letters, digits, `-`, `_` and `.`.
+    #[error("{0:?} is not a service name: letters, digits, '-', '_' and '.' are allowed")]
+    Name(String),
+    /// Nobody can connect to the address.
+    #[error("service {service} cannot be reached at {address}: advertise a real address and port")]
+    Address {
+        /// The service's name.
+        service: String,
+        /// The address that was to be registered.
+        address: SocketAddr,
+    },
+    /// A weight of 0 would mean an instance that is never called.
+    #[error("service {0} has the weight 0: the least is 1")]
+    Weight(String),
+}
+
+impl Instance {
+    /// An instance of a Gantry server with the weight 1 and nothing else said of it.
+    pub fn new(service: impl Into<String>, address: SocketAddr) -> Self {
+        Self {
+            service: service.into(),
+            address,
+            weight: 1,
+            zone: None,
+            version: String::new(),
+            tags: Vec::new(),
+            meta: BTreeMap::from([(SERVER_META.to_owned(), GANTRY_SERVER.to_owned())]),
+            checks: Vec::new(),
+        }
+    }
+
+    /// What callers get to see of it.
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            address: self.address,
+            weight: self.weight,
+            zone: self.zone.clone(),
+            version: self.version.clone(),
+            tags: self.tags.clone(),
+            meta: self.meta.clone(),
+        }
+    }
+
+    /// Refuses what no registry could serve to a caller.
+    ///
+    /// # Errors
+    /// [`InvalidInstance`] naming what is wrong.
+    pub fn validate(&self) -> Result<(), InvalidInstance> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if self.service.is_empty() || !self.service.chars().all(allowed) {
+            return Err(InvalidInstance::Name(self.service.clone()));
+        }
+        if self.address.ip().is_unspecified() || self.address.port() == 0 {
+            return Err(InvalidInstance::Address {
+                service: self.service.clone(),
+                address: self.address,
+            });
+        }
+        if self.weight == 0 {
+            return Err(InvalidInstance::Weight(self.service.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// One instance as callers find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// Its share of the calls, relative to the others: at least 1.
+    pub weight: u32,
+    /// The zone it runs in, where that is known.
+    pub zone: Option<String>,
+    /// The version of the program.
+    pub version: String,
+    /// Labels for choosing among endpoints.
+    pub tags: Vec<String>,
+    /// Further facts about it.
+    pub meta: BTreeMap<String, String>,
+}
+
+impl Endpoint {
+    /// An endpoint of which only the address is known.
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            weight: 1,
+            zone: None,
+            version: String::new(),
+            tags: Vec::new(),
+            meta: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the registry says that a Gantry server listens there: others may
+    /// answer pings on an idle connection by closing it.
+    pub fn is_gantry(&self) -> bool {
+        self.meta.get(SERVER_META).is_some_and(|make| make == GANTRY_SERVER)
+    }
+}
+
+/// Everything that is known to serve one service at one moment: always complete,
+/// at most one endpoint per address, in the order of the addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointSet {
+    endpoints: Vec<Endpoint>,
+}
+
+impl EndpointSet {
+    /// The endpoints at hand.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.endpoints.len()
+    }
+}
+
+/// Of two endpoints with one address the later one counts: a restarted server can
+/// be registered before its former self is forgotten.
+impl FromIterator<Endpoint> for EndpointSet {
+    fn from_iter<I: IntoIterator<Item = Endpoint>>(endpoints: I) -> Self {
+        let by_address: BTreeMap<_, _> =
+            endpoints.into_iter().map(|endpoint| (endpoint.address, endpoint)).collect();
+        Self { endpoints: by_address.into_values().collect() }
+    }
+}

@@ -1,0 +1,94 @@
+//! The registry of a single process: for `gantry up` and for tests.
+//!
+//! A change is seen by every watcher before `register` or the drop of a
+//! [`Registration`] returns.
+
+use std::{
+    any::Any,
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    instance::{Endpoint, EndpointSet, Instance},
+    registrar::{RegisterError, Registrar, Registration, RegistrationState},
+    resolver::{Publisher, Resolver, Watch},
+};
+
+/// A registry in memory. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    services: Mutex<HashMap<String, Service>>,
+}
+
+#[derive(Debug, Default)]
+struct Service {
+    publisher: Publisher,
+    /// By the order of registration, so that a later instance wins its address.
+    instances: BTreeMap<u64, Endpoint>,
+    next: u64,
+}
+
+impl Memory {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Shared {
+    fn services(&self) -> MutexGuard<'_, HashMap<String, Service>> {
+        // No code that can panic runs under this lock, so what it guards is whole.
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    fn publish(&self) {
+        self.publisher.publish(self.instances.values().cloned().collect::<EndpointSet>());
+    }
+}
+
+#[async_trait]
+impl Registrar for Memory {
+    async fn register(&self, instance: Instance) -> Result<Registration, RegisterError> {
+        instance.validate()?;
+        let endpoint = instance.endpoint();
+        let name = instance.service;
+        let mut services = self.shared.services();
+        let service = services.entry(name.clone()).or_default();
+        let key = service.next;
+        service.next += 1;
+        service.instances.insert(key, endpoint);
+        service.publish();
+        drop(services);
+
+        let shared = Arc::clone(&self.shared);
+        let release = move || {
+            if let Some(service) = shared.services().get_mut(&name) {
+                service.instances.remove(&key);
+                service.publish();
+            }
+            std::future::ready(())
+        };
+        Ok(Registration::new(|| RegistrationState::Registered, release))
+    }
+}
+
+impl Resolver for Memory {
+    fn watch(&self, service: &str) -> Watch {
+        let mut services = self.shared.services();
+        let service = services.entry(service.to_owned()).or_default();
+        // An unknown service is known to be empty: there is nobody else to ask.
+        service.publish();
+        let owner: Arc<dyn Any + Send + Sync> = Arc::<Shared>::clone(&self.shared);
+        service.publisher.watch(owner)
+    }
+}

@@ -1,0 +1,29 @@
+//! One registrar and one resolver that belong together.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{memory::Memory, registrar::Registrar, resolver::Resolver};
+
+/// Both ports of one registry. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// Where servers make themselves known.
+    pub registrar: Arc<dyn Registrar>,
+    /// Where callers look.
+    pub resolver: Arc<dyn Resolver>,
+    /// How long a deregistration takes to reach callers elsewhere: a draining
+    /// server waits this long before it stops accepting.
+    pub propagation: Duration,
+}
+
+impl Registry {
+    /// A new registry within this process.
+    pub fn memory() -> Self {
+        let memory = Arc::new(Memory::new());
+        Self {
+            registrar: Arc::<Memory>::clone(&memory),
+            resolver: memory,
+            propagation: Duration::ZERO,
+        }
+    }
+}
