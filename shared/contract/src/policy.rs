@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Contract {
     /// One entry per service, in the order of the files.
     pub services: &'static [ServicePolicy],
+    /// Every permission there is: the closed set of the access policy.
+    pub permissions: &'static [&'static str],
     /// The roles a user can have.
     pub roles: &'static [Role],
     /// An encoded `FileDescriptorSet`, for reflection.
