@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::policy::{Access, Contract, MethodPolicy};
 
 /// An end user on whose behalf a call is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Actor {
     /// The user's id.
     pub subject: String,

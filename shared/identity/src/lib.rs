@@ -1,1 +1,45 @@
-//! gantry-identity
+//! Who is calling, proven by signed tokens.
+//!
+//! Two kinds of token, told apart by the key that signed them and by nothing
+//! the token says of itself:
+//!
+//! | | signed by | `iss` | `aud` | lives | stands for |
+//! |---|---|---|---|---|---|
+//! | user token | [`UserSigner`] | `gantry` | `gantry` | minutes | a user |
+//! | service token | [`ServiceSigner`] | the service | the callee | 60 s | a service, for itself or for a user |
+//!
+//! A [`Verifier`] holds the list of keys it trusts, each with the issuer it may
+//! speak for; no other service is asked. The rules:
+//!
+//! - the algorithm is EdDSA over Ed25519 and is not read from the token;
+//! - `kid`, `iss`, `aud`, `exp` and `nbf` are required and checked;
+//! - a token never appears in a `Debug`, an error or a log.
+//!
+//! ```
+//! use gantry_contract::access::{Actor, Caller};
+//! use gantry_identity::{Acting, Issues, ServiceSigner, SigningKey, TrustedKey, Verifier};
+//!
+//! let key = SigningKey::generate();
+//! let trusted = TrustedKey { issuer: "order".into(), issues: Issues::Service, key: key.public() };
+//! let order = ServiceSigner::new("order", key);
+//! let inventory = Verifier::new("inventory", vec![trusted]);
+//!
+//! let ann = Actor { subject: "ann".into(), roles: vec!["user".into()] };
+//! let token = order.token("inventory", Acting::For(ann.clone()));
+//! let caller = inventory.verify(&token).unwrap();
+//! assert_eq!(caller, Caller::Delegate { service: "order".into(), actor: ann });
+//! ```
+
+mod claims;
+mod files;
+mod keys;
+mod settings;
+mod sign;
+mod verify;
+
+pub use claims::{Acting, USERS};
+pub use files::KeyError;
+pub use keys::{PublicKey, SigningKey, load_or_create_secret};
+pub use settings::{Settings, TrustedKeySettings};
+pub use sign::{AccessToken, ServiceSigner, UserClaims, UserSigner};
+pub use verify::{Issues, TokenError, TrustedKey, Verifier};

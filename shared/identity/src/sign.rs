@@ -1,0 +1,260 @@
+//! Making tokens.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jsonwebtoken::{Algorithm, Header};
+use serde::Serialize;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::{
+    claims::{Acting, Registered, Service, USERS},
+    keys::SigningKey,
+};
+
+/// How long a service token is valid: long enough for a call and its retries,
+/// short enough that nothing needs to be revoked.
+const SERVICE_TTL: Duration = Duration::seconds(60);
+
+/// At half of its life a token is replaced, so that a call always starts with
+/// one that outlasts it.
+const RENEWED_AFTER: Duration = Duration::seconds(30);
+
+/// Tokens kept for reuse. Every acting user takes one; beyond this many the
+/// oldest generation is dropped and signed again when needed.
+const CACHED: usize = 4096;
+
+/// Signs the tokens a service calls others with.
+pub struct ServiceSigner {
+    service: String,
+    key: SigningKey,
+    cache: Mutex<HashMap<Purpose, Signed>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Purpose {
+    audience: String,
+    acting: Acting,
+}
+
+struct Signed {
+    token: Arc<str>,
+    renew_at: OffsetDateTime,
+}
+
+impl ServiceSigner {
+    /// Signs as `service`, the issuer under which callees trust the key.
+    pub fn new(service: &str, key: SigningKey) -> Self {
+        Self { service: service.to_owned(), key, cache: Mutex::default() }
+    }
+
+    /// The service in whose name this signs.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// A token for calling `audience` now; it is valid for at least 30 s.
+    pub fn token(&self, audience: &str, acting: Acting) -> Arc<str> {
+        self.token_at(audience, acting, OffsetDateTime::now_utc())
+    }
+
+    /// As [`token`](Self::token), at a given time.
+    pub fn token_at(&self, audience: &str, acting: Acting, now: OffsetDateTime) -> Arc<str> {
+        let purpose = Purpose { audience: audience.to_owned(), acting };
+        if let Some(signed) = self.cache().get(&purpose)
+            && signed.is_fresh(now)
+        {
+            return Arc::clone(&signed.token);
+        }
+        // Signed without the lock: two callers may both sign, and both tokens hold.
+        let token: Arc<str> = self.sign(&purpose, now).into();
+        let signed = Signed { token: Arc::clone(&token), renew_at: now + RENEWED_AFTER };
+        let mut cache = self.cache();
+        if cache.len() >= CACHED {
+            cache.retain(|_, signed| signed.is_fresh(now));
+            if cache.len() >= CACHED {
+                cache.clear();
+            }
+        }
+        cache.insert(purpose, signed);
+        token
+    }
+
+    fn sign(&self, purpose: &Purpose, now: OffsetDateTime) -> String {
+        let (actor, cause) = match &purpose.acting {
+            Acting::For(actor) => (Some(actor.into()), None),
+            Acting::Itself { cause } => (None, cause.as_ref().map(Into::into)),
+        };
+        let registered = Registered::new(&self.service, &purpose.audience, now, SERVICE_TTL);
+        sign(&self.key, &Service { registered, actor, cause })
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<Purpose, Signed>> {
+        // Nothing panics while the lock is held, and a cache is right whatever it holds.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Signed {
+    /// A clock that was set back must not keep an old token alive: hence the
+    /// lower bound.
+    fn is_fresh(&self, now: OffsetDateTime) -> bool {
+        now < self.renew_at && now + RENEWED_AFTER >= self.renew_at
+    }
+}
+
+impl fmt::Debug for ServiceSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceSigner")
+            .field("service", &self.service)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a user token says of the user. `Debug` leaves the address out.
+#[derive(Clone, Serialize)]
+pub struct UserClaims {
+    /// The user's id.
+    pub sub: String,
+    /// The user's address, for clients to show.
+    pub email: String,
+    /// The names of the user's roles: what authorization goes by.
+    pub roles: Vec<String>,
+    /// What the roles amount to, for clients to look at.
+    pub permissions: Vec<String>,
+}
+
+impl fmt::Debug for UserClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserClaims")
+            .field("sub", &self.sub)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token a user calls with. `Debug` does not show it.
+#[derive(Clone)]
+pub struct AccessToken {
+    /// What goes after `authorization: Bearer `.
+    pub token: String,
+    /// How long it is valid from the time it was made for.
+    pub expires_in: std::time::Duration,
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
+}
+
+/// Signs the tokens that users call with, after they have proven who they are.
+#[derive(Debug)]
+pub struct UserSigner {
+    key: SigningKey,
+    ttl: std::time::Duration,
+}
+
+#[derive(Serialize)]
+struct UserToken<'a> {
+    #[serde(flatten)]
+    registered: Registered,
+    jti: Uuid,
+    #[serde(flatten)]
+    user: &'a UserClaims,
+}
+
+impl UserSigner {
+    /// Signs tokens that are valid for `ttl` (whole seconds).
+    pub fn new(key: SigningKey, ttl: std::time::Duration) -> Self {
+        Self { key, ttl: std::time::Duration::from_secs(ttl.as_secs()) }
+    }
+
+    /// A token for the user, valid from `now`.
+    pub fn token(&self, user: &UserClaims, now: OffsetDateTime) -> AccessToken {
+        // A lifetime beyond i64 seconds ends with time itself.
+        let ttl = Duration::try_from(self.ttl).unwrap_or(Duration::MAX);
+        let registered = Registered::new(USERS, USERS, now, ttl);
+        let token = sign(&self.key, &UserToken { registered, jti: Uuid::now_v7(), user });
+        AccessToken { token, expires_in: self.ttl }
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "claims are strings and numbers, and the key was parsed when it was loaded"
+)]
+fn sign(key: &SigningKey, claims: &impl Serialize) -> String {
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.kid = Some(key.public().key_id().to_owned());
+    jsonwebtoken::encode(&header, claims, &key.encoding).expect("claims and key are well-formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_contract::access::Actor;
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
+
+    fn ann() -> Actor {
+        Actor { subject: "ann".into(), roles: vec!["user".into()] }
+    }
+
+    #[test]
+    fn a_token_is_reused_until_half_of_its_life_and_then_renewed() {
+        let signer = ServiceSigner::new("order", SigningKey::generate());
+        let token = |audience, acting, seconds| {
+            signer.token_at(audience, acting, NOW + Duration::seconds(seconds))
+        };
+        let first = token("user", Acting::For(ann()), 0);
+        assert_eq!(token("user", Acting::For(ann()), 29), first);
+        assert_ne!(token("user", Acting::For(ann()), 30), first);
+        // Another audience, another actor or another way of acting: another token.
+        assert_ne!(token("inventory", Acting::For(ann()), 0), first);
+        assert_ne!(token("user", Acting::Itself { cause: Some(ann()) }, 0), first);
+        assert_ne!(token("user", Acting::Itself { cause: None }, 0), first);
+    }
+
+    #[test]
+    fn a_clock_set_back_gets_a_token_of_its_own_time() {
+        let signer = ServiceSigner::new("order", SigningKey::generate());
+        let acting = || Acting::Itself { cause: None };
+        let ahead = signer.token_at("user", acting(), NOW + Duration::hours(1));
+        assert_ne!(signer.token_at("user", acting(), NOW), ahead);
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        let signer = ServiceSigner::new("order", SigningKey::generate());
+        for n in 0..CACHED + 10 {
+            let actor = Actor { subject: n.to_string(), roles: vec![] };
+            signer.token_at("user", Acting::For(actor), NOW);
+        }
+        assert!(signer.cache().len() <= CACHED);
+    }
+
+    #[test]
+    fn debug_shows_no_token_and_no_address() {
+        let signer = ServiceSigner::new("order", SigningKey::generate());
+        let token = signer.token_at("user", Acting::Itself { cause: None }, NOW);
+        assert!(!format!("{signer:?}").contains(&*token));
+        let users = UserSigner::new(SigningKey::generate(), std::time::Duration::from_secs(900));
+        let claims = UserClaims {
+            sub: "ann".into(),
+            email: "ann@example.org".into(),
+            roles: vec![],
+            permissions: vec![],
+        };
+        let access = users.token(&claims, NOW);
+        assert!(!format!("{access:?} {users:?}").contains(&access.token));
+        assert!(!format!("{claims:?}").contains('@'));
+    }
+}

@@ -1,0 +1,304 @@
+//! What a verifier believes and what it does not.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration as StdDuration;
+
+use gantry_contract::access::{Actor, Caller};
+use gantry_identity::{
+    Acting, Issues, ServiceSigner, Settings, SigningKey, TokenError, TrustedKey, UserClaims,
+    UserSigner, Verifier,
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use time::{Duration, OffsetDateTime, macros::datetime};
+
+const NOW: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
+
+/// A key of which the test knows the file, and so can sign anything with it.
+struct Key {
+    folder: TempDir,
+    key: SigningKey,
+}
+
+impl Key {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SigningKey::load_or_create(&folder.path().join("key.pem")).unwrap();
+        Self { folder, key }
+    }
+
+    fn trusted(&self, issuer: &str, issues: Issues) -> TrustedKey {
+        TrustedKey { issuer: issuer.into(), issues, key: self.key.public() }
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let pem = std::fs::read(self.folder.path().join("key.pem")).unwrap();
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(self.key.public().key_id().into());
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_pem(&pem).unwrap()).unwrap()
+    }
+}
+
+/// The user service's key for users, the order service's key, and what the
+/// inventory service makes of their tokens.
+struct World {
+    users: Key,
+    order: Key,
+    inventory: Verifier,
+}
+
+fn world() -> World {
+    let (users, order) = (Key::new(), Key::new());
+    let trusted =
+        vec![users.trusted("gantry", Issues::Users), order.trusted("order", Issues::Service)];
+    World { users, order, inventory: Verifier::new("inventory", trusted) }
+}
+
+fn ann() -> Actor {
+    Actor { subject: "ann".into(), roles: vec!["user".into()] }
+}
+
+fn ann_claims() -> UserClaims {
+    UserClaims {
+        sub: "ann".into(),
+        email: "ann@example.org".into(),
+        roles: vec!["user".into()],
+        permissions: vec!["products:read".into()],
+    }
+}
+
+fn claims(iss: &str, aud: &str) -> Value {
+    let now = NOW.unix_timestamp();
+    json!({
+        "iss": iss, "aud": aud, "iat": now, "nbf": now, "exp": now + 60,
+        "sub": "eve", "roles": ["admin"],
+    })
+}
+
+fn user_token(world: &World) -> String {
+    let signer = UserSigner::new(world.users.key.clone(), StdDuration::from_secs(900));
+    signer.token(&ann_claims(), NOW).token
+}
+
+fn order_token(world: &World, acting: Acting) -> String {
+    ServiceSigner::new("order", world.order.key.clone())
+        .token_at("inventory", acting, NOW)
+        .to_string()
+}
+
+#[test]
+fn a_users_token_names_the_user() {
+    let world = world();
+    let caller = world.inventory.verify_at(&user_token(&world), NOW);
+    assert_eq!(caller, Ok(Caller::User(ann())));
+}
+
+#[test]
+fn a_services_token_names_the_service_and_for_whom_it_acts() {
+    let world = world();
+    let service = || "order".to_owned();
+    for (acting, expected) in [
+        (Acting::For(ann()), Caller::Delegate { service: service(), actor: ann() }),
+        (Acting::Itself { cause: None }, Caller::Service { service: service(), cause: None }),
+        (
+            Acting::Itself { cause: Some(ann()) },
+            Caller::Service { service: service(), cause: Some(ann()) },
+        ),
+    ] {
+        let token = order_token(&world, acting);
+        assert_eq!(world.inventory.verify_at(&token, NOW), Ok(expected));
+    }
+}
+
+#[test]
+fn a_token_lives_from_its_not_before_to_its_expiry_give_or_take_five_seconds() {
+    let world = world();
+    let at = |token: &str, seconds| {
+        world.inventory.verify_at(token, NOW + Duration::seconds(seconds)).map(|_| ())
+    };
+    let service = order_token(&world, Acting::Itself { cause: None });
+    assert_eq!(at(&service, -6), Err(TokenError::NotYetValid));
+    assert_eq!(at(&service, -5), Ok(()));
+    assert_eq!(at(&service, 64), Ok(()));
+    assert_eq!(at(&service, 65), Err(TokenError::Expired));
+    let user = user_token(&world);
+    assert_eq!(at(&user, 904), Ok(()));
+    assert_eq!(at(&user, 905), Err(TokenError::Expired));
+}
+
+#[test]
+fn a_changed_token_is_refused() {
+    let world = world();
+    let token = order_token(&world, Acting::For(ann()));
+    let parts: Vec<&str> = token.split('.').collect();
+    let other = order_token(&world, Acting::Itself { cause: None });
+    let other: Vec<&str> = other.split('.').collect();
+    let swapped = format!("{}.{}.{}", parts[0], other[1], parts[2]);
+    assert_eq!(world.inventory.verify_at(&swapped, NOW), Err(TokenError::BadSignature));
+}
+
+#[test]
+fn a_signature_by_another_key_under_a_trusted_key_id_is_refused() {
+    let world = world();
+    let stranger = Key::new();
+    let pem = std::fs::read(stranger.folder.path().join("key.pem")).unwrap();
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.kid = Some(world.order.key.public().key_id().into());
+    let key = EncodingKey::from_ed_pem(&pem).unwrap();
+    let token = jsonwebtoken::encode(&header, &claims("order", "inventory"), &key).unwrap();
+    assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::BadSignature));
+}
+
+#[test]
+fn a_key_nobody_trusts_and_a_token_that_names_no_key_are_refused() {
+    let world = world();
+    let stranger = Key::new();
+    let token = stranger.sign(&claims("order", "inventory"));
+    assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::UnknownKey));
+    let pem = std::fs::read(world.order.folder.path().join("key.pem")).unwrap();
+    let key = EncodingKey::from_ed_pem(&pem).unwrap();
+    let header = Header::new(Algorithm::EdDSA);
+    let token = jsonwebtoken::encode(&header, &claims("order", "inventory"), &key).unwrap();
+    assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::UnknownKey));
+}
+
+#[test]
+fn the_algorithm_none_is_refused() {
+    let world = world();
+    let token = order_token(&world, Acting::For(ann()));
+    let payload = token.split('.').nth(1).unwrap();
+    for alg in ["none", "None", "NONE"] {
+        let header = json!({"alg": alg, "typ": "JWT", "kid": world.order.key.public().key_id()});
+        let header = encode_part(&header);
+        for signature in ["", "AAAA"] {
+            let token = format!("{header}.{payload}.{signature}");
+            assert!(world.inventory.verify_at(&token, NOW).is_err(), "{alg}");
+        }
+    }
+}
+
+#[test]
+fn a_public_key_used_as_a_shared_secret_is_refused() {
+    let world = world();
+    let pem = world.order.key.public().to_pem();
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some(world.order.key.public().key_id().into());
+    let secret = EncodingKey::from_secret(pem.as_bytes());
+    let token = jsonwebtoken::encode(&header, &claims("order", "inventory"), &secret).unwrap();
+    assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::WrongAlgorithm));
+}
+
+#[test]
+fn a_token_for_another_service_is_refused() {
+    let world = world();
+    for audience in ["user", "gantry", ""] {
+        let token = world.order.sign(&claims("order", audience));
+        assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::WrongAudience));
+    }
+}
+
+#[test]
+fn a_key_speaks_for_its_own_issuer_only() {
+    let world = world();
+    // The order service poses as another service, and as the one that vouches for users.
+    for issuer in ["user", "gantry", ""] {
+        let token = world.order.sign(&claims(issuer, "inventory"));
+        assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::WrongIssuer));
+    }
+}
+
+#[test]
+fn the_users_key_makes_no_service_and_a_services_key_makes_no_user() {
+    let world = world();
+    let as_service = world.users.sign(&claims("order", "inventory"));
+    assert_eq!(world.inventory.verify_at(&as_service, NOW), Err(TokenError::WrongIssuer));
+    let as_service = world.users.sign(&claims("gantry", "inventory"));
+    assert_eq!(world.inventory.verify_at(&as_service, NOW), Err(TokenError::WrongAudience));
+
+    let as_user = world.order.sign(&claims("gantry", "gantry"));
+    assert_eq!(world.inventory.verify_at(&as_user, NOW), Err(TokenError::WrongIssuer));
+    // A subject and roles in a service's token give it no user's rights.
+    let with_roles = world.order.sign(&claims("order", "inventory"));
+    let expected = Caller::Service { service: "order".into(), cause: None };
+    assert_eq!(world.inventory.verify_at(&with_roles, NOW), Ok(expected));
+}
+
+#[test]
+fn a_service_that_claims_both_to_act_for_a_user_and_for_itself_is_refused() {
+    let world = world();
+    let mut both = claims("order", "inventory");
+    both["actor"] = json!({"sub": "ann"});
+    both["cause"] = json!({"sub": "ann"});
+    let token = world.order.sign(&both);
+    assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::Malformed));
+}
+
+#[test]
+fn every_registered_claim_is_required_and_of_its_type() {
+    let world = world();
+    for claim in ["iss", "aud", "nbf", "exp"] {
+        for damaged in [None, Some(json!(null)), Some(json!(["inventory", 1])), Some(json!({}))] {
+            let mut claims = claims("order", "inventory");
+            match damaged {
+                None => drop(claims.as_object_mut().unwrap().remove(claim)),
+                Some(value) => claims[claim] = value,
+            }
+            let token = world.order.sign(&claims);
+            assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::Malformed));
+        }
+    }
+}
+
+#[test]
+fn an_extension_that_must_be_understood_is_refused() {
+    let world = world();
+    let pem = std::fs::read(world.order.folder.path().join("key.pem")).unwrap();
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.kid = Some(world.order.key.public().key_id().into());
+    header.crit = Some(vec!["b64".into()]);
+    let key = EncodingKey::from_ed_pem(&pem).unwrap();
+    let token = jsonwebtoken::encode(&header, &claims("order", "inventory"), &key).unwrap();
+    assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::Malformed));
+}
+
+#[test]
+fn what_is_no_token_is_malformed_and_is_not_repeated() {
+    let world = world();
+    for text in ["", ".", "..", "...", "a.b.c", "secret", "é.é.é", &"a".repeat(100_000)] {
+        let error = world.inventory.verify_at(text, NOW).unwrap_err();
+        assert_eq!(error, TokenError::Malformed);
+    }
+    let error = world.inventory.verify_at("secret.secret.secret", NOW).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
+#[test]
+fn settings_name_files_and_give_signer_and_verifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    SigningKey::load_or_create(path("order.pem").as_ref()).unwrap();
+    let text = format!(
+        r#"
+        key_file = "{}"
+        trusted = [{{ issuer = "order", issues = "service", key_file = "{}" }}]
+        grants = {{ order = ["products:read"] }}
+        "#,
+        path("order.pem"),
+        path("order.pub.pem"),
+    );
+    let settings: Settings = toml::from_str(&text).unwrap();
+    let token = settings.signer("order").unwrap().token("inventory", Acting::For(ann()));
+    let caller = settings.verifier("inventory").unwrap().verify(&token);
+    assert_eq!(caller, Ok(Caller::Delegate { service: "order".into(), actor: ann() }));
+
+    std::fs::remove_file(path("order.pub.pem")).unwrap();
+    let error = settings.verifier("inventory").unwrap_err();
+    assert!(error.to_string().contains("order.pub.pem"), "{error}");
+    assert!(toml::from_str::<Settings>("key_file = 'a'\nkeyfile = 'b'").is_err());
+}
+
+fn encode_part(value: &Value) -> String {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
