@@ -31,8 +31,12 @@ pub mod memory;
 mod registrar;
 mod registry;
 mod resolver;
+mod settings;
+mod source;
+pub mod static_list;
 
 pub use instance::{Endpoint, EndpointSet, GANTRY_SERVER, Instance, InvalidInstance, SERVER_META};
 pub use registrar::{RegisterError, Registrar, Registration, RegistrationState};
 pub use registry::Registry;
 pub use resolver::{Publisher, Resolver, Status, Watch};
+pub use settings::{Kind, Settings, SettingsError};

@@ -19,11 +19,11 @@ pub struct Registry {
 impl Registry {
     /// A new registry within this process.
     pub fn memory() -> Self {
-        let memory = Arc::new(Memory::new());
-        Self {
-            registrar: Arc::<Memory>::clone(&memory),
-            resolver: memory,
-            propagation: Duration::ZERO,
-        }
+        Self::of(Arc::new(Memory::new()), Duration::ZERO)
+    }
+
+    /// The registry of an adapter that implements both ports.
+    pub fn of<A: Registrar + Resolver + 'static>(adapter: Arc<A>, propagation: Duration) -> Self {
+        Self { registrar: Arc::<A>::clone(&adapter), resolver: adapter, propagation }
     }
 }

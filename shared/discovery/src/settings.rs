@@ -1,0 +1,72 @@
+//! Which registry a process uses, as it stands in the configuration.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+
+use crate::{
+    registry::Registry,
+    static_list::{InvalidTarget, StaticList},
+};
+
+/// The `discovery` section of a service's configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Which adapter.
+    pub kind: Kind,
+    /// For `static`: `HOST:PORT` entries by service.
+    #[serde(rename = "static")]
+    pub endpoints: BTreeMap<String, Vec<String>>,
+    /// For `static`: how often names are looked up again.
+    #[serde(with = "humantime_serde")]
+    pub static_refresh: Duration,
+}
+
+/// The adapters there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Everything in this process.
+    #[default]
+    Memory,
+    /// A list in the configuration.
+    Static,
+}
+
+/// Settings that no registry can be made from.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// An entry of the list is wrong.
+    #[error("discovery.static: {0}")]
+    Static(#[from] InvalidTarget),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kind: Kind::default(),
+            endpoints: BTreeMap::new(),
+            static_refresh: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Registry {
+    /// The registry the settings describe. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming the key that is wrong.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
+        match settings.kind {
+            Kind::Memory => Ok(Self::memory()),
+            Kind::Static => {
+                let list = StaticList::new(&settings.endpoints, settings.static_refresh)?;
+                Ok(Self::of(Arc::new(list), PROPAGATION))
+            }
+        }
+    }
+}
+
+/// What a draining server waits for callers in other processes to hear of it.
+const PROPAGATION: Duration = Duration::from_secs(2);

@@ -1,0 +1,54 @@
+//! One source per watched service, shared by its watches and ended with the last.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use tokio::task::JoinHandle;
+
+use crate::resolver::{Publisher, Watch};
+
+/// The sources of a resolver, by service.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    by_service: Mutex<HashMap<String, Weak<Source>>>,
+}
+
+/// What feeds the watches of one service.
+#[derive(Debug)]
+struct Source {
+    publisher: Arc<Publisher>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Sources {
+    /// A watch on the service. `start` is called where nobody watches it yet: it
+    /// publishes what it knows and may give a task that keeps it up to date.
+    pub(crate) fn watch<F>(&self, service: &str, start: F) -> Watch
+    where
+        F: FnOnce(&Arc<Publisher>) -> Option<JoinHandle<()>>,
+    {
+        // `start` only spawns and publishes; were it to panic, the map would still be whole.
+        let mut sources = self.by_service.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = sources.get(service).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let publisher = Arc::new(Publisher::new());
+            let task = start(&publisher);
+            let source = Arc::new(Source { publisher, task });
+            sources.retain(|_, source| source.strong_count() > 0);
+            sources.insert(service.to_owned(), Arc::downgrade(&source));
+            source
+        });
+        let owner: Arc<dyn Any + Send + Sync> = Arc::<Source>::clone(&source);
+        source.publisher.watch(owner)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What holds for every adapter, whatever stands behind it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use gantry_discovery::{
+    EndpointSet, Instance, InvalidInstance, RegisterError, Registry, Status, Watch,
+};
+use tokio::time::timeout;
+
+fn address(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn ports(set: &EndpointSet) -> Vec<u16> {
+    set.endpoints().iter().map(|endpoint| endpoint.address.port()).collect()
+}
+
+/// Waits until exactly these ports are seen.
+async fn sees(watch: &mut Watch, expected: &[u16]) {
+    let seen = timeout(Duration::from_secs(20), async {
+        while ports(&watch.current()) != expected {
+            watch.changed().await;
+        }
+    });
+    assert!(seen.await.is_ok(), "expected {expected:?}, last saw {:?}", ports(&watch.current()));
+}
+
+/// For registries in which a registration is what makes an instance known.
+pub async fn registering(registry: &Registry, instance: impl Fn(u16) -> Instance, at: [u16; 2]) {
+    let service = instance(at[0]).service;
+    let mut watch = registry.resolver.watch(&service);
+    sees(&mut watch, &[]).await;
+
+    let first = registry.registrar.register(instance(at[0])).await.unwrap();
+    sees(&mut watch, &[at[0]]).await;
+    assert!(matches!(watch.status(), Status::Live { .. }));
+    let second = registry.registrar.register(instance(at[1])).await.unwrap();
+    sees(&mut watch, &at).await;
+
+    // A watch that begins later sees the same, without waiting for a change.
+    let mut late = registry.resolver.watch(&service);
+    assert_eq!(ports(&late.current()), at);
+
+    // Everything that was said of the instance arrives.
+    let told = instance(at[0]).endpoint();
+    assert_eq!(watch.current().endpoints()[0], told);
+
+    first.deregister().await;
+    sees(&mut watch, &[at[1]]).await;
+    sees(&mut late, &[at[1]]).await;
+    drop(second);
+    sees(&mut watch, &[]).await;
+}
+
+/// For every registry.
+pub async fn refusing(registry: &Registry) {
+    let invalid = [
+        (Instance::new("", address(1)), "name"),
+        (Instance::new("a/b", address(1)), "name"),
+        (Instance::new("user", "0.0.0.0:1".parse().unwrap()), "address"),
+        (Instance::new("user", address(0)), "address"),
+        (Instance { weight: 0, ..Instance::new("user", address(1)) }, "weight"),
+    ];
+    for (instance, what) in invalid {
+        let error = registry.registrar.register(instance).await.unwrap_err();
+        let RegisterError::Invalid(invalid) = error else {
+            panic!("{what}: expected an invalid instance, got {error}");
+        };
+        let kind = match invalid {
+            InvalidInstance::Name(_) => "name",
+            InvalidInstance::Address { .. } => "address",
+            InvalidInstance::Weight(_) => "weight",
+        };
+        assert_eq!(kind, what);
+    }
+}
+
+/// For every registry: a service nobody knows is an empty set, and known to be so.
+pub async fn unknown(registry: &Registry) {
+    let mut watch = registry.resolver.watch("nobody-knows-it");
+    let answered = timeout(Duration::from_secs(10), async {
+        while !matches!(watch.status(), Status::Live { .. }) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(answered.await.is_ok(), "{:?}", watch.status());
+    assert!(watch.current().is_empty());
+}
+
+fn described(port: u16) -> Instance {
+    Instance {
+        weight: 3,
+        zone: Some("west".to_owned()),
+        version: "1.2.3".to_owned(),
+        tags: vec!["canary".to_owned()],
+        ..Instance::new("user", address(port))
+    }
+}
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    let registry = Registry::memory();
+    registering(&registry, described, [1001, 1002]).await;
+    refusing(&registry).await;
+    unknown(&registry).await;
+}
+
+#[tokio::test]
+async fn of_two_instances_at_one_address_the_later_counts_and_outlives_the_earlier() {
+    let registry = Registry::memory();
+    let mut watch = registry.resolver.watch("user");
+    let old = Instance { version: "1".to_owned(), ..described(1001) };
+    let new = Instance { version: "2".to_owned(), ..described(1001) };
+    let old = registry.registrar.register(old).await.unwrap();
+    let _new = registry.registrar.register(new).await.unwrap();
+    assert_eq!(watch.current().endpoints()[0].version, "2");
+    old.deregister().await;
+    assert_eq!(watch.current().endpoints()[0].version, "2");
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_is_not_told() {
+    let registry = Registry::memory();
+    let _first = registry.registrar.register(described(1001)).await.unwrap();
+    let mut watch = registry.resolver.watch("user");
+    watch.current();
+    let _same = registry.registrar.register(described(1001)).await.unwrap();
+    assert!(timeout(Duration::from_millis(50), watch.changed()).await.is_err());
+}

@@ -1,0 +1,53 @@
+//! From the configuration to a registry.
+
+use gantry_discovery::{Registry, Settings, SettingsError};
+
+use crate::contract;
+
+fn settings(text: &str) -> Settings {
+    toml::from_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_static_list_is_seen_as_it_stands_and_keeps_the_contract() {
+    let list = settings(
+        r#"
+        kind = "static"
+        static_refresh = "1m"
+        static.user = ["127.0.0.1:50051", "localhost:50151"]
+        "#,
+    );
+    let registry = Registry::from_settings(&list).unwrap();
+    let mut watch = registry.resolver.watch("user");
+    while watch.current().is_empty() {
+        watch.changed().await;
+    }
+    let set = watch.current();
+    let ports: Vec<_> = set.endpoints().iter().map(|e| e.address.port()).collect();
+    assert!(ports.contains(&50051) && ports.contains(&50151), "{ports:?}");
+    contract::refusing(&registry).await;
+    contract::unknown(&registry).await;
+}
+
+#[test]
+fn without_settings_everything_is_in_this_process() {
+    let registry = Registry::from_settings(&settings("")).unwrap();
+    assert_eq!(format!("{registry:?}"), format!("{:?}", Registry::memory()));
+    assert!(registry.propagation.is_zero());
+}
+
+#[test]
+fn a_wrong_entry_is_named_with_its_service() {
+    let error = Registry::from_settings(&settings("kind = \"static\"\nstatic.user = [\"50051\"]"))
+        .unwrap_err();
+    assert!(matches!(error, SettingsError::Static(_)));
+    assert_eq!(
+        error.to_string(),
+        "discovery.static: \"50051\" of service user is no address: expected HOST:PORT"
+    );
+}
+
+#[test]
+fn an_unknown_key_is_refused() {
+    assert!(toml::from_str::<Settings>("knd = \"memory\"").is_err());
+}
