@@ -26,7 +26,11 @@ async fn sees(watch: &mut Watch, expected: &[u16]) {
 }
 
 /// For registries in which a registration is what makes an instance known.
-pub async fn registering(registry: &Registry, instance: impl Fn(u16) -> Instance, at: [u16; 2]) {
+pub(crate) async fn registering(
+    registry: &Registry,
+    instance: impl Fn(u16) -> Instance,
+    at: [u16; 2],
+) {
     let service = instance(at[0]).service;
     let mut watch = registry.resolver.watch(&service);
     sees(&mut watch, &[]).await;
@@ -53,7 +57,7 @@ pub async fn registering(registry: &Registry, instance: impl Fn(u16) -> Instance
 }
 
 /// For every registry.
-pub async fn refusing(registry: &Registry) {
+pub(crate) async fn refusing(registry: &Registry) {
     let invalid = [
         (Instance::new("", address(1)), "name"),
         (Instance::new("a/b", address(1)), "name"),
@@ -76,7 +80,7 @@ pub async fn refusing(registry: &Registry) {
 }
 
 /// For every registry: a service nobody knows is an empty set, and known to be so.
-pub async fn unknown(registry: &Registry) {
+pub(crate) async fn unknown(registry: &Registry) {
     let mut watch = registry.resolver.watch("nobody-knows-it");
     let answered = timeout(Duration::from_secs(10), async {
         while !matches!(watch.status(), Status::Live { .. }) {
