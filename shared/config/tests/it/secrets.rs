@@ -1,0 +1,71 @@
+use gantry_config::{Secret, Sources};
+
+use crate::{Settings, file, load, refused, sources};
+
+fn password(sources: Sources) -> String {
+    let settings: Settings = load(sources.variables([("GANTRY_DATABASE__USER", "shop")]));
+    let database = settings.database.unwrap();
+    assert_eq!(database.user, "shop");
+    database.password.expose().to_owned()
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let secret = Secret::new("hunter2");
+    assert_eq!(format!("{secret:?}"), "[redacted]");
+    assert_eq!(secret.expose(), "hunter2");
+
+    let file = file("[database]\nuser = 'shop'\npassword = 4711");
+    let found = refused(sources().file(Some(file.path())));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("database.password: expected a string, found a number"));
+    assert!(!found[0].contains("4711"));
+}
+
+#[test]
+fn a_secret_is_read_from_the_named_file() {
+    let secret = file("hunter2\n");
+    let path = secret.path().to_str().unwrap();
+    let variable = sources().variables([("GANTRY_DATABASE__PASSWORD_FILE", path)]);
+    assert_eq!(password(variable), "hunter2");
+
+    let settings = file(&format!("[database]\npassword_file = '{path}'"));
+    assert_eq!(password(sources().file(Some(settings.path()))), "hunter2");
+}
+
+#[test]
+fn the_later_of_value_and_file_holds() {
+    let secret = file("from file");
+    let path = secret.path().to_str().unwrap();
+    let (value, named) =
+        (("GANTRY_DATABASE__PASSWORD", "direct"), ("GANTRY_DATABASE__PASSWORD_FILE", path));
+    assert_eq!(password(sources().variables([value, named])), "from file");
+    assert_eq!(password(sources().variables([named, value])), "direct");
+}
+
+#[test]
+fn digits_in_a_variable_are_a_secret_too() {
+    let digits = sources().variables([("GANTRY_DATABASE__PASSWORD", "0042")]);
+    assert_eq!(password(digits), "0042");
+}
+
+#[test]
+fn a_secrets_file_that_cannot_be_read_is_named() {
+    let found = refused(sources().variables([
+        ("GANTRY_DATABASE__USER", "shop"),
+        ("GANTRY_DATABASE__PASSWORD_FILE", "/nonexistent"),
+    ]));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("database.password_file: cannot read /nonexistent: "),
+        "{found:?}"
+    );
+    assert!(found[0].ends_with("(variable GANTRY_DATABASE__PASSWORD_FILE)"), "{found:?}");
+}
+
+#[test]
+fn only_a_secret_is_read_from_a_file() {
+    let found = refused(sources().variables([("GANTRY_NAME_FILE", "/etc/hostname")]));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("name_file: "), "{found:?}");
+}
