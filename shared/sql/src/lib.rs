@@ -6,6 +6,7 @@
 //! - [`Sqlite::write`] is the unit of work: one `BEGIN IMMEDIATE` transaction that is
 //!   committed or rolled back, and finished even where its caller goes away.
 //! - [`Sqlite::reader`] is the pool for queries; SQLite itself refuses writes there.
+//! - [`requests`] keeps the records that make a repeated mutation recognisable.
 //! - [`unique_violation`] and [`is_busy`] tell what an error means.
 //!
 //! Committed means on disk: `synchronous = FULL` makes each commit wait for the
@@ -19,6 +20,7 @@
 mod error;
 mod lock;
 mod open;
+pub mod requests;
 mod settings;
 mod write;
 

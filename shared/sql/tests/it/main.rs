@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod open;
+mod requests;
 mod write;
 
 use gantry_sql::{OpenError, Settings, Sqlite};

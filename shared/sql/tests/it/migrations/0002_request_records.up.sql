@@ -1,0 +1,11 @@
+CREATE TABLE request_records (
+    subject     TEXT    NOT NULL,
+    method      TEXT    NOT NULL,
+    request_id  BLOB    NOT NULL,
+    fingerprint BLOB    NOT NULL,
+    resource_id TEXT    NOT NULL,
+    created_at  INTEGER NOT NULL, -- seconds since 1970
+    PRIMARY KEY (subject, method, request_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX request_records_by_age ON request_records (created_at);
