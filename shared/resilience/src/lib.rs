@@ -1,1 +1,12 @@
-//! gantry-resilience
+//! What keeps calls between services dependable: deadlines and balancing.
+//!
+//! Mechanism only. The state machines are pure: they take `now` and their random
+//! numbers as arguments, name no transport, no registry and no clock of their own,
+//! and are used by whoever owns those. Times are [`tokio::time::Instant`]s, so that
+//! tests can pause them.
+//!
+//! - [`deadline`]: an absolute deadline, and how it travels as `grpc-timeout`;
+//! - [`balance`]: which of several endpoints gets the next call.
+
+pub mod balance;
+pub mod deadline;

@@ -1,0 +1,113 @@
+//! Deadlines: absolute within a process, `grpc-timeout` between processes.
+//!
+//! A deadline is an instant, never a duration that is handed on: whoever looks at it
+//! later sees that less is left. The header holds what is left at the moment of
+//! sending, rounded up to its unit: a server must not give up before its caller does.
+//!
+//! ```
+//! use std::time::Duration;
+//! use gantry_resilience::deadline;
+//!
+//! let header = deadline::encode(Duration::from_millis(1500));
+//! assert_eq!(header, "1500000u");
+//! assert_eq!(deadline::decode(&header), Ok(Duration::from_millis(1500)));
+//! ```
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+/// The header a caller says in how long it waits.
+pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// The longest time from now that a deadline may lie ahead: more means the same.
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The moment at which a caller stops waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+/// A `grpc-timeout` that is not 1 to 8 digits and one of `H M S m u n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("grpc-timeout is malformed: expected 1 to 8 digits and one of H, M, S, m, u, n")]
+pub struct InvalidTimeout;
+
+impl Deadline {
+    /// This very moment.
+    pub fn at(instant: Instant) -> Self {
+        Self(instant)
+    }
+
+    /// So long after `now`, but at most [`LONGEST`].
+    pub fn after(now: Instant, timeout: Duration) -> Self {
+        Self(now + timeout.min(LONGEST))
+    }
+
+    /// The earlier one; a missing one does not count.
+    #[must_use]
+    pub fn earlier(self, other: Option<Self>) -> Self {
+        other.map_or(self, |other| self.min(other))
+    }
+
+    /// The moment itself.
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// What is left, or `None` when nothing is.
+    pub fn left(self, now: Instant) -> Option<Duration> {
+        self.0.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+}
+
+/// The header's units, finest first: their letter and their length in nanoseconds.
+const UNITS: [(u8, u128); 6] = [
+    (b'n', 1),
+    (b'u', 1_000),
+    (b'm', 1_000_000),
+    (b'S', 1_000_000_000),
+    (b'M', 60_000_000_000),
+    (b'H', 3_600_000_000_000),
+];
+
+/// The most that 8 digits can say.
+const MOST: u128 = 99_999_999;
+
+/// What is left, in the finest unit that can say it, rounded up.
+#[expect(clippy::expect_used, reason = "digits and a letter are a header value")]
+pub fn encode(left: Duration) -> HeaderValue {
+    let nanos = left.min(LONGEST).as_nanos();
+    let (unit, length) =
+        UNITS.into_iter().find(|(_, length)| nanos.div_ceil(*length) <= MOST).unwrap_or(UNITS[5]);
+    let mut text = [0; 9];
+    let mut start = text.len() - 1;
+    text[start] = unit;
+    let mut value = nanos.div_ceil(length);
+    loop {
+        start -= 1;
+        // `value % 10` is a digit, and 8 digits hold every value: LONGEST is 8,760 hours.
+        text[start] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 || start == 0 {
+            break;
+        }
+    }
+    HeaderValue::from_bytes(&text[start..]).expect("digits and a letter")
+}
+
+/// What the header says.
+///
+/// # Errors
+/// [`InvalidTimeout`] where it is not what gRPC allows.
+pub fn decode(header: &HeaderValue) -> Result<Duration, InvalidTimeout> {
+    let (unit, digits) = header.as_bytes().split_last().ok_or(InvalidTimeout)?;
+    let length = UNITS.iter().find(|(letter, _)| letter == unit).ok_or(InvalidTimeout)?.1;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(InvalidTimeout);
+    }
+    let value = digits.iter().fold(0, |value, digit| value * 10 + u128::from(digit - b'0'));
+    let nanos = value * length;
+    // Whole seconds of 8 digits of hours fit 64 bits, the remainder fits 32.
+    Ok(Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32))
+}
