@@ -1,0 +1,198 @@
+//! Drives one saga, as far as it goes under one lease.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    Append, Call, Claimed, Definition, Entry, Failure, Log, LogError, Misfit, NewSaga, Next, Plan,
+    Policy, Progress, Status, definition::key,
+};
+
+/// Closed once the engine is told to stop.
+pub(crate) type Stop = watch::Receiver<()>;
+
+/// Where a saga was left.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// There is nothing more to do.
+    Ended(Status),
+    /// Something that must not be given up had no answer: later again.
+    Paused(Duration),
+    /// The engine stops.
+    Stopped,
+}
+
+/// Why a saga was dropped: whoever claims it next begins by reading its log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DriveError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    #[error("the saga's input cannot be read: {0}")]
+    Input(serde_json::Error),
+}
+
+pub(crate) struct Driver<I> {
+    pub(crate) definition: Definition<I>,
+    pub(crate) plan: Plan,
+    pub(crate) policy: Policy,
+    pub(crate) log: Arc<dyn Log>,
+}
+
+/// What is done next, by the index of its step.
+enum Action {
+    Run(usize),
+    Undo(usize, Failure),
+}
+
+impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
+    pub(crate) async fn drive(&self, saga: Claimed, mut stop: Stop) -> Result<Left, DriveError> {
+        let Claimed { id, input, epoch, entries } = saga;
+        let input: I = NewSaga::input(&input).map_err(DriveError::Input)?;
+        let progress = self.plan.fold(&entries)?;
+        let mut journal =
+            Journal { driver: self, id, epoch, position: entries.len(), progress, tried: false };
+        loop {
+            let (action, rounds) = match journal.progress.next() {
+                Next::Run { step, rounds } => (Action::Run(step), rounds),
+                Next::Undo { step, rounds, why } => (Action::Undo(step, why.clone()), rounds),
+                Next::Nothing => return Ok(Left::Ended(journal.progress.status())),
+            };
+            // The pause between rounds is spent without a lease: it costs nothing, and
+            // whoever is free afterwards goes on.
+            if rounds > 0 && journal.tried {
+                let pause = self.policy.pause(rounds);
+                self.log.release(id, epoch, pause).await?;
+                return Ok(Left::Paused(pause));
+            }
+            if !self.round(&mut journal, &action, &input, &mut stop).await? {
+                self.log.release(id, epoch, Duration::ZERO).await?;
+                return Ok(Left::Stopped);
+            }
+        }
+    }
+
+    /// Attempts `action` until it is answered or its time is up, and writes what came of
+    /// it. False where the engine stops before that.
+    async fn round(
+        &self,
+        journal: &mut Journal<'_, I>,
+        action: &Action,
+        input: &I,
+        stop: &mut Stop,
+    ) -> Result<bool, DriveError> {
+        let deadline = Instant::now() + self.policy.step_deadline;
+        let mut attempts = 0;
+        loop {
+            if stop.has_changed().is_err() {
+                return Ok(false);
+            }
+            journal.write(self.started(action)).await?;
+            attempts += 1;
+            let time = self.policy.attempt_timeout.min(deadline - Instant::now());
+            let failure = match timeout(time, self.attempt(journal.id, action, input)).await {
+                Ok(Ok(())) => {
+                    journal.write(self.done(action)).await?;
+                    return Ok(true);
+                }
+                Ok(Err(failure)) => failure,
+                Err(_elapsed) => Failure::unanswered(format_args!("no answer within {time:?}")),
+            };
+            let wait = self.policy.retry(attempts);
+            let refused = matches!(failure, Failure::Refused { .. });
+            if refused || Instant::now() + wait >= deadline {
+                tracing::debug!(step = self.name(action), attempts, %failure, "saga step failed");
+                journal.write(self.failed(action, failure)).await?;
+                return Ok(true);
+            }
+            tracing::debug!(step = self.name(action), attempts, %failure, ?wait, "saga step retried");
+            tokio::select! {
+                () = sleep(wait) => {}
+                // An error: the sender is gone. Nothing is ever sent.
+                _ = stop.changed() => return Ok(false),
+            }
+        }
+    }
+
+    async fn attempt(&self, saga: uuid::Uuid, action: &Action, input: &I) -> Result<(), Failure> {
+        // The plan was made of this definition, so it has every step that the plan
+        // names; no answer is what a missing one amounts to.
+        let missing = || Failure::unanswered("the definition has no such step");
+        match action {
+            Action::Run(index) => {
+                let step = self.definition.step(*index).ok_or_else(missing)?;
+                step.run(Call { saga, key: key(saga, "run", step.name()), input }).await
+            }
+            Action::Undo(index, why) => {
+                let step = self.definition.reversible(*index).ok_or_else(missing)?;
+                step.undo(Call { saga, key: key(saga, "undo", step.name()), input }, why).await
+            }
+        }
+    }
+
+    fn name(&self, action: &Action) -> &'static str {
+        let (Action::Run(index) | Action::Undo(index, _)) = action;
+        self.plan.steps.get(*index).copied().unwrap_or_default()
+    }
+
+    fn started(&self, action: &Action) -> Entry {
+        let step = self.name(action).to_owned();
+        match action {
+            Action::Run(_) => Entry::Started { step },
+            Action::Undo(..) => Entry::UndoStarted { step },
+        }
+    }
+
+    fn done(&self, action: &Action) -> Entry {
+        let step = self.name(action).to_owned();
+        match action {
+            Action::Run(_) => Entry::Succeeded { step },
+            Action::Undo(..) => Entry::UndoDone { step },
+        }
+    }
+
+    fn failed(&self, action: &Action, failure: Failure) -> Entry {
+        let step = self.name(action).to_owned();
+        match action {
+            Action::Run(_) => Entry::Failed { step, failure },
+            Action::Undo(..) => Entry::UndoFailed { step, failure },
+        }
+    }
+}
+
+/// The one place that writes a saga's log: progress is never ahead of what is durable.
+struct Journal<'a, I> {
+    driver: &'a Driver<I>,
+    id: uuid::Uuid,
+    epoch: i64,
+    position: usize,
+    progress: Progress,
+    /// Whether anything was tried under this lease.
+    tried: bool,
+}
+
+impl<I> Journal<'_, I> {
+    async fn write(&mut self, entry: Entry) -> Result<(), DriveError> {
+        let Driver { plan, log, policy, .. } = self.driver;
+        let next = plan.apply(self.progress.clone(), &entry)?;
+        log.append(Append {
+            saga: self.id,
+            epoch: self.epoch,
+            position: self.position,
+            entry: &entry,
+            status: next.status(),
+            lease: policy.lease(),
+        })
+        .await?;
+        self.progress = next;
+        self.position += 1;
+        self.tried = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+use super::*;
+
+/// a and b can be undone, p is the pivot, z comes after it.
+fn plan() -> Plan {
+    Plan { steps: vec!["a", "b", "p", "z"], pivot: 2, patience: 3 }
+}
+
+fn started(step: &str) -> Entry {
+    Entry::Started { step: step.to_owned() }
+}
+
+fn succeeded(step: &str) -> Entry {
+    Entry::Succeeded { step: step.to_owned() }
+}
+
+fn refused(step: &str) -> Entry {
+    Entry::Failed { step: step.to_owned(), failure: no() }
+}
+
+fn silent(step: &str) -> Entry {
+    Entry::Failed { step: step.to_owned(), failure: silence() }
+}
+
+fn undo_started(step: &str) -> Entry {
+    Entry::UndoStarted { step: step.to_owned() }
+}
+
+fn undone(step: &str) -> Entry {
+    Entry::UndoDone { step: step.to_owned() }
+}
+
+fn undo_refused(step: &str) -> Entry {
+    Entry::UndoFailed { step: step.to_owned(), failure: no() }
+}
+
+fn undo_silent(step: &str) -> Entry {
+    Entry::UndoFailed { step: step.to_owned(), failure: silence() }
+}
+
+fn no() -> Failure {
+    Failure::refused("NO", "no")
+}
+
+fn silence() -> Failure {
+    Failure::unanswered("silence")
+}
+
+fn done(steps: &[&str]) -> Vec<Entry> {
+    steps.iter().flat_map(|step| [started(step), succeeded(step)]).collect()
+}
+
+fn after(log: &[Entry]) -> Progress {
+    plan().fold(log).unwrap()
+}
+
+fn undo(step: usize, why: &Failure) -> Next<'_> {
+    Next::Undo { step, rounds: 0, why }
+}
+
+#[test]
+fn steps_run_in_order_to_completion() {
+    let names = plan().steps;
+    for step in 0..names.len() {
+        let progress = after(&done(&names[..step]));
+        assert_eq!(progress.next(), Next::Run { step, rounds: 0 });
+        assert_eq!(progress.status(), Status::Running);
+    }
+    assert_eq!(after(&done(&names)).status(), Status::Completed);
+    assert_eq!(after(&done(&names)).next(), Next::Nothing);
+}
+
+#[test]
+fn a_started_step_runs_again() {
+    let log = [done(&["a"]), vec![started("b"), started("b")]].concat();
+    assert_eq!(after(&log).next(), Next::Run { step: 1, rounds: 0 });
+}
+
+#[test]
+fn a_refusal_of_the_only_attempt_leaves_that_step_alone() {
+    let log = [done(&["a"]), vec![started("b"), refused("b")]].concat();
+    assert_eq!(after(&log).next(), undo(0, &no()));
+}
+
+#[test]
+fn a_refusal_after_an_unanswered_attempt_undoes_that_step_too() {
+    let log = [done(&["a"]), vec![started("b"), started("b"), refused("b")]].concat();
+    assert_eq!(after(&log).next(), undo(1, &no()));
+}
+
+#[test]
+fn silence_undoes_the_silent_step_first() {
+    let log = [done(&["a"]), vec![started("b"), silent("b")]].concat();
+    assert_eq!(after(&log).next(), undo(1, &silence()));
+    let log = [log, vec![undo_started("b"), undone("b")]].concat();
+    assert_eq!(after(&log).next(), undo(0, &silence()));
+    let log = [log, vec![undo_started("a"), undone("a")]].concat();
+    assert_eq!(after(&log).status(), Status::Undone);
+}
+
+#[test]
+fn a_first_step_that_is_refused_leaves_nothing_to_undo() {
+    assert_eq!(after(&[started("a"), refused("a")]).status(), Status::Undone);
+}
+
+#[test]
+fn a_refused_pivot_turns_back_without_undoing_itself() {
+    for attempts in [vec![started("p")], vec![started("p"), started("p")]] {
+        let log = [done(&["a", "b"]), attempts, vec![refused("p")]].concat();
+        assert_eq!(after(&log).next(), undo(1, &no()));
+    }
+}
+
+#[test]
+fn from_the_pivot_on_silence_only_means_again() {
+    let log = [done(&["a", "b"]), vec![started("p"), silent("p")]].concat();
+    assert_eq!(after(&log).next(), Next::Run { step: 2, rounds: 1 });
+    let log = [done(&["a", "b", "p"]), vec![started("z"), silent("z")]].concat();
+    assert_eq!(after(&log).next(), Next::Run { step: 3, rounds: 1 });
+}
+
+#[test]
+fn after_the_pivot_a_refusal_parks_the_saga() {
+    let log = [done(&["a", "b", "p"]), vec![started("z"), refused("z")]].concat();
+    assert_eq!(after(&log).status(), Status::Stuck);
+}
+
+#[test]
+fn silence_beyond_patience_parks_the_saga() {
+    let round = vec![started("p"), silent("p")];
+    let twice = [done(&["a", "b"]), round.clone(), round.clone()].concat();
+    assert_eq!(after(&twice).status(), Status::Running);
+    assert_eq!(after(&[twice, round].concat()).status(), Status::Stuck);
+}
+
+#[test]
+fn a_silent_undo_lets_the_others_go_first() {
+    let log = [done(&["a"]), vec![started("b"), silent("b"), undo_started("b")]].concat();
+    let log = [log, vec![undo_silent("b")]].concat();
+    assert_eq!(after(&log).next(), undo(0, &silence()));
+    let log = [log, vec![undo_started("a"), undone("a")]].concat();
+    assert_eq!(after(&log).next(), Next::Undo { step: 1, rounds: 1, why: &silence() });
+    let round = vec![undo_started("b"), undo_silent("b")];
+    assert_eq!(after(&[log.clone(), round.clone()].concat()).status(), Status::Running);
+    let parked = [log.clone(), round.clone(), round].concat();
+    assert_eq!(after(&parked).status(), Status::Stuck);
+    let late = [log, vec![undo_started("b"), undone("b")]].concat();
+    assert_eq!(after(&late).status(), Status::Undone);
+}
+
+#[test]
+fn a_refused_undo_parks_the_saga() {
+    let log = [done(&["a"]), vec![started("b"), refused("b"), undo_started("a")]].concat();
+    assert_eq!(after(&[log, vec![undo_refused("a")]].concat()).status(), Status::Stuck);
+}
+
+#[test]
+fn a_log_that_does_not_fit_is_noticed() {
+    let over = done(&["a", "b", "p", "z"]);
+    for (log, bad) in [
+        (vec![], started("b")),
+        (vec![], undo_started("a")),
+        (vec![started("a")], succeeded("renamed")),
+        (done(&["a"]), succeeded("a")),
+        (vec![started("a"), silent("a")], started("a")),
+        (over, started("z")),
+    ] {
+        let log = [log, vec![bad.clone()]].concat();
+        assert_eq!(plan().fold(&log), Err(Misfit(bad)));
+    }
+}
+
+#[test]
+fn entries_are_stored_as_plain_json() {
+    let entry = refused("b");
+    let json = serde_json::to_string(&entry).unwrap();
+    assert_eq!(
+        json,
+        r#"{"entry":"failed","step":"b","failure":{"failure":"refused","code":"NO","message":"no"}}"#
+    );
+    assert_eq!(serde_json::from_str::<Entry>(&json).unwrap(), entry);
+}

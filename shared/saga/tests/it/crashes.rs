@@ -1,0 +1,99 @@
+//! The process dies at every write, before or after it reaches the log, and another
+//! one goes on: twice in a row.
+
+use gantry_saga::{Engine, Status, memory::MemoryLog};
+
+use crate::world::{
+    CrashingLog, Fate, Kind, PIVOT, SAGA, STEPS, World, check, saga, settled, start,
+};
+
+/// Runs the saga in a process that dies at the given write; false where it ends before.
+async fn crash(world: &World, log: &MemoryLog, writes: usize, written: bool) -> bool {
+    let crashing = CrashingLog::new(log, writes, written);
+    let engine: Engine = start(world, crashing.clone());
+    loop {
+        let ended = log.status(SAGA) != Some(Status::Running);
+        if crashing.crashed() || ended {
+            engine.close().await;
+            return crashing.crashed();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// Crashes at every pair of writes; `world` makes the world of one trial.
+async fn crash_everywhere(expected: Status, world: impl Fn() -> World) -> usize {
+    let mut trials = 0;
+    for written in [false, true] {
+        for first in 1.. {
+            let mut reached = false;
+            for second in 1..=8 {
+                let (world, log) = (world(), MemoryLog::default());
+                log.begin(saga());
+                reached = crash(&world, &log, first, written).await;
+                let again = reached && crash(&world, &log, second, !written).await;
+                let engine = start(&world, log.clone());
+                let status = settled(&log).await;
+                engine.close().await;
+                assert_eq!(status, expected, "crashed at {first}, {second}: {written}");
+                check(&world, status, &log);
+                trials += 1;
+                if !again {
+                    break;
+                }
+            }
+            if !reached {
+                break;
+            }
+        }
+    }
+    trials
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_succeeds_completes_whatever_crashes() {
+    let trials = crash_everywhere(Status::Completed, World::default).await;
+    // Ten writes: fewer trials would mean that the crashes did not happen.
+    assert!(trials > 100, "{trials}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_is_refused_is_undone_whatever_crashes() {
+    for step in &STEPS[..=PIVOT] {
+        crash_everywhere(Status::Undone, || {
+            let world = World::default();
+            // Refused for good: also to the process that asks again.
+            world.script(Kind::Run, step, [Fate::Refused; 10]);
+            world
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_that_meets_silence_is_undone_whatever_crashes() {
+    for step in &STEPS[..PIVOT] {
+        crash_everywhere(Status::Undone, || {
+            let world = World::default();
+            world.script(Kind::Run, step, [Fate::LostAfter; 1000]);
+            world
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_and_a_late_original_leave_nothing_behind() {
+    // The first attempt's effect comes when everything is long undone.
+    let world = World::default();
+    let late = std::time::Duration::from_secs(3600);
+    world.script(Kind::Run, "b", [Fate::Late(late), Fate::Refused]);
+    let log = MemoryLog::default();
+    log.begin(saga());
+    crash(&world, &log, 4, false).await;
+    let engine = start(&world, log.clone());
+    assert_eq!(settled(&log).await, Status::Undone);
+    tokio::time::sleep(late * 2).await;
+    engine.close().await;
+    check(&world, Status::Undone, &log);
+}

@@ -1,0 +1,125 @@
+//! Who may drive a saga.
+
+use std::{sync::Arc, time::Duration};
+
+use gantry_saga::{Append, Entry, Log, LogError, NewSaga, Status, memory::MemoryLog};
+use uuid::Uuid;
+
+use crate::world::{Fate, Kind, SAGA, World, check, policy, saga, settled, start};
+
+const LEASE: Duration = Duration::from_secs(10);
+
+fn append(epoch: i64, position: usize, entry: &Entry) -> Append<'_> {
+    Append { saga: SAGA, epoch, position, entry, status: Status::Running, lease: LEASE }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_epoch_is_refused() {
+    let log = MemoryLog::default();
+    log.begin(saga());
+    let first = log.claim("test", 9, LEASE).await.unwrap().remove(0);
+    assert!(log.claim("test", 9, LEASE).await.unwrap().is_empty(), "it is held");
+    tokio::time::sleep(LEASE).await;
+    let second = log.claim("test", 9, LEASE).await.unwrap().remove(0);
+    assert!(second.epoch > first.epoch);
+
+    let entry = Entry::Started { step: "a".to_owned() };
+    let refused = log.append(append(first.epoch, 0, &entry)).await;
+    assert!(matches!(refused, Err(LogError::Stale)));
+    let refused = log.release(SAGA, first.epoch, Duration::ZERO).await;
+    assert!(matches!(refused, Err(LogError::Stale)));
+    assert_eq!(log.entries(SAGA), []);
+    log.append(append(second.epoch, 0, &entry)).await.unwrap();
+    assert_eq!(log.entries(SAGA), [entry]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_holds_the_lease_on() {
+    let log = MemoryLog::default();
+    log.begin(saga());
+    let held = log.claim("test", 9, LEASE).await.unwrap().remove(0);
+    let entry = Entry::Started { step: "a".to_owned() };
+    for position in 0..5 {
+        tokio::time::sleep(LEASE * 9 / 10).await;
+        assert!(log.claim("test", 9, LEASE).await.unwrap().is_empty());
+        log.append(append(held.epoch, position, &entry)).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_replicas_drive_a_saga_once() {
+    let (world, log) = (World::default(), MemoryLog::default());
+    log.begin(saga());
+    let engines = [start(&world, log.clone()), start(&world, log.clone())];
+    let status = settled(&log).await;
+    for engine in engines {
+        engine.close().await;
+    }
+    assert_eq!(status, Status::Completed);
+    check(&world, status, &log);
+    assert_eq!(world.calls().len(), 5, "each step was called once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_lost_its_lease_writes_nothing_more() {
+    let (world, log) = (World::default(), MemoryLog::default());
+    log.begin(saga());
+    // The first replica hangs within an attempt; somebody takes the lease from it.
+    world.script(Kind::Run, "a", [Fate::HungBefore]);
+    let engine = start(&world, log.clone());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let held = log.entries(SAGA);
+    assert_eq!(held.len(), 1);
+    let thief = {
+        // Released in its name: what a lease that ran out while it slept amounts to.
+        log.release(SAGA, 1, Duration::ZERO).await.unwrap();
+        log.claim("test", 1, Duration::from_secs(3600)).await.unwrap().remove(0)
+    };
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(log.entries(SAGA), held);
+    log.release(SAGA, thief.epoch, Duration::ZERO).await.unwrap();
+    assert_eq!(settled(&log).await, Status::Completed);
+    engine.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_leaves_sagas_of_other_names_alone() {
+    let (world, log) = (World::default(), MemoryLog::default());
+    log.begin(NewSaga::new(Uuid::from_u128(1), "other", &"input").unwrap());
+    let engine = start(&world, log.clone());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    engine.close().await;
+    assert_eq!(world.calls(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_sagas_are_held_than_driven() {
+    let log = MemoryLog::default();
+    for id in 0..10 {
+        log.begin(NewSaga::new(Uuid::from_u128(id), "test", &"input").unwrap());
+    }
+    let claimed = log.claim("test", 3, LEASE).await.unwrap();
+    let ids: Vec<_> = claimed.iter().map(|saga| saga.id.as_u128()).collect();
+    assert_eq!(ids, [0, 1, 2], "the oldest first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_no_longer_fits_stops_that_saga_only() {
+    let (world, log) = (World::default(), MemoryLog::default());
+    log.begin(saga());
+    let held = log.claim("test", 1, LEASE).await.unwrap().remove(0);
+    let entry = Entry::Started { step: "renamed".to_owned() };
+    log.append(append(held.epoch, 0, &entry)).await.unwrap();
+    let engine = start(&world, log.clone());
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(log.entries(SAGA), [entry]);
+    assert_eq!(log.status(SAGA), Some(Status::Running));
+    assert_eq!(world.calls(), []);
+    engine.close().await;
+}
+
+#[test]
+fn the_log_is_a_trait_object() {
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::default());
+    drop((log, policy()));
+}

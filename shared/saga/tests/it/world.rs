@@ -1,0 +1,279 @@
+//! A world that sagas act on: steps with effects that can be counted, a script that
+//! says how each attempt goes, and a log that can be made to fail.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    num::NonZeroU32,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use gantry_saga::{
+    Append, Call, Claimed, Definition, Engine, Failure, Log, LogError, NewSaga, Policy, Reversible,
+    Status, Step, memory::MemoryLog,
+};
+use uuid::Uuid;
+
+/// Before the pivot, the pivot, after it.
+pub(crate) const STEPS: [&str; 5] = ["a", "b", "c", "pivot", "last"];
+pub(crate) const PIVOT: usize = 3;
+pub(crate) const SAGA: Uuid = Uuid::from_u128(7);
+
+/// How one attempt goes. `Lost` ones get no answer at once, `Hung` ones never.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fate {
+    Done,
+    Refused,
+    LostBefore,
+    LostAfter,
+    HungBefore,
+    HungAfter,
+    /// No answer, and it happens only after this long.
+    Late(Duration),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Effect {
+    /// Whether it is in effect.
+    pub(crate) done: bool,
+    /// How often it came into effect.
+    pub(crate) times: u32,
+    /// Whether it was undone, so that it must not come into effect any more.
+    pub(crate) undone: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    effects: BTreeMap<&'static str, Effect>,
+    script: BTreeMap<(Kind, &'static str), VecDeque<Fate>>,
+    calls: Vec<(Kind, &'static str, Uuid)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Run,
+    Undo,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct World(Arc<Mutex<State>>);
+
+impl World {
+    /// The next attempts at `step` go like this; later ones are done.
+    pub(crate) fn script(
+        &self,
+        kind: Kind,
+        step: &'static str,
+        fates: impl IntoIterator<Item = Fate>,
+    ) {
+        self.0.lock().unwrap().script.entry((kind, step)).or_default().extend(fates);
+    }
+
+    pub(crate) fn effect(&self, step: &str) -> Effect {
+        self.0.lock().unwrap().effects.get(step).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn done(&self) -> Vec<&'static str> {
+        STEPS.into_iter().filter(|step| self.effect(step).done).collect()
+    }
+
+    pub(crate) fn calls(&self) -> Vec<(Kind, &'static str, Uuid)> {
+        self.0.lock().unwrap().calls.clone()
+    }
+
+    fn act(&self, kind: Kind, step: &'static str) -> Result<(), Failure> {
+        let mut state = self.0.lock().unwrap();
+        // As a commit is refused once what it would commit was released.
+        let too_late = step == "pivot" && state.effects.get("c").is_some_and(|c| c.undone);
+        let effect = state.effects.entry(step).or_default();
+        match kind {
+            Kind::Run if too_late => return Err(Failure::refused("UNDONE", "too late")),
+            Kind::Run if effect.undone => return Err(Failure::refused("UNDONE", "undone before")),
+            Kind::Run => {
+                effect.times += u32::from(!effect.done);
+                effect.done = true;
+            }
+            Kind::Undo => {
+                effect.done = false;
+                effect.undone = true;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, kind: Kind, step: &'static str, key: Uuid) -> Result<(), Failure> {
+        let fate = {
+            let mut state = self.0.lock().unwrap();
+            state.calls.push((kind, step, key));
+            let script = state.script.entry((kind, step)).or_default();
+            script.pop_front().unwrap_or(Fate::Done)
+        };
+        let lost = Err(Failure::unanswered("lost"));
+        match fate {
+            Fate::Done => self.act(kind, step),
+            // What has happened is not refused when it is repeated.
+            Fate::Refused if kind == Kind::Run && self.effect(step).done => self.act(kind, step),
+            Fate::Refused => Err(Failure::refused("NO", format_args!("{step} says no"))),
+            Fate::LostBefore => lost,
+            Fate::LostAfter => self.act(kind, step).and(lost),
+            Fate::HungBefore => std::future::pending().await,
+            Fate::HungAfter => {
+                let _ = self.act(kind, step);
+                std::future::pending().await
+            }
+            Fate::Late(delay) => {
+                let world = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    let _ = world.act(kind, step);
+                });
+                lost
+            }
+        }
+    }
+}
+
+struct Do(&'static str, World);
+
+#[async_trait]
+impl Step<String> for Do {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    async fn run(&self, call: Call<'_, String>) -> Result<(), Failure> {
+        assert_eq!((call.saga, call.input.as_str()), (SAGA, "input"));
+        self.1.attempt(Kind::Run, self.0, call.key).await
+    }
+}
+
+#[async_trait]
+impl Reversible<String> for Do {
+    async fn undo(&self, call: Call<'_, String>, _why: &Failure) -> Result<(), Failure> {
+        self.1.attempt(Kind::Undo, self.0, call.key).await
+    }
+}
+
+pub(crate) fn definition(world: &World) -> Definition<String> {
+    let step = |index: usize| Do(STEPS[index], world.clone());
+    Definition::named("test").step(step(0)).step(step(1)).step(step(2)).pivot(step(3)).then(step(4))
+}
+
+pub(crate) fn policy() -> Policy {
+    Policy { jitter: 0.0, patience: NonZeroU32::new(5).unwrap(), ..Policy::default() }
+}
+
+pub(crate) fn saga() -> NewSaga {
+    NewSaga::new(SAGA, "test", &"input").unwrap()
+}
+
+pub(crate) fn start(world: &World, log: impl Log) -> Engine {
+    Engine::start(definition(world), Arc::new(log), policy())
+}
+
+/// Waits, in paused time, until the saga is no longer running.
+pub(crate) async fn settled(log: &MemoryLog) -> Status {
+    for _ in 0..100_000 {
+        match log.status(SAGA) {
+            Some(Status::Running) | None => tokio::time::sleep(Duration::from_millis(50)).await,
+            Some(status) => return status,
+        }
+    }
+    panic!("the saga never settled: {:?}", log.entries(SAGA));
+}
+
+/// Begins the saga and carries it to its end.
+pub(crate) async fn carry(world: &World) -> (Status, MemoryLog) {
+    let log = MemoryLog::default();
+    log.begin(saga());
+    let engine = start(world, log.clone());
+    let status = settled(&log).await;
+    engine.close().await;
+    (status, log)
+}
+
+/// What must hold of every saga that is no longer running, whatever happened to it.
+pub(crate) fn check(world: &World, status: Status, log: &MemoryLog) {
+    let story = || format!("{status:?} {:?} {:?}", world.done(), log.entries(SAGA));
+    match status {
+        Status::Completed => assert_eq!(world.done(), STEPS, "{}", story()),
+        Status::Undone => assert!(world.done().is_empty(), "{}", story()),
+        Status::Stuck | Status::Running => {}
+    }
+    for step in STEPS {
+        assert!(world.effect(step).times <= 1, "{step} took effect twice: {}", story());
+    }
+    let mut keys = BTreeMap::new();
+    for (kind, step, key) in world.calls() {
+        let known = *keys.entry((kind, step)).or_insert(key);
+        assert_eq!(known, key, "{step} was called with two keys");
+    }
+    let different: std::collections::BTreeSet<_> = keys.values().collect();
+    assert_eq!(different.len(), keys.len(), "two calls share a key: {keys:?}");
+}
+
+/// A log whose process dies at one of its writes.
+#[derive(Clone, Debug)]
+pub(crate) struct CrashingLog {
+    pub(crate) inner: MemoryLog,
+    /// Writes until the crash, that one included.
+    pub(crate) left: Arc<AtomicUsize>,
+    /// Whether the last write reaches the log.
+    pub(crate) written: bool,
+    /// Whether only that one write fails.
+    pub(crate) heals: bool,
+}
+
+impl CrashingLog {
+    pub(crate) fn new(inner: &MemoryLog, writes: usize, written: bool) -> Self {
+        Self {
+            inner: inner.clone(),
+            left: Arc::new(AtomicUsize::new(writes)),
+            written,
+            heals: false,
+        }
+    }
+
+    pub(crate) fn crashed(&self) -> bool {
+        !self.heals && self.left.load(Ordering::SeqCst) == 0
+    }
+
+    fn alive(&self) -> Result<(), LogError> {
+        if self.crashed() { Err(LogError::Unavailable("crashed".into())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Log for CrashingLog {
+    async fn claim(
+        &self,
+        name: &str,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, LogError> {
+        self.alive()?;
+        self.inner.claim(name, limit, lease).await
+    }
+
+    async fn append(&self, append: Append<'_>) -> Result<(), LogError> {
+        self.alive()?;
+        let left = self.left.load(Ordering::SeqCst);
+        self.left.store(left.saturating_sub(1), Ordering::SeqCst);
+        if left != 1 {
+            return self.inner.append(append).await;
+        }
+        if self.written {
+            self.inner.append(append).await?;
+        }
+        Err(LogError::Unavailable("crashed".into()))
+    }
+
+    async fn release(&self, saga: Uuid, epoch: i64, pause: Duration) -> Result<(), LogError> {
+        self.alive()?;
+        self.inner.release(saga, epoch, pause).await
+    }
+}
