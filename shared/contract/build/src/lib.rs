@@ -1,1 +1,124 @@
-//! gantry-contract-build
+//! Makes a contract crate of .proto files: from a build script, without protoc.
+//!
+//! ```no_run
+//! fn main() -> Result<(), gantry_contract_build::Error> {
+//!     gantry_contract_build::compile(&["greet/v1/greeter.proto"], &["."])
+//! }
+//! ```
+//!
+//! and in `lib.rs` `gantry_contract::include_contract!();`, which gives
+//! - a module for each package, with messages, clients and servers (tonic, prost);
+//! - `Validate` for every message, from the rules of `buf.validate`;
+//! - `Reason` for every enum that has a `reason_domain`;
+//! - `CONTRACT`, the tables that client and server go by.
+//!
+//! The contract crate depends on `gantry-contract`, `prost`, `tonic` and, where it
+//! uses Google's well-known types, `prost-types`.
+//!
+//! `gantry/contract/v1/options.proto`, `buf/validate/validate.proto`, the types of
+//! `google/type/` that are vendored here and `google/protobuf/` need not be copied.
+//!
+//! A contract that leaves something open does not build. Every method says its
+//! timeout, who may call it and its idempotency level; an IDEMPOTENT one has a
+//! `request_id`, which is what makes it so; a rule that this library cannot apply
+//! is refused rather than ignored. All problems are reported at once, each with
+//! its file and line.
+//!
+//! How it works: [`sources`] reads the files into a descriptor pool; [`access`],
+//! [`methods`], [`reasons`] and [`rules`] each walk the pool, report problems and
+//! give Rust code; [`emit`] puts it together with tonic's and prost's.
+
+mod access;
+mod emit;
+mod methods;
+mod names;
+mod options;
+mod problems;
+mod reasons;
+mod rules;
+mod sources;
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use problems::Problems;
+
+/// Why a contract could not be made.
+///
+/// `Debug` is written like `Display`, because that is what a build script that
+/// returns the error from `main` shows.
+#[derive(thiserror::Error)]
+pub enum Error {
+    /// A .proto file cannot be read or is not valid.
+    #[error("{0}")]
+    Proto(String),
+    /// The contract leaves something open or asks for what is not supported.
+    #[error("the contract has {} problem(s):\n{}", .0.len(), .0.join("\n"))]
+    Contract(Vec<String>),
+    /// Not called from a build script: `OUT_DIR` is not set.
+    #[error("OUT_DIR is not set: compile() is for build scripts")]
+    NoOutDir,
+    /// The result cannot be written.
+    #[error("cannot write {}", .0.display())]
+    Write(PathBuf, #[source] io::Error),
+    /// The code generators of prost or tonic refuse the contract.
+    #[error("cannot generate code: {0}")]
+    Generate(String),
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Makes the contract of `files` in Cargo's `OUT_DIR`.
+///
+/// `files` and `includes` are relative to the package, as build scripts run there;
+/// each file lies below one of the includes, and imports are looked for in them.
+///
+/// # Errors
+/// See [`Error`].
+pub fn compile(files: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Result<(), Error> {
+    let out_dir = env::var_os("OUT_DIR").ok_or(Error::NoOutDir)?;
+    let read = compile_to(Path::new(&out_dir), files, includes)?;
+    for path in read {
+        cargo_rerun_if_changed(&path);
+    }
+    Ok(())
+}
+
+/// Makes the contract of `files` in `out_dir`; gives the paths of what was read.
+///
+/// # Errors
+/// See [`Error`].
+pub fn compile_to(
+    out_dir: &Path,
+    files: &[impl AsRef<Path>],
+    includes: &[impl AsRef<Path>],
+) -> Result<Vec<PathBuf>, Error> {
+    let sources = sources::read(files, includes)?;
+    let mut problems = Problems::default();
+    let permissions = access::read(&sources, &mut problems);
+    let services = methods::tables(&sources, &permissions, &mut problems);
+    let reasons = reasons::impls(&sources, &mut problems);
+    let validation = rules::impls(&sources, &mut problems);
+    problems.into_result()?;
+
+    let code =
+        emit::contract(&sources, &emit::Parts { permissions, services, reasons, validation })?;
+    write(&out_dir.join("contract.rs"), code.as_bytes())?;
+    write(&out_dir.join("descriptor_set.bin"), &sources.encoded)?;
+    Ok(sources.paths)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(|error| Error::Write(path.to_owned(), error))
+}
+
+#[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
+fn cargo_rerun_if_changed(path: &Path) {
+    println!("cargo::rerun-if-changed={}", path.display());
+}

@@ -30,7 +30,8 @@ pub fn gt<T: PartialOrd + fmt::Display>(
     at: &FieldPath<'_>,
     out: &mut Violations,
 ) {
-    if !(value > bound) {
+    let within = value > bound;
+    if !within {
         out.push(at, format_args!("must be greater than {bound}"));
     }
 }
@@ -42,7 +43,8 @@ pub fn gte<T: PartialOrd + fmt::Display>(
     at: &FieldPath<'_>,
     out: &mut Violations,
 ) {
-    if !(value >= bound) {
+    let within = value >= bound;
+    if !within {
         out.push(at, format_args!("must be at least {bound}"));
     }
 }
@@ -54,7 +56,8 @@ pub fn lt<T: PartialOrd + fmt::Display>(
     at: &FieldPath<'_>,
     out: &mut Violations,
 ) {
-    if !(value < bound) {
+    let within = value < bound;
+    if !within {
         out.push(at, format_args!("must be less than {bound}"));
     }
 }
@@ -66,7 +69,8 @@ pub fn lte<T: PartialOrd + fmt::Display>(
     at: &FieldPath<'_>,
     out: &mut Violations,
 ) {
-    if !(value <= bound) {
+    let within = value <= bound;
+    if !within {
         out.push(at, format_args!("must be at most {bound}"));
     }
 }

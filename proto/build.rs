@@ -1,0 +1,15 @@
+//! Makes the shop's contract; see `gantry_contract_build`.
+
+fn main() -> Result<(), gantry_contract_build::Error> {
+    gantry_contract_build::compile(
+        &[
+            "shop/access/v1/access.proto",
+            "shop/errors/v1/reason.proto",
+            "shop/inventory/v1/inventory.proto",
+            "shop/order/v1/order.proto",
+            "shop/user/v1/auth.proto",
+            "shop/user/v1/user.proto",
+        ],
+        &["."],
+    )
+}

@@ -1,0 +1,91 @@
+//! From .proto files to a descriptor pool.
+
+use std::path::{Path, PathBuf};
+
+use prost_reflect::{DescriptorPool, FileDescriptor};
+use prost_types::FileDescriptorSet;
+use protox::{
+    Compiler,
+    file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
+};
+
+use crate::Error;
+
+/// What every contract may import without having it.
+const EMBEDDED: &[(&str, &str)] = &[
+    (
+        "gantry/contract/v1/options.proto",
+        include_str!("../../proto/gantry/contract/v1/options.proto"),
+    ),
+    ("buf/validate/validate.proto", include_str!("../../third_party/buf/validate/validate.proto")),
+    ("google/type/money.proto", include_str!("../../third_party/google/type/money.proto")),
+    (
+        "google/type/postal_address.proto",
+        include_str!("../../third_party/google/type/postal_address.proto"),
+    ),
+];
+
+/// Packages that a contract speaks about but not with: no code is made of them.
+const NOT_GENERATED: &[&str] = &["google.protobuf", "buf.validate", "gantry.contract.v1"];
+
+/// A contract, read.
+pub(crate) struct Sources {
+    /// Everything, imports included.
+    pub(crate) pool: DescriptorPool,
+    /// Everything, with comments, for prost.
+    pub(crate) set: FileDescriptorSet,
+    /// Everything, encoded with all options and without comments, for reflection.
+    pub(crate) encoded: Vec<u8>,
+    /// The files on disk that were read.
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// The files of which code is made, imported ones before those that import them.
+    pub(crate) fn files(&self) -> impl Iterator<Item = FileDescriptor> + '_ {
+        self.pool.files().filter(|file| is_generated(file.package_name()))
+    }
+}
+
+/// Whether code is made of a package.
+pub(crate) fn is_generated(package: &str) -> bool {
+    !NOT_GENERATED.contains(&package)
+}
+
+/// Reads the files and all that they import.
+pub(crate) fn read(
+    files: &[impl AsRef<Path>],
+    includes: &[impl AsRef<Path>],
+) -> Result<Sources, Error> {
+    let mut resolver = ChainFileResolver::new();
+    for include in includes {
+        resolver.add(IncludeFileResolver::new(include.as_ref().to_owned()));
+    }
+    resolver.add(Embedded);
+    resolver.add(GoogleFileResolver::new());
+
+    let mut compiler = Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(files).map_err(invalid)?;
+
+    let set = compiler.file_descriptor_set();
+    let paths = compiler.files().filter_map(|file| file.path()).map(Path::to_owned).collect();
+    let pool = compiler.descriptor_pool();
+    let encoded = compiler.include_source_info(false).encode_file_descriptor_set();
+    Ok(Sources { pool, set, encoded, paths })
+}
+
+fn invalid(error: protox::Error) -> Error {
+    Error::Proto(error.to_string())
+}
+
+struct Embedded;
+
+impl FileResolver for Embedded {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        match EMBEDDED.iter().find(|(embedded, _)| *embedded == name) {
+            Some((_, source)) => File::from_source(name, source),
+            None => Err(protox::Error::file_not_found(name)),
+        }
+    }
+}
