@@ -50,9 +50,11 @@ impl Sources {
         self.toml(Kind::Defaults, "built-in defaults".to_owned(), text, None)
     }
 
-    /// The defaults of a service that is one of several, under its name.
+    /// Of a service's `config/default.toml` only the table of this name: what a
+    /// process needs that serves it beside others and keeps its own listener,
+    /// registry and logs.
     #[must_use]
-    pub fn defaults_under(self, service: &str, text: &str) -> Self {
+    pub fn defaults_of(self, service: &str, text: &str) -> Self {
         let name = format!("built-in defaults of {service}");
         self.toml(Kind::Defaults, name, text, Some(service))
     }
@@ -110,13 +112,12 @@ impl Sources {
         defaults.cloned().fold(Figment::new(), Figment::merge)
     }
 
-    fn toml(mut self, kind: Kind, name: String, text: &str, under: Option<&str>) -> Self {
+    fn toml(mut self, kind: Kind, name: String, text: &str, only: Option<&str>) -> Self {
         match Toml::from_str::<Dict>(text) {
-            Ok(values) => {
-                let values = match under {
-                    Some(service) => nested(&[service.to_owned()], values.into()),
-                    None => values,
-                };
+            Ok(mut values) => {
+                if let Some(table) = only {
+                    values.retain(|key, _| key == table);
+                }
                 self.layers.push(Layer { kind, name, values });
             }
             Err(error) => self.problem(name, format!("not TOML: {}", error.to_string().trim_end())),

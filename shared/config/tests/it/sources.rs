@@ -35,7 +35,7 @@ fn a_variable_is_read_as_what_the_setting_is() {
 }
 
 #[test]
-fn services_nest_under_their_names() {
+fn a_service_beside_others_brings_the_defaults_of_its_table_alone() {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Suite {
@@ -48,8 +48,13 @@ fn services_nest_under_their_names() {
             problems.within("order", &self.order);
         }
     }
+    // As a service's own default.toml: the process's keys on top, the service's in its table.
+    let text = |name: &str| {
+        let in_table = DEFAULTS.replace("\n[", &format!("\n[{name}."));
+        format!("listen = '127.0.0.1:1'\n[{name}]\n{in_table}")
+    };
     let sources =
-        || Sources::new().defaults_under("user", DEFAULTS).defaults_under("order", DEFAULTS);
+        || Sources::new().defaults_of("user", &text("user")).defaults_of("order", &text("order"));
     let suite: Suite =
         gantry_config::load(sources().variables([("GANTRY_ORDER__NAME", "order")])).unwrap();
     assert_eq!((suite.user.name.as_str(), suite.order.name.as_str()), ("user", "order"));
