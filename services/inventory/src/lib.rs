@@ -1,1 +1,3 @@
-//! gantry-inventory
+//! What the shop sells, and how much of it there is.
+
+pub mod domain;
