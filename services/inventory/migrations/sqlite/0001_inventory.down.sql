@@ -1,0 +1,4 @@
+DROP TABLE request_records;
+DROP TABLE reservation_item;
+DROP TABLE reservation;
+DROP TABLE product;

@@ -1,0 +1,46 @@
+-- Times are microseconds since 1970. The checks guard what the domain promises: whatever
+-- goes wrong above, no count goes below nothing.
+
+CREATE TABLE product (
+    sku         TEXT    NOT NULL PRIMARY KEY CHECK (length(sku) BETWEEN 1 AND 64),
+    name        TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    currency    TEXT    NOT NULL CHECK (length(currency) = 3),
+    -- In the currency's minor unit.
+    price       INTEGER NOT NULL CHECK (price >= 0),
+    available   INTEGER NOT NULL CHECK (available >= 0),
+    reserved    INTEGER NOT NULL CHECK (reserved >= 0),
+    sold        INTEGER NOT NULL CHECK (sold >= 0),
+    create_time INTEGER NOT NULL,
+    update_time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Never deleted: an id is unique for ever.
+CREATE TABLE reservation (
+    -- A UUID.
+    id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    status      TEXT    NOT NULL CHECK (status IN ('RESERVED', 'COMMITTED', 'RELEASED')),
+    create_time INTEGER NOT NULL,
+    update_time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- None for a reservation that was released before it was made.
+CREATE TABLE reservation_item (
+    reservation_id BLOB    NOT NULL REFERENCES reservation (id),
+    sku            TEXT    NOT NULL REFERENCES product (sku),
+    quantity       INTEGER NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (reservation_id, sku)
+) STRICT, WITHOUT ROWID;
+
+-- As gantry_sql::requests has it.
+CREATE TABLE request_records (
+    subject     TEXT    NOT NULL,
+    method      TEXT    NOT NULL,
+    request_id  BLOB    NOT NULL,
+    fingerprint BLOB    NOT NULL,
+    resource_id TEXT    NOT NULL,
+    -- Seconds since 1970.
+    created_at  INTEGER NOT NULL,
+    PRIMARY KEY (subject, method, request_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX request_records_by_age ON request_records (created_at);

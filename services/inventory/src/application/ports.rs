@@ -1,0 +1,65 @@
+//! What the use cases need from outside.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use async_trait::async_trait;
+use gantry_contract::{
+    idempotency::RequestKey,
+    page::{Page, PageRequest},
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::InventoryError;
+use crate::domain::{Ask, Product, Reservation, Sku};
+
+/// Tells the time.
+pub trait Clock: Debug + Send + Sync {
+    /// Now, no finer than microseconds: what is stored is what was answered.
+    fn now(&self) -> OffsetDateTime;
+}
+
+/// Keeps products and reservations.
+///
+/// Every method is one transaction: done and on disk when it answers, or not done at
+/// all. All of them may also fail with [`InventoryError::Busy`] or
+/// [`InventoryError::Storage`].
+#[async_trait]
+pub trait Repository: Debug + Send + Sync {
+    /// Adds `product` on behalf of `request`, or, where that request added it before,
+    /// returns it as it is now.
+    ///
+    /// # Errors
+    /// [`InventoryError::SkuTaken`], [`InventoryError::RequestIdReused`].
+    async fn create_product(
+        &self,
+        product: Product,
+        request: RequestKey,
+    ) -> Result<Product, InventoryError>;
+
+    /// Those of these products that exist.
+    ///
+    /// # Errors
+    /// Only the storage's.
+    async fn products(&self, skus: &[Sku]) -> Result<BTreeMap<Sku, Product>, InventoryError>;
+
+    /// A page of all products, in the order of their SKUs' bytes; its key is the SKU.
+    ///
+    /// # Errors
+    /// Only the storage's.
+    async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, InventoryError>;
+
+    /// Does what [`crate::domain::decide`] says to `ask`, while nothing else changes the
+    /// reservation or any stock, and returns the reservation as it is then. A refusal
+    /// leaves nothing behind, not even the record of the request.
+    ///
+    /// # Errors
+    /// [`InventoryError::Refused`], [`InventoryError::RequestIdReused`].
+    async fn change_reservation(
+        &self,
+        id: Uuid,
+        ask: Ask,
+        request: RequestKey,
+        now: OffsetDateTime,
+    ) -> Result<Reservation, InventoryError>;
+}

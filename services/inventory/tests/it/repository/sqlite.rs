@@ -1,0 +1,173 @@
+//! The suite on SQLite, and what is SQLite's own.
+
+use std::{path::Path, sync::Arc};
+
+use gantry_inventory::{
+    application::{InventoryError, Repository},
+    domain::{Ask, Status},
+    outbound::sqlite::{MIGRATIONS, SqliteRepository},
+};
+use gantry_sql::{Settings, Sqlite};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::{Counts, NOW, counts, fresh, items, product, repository_contract, sku};
+
+async fn database(folder: &Path) -> Sqlite {
+    Sqlite::open(&Settings::new(folder.join("inventory.db")), &MIGRATIONS).await.unwrap()
+}
+
+pub(super) async fn open() -> (TempDir, SqliteRepository) {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = SqliteRepository::new(database(folder.path()).await);
+    (folder, repository)
+}
+
+repository_contract! { open:
+    a_product_reads_back_as_it_was_created
+    a_taken_sku_is_refused_and_changes_nothing
+    the_same_creation_again_answers_with_the_product_as_it_is_now
+    a_request_id_stands_for_one_request_of_one_caller_and_method
+    a_reservation_holds_all_of_its_items
+    too_little_of_one_product_reserves_none_of_any
+    every_unknown_product_is_named
+    a_refusal_leaves_no_record_of_the_request
+    a_sale_is_for_ever
+    a_release_puts_everything_back_for_ever
+    a_release_that_comes_first_refuses_the_late_reservation
+    the_reservations_id_outlives_the_record_of_the_request
+    a_request_id_reused_for_another_reservation_changes_nothing
+    pages_neither_repeat_nor_hide
+    a_last_page_says_so
+}
+
+async fn counted(repository: &SqliteRepository, text: &str) -> Counts {
+    counts(repository.products(&[sku(text)]).await.unwrap()[&sku(text)].stock)
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = database(folder.path()).await;
+    let repository = SqliteRepository::new(first.clone());
+    repository.create_product(product("a", 3), fresh()).await.unwrap();
+    let id = Uuid::from_u128(1);
+    let ask = Ask::Reserve(items(&[("a", 2)]));
+    let made = repository.change_reservation(id, ask.clone(), fresh(), NOW).await.unwrap();
+    first.close().await;
+
+    let repository = SqliteRepository::new(database(folder.path()).await);
+    assert_eq!(counted(&repository, "a").await, (1, 2, 0));
+    assert_eq!(repository.change_reservation(id, ask, fresh(), NOW).await.unwrap(), made);
+}
+
+#[tokio::test]
+async fn the_tables_refuse_a_count_below_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await;
+    let repository = SqliteRepository::new(database.clone());
+    repository.create_product(product("a", 1), fresh()).await.unwrap();
+    for below in [
+        "UPDATE product SET available = available - 2",
+        "UPDATE product SET reserved = -1",
+        "UPDATE product SET sold = -1",
+        "UPDATE product SET price = -1",
+    ] {
+        let refused: Result<_, sqlx::Error> = database
+            .write(move |conn| Box::pin(async move { sqlx::query(below).execute(conn).await }))
+            .await;
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("CHECK constraint failed"), "{below}: {error}");
+    }
+    assert_eq!(counted(&repository, "a").await, (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_row_that_stands_for_nothing_is_a_failure_of_the_storage() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await;
+    let repository = SqliteRepository::new(database.clone());
+    repository.create_product(product("a", 1), fresh()).await.unwrap();
+    let spoilt: Result<_, sqlx::Error> = database
+        .write(|conn| Box::pin(sqlx::query("UPDATE product SET currency = '???'").execute(conn)))
+        .await;
+    spoilt.unwrap();
+    let read = repository.products(&[sku("a")]).await;
+    assert!(matches!(read, Err(InventoryError::Storage(_))), "{read:?}");
+}
+
+#[tokio::test]
+async fn the_migrations_can_be_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await;
+    database.close().await;
+    let url = format!("sqlite:{}", folder.path().join("inventory.db").display());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    MIGRATIONS.undo(&pool, 0).await.unwrap();
+    let left: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'
+         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_never_oversell() {
+    const STOCK: u32 = 20;
+    let (_folder, repository) = open().await;
+    let repository = Arc::new(repository);
+    for text in ["a", "b"] {
+        repository.create_product(product(text, STOCK), fresh()).await.unwrap();
+    }
+    // Each wants one of both, half of them naming the one first and half the other.
+    let mut tasks = JoinSet::new();
+    for id in 0..64 {
+        let repository = repository.clone();
+        tasks.spawn(async move {
+            let wanted = if id % 2 == 0 { [("a", 1), ("b", 1)] } else { [("b", 1), ("a", 1)] };
+            let ask = Ask::Reserve(items(&wanted));
+            repository.change_reservation(Uuid::from_u128(id), ask, fresh(), NOW).await
+        });
+    }
+    let answers = tasks.join_all().await;
+    let won = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(won, STOCK as usize);
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(InventoryError::Refused(_)))));
+    for text in ["a", "b"] {
+        assert_eq!(counted(&repository, text).await, (0, STOCK, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_and_a_release_at_once_have_one_winner() {
+    let (_folder, repository) = open().await;
+    let repository = Arc::new(repository);
+    repository.create_product(product("a", 100), fresh()).await.unwrap();
+    let (mut sold, mut back) = (0, 0);
+    for id in (0..25).map(Uuid::from_u128) {
+        let reserve = Ask::Reserve(items(&[("a", 4)]));
+        repository.change_reservation(id, reserve, fresh(), NOW).await.unwrap();
+        let race = |ask| {
+            let repository = repository.clone();
+            tokio::spawn(async move { repository.change_reservation(id, ask, fresh(), NOW).await })
+        };
+        let (commit, release) = (race(Ask::Commit), race(Ask::Release));
+        match (commit.await.unwrap(), release.await.unwrap()) {
+            (Ok(won), Err(InventoryError::Refused(_))) => {
+                assert_eq!(won.status(), Status::Committed);
+                sold += 4;
+            }
+            (Err(InventoryError::Refused(_)), Ok(won)) => {
+                assert_eq!(won.status(), Status::Released);
+                back += 4;
+            }
+            other => panic!("not one winner: {other:?}"),
+        }
+    }
+    assert_eq!(sold + back, 100);
+    assert_eq!(counted(&repository, "a").await, (back, 0, sold));
+}

@@ -1,0 +1,239 @@
+//! The suite. Each test gets an empty repository.
+
+use gantry_contract::{
+    idempotency::RequestKey,
+    page::{PageRequest, token},
+};
+use gantry_inventory::{
+    application::{InventoryError, Repository},
+    domain::{Ask, ProductName, Refusal, Reservation, Shortage, Status},
+};
+use gantry_money::Money;
+use uuid::Uuid;
+
+use super::{CREATE, Counts, LATER, NOW, RESERVE, counts, fresh, items, product, request, sku};
+
+const ID: Uuid = Uuid::from_u128(7);
+const OTHER: Uuid = Uuid::from_u128(8);
+
+async fn stock(repository: &dyn Repository, list: &[(&str, u32)]) {
+    for (text, count) in list {
+        repository.create_product(product(text, *count), fresh()).await.unwrap();
+    }
+}
+
+async fn counted(repository: &dyn Repository, text: &str) -> Counts {
+    counts(repository.products(&[sku(text)]).await.unwrap()[&sku(text)].stock)
+}
+
+async fn ask(
+    repository: &dyn Repository,
+    id: Uuid,
+    ask: Ask,
+) -> Result<Reservation, InventoryError> {
+    repository.change_reservation(id, ask, fresh(), NOW).await
+}
+
+fn reserve(list: &[(&str, u32)]) -> Ask {
+    Ask::Reserve(items(list))
+}
+
+#[track_caller]
+fn assert_refused(answer: Result<Reservation, InventoryError>, expected: Refusal) {
+    match answer {
+        Err(InventoryError::Refused(refusal)) => assert_eq!(refusal, expected),
+        other => panic!("expected {expected:?}, got {other:?}"),
+    }
+}
+
+pub(super) async fn a_product_reads_back_as_it_was_created(repository: &dyn Repository) {
+    let mut made = product("a", 1_000_000_000);
+    made.name = ProductName::parse("Ünïcode 🦀 'quoted'; -- x").unwrap();
+    made.price = Money::from_units_nanos("CLF", i64::MAX / 10_000, 580_700_000).unwrap();
+    let answered = repository.create_product(made.clone(), fresh()).await.unwrap();
+    assert_eq!(answered, made);
+    let read = repository.products(&[sku("a"), sku("b"), sku("A")]).await.unwrap();
+    assert_eq!(read, [(sku("a"), made)].into());
+}
+
+pub(super) async fn a_taken_sku_is_refused_and_changes_nothing(repository: &dyn Repository) {
+    stock(repository, &[("a", 3)]).await;
+    let again = repository.create_product(product("a", 9), fresh()).await;
+    assert!(matches!(again, Err(InventoryError::SkuTaken(taken)) if taken == sku("a")));
+    assert_eq!(counted(repository, "a").await, (3, 0, 0));
+}
+
+pub(super) async fn the_same_creation_again_answers_with_the_product_as_it_is_now(
+    repository: &dyn Repository,
+) {
+    let key = request(CREATE, 1, 1);
+    repository.create_product(product("a", 3), key.clone()).await.unwrap();
+    ask(repository, ID, reserve(&[("a", 2)])).await.unwrap();
+    let again = repository.create_product(product("a", 3), key).await.unwrap();
+    assert_eq!(counts(again.stock), (1, 2, 0));
+}
+
+pub(super) async fn a_request_id_stands_for_one_request_of_one_caller_and_method(
+    repository: &dyn Repository,
+) {
+    let key = request(CREATE, 1, 1);
+    repository.create_product(product("a", 3), key.clone()).await.unwrap();
+
+    let other_body = RequestKey { fingerprint: [2; 32], ..key.clone() };
+    let refused = repository.create_product(product("b", 3), other_body).await;
+    assert!(matches!(refused, Err(InventoryError::RequestIdReused)));
+    assert!(repository.products(&[sku("b")]).await.unwrap().is_empty());
+
+    let other_subject =
+        RequestKey { subject: "bob".to_owned(), fingerprint: [2; 32], ..key.clone() };
+    repository.create_product(product("b", 3), other_subject).await.unwrap();
+    let other_method = RequestKey { method: RESERVE, fingerprint: [2; 32], ..key };
+    repository.change_reservation(ID, reserve(&[("a", 1)]), other_method, NOW).await.unwrap();
+}
+
+pub(super) async fn a_reservation_holds_all_of_its_items(repository: &dyn Repository) {
+    stock(repository, &[("a", 3), ("b", 5), ("c", 1)]).await;
+    let made = repository
+        .change_reservation(ID, reserve(&[("b", 2), ("a", 3)]), fresh(), LATER)
+        .await
+        .unwrap();
+    assert_eq!(made, Reservation::reserved(ID, items(&[("a", 3), ("b", 2)]), LATER));
+    let read = repository.products(&[sku("a"), sku("b"), sku("c")]).await.unwrap();
+    let seen =
+        ["a", "b", "c"].map(|text| (counts(read[&sku(text)].stock), read[&sku(text)].updated));
+    assert_eq!(seen, [((0, 3, 0), LATER), ((3, 2, 0), LATER), ((1, 0, 0), NOW)]);
+    // Read back, it is what was answered.
+    assert_eq!(ask(repository, ID, reserve(&[("a", 3), ("b", 2)])).await.unwrap(), made);
+}
+
+pub(super) async fn too_little_of_one_product_reserves_none_of_any(repository: &dyn Repository) {
+    stock(repository, &[("a", 3), ("b", 1)]).await;
+    let short = Shortage { sku: sku("b"), asked: 2, available: 1 };
+    assert_refused(
+        ask(repository, ID, reserve(&[("a", 1), ("b", 2)])).await,
+        Refusal::InsufficientStock(vec![short]),
+    );
+    assert_eq!(counted(repository, "a").await, (3, 0, 0));
+    assert_refused(ask(repository, ID, Ask::Commit).await, Refusal::NotFound(ID));
+}
+
+pub(super) async fn every_unknown_product_is_named(repository: &dyn Repository) {
+    stock(repository, &[("a", 3)]).await;
+    assert_refused(
+        ask(repository, ID, reserve(&[("y", 1), ("a", 1), ("x, '", 1)])).await,
+        Refusal::UnknownProducts(vec![sku("x, '"), sku("y")]),
+    );
+    assert_eq!(counted(repository, "a").await, (3, 0, 0));
+}
+
+pub(super) async fn a_refusal_leaves_no_record_of_the_request(repository: &dyn Repository) {
+    stock(repository, &[("a", 1)]).await;
+    ask(repository, OTHER, reserve(&[("a", 1)])).await.unwrap();
+    let key = request(RESERVE, 1, 1);
+    let refused = repository.change_reservation(ID, reserve(&[("a", 1)]), key.clone(), NOW).await;
+    assert!(matches!(refused, Err(InventoryError::Refused(Refusal::InsufficientStock(_)))));
+
+    ask(repository, OTHER, Ask::Release).await.unwrap();
+    let now = repository.change_reservation(ID, reserve(&[("a", 1)]), key, NOW).await.unwrap();
+    assert_eq!(now.status(), Status::Reserved);
+}
+
+pub(super) async fn a_sale_is_for_ever(repository: &dyn Repository) {
+    stock(repository, &[("a", 3), ("b", 1)]).await;
+    let wanted = reserve(&[("a", 2), ("b", 1)]);
+    let made = ask(repository, ID, wanted.clone()).await.unwrap();
+    let sold = repository.change_reservation(ID, Ask::Commit, fresh(), LATER).await.unwrap();
+    assert_eq!((sold.status(), sold.items()), (Status::Committed, made.items()));
+    assert_eq!((sold.created(), sold.updated()), (NOW, LATER));
+    for again in [Ask::Commit, wanted] {
+        assert_eq!(ask(repository, ID, again).await.unwrap(), sold);
+    }
+    assert_refused(ask(repository, ID, Ask::Release).await, Refusal::Committed(ID));
+    assert_eq!(counted(repository, "a").await, (1, 0, 2));
+    assert_eq!(counted(repository, "b").await, (0, 0, 1));
+}
+
+pub(super) async fn a_release_puts_everything_back_for_ever(repository: &dyn Repository) {
+    stock(repository, &[("a", 3), ("b", 1)]).await;
+    let wanted = reserve(&[("a", 2), ("b", 1)]);
+    let made = ask(repository, ID, wanted.clone()).await.unwrap();
+    let released = repository.change_reservation(ID, Ask::Release, fresh(), LATER).await.unwrap();
+    assert_eq!((released.status(), released.items()), (Status::Released, made.items()));
+    assert_eq!((released.created(), released.updated()), (NOW, LATER));
+    assert_eq!(ask(repository, ID, Ask::Release).await.unwrap(), released);
+    for late in [Ask::Commit, wanted] {
+        assert_refused(ask(repository, ID, late).await, Refusal::Released(ID));
+    }
+    assert_eq!(counted(repository, "a").await, (3, 0, 0));
+    assert_eq!(counted(repository, "b").await, (1, 0, 0));
+}
+
+pub(super) async fn a_release_that_comes_first_refuses_the_late_reservation(
+    repository: &dyn Repository,
+) {
+    stock(repository, &[("a", 3)]).await;
+    let mark = ask(repository, ID, Ask::Release).await.unwrap();
+    assert_eq!(mark, Reservation::tombstone(ID, NOW));
+    assert_eq!(ask(repository, ID, Ask::Release).await.unwrap(), mark);
+    for late in [Ask::Commit, reserve(&[("a", 1)])] {
+        assert_refused(ask(repository, ID, late).await, Refusal::Released(ID));
+    }
+    assert_eq!(counted(repository, "a").await, (3, 0, 0));
+}
+
+pub(super) async fn the_reservations_id_outlives_the_record_of_the_request(
+    repository: &dyn Repository,
+) {
+    stock(repository, &[("a", 3)]).await;
+    ask(repository, ID, reserve(&[("a", 2)])).await.unwrap();
+    // A request of another id is, to the records, one never seen.
+    ask(repository, ID, reserve(&[("a", 2)])).await.unwrap();
+    assert_refused(ask(repository, ID, reserve(&[("a", 1)])).await, Refusal::OtherItems(ID));
+    assert_eq!(counted(repository, "a").await, (1, 2, 0));
+}
+
+pub(super) async fn a_request_id_reused_for_another_reservation_changes_nothing(
+    repository: &dyn Repository,
+) {
+    stock(repository, &[("a", 3)]).await;
+    let ask = reserve(&[("a", 1)]);
+    repository.change_reservation(ID, ask.clone(), request(RESERVE, 1, 1), NOW).await.unwrap();
+    let reused =
+        repository.change_reservation(OTHER, ask.clone(), request(RESERVE, 1, 2), NOW).await;
+    assert!(matches!(reused, Err(InventoryError::RequestIdReused)));
+    repository.change_reservation(ID, ask, request(RESERVE, 1, 1), NOW).await.unwrap();
+    assert_eq!(counted(repository, "a").await, (2, 1, 0));
+}
+
+pub(super) async fn pages_neither_repeat_nor_hide(repository: &dyn Repository) {
+    // In the order of their bytes, whatever a locale would say.
+    let order = ["-", ".", "0", "10", "2", "A", "B", "_", "a", "aa", "b"];
+    for text in order.iter().rev() {
+        stock(repository, &[(text, 1)]).await;
+    }
+    let mut seen = Vec::new();
+    let mut page_token = String::new();
+    for page in 0_u32.. {
+        let request = PageRequest::new(3, &page_token, true).unwrap();
+        let answer = repository.list_products(&request).await.unwrap();
+        assert_eq!(answer.total, Some(11 + page));
+        seen.extend(answer.items.iter().map(|product| product.sku.to_string()));
+        let Some(next) = answer.next else { break };
+        page_token = token(&next);
+        // What is added before the page does not move it.
+        stock(repository, &[(&format!("--{page}"), 1)]).await;
+    }
+    assert_eq!(seen, order);
+}
+
+pub(super) async fn a_last_page_says_so(repository: &dyn Repository) {
+    let page = PageRequest::new(2, "", false).unwrap();
+    let none = repository.list_products(&page).await.unwrap();
+    assert_eq!((none.items.len(), none.next, none.total), (0, None, None));
+    stock(repository, &[("a", 1), ("b", 1)]).await;
+    let full = repository.list_products(&page).await.unwrap();
+    assert_eq!((full.items.len(), full.next), (2, None));
+    stock(repository, &[("c", 1)]).await;
+    let more = repository.list_products(&page).await.unwrap();
+    assert_eq!((more.items.len(), more.next.as_deref()), (2, Some("b")));
+}
