@@ -28,7 +28,11 @@ const MAX_METADATA: usize = 1024;
 /// assert_eq!(status.code(), Code::Unavailable);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct Failure(Box<Inner>);
+
+/// Boxed, so that a `Result` that can fail stays small.
+#[derive(Clone, Debug)]
+struct Inner {
     code: Code,
     message: String,
     reason: &'static str,
@@ -41,7 +45,7 @@ pub struct Failure {
 impl Failure {
     /// A refusal with a code, a reason for programs and a message for people.
     pub fn new(code: Code, reason: impl Reason, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             code,
             message: message.into(),
             reason: reason.reason(),
@@ -49,24 +53,24 @@ impl Failure {
             metadata: HashMap::new(),
             details: ErrorDetails::new(),
             violations: Violations::default(),
-        }
+        }))
     }
 
     /// Adds a value to the reason's metadata. Long values are cut at 1 KiB.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.metadata.insert(key.into(), cut(value.into()));
+        self.0.metadata.insert(key.into(), cut(value.into()));
         self
     }
 
     /// Adds a field that is wrong.
     pub fn violation(mut self, field: impl fmt::Display, description: impl fmt::Display) -> Self {
-        self.violations.push(field, description);
+        self.0.violations.push(field, description);
         self
     }
 
     /// Replaces the fields that are wrong.
     pub fn violations(mut self, violations: Violations) -> Self {
-        self.violations = violations;
+        self.0.violations = violations;
         self
     }
 
@@ -78,7 +82,7 @@ impl Failure {
         name: impl Into<String>,
         description: impl Into<String>,
     ) -> Self {
-        self.details.set_resource_info(kind, name, "", description);
+        self.0.details.set_resource_info(kind, name, "", description);
         self
     }
 
@@ -90,42 +94,43 @@ impl Failure {
         subject: impl Into<String>,
         description: impl Into<String>,
     ) -> Self {
-        self.details.add_precondition_failure_violation(kind, subject, description);
+        self.0.details.add_precondition_failure_violation(kind, subject, description);
         self
     }
 
     /// Says how long to wait before trying again.
     pub fn retry_after(mut self, delay: Duration) -> Self {
-        self.details.set_retry_info(Some(delay));
+        self.0.details.set_retry_info(Some(delay));
         self
     }
 
     /// Names the request, as it stands in the logs.
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
-        self.details.set_request_info(id, "");
+        self.0.details.set_request_info(id, "");
         self
     }
 
     /// The status code.
     pub fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
 
     /// The message for people.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     fn status(&self) -> Status {
-        let mut details = self.details.clone();
-        details.set_error_info(self.reason, self.domain, self.metadata.clone());
-        for violation in self.violations.iter() {
+        let Inner { code, message, reason, domain, metadata, details, violations } = &*self.0;
+        let mut details = details.clone();
+        details.set_error_info(*reason, *domain, metadata.clone());
+        for violation in violations.iter() {
             details.add_bad_request_violation(&violation.field, &violation.description);
         }
-        if self.violations.more() > 0 {
-            details.add_bad_request_violation("", format!("and {} more", self.violations.more()));
+        if violations.more() > 0 {
+            details.add_bad_request_violation("", format!("and {} more", violations.more()));
         }
-        Status::with_error_details(self.code, &self.message, details)
+        Status::with_error_details(*code, message, details)
     }
 }
 
@@ -133,7 +138,7 @@ impl From<Failure> for Status {
     fn from(mut failure: Failure) -> Self {
         loop {
             let status = failure.status();
-            if status.details().len() <= MAX_DETAILS || !failure.violations.drop_one() {
+            if status.details().len() <= MAX_DETAILS || !failure.0.violations.drop_one() {
                 return status;
             }
         }
@@ -142,7 +147,7 @@ impl From<Failure> for Status {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
+        write!(f, "{}: {}", self.0.code, self.0.message)
     }
 }
 

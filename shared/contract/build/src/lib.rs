@@ -9,6 +9,7 @@
 //! and in `lib.rs` `gantry_contract::include_contract!();`, which gives
 //! - a module for each package, with messages, clients and servers (tonic, prost);
 //! - `Validate` for every message, from the rules of `buf.validate`;
+//! - `Debug` that does not show fields with the standard option `debug_redact`;
 //! - `Reason` for every enum that has a `reason_domain`;
 //! - `CONTRACT`, the tables that client and server go by.
 //!
@@ -25,7 +26,7 @@
 //! its file and line.
 //!
 //! How it works: [`sources`] reads the files into a descriptor pool; [`access`],
-//! [`methods`], [`reasons`] and [`rules`] each walk the pool, report problems and
+//! [`methods`], [`reasons`], [`rules`] and [`redact`] each walk the pool, report problems and
 //! give Rust code; [`emit`] puts it together with tonic's and prost's.
 
 mod access;
@@ -35,6 +36,7 @@ mod names;
 mod options;
 mod problems;
 mod reasons;
+mod redact;
 mod rules;
 mod sources;
 
@@ -101,14 +103,18 @@ pub fn compile_to(
 ) -> Result<Vec<PathBuf>, Error> {
     let sources = sources::read(files, includes)?;
     let mut problems = Problems::default();
-    let permissions = access::read(&sources, &mut problems);
-    let services = methods::tables(&sources, &permissions, &mut problems);
+    for file in sources.files().filter(|file| file.package_name().is_empty()) {
+        problems.add(&file, "no package: it is what generated modules are named by");
+    }
+    let access = access::read(&sources, &mut problems);
+    let services = methods::tables(&sources, &access, &mut problems);
     let reasons = reasons::impls(&sources, &mut problems);
     let validation = rules::impls(&sources, &mut problems);
+    let redacted = redact::debug(&sources, &mut problems);
     problems.into_result()?;
 
-    let code =
-        emit::contract(&sources, &emit::Parts { permissions, services, reasons, validation })?;
+    let parts = emit::Parts { access, services, reasons, validation, redacted };
+    let code = emit::contract(&sources, parts)?;
     write(&out_dir.join("contract.rs"), code.as_bytes())?;
     write(&out_dir.join("descriptor_set.bin"), &sources.encoded)?;
     Ok(sources.paths)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use prost_reflect::{DescriptorPool, FileDescriptor};
+use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use prost_types::FileDescriptorSet;
 use protox::{
     Compiler,
@@ -44,6 +44,22 @@ impl Sources {
     /// The files of which code is made, imported ones before those that import them.
     pub(crate) fn files(&self) -> impl Iterator<Item = FileDescriptor> + '_ {
         self.pool.files().filter(|file| is_generated(file.package_name()))
+    }
+
+    /// Their messages, nested ones included.
+    pub(crate) fn messages(&self) -> Vec<MessageDescriptor> {
+        fn collect(message: MessageDescriptor, all: &mut Vec<MessageDescriptor>) {
+            // A map's entries are no type of their own in Rust.
+            if !message.is_map_entry() {
+                all.push(message.clone());
+                message.child_messages().for_each(|child| collect(child, all));
+            }
+        }
+        let mut all = Vec::new();
+        for file in self.files() {
+            file.messages().for_each(|message| collect(message, &mut all));
+        }
+        all
     }
 }
 

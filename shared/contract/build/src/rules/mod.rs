@@ -20,7 +20,7 @@ use crate::{
 
 /// Implements `Validate` for every message.
 pub(crate) fn impls(sources: &Sources, problems: &mut Problems) -> TokenStream {
-    let messages: Vec<_> = messages(sources);
+    let messages = sources.messages();
     let mut rules = Rules { sources, with_rules: with_rules(sources, &messages), problems };
     let impls = messages.iter().map(|message| {
         let name = names::message(message);
@@ -32,22 +32,6 @@ pub(crate) fn impls(sources: &Sources, problems: &mut Problems) -> TokenStream {
         }
     });
     impls.collect()
-}
-
-/// All messages of the contract, nested ones included.
-fn messages(sources: &Sources) -> Vec<MessageDescriptor> {
-    fn collect(message: MessageDescriptor, all: &mut Vec<MessageDescriptor>) {
-        // A map's entries are no type of their own in Rust.
-        if !message.is_map_entry() {
-            all.push(message.clone());
-            message.child_messages().for_each(|child| collect(child, all));
-        }
-    }
-    let mut all = Vec::new();
-    for file in sources.files() {
-        file.messages().for_each(|message| collect(message, &mut all));
-    }
-    all
 }
 
 /// The full names of messages that have rules, or that contain one that has.
