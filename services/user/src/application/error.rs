@@ -1,0 +1,40 @@
+//! Why a use case does not do what it was asked for.
+
+/// A refusal or a failure. None holds an address, a password or a token.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// What is asked for belongs to somebody else.
+    #[error("the caller may do this only with what is their own")]
+    NotOwner,
+    /// No user has this id.
+    #[error("no user has this id")]
+    NotFound,
+    /// A user with this address exists.
+    #[error("a user with this e-mail address exists")]
+    EmailTaken,
+    /// The request id stands for another request already.
+    #[error("the request_id was used for another request")]
+    RequestIdReused,
+    /// The address or the password is wrong; which, is not told.
+    #[error("the e-mail address or the password is wrong")]
+    BadCredentials,
+    /// The password is right, but the user may not log in.
+    #[error("the user is not active")]
+    NotActive,
+    /// The page token is not one of this list.
+    #[error("the page token is not one of this list")]
+    BadPageToken,
+    /// Too much to do at the moment: trying again may succeed.
+    #[error("too much to do at the moment")]
+    Overloaded,
+    /// Something that should work does not.
+    #[error("{0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl UserError {
+    /// Something that should work does not.
+    pub fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Failed(cause.into())
+    }
+}

@@ -1,0 +1,24 @@
+//! What can be done with users: one use case a file, and the ports they need.
+//!
+//! A use case decides; what is to be written it hands to a port as one unit, which
+//! is written whole or not at all. Time, ids and secrets come through ports too, so
+//! that nothing here depends on when or where it runs.
+
+mod bootstrap_admin;
+mod create_user;
+mod error;
+mod get_user;
+mod list_users;
+mod login;
+mod ports;
+
+pub use bootstrap_admin::BootstrapAdmin;
+pub use create_user::{CreateUser, Registration};
+pub use error::UserError;
+pub use get_user::GetUser;
+pub use list_users::ListUsers;
+pub use login::{Login, Session};
+pub use ports::{
+    AccessToken, Account, Clock, Created, Ids, NewUser, PasswordHasher, RefreshGrant, RefreshToken,
+    RefreshTokens, Token, TokenIssuer, UserRepository,
+};

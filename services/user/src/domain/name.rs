@@ -1,0 +1,59 @@
+//! People's names.
+
+use std::fmt;
+
+use super::Invalid;
+
+/// What a user is called: 2 to 100 characters, on one line.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+impl Name {
+    /// Takes a name, without the white space around it.
+    ///
+    /// # Errors
+    /// [`Invalid`] where it is too short, too long, or has control characters,
+    /// which could forge lines where the name is shown.
+    pub fn try_new(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        let refuse = |rule| Err(Invalid { field: "name", rule });
+        if !(2..=100).contains(&text.chars().count()) {
+            return refuse("must have 2 to 100 characters, not counting white space around it");
+        }
+        if text.chars().any(char::is_control) {
+            return refuse("must not have control characters");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Name(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_2_to_100_characters_whatever_their_bytes() {
+        for text in ["Bo", " Bo ", "李明", &"é".repeat(100)] {
+            assert_eq!(Name::try_new(text).unwrap().as_str(), text.trim());
+        }
+        for text in ["", "B", "  B  ", "    ", &"e".repeat(101)] {
+            assert!(Name::try_new(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        assert!(Name::try_new("Ann\nlevel=error").is_err());
+    }
+}

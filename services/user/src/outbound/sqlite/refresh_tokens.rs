@@ -1,0 +1,64 @@
+//! Refresh tokens.
+
+use async_trait::async_trait;
+use gantry_sql::Sqlite;
+use sqlx::SqliteConnection;
+use time::OffsetDateTime;
+
+use super::{SqliteRepository, rows::micros};
+use crate::application::{RefreshGrant, RefreshTokens, UserError};
+
+/// Tokens deleted in one transaction, so that other writers wait a moment only.
+const PURGE_AT_ONCE: u32 = 1000;
+
+#[async_trait]
+impl RefreshTokens for SqliteRepository {
+    async fn add(&self, grant: RefreshGrant) -> Result<(), UserError> {
+        self.db
+            .write(move |conn| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "INSERT INTO refresh_tokens (hash, family, user_id, issued_at, expires_at)
+                         VALUES (?, ?, ?, ?, ?)",
+                    )
+                    .bind(grant.hash.as_slice())
+                    .bind(grant.family)
+                    .bind(grant.user.0)
+                    .bind(micros(grant.issued_at))
+                    .bind(micros(grant.expires_at))
+                    .execute(conn)
+                    .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+/// Deletes the tokens that have expired by `now`; returns how many.
+///
+/// # Errors
+/// What the database said; what was deleted before stays deleted.
+pub async fn purge_expired(db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let now = micros(now);
+    let mut purged = 0;
+    loop {
+        let deleted = db.write(move |conn| Box::pin(delete_expired(conn, now))).await?;
+        purged += deleted;
+        if deleted < u64::from(PURGE_AT_ONCE) {
+            return Ok(purged);
+        }
+    }
+}
+
+async fn delete_expired(conn: &mut SqliteConnection, now: i64) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM refresh_tokens WHERE hash IN
+         (SELECT hash FROM refresh_tokens WHERE expires_at <= ? LIMIT ?)",
+    )
+    .bind(now)
+    .bind(PURGE_AT_ONCE)
+    .execute(conn)
+    .await?;
+    Ok(deleted.rows_affected())
+}

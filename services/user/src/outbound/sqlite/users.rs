@@ -1,0 +1,146 @@
+//! Users, their passwords, and the requests that created them.
+
+use async_trait::async_trait;
+use gantry_contract::idempotency::RequestKey;
+use gantry_sql::{requests, unique_violation};
+use sqlx::SqliteConnection;
+
+use super::{
+    SqliteRepository,
+    rows::{AccountRow, UserRow, micros, roles},
+};
+use crate::{
+    application::{Account, Created, NewUser, UserError, UserRepository},
+    domain::{Email, PasswordHash, User, UserId},
+};
+
+#[async_trait]
+impl UserRepository for SqliteRepository {
+    async fn create(&self, new: NewUser) -> Result<Created, UserError> {
+        self.db
+            .write(|conn| {
+                Box::pin(async move {
+                    let NewUser { user, password_hash, request } = new;
+                    if let Some(request) = &request {
+                        // Before the address: the repetition of a request finds it
+                        // taken, by the user whom the request created.
+                        if let Some(id) = created_by(conn, request).await? {
+                            return Ok(Created::Before(id));
+                        }
+                        let id = user.id.to_string();
+                        requests::insert(conn, request, &id, user.created_at).await?;
+                    }
+                    insert_user(conn, &user).await?;
+                    insert_password(conn, user.id, &password_hash).await?;
+                    Ok(Created::Now)
+                })
+            })
+            .await
+    }
+
+    async fn created_by(&self, request: &RequestKey) -> Result<Option<UserId>, UserError> {
+        let mut conn = self.db.reader().acquire().await?;
+        created_by(&mut conn, request).await
+    }
+
+    async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {
+        let row: Option<UserRow> = sqlx::query_as("SELECT * FROM users WHERE id = ?")
+            .bind(id.0)
+            .fetch_optional(self.db.reader())
+            .await?;
+        row.map(User::try_from).transpose()
+    }
+
+    async fn find_account(&self, email: &Email) -> Result<Option<Account>, UserError> {
+        let row: Option<AccountRow> = sqlx::query_as(
+            "SELECT users.*, hash FROM users JOIN passwords ON user_id = id WHERE email_key = ?",
+        )
+        .bind(email.key())
+        .fetch_optional(self.db.reader())
+        .await?;
+        row.map(Account::try_from).transpose()
+    }
+
+    async fn list(
+        &self,
+        only: Option<UserId>,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<User>, UserError> {
+        // No id is empty, so every one comes after the empty blob.
+        let after = after.map_or_else(Vec::new, |id| id.0.into_bytes().to_vec());
+        let query = match only {
+            None => sqlx::query_as("SELECT * FROM users WHERE id > ? ORDER BY id LIMIT ?")
+                .bind(after)
+                .bind(limit),
+            Some(id) => {
+                sqlx::query_as("SELECT * FROM users WHERE id > ? AND id = ?").bind(after).bind(id.0)
+            }
+        };
+        let rows: Vec<UserRow> = query.fetch_all(self.db.reader()).await?;
+        rows.into_iter().map(User::try_from).collect()
+    }
+
+    async fn count(&self, only: Option<UserId>, most: u32) -> Result<u32, UserError> {
+        let query = match only {
+            None => {
+                sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM users LIMIT ?)").bind(most)
+            }
+            Some(id) => sqlx::query_scalar("SELECT count(*) FROM users WHERE id = ?").bind(id.0),
+        };
+        Ok(query.fetch_one(self.db.reader()).await?)
+    }
+}
+
+async fn created_by(
+    conn: &mut SqliteConnection,
+    request: &RequestKey,
+) -> Result<Option<UserId>, UserError> {
+    match requests::find(conn, request).await? {
+        requests::Found::New => Ok(None),
+        requests::Found::Reused => Err(UserError::RequestIdReused),
+        requests::Found::Same { resource_id } => match UserId::parse(&resource_id) {
+            Some(id) => Ok(Some(id)),
+            None => Err(UserError::failed("a request record names no user")),
+        },
+    }
+}
+
+async fn insert_user(conn: &mut SqliteConnection, user: &User) -> Result<(), UserError> {
+    let inserted = sqlx::query(
+        "INSERT INTO users (id, email, email_key, name, status, tier, roles, version, created_at,
+         updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(user.id.0)
+    .bind(user.email.as_str())
+    .bind(user.email.key())
+    .bind(user.name.as_str())
+    .bind(user.status.as_str())
+    .bind(user.tier.as_str())
+    .bind(roles(user))
+    .bind(user.version)
+    .bind(micros(user.created_at))
+    .bind(micros(user.updated_at))
+    .execute(conn)
+    .await;
+    match inserted {
+        Ok(_row) => Ok(()),
+        Err(error) if unique_violation(&error) == Some("users.email_key") => {
+            Err(UserError::EmailTaken)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn insert_password(
+    conn: &mut SqliteConnection,
+    user: UserId,
+    hash: &PasswordHash,
+) -> Result<(), UserError> {
+    sqlx::query("INSERT INTO passwords (user_id, hash) VALUES (?, ?)")
+        .bind(user.0)
+        .bind(hash.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
