@@ -1,1 +1,70 @@
-//! gantry-server
+//! What a service is served by.
+//!
+//! A [`Server`] takes the services that tonic generated and puts before them
+//! everything that is the same for all: request ids and traces, one log line per
+//! call, panics, deadlines, authentication, authorization and validation from the
+//! contract, health, reflection, registration and the drain. What a method needs
+//! is read from its [`Contract`](gantry_contract::Contract); nothing of it is
+//! written in a service.
+//!
+//! The connections are accepted here and not by tonic's own server, which cannot
+//! bound a drain and answers CANCELLED when a deadline passes.
+//!
+//! ```no_run
+//! # #[expect(non_snake_case)]
+//! # async fn example(CONTRACT: &'static gantry_contract::Contract) -> Result<(), Box<dyn std::error::Error>> {
+//! use gantry_server::{Server, shutdown_signal};
+//! use tokio::net::TcpListener;
+//!
+//! let server = Server::builder("greeter", &CONTRACT)
+//!     // .service(GreeterServer::new(greeter))
+//!     .build()?;
+//! let listener = TcpListener::bind("127.0.0.1:50051").await?;
+//! server.serve(listener, shutdown_signal()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/greeter` is a whole service.
+//!
+//! # What a caller can rely on
+//!
+//! | refused because | code | reason |
+//! |---|---|---|
+//! | no such method | UNIMPLEMENTED | METHOD_UNKNOWN |
+//! | `grpc-timeout` cannot be read | INVALID_ARGUMENT | MALFORMED_METADATA |
+//! | its time is over | DEADLINE_EXCEEDED | DEADLINE_EXCEEDED |
+//! | no token where one is needed | UNAUTHENTICATED | TOKEN_MISSING |
+//! | a token that does not hold | UNAUTHENTICATED | TOKEN_INVALID, TOKEN_EXPIRED |
+//! | not allowed | PERMISSION_DENIED | PERMISSION_MISSING |
+//! | the message is too long | RESOURCE_EXHAUSTED | MESSAGE_TOO_LARGE |
+//! | the message breaks off or is none | INVALID_ARGUMENT | MALFORMED_MESSAGE |
+//! | the message breaks a rule | INVALID_ARGUMENT | VALIDATION_FAILED |
+//! | the handler panicked | INTERNAL | INTERNAL |
+//!
+//! Every answer has the request id in `x-request-id`. What is no gRPC at all gets
+//! an HTTP status: 405 or 415.
+
+mod admin;
+mod builder;
+mod call;
+mod connections;
+mod health;
+mod methods;
+mod readiness;
+mod request;
+mod server;
+mod settings;
+mod signal;
+mod stack;
+mod state;
+mod status;
+
+pub use admin::Admin;
+pub use builder::{BuildError, ServerBuilder};
+pub use readiness::{CheckReport, Report, Status};
+pub use request::{Fingerprints, authorized};
+pub use server::{ServeError, Server};
+pub use settings::{AdminSettings, InvalidSetting, Settings};
+pub use signal::shutdown_signal;
+pub use state::State;

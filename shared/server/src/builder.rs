@@ -1,0 +1,206 @@
+//! Putting a server together.
+
+use std::{convert::Infallible, fmt, future::Future, sync::Arc};
+
+use axum::response::IntoResponse;
+use gantry_contract::{Contract, ServicePolicy, access::Grants};
+use gantry_discovery::Registry;
+use gantry_identity::Verifier;
+use tonic::{
+    body::Body,
+    server::NamedService,
+    service::{Routes, RoutesBuilder},
+};
+use tonic_health::pb::health_server::HealthServer;
+use tower::Service;
+
+use crate::{
+    health::HealthService,
+    methods::{Methods, service},
+    readiness::Check,
+    server::Server,
+    settings::{InvalidSetting, Settings},
+    stack::Parts,
+    state::Life,
+};
+
+/// Why a server could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A service without policies: nobody has said who may call it.
+    #[error("the service {0} is not in the contract")]
+    UnknownService(&'static str),
+    /// The same service twice.
+    #[error("the service {0} was added twice")]
+    DuplicateService(&'static str),
+    /// There are methods that need credentials, and nothing to check them with.
+    #[error("the method {0} needs credentials: the server needs a verifier")]
+    NoVerifier(&'static str),
+    /// The contract's descriptors are damaged.
+    #[error("the contract cannot be served by reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// A setting cannot be.
+    #[error("the setting {0}")]
+    Setting(InvalidSetting),
+}
+
+/// Collects what a server is made of; see [`Server::builder`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct ServerBuilder {
+    name: String,
+    contract: &'static Contract,
+    routes: RoutesBuilder,
+    services: Vec<&'static ServicePolicy>,
+    /// The first mistake made with `service`, told by `build`.
+    mistake: Option<BuildError>,
+    settings: Settings,
+    version: String,
+    verifier: Option<Arc<Verifier>>,
+    grants: Grants,
+    registry: Option<Registry>,
+    checks: Vec<Check>,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new(name: &str, contract: &'static Contract) -> Self {
+        Self {
+            name: name.to_owned(),
+            contract,
+            routes: Routes::builder(),
+            services: Vec::new(),
+            mistake: None,
+            settings: Settings::default(),
+            version: String::new(),
+            verifier: None,
+            grants: Grants::new(),
+            registry: None,
+            checks: Vec::new(),
+        }
+    }
+
+    /// Serves one of the contract's services: what tonic generated, around the handlers.
+    pub fn service<S>(mut self, handlers: S) -> Self
+    where
+        S: Service<http::Request<Body>, Error = Infallible, Future: Send>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: IntoResponse,
+    {
+        let added = self.services.iter().any(|added| added.name == S::NAME);
+        match service(self.contract, S::NAME) {
+            Some(_) if added => {
+                self.mistake.get_or_insert(BuildError::DuplicateService(S::NAME));
+            }
+            Some(policy) => {
+                self.services.push(policy);
+                self.routes.add_service(handlers);
+            }
+            None => {
+                self.mistake.get_or_insert(BuildError::UnknownService(S::NAME));
+            }
+        }
+        self
+    }
+
+    /// How it listens, makes itself known and ends.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The program's version, told to the registry.
+    pub fn version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version);
+        self
+    }
+
+    /// Checks the tokens that callers bring. Needed where any method is not public.
+    pub fn verifier(mut self, verifier: Arc<Verifier>) -> Self {
+        self.verifier = Some(verifier);
+        self
+    }
+
+    /// What calling services may do. Default: nothing.
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// Where it makes itself known while it serves. Default: nowhere.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// A dependency without which it is not ready, and how to ask whether it is
+    /// there. An answer after 3 s counts as none.
+    pub fn readiness<F, Fut, E>(mut self, name: &str, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.checks.push(Check::new(name, check));
+        self
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// [`BuildError`] where the parts do not make one.
+    pub fn build(mut self) -> Result<Server, BuildError> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        if let Some(problem) = self.settings.problems().first() {
+            return Err(BuildError::Setting(*problem));
+        }
+        let methods = Methods::new(&self.services);
+        if let Some(restricted) = methods.restricted()
+            && self.verifier.is_none()
+        {
+            return Err(BuildError::NoVerifier(restricted.name()));
+        }
+        let life = Life::new();
+        let names = || self.services.iter().map(|service| service.name);
+        self.routes.add_service(HealthServer::new(HealthService::new(names(), life.watch())));
+        let reflection = || {
+            names()
+                .fold(tonic_reflection::server::Builder::configure(), |builder, name| {
+                    builder.with_service_name(name)
+                })
+                .with_service_name("grpc.health.v1.Health")
+                .register_encoded_file_descriptor_set(self.contract.descriptor_set)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        self.routes.add_service(reflection().build_v1()?);
+        self.routes.add_service(reflection().build_v1alpha()?);
+        let names = names().collect();
+        Ok(Server {
+            name: self.name,
+            version: self.version,
+            names,
+            parts: Parts {
+                routes: self.routes.routes().prepare(),
+                methods: Arc::new(methods),
+                contract: self.contract,
+                verifier: self.verifier,
+                grants: Arc::new(self.grants),
+                max_message_bytes: self.settings.max_message_bytes,
+            },
+            settings: self.settings,
+            registry: self.registry,
+            life,
+            checks: self.checks.into(),
+        })
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! One call on its way in, and what is known of it at each stage.
+//!
+//! Each stage is a type that only the layer before it makes: a handler cannot be
+//! reached with a call that was not authorized.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use gantry_contract::{Authorized, Caller};
+use http::Request;
+use tokio::time::Instant;
+use tracing::Span;
+
+use crate::methods::Method;
+
+/// The longest unknown path that is logged or repeated to the caller.
+const MAX_PATH: usize = 128;
+
+/// What the layers tell each other about a call: written inside, read outside,
+/// where the call is logged.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) request_id: Arc<str>,
+    pub(crate) target: Target,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) received: Instant,
+    pub(crate) span: OnceLock<Span>,
+    pub(crate) deadline: OnceLock<Instant>,
+    pub(crate) caller: OnceLock<String>,
+    panicked: AtomicBool,
+}
+
+/// What a call asks for.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// A method of this server.
+    Known(Method),
+    /// A path that names none; cut where it is long.
+    Unknown(Box<str>),
+}
+
+impl Target {
+    pub(crate) fn unknown(path: &str) -> Self {
+        Self::Unknown(path[..path.floor_char_boundary(MAX_PATH)].into())
+    }
+
+    /// The path, without its leading slash.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Known(method) => method.name(),
+            Self::Unknown(path) => path.trim_start_matches('/'),
+        }
+    }
+
+    pub(crate) fn is_infrastructure(&self) -> bool {
+        matches!(self, Self::Known(method) if method.infrastructure)
+    }
+}
+
+impl Call {
+    pub(crate) fn new(request_id: Arc<str>, target: Target, peer: Option<SocketAddr>) -> Self {
+        Self {
+            request_id,
+            target,
+            peer,
+            received: Instant::now(),
+            span: OnceLock::new(),
+            deadline: OnceLock::new(),
+            caller: OnceLock::new(),
+            panicked: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that the handler or a layer panicked, so that the end of the call is
+    /// not taken for its cancellation.
+    pub(crate) fn set_panicked(&self) {
+        self.panicked.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.panicked.load(Ordering::Relaxed)
+    }
+}
+
+/// It has an id.
+pub(crate) struct Arrived<B> {
+    pub(crate) call: Arc<Call>,
+    pub(crate) http: Request<B>,
+}
+
+/// It is a gRPC call of a method this server has.
+pub(crate) struct Routed<B> {
+    pub(crate) call: Arc<Call>,
+    pub(crate) method: Method,
+    pub(crate) http: Request<B>,
+}
+
+/// Its caller is known, be it as anonymous.
+pub(crate) struct Authenticated<B> {
+    pub(crate) call: Arc<Call>,
+    pub(crate) method: Method,
+    pub(crate) caller: Caller,
+    pub(crate) http: Request<B>,
+}
+
+/// Its caller may make it.
+pub(crate) struct Permitted<B> {
+    pub(crate) call: Arc<Call>,
+    pub(crate) method: Method,
+    pub(crate) authorized: Authorized,
+    pub(crate) http: Request<B>,
+}

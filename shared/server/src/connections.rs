@@ -1,0 +1,130 @@
+//! Accepting connections and owning them, so that ending them is bounded in time.
+
+use std::{fmt::Display, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, error, warn};
+
+/// How long to wait after a failed accept: mostly the process is out of file
+/// descriptors, and asking again at once would only burn the processor.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long tasks may take to notice that their connection was cut.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// The connections of one listener.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    tasks: JoinSet<()>,
+    /// What hyper spawns for single calls.
+    pub(crate) calls: TaskTracker,
+    /// Tells every connection to finish what is in flight and take nothing more.
+    pub(crate) goaway: CancellationToken,
+}
+
+impl Connections {
+    /// Accepts until `stop` says so, and closes the listener. Each connection is
+    /// what `serve` makes of it, in a task of its own.
+    pub(crate) async fn accept<F, C>(
+        &mut self,
+        listener: TcpListener,
+        stop: CancellationToken,
+        mut serve: F,
+    ) where
+        F: FnMut(TcpStream, SocketAddr) -> C,
+        C: Future<Output = ()> + Send + 'static,
+    {
+        let mut stopped = pin!(stop.cancelled());
+        loop {
+            tokio::select! {
+                () = &mut stopped => return,
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended {
+                        error!(%error, "a connection's task failed");
+                    }
+                }
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        no_delay(&stream);
+                        self.tasks.spawn(serve(stream, peer));
+                    }
+                    Err(error) if is_of_connection(&error) => {
+                        debug!(%error, "a connection was gone before it was accepted");
+                    }
+                    Err(error) => {
+                        warn!(%error, "accepting connections fails");
+                        sleep(ACCEPT_BACKOFF).await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Lets every connection finish, for `patience` at most, and cuts the rest.
+    pub(crate) async fn drain(mut self, patience: Duration) {
+        self.goaway.cancel();
+        self.calls.close();
+        let finished = async {
+            while self.tasks.join_next().await.is_some() {}
+            self.calls.wait().await;
+        };
+        if timeout(patience, finished).await.is_ok() {
+            return;
+        }
+        warn!(
+            connections = self.tasks.len(),
+            calls = self.calls.len(),
+            "not everything was done in time and is cut"
+        );
+        self.tasks.shutdown().await;
+        if timeout(CUT_GRACE, self.calls.wait()).await.is_err() {
+            warn!(calls = self.calls.len(), "calls do not stop");
+        }
+    }
+}
+
+/// Runs one connection until it ends; once told to go away, only what is in
+/// flight. `graceful` tells the connection so.
+pub(crate) async fn run<C, E>(
+    connection: C,
+    peer: SocketAddr,
+    goaway: CancellationToken,
+    graceful: impl FnOnce(std::pin::Pin<&mut C>),
+) where
+    C: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = goaway.cancelled() => {
+            graceful(connection.as_mut());
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // A peer that speaks something else, or has gone: its affair, not ours.
+        debug!(%peer, %error, "a connection ended badly");
+    }
+}
+
+fn no_delay(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "a connection stays without TCP_NODELAY");
+    }
+}
+
+/// Whether the error is of one connection that came and went, and not of accepting.
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}

@@ -1,0 +1,103 @@
+//! Which methods a server has, and what their contract says of them.
+
+use std::{collections::HashMap, time::Duration};
+
+use gantry_contract::{
+    Access, Contract, Idempotency, MethodKind, MethodPolicy, RetryPolicy, ServicePolicy,
+};
+
+/// A method of this server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Method {
+    pub(crate) policy: &'static MethodPolicy,
+    /// Whether it is asked by machinery (health, reflection) and not by callers:
+    /// exempt from limits, and too frequent for the log.
+    pub(crate) infrastructure: bool,
+}
+
+impl Method {
+    /// `package.Service/Method`, as OpenTelemetry wants it.
+    pub(crate) fn name(self) -> &'static str {
+        self.policy.path.trim_start_matches('/')
+    }
+
+    /// The longest a call may take, where there is a limit.
+    pub(crate) fn timeout(self) -> Option<Duration> {
+        (self.policy.timeout != UNLIMITED).then_some(self.policy.timeout)
+    }
+
+    /// Whether one message is expected, no fewer.
+    pub(crate) fn takes_one_message(self) -> bool {
+        matches!(self.policy.kind, MethodKind::Unary | MethodKind::ServerStreaming)
+    }
+
+    /// Whether the answer is a stream.
+    pub(crate) fn streams_answers(self) -> bool {
+        matches!(self.policy.kind, MethodKind::ServerStreaming | MethodKind::Bidirectional)
+    }
+}
+
+/// The methods of a server by their path.
+#[derive(Debug)]
+pub(crate) struct Methods(HashMap<&'static str, Method>);
+
+impl Methods {
+    /// The methods of the services that are served, and of health and reflection.
+    pub(crate) fn new(services: &[&'static ServicePolicy]) -> Self {
+        let own = services
+            .iter()
+            .flat_map(|service| service.methods)
+            .map(|policy| Method { policy, infrastructure: false });
+        let infrastructure =
+            INFRASTRUCTURE.iter().map(|policy| Method { policy, infrastructure: true });
+        Self(own.chain(infrastructure).map(|method| (method.policy.path, method)).collect())
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<Method> {
+        self.0.get(path).copied()
+    }
+
+    /// The first method that not everybody may call.
+    pub(crate) fn restricted(&self) -> Option<Method> {
+        self.0.values().copied().find(|method| method.policy.access != Access::Public)
+    }
+}
+
+/// The service of this name, where the contract has it.
+pub(crate) fn service(contract: &Contract, name: &str) -> Option<&'static ServicePolicy> {
+    contract.services.iter().find(|service| service.name == name)
+}
+
+/// A health watch lasts as long as its connection.
+const UNLIMITED: Duration = Duration::MAX;
+
+/// What every server has besides the services of its contract.
+static INFRASTRUCTURE: [MethodPolicy; 4] = [
+    MethodPolicy {
+        timeout: Duration::from_secs(5),
+        ..infrastructure("/grpc.health.v1.Health/Check")
+    },
+    MethodPolicy {
+        kind: MethodKind::ServerStreaming,
+        ..infrastructure("/grpc.health.v1.Health/Watch")
+    },
+    MethodPolicy {
+        kind: MethodKind::Bidirectional,
+        ..infrastructure("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+    },
+    MethodPolicy {
+        kind: MethodKind::Bidirectional,
+        ..infrastructure("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+    },
+];
+
+const fn infrastructure(path: &'static str) -> MethodPolicy {
+    MethodPolicy {
+        path,
+        kind: MethodKind::Unary,
+        timeout: UNLIMITED,
+        access: Access::Public,
+        idempotency: Idempotency::NoSideEffects,
+        retry: RetryPolicy::NEVER,
+    }
+}

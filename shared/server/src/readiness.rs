@@ -1,0 +1,165 @@
+//! Whether a server could do its work if it were asked now.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use tokio::{sync::watch, time::timeout};
+
+use crate::state::State;
+
+/// How long a dependency may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+type Checking = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// One dependency and how to ask it.
+#[derive(Clone)]
+pub(crate) struct Check {
+    name: String,
+    ask: Arc<dyn Fn() -> Checking + Send + Sync>,
+}
+
+impl Check {
+    pub(crate) fn new<F, Fut, E>(name: &str, ask: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        let ask = move || -> Checking {
+            let asked = ask();
+            Box::pin(async move { asked.await.map_err(|error| error.to_string()) })
+        };
+        Self { name: name.to_owned(), ask: Arc::new(ask) }
+    }
+
+    async fn run(&self) -> CheckReport {
+        let started = Instant::now();
+        let answer = timeout(PATIENCE, (self.ask)()).await;
+        let error = match answer {
+            Ok(answer) => answer.err(),
+            Err(_) => Some(format!("no answer within {PATIENCE:?}")),
+        };
+        CheckReport {
+            name: self.name.clone(),
+            ready: error.is_none(),
+            millis: started.elapsed().as_millis(),
+            error,
+        }
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Check").field(&self.name).finish()
+    }
+}
+
+/// A server's readiness, to be asked at any time; give it to an
+/// [`Admin`](crate::Admin).
+#[derive(Clone, Debug)]
+pub struct Status {
+    service: String,
+    state: watch::Receiver<State>,
+    checks: Arc<[Check]>,
+}
+
+impl Status {
+    pub(crate) fn new(service: &str, state: watch::Receiver<State>, checks: Arc<[Check]>) -> Self {
+        Self { service: service.to_owned(), state, checks }
+    }
+
+    /// Where the server is in its life.
+    pub fn state(&self) -> State {
+        *self.state.borrow()
+    }
+
+    /// Returns once the server serves, or will never: it drains.
+    pub async fn settled(&mut self) -> State {
+        // Where the server is gone without a word, it does not serve either.
+        self.state.wait_for(|state| *state != State::Starting).await.map_or(State::Draining, |s| *s)
+    }
+
+    /// Asks every dependency at once; each has 3 s to answer.
+    pub async fn report(&self) -> Report {
+        let state = self.state();
+        let checks = join_all(self.checks.iter().map(Check::run)).await;
+        let ready = state == State::Serving && checks.iter().all(|check| check.ready);
+        Report { service: self.service.clone(), ready, state, checks }
+    }
+}
+
+/// What a server says of its readiness.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The service's name.
+    pub service: String,
+    /// Whether it serves and every dependency answers.
+    pub ready: bool,
+    /// Where it is in its life.
+    pub state: State,
+    /// Each dependency.
+    pub checks: Vec<CheckReport>,
+}
+
+/// What a dependency answered.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// Its name.
+    pub name: String,
+    /// Whether it can be used.
+    pub ready: bool,
+    /// How long it took to answer, in milliseconds.
+    pub millis: u128,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+    use crate::state::Life;
+
+    fn status(life: &Life, checks: Vec<Check>) -> Status {
+        Status::new("greeter", life.watch(), checks.into())
+    }
+
+    #[tokio::test]
+    async fn a_server_is_ready_while_it_serves() {
+        let life = Life::new();
+        let status = status(&life, vec![Check::new("db", || ready(Ok::<_, String>(())))]);
+        assert!(!status.report().await.ready);
+        life.set(State::Serving);
+        assert!(status.report().await.ready);
+        life.set(State::Draining);
+        assert!(!status.report().await.ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dependency_that_fails_or_hangs_is_named() {
+        let life = Life::new();
+        life.set(State::Serving);
+        let status = status(
+            &life,
+            vec![
+                Check::new("fine", || ready(Ok::<_, String>(()))),
+                Check::new("broken", || ready(Err("out of disk"))),
+                Check::new("stuck", pending::<Result<(), String>>),
+            ],
+        );
+        let report = status.report().await;
+        assert!(!report.ready);
+        let errors: Vec<_> = report.checks.iter().map(|check| check.error.as_deref()).collect();
+        assert_eq!(errors, [None, Some("out of disk"), Some("no answer within 3s")]);
+    }
+}

@@ -1,0 +1,135 @@
+//! What a handler asks of the call it serves.
+
+use aws_lc_rs::hmac;
+use gantry_contract::{Authorized, Failure, GantryReason, MethodPolicy, idempotency::RequestKey};
+use prost::Message;
+use tonic::{Code, Request, Status};
+use uuid::Uuid;
+
+/// Who makes the call and on what it may act.
+///
+/// # Panics
+/// Where the handler was not called by a [`Server`](crate::Server). There the
+/// types see to it that no call comes this far without it; a test that calls a
+/// handler itself has to insert an [`Authorized`] into the request's extensions.
+#[expect(clippy::expect_used, reason = "the server's stack always inserts it, see above")]
+pub fn authorized<T>(request: &Request<T>) -> &Authorized {
+    request.extensions().get().expect("the request was authorized by a gantry server")
+}
+
+/// Makes the marks by which a repeated mutation is recognised: an HMAC-SHA-256 of
+/// who asks for what, under a secret of the service, so that records do not help
+/// in guessing what was asked.
+#[derive(Debug)]
+pub struct Fingerprints {
+    key: hmac::Key,
+}
+
+impl Fingerprints {
+    /// Marks with this secret. With another secret a repeated request looks like
+    /// a different one: all replicas share it, and it outlives restarts.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &secret) }
+    }
+
+    /// The key of this mutation. `request_id` is the field of that name in the
+    /// request.
+    ///
+    /// Messages are compared as they are encoded: a `map` field, whose order is
+    /// not fixed, does not belong into such a request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where `request_id` is no UUID.
+    ///
+    /// # Panics
+    /// As [`authorized`].
+    #[expect(
+        clippy::expect_used,
+        reason = "the server's stack always inserts it, see `authorized`"
+    )]
+    pub fn key(
+        &self,
+        request: &Request<impl Message>,
+        request_id: &str,
+    ) -> Result<RequestKey, Status> {
+        let method: &'static MethodPolicy =
+            request.extensions().get::<&'static MethodPolicy>().expect("the method is known");
+        let subject = authorized(request).caller.subject();
+        let request_id = Uuid::try_parse(request_id).map_err(|_| {
+            Failure::new(
+                Code::InvalidArgument,
+                GantryReason::ValidationFailed,
+                "request_id is not a UUID",
+            )
+            .violation("request_id", "must be a UUID")
+        })?;
+        let fingerprint = self.fingerprint(&subject, method.path, request.get_ref());
+        Ok(RequestKey { subject, method: method.path, request_id, fingerprint })
+    }
+
+    fn fingerprint(&self, subject: &str, method: &str, message: &impl Message) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [subject.as_bytes(), method.as_bytes(), &message.encode_to_vec()] {
+            // With its length before it no part can pass for the end of another.
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(context.sign().as_ref());
+        fingerprint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gantry_contract::{Access, Caller, Idempotency, MethodKind, RetryPolicy, Scope};
+
+    use super::*;
+
+    static METHOD: MethodPolicy = MethodPolicy {
+        path: "/test.v1.Test/Create",
+        kind: MethodKind::Unary,
+        timeout: Duration::from_secs(1),
+        access: Access::Public,
+        idempotency: Idempotency::Idempotent,
+        retry: RetryPolicy::DEFAULT,
+    };
+
+    const ID: &str = "0195f3a0-0000-7000-8000-000000000001";
+
+    fn request(service: &str, message: &str) -> Request<String> {
+        let mut request = Request::new(message.to_owned());
+        let caller = Caller::Service { service: service.into(), cause: None };
+        request.extensions_mut().insert(Authorized { caller, scope: Scope::All });
+        request.extensions_mut().insert(&METHOD);
+        request
+    }
+
+    #[test]
+    fn a_fingerprint_tells_who_asks_for_what_under_which_secret() {
+        let fingerprints = Fingerprints::new([1; 32]);
+        let of = |service, message| {
+            fingerprints.key(&request(service, message), ID).unwrap().fingerprint
+        };
+        assert_eq!(of("a", "message"), of("a", "message"));
+        assert_ne!(of("a", "message"), of("b", "message"));
+        assert_ne!(of("a", "message"), of("a", "Message"));
+        let other = Fingerprints::new([2; 32]).key(&request("a", "message"), ID).unwrap();
+        assert_ne!(of("a", "message"), other.fingerprint);
+    }
+
+    #[test]
+    fn a_key_names_the_subject_the_method_and_the_request() {
+        let key = Fingerprints::new([1; 32]).key(&request("a", "message"), ID).unwrap();
+        assert_eq!((&*key.subject, key.method), ("service:a", METHOD.path));
+        assert_eq!(key.request_id.to_string(), ID);
+    }
+
+    #[test]
+    fn a_request_id_that_is_no_uuid_is_refused() {
+        let status = Fingerprints::new([1; 32]).key(&request("a", "message"), "1").unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+    }
+}

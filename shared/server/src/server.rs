@@ -1,0 +1,205 @@
+//! A server and its life: serve, drain, done.
+
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use gantry_contract::Contract;
+use gantry_discovery::{Instance, RegisterError, Registration, Registry};
+use http::{Request, Response};
+use hyper::{body::Incoming, rt::Executor, server::conn::http2};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{codegen::StdError, transport::server::TcpConnectInfo};
+use tower::{Service, ServiceExt};
+use tracing::info;
+
+use crate::{
+    builder::ServerBuilder,
+    connections::{self, Connections},
+    readiness::{Check, Status},
+    settings::Settings,
+    stack::{self, Parts},
+    state::{Life, State},
+};
+
+const MAX_STREAMS: u32 = 100;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+
+/// Why a server ended other than by draining.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener is of no use.
+    #[error("the listener has no address: {0}")]
+    Listener(#[from] io::Error),
+    /// The registry will never take this instance.
+    #[error("the server cannot be registered: {0}")]
+    Register(#[from] RegisterError),
+}
+
+/// A service, ready to serve on one listener.
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) names: Vec<&'static str>,
+    pub(crate) parts: Parts,
+    pub(crate) settings: Settings,
+    pub(crate) registry: Option<Registry>,
+    pub(crate) life: Life,
+    pub(crate) checks: Arc<[Check]>,
+}
+
+impl Server {
+    /// Starts a server of the service `name` (as callers look for it), whose gRPC
+    /// services and their policies are in `contract`.
+    pub fn builder(name: &str, contract: &'static Contract) -> ServerBuilder {
+        ServerBuilder::new(name, contract)
+    }
+
+    /// Its readiness, now and later.
+    pub fn status(&self) -> Status {
+        Status::new(&self.name, self.life.watch(), Arc::clone(&self.checks))
+    }
+
+    /// Serves until `shutdown`, then drains, and returns once that is done:
+    ///
+    /// 1. health says NOT_SERVING, and watches of it end;
+    /// 2. the registry forgets the server;
+    /// 3. callers get time to hear of that, while calls are still taken;
+    /// 4. no more connections; those there are get a GOAWAY;
+    /// 5. calls in flight finish, for the drain timeout at most.
+    ///
+    /// Dropping the future cuts everything off at once.
+    ///
+    /// # Errors
+    /// [`ServeError`] where it could not start.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let address = listener.local_addr()?;
+        let mut connections = Connections::default();
+        let stop = CancellationToken::new();
+        let http2 = Http2 {
+            protocol: protocol(connections.calls.clone()),
+            stack: stack::compose(self.parts.clone()),
+            local: address,
+            goaway: connections.goaway.clone(),
+        };
+        let accept =
+            connections.accept(listener, stop.clone(), |stream, peer| http2.serve(stream, peer));
+        let live = async {
+            // Accepting while registering: a registry may call back before it answers.
+            let lived = self.live(address, shutdown).await;
+            stop.cancel();
+            lived
+        };
+        let (lived, ()) = tokio::join!(live, accept);
+        connections.drain(self.settings.drain_timeout).await;
+        self.life.set(State::Draining);
+        lived?;
+        info!(service = self.name, %address, "drained");
+        Ok(())
+    }
+
+    /// From the first call to the moment when no more calls should come.
+    async fn live(
+        &self,
+        address: SocketAddr,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        self.life.set(State::Serving);
+        let registration = self.register(address).await?;
+        info!(service = self.name, %address, "serving");
+        shutdown.await;
+        info!(service = self.name, %address, "draining");
+        self.life.set(State::Draining);
+        if let Some((registration, propagation)) = registration {
+            registration.deregister().await;
+            sleep(propagation).await;
+        }
+        Ok(())
+    }
+
+    async fn register(
+        &self,
+        address: SocketAddr,
+    ) -> Result<Option<(Registration, Duration)>, ServeError> {
+        let Some(registry) = &self.registry else {
+            return Ok(None);
+        };
+        let instance = Instance {
+            weight: self.settings.weight,
+            zone: self.settings.zone.clone(),
+            version: self.version.clone(),
+            checks: self.names.iter().map(ToString::to_string).collect(),
+            ..Instance::new(&self.name, self.settings.advertised(address))
+        };
+        let registration = registry.registrar.register(instance).await?;
+        Ok(Some((registration, registry.propagation)))
+    }
+}
+
+/// What every connection of a server has in common.
+struct Http2<S> {
+    protocol: http2::Builder<Calls>,
+    stack: S,
+    local: SocketAddr,
+    goaway: CancellationToken,
+}
+
+impl<S, B> Http2<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+{
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<S, B> {
+        let info = TcpConnectInfo { local_addr: Some(self.local), remote_addr: Some(peer) };
+        let stack = self.stack.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(info.clone());
+            request
+        });
+        let connection =
+            self.protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(stack));
+        let goaway = self.goaway.clone();
+        connections::run(connection, peer, goaway, |connection| connection.graceful_shutdown())
+    }
+}
+
+fn protocol(calls: TaskTracker) -> http2::Builder<Calls> {
+    let mut protocol = http2::Builder::new(Calls(calls));
+    protocol
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    protocol
+}
+
+/// Spawns what hyper runs for single calls where it can be waited for.
+#[derive(Clone, Debug)]
+struct Calls(TaskTracker);
+
+impl<F> Executor<F> for Calls
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        // The tracker is what is waited for, not the task's result.
+        drop(self.0.spawn(call));
+    }
+}

@@ -1,0 +1,127 @@
+//! What can be configured about a server.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+/// What tonic's decoder takes, unless a service raises it for itself.
+const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
+
+/// How a server listens, makes itself known and ends.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where the service's own program listens. Default: any free port on loopback.
+    pub listen: SocketAddr,
+    /// The address callers elsewhere reach it at; port 0 stands for the port it
+    /// listens on. Default: the address it listens on.
+    pub advertise: Option<SocketAddr>,
+    /// The zone it runs in.
+    pub zone: Option<String>,
+    /// Its share of the calls, relative to other instances. Default 1.
+    pub weight: u32,
+    /// How long a drain waits for calls in flight. Default 20 s.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    /// The longest request message. Default and maximum 4 MiB.
+    pub max_message_bytes: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            advertise: None,
+            zone: None,
+            weight: 1,
+            drain_timeout: Duration::from_secs(20),
+            max_message_bytes: MAX_MESSAGE_BYTES,
+        }
+    }
+}
+
+/// A setting with a value that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} must be {expected}")]
+pub struct InvalidSetting {
+    /// The key, below the server's own.
+    pub key: &'static str,
+    /// What it should be.
+    pub expected: &'static str,
+}
+
+impl Settings {
+    /// Every setting that cannot be.
+    pub fn problems(&self) -> Vec<InvalidSetting> {
+        [
+            (
+                (1..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes),
+                InvalidSetting { key: "max_message_bytes", expected: "from 1 to 4194304" },
+            ),
+            (self.weight > 0, InvalidSetting { key: "weight", expected: "at least 1" }),
+        ]
+        .into_iter()
+        .filter_map(|(holds, problem)| (!holds).then_some(problem))
+        .collect()
+    }
+
+    /// Where callers reach a server that listens at `local`.
+    pub(crate) fn advertised(&self, local: SocketAddr) -> SocketAddr {
+        let mut address = self.advertise.unwrap_or(local);
+        if address.port() == 0 {
+            address.set_port(local.port());
+        }
+        address
+    }
+}
+
+/// How the admin server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminSettings {
+    /// Where it listens: never a public address. Default: any free port on loopback.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 0).into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advertised_address_takes_the_port_that_is_bound() {
+        let local = "127.0.0.1:50051".parse().unwrap();
+        let advertised = |advertise: Option<&str>| {
+            let advertise = advertise.map(|address| address.parse().unwrap());
+            Settings { advertise, ..Settings::default() }.advertised(local).to_string()
+        };
+        assert_eq!(advertised(None), "127.0.0.1:50051");
+        assert_eq!(advertised(Some("10.0.0.7:0")), "10.0.0.7:50051");
+        assert_eq!(advertised(Some("[fd00::7]:80")), "[fd00::7]:80");
+    }
+
+    #[test]
+    fn every_problem_is_named() {
+        assert!(Settings::default().problems().is_empty());
+        let settings = Settings { weight: 0, max_message_bytes: 0, ..Settings::default() };
+        let keys: Vec<_> = settings.problems().iter().map(|problem| problem.key).collect();
+        assert_eq!(keys, ["max_message_bytes", "weight"]);
+    }
+
+    #[test]
+    fn durations_are_written_with_their_unit_and_unknown_keys_refused() {
+        let settings = |text| serde_json::from_str::<Settings>(text);
+        let read = settings(r#"{"drain_timeout": "5s"}"#).unwrap();
+        assert_eq!(read.drain_timeout, Duration::from_secs(5));
+        assert!(settings(r#"{"drain_timeout": 5}"#).is_err());
+        assert!(settings(r#"{"drain": "5s"}"#).is_err());
+    }
+}

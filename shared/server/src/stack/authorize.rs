@@ -1,0 +1,67 @@
+//! Decides, from the contract alone, whether the caller may call the method.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use gantry_contract::{Authorized, Contract, Denied, Failure, GantryReason, access::Grants};
+use http::Response;
+use tonic::Code;
+use tower::Service;
+
+use super::verdict::Verdict;
+use crate::call::{Authenticated, Permitted};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Authorize<S> {
+    inner: S,
+    contract: &'static Contract,
+    grants: Arc<Grants>,
+}
+
+impl<S> Authorize<S> {
+    pub(crate) fn new(inner: S, contract: &'static Contract, grants: Arc<Grants>) -> Self {
+        Self { inner, contract, grants }
+    }
+}
+
+impl<S, B, R> Service<Authenticated<B>> for Authorize<S>
+where
+    S: Service<Permitted<B>, Response = Response<R>, Error = Infallible>,
+    R: Default,
+{
+    type Response = Response<R>;
+    type Error = Infallible;
+    type Future = Verdict<S::Future, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, authenticated: Authenticated<B>) -> Self::Future {
+        let Authenticated { call, method, caller, http } = authenticated;
+        match self.contract.authorize(method.policy, &caller, &self.grants) {
+            Ok(scope) => {
+                let authorized = Authorized { caller, scope };
+                Verdict::pass(self.inner.call(Permitted { call, method, authorized, http }))
+            }
+            Err(denied) => Verdict::refuse(refusal(denied)),
+        }
+    }
+}
+
+fn refusal(denied: Denied) -> Failure {
+    match denied {
+        Denied::Unauthenticated => {
+            Failure::new(Code::Unauthenticated, GantryReason::TokenMissing, denied.to_string())
+        }
+        Denied::PermissionMissing(permission) => Failure::new(
+            Code::PermissionDenied,
+            GantryReason::PermissionMissing,
+            denied.to_string(),
+        )
+        .metadata("permission", permission),
+    }
+}

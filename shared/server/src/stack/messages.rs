@@ -1,0 +1,177 @@
+//! Watches the messages of a request go by: none may be longer than the server
+//! takes, and none may be missing or break off.
+//!
+//! tonic checks the length as well, but answers OUT_OF_RANGE, and takes a broken
+//! message for a fault of ours.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use gantry_contract::{Failure, GantryReason};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tonic::{Code, Status};
+
+/// A byte that says whether the message is compressed, and four of its length.
+const PREFIX: usize = 5;
+
+pin_project! {
+    /// The body of a request.
+    pub(crate) struct Messages<B> {
+        #[pin]
+        inner: B,
+        scan: Scan,
+    }
+}
+
+impl<B> Messages<B> {
+    /// Lets messages of up to `limit` bytes through; with `required`, at least one
+    /// has to come.
+    pub(crate) fn new(inner: B, limit: u32, required: bool) -> Self {
+        let scan = Scan { limit, required, prefix: [0; PREFIX], read: 0, left: 0 };
+        Self { inner, scan }
+    }
+}
+
+impl<B> Body for Messages<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    type Data = Bytes;
+    type Error = tonic::codegen::StdError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx)).transpose().map_err(Into::into)?;
+        match frame.as_ref().and_then(Frame::data_ref) {
+            Some(data) => this.scan.data(data).map_err(Status::from)?,
+            None => this.scan.end().map_err(Status::from)?,
+        }
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // The end is checked in `poll_frame`: it has to be polled.
+        false
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Where in the sequence of messages the data so far ends.
+#[derive(Debug)]
+struct Scan {
+    limit: u32,
+    required: bool,
+    prefix: [u8; PREFIX],
+    /// How much of the prefix has been read.
+    read: usize,
+    /// How much of the message is still to come.
+    left: usize,
+}
+
+impl Scan {
+    fn data(&mut self, mut data: &[u8]) -> Result<(), Failure> {
+        while !data.is_empty() {
+            if self.left > 0 {
+                let step = self.left.min(data.len());
+                self.left -= step;
+                data = &data[step..];
+                continue;
+            }
+            let step = (PREFIX - self.read).min(data.len());
+            self.prefix[self.read..self.read + step].copy_from_slice(&data[..step]);
+            self.read += step;
+            data = &data[step..];
+            if self.read == PREFIX {
+                self.start()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        let [_, a, b, c, d] = self.prefix;
+        let length = u32::from_be_bytes([a, b, c, d]);
+        if length > self.limit {
+            return Err(Failure::new(
+                Code::ResourceExhausted,
+                GantryReason::MessageTooLarge,
+                format!(
+                    "the message has {length} bytes and this server takes at most {}",
+                    self.limit
+                ),
+            )
+            .metadata("limit_bytes", self.limit.to_string()));
+        }
+        // Of 4 GiB at most, and usize has at least 32 bits where this runs.
+        self.left = length as usize;
+        self.read = 0;
+        self.required = false;
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), Failure> {
+        let malformed =
+            |what| Err(Failure::new(Code::InvalidArgument, GantryReason::MalformedMessage, what));
+        if self.read > 0 || self.left > 0 {
+            malformed("the request breaks off within a message")
+        } else if self.required {
+            malformed("the request has no message")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(required: bool, chunks: &[&[u8]]) -> Result<(), Code> {
+        let mut scan = Scan { limit: 4, required, prefix: [0; PREFIX], read: 0, left: 0 };
+        chunks.iter().try_for_each(|chunk| scan.data(chunk)).map_err(|failure| failure.code())?;
+        scan.end().map_err(|failure| failure.code())
+    }
+
+    const FULL: &[u8] = &[0, 0, 0, 0, 4, 1, 2, 3, 4];
+    const EMPTY: &[u8] = &[0, 0, 0, 0, 0];
+    const LONG: &[u8] = &[0, 0, 0, 0, 5, 1, 2, 3, 4, 5];
+
+    #[test]
+    fn messages_up_to_the_limit_pass_however_they_are_cut() {
+        let two = [FULL, FULL].concat();
+        for size in 1..=two.len() {
+            let chunks: Vec<_> = two.chunks(size).collect();
+            assert_eq!(scan(true, &chunks), Ok(()), "{size}");
+        }
+        assert_eq!(scan(true, &[EMPTY]), Ok(()));
+        assert_eq!(scan(false, &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_longer_message_is_refused_at_its_prefix() {
+        assert_eq!(scan(true, &[&LONG[..5]]), Err(Code::ResourceExhausted));
+        let chunks: Vec<_> = LONG.chunks(1).collect();
+        assert_eq!(scan(true, &chunks), Err(Code::ResourceExhausted));
+        assert_eq!(scan(true, &[FULL, LONG]), Err(Code::ResourceExhausted));
+        assert_eq!(scan(true, &[&[0, 255, 255, 255, 255]]), Err(Code::ResourceExhausted));
+    }
+
+    #[test]
+    fn a_request_that_breaks_off_or_is_empty_is_malformed() {
+        for end in 1..FULL.len() {
+            assert_eq!(scan(true, &[&FULL[..end]]), Err(Code::InvalidArgument), "{end}");
+        }
+        assert_eq!(scan(true, &[]), Err(Code::InvalidArgument));
+    }
+}

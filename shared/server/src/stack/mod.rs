@@ -1,0 +1,75 @@
+//! What stands between a connection and a handler.
+//!
+//! [`compose`] is the one place where the order is decided. Each layer has its
+//! own file; each takes the stage of a call that the layer before it made (see
+//! [`call`](crate::call)), so that the order of what depends on each other is
+//! checked by the compiler.
+
+mod authenticate;
+mod authorize;
+mod deadline;
+mod handle;
+mod identify;
+mod messages;
+mod panic;
+mod record;
+mod route;
+mod verdict;
+
+use std::{convert::Infallible, sync::Arc};
+
+use gantry_contract::{Contract, access::Grants};
+use gantry_identity::Verifier;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::service::Routes;
+use tower::{Service, ServiceBuilder, layer::layer_fn};
+
+use crate::methods::Methods;
+
+/// What the layers need to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) routes: Routes,
+    pub(crate) methods: Arc<Methods>,
+    pub(crate) contract: &'static Contract,
+    pub(crate) verifier: Option<Arc<Verifier>>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) max_message_bytes: u32,
+}
+
+/// The whole stack, outermost first.
+pub(crate) fn compose(
+    parts: Parts,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<impl http_body::Body<Data = bytes::Bytes, Error = tonic::Status> + Send>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    let Parts { routes, methods, contract, verifier, grants, max_message_bytes } = parts;
+    ServiceBuilder::new()
+        // Outermost, so that every answer says the request id, even that to a panic.
+        .layer(layer_fn(|inner| identify::Identify::new(inner, Arc::clone(&methods))))
+        // Around everything that can go wrong, the layers and what they call included.
+        .layer(layer_fn(panic::CatchPanic::new))
+        // Around every refusal, so that each is traced and logged like an answer.
+        .layer(layer_fn(record::Record::new))
+        // Before anything is spent on what is no call of ours.
+        .layer(layer_fn(route::Route::new))
+        // Before any wait or work, so that all of it counts and ends in time.
+        .layer(layer_fn(deadline::Deadline::new))
+        // Here: limit per peer address, then shedding. Both are cheaper than a
+        // signature check, which is what a flood would otherwise buy.
+        //
+        // Before whatever asks who calls.
+        .layer(layer_fn(|inner| authenticate::Authenticate::new(inner, verifier.clone())))
+        // Here: limit per caller, which needs to know the caller and not the method.
+        //
+        // Before a byte of the request's message is read.
+        .layer(layer_fn(|inner| authorize::Authorize::new(inner, contract, Arc::clone(&grants))))
+        // Innermost: the codec decodes and validates the message, then the handler runs.
+        .service(handle::Handle::new(routes, max_message_bytes))
+}

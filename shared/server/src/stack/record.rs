@@ -1,0 +1,256 @@
+//! Opens the call's span, in the trace the caller started, and writes one line to
+//! the log when the call is over: answered, failed, out of time or given up.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use opentelemetry::propagation::Extractor;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tonic::Code;
+use tower::Service;
+use tracing::{Span, debug, field::Empty, info, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::{
+    call::{Arrived, Call},
+    status::{code, code_name, is_server_error},
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Record<S> {
+    inner: S,
+}
+
+impl<S> Record<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S, B, R> Service<Arrived<B>> for Record<S>
+where
+    S: Service<Arrived<B>, Response = Response<R>, Error = Infallible>,
+{
+    type Response = Response<RecordedBody<R>>;
+    type Error = Infallible;
+    type Future = RecordedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, arrived: Arrived<B>) -> Self::Future {
+        let call = Arc::clone(&arrived.call);
+        let span = call.span.get_or_init(|| open_span(&call, arrived.http.headers())).clone();
+        let recorder = Recorder { call, over: false };
+        let inner = {
+            let _entered = span.enter();
+            self.inner.call(arrived)
+        };
+        RecordedFuture { inner, recorder: Some(recorder), span }
+    }
+}
+
+/// Names and values follow OpenTelemetry's conventions for gRPC.
+fn open_span(call: &Call, headers: &HeaderMap) -> Span {
+    let span = info_span!(
+        "grpc",
+        otel.name = call.target.name(),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        rpc.system.name = "grpc",
+        rpc.method = call.target.name(),
+        rpc.response.status_code = Empty,
+        "error.type" = Empty,
+        client.address = call.peer.map(|peer| tracing::field::display(peer.ip())),
+        client.port = call.peer.map(|peer| peer.port()),
+        request_id = &*call.request_id,
+    );
+    if !span.is_disabled() {
+        let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
+            propagator.extract(&Headers(headers))
+        });
+        // Refused where no traces are collected, and then there is no trace to join.
+        let _ = span.set_parent(parent);
+    }
+    span
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+/// Records how the call ended; when dropped before that, that it was given up.
+struct Recorder {
+    call: Arc<Call>,
+    over: bool,
+}
+
+impl Recorder {
+    fn ended(mut self, outcome: &Outcome) {
+        self.record(outcome);
+    }
+
+    fn record(&mut self, outcome: &Outcome) {
+        self.over = true;
+        let call = &*self.call;
+        let none = Span::none();
+        let span = call.span.get().unwrap_or(&none);
+        let code = outcome.name();
+        span.record("rpc.response.status_code", code);
+        if outcome.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", code);
+        }
+        // A macro's level is fixed: health checks and reflection are too frequent for info.
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    parent: span,
+                    method = call.target.name(),
+                    code,
+                    duration_ms = call.received.elapsed().as_secs_f64() * 1e3,
+                    peer = call.peer.map(tracing::field::display),
+                    caller = call.caller.get().map(String::as_str),
+                    "call ended"
+                )
+            };
+        }
+        if call.target.is_infrastructure() { line!(debug) } else { line!(info) }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let late = self.call.deadline.get().is_some_and(|deadline| *deadline <= Instant::now());
+        let code = match () {
+            () if self.call.has_panicked() => Code::Internal,
+            // The caller gives up at its own deadline, often before we get to say so.
+            () if late => Code::DeadlineExceeded,
+            () => Code::Cancelled,
+        };
+        self.record(&Outcome::Grpc(code));
+    }
+}
+
+/// How a call ended.
+enum Outcome {
+    Grpc(Code),
+    /// It was no gRPC call.
+    Http(StatusCode),
+}
+
+impl Outcome {
+    fn name(&self) -> &str {
+        match self {
+            Self::Grpc(code) => code_name(*code),
+            Self::Http(status) => status.as_str(),
+        }
+    }
+
+    fn is_server_error(&self) -> bool {
+        match self {
+            Self::Grpc(code) => is_server_error(*code),
+            Self::Http(status) => status.is_server_error(),
+        }
+    }
+}
+
+pin_project! {
+    pub(crate) struct RecordedFuture<F> {
+        #[pin]
+        inner: F,
+        recorder: Option<Recorder>,
+        span: Span,
+    }
+}
+
+impl<F, R> Future for RecordedFuture<F>
+where
+    F: Future<Output = Result<Response<R>, Infallible>>,
+{
+    type Output = Result<Response<RecordedBody<R>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let _entered = this.span.enter();
+        let Ok(response) = ready!(this.inner.poll(cx));
+        let mut recorder = this.recorder.take();
+        // A refusal has its status in the headers, and no trailers follow.
+        let outcome = match code(response.headers()) {
+            Some(code) => Some(Outcome::Grpc(code)),
+            None if response.status() != StatusCode::OK => Some(Outcome::Http(response.status())),
+            None => None,
+        };
+        if let Some(outcome) = outcome
+            && let Some(recorder) = recorder.take()
+        {
+            recorder.ended(&outcome);
+        }
+        let span = this.span.clone();
+        Poll::Ready(Ok(response.map(|inner| RecordedBody { inner, recorder, span })))
+    }
+}
+
+pin_project! {
+    /// A body whose trailers end the record.
+    pub(crate) struct RecordedBody<B> {
+        #[pin]
+        inner: B,
+        recorder: Option<Recorder>,
+        span: Span,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for RecordedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let _entered = this.span.enter();
+        let frame = ready!(this.inner.poll_frame(cx));
+        let outcome = match &frame {
+            Some(Ok(frame)) => frame.trailers_ref().map(code),
+            // Without trailers the caller does not know how it ended either.
+            Some(Err(_)) | None => Some(None),
+        };
+        if let Some(code) = outcome
+            && let Some(recorder) = this.recorder.take()
+        {
+            recorder.ended(&Outcome::Grpc(code.unwrap_or(Code::Unknown)));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,104 @@
+//! Lets through what is a gRPC call of a method this server has.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use gantry_contract::{Failure, GantryReason};
+use http::{
+    HeaderMap, HeaderValue, Method as Verb, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
+use tonic::Code;
+use tower::Service;
+
+use super::verdict::Verdict;
+use crate::call::{Arrived, Routed, Target};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Route<S> {
+    inner: S,
+}
+
+impl<S> Route<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S, B, R> Service<Arrived<B>> for Route<S>
+where
+    S: Service<Routed<B>, Response = Response<R>, Error = Infallible>,
+    R: Default,
+{
+    type Response = Response<R>;
+    type Error = Infallible;
+    type Future = Verdict<S::Future, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, Arrived { call, http }: Arrived<B>) -> Self::Future {
+        if http.method() != Verb::POST {
+            let mut answer = bare(StatusCode::METHOD_NOT_ALLOWED);
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return Verdict::answer(answer);
+        }
+        if !is_grpc(http.headers()) {
+            return Verdict::answer(bare(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let method = match &call.target {
+            Target::Known(method) => *method,
+            Target::Unknown(path) => {
+                return Verdict::refuse(Failure::new(
+                    Code::Unimplemented,
+                    GantryReason::MethodUnknown,
+                    format!("there is no method {path} here"),
+                ));
+            }
+        };
+        Verdict::pass(self.inner.call(Routed { call, method, http }))
+    }
+}
+
+fn bare<R: Default>(status: StatusCode) -> Response<R> {
+    let mut answer = Response::new(R::default());
+    *answer.status_mut() = status;
+    answer
+}
+
+/// `application/grpc`, with parameters or as `+proto`; not gRPC-Web, and not gRPC
+/// with another encoding of messages.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or(value).trim())
+        .is_some_and(|kind| {
+            kind.eq_ignore_ascii_case("application/grpc")
+                || kind.eq_ignore_ascii_case("application/grpc+proto")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_is_told_by_its_content_type() {
+        let judged = |kind: &'static str| {
+            is_grpc(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]))
+        };
+        for kind in ["application/grpc", "application/grpc+proto", "Application/gRPC; a=b"] {
+            assert!(judged(kind), "{kind}");
+        }
+        for kind in
+            ["", "application/json", "application/grpc-web", "application/grpc+json", "grpc"]
+        {
+            assert!(!judged(kind), "{kind}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
+    }
+}

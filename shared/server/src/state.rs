@@ -1,0 +1,34 @@
+//! Where a server is in its life, told to everybody who has to know: the health
+//! service, readiness, and the drain itself.
+
+use tokio::sync::watch;
+
+/// Where a server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Made, not yet serving.
+    Starting,
+    /// Accepting calls.
+    Serving,
+    /// Finishing what is in flight, or done.
+    Draining,
+}
+
+/// The one who says where the server is.
+#[derive(Clone, Debug)]
+pub(crate) struct Life(watch::Sender<State>);
+
+impl Life {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(State::Starting))
+    }
+
+    pub(crate) fn set(&self, state: State) {
+        self.0.send_replace(state);
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+        self.0.subscribe()
+    }
+}
