@@ -1,1 +1,4 @@
-//! gantry-order
+//! Orders.
+
+pub mod application;
+pub mod domain;

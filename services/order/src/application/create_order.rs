@@ -1,0 +1,89 @@
+//! Creating a draft.
+
+use std::sync::Arc;
+
+use gantry_contract::{Authorized, idempotency::RequestKey};
+
+use crate::{
+    application::{
+        Catalogue, Clock, CommitError, Error, Ids, Orders, Seen, StoredOrder, UnitOfWork, Users,
+    },
+    domain::{Address, Basket, Line, Lines, Order, OrderId, Pricing, UserId},
+};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct NewOrder {
+    /// Whose it is to be.
+    pub user: UserId,
+    /// What is ordered.
+    pub basket: Basket,
+    /// Where it is to be sent.
+    pub address: Option<Address>,
+    /// Makes a repetition recognisable.
+    pub request: RequestKey,
+}
+
+/// Creates drafts, priced from the catalogue.
+#[derive(Clone, Debug)]
+pub struct CreateOrder {
+    /// Where orders are kept.
+    pub orders: Arc<dyn Orders>,
+    /// Whose tier the discount goes by.
+    pub users: Arc<dyn Users>,
+    /// What products cost.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// What orders cost.
+    pub pricing: Arc<Pricing>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of orders.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl CreateOrder {
+    /// Creates a draft; repeated, answers with the order as it is now.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing was written.
+    pub async fn run(&self, new: NewOrder, by: &Authorized) -> Result<StoredOrder, Error> {
+        if !by.scope.covers(&new.user.to_string()) {
+            return Err(Error::NotOwner);
+        }
+        match self.orders.seen(&new.request).await? {
+            Seen::New => {}
+            Seen::Same(id) => return self.repeated(id).await,
+            Seen::Reused => return Err(Error::RequestIdReused),
+        }
+        let customer = self
+            .users
+            .find(new.user, &by.caller)
+            .await
+            .map_err(|error| Error::of_users(error, new.user))?;
+        let skus: Vec<_> = new.basket.skus().cloned().collect();
+        let prices = self.catalogue.prices(&skus, &by.caller).await.map_err(Error::of_catalogue)?;
+        let lines = new.basket.items().iter().zip(prices).map(|((sku, quantity), unit_price)| {
+            Line { sku: sku.clone(), quantity: *quantity, unit_price }
+        });
+        let lines = Lines::new(lines.collect())?;
+
+        let id = OrderId(self.ids.next());
+        let now = self.clock.now();
+        let change = Order::create(id, new.user, customer.tier, lines, &self.pricing, now)?;
+        let created = StoredOrder { order: change.order.clone(), address: new.address.clone() };
+        let unit =
+            UnitOfWork { change, address: new.address, request: Some(new.request), saga: None };
+        match self.orders.commit(unit).await {
+            Ok(()) => {
+                tracing::info!(order = %id, user = %new.user, "order created");
+                Ok(created)
+            }
+            Err(CommitError::Repeated(id)) => self.repeated(id).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn repeated(&self, id: OrderId) -> Result<StoredOrder, Error> {
+        self.orders.find(id).await?.ok_or(Error::OrderNotFound(id))
+    }
+}

@@ -1,0 +1,88 @@
+//! Why a use case refuses.
+
+use gantry_money::Money;
+
+use crate::{
+    application::{CatalogueError, CommitError, StorageError, Unanswered, UsersError},
+    domain::{LinesError, OrderId, Sku, StatusForbids, UserId},
+};
+
+/// Why a use case refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is somebody else's.
+    #[error("the order is somebody else's")]
+    NotOwner,
+    /// There is no such order.
+    #[error("there is no order {0}")]
+    OrderNotFound(OrderId),
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    UserNotFound(UserId),
+    /// There are no such products.
+    #[error("there are no products {}", names(.0))]
+    ProductsNotFound(Vec<Sku>),
+    /// The lines make no order.
+    #[error(transparent)]
+    Lines(#[from] LinesError),
+    /// The order stands where this is not possible.
+    #[error(transparent)]
+    Status(#[from] StatusForbids),
+    /// The order has changed since the caller read it.
+    #[error("the order has changed since it was read")]
+    EtagMismatch,
+    /// It would cost something else than the caller expects.
+    #[error("the order costs {total}")]
+    PriceChanged {
+        /// What it would cost.
+        total: Money,
+    },
+    /// Another request was made under the request id.
+    #[error("the request_id was used for another request")]
+    RequestIdReused,
+    /// A service that is needed gave no useful answer.
+    #[error("{service}: {cause}")]
+    Unanswered {
+        /// Which one.
+        service: &'static str,
+        /// How.
+        cause: Unanswered,
+    },
+    /// A fault of ours.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Stale => Self::EtagMismatch,
+            CommitError::Reused => Self::RequestIdReused,
+            CommitError::Storage(error) => Self::Storage(error),
+            // Use cases that name a request answer a repetition themselves.
+            CommitError::Repeated(id) => {
+                Self::Storage(StorageError(format!("unexpected repetition on order {id}").into()))
+            }
+        }
+    }
+}
+
+impl Error {
+    pub(super) fn of_users(error: UsersError, id: UserId) -> Self {
+        match error {
+            UsersError::NotFound => Self::UserNotFound(id),
+            UsersError::Unanswered(cause) => Self::Unanswered { service: "user", cause },
+        }
+    }
+
+    pub(super) fn of_catalogue(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::NotFound(skus) => Self::ProductsNotFound(skus),
+            CatalogueError::Unanswered(cause) => Self::Unanswered { service: "inventory", cause },
+        }
+    }
+}
+
+fn names(skus: &[Sku]) -> String {
+    skus.iter().map(Sku::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,38 @@
+//! Listing orders.
+
+use std::sync::Arc;
+
+use gantry_contract::{
+    Scope,
+    page::{Page, PageRequest},
+};
+use uuid::Uuid;
+
+use crate::{
+    application::{Error, Orders, StoredOrder},
+    domain::UserId,
+};
+
+/// Lists orders.
+#[derive(Clone, Debug)]
+pub struct ListOrders {
+    /// Where orders are kept.
+    pub orders: Arc<dyn Orders>,
+}
+
+impl ListOrders {
+    /// One page of the orders within `scope`, newest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn run(&self, page: &PageRequest, scope: &Scope) -> Result<Page<StoredOrder>, Error> {
+        let owner = match scope {
+            Scope::All => None,
+            // Only users own orders, and a user's subject is their id.
+            Scope::Own(subject) => {
+                Some(UserId(Uuid::parse_str(subject).map_err(|_| Error::NotOwner)?))
+            }
+        };
+        Ok(self.orders.list(owner, page).await?)
+    }
+}

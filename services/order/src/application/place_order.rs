@@ -1,0 +1,127 @@
+//! Placing a draft.
+
+use std::{sync::Arc, time::Duration};
+
+use gantry_contract::{Actor, Authorized, idempotency::RequestKey};
+use gantry_money::Money;
+use gantry_saga::NewSaga;
+use tokio::time::timeout;
+
+use crate::{
+    application::{
+        Clock, CommitError, Error, Ids, Orders, Seen, Settled, StorageError, StoredOrder,
+        UnitOfWork, placing,
+    },
+    domain::{Address, OrderId, PlacedBy, Pricing, Status},
+};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// Which order.
+    pub id: OrderId,
+    /// Where it is sent, instead of where the draft says.
+    pub address: Option<Address>,
+    /// The version the caller has read, where that matters to them.
+    pub version: Option<u64>,
+    /// What the caller expects to pay, where that matters to them.
+    pub expected_total: Option<Money>,
+    /// Makes a repetition recognisable.
+    pub request: RequestKey,
+    /// How long to wait for the outcome.
+    pub wait: Duration,
+}
+
+/// Places drafts: prices them finally and begins the saga that carries them through.
+#[derive(Clone, Debug)]
+pub struct PlaceOrder {
+    /// Where orders are kept.
+    pub orders: Arc<dyn Orders>,
+    /// What orders cost.
+    pub pricing: Arc<Pricing>,
+    /// Who carries them through.
+    pub sagas: gantry_saga::Handle,
+    /// Who tells of the outcome.
+    pub settled: Settled,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of sagas.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl PlaceOrder {
+    /// Places the order and waits for the outcome, within bounds; answers with the order
+    /// as it is then. What goes on goes on without the caller.
+    ///
+    /// # Errors
+    /// [`Error`]: nothing was written.
+    pub async fn run(&self, placement: Placement, by: &Authorized) -> Result<StoredOrder, Error> {
+        let wait = placement.wait;
+        let id = self.place(placement, by).await?;
+        let found = self.outcome(id, wait).await?;
+        found.ok_or(Error::OrderNotFound(id))
+    }
+
+    async fn place(&self, placement: Placement, by: &Authorized) -> Result<OrderId, Error> {
+        match self.orders.seen(&placement.request).await? {
+            Seen::New => {}
+            Seen::Same(id) => return Ok(id),
+            Seen::Reused => return Err(Error::RequestIdReused),
+        }
+        let Placement { id, address, version, expected_total, request, wait: _ } = placement;
+        let stored = self.orders.find(id).await?.ok_or(Error::OrderNotFound(id))?;
+        let order = stored.order;
+        if !by.scope.covers(&order.user().to_string()) {
+            return Err(Error::NotOwner);
+        }
+        // Before the version: no new reading of the order makes it possible again.
+        order.may_become(Status::Placed)?;
+        if version.is_some_and(|version| version != order.version()) {
+            return Err(Error::EtagMismatch);
+        }
+        let destination = address.as_ref().or(stored.address.as_ref()).and_then(Address::region);
+        let price = self.pricing.finally(order.lines(), order.tier(), destination.as_ref())?;
+        if expected_total.is_some_and(|expected| expected != price.total) {
+            return Err(Error::PriceChanged { total: price.total });
+        }
+
+        let saga = self.ids.next();
+        let placed_by = by.caller.actor().map(|Actor { subject, roles }| PlacedBy {
+            subject: subject.clone(),
+            roles: roles.clone(),
+        });
+        let change = order.place(price, saga, placed_by, self.clock.now())?;
+        let saga = NewSaga::new(saga, placing::NAME, &id.0)
+            .map_err(|error| StorageError(Box::new(error)))?;
+        let unit = UnitOfWork { change, address, request: Some(request), saga: Some(saga) };
+        match self.orders.commit(unit).await {
+            Ok(()) => {
+                self.sagas.wake();
+                tracing::info!(order = %id, total = %price.total, "order placed");
+                Ok(id)
+            }
+            Err(CommitError::Repeated(id)) => Ok(id),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The order as it is when it is no longer being carried through, or when the time
+    /// is up.
+    async fn outcome(
+        &self,
+        id: OrderId,
+        wait: Duration,
+    ) -> Result<Option<StoredOrder>, StorageError> {
+        let waiter = self.settled.waiter(id);
+        // Listening begins before looking: nothing is told unheard in between.
+        let told = waiter.told();
+        let found = self.orders.find(id).await?;
+        let open = found.as_ref().is_some_and(|found| found.order.status() == Status::Placed);
+        if !open || wait.is_zero() {
+            return Ok(found);
+        }
+        // Told or not, what counts is how the order stands now.
+        let _ = timeout(wait, told).await;
+        self.orders.find(id).await
+    }
+}

@@ -1,0 +1,220 @@
+//! The saga that carries a placed order through.
+//!
+//! accept, validate the user, reserve the stock, **commit the reservation**, confirm.
+//! The commit is the pivot: stock that is sold stays sold. Payment and shipping take
+//! their places before it when there are such services.
+//!
+//! Every call is made by the order service itself, on its own grant; who placed the
+//! order goes along for the record. The reservation's id is the saga's.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use gantry_contract::{Actor, Caller};
+use gantry_saga::{Call, Definition, Failure, Reversible, Step};
+use uuid::Uuid;
+
+use crate::{
+    application::{Clock, Orders, Settled, Stock, StockError, UnitOfWork, Users, UsersError},
+    domain::{Change, Order, OrderId, RejectReason, Status, StatusForbids},
+};
+
+/// The saga's name in the log. Other steps need another name.
+pub const NAME: &str = "place-order/1";
+
+/// What the steps work with.
+#[derive(Clone, Debug)]
+pub struct Placing {
+    /// Where orders are kept.
+    pub orders: Arc<dyn Orders>,
+    /// Who may order.
+    pub users: Arc<dyn Users>,
+    /// What is there to be sold.
+    pub stock: Arc<dyn Stock>,
+    /// Who waits for the outcome.
+    pub settled: Settled,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The name this service calls by.
+    pub service: &'static str,
+}
+
+impl Placing {
+    /// The saga. Its input is the order's id.
+    pub fn definition(&self) -> Definition<Uuid> {
+        Definition::named(NAME)
+            .step(Accept(self.clone()))
+            .step(ValidateUser(self.clone()))
+            .step(ReserveStock(self.clone()))
+            .pivot(CommitReservation(self.clone()))
+            .then(Confirm(self.clone()))
+    }
+
+    async fn order(&self, call: Call<'_, Uuid>) -> Result<Order, Failure> {
+        let id = OrderId(*call.input);
+        match self.orders.find(id).await {
+            Ok(Some(found)) => Ok(found.order),
+            // An order is never deleted, so this is a storage that has lost something.
+            Ok(None) => Err(Failure::unanswered(format_args!("there is no order {id}"))),
+            Err(error) => Err(Failure::unanswered(error)),
+        }
+    }
+
+    fn caller(&self, order: &Order) -> Caller {
+        let cause = order
+            .placed_by()
+            .map(|by| Actor { subject: by.subject.clone(), roles: by.roles.clone() });
+        Caller::Service { service: self.service.to_owned(), cause }
+    }
+
+    /// Brings the order to its outcome; where it stands there already, that is that.
+    async fn settle(
+        &self,
+        call: Call<'_, Uuid>,
+        outcome: Status,
+        change: impl FnOnce(&Order) -> Result<Change, StatusForbids> + Send,
+    ) -> Result<(), Failure> {
+        let order = self.order(call).await?;
+        if order.status() != outcome {
+            let change = change(&order).map_err(|error| Failure::refused("STATUS", error))?;
+            let reason = change.order.reject_reason().map(RejectReason::as_str);
+            let unit = UnitOfWork { change, address: None, request: None, saga: None };
+            // Stale: somebody else has done the same. The next attempt will see.
+            self.orders.commit(unit).await.map_err(Failure::unanswered)?;
+            tracing::info!(order = %order.id(), status = %outcome, reason, "order settled");
+        }
+        self.settled.tell(order.id());
+        Ok(())
+    }
+}
+
+/// Begins the saga. Placing the order has done what is to be done; rejecting it undoes
+/// it, after everything else.
+struct Accept(Placing);
+
+#[async_trait]
+impl Step<Uuid> for Accept {
+    fn name(&self) -> &'static str {
+        "accept"
+    }
+
+    async fn run(&self, _: Call<'_, Uuid>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Reversible<Uuid> for Accept {
+    async fn undo(&self, call: Call<'_, Uuid>, why: &Failure) -> Result<(), Failure> {
+        let reason = reason(why);
+        let now = self.0.clock.now();
+        self.0.settle(call, Status::Rejected, |order| order.reject(reason, now)).await
+    }
+}
+
+/// Asks whether the user may order.
+struct ValidateUser(Placing);
+
+#[async_trait]
+impl Step<Uuid> for ValidateUser {
+    fn name(&self) -> &'static str {
+        "validate-user"
+    }
+
+    async fn run(&self, call: Call<'_, Uuid>) -> Result<(), Failure> {
+        let order = self.0.order(call).await?;
+        match self.0.users.find(order.user(), &self.0.caller(&order)).await {
+            Ok(customer) if customer.active => Ok(()),
+            Ok(_) => Err(refused(RejectReason::UserNotActive, "the user may not order")),
+            Err(error @ UsersError::NotFound) => Err(refused(RejectReason::UserNotFound, error)),
+            Err(UsersError::Unanswered(cause)) => Err(Failure::unanswered(cause)),
+        }
+    }
+}
+
+#[async_trait]
+impl Reversible<Uuid> for ValidateUser {
+    /// Asking leaves nothing behind.
+    async fn undo(&self, _: Call<'_, Uuid>, _: &Failure) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Takes the stock aside; undone, puts it back.
+struct ReserveStock(Placing);
+
+#[async_trait]
+impl Step<Uuid> for ReserveStock {
+    fn name(&self) -> &'static str {
+        "reserve-stock"
+    }
+
+    async fn run(&self, call: Call<'_, Uuid>) -> Result<(), Failure> {
+        let order = self.0.order(call).await?;
+        let items: Vec<_> =
+            order.lines().iter().map(|line| (line.sku.clone(), line.quantity)).collect();
+        let caller = self.0.caller(&order);
+        self.0.stock.reserve(call.saga, &items, call.key, &caller).await.map_err(failure)
+    }
+}
+
+#[async_trait]
+impl Reversible<Uuid> for ReserveStock {
+    async fn undo(&self, call: Call<'_, Uuid>, _: &Failure) -> Result<(), Failure> {
+        let caller = self.0.caller(&self.0.order(call).await?);
+        self.0.stock.release(call.saga, call.key, &caller).await.map_err(failure)
+    }
+}
+
+/// Sells what was taken aside: the pivot.
+struct CommitReservation(Placing);
+
+#[async_trait]
+impl Step<Uuid> for CommitReservation {
+    fn name(&self) -> &'static str {
+        "commit-reservation"
+    }
+
+    async fn run(&self, call: Call<'_, Uuid>) -> Result<(), Failure> {
+        let caller = self.0.caller(&self.0.order(call).await?);
+        self.0.stock.commit(call.saga, call.key, &caller).await.map_err(failure)
+    }
+}
+
+/// Confirms the order.
+struct Confirm(Placing);
+
+#[async_trait]
+impl Step<Uuid> for Confirm {
+    fn name(&self) -> &'static str {
+        "confirm"
+    }
+
+    async fn run(&self, call: Call<'_, Uuid>) -> Result<(), Failure> {
+        let now = self.0.clock.now();
+        self.0.settle(call, Status::Confirmed, |order| order.confirm(now)).await
+    }
+}
+
+fn refused(reason: RejectReason, message: impl fmt::Display) -> Failure {
+    Failure::refused(reason.as_str(), message)
+}
+
+fn failure(error: StockError) -> Failure {
+    match error {
+        StockError::ProductNotFound(message) => refused(RejectReason::ProductNotFound, message),
+        StockError::Insufficient(message) => refused(RejectReason::InsufficientStock, message),
+        // Not what a customer can be told; that it could not be done is all there is.
+        StockError::Reservation(message) => refused(RejectReason::ServiceUnavailable, message),
+        StockError::Unanswered(cause) => Failure::unanswered(cause),
+    }
+}
+
+/// What the customer is told.
+fn reason(why: &Failure) -> RejectReason {
+    match why {
+        Failure::Refused { code, .. } => RejectReason::parse(code),
+        Failure::Unanswered { .. } => None,
+    }
+    .unwrap_or(RejectReason::ServiceUnavailable)
+}
