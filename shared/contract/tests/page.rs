@@ -1,4 +1,5 @@
 //! Pages of a list.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use gantry_contract::page::{MAX_TOTAL, Page, PageRequest, token};
 use proptest::prelude::*;

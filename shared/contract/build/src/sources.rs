@@ -92,7 +92,8 @@ pub(crate) fn read(
 }
 
 fn invalid(error: protox::Error) -> Error {
-    Error::Proto(error.to_string())
+    // Unlike its Display, its Debug names the place.
+    Error::Proto(format!("{error:?}"))
 }
 
 struct Embedded;

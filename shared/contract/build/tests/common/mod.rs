@@ -1,0 +1,56 @@
+//! A contract in a folder of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::{fs, path::PathBuf};
+
+use gantry_contract_build::{Error, compile_to};
+use tempfile::TempDir;
+
+/// What was made of a contract.
+pub(crate) struct Made {
+    pub(crate) code: String,
+    pub(crate) descriptor_set: Vec<u8>,
+    /// The names of the files that were read.
+    pub(crate) read: Vec<String>,
+}
+
+/// Compiles `files`: names and texts.
+pub(crate) fn compile(files: &[(&str, &str)]) -> Result<Made, Error> {
+    let (protos, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    for (name, text) in files {
+        let path = protos.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let names: Vec<_> = files.iter().map(|(name, _)| protos.path().join(name)).collect();
+    let read = compile_to(out.path(), &names, &[protos.path()])?;
+    let name = |path: &PathBuf| path.strip_prefix(protos.path()).unwrap().display().to_string();
+    Ok(Made {
+        code: fs::read_to_string(out.path().join("contract.rs")).unwrap(),
+        descriptor_set: fs::read(out.path().join("descriptor_set.bin")).unwrap(),
+        read: read.iter().map(name).collect(),
+    })
+}
+
+/// The problems of `t.proto` with this text after its five lines of header; each
+/// without the file's name.
+pub(crate) fn problems(text: &str) -> Vec<String> {
+    match compile(&[("t.proto", &with_header(text))]) {
+        Ok(_) => Vec::new(),
+        Err(Error::Contract(problems)) => problems
+            .iter()
+            .map(|problem| problem.trim().strip_prefix("t.proto:").unwrap().to_owned())
+            .collect(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Five lines, so that the text begins on line 6.
+pub(crate) fn with_header(text: &str) -> String {
+    format!(
+        "syntax = \"proto3\";\npackage t;\nimport \"buf/validate/validate.proto\";\n\
+         import \"gantry/contract/v1/options.proto\"; import \"google/protobuf/duration.proto\";\n\
+         import \"google/protobuf/timestamp.proto\";\n{text}"
+    )
+}

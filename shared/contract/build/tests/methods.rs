@@ -1,0 +1,268 @@
+//! A method that leaves something open does not build.
+
+mod common;
+
+use common::{compile, problems, with_header};
+use gantry_contract_build::Error;
+
+/// The access policy that the methods here refer to, on one line.
+const ACCESS: &str = r#"option (gantry.contract.v1.access) = {permissions: ["a:read"]};"#;
+
+/// The problems of a service S with the method M on line 9, whose options are given.
+fn method(options: &str) -> Vec<String> {
+    problems(&format!(
+        "{ACCESS}
+message Q {{ string id = 1; }}
+service S {{
+  rpc M(Q) returns (Q) {{ {options} }}
+}}"
+    ))
+}
+
+fn policy(policy: &str) -> Vec<String> {
+    method(&format!(
+        "option idempotency_level = NO_SIDE_EFFECTS; option (gantry.contract.v1.policy) = {{ {policy} }};"
+    ))
+}
+
+fn retry(level: &str, retry: &str) -> Vec<String> {
+    method(&format!(
+        "option idempotency_level = {level}; \
+         option (gantry.contract.v1.policy) = {{ timeout: {{seconds: 1}} public: true retry: {{ {retry} }} }};"
+    ))
+}
+
+fn none() -> Vec<String> {
+    Vec::new()
+}
+
+#[test]
+fn a_complete_method_builds() {
+    assert_eq!(policy("timeout: {seconds: 1} permission: \"a:read\""), none());
+    assert_eq!(policy("timeout: {nanos: 1} public: true"), none());
+}
+
+#[test]
+fn a_method_that_says_nothing_is_asked_for_everything() {
+    assert_eq!(
+        method(""),
+        [
+            "9: t.S.M: no timeout: (gantry.contract.v1.policy).timeout is required",
+            "9: t.S.M: no access: (gantry.contract.v1.policy) needs a permission or public: true",
+            "9: t.S.M: no idempotency_level: NO_SIDE_EFFECTS, IDEMPOTENT, or IDEMPOTENCY_UNKNOWN for neither",
+        ]
+    );
+}
+
+#[test]
+fn a_timeout_is_longer_than_nothing() {
+    for timeout in ["{}", "{seconds: -1}", "{nanos: -1}", "{seconds: 1, nanos: 1000000000}"] {
+        assert_eq!(
+            policy(&format!("timeout: {timeout} public: true")),
+            ["9: t.S.M: timeout must be longer than 0"],
+            "{timeout}"
+        );
+    }
+}
+
+#[test]
+fn public_is_true_or_not_said() {
+    assert_eq!(
+        policy("timeout: {seconds: 1} public: false"),
+        ["9: t.S.M: public: false says nothing: name a permission, or public: true"]
+    );
+}
+
+#[test]
+fn a_permission_is_one_of_the_access_policys() {
+    assert_eq!(
+        policy("timeout: {seconds: 1} permission: \"a:raed\""),
+        ["9: t.S.M: permission \"a:raed\" is not in the access policy"]
+    );
+    assert_eq!(
+        problems(
+            "message Q {} service S { rpc M(Q) returns (Q) {
+               option idempotency_level = NO_SIDE_EFFECTS;
+               option (gantry.contract.v1.policy) = {timeout: {seconds: 1} permission: \"a\"}; } }"
+        ),
+        [
+            "6: t.S.M: permission \"a\": the contract has no access policy (gantry.contract.v1.access)"
+        ]
+    );
+}
+
+#[test]
+fn roles_hold_declared_permissions_and_names_are_given_once() {
+    assert_eq!(
+        problems(
+            r#"option (gantry.contract.v1.access) = {
+                permissions: ["a", "b", "a", ""]
+                roles: [{name: "r" permissions: ["a", "c"] own: ["d"]}, {name: "r"}, {}]
+            };"#
+        ),
+        [
+            " access policy: permission \"a\" twice",
+            " access policy: a permission without a name",
+            " access policy: role \"r\" names the permission \"c\", which is not declared",
+            " access policy: role \"r\" names the permission \"d\", which is not declared",
+            " access policy: role \"r\" twice",
+            " access policy: a role without a name",
+        ]
+    );
+}
+
+#[test]
+fn a_contract_has_one_access_policy() {
+    let one = with_header(ACCESS);
+    let two = one.replace("package t", "package u");
+    let Err(Error::Contract(problems)) = compile(&[("a.proto", &one), ("b.proto", &two)]) else {
+        panic!("it builds");
+    };
+    assert_eq!(problems, ["  b.proto: a second access policy; the first is in a.proto"]);
+}
+
+#[test]
+fn an_unknown_idempotency_is_a_declaration_too() {
+    let unknown = "option idempotency_level = IDEMPOTENCY_UNKNOWN; \
+                   option (gantry.contract.v1.policy) = { timeout: {seconds: 1} public: true };";
+    assert_eq!(method(unknown), none());
+}
+
+#[test]
+fn an_idempotent_method_has_a_request_id() {
+    let with_field = |field: &str| {
+        problems(&format!(
+            "message Q {{ {field} }}
+service S {{ rpc M(Q) returns (Q) {{
+  option idempotency_level = IDEMPOTENT;
+  option (gantry.contract.v1.policy) = {{timeout: {{seconds: 1}} public: true}}; }} }}"
+        ))
+    };
+    let rule = "(buf.validate.field).string.uuid = true";
+    assert_eq!(with_field(&format!("string request_id = 1 [{rule}];")), none());
+    assert_eq!(
+        with_field(&format!(
+            "optional string request_id = 1 [{rule}, (buf.validate.field).required = true];"
+        )),
+        none()
+    );
+    for bad in [
+        "",
+        "string request_id = 1;",
+        "int64 request_id = 1;",
+        "string request_id = 1 [(buf.validate.field).string.uuid = false];",
+        "repeated string request_id = 1 [(buf.validate.field).repeated.items.string.uuid = true];",
+        &format!("string requestid = 1 [{rule}];"),
+        &format!("optional string request_id = 1 [{rule}];"),
+        &format!(
+            "string request_id = 1 [{rule}, (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];"
+        ),
+    ] {
+        assert_eq!(
+            with_field(bad),
+            ["7: t.S.M: IDEMPOTENT, but t.Q has no `string request_id` with the rule string.uuid"],
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn only_what_may_be_repeated_is_retried() {
+    assert_eq!(retry("NO_SIDE_EFFECTS", "max_attempts: 5"), none());
+    assert_eq!(retry("IDEMPOTENCY_UNKNOWN", "max_attempts: 1"), none());
+    for attempts in ["max_attempts: 2", ""] {
+        assert_eq!(
+            retry("IDEMPOTENCY_UNKNOWN", attempts),
+            [
+                "9: t.S.M: retry: a method that is not idempotent must not be retried: max_attempts must be 1"
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_stream_of_requests_is_not_retried() {
+    assert_eq!(
+        problems(
+            "message Q {} service S { rpc M(stream Q) returns (Q) {
+               option idempotency_level = NO_SIDE_EFFECTS;
+               option (gantry.contract.v1.policy) =
+                 {timeout: {seconds: 1} public: true retry: {max_attempts: 2}}; } }"
+        ),
+        ["6: t.S.M: retry: a stream of requests cannot be replayed: max_attempts must be 1"]
+    );
+}
+
+#[test]
+fn attempts_and_backoff_have_limits() {
+    let read = |text: &str| retry("NO_SIDE_EFFECTS", text);
+    for attempts in [0, 6] {
+        assert_eq!(
+            read(&format!("max_attempts: {attempts}")),
+            ["9: t.S.M: retry: max_attempts must be 1 to 5"]
+        );
+    }
+    assert_eq!(
+        read("initial_backoff: {}"),
+        ["9: t.S.M: retry: initial_backoff must be longer than 0"]
+    );
+    assert_eq!(
+        read("initial_backoff: {seconds: 2} max_backoff: {seconds: 1}"),
+        ["9: t.S.M: retry: max_backoff must not be shorter than initial_backoff"]
+    );
+    // The default of max_backoff gives way to a longer initial_backoff.
+    assert_eq!(read("initial_backoff: {seconds: 5}"), none());
+    for multiplier in ["0.5", "-1", "nan", "inf"] {
+        assert_eq!(
+            read(&format!("backoff_multiplier: {multiplier}")),
+            ["9: t.S.M: retry: backoff_multiplier must be at least 1"]
+        );
+    }
+}
+
+#[test]
+fn every_problem_of_every_file_is_told_at_once_and_readably() {
+    let one = with_header("message A { string a = 1 [(buf.validate.field).int32.gte = 1]; }");
+    let two = one.replace("package t", "package u");
+    let Err(error) = compile(&[("a.proto", &one), ("b/b.proto", &two)]) else {
+        panic!("it builds");
+    };
+    let expected = "the contract has 2 problem(s):\n  \
+                    a.proto:6: t.A.a: int32 rules on a value of type string\n  \
+                    b/b.proto:6: u.A.a: int32 rules on a value of type string";
+    assert_eq!(error.to_string(), expected);
+    // What `fn main() -> Result<(), Error>` shows.
+    assert_eq!(format!("{error:?}"), expected);
+}
+
+#[test]
+fn a_file_needs_a_package() {
+    let Err(error) = compile(&[("a.proto", "syntax = \"proto3\"; message A {}")]) else {
+        panic!("it builds");
+    };
+    assert!(
+        error
+            .to_string()
+            .ends_with("a.proto: no package: it is what generated modules are named by")
+    );
+}
+
+#[test]
+fn a_file_that_is_not_valid_is_named_with_its_line() {
+    let Err(error) =
+        compile(&[("a.proto", "syntax = \"proto3\";\npackage t;\nmessage A { B b = 1; }")])
+    else {
+        panic!("it builds");
+    };
+    assert_eq!(error.to_string(), "a.proto:3:13: name 'B' is not defined");
+}
+
+#[test]
+fn a_missing_import_is_named() {
+    let Err(error) =
+        compile(&[("a.proto", "syntax = \"proto3\";\npackage t;\nimport \"gone.proto\";")])
+    else {
+        panic!("it builds");
+    };
+    assert_eq!(error.to_string(), "a.proto:3:1: import 'gone.proto' not found");
+}
