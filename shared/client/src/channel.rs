@@ -1,0 +1,212 @@
+//! The channel: what a generated client calls through.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use gantry_contract::{CallContext, Contract};
+use gantry_discovery::Registry;
+use gantry_identity::ServiceSigner;
+use http::{Request, Response, Uri, uri};
+use tokio::time::Instant;
+use tower::Service;
+use tracing::Instrument;
+
+use crate::{
+    body::ResponseBody,
+    call::Call,
+    error::{About, Error},
+    pool::Pool,
+    prepare::{Methods, deadline_of, identify},
+    settings::ClientSettings,
+    snapshot::Snapshot,
+    trace,
+};
+
+/// A way to one service. Clones share everything; the connections end with the last
+/// of them, once the calls under way are done.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    authority: uri::Authority,
+    methods: Methods,
+    signer: Option<Arc<ServiceSigner>>,
+}
+
+/// What a [`Channel`] is built from.
+#[must_use]
+#[derive(Debug)]
+pub struct Builder<C, R> {
+    service: String,
+    contract: C,
+    registry: R,
+    signer: Option<Arc<ServiceSigner>>,
+    settings: ClientSettings,
+}
+
+/// Why a channel cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The service's name is also the authority of its requests.
+    #[error("{0:?} cannot be the name of a service")]
+    Name(String),
+}
+
+impl Channel {
+    /// Begins a channel to a service, by the name it is registered under. It is also
+    /// the audience of the tokens that are signed for it.
+    pub fn builder(service: impl Into<String>) -> Builder<(), ()> {
+        Builder {
+            service: service.into(),
+            contract: (),
+            registry: (),
+            signer: None,
+            settings: ClientSettings::default(),
+        }
+    }
+
+    /// The name of the service.
+    pub fn service(&self) -> &str {
+        &self.inner.pool.shared().service
+    }
+
+    /// The endpoints and their state at this moment, for people to look at.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(self.inner.pool.shared())
+    }
+
+    fn start(&self, request: Request<tonic::body::Body>) -> Result<Call, Error> {
+        let started = Instant::now();
+        let pool = self.inner.pool.shared();
+        let (mut parts, body) = request.into_parts();
+        let manner = self.inner.methods.manner(parts.uri.path());
+        let context = CallContext::current();
+        let max_age = pool.settings.stream_max_age;
+        let deadline = deadline_of(manner, &mut parts, context.as_ref(), started, max_age);
+        let signer = self.inner.signer.as_ref();
+        let identified = identify(&mut parts, context.as_ref(), signer, &pool.service);
+
+        let about = About {
+            service: &pool.service,
+            path: parts.uri.path(),
+            attempts: 0,
+            endpoint: None,
+            started,
+            left: None,
+        };
+        let deadline = deadline.map_err(|error| about.malformed(&error.to_string()))?;
+        if deadline.left(started).is_none() {
+            return Err(about.deadline_exceeded("nothing was left of it"));
+        }
+        identified.map_err(|what| about.malformed(what))?;
+        let uri = self.uri(&parts.uri).ok_or_else(|| about.malformed("it has no path"))?;
+        let span = trace::call(&pool.service, parts.uri.path());
+        Ok(Call { pool: Arc::clone(pool), uri, parts, body, manner, started, deadline, span })
+    }
+
+    fn uri(&self, asked: &Uri) -> Option<Uri> {
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(uri::Scheme::HTTP);
+        parts.authority = Some(self.inner.authority.clone());
+        parts.path_and_query = Some(asked.path_and_query()?.clone());
+        Uri::from_parts(parts).ok()
+    }
+}
+
+impl<C, R> Builder<C, R> {
+    /// The contract whose policies hold. A method that it does not know is passed
+    /// through as a stream, without a policy: it is never sent again once it may have
+    /// been executed, and has the caller's deadline only.
+    pub fn contract(self, contract: &'static Contract) -> Builder<&'static Contract, R> {
+        let Self { service, registry, signer, settings, .. } = self;
+        Builder { service, contract, registry, signer, settings }
+    }
+
+    /// Where the service is found.
+    pub fn registry(self, registry: Registry) -> Builder<C, Registry> {
+        let Self { service, contract, signer, settings, .. } = self;
+        Builder { service, contract, registry, signer, settings }
+    }
+
+    /// Who signs the calls; with `None` the requests' own `authorization` goes as it is.
+    pub fn signer(mut self, signer: Option<Arc<ServiceSigner>>) -> Self {
+        self.signer = signer;
+        self
+    }
+
+    /// How it connects and waits.
+    pub fn settings(mut self, settings: ClientSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+}
+
+impl Builder<&'static Contract, Registry> {
+    /// Builds the channel and starts to connect, within the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`BuildError`] for a name that cannot be a service's.
+    pub fn build(self) -> Result<Channel, BuildError> {
+        let Ok(authority) = self.service.parse() else {
+            return Err(BuildError::Name(self.service));
+        };
+        let watch = self.registry.resolver.watch(&self.service);
+        let inner = Inner {
+            pool: Pool::new(self.service.into(), watch, self.settings),
+            authority,
+            methods: Methods::new(self.contract),
+            signer: self.signer,
+        };
+        Ok(Channel { inner: Arc::new(inner) })
+    }
+}
+
+/// A call under way. Dropping it cancels the call.
+pub struct ResponseFuture(
+    Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Error>> + Send>>,
+);
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ResponseBody>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}
+
+impl Service<Request<tonic::body::Body>> for Channel {
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    /// Always ready: a call that cannot be placed waits within its own deadline.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> ResponseFuture {
+        // The context is the caller's task's, which may not be the one that polls.
+        match self.start(request) {
+            Ok(call) => {
+                let span = call.span.clone();
+                ResponseFuture(Box::pin(call.run().instrument(span)))
+            }
+            Err(error) => ResponseFuture(Box::pin(std::future::ready(Err(error)))),
+        }
+    }
+}

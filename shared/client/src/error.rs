@@ -1,0 +1,162 @@
+//! How a call fails when it is not the server that says so.
+
+use std::{net::SocketAddr, time::Duration};
+
+use gantry_contract::{Failure, GantryReason};
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+/// A failure on the way to the server or back. Generated clients turn it into the
+/// [`Status`] that it holds, with its details.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", status.message())]
+pub struct Error {
+    // Boxed by tonic already: the error is one pointer wide, and a reason.
+    #[source]
+    status: Status,
+    reason: Option<GantryReason>,
+}
+
+impl Error {
+    /// The status that callers see.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The code of the status.
+    pub fn code(&self) -> Code {
+        self.status.code()
+    }
+
+    /// Why; `None` where a foreign peer gave no reason that could be told.
+    pub fn reason(&self) -> Option<GantryReason> {
+        self.reason
+    }
+
+    /// A failure that somebody else has put into words already.
+    pub(crate) fn foreign(status: Status) -> Self {
+        Self { status, reason: None }
+    }
+
+    fn new(code: Code, reason: GantryReason, message: String, about: &About<'_>) -> Self {
+        let mut failure = Failure::new(code, reason, message)
+            .metadata("service", about.service)
+            .metadata("method", about.path)
+            .metadata("attempts", about.attempts.to_string());
+        if let Some(endpoint) = about.endpoint {
+            failure = failure.metadata("endpoint", endpoint.to_string());
+        }
+        if let Some(left) = about.left {
+            failure = failure.metadata("time_left", format!("{left:?}"));
+        }
+        Self { status: failure.into(), reason: Some(reason) }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        error.status
+    }
+}
+
+/// What an error says of its call: it explains itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) path: &'a str,
+    /// The attempts that were sent, or may have been.
+    pub(crate) attempts: u32,
+    /// The endpoint of the last attempt.
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) started: Instant,
+    pub(crate) left: Option<Duration>,
+}
+
+impl About<'_> {
+    fn at(&self) -> String {
+        match self.endpoint {
+            Some(endpoint) => format!("{} at {endpoint}", self.service),
+            None => self.service.to_owned(),
+        }
+    }
+
+    fn after(&self) -> Duration {
+        Duration::from_millis(self.started.elapsed().as_millis() as u64)
+    }
+
+    /// No endpoint could take the call. It was not executed.
+    pub(crate) fn no_endpoint(&self, why: &str) -> Error {
+        let message = format!(
+            "no endpoint of {} could take {} within {:?}: {why}",
+            self.service,
+            self.path,
+            self.after()
+        );
+        Error::new(Code::Unavailable, GantryReason::NoEndpoint, message, self)
+    }
+
+    /// The time is over; `why` says what it was spent on.
+    pub(crate) fn deadline_exceeded(&self, why: &str) -> Error {
+        let message = format!("the time for {} of {} is over: {why}", self.path, self.service);
+        Error::new(Code::DeadlineExceeded, GantryReason::DeadlineExceeded, message, self)
+    }
+
+    /// The deadline passed while the endpoint had the call.
+    pub(crate) fn unanswered(&self) -> Error {
+        let why = format!(
+            "{} did not answer within {:?}, attempt {}",
+            self.at(),
+            self.after(),
+            self.attempts
+        );
+        self.deadline_exceeded(&why)
+    }
+
+    /// The connection or the stream broke. The call may have been executed.
+    pub(crate) fn outcome_unknown(&self, why: &str) -> Error {
+        let message = format!(
+            "{} was lost before it answered {}, which may have been executed: {why}",
+            self.at(),
+            self.path
+        );
+        Error::new(Code::Unavailable, GantryReason::OutcomeUnknown, message, self)
+    }
+
+    /// The endpoint said that it would not take the stream. It was not executed.
+    pub(crate) fn refused(&self, why: &str) -> Error {
+        let message = format!("{} took no further calls: {why}", self.at());
+        Error::new(Code::Unavailable, GantryReason::NoEndpoint, message, self)
+    }
+
+    /// The answer is not gRPC.
+    pub(crate) fn not_grpc(&self, code: Code, what: &str) -> Error {
+        Error::foreign(Status::new(code, format!("{} answered {what}", self.at())))
+    }
+
+    /// The request is longer than is sent.
+    pub(crate) fn too_large(&self, limit: usize) -> Error {
+        let message = format!("the request of {} is longer than {limit} bytes", self.path);
+        Error::new(Code::ResourceExhausted, GantryReason::MessageTooLarge, message, self)
+    }
+
+    /// A header that decides how the call is made cannot be read.
+    pub(crate) fn malformed(&self, what: &str) -> Error {
+        let message = format!("{} was not sent: {what}", self.path);
+        Error::new(Code::InvalidArgument, GantryReason::MalformedMetadata, message, self)
+    }
+}
+
+/// An error with the causes below it, which transports tend to hide there.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}

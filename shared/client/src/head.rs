@@ -1,0 +1,140 @@
+//! What the head of a response, or its trailers, say; and what of it is let through.
+
+use std::time::Duration;
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use gantry_resilience::{balance::Outcome, deadline::Deadline};
+use http::{HeaderMap, StatusCode, header};
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+/// A peer's timer may fire this much before ours: its CANCELLED is our deadline.
+const CLOCK_SLACK: Duration = Duration::from_millis(5);
+
+/// As tonic decodes it.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The code in `grpc-status`, where there is one.
+pub(crate) fn grpc_code(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+/// Takes out details that are not base64: tonic would panic on them.
+pub(crate) fn sanitize(headers: &mut HeaderMap) {
+    let Some(details) = headers.get(Status::GRPC_STATUS_DETAILS) else { return };
+    if BASE64.decode(details.as_bytes()).is_err() {
+        tracing::warn!("the peer sent grpc-status-details-bin that is not base64, left out");
+        headers.remove(Status::GRPC_STATUS_DETAILS);
+    }
+}
+
+/// Whether a status is only the peer's way of saying that our deadline passed. Many
+/// servers cancel a call whose `grpc-timeout` is over.
+pub(crate) fn is_our_deadline(code: Code, deadline: Deadline, now: Instant) -> bool {
+    code == Code::Cancelled && deadline.left(now).is_none_or(|left| left <= CLOCK_SLACK)
+}
+
+/// What a balancer makes of a status.
+pub(crate) fn outcome(code: Code) -> Outcome {
+    match code {
+        Code::Unavailable
+        | Code::Internal
+        | Code::Unknown
+        | Code::DataLoss
+        | Code::ResourceExhausted => Outcome::Failed,
+        _ => Outcome::Answered,
+    }
+}
+
+/// What stands in the way of reading the response as gRPC: a code and what it is.
+/// Proxies and other servers answer in plain HTTP.
+pub(crate) fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<(Code, String)> {
+    if headers.contains_key(Status::GRPC_STATUS) {
+        return None;
+    }
+    if status != StatusCode::OK {
+        let code = match status {
+            StatusCode::BAD_REQUEST => Code::Internal,
+            StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+            StatusCode::FORBIDDEN => Code::PermissionDenied,
+            StatusCode::NOT_FOUND => Code::Unimplemented,
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+            _ => Code::Unknown,
+        };
+        return Some((code, format!("HTTP {status} and no gRPC status")));
+    }
+    let kind = headers.get(header::CONTENT_TYPE)?;
+    if kind.as_bytes().starts_with(b"application/grpc") {
+        return None;
+    }
+    let kind = String::from_utf8_lossy(kind.as_bytes());
+    Some((Code::Unknown, format!("{kind} instead of gRPC")))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn with(name: &'static str, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(
+            http::HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )])
+    }
+
+    #[test]
+    fn only_details_that_tonic_can_decode_are_let_through() {
+        for (details, kept) in
+            [("aGVsbG8", true), ("aGVsbG8=", true), ("", true), ("!", false), ("aGVsbG8==", false)]
+        {
+            let mut headers = with("grpc-status-details-bin", details);
+            headers.insert(Status::GRPC_STATUS, HeaderValue::from_static("13"));
+            sanitize(&mut headers);
+            assert_eq!(headers.contains_key(Status::GRPC_STATUS_DETAILS), kept, "{details:?}");
+            // What is left does not make tonic panic.
+            assert_eq!(Status::from_header_map(&headers).unwrap().code(), Code::Internal);
+        }
+    }
+
+    #[test]
+    fn a_plain_http_answer_becomes_the_code_that_grpc_says() {
+        let none = HeaderMap::new();
+        let code = |status: u16| {
+            not_grpc(StatusCode::from_u16(status).unwrap(), &none).map(|(code, _)| code)
+        };
+        assert_eq!(code(200), None);
+        assert_eq!(code(400), Some(Code::Internal));
+        assert_eq!(code(401), Some(Code::Unauthenticated));
+        assert_eq!(code(403), Some(Code::PermissionDenied));
+        assert_eq!(code(404), Some(Code::Unimplemented));
+        assert_eq!(code(500), Some(Code::Unknown));
+        for status in [429, 502, 503, 504] {
+            assert_eq!(code(status), Some(Code::Unavailable));
+        }
+        let html = not_grpc(StatusCode::OK, &with("content-type", "text/html")).unwrap();
+        assert_eq!(html, (Code::Unknown, "text/html instead of gRPC".to_owned()));
+        assert_eq!(not_grpc(StatusCode::OK, &with("content-type", "application/grpc+proto")), None);
+        assert_eq!(not_grpc(StatusCode::BAD_GATEWAY, &with("grpc-status", "5")), None);
+    }
+
+    #[test]
+    fn cancelled_at_our_deadline_is_our_deadline() {
+        let now = Instant::now();
+        let at = |millis| Deadline::at(now + Duration::from_millis(millis));
+        assert!(is_our_deadline(Code::Cancelled, at(0), now));
+        assert!(is_our_deadline(Code::Cancelled, at(4), now));
+        assert!(!is_our_deadline(Code::Cancelled, at(100), now));
+        assert!(!is_our_deadline(Code::Internal, at(0), now));
+    }
+}

@@ -1,0 +1,214 @@
+//! One endpoint: its live connections and the task that keeps it connected.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use fastrand::Rng;
+use gantry_resilience::balance::Load;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Shared,
+    backoff::Backoff,
+    connection::{Connection, Drive},
+};
+
+/// A connection that lived for less did not prove that the endpoint is well.
+const PROVEN: Duration = Duration::from_secs(1);
+
+/// Calls that wait for an endpoint cut a pause between attempts short after so long.
+const HURRIED: Duration = Duration::from_secs(1);
+
+/// One endpoint, as long as the registry or a call knows it.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    /// Whether it answers pings on an idle connection.
+    ping_when_idle: bool,
+    pub(crate) load: Load,
+    connections: ArcSwap<Vec<Arc<Connection>>>,
+    /// Serialises changes of `connections`.
+    changing: Mutex<()>,
+    max_connections: AtomicUsize,
+    crowded: AtomicBool,
+    /// Tells the dialer that a connection is gone or another one is wanted.
+    changed: Notify,
+    /// Tells the dialer that calls wait.
+    hurry: Notify,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Target {
+    pub(super) fn new(address: SocketAddr, ping_when_idle: bool) -> Self {
+        Self {
+            address,
+            ping_when_idle,
+            load: Load::new(Instant::now()),
+            connections: ArcSwap::default(),
+            changing: Mutex::new(()),
+            max_connections: AtomicUsize::new(1),
+            crowded: AtomicBool::new(false),
+            changed: Notify::new(),
+            hurry: Notify::new(),
+            last_error: Mutex::new(None),
+        }
+    }
+
+    /// Whether it can take a call now.
+    pub(super) fn has_room(&self) -> bool {
+        self.connections.load().iter().any(|connection| connection.has_room())
+    }
+
+    /// The connections that are alive.
+    pub(crate) fn connected(&self) -> usize {
+        self.connections.load().iter().filter(|connection| !connection.is_closed()).count()
+    }
+
+    /// Takes a stream on the connection with the fewest calls.
+    pub(super) fn reserve(&self, calls_per_connection: usize) -> Option<Arc<Connection>> {
+        let connections = self.connections.load();
+        let least = connections
+            .iter()
+            .filter(|connection| connection.has_room())
+            .min_by_key(|connection| connection.in_flight())?;
+        if least.in_flight() >= calls_per_connection
+            && connections.len() < self.max_connections.load(Ordering::Relaxed)
+            && !self.crowded.swap(true, Ordering::Relaxed)
+        {
+            self.changed.notify_one();
+        }
+        least.reserve().then(|| Arc::clone(least))
+    }
+
+    pub(super) fn set_max_connections(&self, max: usize) {
+        self.max_connections.store(max, Ordering::Relaxed);
+    }
+
+    pub(super) fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// What went wrong last, while nothing is connected.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_error(&self, why: Option<String>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Connection>>)) {
+        // Nothing in here panics; were it to, the list would still be whole.
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = Vec::clone(&self.connections.load());
+        change(&mut connections);
+        self.connections.store(Arc::new(connections));
+    }
+
+    /// Lets go of all connections: each ends when its last call does.
+    pub(super) fn retire(&self) {
+        self.change(Vec::clear);
+    }
+
+    /// Forgets a connection that takes no further calls.
+    pub(super) fn forget(&self, gone: &Arc<Connection>) {
+        self.change(|connections| connections.retain(|other| !Arc::ptr_eq(other, gone)));
+        self.changed.notify_one();
+    }
+
+    fn wants_connection(&self) -> bool {
+        let count = self.connections.load().len();
+        count == 0
+            || (self.crowded.load(Ordering::Relaxed)
+                && count < self.max_connections.load(Ordering::Relaxed))
+    }
+}
+
+/// Keeps an endpoint connected for as long as the registry lists it: one connection,
+/// and more while the calls crowd. Ends by being aborted.
+pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
+    let Some(settings) = pool.upgrade().map(|pool| pool.settings.clone()) else { return };
+    let mut backoff = Backoff::new(settings.reconnect_initial, settings.reconnect_max);
+    let mut rng = Rng::new();
+    let mut since: Option<Instant> = None;
+    let mut failing = false;
+    loop {
+        while !target.wants_connection() {
+            target.changed.notified().await;
+        }
+        match since.take() {
+            Some(since) if target.connected() == 0 && since.elapsed() < PROVEN => {
+                pause(&target, backoff.pause(&mut rng)).await;
+            }
+            Some(_) => backoff.reset(),
+            None => {}
+        }
+        let opened = Connection::open(target.address, target.ping_when_idle, &settings).await;
+        let Some(pool) = pool.upgrade() else { return };
+        match opened {
+            Ok((connection, drive)) => {
+                tracing::debug!(service = %pool.service, endpoint = %target.address, "connected");
+                failing = false;
+                since = Some(Instant::now());
+                target.set_error(None);
+                let connection = Arc::new(connection);
+                target.change(|connections| connections.push(Arc::clone(&connection)));
+                target.crowded.store(false, Ordering::Relaxed);
+                let (connection, target) = (Arc::downgrade(&connection), Arc::downgrade(&target));
+                tokio::spawn(drive_to_end(drive, connection, target));
+                pool.available.notify_waiters();
+            }
+            Err(error) => {
+                let why = error.to_string();
+                if !failing && target.connected() == 0 {
+                    tracing::warn!(service = %pool.service, endpoint = %target.address, why,
+                        "endpoint cannot be connected, it gets no calls until it can");
+                }
+                failing = true;
+                target.crowded.store(false, Ordering::Relaxed);
+                target.set_error(Some(why));
+                drop(pool);
+                pause(&target, backoff.pause(&mut rng)).await;
+            }
+        }
+    }
+}
+
+/// Pauses before another attempt; calls that wait may cut it short.
+async fn pause(target: &Target, pause: Duration) {
+    if pause <= HURRIED {
+        return sleep(pause).await;
+    }
+    sleep(HURRIED).await;
+    tokio::select! {
+        () = sleep(pause - HURRIED) => {}
+        () = target.hurry.notified() => {}
+    }
+}
+
+/// Owned by the connection's senders and calls: it ends when the last of them does.
+async fn drive_to_end(mut drive: Drive, connection: Weak<Connection>, target: Weak<Target>) {
+    let ended = drive.run().await;
+    // Gives back the calls that were queued and never sent.
+    drop(drive);
+    if let Some(target) = target.upgrade() {
+        if let Err(error) = ended {
+            let why = crate::error::chain(&error);
+            tracing::debug!(endpoint = %target.address, why, "connection lost");
+            target.set_error(Some(why));
+        }
+        if let Some(connection) = connection.upgrade() {
+            target.forget(&connection);
+        }
+    }
+}
