@@ -1,0 +1,111 @@
+//! The service, put together: the only file that names adapters.
+
+use std::sync::Arc;
+
+use gantry_discovery::Registry;
+use gantry_identity::{KeyError, Verifier, load_or_create_secret};
+use gantry_proto::{
+    CONTRACT, shop::inventory::v1::inventory_service_server::InventoryServiceServer,
+};
+use gantry_server::{BuildError, Fingerprints, Server};
+use gantry_sql::{Sqlite, requests};
+use gantry_telemetry::BUILD;
+use time::OffsetDateTime;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    application::{Clock, Inventory},
+    inbound::grpc::Api,
+    outbound::sqlite::{MIGRATIONS, SqliteRepository},
+    settings::Settings,
+};
+
+/// What other services call it.
+pub const NAME: &str = "inventory";
+
+/// Why the service could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A key is missing or none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] gantry_sql::OpenError),
+}
+
+/// The inventory service: one database, served by as many servers as are asked for.
+#[derive(Debug)]
+pub struct Service {
+    settings: Settings,
+    registry: Registry,
+    verifier: Arc<Verifier>,
+    secret: [u8; 32],
+    database: Sqlite,
+    inventory: Inventory,
+    /// Forgets old request records, for as long as the service is there.
+    purge: AbortOnDropHandle<()>,
+}
+
+impl Service {
+    /// Opens what the service needs once.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
+        let verifier = Arc::new(settings.identity.verifier(NAME)?);
+        let secret = load_or_create_secret(&settings.idempotency.key_file)?;
+        let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
+        let repository = SqliteRepository::new(database.clone());
+        let purge = tokio::spawn(requests::keep_purged(database.clone(), || SystemClock.now()));
+        Ok(Self {
+            inventory: Inventory::new(Arc::new(repository), Arc::new(SystemClock)),
+            purge: AbortOnDropHandle::new(purge),
+            settings,
+            registry,
+            verifier,
+            secret,
+            database,
+        })
+    }
+
+    /// One more server; all of them share the database.
+    ///
+    /// # Errors
+    /// [`BuildError`] where the settings do not make one.
+    pub fn server(&self) -> Result<Server, BuildError> {
+        let api = Api::new(self.inventory.clone(), Fingerprints::new(self.secret));
+        let database = self.database.clone();
+        Server::builder(NAME, &CONTRACT)
+            .service(InventoryServiceServer::new(api))
+            .settings(self.settings.server.clone())
+            .version(BUILD.version)
+            .verifier(Arc::clone(&self.verifier))
+            .grants(self.settings.identity.grants.clone())
+            .registry(self.registry.clone())
+            .readiness("database", move || {
+                let database = database.clone();
+                async move { database.ping().await }
+            })
+            .build()
+    }
+
+    /// Finishes what has begun and lets go of the database. Its servers have drained before.
+    pub async fn close(self) {
+        drop(self.purge);
+        self.database.close().await;
+    }
+}
+
+/// The computer's clock, cut to the microseconds that databases keep.
+#[derive(Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that is passed in elsewhere")]
+    fn now(&self) -> OffsetDateTime {
+        let now = OffsetDateTime::now_utc();
+        // Cutting digits off a valid number of nanoseconds leaves a valid one.
+        now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
+    }
+}

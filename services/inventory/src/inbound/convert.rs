@@ -1,0 +1,130 @@
+//! Messages of the contract to values of the domain, and back.
+//!
+//! The contract's own rules were checked while the request was decoded. What they cannot
+//! say (money, sums) is refused here in the same form: a violation of a field.
+
+use std::fmt;
+
+use gantry_contract::Violations;
+use gantry_money::{Money, MoneyError};
+use gantry_proto::{
+    google::r#type as google,
+    shop::inventory::v1::{self as contract, ReservationStatus},
+};
+use prost_types::Timestamp;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    application::{CreateProduct, ReserveStock},
+    domain::{Items, ItemsError, Product, ProductName, Quantity, Reservation, Sku, Status, Stock},
+};
+
+pub(super) fn create_product(
+    request: contract::CreateProductRequest,
+) -> Result<CreateProduct, Violations> {
+    Ok(CreateProduct {
+        sku: sku("sku", request.sku)?,
+        name: ProductName::parse(request.name).map_err(|error| Violations::one("name", error))?,
+        price: price(&request.price.unwrap_or_default())?,
+        stock: u32::try_from(request.stock)
+            .map_err(|_| Violations::one("stock", "must be at least 0"))
+            .and_then(|count| Stock::new(count).map_err(|error| Violations::one("stock", error)))?,
+    })
+}
+
+pub(super) fn reserve_stock(
+    request: contract::ReserveStockRequest,
+) -> Result<ReserveStock, Violations> {
+    let items = request
+        .items
+        .into_iter()
+        .enumerate()
+        .map(|(index, item)| {
+            let quantity = u32::try_from(item.quantity).unwrap_or(0);
+            let quantity = Quantity::new(quantity)
+                .map_err(|error| Violations::one(format_args!("items[{index}].quantity"), error))?;
+            Ok((sku(format_args!("items[{index}].sku"), item.sku)?, quantity))
+        })
+        .collect::<Result<Vec<_>, Violations>>()?;
+    Ok(ReserveStock {
+        reservation: reservation_id(&request.reservation_id)?,
+        items: Items::collect(items)
+            .map_err(|error: ItemsError| Violations::one("items", error))?,
+    })
+}
+
+pub(super) fn skus(request: contract::BatchGetProductsRequest) -> Result<Vec<Sku>, Violations> {
+    let skus = request.skus.into_iter().enumerate();
+    skus.map(|(index, text)| sku(format_args!("skus[{index}]"), text)).collect()
+}
+
+pub(super) fn sku(field: impl fmt::Display, text: String) -> Result<Sku, Violations> {
+    Sku::parse(text).map_err(|error| Violations::one(field, error))
+}
+
+pub(super) fn reservation_id(text: &str) -> Result<Uuid, Violations> {
+    Uuid::parse_str(text).map_err(|_| Violations::one("reservation_id", "must be a UUID"))
+}
+
+fn price(money: &google::Money) -> Result<Money, Violations> {
+    Money::from_units_nanos(&money.currency_code, money.units, money.nanos).map_err(|error| {
+        let field = match error {
+            MoneyError::UnknownCurrency(_) => {
+                // The error names what was sent; a violation never does.
+                return Violations::one("price.currency_code", "must be an ISO 4217 currency");
+            }
+            MoneyError::TooFine { .. } | MoneyError::NanosOutOfRange => "price.nanos",
+            MoneyError::Negative
+            | MoneyError::SignMismatch
+            | MoneyError::TooLarge
+            | MoneyError::CurrencyMismatch { .. } => "price",
+        };
+        Violations::one(field, error)
+    })
+}
+
+pub(super) fn product(product: Product) -> contract::Product {
+    let (units, nanos) = product.price.to_units_nanos();
+    let currency_code = product.price.currency().code().to_owned();
+    contract::Product {
+        sku: product.sku.as_str().to_owned(),
+        name: product.name.as_str().to_owned(),
+        price: Some(google::Money { currency_code, units, nanos }),
+        stock: count(product.stock.available()),
+        reserved: count(product.stock.reserved()),
+        create_time: Some(timestamp(product.created)),
+        update_time: Some(timestamp(product.updated)),
+    }
+}
+
+pub(super) fn reservation(reservation: &Reservation) -> contract::Reservation {
+    let items = reservation.items().into_iter().flat_map(Items::iter);
+    let status = match reservation.status() {
+        Status::Reserved => ReservationStatus::Reserved,
+        Status::Committed => ReservationStatus::Committed,
+        Status::Released => ReservationStatus::Released,
+    };
+    contract::Reservation {
+        id: reservation.id().to_string(),
+        items: items
+            .map(|(sku, quantity)| contract::ReservationItem {
+                sku: sku.as_str().to_owned(),
+                quantity: count(quantity.get()),
+            })
+            .collect(),
+        status: status.into(),
+        create_time: Some(timestamp(reservation.created())),
+        update_time: Some(timestamp(reservation.updated())),
+    }
+}
+
+/// At most [`crate::domain::MAX_STOCK`], which is less than 2³¹.
+fn count(count: u32) -> i32 {
+    count as i32
+}
+
+fn timestamp(time: OffsetDateTime) -> Timestamp {
+    // Nanoseconds of a second are less than 2³¹.
+    Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 }
+}

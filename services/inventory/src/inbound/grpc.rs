@@ -1,0 +1,107 @@
+//! shop.inventory.v1.InventoryService.
+//!
+//! Each method reads a command from a request that was validated and authorized before
+//! it came here, runs one use case, and says what came of it.
+
+use gantry_contract::page::PageRequest;
+use gantry_proto::shop::inventory::v1::{
+    BatchGetProductsRequest, BatchGetProductsResponse, CommitReservationRequest,
+    CreateProductRequest, GetProductRequest, ListProductsRequest, ListProductsResponse, Product,
+    ReleaseReservationRequest, Reservation, ReserveStockRequest,
+    inventory_service_server::InventoryService,
+};
+use gantry_server::Fingerprints;
+use tonic::{Request, Response, Status};
+
+use super::{convert, status::status};
+use crate::application::Inventory;
+
+/// The service's methods.
+#[derive(Debug)]
+pub(crate) struct Api {
+    inventory: Inventory,
+    fingerprints: Fingerprints,
+}
+
+impl Api {
+    /// The methods on these use cases; `fingerprints` recognise a repeated request.
+    pub(crate) fn new(inventory: Inventory, fingerprints: Fingerprints) -> Self {
+        Self { inventory, fingerprints }
+    }
+}
+
+#[tonic::async_trait]
+impl InventoryService for Api {
+    async fn create_product(
+        &self,
+        request: Request<CreateProductRequest>,
+    ) -> Result<Response<Product>, Status> {
+        let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
+        let command = convert::create_product(request.into_inner())?;
+        let product = self.inventory.create_product(command, key).await.map_err(status)?;
+        Ok(Response::new(convert::product(product)))
+    }
+
+    async fn get_product(
+        &self,
+        request: Request<GetProductRequest>,
+    ) -> Result<Response<Product>, Status> {
+        let sku = convert::sku("sku", request.into_inner().sku)?;
+        let product = self.inventory.get_product(sku).await.map_err(status)?;
+        Ok(Response::new(convert::product(product)))
+    }
+
+    async fn batch_get_products(
+        &self,
+        request: Request<BatchGetProductsRequest>,
+    ) -> Result<Response<BatchGetProductsResponse>, Status> {
+        let skus = convert::skus(request.into_inner())?;
+        let products = self.inventory.batch_get_products(skus).await.map_err(status)?;
+        let products = products.into_iter().map(convert::product).collect();
+        Ok(Response::new(BatchGetProductsResponse { products }))
+    }
+
+    async fn list_products(
+        &self,
+        request: Request<ListProductsRequest>,
+    ) -> Result<Response<ListProductsResponse>, Status> {
+        let ListProductsRequest { page_size, page_token, include_total } = request.into_inner();
+        let page = PageRequest::new(page_size, &page_token, include_total)?;
+        let page = self.inventory.list_products(&page).await.map_err(status)?;
+        Ok(Response::new(ListProductsResponse {
+            next_page_token: page.next_page_token(),
+            total_size: page.total_size(),
+            products: page.items.into_iter().map(convert::product).collect(),
+        }))
+    }
+
+    async fn reserve_stock(
+        &self,
+        request: Request<ReserveStockRequest>,
+    ) -> Result<Response<Reservation>, Status> {
+        let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
+        let command = convert::reserve_stock(request.into_inner())?;
+        let reservation = self.inventory.reserve_stock(command, key).await.map_err(status)?;
+        Ok(Response::new(convert::reservation(&reservation)))
+    }
+
+    async fn commit_reservation(
+        &self,
+        request: Request<CommitReservationRequest>,
+    ) -> Result<Response<Reservation>, Status> {
+        let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
+        let id = convert::reservation_id(&request.get_ref().reservation_id)?;
+        let reservation = self.inventory.commit_reservation(id, key).await.map_err(status)?;
+        Ok(Response::new(convert::reservation(&reservation)))
+    }
+
+    async fn release_reservation(
+        &self,
+        request: Request<ReleaseReservationRequest>,
+    ) -> Result<Response<Reservation>, Status> {
+        let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
+        let id = convert::reservation_id(&request.get_ref().reservation_id)?;
+        let reservation = self.inventory.release_reservation(id, key).await.map_err(status)?;
+        Ok(Response::new(convert::reservation(&reservation)))
+    }
+}

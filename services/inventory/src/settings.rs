@@ -1,0 +1,125 @@
+//! What can be configured. `config/default.toml` says what each key means.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use gantry_config::{Check, ConfigError, Problems, Sources};
+use serde::Deserialize;
+
+/// `config/default.toml`.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// The process `inventory-service`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Own {
+    /// Where callers reach it.
+    pub listen: SocketAddr,
+    /// Where operators reach it.
+    pub admin: gantry_server::AdminSettings,
+    /// Where it makes itself known.
+    pub discovery: gantry_discovery::Settings,
+    /// How it logs.
+    pub telemetry: gantry_telemetry::Settings,
+    /// The service in it.
+    pub inventory: Settings,
+}
+
+/// The service, whatever process it is in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How it is served.
+    pub server: gantry_server::Settings,
+    /// Whom it believes.
+    pub identity: gantry_identity::Settings,
+    /// Where its data is.
+    pub database: gantry_sql::Settings,
+    /// How it recognises repeated requests.
+    pub idempotency: Idempotency,
+}
+
+/// How repeated requests are recognised.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Idempotency {
+    /// The secret's file; made where it is missing.
+    pub key_file: PathBuf,
+}
+
+impl Own {
+    /// The defaults, then `file`, then the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load(args: &gantry_config::Args) -> Result<Self, ConfigError> {
+        let sources = Sources::new().defaults(DEFAULTS).file(args.config.as_deref()).environment();
+        gantry_config::load(sources)
+    }
+}
+
+impl Check for Own {
+    fn check(&self, problems: &mut Problems) {
+        problems.within("inventory", &self.inventory);
+        // Defaults that would be wrong to guess: `gantry up` makes keys, this process is
+        // given them.
+        if self.inventory.identity.trusted.is_empty() {
+            problems.expected("inventory.identity.trusted", "at least one key");
+        }
+        if self.inventory.idempotency.key_file.as_os_str().is_empty() {
+            problems.expected("inventory.idempotency.key_file", "a file");
+        }
+    }
+}
+
+impl Check for Settings {
+    fn check(&self, problems: &mut Problems) {
+        for problem in self.server.problems() {
+            problems.expected(&format!("server.{}", problem.key), problem.expected);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
+        let sources = Sources::new().defaults(DEFAULTS).variables(variables.iter().copied());
+        gantry_config::load(sources)
+    }
+
+    const KEYS: [(&str, &str); 2] = [
+        (
+            "GANTRY_INVENTORY__IDENTITY__TRUSTED",
+            r#"[{issuer = "gantry", issues = "users", key_file = "users.pub.pem"}]"#,
+        ),
+        ("GANTRY_INVENTORY__IDEMPOTENCY__KEY_FILE", "requests.key"),
+    ];
+
+    #[test]
+    fn with_its_keys_named_the_defaults_are_enough() {
+        let own = load(&KEYS).unwrap();
+        assert_eq!(own.listen.port(), 50053);
+        assert_eq!(own.inventory.identity.grants["order"], ["products:read", "products:write"]);
+    }
+
+    #[test]
+    fn without_keys_it_does_not_start() {
+        let error = load(&[]).unwrap_err();
+        let keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["inventory.identity.trusted", "inventory.idempotency.key_file"]);
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let wrong = [
+            ("GANTRY_LISTEN", "here"),
+            ("GANTRY_INVENTORY__SERVER__WEIGHT", "0"),
+            ("GANTRY_INVENTORY__DATABSE__PATH", "x"),
+        ];
+        let error = load(&[&KEYS[..], &wrong].concat()).unwrap_err();
+        let mut keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["inventory.databse", "inventory.server.weight", "listen"]);
+    }
+}
