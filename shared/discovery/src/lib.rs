@@ -26,6 +26,7 @@
 //! # });
 //! ```
 
+pub mod consul;
 mod instance;
 pub mod memory;
 mod registrar;

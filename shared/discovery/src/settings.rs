@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::Deserialize;
 
 use crate::{
+    consul::{self, Consul},
     registry::Registry,
     static_list::{InvalidTarget, StaticList},
 };
@@ -21,6 +22,8 @@ pub struct Settings {
     /// For `static`: how often names are looked up again.
     #[serde(with = "humantime_serde")]
     pub static_refresh: Duration,
+    /// For `consul`: how it is reached.
+    pub consul: consul::Settings,
 }
 
 /// The adapters there are.
@@ -32,6 +35,8 @@ pub enum Kind {
     Memory,
     /// A list in the configuration.
     Static,
+    /// A Consul agent.
+    Consul,
 }
 
 /// Settings that no registry can be made from.
@@ -40,6 +45,9 @@ pub enum SettingsError {
     /// An entry of the list is wrong.
     #[error("discovery.static: {0}")]
     Static(#[from] InvalidTarget),
+    /// Consul cannot be used in this way.
+    #[error("discovery.consul.{0}")]
+    Consul(#[from] consul::InvalidSettings),
 }
 
 impl Default for Settings {
@@ -48,6 +56,7 @@ impl Default for Settings {
             kind: Kind::default(),
             endpoints: BTreeMap::new(),
             static_refresh: Duration::from_secs(10),
+            consul: consul::Settings::default(),
         }
     }
 }
@@ -63,6 +72,10 @@ impl Registry {
             Kind::Static => {
                 let list = StaticList::new(&settings.endpoints, settings.static_refresh)?;
                 Ok(Self::of(Arc::new(list), PROPAGATION))
+            }
+            Kind::Consul => {
+                let consul = Consul::new(settings.consul.clone())?;
+                Ok(Self::of(Arc::new(consul), PROPAGATION))
             }
         }
     }

@@ -1,0 +1,169 @@
+//! How Consul is reached and what it is asked to do.
+
+use std::{path::PathBuf, time::Duration};
+
+use http::Uri;
+use serde::Deserialize;
+
+use super::{client::Client, token::TokenFile};
+
+/// The `discovery.consul` section of a service's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The local agent's HTTP API: `http://HOST:PORT`.
+    pub url: String,
+    /// The file that holds the ACL token. Read again for every request, so that a
+    /// token can be rotated.
+    pub token_file: Option<PathBuf>,
+    /// The datacenter whose instances are watched; none is the agent's own.
+    pub datacenter: Option<String>,
+    /// How often Consul checks an instance's health: at least 1 s.
+    #[serde(with = "humantime_serde")]
+    pub check_interval: Duration,
+    /// How long an instance may take to answer a check.
+    #[serde(with = "humantime_serde")]
+    pub check_timeout: Duration,
+    /// After how long in critical health Consul forgets an instance: at least 1 min.
+    #[serde(with = "humantime_serde")]
+    pub deregister_critical_after: Duration,
+    /// How often the agent is asked whether it still knows an instance.
+    #[serde(with = "humantime_serde")]
+    pub verify_interval: Duration,
+    /// How long a watch waits for a change before it asks again; Consul's silent
+    /// death is noticed that late. From 1 s to 10 min.
+    #[serde(with = "humantime_serde")]
+    pub wait: Duration,
+    /// How long a request may take, besides the waiting asked for.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// How long an empty answer is not believed where Consul may have lost its data.
+    #[serde(with = "humantime_serde")]
+    pub hold_empty: Duration,
+}
+
+/// A key whose value cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {why}")]
+pub struct InvalidSettings {
+    /// The key, within the section.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8500".to_owned(),
+            token_file: None,
+            datacenter: None,
+            check_interval: Duration::from_secs(5),
+            check_timeout: Duration::from_secs(2),
+            deregister_critical_after: Duration::from_secs(60),
+            verify_interval: Duration::from_secs(3),
+            wait: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            hold_empty: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn client(&self) -> Result<Client, InvalidSettings> {
+        let at_least = |key, value: Duration, least: Duration| {
+            let why = || format!("expected at least {least:?}, got {value:?}");
+            if value < least { Err(InvalidSettings { key, why: why() }) } else { Ok(()) }
+        };
+        let (instant, second) = (Duration::from_millis(1), Duration::from_secs(1));
+        at_least("check_interval", self.check_interval, second)?;
+        at_least("check_timeout", self.check_timeout, instant)?;
+        let minute = Duration::from_secs(60);
+        at_least("deregister_critical_after", self.deregister_critical_after, minute)?;
+        at_least("verify_interval", self.verify_interval, Duration::from_millis(100))?;
+        at_least("wait", self.wait, second)?;
+        at_least("timeout", self.timeout, instant)?;
+        if self.wait > 10 * minute {
+            let why = format!("expected at most 10 min, got {:?}", self.wait);
+            return Err(InvalidSettings { key: "wait", why });
+        }
+
+        let agent = self.agent().map_err(|why| InvalidSettings { key: "url", why })?;
+        let token = self.token_file.clone().map(TokenFile::new);
+        if let Some(token) = &token {
+            let invalid = |error: super::token::TokenError| InvalidSettings {
+                key: "token_file",
+                why: error.to_string(),
+            };
+            token.read_blocking().map_err(invalid)?;
+        }
+        Ok(Client::new(agent, token, self.timeout))
+    }
+
+    /// The agent's `HOST:PORT`. A refusal never repeats what could hold a password.
+    fn agent(&self) -> Result<String, String> {
+        let uri: Uri = self.url.parse().map_err(|_| "expected http://HOST:PORT".to_owned())?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err("TLS to Consul is not supported: expected http://".into()),
+            _ => return Err("expected http://HOST:PORT".into()),
+        }
+        let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+        if authority.contains('@') {
+            return Err("a password in the URL is not used: see token_file".into());
+        }
+        if uri.path() != "/" || uri.query().is_some() {
+            return Err("expected nothing behind http://HOST:PORT".into());
+        }
+        Ok(authority.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Settings)) -> String {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.client().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_can_be_used() {
+        Settings::default().client().unwrap();
+    }
+
+    #[test]
+    fn a_url_that_is_not_plain_http_is_refused_without_repeating_it() {
+        let url = |url: &str| refused(|settings| settings.url = url.to_owned());
+        assert_eq!(url("https://consul"), "url: TLS to Consul is not supported: expected http://");
+        assert_eq!(
+            url("http://me:hunter2@consul:8500"),
+            "url: a password in the URL is not used: see token_file"
+        );
+        assert_eq!(url("http://consul/v1"), "url: expected nothing behind http://HOST:PORT");
+        for wrong in ["", "consul", "consul:8500", "unix:///run/consul", "http://"] {
+            assert_eq!(url(wrong), "url: expected http://HOST:PORT", "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn durations_that_consul_would_not_keep_are_refused() {
+        let short = Duration::from_millis(999);
+        let why = refused(|settings| settings.check_interval = short);
+        assert_eq!(why, "check_interval: expected at least 1s, got 999ms");
+        let why = refused(|settings| settings.deregister_critical_after = short);
+        assert_eq!(why, "deregister_critical_after: expected at least 60s, got 999ms");
+        let why = refused(|settings| settings.wait = Duration::from_secs(601));
+        assert_eq!(why, "wait: expected at most 10 min, got 601s");
+        let why = refused(|settings| settings.wait = Duration::ZERO);
+        assert_eq!(why, "wait: expected at least 1s, got 0ns");
+    }
+
+    #[test]
+    fn a_token_file_that_is_missing_is_found_at_once() {
+        let why = refused(|settings| settings.token_file = Some("/nowhere/token".into()));
+        assert!(why.starts_with("token_file: /nowhere/token: "), "{why}");
+    }
+}

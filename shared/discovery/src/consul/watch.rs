@@ -1,0 +1,139 @@
+//! Keeps the watchers of one service told.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    client::{Client, ClientError},
+    follower::{Follower, Verdict},
+    pace::{Backoff, Pace},
+    requests::Passing,
+    settings::Settings,
+};
+use crate::{instance::EndpointSet, resolver::Publisher};
+
+/// The source of a service's watches. Runs until it is dropped.
+pub(super) struct Watching {
+    client: Arc<Client>,
+    service: String,
+    datacenter: Option<String>,
+    publisher: Arc<Publisher>,
+    follower: Follower,
+    pace: Pace,
+    backoff: Backoff,
+    /// Whether Consul has ever answered, so that what watchers have is its word.
+    answered: bool,
+    /// The failure that was last logged and is not over.
+    trouble: Option<String>,
+}
+
+impl Watching {
+    pub(super) fn new(
+        client: Arc<Client>,
+        service: &str,
+        publisher: Arc<Publisher>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            client,
+            service: service.to_owned(),
+            datacenter: settings.datacenter.clone(),
+            publisher,
+            follower: Follower::new(settings.wait, settings.hold_empty),
+            pace: Pace::new(Instant::now()),
+            backoff: Backoff::default(),
+            answered: false,
+            trouble: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let question = self.follower.question(Instant::now(), fastrand::f64());
+            let answer =
+                self.client.passing(&self.service, self.datacenter.as_deref(), question).await;
+            let pause = match self.take(answer).await {
+                Ok(news) => {
+                    self.backoff.succeeded();
+                    self.pace.after(Instant::now(), news)
+                }
+                Err(error) => {
+                    self.follower.failed();
+                    self.in_trouble(error.to_string());
+                    self.backoff.failed(fastrand::f64())
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// Tells the watchers, where the answer is to be believed. Gives whether it was
+    /// news to them.
+    async fn take(&mut self, answer: Result<Passing, ClientError>) -> Result<bool, ClientError> {
+        let answer = answer?;
+        let (index, led) = (answer.index, answer.led);
+        let set = self.endpoints(answer);
+        let had = self.publisher.current();
+        if !led {
+            // What a server without a leader knows is better than nothing, but not
+            // better than what is known already.
+            if !self.answered && !set.is_empty() {
+                self.answered = true;
+                self.publisher.publish(set);
+            }
+            return Err(ClientError::NoLeader);
+        }
+
+        let lost_all = set.is_empty() && !had.is_empty();
+        if set.is_empty()
+            && (lost_all || !self.answered)
+            && !self.client.may_read(&self.service).await?
+        {
+            return Err(ClientError::Denied { service: self.service.clone() });
+        }
+        match self.follower.answered(Instant::now(), index, lost_all) {
+            Verdict::Tell => {
+                let news = !self.answered || *had != set;
+                self.answered = true;
+                self.publisher.publish(set);
+                if self.trouble.take().is_some() {
+                    tracing::info!(service = self.service, "consul answers again");
+                }
+                Ok(news)
+            }
+            Verdict::Hold => {
+                self.in_trouble(
+                    "consul may have lost its data: it suddenly knows no instance".into(),
+                );
+                Ok(false)
+            }
+        }
+    }
+
+    fn endpoints(&self, answer: Passing) -> EndpointSet {
+        let usable = |entry: super::wire::Entry| {
+            let unusable = |id| {
+                tracing::debug!(
+                    service = self.service,
+                    id,
+                    "a registration names no address and port"
+                );
+            };
+            entry.endpoint().map_err(unusable).ok()
+        };
+        answer.entries.into_iter().filter_map(usable).collect()
+    }
+
+    fn in_trouble(&mut self, why: String) {
+        self.publisher.failed(why.as_str());
+        if self.trouble.as_ref() != Some(&why) {
+            tracing::warn!(
+                service = self.service,
+                why,
+                "watching failed, the last endpoints are kept"
+            );
+            self.trouble = Some(why);
+        }
+    }
+}

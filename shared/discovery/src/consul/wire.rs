@@ -1,0 +1,270 @@
+//! Consul's JSON, and what of it is an instance.
+//!
+//! An instance's version and zone travel in Consul's meta, beside the meta of its
+//! own; an endpoint read back is again what was registered.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::settings::Settings;
+use crate::instance::{Endpoint, Instance};
+
+const VERSION: &str = "version";
+const ZONE: &str = "zone";
+const PROTOCOL: &str = "protocol";
+/// The version of Gantry that registered the instance.
+const GANTRY: &str = "gantry";
+
+/// Names one registration at the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceId {
+    /// What it shares with all registrations of this service at this address.
+    prefix: String,
+    /// What it shares with those of this start.
+    start: u32,
+    number: u32,
+}
+
+impl ServiceId {
+    pub(super) fn new(instance: &Instance, start: u32, number: u32) -> Self {
+        let (ip, port) = (instance.address.ip(), instance.address.port());
+        Self { prefix: format!("{}-{ip}-{port}-", instance.service), start, number }
+    }
+
+    /// Whether `id` was registered for the same service and address by another start.
+    pub(super) fn replaces(&self, id: &str) -> bool {
+        let start = id.strip_prefix(&self.prefix).and_then(|rest| rest.split_once('.'));
+        start.is_some_and(|(start, _)| start != format!("{:08x}", self.start))
+    }
+}
+
+impl fmt::Display for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:08x}.{}", self.prefix, self.start, self.number)
+    }
+}
+
+/// The body of `PUT /v1/agent/service/register`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Registering {
+    #[serde(rename = "ID")]
+    id: String,
+    name: String,
+    address: IpAddr,
+    port: u16,
+    tags: Vec<String>,
+    meta: BTreeMap<String, String>,
+    weights: Weights,
+    checks: Vec<Check>,
+}
+
+/// Serving is worth the weight, and so is serving with a warning: [`watch`](super::watch)
+/// asks for what passes only.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Weights {
+    passing: u32,
+    warning: u32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Check {
+    name: String,
+    #[serde(rename = "GRPC")]
+    grpc: String,
+    interval: String,
+    timeout: String,
+    status: &'static str,
+    deregister_critical_service_after: String,
+}
+
+impl Registering {
+    pub(super) fn new(instance: &Instance, id: &ServiceId, settings: &Settings) -> Self {
+        let check = |name: &str| Check {
+            name: if name.is_empty() { "gRPC server".into() } else { format!("gRPC {name}") },
+            grpc: format!("{}/{name}", instance.address),
+            interval: milliseconds(settings.check_interval),
+            timeout: milliseconds(settings.check_timeout),
+            status: "critical",
+            deregister_critical_service_after: milliseconds(settings.deregister_critical_after),
+        };
+        let checks = match instance.checks.as_slice() {
+            [] => vec![check("")],
+            names => names.iter().map(|name| check(name)).collect(),
+        };
+        let mut meta = instance.meta.clone();
+        meta.insert(GANTRY.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        meta.insert(PROTOCOL.to_owned(), "grpc".to_owned());
+        if !instance.version.is_empty() {
+            meta.insert(VERSION.to_owned(), instance.version.clone());
+        }
+        if let Some(zone) = &instance.zone {
+            meta.insert(ZONE.to_owned(), zone.clone());
+        }
+        Self {
+            id: id.to_string(),
+            name: instance.service.clone(),
+            address: instance.address.ip(),
+            port: instance.address.port(),
+            tags: instance.tags.clone(),
+            meta,
+            weights: Weights { passing: instance.weight, warning: instance.weight },
+            checks,
+        }
+    }
+}
+
+/// A duration as Go reads it.
+pub(super) fn milliseconds(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+/// One entry of the answer of `GET /v1/health/service/NAME`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Entry {
+    node: Node,
+    service: Service,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Node {
+    address: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Service {
+    #[serde(rename = "ID")]
+    id: String,
+    address: String,
+    port: u16,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    tags: Vec<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    meta: BTreeMap<String, String>,
+    weights: Option<Weights>,
+}
+
+/// Go writes an empty list or map as `null`.
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+impl Entry {
+    /// The endpoint, or the id of a registration that names none: others may register
+    /// host names, or no port.
+    pub(super) fn endpoint(self) -> Result<Endpoint, String> {
+        let Self { node, service } = self;
+        // Consul's own rule: a service without an address is at its node's.
+        let host = if service.address.is_empty() { &node.address } else { &service.address };
+        let (Ok(ip), 1..) = (host.parse::<IpAddr>(), service.port) else {
+            return Err(service.id);
+        };
+        let mut meta = service.meta;
+        let version = meta.remove(VERSION).unwrap_or_default();
+        let zone = meta.remove(ZONE);
+        if meta.remove(GANTRY).is_some() {
+            meta.remove(PROTOCOL);
+        }
+        Ok(Endpoint {
+            address: SocketAddr::new(ip, service.port),
+            weight: service.weights.map_or(1, |weights| weights.passing.max(1)),
+            zone,
+            version,
+            tags: service.tags,
+            meta,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(service: &str) -> Entry {
+        let text = format!(r#"{{"Node":{{"Address":"10.0.0.1"}},"Service":{service}}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn an_instance_is_registered_with_a_check_for_each_name_and_read_back_unchanged() {
+        let instance = Instance {
+            weight: 3,
+            zone: Some("west".to_owned()),
+            version: "1.2.3".to_owned(),
+            tags: vec!["canary".to_owned()],
+            checks: vec!["shop.user.v1.UserService".to_owned()],
+            ..Instance::new("user", "[::1]:50051".parse().unwrap())
+        };
+        let id = ServiceId::new(&instance, 0xbeef, 7);
+        let body = Registering::new(&instance, &id, &Settings::default());
+        let body = serde_json::to_value(body).unwrap();
+        let expected = serde_json::json!({
+            "ID": "user-::1-50051-0000beef.7",
+            "Name": "user",
+            "Address": "::1",
+            "Port": 50051,
+            "Tags": ["canary"],
+            "Meta": {
+                "gantry": env!("CARGO_PKG_VERSION"),
+                "protocol": "grpc",
+                "server": "gantry",
+                "version": "1.2.3",
+                "zone": "west",
+            },
+            "Weights": {"Passing": 3, "Warning": 3},
+            "Checks": [{
+                "Name": "gRPC shop.user.v1.UserService",
+                "GRPC": "[::1]:50051/shop.user.v1.UserService",
+                "Interval": "5000ms",
+                "Timeout": "2000ms",
+                "Status": "critical",
+                "DeregisterCriticalServiceAfter": "60000ms",
+            }],
+        });
+        assert_eq!(body, expected);
+        assert_eq!(entry(&body.to_string()).endpoint().unwrap(), instance.endpoint());
+    }
+
+    #[test]
+    fn a_foreign_registration_is_read_as_consul_means_it() {
+        let bare = r#"{"ID":"a","Address":"","Port":80,"Tags":null,"Meta":null,"Weights":null}"#;
+        let endpoint = entry(bare).endpoint().unwrap();
+        assert_eq!(endpoint, Endpoint::at("10.0.0.1:80".parse().unwrap()));
+        let meta = r#"{"ID":"a","Address":"10.0.0.2","Port":80,"Meta":{"protocol":"h2c"}}"#;
+        assert_eq!(entry(meta).endpoint().unwrap().meta["protocol"], "h2c");
+    }
+
+    #[test]
+    fn a_registration_that_names_no_endpoint_is_named() {
+        for nowhere in [r#""users.internal","Port":80"#, r#""10.0.0.2","Port":0"#] {
+            let service = format!(r#"{{"ID":"a","Address":{nowhere}}}"#);
+            assert_eq!(entry(&service).endpoint().unwrap_err(), "a");
+        }
+    }
+
+    #[test]
+    fn only_an_earlier_start_at_the_same_address_is_replaced() {
+        let instance = Instance::new("user", "10.0.0.1:80".parse().unwrap());
+        let id = ServiceId::new(&instance, 1, 0);
+        assert!(id.replaces("user-10.0.0.1-80-00000002.0"));
+        assert!(!id.replaces("user-10.0.0.1-80-00000001.1"), "of this start");
+        assert!(!id.replaces("user-10.0.0.1-8-00000002.0"), "another port");
+        assert!(!id.replaces("user"), "not ours");
+        assert!(!id.replaces(&id.to_string()));
+    }
+}
