@@ -1,0 +1,129 @@
+//! The compiled greeter as its own process, called as a stranger would call it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{process::Stdio, time::Duration};
+
+use greeter::greeter::v1::{SayHelloRequest, greeter_service_client::GreeterServiceClient};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+    time::timeout,
+};
+use tokio_stream::StreamExt;
+use tonic::{Code, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+use tonic_types::StatusExt;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running greeter; killed when dropped.
+struct Greeter {
+    process: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    channel: Channel,
+}
+
+impl Greeter {
+    async fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_greeter"))
+            .arg("127.0.0.1:0")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let line = line_with(&mut log, "serving").await;
+        let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
+        let channel =
+            Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self { process, log, channel }
+    }
+
+    async fn terminate(&mut self) {
+        let id = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    }
+}
+
+async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, part: &str) -> String {
+    let found = async {
+        loop {
+            let line = log.next_line().await.unwrap().expect("the log ended");
+            if line.contains(part) {
+                return line;
+            }
+        }
+    };
+    timeout(PATIENCE, found).await.unwrap()
+}
+
+#[tokio::test]
+async fn it_greets_and_says_so_in_the_trace_of_the_caller() {
+    let mut greeter = Greeter::start().await;
+    let mut request = tonic::Request::new(SayHelloRequest { name: "ann".into() });
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request.metadata_mut().insert("x-request-id", "greet-1".parse().unwrap());
+    let answer = GreeterServiceClient::new(greeter.channel.clone()).say_hello(request).await;
+    assert_eq!(answer.unwrap().into_inner().message, "hello, ann");
+    let line = line_with(&mut greeter.log, "call ended").await;
+    for part in ["greeter.v1.GreeterService/SayHello", "OK", trace, "greet-1"] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+}
+
+#[tokio::test]
+async fn it_refuses_a_name_that_breaks_the_contract_and_names_the_field() {
+    let greeter = Greeter::start().await;
+    let mut client = GreeterServiceClient::new(greeter.channel.clone());
+    for name in [String::new(), "a".repeat(65)] {
+        let refused = client.say_hello(SayHelloRequest { name }).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        let violations = refused.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(violations.len(), 1);
+        assert_eq!(violations[0].field, "name");
+        assert_eq!(refused.get_details_error_info().unwrap().reason, "VALIDATION_FAILED");
+    }
+}
+
+#[tokio::test]
+async fn it_shows_its_services_to_whoever_asks() {
+    let greeter = Greeter::start().await;
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = ServerReflectionClient::new(greeter.channel.clone())
+        .server_reflection_info(tokio_stream::once(ask))
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers.next().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = answer else {
+        panic!("{answer:?}");
+    };
+    let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+    assert!(names.contains(&"greeter.v1.GreeterService"), "{names:?}");
+}
+
+#[tokio::test]
+async fn told_to_end_it_drains_and_ends_well() {
+    let mut greeter = Greeter::start().await;
+    let ask = HealthCheckRequest { service: "greeter.v1.GreeterService".into() };
+    let mut health =
+        HealthClient::new(greeter.channel.clone()).watch(ask).await.unwrap().into_inner();
+    let next = |answer: tonic_health::pb::HealthCheckResponse| answer.status();
+    assert_eq!(next(health.next().await.unwrap().unwrap()), ServingStatus::Serving);
+    greeter.terminate().await;
+    assert_eq!(next(health.next().await.unwrap().unwrap()), ServingStatus::NotServing);
+    line_with(&mut greeter.log, "drained").await;
+    let ended = timeout(PATIENCE, greeter.process.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{ended}");
+}
