@@ -1,5 +1,96 @@
 //! The user service: who the users are, and how they prove it.
+//!
+//! What it promises the others: an address belongs to one user, whatever its case;
+//! a request that is repeated creates nobody twice; nobody learns from a login
+//! whether an address is known; and no address, password or token is ever in a log
+//! line, a `Debug` or an error.
+//!
+//! Read it from the inside out:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`domain`] | users, and the values they are made of |
+//! | [`application`] | one use case a file, and the ports they need |
+//! | [`outbound`] | the database, the password hash, the tokens |
+//! | `inbound` | the contract's methods, and what a failure is called there |
+//! | [`Settings`] | what can be configured |
+//! | [`Service`] | all of it put together |
+//!
+//! [`serve`] is the own binary's whole life; `gantry up` opens a [`Service`] itself.
 
 pub mod application;
+mod compose;
 pub mod domain;
+mod inbound;
 pub mod outbound;
+mod settings;
+
+use std::{future::Future, io, net::SocketAddr};
+
+use gantry_discovery::Registry;
+use gantry_server::Admin;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use compose::{EnsureAdminError, NAME, OpenError, Service};
+pub use settings::{Bootstrap, DEFAULTS, Idempotency, Own, Passwords, Settings, Tokens};
+
+/// Why `user-service` does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The registry cannot be used.
+    #[error(transparent)]
+    Registry(#[from] gantry_discovery::SettingsError),
+    /// The service cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The server cannot be put together.
+    #[error(transparent)]
+    Build(#[from] gantry_server::BuildError),
+    /// The server could not begin.
+    #[error(transparent)]
+    Serve(#[from] gantry_server::ServeError),
+}
+
+/// Listens on an address, or says which one it was.
+///
+/// # Errors
+/// [`ServeError::Listen`]
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Serves until `shutdown`, drains, and closes the database.
+///
+/// # Errors
+/// [`ServeError`], before anything was served.
+pub async fn serve(
+    listener: TcpListener,
+    settings: Own,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let admin = listen(settings.admin.listen).await?;
+    let registry = Registry::from_settings(&settings.discovery)?;
+    let service = Service::open(settings.user, registry).await?;
+    let server = service.server()?;
+
+    let drained = CancellationToken::new();
+    // Operators see the drain: their server ends after it.
+    let admin = Admin::new().add(server.status()).serve(admin, drained.clone().cancelled_owned());
+    let serve = async {
+        let served = server.serve(listener, shutdown).await;
+        drained.cancel();
+        served
+    };
+    let ((), served) = tokio::join!(admin, serve);
+    service.close().await;
+    Ok(served?)
+}

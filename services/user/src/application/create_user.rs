@@ -67,6 +67,6 @@ impl CreateUser {
     }
 
     async fn as_it_is_now(&self, id: UserId) -> Result<User, UserError> {
-        self.users.find(id).await?.ok_or(UserError::NotFound)
+        self.users.find(id).await?.ok_or(UserError::NotFound(id))
     }
 }

@@ -1,5 +1,7 @@
 //! Why a use case does not do what it was asked for.
 
+use crate::domain::UserId;
+
 /// A refusal or a failure. None holds an address, a password or a token.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
@@ -7,8 +9,8 @@ pub enum UserError {
     #[error("the caller may do this only with what is their own")]
     NotOwner,
     /// No user has this id.
-    #[error("no user has this id")]
-    NotFound,
+    #[error("no user has the id {0}")]
+    NotFound(UserId),
     /// A user with this address exists.
     #[error("a user with this e-mail address exists")]
     EmailTaken,
@@ -19,8 +21,8 @@ pub enum UserError {
     #[error("the e-mail address or the password is wrong")]
     BadCredentials,
     /// The password is right, but the user may not log in.
-    #[error("the user is not active")]
-    NotActive,
+    #[error("the user {0} is not active")]
+    NotActive(UserId),
     /// The page token is not one of this list.
     #[error("the page token is not one of this list")]
     BadPageToken,

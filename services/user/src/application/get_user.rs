@@ -24,6 +24,6 @@ impl GetUser {
         if !scope.covers(&id.to_string()) {
             return Err(UserError::NotOwner);
         }
-        self.users.find(id).await?.ok_or(UserError::NotFound)
+        self.users.find(id).await?.ok_or(UserError::NotFound(id))
     }
 }

@@ -1,8 +1,6 @@
 //! Log in.
 
-use std::sync::Arc;
-
-use time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     AccessToken, Clock, Ids, PasswordHasher, RefreshGrant, RefreshTokens, Token, TokenIssuer,
@@ -61,7 +59,7 @@ impl Login {
         };
         if !user.is_active() {
             tracing::info!(user_id = %user.id, status = user.status.as_str(), "login refused");
-            return Err(UserError::NotActive);
+            return Err(UserError::NotActive(user.id));
         }
 
         let now = self.clock.now();

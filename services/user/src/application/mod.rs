@@ -4,16 +4,16 @@
 //! is written whole or not at all. Time, ids and secrets come through ports too, so
 //! that nothing here depends on when or where it runs.
 
-mod bootstrap_admin;
 mod create_user;
+mod ensure_admin;
 mod error;
 mod get_user;
 mod list_users;
 mod login;
 mod ports;
 
-pub use bootstrap_admin::BootstrapAdmin;
 pub use create_user::{CreateUser, Registration};
+pub use ensure_admin::EnsureAdmin;
 pub use error::UserError;
 pub use get_user::GetUser;
 pub use list_users::ListUsers;

@@ -11,7 +11,7 @@ mod users;
 use gantry_sql::Sqlite;
 use sqlx::migrate::Migrator;
 
-pub use refresh_tokens::purge_expired;
+pub use refresh_tokens::keep_purged;
 
 use crate::application::UserError;
 

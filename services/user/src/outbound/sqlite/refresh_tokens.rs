@@ -1,13 +1,18 @@
 //! Refresh tokens.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gantry_sql::Sqlite;
 use sqlx::SqliteConnection;
 use time::OffsetDateTime;
+use tokio::time::MissedTickBehavior;
 
 use super::{SqliteRepository, rows::micros};
 use crate::application::{RefreshGrant, RefreshTokens, UserError};
 
+/// How often [`keep_purged`] looks.
+const PURGE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Tokens deleted in one transaction, so that other writers wait a moment only.
 const PURGE_AT_ONCE: u32 = 1000;
 
@@ -35,11 +40,22 @@ impl RefreshTokens for SqliteRepository {
     }
 }
 
+/// Deletes the tokens that have expired, now and then, until it is dropped. `now`
+/// tells the time of day.
+pub async fn keep_purged(db: Sqlite, now: impl Fn() -> OffsetDateTime) {
+    let mut ticks = tokio::time::interval(PURGE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match purge(&db, now()).await {
+            Ok(tokens) => tracing::debug!(tokens, "expired refresh tokens purged"),
+            Err(error) => tracing::warn!(%error, "expired refresh tokens not purged"),
+        }
+    }
+}
+
 /// Deletes the tokens that have expired by `now`; returns how many.
-///
-/// # Errors
-/// What the database said; what was deleted before stays deleted.
-pub async fn purge_expired(db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+async fn purge(db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
     let now = micros(now);
     let mut purged = 0;
     loop {

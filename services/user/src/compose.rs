@@ -1,0 +1,236 @@
+//! The service, put together: the only file that names adapters.
+
+use std::{fmt, sync::Arc};
+
+use argon2::Params;
+use gantry_discovery::Registry;
+use gantry_identity::{KeyError, SigningKey, UserSigner, Verifier, load_or_create_secret};
+use gantry_proto::{
+    CONTRACT,
+    shop::user::v1::{
+        auth_service_server::AuthServiceServer, user_service_server::UserServiceServer,
+    },
+};
+use gantry_server::{BuildError, Fingerprints, Server};
+use gantry_sql::{Sqlite, requests};
+use gantry_telemetry::BUILD;
+use time::OffsetDateTime;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use crate::{
+    application::{
+        Clock, CreateUser, EnsureAdmin, GetUser, Ids, ListUsers, Login, PasswordHasher,
+        RefreshTokens, TokenIssuer, UserError, UserRepository,
+    },
+    domain::{Email, Invalid, Name, Password},
+    inbound::grpc::{AuthApi, UserApi},
+    outbound::{
+        argon2id::Argon2id,
+        sqlite::{self, MIGRATIONS, SqliteRepository},
+        tokens::Tokens,
+    },
+    settings::{Passwords, Settings},
+};
+
+/// What other services call it.
+pub const NAME: &str = "user";
+
+/// What the first administrator is called.
+const ADMIN_NAME: &str = "Administrator";
+
+/// Why the service could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A key is missing or none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] gantry_sql::OpenError),
+    /// Passwords cannot be hashed as configured.
+    #[error("cannot hash passwords: {0}")]
+    Passwords(#[source] UserError),
+    /// The first administrator cannot be made.
+    #[error("cannot make the administrator: {0}")]
+    Admin(#[from] EnsureAdminError),
+}
+
+/// Why there is no administrator. Holds neither address nor password.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsureAdminError {
+    /// The address or the password breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The users could not be asked or written.
+    #[error(transparent)]
+    Failed(#[from] UserError),
+}
+
+/// The user service: one database, served by as many servers as are asked for.
+pub struct Service {
+    settings: Settings,
+    registry: Registry,
+    verifier: Arc<Verifier>,
+    secret: [u8; 32],
+    database: Sqlite,
+    users: Arc<dyn UserRepository>,
+    refresh_tokens: Arc<dyn RefreshTokens>,
+    hasher: Arc<dyn PasswordHasher>,
+    tokens: Arc<dyn TokenIssuer>,
+    /// Forget what is no longer valid, for as long as the service is there.
+    purges: [AbortOnDropHandle<()>; 2],
+}
+
+impl Service {
+    /// Opens what the service needs once, and makes the administrator of the
+    /// settings.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
+        let verifier = Arc::new(settings.identity.verifier(NAME)?);
+        let secret = load_or_create_secret(&settings.idempotency.key_file)?;
+        let key = SigningKey::load(&settings.tokens.key_file)?;
+        let hasher = hasher(&settings.passwords).await.map_err(OpenError::Passwords)?;
+        let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
+        let repository = Arc::new(SqliteRepository::new(database.clone()));
+        let purges = [
+            tokio::spawn(requests::keep_purged(database.clone(), || System.now())),
+            tokio::spawn(sqlite::keep_purged(database.clone(), || System.now())),
+        ];
+        let service = Self {
+            registry,
+            verifier,
+            secret,
+            database,
+            users: Arc::<SqliteRepository>::clone(&repository),
+            refresh_tokens: repository,
+            hasher: Arc::new(hasher),
+            tokens: Arc::new(Tokens::new(
+                UserSigner::new(key, settings.tokens.access_ttl),
+                &CONTRACT,
+            )),
+            purges: purges.map(AbortOnDropHandle::new),
+            settings,
+        };
+        let bootstrap = &service.settings.bootstrap;
+        if !bootstrap.admin_email.is_empty() {
+            let password = bootstrap.admin_password.expose();
+            service.ensure_admin(&bootstrap.admin_email, password).await?;
+        }
+        Ok(service)
+    }
+
+    /// One more server; all of them share the database.
+    ///
+    /// # Errors
+    /// [`BuildError`] where the settings do not make one.
+    pub fn server(&self) -> Result<Server, BuildError> {
+        let database = self.database.clone();
+        Server::builder(NAME, &CONTRACT)
+            .service(UserServiceServer::new(self.user_api()))
+            .service(AuthServiceServer::new(self.auth_api()))
+            .settings(self.settings.server.clone())
+            .version(BUILD.version)
+            .verifier(Arc::clone(&self.verifier))
+            .grants(self.settings.identity.grants.clone())
+            .registry(self.registry.clone())
+            .readiness("database", move || {
+                let database = database.clone();
+                async move { database.ping().await }
+            })
+            .build()
+    }
+
+    /// Whether somebody has this address.
+    ///
+    /// # Errors
+    /// [`EnsureAdminError`]
+    pub async fn user_exists(&self, email: &str) -> Result<bool, EnsureAdminError> {
+        Ok(self.users.find_account(&Email::try_new(email)?).await?.is_some())
+    }
+
+    /// Makes an administrator, unless somebody has this address.
+    ///
+    /// # Errors
+    /// [`EnsureAdminError`]
+    pub async fn ensure_admin(&self, email: &str, password: &str) -> Result<(), EnsureAdminError> {
+        let ensure_admin = EnsureAdmin {
+            users: Arc::clone(&self.users),
+            hasher: Arc::clone(&self.hasher),
+            clock: Arc::new(System),
+            ids: Arc::new(System),
+        };
+        let (email, password) = (Email::try_new(email)?, Password::try_new(password)?);
+        Ok(ensure_admin.run(email, Name::try_new(ADMIN_NAME)?, password).await?)
+    }
+
+    /// Finishes what has begun and lets go of the database. Its servers have
+    /// drained before.
+    pub async fn close(self) {
+        drop(self.purges);
+        self.database.close().await;
+    }
+
+    fn user_api(&self) -> UserApi {
+        UserApi {
+            create_user: CreateUser {
+                users: Arc::clone(&self.users),
+                hasher: Arc::clone(&self.hasher),
+                clock: Arc::new(System),
+                ids: Arc::new(System),
+            },
+            get_user: GetUser { users: Arc::clone(&self.users) },
+            list_users: ListUsers { users: Arc::clone(&self.users) },
+            fingerprints: Fingerprints::new(self.secret),
+        }
+    }
+
+    fn auth_api(&self) -> AuthApi {
+        let login = Login {
+            users: Arc::clone(&self.users),
+            refresh_tokens: Arc::clone(&self.refresh_tokens),
+            hasher: Arc::clone(&self.hasher),
+            tokens: Arc::clone(&self.tokens),
+            clock: Arc::new(System),
+            ids: Arc::new(System),
+            refresh_ttl: self.settings.tokens.refresh_ttl,
+        };
+        AuthApi { login }
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+async fn hasher(settings: &Passwords) -> Result<Argon2id, UserError> {
+    let Passwords { memory_kib, iterations, lanes, parallel, waiting } = settings;
+    let params = Params::new(*memory_kib, iterations.get(), lanes.get(), None);
+    Argon2id::new(params.map_err(UserError::failed)?, parallel.get(), *waiting).await
+}
+
+/// The computer's clock and its randomness.
+struct System;
+
+impl Clock for System {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that is passed in elsewhere")]
+    fn now(&self) -> OffsetDateTime {
+        let now = OffsetDateTime::now_utc();
+        // Cutting digits off a valid number of nanoseconds leaves a valid one.
+        now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
+    }
+}
+
+impl Ids for System {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this makes the ids that are passed in elsewhere"
+    )]
+    fn next(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

@@ -1,0 +1,81 @@
+//! Between the contract's messages and what the application speaks of.
+
+use gantry_contract::{Violations, idempotency::RequestKey};
+use gantry_proto::shop::user::v1 as contract;
+use prost_types::Timestamp;
+use time::OffsetDateTime;
+
+use crate::{
+    application::{Registration, Session},
+    domain::{Email, Invalid, Name, Password, Status, Tier, User, UserId},
+};
+
+/// Everything that is wrong with the request is said at once.
+pub(super) fn registration(
+    request: contract::CreateUserRequest,
+    key: RequestKey,
+) -> Result<Registration, Violations> {
+    let contract::CreateUserRequest { email, name, password, request_id: _ } = request;
+    let mut violations = Violations::default();
+    let email = noted(Email::try_new(&email), &mut violations);
+    let name = noted(Name::try_new(&name), &mut violations);
+    let password = noted(Password::try_new(password), &mut violations);
+    match (email, name, password) {
+        (Some(email), Some(name), Some(password)) => {
+            Ok(Registration { email, name, password, request: key })
+        }
+        _ => Err(violations),
+    }
+}
+
+fn noted<T>(value: Result<T, Invalid>, violations: &mut Violations) -> Option<T> {
+    value.map_err(|invalid| violations.push(invalid.field, invalid.rule)).ok()
+}
+
+pub(super) fn user_id(id: &str) -> Result<UserId, Violations> {
+    UserId::parse(id).ok_or_else(|| Violations::one("id", "must be a UUID"))
+}
+
+pub(super) fn user(user: &User) -> contract::User {
+    contract::User {
+        id: user.id.to_string(),
+        email: user.email.as_str().to_owned(),
+        name: user.name.as_str().to_owned(),
+        status: status(user.status).into(),
+        tier: tier(user.tier).into(),
+        roles: user.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        etag: user.etag(),
+        create_time: Some(timestamp(user.created_at)),
+        update_time: Some(timestamp(user.updated_at)),
+    }
+}
+
+pub(super) fn token_pair(session: &Session) -> contract::TokenPair {
+    contract::TokenPair {
+        access_token: session.access.token.expose().to_owned(),
+        refresh_token: session.refresh.expose().to_owned(),
+        expires_in: i32::try_from(session.access.expires_in.as_secs()).unwrap_or(i32::MAX),
+    }
+}
+
+fn status(status: Status) -> contract::UserStatus {
+    match status {
+        Status::Active => contract::UserStatus::Active,
+        Status::Pending => contract::UserStatus::Pending,
+        Status::Deactivated => contract::UserStatus::Deactivated,
+        Status::Deleted => contract::UserStatus::Deleted,
+    }
+}
+
+fn tier(tier: Tier) -> contract::Tier {
+    match tier {
+        Tier::Regular => contract::Tier::Regular,
+        Tier::Premium => contract::Tier::Premium,
+        Tier::Vip => contract::Tier::Vip,
+    }
+}
+
+fn timestamp(at: OffsetDateTime) -> Timestamp {
+    // Below a billion, so it is an i32.
+    Timestamp { seconds: at.unix_timestamp(), nanos: at.nanosecond().cast_signed() }
+}

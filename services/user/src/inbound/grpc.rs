@@ -1,0 +1,81 @@
+//! shop.user.v1: UserService and AuthService.
+//!
+//! Each method reads a command from a request that was validated and authorized
+//! before it came here, runs one use case, and says what came of it.
+
+use gantry_contract::page::PageRequest;
+use gantry_proto::shop::user::v1::{
+    CreateUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, LoginRequest,
+    TokenPair, User, auth_service_server::AuthService, user_service_server::UserService,
+};
+use gantry_server::{Fingerprints, authorized};
+use tonic::{Request, Response, Status};
+
+use super::{convert, status::status};
+use crate::{
+    application::{CreateUser, GetUser, ListUsers, Login},
+    domain::Attempt,
+};
+
+/// The methods of UserService.
+pub(crate) struct UserApi {
+    /// Creates users.
+    pub(crate) create_user: CreateUser,
+    /// Gives one.
+    pub(crate) get_user: GetUser,
+    /// Gives many.
+    pub(crate) list_users: ListUsers,
+    /// Recognise a repeated request.
+    pub(crate) fingerprints: Fingerprints,
+}
+
+#[tonic::async_trait]
+impl UserService for UserApi {
+    async fn create_user(
+        &self,
+        request: Request<CreateUserRequest>,
+    ) -> Result<Response<User>, Status> {
+        let scope = authorized(&request).scope.clone();
+        let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
+        let registration = convert::registration(request.into_inner(), key)?;
+        let user = self.create_user.run(&scope, registration).await.map_err(status)?;
+        Ok(Response::new(convert::user(&user)))
+    }
+
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
+        let id = convert::user_id(&request.get_ref().id)?;
+        let scope = &authorized(&request).scope;
+        let user = self.get_user.run(scope, id).await.map_err(status)?;
+        Ok(Response::new(convert::user(&user)))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<ListUsersRequest>,
+    ) -> Result<Response<ListUsersResponse>, Status> {
+        let ListUsersRequest { page_size, page_token, include_total } = request.get_ref();
+        let page = PageRequest::new(*page_size, page_token, *include_total)?;
+        let scope = &authorized(&request).scope;
+        let page = self.list_users.run(scope, &page).await.map_err(status)?;
+        Ok(Response::new(ListUsersResponse {
+            users: page.items.iter().map(convert::user).collect(),
+            next_page_token: page.next_page_token(),
+            total_size: page.total_size(),
+        }))
+    }
+}
+
+/// The methods of AuthService.
+pub(crate) struct AuthApi {
+    /// Logs users in.
+    pub(crate) login: Login,
+}
+
+#[tonic::async_trait]
+impl AuthService for AuthApi {
+    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<TokenPair>, Status> {
+        let LoginRequest { email, password } = request.into_inner();
+        let session = self.login.run(&email, Attempt::new(password)).await.map_err(status)?;
+        Ok(Response::new(convert::token_pair(&session)))
+    }
+}

@@ -1,0 +1,5 @@
+//! The users as the contract has them.
+
+mod convert;
+pub(crate) mod grpc;
+mod status;
