@@ -1,4 +1,12 @@
-//! The inventory from outside: its repository, and its methods over a socket.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+//! The inventory from outside: its repository, its methods over a socket, its process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
+mod api;
+mod files;
+mod process;
 mod repository;
