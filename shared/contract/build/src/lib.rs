@@ -25,9 +25,9 @@
 //! is refused rather than ignored. All problems are reported at once, each with
 //! its file and line.
 //!
-//! How it works: [`sources`] reads the files into a descriptor pool; [`access`],
-//! [`methods`], [`reasons`], [`rules`] and [`redact`] each walk the pool, report problems and
-//! give Rust code; [`emit`] puts it together with tonic's and prost's.
+//! How it works: `sources` reads the files into a descriptor pool; `access`,
+//! `methods`, `reasons`, `rules` and `redact` each walk the pool, report problems and
+//! give Rust code; `emit` puts it together with tonic's and prost's.
 
 mod access;
 mod emit;

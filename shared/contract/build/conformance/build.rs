@@ -1,0 +1,8 @@
+//! Makes the contract; see `gantry_contract_build`.
+
+fn main() -> Result<(), gantry_contract_build::Error> {
+    gantry_contract_build::compile(
+        &["conformance/v1/methods.proto", "conformance/v1/rules.proto"],
+        &["."],
+    )
+}
