@@ -33,7 +33,7 @@ pub(crate) fn tables(
             .map(|method| {
                 let option = "gantry.contract.v1.policy";
                 let policy = message_extension(&sources.pool, &method.options(), option);
-                let method = Method { descriptor: method, policy, pool: sources, access };
+                let method = Method { descriptor: method, policy, sources, access };
                 method.table(problems)
             })
             .collect();
@@ -52,7 +52,7 @@ enum Idempotency {
 struct Method<'a> {
     descriptor: MethodDescriptor,
     policy: Option<DynamicMessage>,
-    pool: &'a Sources,
+    sources: &'a Sources,
     access: &'a AccessPolicy,
 }
 
@@ -170,7 +170,8 @@ impl Method<'_> {
     fn request_id(&self, problems: &mut Problems) {
         let request = self.descriptor.input();
         let ok = request.get_field_by_name("request_id").is_some_and(|field| {
-            let rules = message_extension(&self.pool.pool, &field.options(), "buf.validate.field");
+            let rules =
+                message_extension(&self.sources.pool, &field.options(), "buf.validate.field");
             let string = rules.as_ref().and_then(|rules| rules.message("string"));
             let uuid = string.and_then(|string| string.set("uuid"));
             let always = rules.is_some_and(|rules| {
