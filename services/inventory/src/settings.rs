@@ -104,6 +104,34 @@ mod tests {
     }
 
     #[test]
+    fn the_file_says_what_the_code_defaults_to() {
+        let own = load(&KEYS).unwrap();
+        assert_eq!(own.inventory.server, gantry_server::Settings::default());
+        let database = gantry_sql::Settings::new(".gantry/inventory.db");
+        assert_eq!(format!("{:?}", own.inventory.database), format!("{database:?}"));
+        let consul = gantry_discovery::Settings::default().consul;
+        assert_eq!(own.discovery.consul, consul);
+    }
+
+    #[test]
+    fn the_examples_in_the_file_are_settings() {
+        let is_example = |text: &&str| {
+            text.starts_with("[[")
+                || text.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', ',']))
+        };
+        let text: String = DEFAULTS
+            .lines()
+            .filter(|line| *line != "trusted = []")
+            .map(|line| line.strip_prefix("# ").filter(is_example).unwrap_or(line))
+            .fold(String::new(), |text, line| text + line + "\n");
+        let sources = Sources::new().defaults(&text).variables([KEYS[1]]);
+        let own: Own = gantry_config::load(sources).unwrap();
+        assert_eq!(own.inventory.identity.trusted.len(), 2);
+        assert_eq!(own.inventory.server.zone.as_deref(), Some("a"));
+        assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
+    }
+
+    #[test]
     fn without_keys_it_does_not_start() {
         let error = load(&[]).unwrap_err();
         let keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
