@@ -11,12 +11,12 @@ fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-fn ports(set: &EndpointSet) -> Vec<u16> {
+pub(crate) fn ports(set: &EndpointSet) -> Vec<u16> {
     set.endpoints().iter().map(|endpoint| endpoint.address.port()).collect()
 }
 
 /// Waits until exactly these ports are seen.
-async fn sees(watch: &mut Watch, expected: &[u16]) {
+pub(crate) async fn sees(watch: &mut Watch, expected: &[u16]) {
     let seen = timeout(Duration::from_secs(20), async {
         while ports(&watch.current()) != expected {
             watch.changed().await;
@@ -91,7 +91,8 @@ pub(crate) async fn unknown(registry: &Registry) {
     assert!(watch.current().is_empty());
 }
 
-fn described(port: u16) -> Instance {
+/// An instance of which everything is said.
+pub(crate) fn described(port: u16) -> Instance {
     Instance {
         weight: 3,
         zone: Some("west".to_owned()),

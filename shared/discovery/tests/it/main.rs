@@ -1,6 +1,9 @@
 //! Every adapter against one contract, and what is particular to each.
+//!
+//! Consul's tests start real agents: install the program with `deploy/consul/install.sh`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod consul;
 mod contract;
 mod settings;

@@ -1,0 +1,192 @@
+//! A Consul agent of the test's own: in development mode, so without data on disk.
+
+use std::{
+    fs::{self, File},
+    net::{TcpListener, UdpSocket},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gantry_discovery::consul::Settings;
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::eventually;
+
+/// The token that may do everything, where ACLs are on.
+pub(super) const MASTER: &str = "11111111-aaaa-bbbb-cccc-222222222222";
+
+/// Denies everything to who brings no token.
+pub(super) const DENY: &str = r#"
+    acl {
+        enabled = true
+        default_policy = "deny"
+        tokens {
+            master = "11111111-aaaa-bbbb-cccc-222222222222"
+            agent = "11111111-aaaa-bbbb-cccc-222222222222"
+        }
+    }
+"#;
+
+/// An agent; its process ends with it.
+pub(super) struct Agent {
+    process: Option<Child>,
+    http: u16,
+    configuration: &'static str,
+    folder: TempDir,
+}
+
+impl Agent {
+    pub(super) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    pub(super) async fn start_with(configuration: &'static str) -> Self {
+        // Between looking for ports and taking them, another program may be faster.
+        for _ in 0..5 {
+            let mut agent = Self::prepared(configuration);
+            if agent.try_start().await {
+                return agent;
+            }
+        }
+        panic!("no consul agent could be started");
+    }
+
+    /// Ports and a folder, but no process yet.
+    pub(super) fn prepared(configuration: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { process: None, http: free_ports(), configuration, folder }
+    }
+
+    /// Starts again where it was, without any data.
+    pub(super) async fn restart(&mut self) {
+        assert!(self.try_start().await, "the agent did not start again:\n{}", self.log());
+    }
+
+    /// Gives whether it runs and has a leader.
+    async fn try_start(&mut self) -> bool {
+        assert!(self.process.is_none(), "it runs already");
+        let configuration = self.folder.path().join("agent.hcl");
+        fs::write(&configuration, format!("disable_update_check = true\n{}", self.configuration))
+            .unwrap();
+        let log = File::create(self.folder.path().join("log")).unwrap();
+        let port = |offset: u16| (self.http + offset).to_string();
+        let started = Command::new("consul")
+            .args(["agent", "-dev", "-bind", "127.0.0.1", "-client", "127.0.0.1"])
+            .args(["-http-port", &port(0), "-server-port", &port(1)])
+            .args(["-serf-lan-port", &port(2), "-serf-wan-port", &port(3)])
+            .args(["-dns-port", "-1", "-grpc-port", "-1", "-node", "node", "-config-file"])
+            .arg(configuration)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        let process = started.unwrap_or_else(|error| {
+            panic!("consul does not start ({error}); install it: deploy/consul/install.sh")
+        });
+        self.process = Some(process);
+        let running = eventually("the agent starts", async || {
+            let process = self.process.as_mut().unwrap();
+            if process.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            let nodes = self.request("GET", "/v1/catalog/nodes", None).await?;
+            (nodes.1.as_array()?.len() == 1).then_some(true)
+        });
+        let running = running.await;
+        if !running {
+            self.process = None;
+        }
+        running
+    }
+
+    /// Ends it without a chance to say goodbye.
+    pub(super) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Sends its process a signal, by name.
+    pub(super) fn signal(&self, name: &str) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Settings for this agent, impatient enough for tests.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            url: format!("http://127.0.0.1:{}", self.http),
+            check_interval: Duration::from_secs(1),
+            ..Settings::default()
+        }
+    }
+
+    /// The status and the body of an answer, with the master token; `None` where the
+    /// agent does not answer.
+    pub(super) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Option<(u16, Value)> {
+        let client: Client<HttpConnector, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).build_http();
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("http://127.0.0.1:{}{path}", self.http))
+            .header("x-consul-token", MASTER)
+            .body(Full::new(body))
+            .unwrap();
+        let answer = client.request(request).await.ok()?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.ok()?.to_bytes();
+        Some((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Asks for something that must work.
+    pub(super) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let (status, body) = self.request(method, path, body).await.unwrap();
+        assert_eq!(status, 200, "{method} {path}: {body}");
+        body
+    }
+
+    /// The registrations at the agent, by id.
+    pub(super) async fn services(&self) -> Vec<Value> {
+        let services = self.ask("GET", "/v1/agent/services", None).await;
+        services.as_object().unwrap().values().cloned().collect()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// The first of four ports in a row that nobody uses, below those that the system
+/// gives to outgoing connections: one of those could be taken while the agent is down.
+fn free_ports() -> u16 {
+    let is_free = |port: u16| {
+        TcpListener::bind(("127.0.0.1", port)).is_ok()
+            && UdpSocket::bind(("127.0.0.1", port)).is_ok()
+    };
+    (0..1000)
+        .map(|_| fastrand::u16(10_000..32_000))
+        .find(|first| (*first..first + 4).all(is_free))
+        .unwrap()
+}

@@ -1,0 +1,84 @@
+//! The Consul adapter, on real agents and on one that answers as it is told.
+
+mod acl;
+mod agent;
+mod outages;
+mod registering;
+mod scripted;
+mod serving;
+mod watching;
+
+use std::time::Duration;
+
+use gantry_discovery::{Registry, Settings, Status, Watch, consul};
+use tokio::time::{sleep, timeout};
+
+/// Generous: the machine may be busy with other things.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The registry as a process would make it from its configuration.
+fn registry(consul: consul::Settings) -> Registry {
+    let mut settings: Settings = toml::from_str("kind = \"consul\"").unwrap();
+    settings.consul = consul;
+    Registry::from_settings(&settings).unwrap()
+}
+
+/// Waits until `probe` gives something.
+async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let probing = async {
+        loop {
+            match probe().await {
+                Some(found) => return found,
+                None => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    timeout(PATIENCE, probing).await.unwrap_or_else(|_| panic!("never happened: {what}"))
+}
+
+async fn is_live(watch: &Watch) {
+    let live = async || matches!(watch.status(), Status::Live { .. }).then_some(());
+    eventually("consul answers", live).await;
+}
+
+/// Why the set cannot be trusted, once it cannot.
+async fn is_stale(watch: &Watch) -> String {
+    let stale = async || match watch.status() {
+        Status::Stale { why, .. } => Some(why),
+        _ => None,
+    };
+    eventually("the set is stale", stale).await
+}
+
+/// Why there is no set, once there is a reason.
+async fn is_pending(watch: &Watch) -> String {
+    let pending = async || match watch.status() {
+        Status::Pending { why } => why,
+        other => panic!("expected a pending set, got {other:?}"),
+    };
+    eventually("a reason is given", pending).await
+}
+
+/// Follows a watch, and fails the test where an empty set was told after a full one.
+struct NeverEmpty {
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl NeverEmpty {
+    fn from_now_on(watch: &Watch) -> Self {
+        let mut watch = watch.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                assert!(!watch.current().is_empty(), "watchers were told an empty set");
+                watch.changed().await;
+            }
+        });
+        Self { task }
+    }
+
+    async fn end(self) {
+        self.task.abort();
+        let ended = self.task.await.unwrap_err();
+        assert!(ended.is_cancelled(), "{ended}");
+    }
+}

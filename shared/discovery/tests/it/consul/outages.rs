@@ -1,0 +1,126 @@
+//! What outlives an agent.
+
+use std::time::{Duration, Instant};
+
+use gantry_discovery::RegistrationState;
+use serde_json::json;
+
+use super::{
+    NeverEmpty, agent::Agent, eventually, is_live, is_pending, is_stale, registry, serving::Serving,
+};
+use crate::contract::{ports, sees};
+
+#[tokio::test]
+async fn an_agent_that_loses_its_data_is_told_again_and_no_caller_loses_its_endpoints() {
+    let mut agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let server = Serving::start().await;
+    let mut watch = registry.resolver.watch("user");
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+    let never_empty = NeverEmpty::from_now_on(&watch);
+
+    agent.kill();
+    let why = is_stale(&watch).await;
+    assert!(why.contains("out of reach") && why.contains("127.0.0.1"), "{why}");
+    assert_eq!(ports(&watch.current()), [server.port()]);
+    let unregistered = async || match registration.state() {
+        RegistrationState::Retrying { why } => Some(why),
+        RegistrationState::Registered => None,
+    };
+    let why = eventually("the registration is known to be lost", unregistered).await;
+    assert!(why.contains("out of reach"), "{why}");
+
+    agent.restart().await;
+    let since = Instant::now();
+    let known = async || (agent.services().await.len() == 1).then_some(());
+    eventually("it is registered again", known).await;
+    assert!(since.elapsed() < Duration::from_secs(10), "took {:?}", since.elapsed());
+    is_live(&watch).await;
+    assert_eq!(ports(&watch.current()), [server.port()]);
+    never_empty.end().await;
+    assert_eq!(registration.state(), RegistrationState::Registered);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_down_at_the_start_is_waited_for() {
+    let mut agent = Agent::prepared("");
+    let registry = registry(agent.settings());
+    let server = Serving::start().await;
+    let mut watch = registry.resolver.watch("user");
+    let why = is_pending(&watch).await;
+    assert!(why.contains("out of reach"), "{why}");
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    assert!(matches!(registration.state(), RegistrationState::Retrying { .. }));
+
+    agent.restart().await;
+    sees(&mut watch, &[server.port()]).await;
+    assert_eq!(registration.state(), RegistrationState::Registered);
+}
+
+#[tokio::test]
+async fn an_agent_that_stays_empty_is_believed_after_the_holding_time() {
+    let mut agent = Agent::start().await;
+    let mut settings = agent.settings();
+    settings.hold_empty = Duration::from_secs(3);
+    let registry = registry(settings);
+    // Nobody registers this one again.
+    let body = json!({"ID": "a", "Name": "user", "Address": "127.0.0.1", "Port": 1001});
+    agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
+    let mut watch = registry.resolver.watch("user");
+    sees(&mut watch, &[1001]).await;
+
+    agent.kill();
+    is_stale(&watch).await;
+    agent.restart().await;
+    let doubted = async || match is_stale(&watch).await {
+        why if why.contains("lost its data") => Some(()),
+        _ => None,
+    };
+    eventually("the empty answer is doubted", doubted).await;
+    assert_eq!(ports(&watch.current()), [1001]);
+    let since = Instant::now();
+    sees(&mut watch, &[]).await;
+    assert!(since.elapsed() < Duration::from_secs(8), "took {:?}", since.elapsed());
+    is_live(&watch).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_is_noticed_and_its_last_word_kept() {
+    let agent = Agent::start().await;
+    let mut settings = agent.settings();
+    settings.wait = Duration::from_secs(1);
+    settings.timeout = Duration::from_millis(500);
+    let registry = registry(settings);
+    let server = Serving::start().await;
+    let mut watch = registry.resolver.watch("user");
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+
+    agent.signal("STOP");
+    let why = is_stale(&watch).await;
+    assert!(why.contains("no answer within"), "{why}");
+    assert_eq!(ports(&watch.current()), [server.port()]);
+    agent.signal("CONT");
+    is_live(&watch).await;
+    assert_eq!(ports(&watch.current()), [server.port()]);
+
+    // A shutdown does not wait for a hanging agent.
+    agent.signal("STOP");
+    let since = Instant::now();
+    registration.deregister().await;
+    assert!(since.elapsed() < Duration::from_secs(8), "took {:?}", since.elapsed());
+    agent.signal("CONT");
+}
+
+#[tokio::test]
+async fn a_deregistration_does_not_wait_for_an_agent_that_is_gone() {
+    let mut agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let server = Serving::start().await;
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    agent.kill();
+    let since = Instant::now();
+    registration.deregister().await;
+    assert!(since.elapsed() < Duration::from_secs(8), "took {:?}", since.elapsed());
+}

@@ -1,0 +1,186 @@
+//! What is registered, and how long.
+
+use std::time::{Duration, Instant};
+
+use gantry_discovery::{Instance, Registration, RegistrationState};
+use serde_json::json;
+use tokio::time::sleep;
+use tonic_health::ServingStatus;
+
+use super::{agent::Agent, eventually, is_live, registry, serving::Serving};
+use crate::contract::{self, described, sees};
+
+async fn is_registered(registration: &Registration) {
+    let registered = async || (registration.state() == RegistrationState::Registered).then_some(());
+    eventually("the instance is registered", registered).await;
+}
+
+#[tokio::test]
+async fn consul_keeps_the_contract() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let servers = (Serving::start().await, Serving::start().await);
+    let mut ports = [servers.0.port(), servers.1.port()];
+    ports.sort_unstable();
+    contract::registering(&registry, described, ports).await;
+    contract::refusing(&registry).await;
+    contract::unknown(&registry).await;
+}
+
+#[tokio::test]
+async fn an_instance_is_found_only_while_its_service_says_that_it_serves() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let server = Serving::start().await;
+    let name = "shop.user.v1.UserService";
+    let instance = Instance { checks: vec![name.to_owned()], ..server.instance("user") };
+    let mut watch = registry.resolver.watch("user");
+    let _registration = registry.registrar.register(instance).await.unwrap();
+
+    // Its check asks for the service, which the server does not know yet.
+    sleep(Duration::from_millis(1500)).await;
+    sees(&mut watch, &[]).await;
+    server.health.set_service_status(name, ServingStatus::Serving).await;
+    sees(&mut watch, &[server.port()]).await;
+    server.health.set_service_status(name, ServingStatus::NotServing).await;
+    sees(&mut watch, &[]).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_was_killed_is_dropped() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let (mut killed, stays) = (Serving::start().await, Serving::start().await);
+    let mut watch = registry.resolver.watch("user");
+    let _killed = registry.registrar.register(killed.instance("user")).await.unwrap();
+    let _stays = registry.registrar.register(stays.instance("user")).await.unwrap();
+    eventually("both are found", async || (watch.current().len() == 2).then_some(())).await;
+
+    killed.kill();
+    let since = Instant::now();
+    sees(&mut watch, &[stays.port()]).await;
+    assert!(since.elapsed() < Duration::from_secs(10), "took {:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn an_instance_in_maintenance_is_left_out() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let server = Serving::start().await;
+    let mut watch = registry.resolver.watch("user");
+    let _registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+
+    let id = agent.services().await[0]["ID"].as_str().unwrap().to_owned();
+    let maintenance = format!("/v1/agent/service/maintenance/{id}?enable=");
+    agent.ask("PUT", &format!("{maintenance}true"), None).await;
+    sees(&mut watch, &[]).await;
+    agent.ask("PUT", &format!("{maintenance}false"), None).await;
+    sees(&mut watch, &[server.port()]).await;
+}
+
+#[tokio::test]
+async fn an_instance_is_reached_over_ipv6_as_well() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let server = Serving::at("[::1]:0").await;
+    let mut watch = registry.resolver.watch("user");
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+    assert_eq!(watch.current().endpoints()[0].address, server.address);
+    registration.deregister().await;
+    sees(&mut watch, &[]).await;
+    assert!(agent.services().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_registration_that_is_known_is_left_alone() {
+    let agent = Agent::start().await;
+    let mut settings = agent.settings();
+    settings.verify_interval = Duration::from_millis(100);
+    let registry = registry(settings);
+    let server = Serving::start().await;
+    let mut watch = registry.resolver.watch("user");
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+
+    let index = async || {
+        let entries = agent.ask("GET", "/v1/health/service/user", None).await;
+        entries[0]["Service"]["ModifyIndex"].as_u64().unwrap()
+    };
+    let before = index().await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(index().await, before, "it was registered again");
+    assert_eq!(watch.current().len(), 1);
+    assert_eq!(registration.state(), RegistrationState::Registered);
+}
+
+#[tokio::test]
+async fn a_registration_that_consul_forgot_is_made_again() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let server = Serving::start().await;
+    let mut watch = registry.resolver.watch("user");
+    let _registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+
+    let id = agent.services().await[0]["ID"].as_str().unwrap().to_owned();
+    agent.ask("PUT", &format!("/v1/agent/service/deregister/{id}"), None).await;
+    let since = Instant::now();
+    sees(&mut watch, &[]).await;
+    sees(&mut watch, &[server.port()]).await;
+    assert!(since.elapsed() < Duration::from_secs(10), "took {:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_former_self_that_was_killed_does_not_stay_beside_its_successor() {
+    let agent = Agent::start().await;
+    let server = Serving::start().await;
+    let port = server.port();
+    for (id, port) in [
+        (format!("user-127.0.0.1-{port}-0123abcd.0"), port),
+        ("user-by-somebody-else".to_owned(), port),
+        (format!("user-127.0.0.1-{}-0123abcd.0", port - 1), port - 1),
+    ] {
+        let body = json!({"ID": id, "Name": "user", "Address": "127.0.0.1", "Port": port});
+        agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
+    }
+    let registry = registry(agent.settings());
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    is_registered(&registration).await;
+    let services = agent.services().await;
+    let ids: Vec<_> = services.iter().map(|service| service["ID"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    assert!(!ids.contains(&format!("user-127.0.0.1-{port}-0123abcd.0").as_str()), "{ids:?}");
+
+    // Two of one start at one address are none of each other's business.
+    let second = registry.registrar.register(server.instance("user")).await.unwrap();
+    is_registered(&second).await;
+    assert_eq!(agent.services().await.len(), 4);
+}
+
+#[tokio::test]
+async fn what_consul_will_never_take_is_refused_at_once() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let heavy = Instance { weight: 70_000, ..described(50_051) };
+    let error = registry.registrar.register(heavy).await.unwrap_err();
+    let expected = "the registry refuses service user: consul says 400: \
+                    Invalid Weights: DNS Weight must be between 0 and 65535";
+    assert_eq!(error.to_string(), expected);
+    assert!(agent.services().await.is_empty());
+}
+
+#[tokio::test]
+async fn dropping_a_registration_before_it_is_made_leaves_nothing_behind() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let registering = registry.registrar.register(described(50_051));
+    assert!(tokio::time::timeout(Duration::ZERO, registering).await.is_err());
+    let mut watch = registry.resolver.watch("user");
+    is_live(&watch).await;
+    eventually("it is gone", async || agent.services().await.is_empty().then_some(())).await;
+    sleep(Duration::from_millis(300)).await;
+    assert!(agent.services().await.is_empty());
+    assert!(watch.current().is_empty());
+}

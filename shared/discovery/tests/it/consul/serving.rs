@@ -1,0 +1,59 @@
+//! A server with real gRPC health, which can be killed.
+
+use std::net::SocketAddr;
+
+use gantry_discovery::Instance;
+use tokio::{net::TcpListener, runtime::Runtime};
+use tonic::transport::{Server, server::TcpIncoming};
+use tonic_health::server::{HealthReporter, health_reporter};
+
+/// A server in a runtime of its own, so that nothing of it outlives [`kill`](Self::kill).
+pub(super) struct Serving {
+    pub(super) address: SocketAddr,
+    pub(super) health: HealthReporter,
+    runtime: Option<Runtime>,
+}
+
+impl Serving {
+    pub(super) async fn start() -> Self {
+        Self::at("127.0.0.1:0").await
+    }
+
+    pub(super) async fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap().into_std().unwrap();
+        let address = listener.local_addr().unwrap();
+        let (health, service) = health_reporter();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.spawn(async move {
+            let incoming = TcpIncoming::from(TcpListener::from_std(listener).unwrap());
+            Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
+        });
+        Self { address, health, runtime: Some(runtime) }
+    }
+
+    /// As it would register itself for `service`.
+    pub(super) fn instance(&self, service: &str) -> Instance {
+        Instance::new(service, self.address)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Ends it with all of its connections.
+    pub(super) fn kill(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
