@@ -1,0 +1,112 @@
+//! Who may do what: every method for every kind of caller.
+
+use gantry_contract::Actor;
+use gantry_identity::{Acting, ServiceSigner, SigningKey};
+use gantry_proto::shop::user::v1::ListUsersRequest;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::{As, Running, new, new_id};
+
+/// OK, or the reason of the refusal.
+fn told<T>(answer: Result<T, Status>) -> String {
+    match answer {
+        Ok(_) => "OK".to_owned(),
+        Err(status) => {
+            let reason = status.get_details_error_info().expect("a reason").reason;
+            let code = match reason.as_str() {
+                "TOKEN_MISSING" | "TOKEN_INVALID" => Code::Unauthenticated,
+                _ => Code::PermissionDenied,
+            };
+            assert_eq!(status.code(), code, "{status:?}");
+            reason
+        }
+    }
+}
+
+/// What each method says to this caller, about themselves and about somebody else.
+async fn answers(caller: &As, own: &str, others: &str) -> [String; 4] {
+    [
+        told(caller.get(own).await),
+        told(caller.get(others).await),
+        told(caller.list(ListUsersRequest::default()).await),
+        told(caller.create(new(&format!("{}@example.org", new_id()))).await),
+    ]
+}
+
+fn actor(id: &str, role: &str) -> Actor {
+    Actor { subject: id.to_owned(), roles: vec![role.to_owned()] }
+}
+
+#[tokio::test]
+async fn every_method_knows_its_callers() {
+    let running = Running::start().await;
+    let (ann, as_ann) = running.customer("ann@example.org").await;
+    let (bob, _) = running.customer("bob@example.org").await;
+    let itself = || Acting::Itself { cause: Some(actor(&ann.id, "user")) };
+    let signed = |signer: &ServiceSigner, audience, acting| {
+        running.with(signer.token(audience, acting).to_string())
+    };
+    let stranger = ServiceSigner::new("order", SigningKey::generate());
+
+    let table = [
+        ("nobody", As { token: None, ..running.with(String::new()) }, ["TOKEN_MISSING"; 4]),
+        ("a forger", running.with("x.y.z".to_owned()), ["TOKEN_INVALID"; 4]),
+        ("a stranger", signed(&stranger, "user", itself()), ["TOKEN_INVALID"; 4]),
+        (
+            "a token for another",
+            signed(&running.order, "inventory", itself()),
+            ["TOKEN_INVALID"; 4],
+        ),
+        ("an admin", running.admin().await, ["OK"; 4]),
+        ("ann", as_ann, ["OK", "NOT_OWNER", "OK", "NOT_OWNER"]),
+        ("order", running.order(itself()), ["OK", "OK", "OK", "PERMISSION_MISSING"]),
+        (
+            "order for ann",
+            running.order(Acting::For(actor(&ann.id, "user"))),
+            ["OK", "NOT_OWNER", "OK", "PERMISSION_MISSING"],
+        ),
+        (
+            "order for an admin",
+            running.order(Acting::For(actor(&ann.id, "admin"))),
+            ["OK", "OK", "OK", "PERMISSION_MISSING"],
+        ),
+        (
+            "order for somebody without a role",
+            running.order(Acting::For(actor(&ann.id, "none"))),
+            ["PERMISSION_MISSING"; 4],
+        ),
+        (
+            "a service without a grant",
+            signed(&running.inventory, "user", itself()),
+            ["PERMISSION_MISSING"; 4],
+        ),
+    ];
+    for (who, caller, expected) in table {
+        assert_eq!(answers(&caller, &ann.id, &bob.id).await, expected, "{who}");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_lists_themselves_alone() {
+    let running = Running::start().await;
+    let (ann, as_ann) = running.customer("ann@example.org").await;
+    running.customer("bob@example.org").await;
+    let request = ListUsersRequest { include_total: true, ..ListUsersRequest::default() };
+    for caller in [as_ann, running.order(Acting::For(actor(&ann.id, "user")))] {
+        let listed = caller.list(request.clone()).await.unwrap();
+        assert_eq!(listed.users, std::slice::from_ref(&ann));
+        assert_eq!((listed.total_size, listed.next_page_token.as_str()), (Some(1), ""));
+    }
+    // An actor that is no user has nobody.
+    let nobody = running.order(Acting::For(actor("nobody", "user")));
+    let listed = nobody.list(request).await.unwrap();
+    assert_eq!((listed.users.len(), listed.total_size), (0, Some(0)));
+}
+
+#[tokio::test]
+async fn a_customer_cannot_learn_who_is_there() {
+    let running = Running::start().await;
+    let (_, as_ann) = running.customer("ann@example.org").await;
+    assert_eq!(told(as_ann.get(&new_id()).await), "NOT_OWNER");
+}

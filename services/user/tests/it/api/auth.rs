@@ -1,0 +1,132 @@
+//! AuthService: logging in, and what the tokens are good for.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gantry_proto::shop::user::v1::LoginRequest;
+use serde_json::Value;
+use sqlx::{Connection, SqliteConnection};
+use tonic::{Code, Response};
+
+use super::{PASSWORD, Running, new, refused, wrong_fields};
+
+/// What an access token says, unchecked.
+fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_login_gives_what_one_calls_with() {
+    let running = Running::start().await;
+    let ann = running.admin().await.create(new("Ann@example.org")).await.unwrap();
+    let pair = running.login("ann@EXAMPLE.org", PASSWORD).await.unwrap();
+    assert_eq!(pair.expires_in, 15 * 60);
+    assert_eq!(running.with(pair.access_token.clone()).get(&ann.id).await.unwrap(), ann);
+
+    let claims = claims(&pair.access_token);
+    assert_eq!(claims["sub"], *ann.id);
+    assert_eq!(claims["email"], "Ann@example.org");
+    assert_eq!(claims["roles"], serde_json::json!(["user"]));
+    let permissions = ["orders:read", "orders:write", "products:read", "users:read", "users:write"];
+    assert_eq!(claims["permissions"], serde_json::json!(permissions));
+    let lives = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+    assert_eq!(lives, 15 * 60);
+
+    // The refresh token is no access token, and no two are the same.
+    let misused = running.with(pair.refresh_token.clone());
+    refused(misused.get(&ann.id), Code::Unauthenticated, "TOKEN_INVALID").await;
+    let again = running.login("ann@example.org", PASSWORD).await.unwrap();
+    assert_ne!(again.refresh_token, pair.refresh_token);
+    assert_ne!(again.access_token, pair.access_token);
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_answered_like_a_wrong_password() {
+    let running = Running::start().await;
+    running.customer("ann@example.org").await;
+    let wrong = running.login("ann@example.org", "wrong horse");
+    let wrong = refused(wrong, Code::Unauthenticated, "BAD_CREDENTIALS").await;
+    for email in ["bob@example.org", "ann", "ann@example.org."] {
+        let unknown = running.login(email, PASSWORD);
+        let unknown = refused(unknown, Code::Unauthenticated, "BAD_CREDENTIALS").await;
+        assert_eq!(unknown.message(), wrong.message());
+        assert_eq!(unknown.details(), wrong.details());
+    }
+}
+
+#[tokio::test]
+async fn a_login_without_address_or_password_says_so() {
+    let running = Running::start().await;
+    let status = refused(running.login("", ""), Code::InvalidArgument, "VALIDATION_FAILED").await;
+    assert_eq!(wrong_fields(&status), ["email", "password"]);
+}
+
+#[tokio::test]
+async fn only_an_active_user_may_log_in() {
+    let running = Running::start().await;
+    let (ann, _) = running.customer("ann@example.org").await;
+    let mut conn = database(&running).await;
+    for status in ["PENDING", "DEACTIVATED"] {
+        sqlx::query("UPDATE users SET status = ? WHERE email_key = 'ann@example.org'")
+            .bind(status)
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        let login = running.login("ann@example.org", PASSWORD);
+        let refusal = refused(login, Code::FailedPrecondition, "USER_NOT_ACTIVE").await;
+        assert!(refusal.message().contains(&ann.id), "{refusal:?}");
+        let guess = running.login("ann@example.org", "wrong horse");
+        refused(guess, Code::Unauthenticated, "BAD_CREDENTIALS").await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_lets_nobody_in() {
+    let running = Running::start().await;
+    running.customer("ann@example.org").await;
+    let pair = running.login("ann@example.org", PASSWORD).await.unwrap();
+    let mut conn = database(&running).await;
+
+    let hashes: Vec<String> =
+        sqlx::query_scalar("SELECT hash FROM passwords").fetch_all(&mut conn).await.unwrap();
+    assert_eq!(hashes.len(), 2, "the admin and Ann");
+    for hash in hashes {
+        assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
+    }
+    let digest =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, pair.refresh_token.as_bytes());
+    let (seconds, families): (i64, i64) = sqlx::query_as(
+        "SELECT (expires_at - issued_at) / 1000000,
+                (SELECT count(DISTINCT family) FROM refresh_tokens)
+         FROM refresh_tokens WHERE hash = ?",
+    )
+    .bind(digest.as_ref())
+    .fetch_one(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(seconds, 30 * 24 * 60 * 60);
+    assert_eq!(families, 3, "each login is one");
+}
+
+#[tokio::test]
+async fn a_restart_keeps_users_and_their_tokens() {
+    let running = Running::start().await;
+    let (ann, _) = running.customer("ann@example.org").await;
+    let pair = running.login("ann@example.org", PASSWORD).await.unwrap();
+    let running = running.restart().await;
+    assert_eq!(running.with(pair.access_token).get(&ann.id).await.unwrap(), ann);
+    running.login("ann@example.org", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_needs_no_token_and_heeds_none() {
+    let running = Running::start().await;
+    running.customer("ann@example.org").await;
+    let (email, password) = ("ann@example.org".to_owned(), PASSWORD.to_owned());
+    let request = running.with("x.y.z".to_owned()).request(LoginRequest { email, password });
+    running.auth.clone().login(request).await.map(Response::into_inner).unwrap();
+}
+
+async fn database(running: &Running) -> SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(running.database());
+    SqliteConnection::connect_with(&options).await.unwrap()
+}

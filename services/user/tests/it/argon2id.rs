@@ -1,0 +1,121 @@
+//! The password hasher.
+
+use std::sync::Arc;
+
+use argon2::Params;
+use gantry_user::{
+    application::{PasswordHasher, UserError},
+    domain::{Attempt, Password, PasswordHash},
+    outbound::argon2id::Argon2id,
+};
+use tokio::task::JoinSet;
+
+/// Costs next to nothing.
+fn cheap() -> Params {
+    Params::new(8, 1, 1, None).unwrap()
+}
+
+/// Takes so long that what comes next finds it running.
+fn dear() -> Params {
+    Params::new(32 * 1024, 4, 1, None).unwrap()
+}
+
+async fn hasher(params: Params, parallel: usize, waiting: usize) -> Argon2id {
+    Argon2id::new(params, parallel, waiting).await.unwrap()
+}
+
+fn password(text: &str) -> Password {
+    Password::try_new(text).unwrap()
+}
+
+#[tokio::test]
+async fn only_the_password_that_was_hashed_is_right() {
+    let hasher = hasher(cheap(), 1, 8).await;
+    let hash = hasher.hash(password("correct horse")).await.unwrap();
+    let verify = |text: &str| hasher.verify(Attempt::new(text), Some(hash.clone()));
+    assert!(verify("correct horse").await.unwrap());
+    for wrong in ["", "correct hors", "Correct horse", "correct horse ", "correct horse\0"] {
+        assert!(!verify(wrong).await.unwrap(), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hash_names_its_parameters_and_never_comes_twice() {
+    let hasher = hasher(Params::new(64, 3, 2, None).unwrap(), 1, 8).await;
+    let first = hasher.hash(password("correct horse")).await.unwrap();
+    assert!(first.as_str().starts_with("$argon2id$v=19$m=64,t=3,p=2$"), "{}", first.as_str());
+    let second = hasher.hash(password("correct horse")).await.unwrap();
+    assert_ne!(first, second, "each has a salt of its own");
+}
+
+#[tokio::test]
+async fn a_hash_made_under_other_parameters_stays_valid() {
+    let hash = hasher(cheap(), 1, 0).await.hash(password("correct horse")).await.unwrap();
+    let later = hasher(Params::new(64, 2, 1, None).unwrap(), 1, 0).await;
+    assert!(later.verify(Attempt::new("correct horse"), Some(hash)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_damaged_hash_is_a_failure_and_not_a_wrong_password() {
+    let hasher = hasher(cheap(), 1, 0).await;
+    for damaged in ["", "correct horse", "$argon2id$v=19$m=8,t=1,p=1$x"] {
+        let hash = Some(PasswordHash::new(damaged));
+        let answer = hasher.verify(Attempt::new("correct horse"), hash).await;
+        let Err(UserError::Failed(error)) = answer else { panic!("{answer:?}") };
+        assert!(!error.to_string().contains("horse"));
+    }
+}
+
+#[tokio::test]
+async fn nobody_has_no_password() {
+    let hasher = hasher(cheap(), 1, 0).await;
+    // The empty one is that of the made-up hash.
+    for attempt in ["", "correct horse"] {
+        assert!(!hasher.verify(Attempt::new(attempt), None).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn asking_for_nobody_costs_a_hash_in_the_same_queue() {
+    let hasher = hasher(dear(), 1, 0).await;
+    // The first takes the only turn; the second would have to wait, and may not.
+    let (first, second) = tokio::join!(
+        hasher.verify(Attempt::new("correct horse"), None),
+        hasher.verify(Attempt::new("correct horse"), None),
+    );
+    assert!(!first.unwrap());
+    assert!(matches!(second, Err(UserError::Overloaded)), "{second:?}");
+    // Its turn is over with it.
+    assert!(!hasher.verify(Attempt::new("correct horse"), None).await.unwrap());
+}
+
+#[tokio::test]
+async fn whoever_waits_gets_a_turn_and_no_more_wait_than_may() {
+    let hasher = Arc::new(hasher(dear(), 2, 3).await);
+    let mut callers = JoinSet::new();
+    for _ in 0..8 {
+        let hasher = Arc::clone(&hasher);
+        callers.spawn(async move { hasher.hash(password("correct horse")).await.is_ok() });
+    }
+    let hashed = callers.join_all().await.into_iter().filter(|hashed| *hashed).count();
+    assert_eq!(hashed, 5);
+}
+
+#[tokio::test]
+async fn whoever_gives_up_waiting_makes_room() {
+    let hasher = hasher(dear(), 1, 1).await;
+    // Polled in this order: the first has the turn, the second waits and gives up.
+    let (running, (), late) = tokio::join!(
+        hasher.hash(password("correct horse")),
+        async {
+            tokio::select! {
+                biased;
+                hash = hasher.hash(password("correct horse")) => panic!("{hash:?}"),
+                () = std::future::ready(()) => {}
+            }
+        },
+        hasher.hash(password("correct horse")),
+    );
+    running.unwrap();
+    late.unwrap();
+}
