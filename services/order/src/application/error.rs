@@ -61,7 +61,8 @@ impl From<CommitError> for Error {
             CommitError::Storage(error) => Self::Storage(error),
             // Use cases that name a request answer a repetition themselves.
             CommitError::Repeated(id) => {
-                Self::Storage(StorageError(format!("unexpected repetition on order {id}").into()))
+                let cause = format!("unexpected repetition on order {id}");
+                Self::Storage(StorageError::Failed(cause.into()))
             }
         }
     }

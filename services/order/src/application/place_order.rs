@@ -92,7 +92,7 @@ impl PlaceOrder {
         });
         let change = order.place(price, saga, placed_by, self.clock.now())?;
         let saga = NewSaga::new(saga, placing::NAME, &id.0)
-            .map_err(|error| StorageError(Box::new(error)))?;
+            .map_err(|error| StorageError::Failed(Box::new(error)))?;
         let unit = UnitOfWork { change, address, request: Some(request), saga: Some(saga) };
         match self.orders.commit(unit).await {
             Ok(()) => {

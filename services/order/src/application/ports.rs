@@ -77,10 +77,16 @@ pub enum CommitError {
     Storage(#[from] StorageError),
 }
 
-/// The storage failed, or what is in it cannot be read. A fault of ours.
+/// Why the storage gave nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("storage: {0}")]
-pub struct StorageError(#[source] pub Box<dyn Error + Send + Sync>);
+pub enum StorageError {
+    /// It has too much to do: another time it will.
+    #[error("storage busy: {0}")]
+    Busy(#[source] Box<dyn Error + Send + Sync>),
+    /// It failed, or what is in it cannot be read. A fault of ours.
+    #[error("storage: {0}")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
 
 /// The orders.
 #[async_trait]
@@ -103,7 +109,8 @@ pub trait Orders: fmt::Debug + Send + Sync + 'static {
     /// [`CommitError`]: nothing was written.
     async fn commit(&self, unit: UnitOfWork) -> Result<(), CommitError>;
 
-    /// One page of the orders, newest first: all, or only this user's.
+    /// One page of the orders, newest first: all, or only this user's. The key of the
+    /// page is an order's id.
     ///
     /// # Errors
     /// [`StorageError`].

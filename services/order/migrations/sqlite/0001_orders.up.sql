@@ -1,0 +1,75 @@
+-- Ids are UUIDs, times are microseconds since 1970.
+
+-- The truth: what happened to each order. Only ever added to, and free of anything
+-- personal.
+CREATE TABLE order_events (
+    order_id BLOB    NOT NULL CHECK (length(order_id) = 16),
+    -- The order's version after the event.
+    version  INTEGER NOT NULL CHECK (version >= 1),
+    at       INTEGER NOT NULL,
+    -- What happened, and in which form it is written: order.placed.v1
+    type     TEXT    NOT NULL,
+    -- JSON.
+    data     TEXT    NOT NULL,
+    PRIMARY KEY (order_id, version)
+) STRICT, WITHOUT ROWID;
+
+-- What lists go by; follows from the events and changes with them.
+CREATE TABLE orders (
+    id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    user_id     BLOB    NOT NULL CHECK (length(user_id) = 16),
+    status      TEXT    NOT NULL,
+    version     INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
+    update_time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX orders_by_user ON orders (user_id, id);
+
+-- Personal, so apart: it can be erased without touching history.
+CREATE TABLE order_addresses (
+    order_id BLOB NOT NULL PRIMARY KEY REFERENCES orders (id),
+    -- JSON.
+    address  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sagas (
+    id           BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    name         TEXT    NOT NULL,
+    -- JSON.
+    input        TEXT    NOT NULL,
+    status       TEXT    NOT NULL CHECK (status IN ('running', 'completed', 'undone', 'stuck')),
+    -- Raised by every claim: only the latest claimant may write.
+    epoch        INTEGER NOT NULL CHECK (epoch >= 0),
+    -- Until then nobody else may claim it.
+    leased_until INTEGER NOT NULL,
+    create_time  INTEGER NOT NULL,
+    update_time  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sagas_running ON sagas (name, id) WHERE status = 'running';
+-- What an operator looks for.
+CREATE INDEX sagas_stuck ON sagas (name, id) WHERE status = 'stuck';
+
+CREATE TABLE saga_log (
+    saga_id  BLOB    NOT NULL REFERENCES sagas (id),
+    position INTEGER NOT NULL CHECK (position >= 0),
+    at       INTEGER NOT NULL,
+    -- JSON, as gantry_saga has it.
+    entry    TEXT    NOT NULL,
+    PRIMARY KEY (saga_id, position)
+) STRICT, WITHOUT ROWID;
+
+-- As gantry_sql::requests has it.
+CREATE TABLE request_records (
+    subject     TEXT    NOT NULL,
+    method      TEXT    NOT NULL,
+    request_id  BLOB    NOT NULL,
+    fingerprint BLOB    NOT NULL,
+    resource_id TEXT    NOT NULL,
+    -- Seconds since 1970.
+    created_at  INTEGER NOT NULL,
+    PRIMARY KEY (subject, method, request_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX request_records_by_age ON request_records (created_at);
