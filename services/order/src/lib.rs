@@ -1,5 +1,100 @@
-//! Orders.
+//! Orders: what is bought, and how that is carried through.
+//!
+//! An order is put together as a draft, priced from the catalogue, and then placed. What
+//! placing needs of other services is done by a saga that survives any crash: in the end
+//! the order is confirmed and the stock sold, or it is rejected with a reason and the
+//! stock is as it was.
+//!
+//! Read it from the inside out:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`domain`] | the order and its events, which status may follow which, what it costs |
+//! | [`application`] | one use case a file, the saga, and the ports they need |
+//! | [`outbound`] | orders and sagas in SQLite, the clients of user and inventory |
+//! | `inbound` | the contract's methods, and what a refusal is called there |
+//! | [`Settings`] | what can be configured |
+//! | [`Service`] | all of it put together |
+//!
+//! [`serve`] is the own binary's whole life; `gantry up` opens a [`Service`] itself.
 
 pub mod application;
+mod compose;
 pub mod domain;
+mod inbound;
 pub mod outbound;
+mod settings;
+
+use std::{future::Future, io, net::SocketAddr};
+
+use gantry_discovery::Registry;
+use gantry_server::Admin;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use compose::{NAME, OpenError, Service};
+pub use settings::{
+    Amount, DEFAULTS, Destination, DiscountSettings, Idempotency, Own, Percent, PricingSettings,
+    Settings, TaxSettings, TierName,
+};
+
+/// Why `order-service` does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The registry cannot be used.
+    #[error(transparent)]
+    Registry(#[from] gantry_discovery::SettingsError),
+    /// The service cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The server cannot be put together.
+    #[error(transparent)]
+    Build(#[from] gantry_server::BuildError),
+    /// The server could not begin.
+    #[error(transparent)]
+    Serve(#[from] gantry_server::ServeError),
+}
+
+/// Listens on an address, or says which one it was.
+///
+/// # Errors
+/// [`ServeError::Listen`]
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Serves until `shutdown`, drains, lets the sagas come to a safe point, and closes the
+/// database.
+///
+/// # Errors
+/// [`ServeError`], before anything was served.
+pub async fn serve(
+    listener: TcpListener,
+    settings: Own,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let admin = listen(settings.admin.listen).await?;
+    let registry = Registry::from_settings(&settings.discovery)?;
+    let service = Service::open(settings.order, registry).await?;
+    let server = service.server()?;
+
+    let drained = CancellationToken::new();
+    // Operators see the drain: their server ends after it.
+    let admin = Admin::new().add(server.status()).serve(admin, drained.clone().cancelled_owned());
+    let serve = async {
+        let served = server.serve(listener, shutdown).await;
+        drained.cancel();
+        served
+    };
+    let ((), served) = tokio::join!(admin, serve);
+    service.close().await;
+    Ok(served?)
+}

@@ -62,10 +62,13 @@ impl CreateOrder {
             .map_err(|error| Error::of_users(error, new.user))?;
         let skus: Vec<_> = new.basket.skus().cloned().collect();
         let prices = self.catalogue.prices(&skus, &by.caller).await.map_err(Error::of_catalogue)?;
-        let lines = new.basket.items().iter().zip(prices).map(|((sku, quantity), unit_price)| {
-            Line { sku: sku.clone(), quantity: *quantity, unit_price }
-        });
-        let lines = Lines::new(lines.collect())?;
+        let lines = new
+            .basket
+            .items()
+            .iter()
+            .zip(prices)
+            .map(|((sku, quantity), unit_price)| Line::new(sku.clone(), *quantity, unit_price));
+        let lines = Lines::new(lines.collect::<Result<_, _>>()?)?;
 
         let id = OrderId(self.ids.next());
         let now = self.clock.now();

@@ -152,7 +152,7 @@ impl Step<Uuid> for ReserveStock {
     async fn run(&self, call: Call<'_, Uuid>) -> Result<(), Failure> {
         let order = self.0.order(call).await?;
         let items: Vec<_> =
-            order.lines().iter().map(|line| (line.sku.clone(), line.quantity)).collect();
+            order.lines().iter().map(|line| (line.sku().clone(), line.quantity())).collect();
         let caller = self.0.caller(&order);
         self.0.stock.reserve(call.saga, &items, call.key, &caller).await.map_err(failure)
     }

@@ -94,21 +94,41 @@ impl Basket {
 /// One line of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// What.
-    pub sku: Sku,
-    /// How many.
-    pub quantity: Quantity,
-    /// What one costs.
-    pub unit_price: Money,
+    sku: Sku,
+    quantity: Quantity,
+    unit_price: Money,
+    total: Money,
 }
 
 impl Line {
-    /// What the line costs.
+    /// So many of a product, at so much for one.
     ///
     /// # Errors
-    /// [`MoneyError::TooLarge`].
-    pub fn total(&self) -> Result<Money, MoneyError> {
-        self.unit_price.times(self.quantity.get())
+    /// [`LinesError::TooLarge`].
+    pub fn new(sku: Sku, quantity: Quantity, unit_price: Money) -> Result<Self, LinesError> {
+        // Multiplying fails only where the product does not fit.
+        let total = unit_price.times(quantity.get()).map_err(|_| LinesError::TooLarge)?;
+        Ok(Self { sku, quantity, unit_price, total })
+    }
+
+    /// What.
+    pub fn sku(&self) -> &Sku {
+        &self.sku
+    }
+
+    /// How many.
+    pub fn quantity(&self) -> Quantity {
+        self.quantity
+    }
+
+    /// What one costs.
+    pub fn unit_price(&self) -> Money {
+        self.unit_price
+    }
+
+    /// What all of them cost.
+    pub fn total(&self) -> Money {
+        self.total
     }
 }
 
@@ -148,7 +168,7 @@ impl Lines {
         let first = lines.first().ok_or(LinesError::Empty)?;
         let subtotal = lines
             .iter()
-            .try_fold(Money::zero(first.unit_price.currency()), |sum, line| sum.plus(line.total()?))
+            .try_fold(Money::zero(first.unit_price.currency()), |sum, line| sum.plus(line.total))
             .map_err(|error| match error {
                 MoneyError::CurrencyMismatch { left: one, right: other } => {
                     LinesError::Currencies { one, other }
@@ -181,7 +201,7 @@ mod tests {
     fn line(sku: &str, quantity: u32, minor: i64, currency: &str) -> Line {
         let (sku, quantity) = item(sku, quantity);
         let unit_price = Money::new(minor, Currency::parse(currency).unwrap()).unwrap();
-        Line { sku, quantity, unit_price }
+        Line::new(sku, quantity, unit_price).unwrap()
     }
 
     #[test]
@@ -226,11 +246,10 @@ mod tests {
 
     #[test]
     fn a_sum_that_does_not_fit_is_refused() {
-        for lines in [
-            vec![line("a", 2, i64::MAX, "EUR")],
-            vec![line("a", 1, i64::MAX, "EUR"), line("b", 1, 1, "EUR")],
-        ] {
-            assert_eq!(Lines::new(lines), Err(LinesError::TooLarge));
-        }
+        let huge = line("a", 1, i64::MAX, "EUR");
+        let two = Quantity::new(2).unwrap();
+        assert_eq!(Line::new(Sku::new("a"), two, huge.unit_price()), Err(LinesError::TooLarge));
+        let lines = Lines::new(vec![huge, line("b", 1, 1, "EUR")]);
+        assert_eq!(lines, Err(LinesError::TooLarge));
     }
 }

@@ -16,7 +16,7 @@ fn at(seconds: i64) -> OffsetDateTime {
 fn lines() -> Lines {
     let unit_price = Money::new(999, Currency::parse("EUR").unwrap()).unwrap();
     let quantity = Quantity::new(2).unwrap();
-    Lines::new(vec![Line { sku: Sku::new("mug"), quantity, unit_price }]).unwrap()
+    Lines::new(vec![Line::new(Sku::new("mug"), quantity, unit_price).unwrap()]).unwrap()
 }
 
 fn draft() -> Change {

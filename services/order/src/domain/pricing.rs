@@ -140,10 +140,9 @@ fn sum(lines: &Lines, discount_rate: Rate, tax_rate: Rate) -> Result<Price, Mone
     let nothing = Money::zero(subtotal.currency());
     let (mut discount, mut tax) = (nothing, nothing);
     for line in lines.iter() {
-        let full = line.total()?;
-        let off = discount_rate.of(full)?;
+        let off = discount_rate.of(line.total())?;
         discount = discount.plus(off)?;
-        tax = tax.plus(tax_rate.of(full.minus(off)?)?)?;
+        tax = tax.plus(tax_rate.of(line.total().minus(off)?)?)?;
     }
     let total = subtotal.minus(discount)?.plus(tax)?;
     Ok(Price { subtotal, discount, tax, total })

@@ -9,10 +9,9 @@ fn euros(minor: i64) -> Money {
 }
 
 fn lines(lines: &[(u32, i64)]) -> Lines {
-    let line = |(quantity, minor): &(u32, i64)| Line {
-        sku: Sku::new("sku"),
-        quantity: Quantity::new(*quantity).unwrap(),
-        unit_price: euros(*minor),
+    let line = |(quantity, minor): &(u32, i64)| {
+        let quantity = Quantity::new(*quantity).unwrap();
+        Line::new(Sku::new("sku"), quantity, euros(*minor)).unwrap()
     };
     Lines::new(lines.iter().map(line).collect()).unwrap()
 }

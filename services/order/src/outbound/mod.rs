@@ -1,3 +1,4 @@
 //! The ports of the application, on what is really there.
 
+pub mod clients;
 pub mod sqlite;

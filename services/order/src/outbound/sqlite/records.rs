@@ -73,9 +73,9 @@ pub(super) fn event_record(event: &Event) -> Result<(&'static str, String), Stor
     match event {
         Event::Created { user, tier, lines, price } => {
             let lines = lines.iter().map(|line| LineData {
-                sku: line.sku.as_str().to_owned(),
-                quantity: line.quantity.get(),
-                unit_price: line.unit_price.minor(),
+                sku: line.sku().as_str().to_owned(),
+                quantity: line.quantity().get(),
+                unit_price: line.unit_price().minor(),
             });
             let data = Created {
                 user: user.0,
@@ -110,12 +110,10 @@ fn event(kind: &str, data: &str) -> Result<Event, StorageError> {
             let Created { user, tier, currency, lines, price } = parse(data)?;
             let currency = Currency::parse(&currency).map_err(corrupt)?;
             let lines = lines.into_iter().map(|line| {
-                Ok(Line {
-                    sku: Sku::new(line.sku),
-                    quantity: Quantity::new(line.quantity)
-                        .ok_or_else(|| corrupt("a quantity is out of bounds"))?,
-                    unit_price: Money::new(line.unit_price, currency).map_err(corrupt)?,
-                })
+                let quantity = Quantity::new(line.quantity)
+                    .ok_or_else(|| corrupt("a quantity is out of bounds"))?;
+                let unit_price = Money::new(line.unit_price, currency).map_err(corrupt)?;
+                Line::new(Sku::new(line.sku), quantity, unit_price).map_err(corrupt)
             });
             Ok(Event::Created {
                 user: UserId(user),

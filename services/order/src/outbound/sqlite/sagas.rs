@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::micros;
-use crate::application::Clock;
+use crate::application::{Clock, StorageError};
 
 /// The saga log in a SQLite database that has [`MIGRATIONS`](super::MIGRATIONS).
 #[derive(Clone, Debug)]
@@ -24,15 +24,15 @@ impl SqliteSagaLog {
     /// open in this process only, so whoever held them is gone.
     ///
     /// # Errors
-    /// What the database said.
-    pub async fn open(database: Sqlite, clock: Arc<dyn Clock>) -> Result<Self, sqlx::Error> {
+    /// [`StorageError`].
+    pub async fn open(database: Sqlite, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
         database
             .write(|conn| {
                 Box::pin(async move {
                     sqlx::query("UPDATE sagas SET leased_until = 0 WHERE status = 'running'")
                         .execute(conn)
-                        .await
-                        .map(drop)
+                        .await?;
+                    Ok::<_, StorageError>(())
                 })
             })
             .await?;

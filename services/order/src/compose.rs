@@ -1,0 +1,190 @@
+//! The service, put together: the only file that names adapters.
+
+use std::sync::Arc;
+
+use gantry_client::Channel;
+use gantry_discovery::Registry;
+use gantry_identity::{KeyError, ServiceSigner, Verifier, load_or_create_secret};
+use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
+use gantry_saga::Engine;
+use gantry_server::{BuildError, Fingerprints, Server};
+use gantry_sql::{Sqlite, requests};
+use gantry_telemetry::BUILD;
+use time::OffsetDateTime;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use crate::{
+    application::{
+        Clock, CreateOrder, GetOrder, Ids, ListOrders, Orders, PlaceOrder, Settled, StorageError,
+        placing::Placing,
+    },
+    domain::Pricing,
+    inbound::grpc::{Api, UseCases},
+    outbound::{
+        clients::{InventoryClient, UserClient},
+        sqlite::{MIGRATIONS, SqliteOrders, SqliteSagaLog},
+    },
+    settings::Settings,
+};
+
+/// What other services call it.
+pub const NAME: &str = "order";
+
+/// Why the service could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A key is missing or none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] gantry_sql::OpenError),
+    /// The database was opened and then gave nothing.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// There is no way to another service.
+    #[error(transparent)]
+    Client(#[from] gantry_client::BuildError),
+}
+
+/// The order service: one database and one worker for its sagas, served by as many
+/// servers as are asked for.
+#[derive(Debug)]
+pub struct Service {
+    settings: Settings,
+    registry: Registry,
+    verifier: Arc<Verifier>,
+    secret: [u8; 32],
+    database: Sqlite,
+    orders: UseCases,
+    /// Carries placed orders through.
+    sagas: Engine,
+    /// Forgets old request records, for as long as the service is there.
+    purge: AbortOnDropHandle<()>,
+}
+
+impl Service {
+    /// Opens what the service needs once, and goes on with what was left unfinished.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
+        let verifier = Arc::new(settings.identity.verifier(NAME)?);
+        let signer = Arc::new(settings.identity.signer(NAME)?);
+        let secret = load_or_create_secret(&settings.idempotency.key_file)?;
+        let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
+
+        let channel = |service| channel(service, &settings, &registry, &signer);
+        let users = Arc::new(UserClient::new(channel("user")?));
+        let inventory = Arc::new(InventoryClient::new(channel("inventory")?));
+        let orders: Arc<dyn Orders> = Arc::new(SqliteOrders::new(database.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids = Arc::new(SystemIds);
+        let pricing = Arc::new(Pricing::from(&settings.pricing));
+        let settled = Settled::default();
+
+        let placing = Placing {
+            orders: Arc::clone(&orders),
+            users: users.clone(),
+            stock: inventory.clone(),
+            settled: settled.clone(),
+            clock: Arc::clone(&clock),
+            service: NAME,
+        };
+        let log = SqliteSagaLog::open(database.clone(), Arc::clone(&clock)).await?;
+        let sagas = Engine::start(placing.definition(), Arc::new(log), settings.saga.clone());
+        let purge = tokio::spawn(requests::keep_purged(database.clone(), || SystemClock.now()));
+
+        let orders = UseCases {
+            create_order: CreateOrder {
+                orders: Arc::clone(&orders),
+                users,
+                catalogue: inventory,
+                pricing: Arc::clone(&pricing),
+                clock: Arc::clone(&clock),
+                ids: ids.clone(),
+            },
+            place_order: PlaceOrder {
+                orders: Arc::clone(&orders),
+                pricing,
+                sagas: sagas.handle(),
+                settled,
+                clock,
+                ids,
+            },
+            get_order: GetOrder { orders: Arc::clone(&orders) },
+            list_orders: ListOrders { orders },
+        };
+        let purge = AbortOnDropHandle::new(purge);
+        Ok(Self { settings, registry, verifier, secret, database, orders, sagas, purge })
+    }
+
+    /// One more server; all of them share the database.
+    ///
+    /// # Errors
+    /// [`BuildError`] where the settings do not make one.
+    pub fn server(&self) -> Result<Server, BuildError> {
+        let api = Api::new(self.orders.clone(), Fingerprints::new(self.secret));
+        let database = self.database.clone();
+        Server::builder(NAME, &CONTRACT)
+            .service(OrderServiceServer::new(api))
+            .settings(self.settings.server.clone())
+            .version(BUILD.version)
+            .verifier(Arc::clone(&self.verifier))
+            .grants(self.settings.identity.grants.clone())
+            .registry(self.registry.clone())
+            .readiness("database", move || {
+                let database = database.clone();
+                async move { database.ping().await }
+            })
+            .build()
+    }
+
+    /// Finishes what has begun, as far as the next safe point, and lets go of the
+    /// database. Its servers have drained before. Orders that are still being carried
+    /// through are resumed when the service is next opened.
+    pub async fn close(self) {
+        self.sagas.close().await;
+        drop(self.purge);
+        self.database.close().await;
+    }
+}
+
+fn channel(
+    service: &str,
+    settings: &Settings,
+    registry: &Registry,
+    signer: &Arc<ServiceSigner>,
+) -> Result<Channel, gantry_client::BuildError> {
+    Channel::builder(service)
+        .contract(&CONTRACT)
+        .registry(registry.clone())
+        .signer(Some(Arc::clone(signer)))
+        .settings(settings.client.clone())
+        .build()
+}
+
+/// The computer's clock, cut to the microseconds that databases keep.
+#[derive(Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that is passed in elsewhere")]
+    fn now(&self) -> OffsetDateTime {
+        let now = OffsetDateTime::now_utc();
+        // Cutting digits off a valid number of nanoseconds leaves a valid one.
+        now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
+    }
+}
+
+/// Random ids that sort by age.
+#[derive(Debug)]
+struct SystemIds;
+
+impl Ids for SystemIds {
+    #[expect(clippy::disallowed_methods, reason = "these are the ids that are passed in elsewhere")]
+    fn next(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

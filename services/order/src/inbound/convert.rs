@@ -1,0 +1,226 @@
+//! Messages of the contract to values of the domain, and back.
+//!
+//! The contract's own rules were checked while the request was decoded. What they cannot
+//! say (money, addresses, sums) is refused here in the same form: a violation of a field.
+
+use std::time::Duration;
+
+use gantry_contract::{Violations, idempotency::RequestKey, page::PageRequest};
+use gantry_money::{Money, MoneyError};
+use gantry_proto::{
+    google::r#type as google,
+    shop::order::v1::{self as contract, OrderStatus},
+};
+use prost_types::Timestamp;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    application::{NewOrder, Placement, StoredOrder},
+    domain::{Address, AddressError, Basket, OrderId, Quantity, RejectReason, Sku, Status, UserId},
+};
+
+pub(super) fn new_order(
+    request: contract::CreateOrderRequest,
+    key: RequestKey,
+) -> Result<NewOrder, Violations> {
+    let items = request.items.into_iter().enumerate().map(|(index, item)| {
+        let quantity = u32::try_from(item.quantity).ok().and_then(Quantity::new);
+        let quantity = quantity.ok_or_else(|| {
+            let bounds = format_args!("must be 1 to {}", Quantity::MAX).to_string();
+            Violations::one(format_args!("items[{index}].quantity"), bounds)
+        })?;
+        Ok((Sku::new(item.sku), quantity))
+    });
+    let items = items.collect::<Result<Vec<_>, Violations>>()?;
+    Ok(NewOrder {
+        user: UserId(uuid("user_id", &request.user_id)?),
+        basket: Basket::new(items).map_err(|error| Violations::one("items", error))?,
+        address: request.shipping_address.map(address).transpose()?,
+        request: key,
+    })
+}
+
+pub(super) fn placement(
+    request: contract::PlaceOrderRequest,
+    key: RequestKey,
+) -> Result<Placement, Violations> {
+    Ok(Placement {
+        id: order_id(&request.id)?,
+        address: request.shipping_address.map(address).transpose()?,
+        // What is no version of ours is not the order's either: none is 0. Empty is what
+        // a caller sends who has none.
+        version: request
+            .etag
+            .filter(|etag| !etag.is_empty())
+            .map(|etag| etag.parse().unwrap_or_default()),
+        expected_total: request
+            .expected_total
+            .map(|total| money("expected_total", &total))
+            .transpose()?,
+        request: key,
+        // The contract has it between 0 and 30 s.
+        wait: request.wait.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
+    })
+}
+
+pub(super) fn order_id(text: &str) -> Result<OrderId, Violations> {
+    uuid("id", text).map(OrderId)
+}
+
+/// A page of orders goes on after an order's id.
+pub(super) fn page(page: PageRequest) -> Result<PageRequest, Violations> {
+    match page.after.as_deref().map(Uuid::parse_str) {
+        None | Some(Ok(_)) => Ok(page),
+        Some(Err(_)) => Err(Violations::one(
+            "page_token",
+            "must be a next_page_token of an earlier answer of this method",
+        )),
+    }
+}
+
+fn uuid(field: &str, text: &str) -> Result<Uuid, Violations> {
+    Uuid::parse_str(text).map_err(|_| Violations::one(field, "must be a UUID"))
+}
+
+fn money(field: &str, money: &google::Money) -> Result<Money, Violations> {
+    Money::from_units_nanos(&money.currency_code, money.units, money.nanos).map_err(|error| {
+        match error {
+            // The error names what was sent; a violation never does.
+            MoneyError::UnknownCurrency(_) => Violations::one(
+                format_args!("{field}.currency_code"),
+                "must be an ISO 4217 currency",
+            ),
+            MoneyError::TooFine { .. } | MoneyError::NanosOutOfRange => {
+                Violations::one(format_args!("{field}.nanos"), error)
+            }
+            MoneyError::Negative
+            | MoneyError::SignMismatch
+            | MoneyError::TooLarge
+            | MoneyError::CurrencyMismatch { .. } => Violations::one(field, error),
+        }
+    })
+}
+
+fn address(address: google::PostalAddress) -> Result<Address, Violations> {
+    let google::PostalAddress {
+        revision: _,
+        region_code,
+        language_code,
+        postal_code,
+        sorting_code,
+        administrative_area,
+        locality,
+        sublocality,
+        address_lines,
+        recipients,
+        organization,
+    } = address;
+    let address = Address {
+        region_code,
+        language_code,
+        postal_code,
+        sorting_code,
+        administrative_area,
+        locality,
+        sublocality,
+        address_lines,
+        recipients,
+        organization,
+    };
+    address.checked().map_err(|error| {
+        let field = match error {
+            AddressError::RegionCode => "shipping_address.region_code",
+            AddressError::TooLong => "shipping_address",
+        };
+        Violations::one(field, error)
+    })
+}
+
+pub(super) fn order(stored: StoredOrder) -> contract::Order {
+    let StoredOrder { order, address } = stored;
+    let price = order.price();
+    let items = order.lines().iter().map(|line| contract::OrderItem {
+        sku: line.sku().to_string(),
+        // At most a million.
+        quantity: line.quantity().get() as i32,
+        unit_price: Some(amount(line.unit_price())),
+        line_total: Some(amount(line.total())),
+    });
+    contract::Order {
+        id: order.id().to_string(),
+        user_id: order.user().to_string(),
+        items: items.collect(),
+        subtotal: Some(amount(price.subtotal)),
+        discount: Some(amount(price.discount)),
+        tax: Some(amount(price.tax)),
+        total: Some(amount(price.total)),
+        status: status(order.status()).into(),
+        reject_reason: reject_reason(order.reject_reason()).into(),
+        etag: order.version().to_string(),
+        create_time: Some(timestamp(order.created_at())),
+        update_time: Some(timestamp(order.updated_at())),
+        shipping_address: address.map(postal_address),
+    }
+}
+
+fn status(status: Status) -> OrderStatus {
+    match status {
+        Status::Draft => OrderStatus::Draft,
+        Status::Placed => OrderStatus::Placed,
+        Status::Confirmed => OrderStatus::Confirmed,
+        Status::Shipped => OrderStatus::Shipped,
+        Status::Completed => OrderStatus::Completed,
+        Status::Cancelled => OrderStatus::Cancelled,
+        Status::Rejected => OrderStatus::Rejected,
+    }
+}
+
+fn reject_reason(reason: Option<RejectReason>) -> contract::RejectReason {
+    match reason {
+        None => contract::RejectReason::Unspecified,
+        Some(RejectReason::UserNotFound) => contract::RejectReason::UserNotFound,
+        Some(RejectReason::UserNotActive) => contract::RejectReason::UserNotActive,
+        Some(RejectReason::ProductNotFound) => contract::RejectReason::ProductNotFound,
+        Some(RejectReason::InsufficientStock) => contract::RejectReason::InsufficientStock,
+        Some(RejectReason::ServiceUnavailable) => contract::RejectReason::ServiceUnavailable,
+    }
+}
+
+fn amount(money: Money) -> google::Money {
+    let (units, nanos) = money.to_units_nanos();
+    google::Money { currency_code: money.currency().code().to_owned(), units, nanos }
+}
+
+fn postal_address(address: Address) -> google::PostalAddress {
+    let Address {
+        region_code,
+        language_code,
+        postal_code,
+        sorting_code,
+        administrative_area,
+        locality,
+        sublocality,
+        address_lines,
+        recipients,
+        organization,
+    } = address;
+    google::PostalAddress {
+        revision: 0,
+        region_code,
+        language_code,
+        postal_code,
+        sorting_code,
+        administrative_area,
+        locality,
+        sublocality,
+        address_lines,
+        recipients,
+        organization,
+    }
+}
+
+fn timestamp(time: OffsetDateTime) -> Timestamp {
+    // Nanoseconds of a second are less than 2³¹.
+    Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 }
+}

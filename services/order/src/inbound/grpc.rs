@@ -1,0 +1,106 @@
+//! shop.order.v1.OrderService.
+//!
+//! Each method reads a command from a request that was validated and authorized before
+//! it came here, runs one use case, and says what came of it.
+
+use std::time::Duration;
+
+use gantry_contract::{CallContext, page::PageRequest};
+use gantry_proto::shop::order::v1::{
+    CreateOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order,
+    PlaceOrderRequest, order_service_server::OrderService,
+};
+use gantry_server::{Fingerprints, authorized};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::{convert, status::status};
+use crate::application::{CreateOrder, GetOrder, ListOrders, PlaceOrder};
+
+/// What is kept of a call's time for the answer to arrive in.
+const TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// The use cases.
+#[derive(Clone, Debug)]
+pub(crate) struct UseCases {
+    pub(crate) create_order: CreateOrder,
+    pub(crate) place_order: PlaceOrder,
+    pub(crate) get_order: GetOrder,
+    pub(crate) list_orders: ListOrders,
+}
+
+/// The service's methods.
+#[derive(Debug)]
+pub(crate) struct Api {
+    orders: UseCases,
+    fingerprints: Fingerprints,
+}
+
+impl Api {
+    /// The methods on these use cases; `fingerprints` recognise a repeated request.
+    pub(crate) fn new(orders: UseCases, fingerprints: Fingerprints) -> Self {
+        Self { orders, fingerprints }
+    }
+}
+
+#[tonic::async_trait]
+impl OrderService for Api {
+    async fn create_order(
+        &self,
+        request: Request<CreateOrderRequest>,
+    ) -> Result<Response<Order>, Status> {
+        let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
+        let by = authorized(&request).clone();
+        let new = convert::new_order(request.into_inner(), key)?;
+        let created = self.orders.create_order.run(new, &by).await.map_err(status)?;
+        Ok(Response::new(convert::order(created)))
+    }
+
+    async fn place_order(
+        &self,
+        request: Request<PlaceOrderRequest>,
+    ) -> Result<Response<Order>, Status> {
+        let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
+        let by = authorized(&request).clone();
+        let mut placement = convert::placement(request.into_inner(), key)?;
+        placement.wait = placement.wait.min(time_to_wait());
+        let placed = self.orders.place_order.run(placement, &by).await.map_err(status)?;
+        Ok(Response::new(convert::order(placed)))
+    }
+
+    async fn get_order(
+        &self,
+        request: Request<GetOrderRequest>,
+    ) -> Result<Response<Order>, Status> {
+        let id = convert::order_id(&request.get_ref().id)?;
+        let scope = &authorized(&request).scope;
+        let found = self.orders.get_order.run(id, scope).await.map_err(status)?;
+        Ok(Response::new(convert::order(found)))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<ListOrdersRequest>,
+    ) -> Result<Response<ListOrdersResponse>, Status> {
+        let ListOrdersRequest { page_size, page_token, include_total } = request.get_ref();
+        let page = PageRequest::new(*page_size, page_token, *include_total)?;
+        let page = convert::page(page)?;
+        let scope = &authorized(&request).scope;
+        let page = self.orders.list_orders.run(&page, scope).await.map_err(status)?;
+        Ok(Response::new(ListOrdersResponse {
+            next_page_token: page.next_page_token(),
+            total_size: page.total_size(),
+            orders: page.items.into_iter().map(convert::order).collect(),
+        }))
+    }
+}
+
+/// How long the caller can be kept waiting, so that it still gets an answer.
+fn time_to_wait() -> Duration {
+    match CallContext::current().and_then(|context| context.deadline) {
+        Some(deadline) => {
+            deadline.saturating_duration_since(Instant::now()).saturating_sub(TO_ANSWER)
+        }
+        None => Duration::MAX,
+    }
+}

@@ -1,0 +1,5 @@
+//! The contract's methods, on the use cases.
+
+mod convert;
+pub(crate) mod grpc;
+mod status;

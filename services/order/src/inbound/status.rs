@@ -1,0 +1,161 @@
+//! What a refusal is called in the contract.
+
+use std::time::Duration;
+
+use gantry_contract::{CallContext, Failure, GantryReason};
+use gantry_proto::shop::errors::v1::Reason;
+use tonic::{Code, Status};
+
+use crate::{
+    application::{Error, StorageError, Unanswered},
+    domain::{LinesError, Sku},
+};
+
+const ORDER: &str = "shop.order.v1.Order";
+const USER: &str = "shop.user.v1.User";
+const PRODUCT: &str = "shop.inventory.v1.Product";
+
+pub(super) fn status(error: Error) -> Status {
+    failure(&error).into()
+}
+
+fn failure(error: &Error) -> Failure {
+    let refuse = |code, reason: Reason| Failure::new(code, reason, error.to_string());
+    match error {
+        Error::NotOwner => refuse(Code::PermissionDenied, Reason::NotOwner),
+        Error::OrderNotFound(id) => refuse(Code::NotFound, Reason::OrderNotFound).resource(
+            ORDER,
+            id.to_string(),
+            "does not exist",
+        ),
+        Error::UserNotFound(id) => refuse(Code::NotFound, Reason::UserNotFound).resource(
+            USER,
+            id.to_string(),
+            "does not exist",
+        ),
+        Error::ProductsNotFound(skus) => unknown_products(skus),
+        Error::Lines(LinesError::Currencies { .. }) => {
+            refuse(Code::FailedPrecondition, Reason::CurrencyMismatch)
+        }
+        Error::Lines(LinesError::TooLarge) => {
+            refuse(Code::FailedPrecondition, Reason::AmountTooLarge)
+        }
+        Error::Lines(LinesError::Empty) => internal(error),
+        Error::Status(forbids) => refuse(Code::FailedPrecondition, Reason::OrderStatus)
+            .metadata("status", forbids.is.as_str())
+            .precondition("STATUS", forbids.is.as_str(), error.to_string()),
+        Error::EtagMismatch => refuse(Code::Aborted, Reason::EtagMismatch),
+        Error::PriceChanged { total } => refuse(Code::FailedPrecondition, Reason::PriceChanged)
+            .metadata("total", total.to_string()),
+        Error::RequestIdReused => refuse(Code::AlreadyExists, Reason::RequestIdReused),
+        Error::Unanswered { service, cause } => unanswered(service, cause, error),
+        Error::Storage(StorageError::Busy(_)) => {
+            tracing::warn!(%error, "too much to do");
+            Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
+                .retry_after(Duration::from_secs(1))
+        }
+        Error::Storage(StorageError::Failed(_)) => internal(error),
+    }
+}
+
+/// Names them, and cuts the list where it would be too long to arrive.
+fn unknown_products(skus: &[Sku]) -> Failure {
+    let names: Vec<_> = skus.iter().map(Sku::as_str).collect();
+    let message = match skus {
+        [sku] => format!("no product has the SKU {sku}"),
+        _ => format!("{} of the SKUs are unknown", skus.len()),
+    };
+    let failure = Failure::new(Code::NotFound, Reason::ProductNotFound, message)
+        .metadata("skus", names.join(","));
+    match skus {
+        [sku] => failure.resource(PRODUCT, sku.as_str(), "does not exist"),
+        _ => failure,
+    }
+}
+
+/// What another service said is in the log; the caller learns which one it was.
+fn unanswered(service: &str, cause: &Unanswered, error: &Error) -> Failure {
+    let failure = match cause {
+        Unanswered::Unavailable(_) => Failure::new(
+            Code::Unavailable,
+            GantryReason::NoEndpoint,
+            format!("the {service} service cannot be reached"),
+        ),
+        Unanswered::TimedOut(_) => Failure::new(
+            Code::DeadlineExceeded,
+            GantryReason::DeadlineExceeded,
+            format!("the {service} service did not answer in time"),
+        ),
+        Unanswered::Broken(_) => return internal(error),
+    };
+    tracing::warn!(%error, "a service that is needed did not answer");
+    failure.metadata("service", service)
+}
+
+/// The cause is in the log, under the request's id.
+fn internal(error: &Error) -> Failure {
+    tracing::error!(%error, "internal error");
+    let failure = Failure::new(Code::Internal, GantryReason::Internal, "internal error");
+    match CallContext::current() {
+        Some(context) => failure.request_id(&*context.request_id),
+        None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{OrderId, StatusForbids};
+
+    fn reason(error: Error) -> (Code, String) {
+        let status = status(error);
+        (status.code(), status.get_details_error_info().unwrap().reason)
+    }
+
+    #[test]
+    fn every_refusal_has_its_code_and_reason() {
+        let forbids = StatusForbids {
+            is: crate::domain::Status::Placed,
+            wanted: crate::domain::Status::Placed,
+        };
+        let id = OrderId(Uuid::nil());
+        for (error, code, expected) in [
+            (Error::NotOwner, Code::PermissionDenied, "NOT_OWNER"),
+            (Error::OrderNotFound(id), Code::NotFound, "ORDER_NOT_FOUND"),
+            (Error::Status(forbids), Code::FailedPrecondition, "ORDER_STATUS"),
+            (Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH"),
+            (Error::RequestIdReused, Code::AlreadyExists, "REQUEST_ID_REUSED"),
+            (LinesError::TooLarge.into(), Code::FailedPrecondition, "AMOUNT_TOO_LARGE"),
+        ] {
+            assert_eq!(reason(error), (code, expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn causes_are_never_sent() {
+        let secret = "10.0.0.7:50051";
+        let unanswered = |cause| Error::Unanswered { service: "user", cause };
+        for error in [
+            unanswered(Unanswered::Unavailable(secret.to_owned())),
+            unanswered(Unanswered::TimedOut(secret.to_owned())),
+            unanswered(Unanswered::Broken(secret.to_owned())),
+            StorageError::Busy(secret.into()).into(),
+            StorageError::Failed(secret.into()).into(),
+        ] {
+            let status = status(error);
+            let sent = format!("{} {:?}", status.message(), status.get_error_details());
+            assert!(!sent.contains(secret), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_long_names_still_make_an_answer_that_arrives() {
+        let skus = (0..100).map(|n| Sku::new(format!("{n:x>64}"))).collect();
+        let status = status(Error::ProductsNotFound(skus));
+        assert!(status.details().len() < 3072, "{}", status.details().len());
+        assert!(status.message().contains("100"));
+    }
+}

@@ -1,0 +1,31 @@
+//! `order-service`: the orders as a process of their own.
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser;
+use gantry_order::{Own, listen, serve};
+use gantry_server::shutdown_signal;
+use gantry_telemetry::BUILD;
+
+/// Keeps the orders and carries them through
+#[derive(Parser)]
+#[command(name = "order-service", version = BUILD.summary)]
+struct Cli {
+    #[command(flatten)]
+    args: gantry_config::Args,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Cli::parse().args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => gantry_config::refuse(&error),
+    }
+}
+
+async fn run(args: &gantry_config::Args) -> Result<(), Box<dyn Error>> {
+    let settings = Own::load(args)?;
+    let _telemetry = gantry_telemetry::init(&settings.telemetry, "order-service")?;
+    let listener = listen(settings.listen).await?;
+    Ok(serve(listener, settings, shutdown_signal()).await?)
+}

@@ -1,0 +1,118 @@
+use gantry_money::{Currency, Money};
+
+use super::*;
+use crate::domain::{Pricing, Rate, Region, Tier};
+
+fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
+    let sources = Sources::new().defaults(DEFAULTS).variables(variables.iter().copied());
+    gantry_config::load(sources)
+}
+
+const KEYS: [(&str, &str); 3] = [
+    ("GANTRY_ORDER__IDENTITY__KEY_FILE", "order.pem"),
+    (
+        "GANTRY_ORDER__IDENTITY__TRUSTED",
+        r#"[{issuer = "gantry", issues = "users", key_file = "users.pub.pem"}]"#,
+    ),
+    ("GANTRY_ORDER__IDEMPOTENCY__KEY_FILE", "requests.key"),
+];
+
+fn keys(error: &ConfigError) -> Vec<&str> {
+    let mut keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn rate(basis_points: u32) -> Rate {
+    Rate::from_basis_points(basis_points).unwrap()
+}
+
+#[test]
+fn with_its_keys_named_the_defaults_are_enough() {
+    let own = load(&KEYS).unwrap();
+    assert_eq!(own.listen.port(), 50052);
+    assert_eq!(own.order.saga, gantry_saga::Policy::default());
+    assert_eq!(own.order.client, gantry_client::ClientSettings::default());
+}
+
+#[test]
+fn by_default_the_discount_goes_by_tier_and_there_is_no_tax() {
+    let pricing = Pricing::from(&load(&KEYS).unwrap().order.pricing);
+    let rates: Vec<_> = pricing.discounts.iter().map(|rule| (rule.tier, rule.rate)).collect();
+    assert_eq!(
+        rates,
+        [
+            (Some(Tier::Regular), rate(1_000)),
+            (Some(Tier::Premium), rate(2_000)),
+            (Some(Tier::Vip), rate(3_000)),
+        ]
+    );
+    assert!(pricing.taxes.is_empty());
+}
+
+#[test]
+fn rules_are_read_from_the_settings() {
+    let rules = [
+        (
+            "GANTRY_ORDER__PRICING__DISCOUNTS",
+            r#"[{percent = 2.5, minimum = "100 EUR"}, {tier = "vip", percent = 30}]"#,
+        ),
+        (
+            "GANTRY_ORDER__PRICING__TAXES",
+            r#"[{region = "DE", percent = 19}, {region = "US-CA", percent = 7.25}]"#,
+        ),
+    ];
+    let own = load(&[&KEYS[..], &rules].concat()).unwrap();
+    let pricing = Pricing::from(&own.order.pricing);
+    let euros = Money::new(10_000, Currency::parse("EUR").unwrap()).unwrap();
+    assert_eq!(pricing.discounts[0].minimum, Some(euros));
+    assert_eq!(pricing.discounts[0].rate, rate(250));
+    assert_eq!(pricing.discounts[1].tier, Some(Tier::Vip));
+    assert_eq!(pricing.taxes[1].rate, rate(725));
+    let california = Region { country: "US".to_owned(), area: "CA".to_owned() };
+    assert_eq!(pricing.taxes[1].region, california);
+}
+
+#[test]
+fn rules_that_cannot_be_are_refused() {
+    for rule in [
+        r#"{percent = 101}"#,
+        r#"{percent = -1}"#,
+        r#"{percent = 1.234}"#,
+        r#"{percent = 1, minimum = "100"}"#,
+        r#"{percent = 1, minimum = "1.001 EUR"}"#,
+        r#"{percent = 1, minimum = "-1 EUR"}"#,
+        r#"{percent = 1, minimum = "1 EURO"}"#,
+        r#"{percent = 1, tier = "gold"}"#,
+        r#"{percent = 1, tire = "vip"}"#,
+    ] {
+        let rules = [("GANTRY_ORDER__PRICING__DISCOUNTS", &*format!("[{rule}]"))];
+        let error = load(&[&KEYS[..], &rules].concat()).expect_err(rule);
+        assert!(keys(&error)[0].starts_with("order.pricing.discounts"), "{rule}: {error}");
+    }
+    for region in ["Germany", "de", "DE-", ""] {
+        let rule = format!(r#"[{{region = "{region}", percent = 1}}]"#);
+        let rules = [("GANTRY_ORDER__PRICING__TAXES", &*rule)];
+        assert!(load(&[&KEYS[..], &rules].concat()).is_err(), "{region}");
+    }
+}
+
+#[test]
+fn without_keys_it_does_not_start() {
+    assert_eq!(
+        keys(&load(&[]).unwrap_err()),
+        ["order.idempotency.key_file", "order.identity.key_file", "order.identity.trusted"]
+    );
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let wrong = [
+        ("GANTRY_LISTEN", "here"),
+        ("GANTRY_ORDER__SERVER__WEIGHT", "0"),
+        ("GANTRY_ORDER__SAGA__POLL", "0s"),
+        ("GANTRY_ORDER__DATABSE__PATH", "x"),
+    ];
+    let error = load(&[&KEYS[..], &wrong].concat()).unwrap_err();
+    assert_eq!(keys(&error), ["listen", "order.databse", "order.saga.poll", "order.server.weight"]);
+}
