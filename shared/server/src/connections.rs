@@ -14,6 +14,9 @@ use tracing::{debug, error, warn};
 /// descriptors, and asking again at once would only burn the processor.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
+/// How long a connection may stay silent at first; a client of gRPC speaks at once.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long tasks may take to notice that their connection was cut.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
@@ -85,6 +88,22 @@ impl Connections {
         if timeout(CUT_GRACE, self.calls.wait()).await.is_err() {
             warn!(calls = self.calls.len(), "calls do not stop");
         }
+    }
+}
+
+/// Waits for a connection's first byte; whether there was one before the peer had
+/// its time, or it was time to go.
+///
+/// hyper does not let go of a connection that has not said anything yet, and so a
+/// peer that only connects would hold up every drain.
+pub(crate) async fn speaks(stream: &TcpStream, goaway: &CancellationToken) -> bool {
+    let mut first = [0];
+    tokio::select! {
+        // Not `readable`, which may say so of a connection that has nothing to read.
+        peeked = timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)) => {
+            matches!(peeked, Ok(Ok(1..)))
+        }
+        () = goaway.cancelled() => false,
     }
 }
 

@@ -172,10 +172,18 @@ where
             request.extensions_mut().insert(info.clone());
             request
         });
-        let connection =
-            self.protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(stack));
+        let protocol = self.protocol.clone();
         let goaway = self.goaway.clone();
-        connections::run(connection, peer, goaway, |connection| connection.graceful_shutdown())
+        async move {
+            if connections::speaks(&stream, &goaway).await {
+                let service = TowerToHyperService::new(stack);
+                let connection = protocol.serve_connection(TokioIo::new(stream), service);
+                connections::run(connection, peer, goaway, |connection| {
+                    connection.graceful_shutdown();
+                })
+                .await;
+            }
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The compiled greeter as its own process, called as a stranger would call it.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use std::{process::Stdio, time::Duration};
 

@@ -1,0 +1,84 @@
+//! What cannot be built or served is refused with its name.
+
+use std::sync::Arc;
+
+use gantry_contract::Contract;
+use gantry_discovery::Registry;
+use gantry_identity::Verifier;
+use gantry_probe::{CONTRACT, probe::v1::probe_service_server::ProbeServiceServer};
+use gantry_server::{BuildError, ServeError, Server, ServerBuilder, Settings};
+use tokio::net::TcpListener;
+
+use crate::{probe::Probe, world::World};
+
+static EMPTY: Contract =
+    Contract { services: &[], permissions: &[], roles: &[], descriptor_set: CONTRACT_DESCRIPTORS };
+const CONTRACT_DESCRIPTORS: &[u8] = &[];
+
+fn probe(contract: &'static Contract) -> ServerBuilder {
+    Server::builder("probe", contract).service(ProbeServiceServer::new(Probe::default()))
+}
+
+fn verifier() -> Arc<Verifier> {
+    Arc::new(Verifier::new("probe", vec![]))
+}
+
+#[test]
+fn a_service_that_is_not_in_the_contract_is_refused() {
+    let error = probe(&EMPTY).build().unwrap_err();
+    assert!(matches!(error, BuildError::UnknownService("probe.v1.ProbeService")), "{error}");
+}
+
+#[test]
+fn a_service_is_added_once() {
+    let twice = probe(&CONTRACT).service(ProbeServiceServer::new(Probe::default()));
+    let error = twice.verifier(verifier()).build().unwrap_err();
+    assert!(matches!(error, BuildError::DuplicateService("probe.v1.ProbeService")), "{error}");
+}
+
+#[test]
+fn methods_that_need_credentials_need_a_verifier() {
+    let error = probe(&CONTRACT).build().unwrap_err();
+    assert!(matches!(error, BuildError::NoVerifier("probe.v1.ProbeService/Guarded")), "{error}");
+    probe(&CONTRACT).verifier(verifier()).build().unwrap();
+}
+
+#[test]
+fn a_setting_that_cannot_be_is_named() {
+    let settings = Settings { max_message_bytes: u32::MAX, ..Settings::default() };
+    let error = probe(&CONTRACT).verifier(verifier()).settings(settings).build().unwrap_err();
+    assert_eq!(error.to_string(), "the setting max_message_bytes must be from 1 to 4194304");
+}
+
+#[tokio::test]
+async fn a_server_is_registered_while_it_serves() {
+    let registry = Registry::memory();
+    let settings = Settings { zone: Some("z1".into()), weight: 3, ..Settings::default() };
+    let mut world = World::with(|builder| {
+        builder.registry(registry.clone()).settings(settings).version("1.2.3")
+    })
+    .await;
+    let mut watch = registry.resolver.watch("probe");
+    while watch.current().is_empty() {
+        watch.changed().await;
+    }
+    let found = watch.current();
+    let [endpoint] = found.endpoints() else { panic!("{found:?}") };
+    assert_eq!(endpoint.address, world.address);
+    assert_eq!((endpoint.weight, endpoint.zone.as_deref()), (3, Some("z1")));
+    assert_eq!(endpoint.version, "1.2.3");
+    assert!(endpoint.is_gantry());
+    world.shut_down();
+    world.ended().await.unwrap();
+    assert!(watch.current().is_empty());
+}
+
+#[tokio::test]
+async fn an_address_nobody_can_reach_is_not_registered() {
+    let server =
+        probe(&CONTRACT).verifier(verifier()).registry(Registry::memory()).build().unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let error = server.serve(listener, std::future::pending()).await.unwrap_err();
+    assert!(matches!(error, ServeError::Register(_)), "{error}");
+    assert!(error.to_string().contains("advertise a real address"), "{error}");
+}

@@ -1,0 +1,171 @@
+//! The end of a server: in order, without loss, and bounded.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, future::join_all};
+use gantry_discovery::{
+    Instance, RegisterError, Registrar, Registration, RegistrationState, Registry,
+};
+use gantry_probe::probe::v1::{ActRequest, CountRequest};
+use gantry_server::{Settings, State, Status};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+};
+
+use crate::world::{PATIENCE, World, eventually};
+
+fn nap(nap_ms: u32) -> ActRequest {
+    ActRequest { nap_ms, ..ActRequest::default() }
+}
+
+fn ask() -> HealthCheckRequest {
+    HealthCheckRequest { service: "probe.v1.ProbeService".into() }
+}
+
+#[tokio::test]
+async fn a_call_in_flight_is_answered_and_an_open_watch_does_not_hold_the_end() {
+    let mut world = World::start().await;
+    let mut health =
+        HealthClient::new(world.channel().await).watch(ask()).await.unwrap().into_inner();
+    assert_eq!(health.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    let mut client = world.client().await;
+    let call = tokio::spawn(async move { client.act(nap(500)).await });
+    eventually("the call runs", || world.seen.started() == 1).await;
+
+    let started = Instant::now();
+    world.shut_down();
+    assert_eq!(health.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(health.next().await.is_none(), "the watch ends well");
+    call.await.unwrap().unwrap();
+    let address = world.address;
+    world.ended().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_that_reached_a_handler_is_lost() {
+    let mut world = World::start().await;
+    let answered = Arc::new(AtomicUsize::new(0));
+    let callers: Vec<_> = join_all((0..16).map(|_| world.client()))
+        .await
+        .into_iter()
+        .map(|mut client| {
+            let answered = Arc::clone(&answered);
+            tokio::spawn(async move {
+                // Until the server is gone: what it has not taken is not lost.
+                while client.act(nap(3)).await.is_ok() {
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    eventually("the server is busy", || world.seen.finished() > 500).await;
+    world.shut_down();
+    let seen = Arc::clone(&world.seen);
+    world.ended().await.unwrap();
+    for caller in callers {
+        timeout(PATIENCE, caller).await.unwrap().unwrap();
+    }
+    assert_eq!(seen.started(), seen.finished());
+    assert_eq!(seen.finished(), answered.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_cut_when_the_time_is_over() {
+    let settings = Settings { drain_timeout: Duration::from_millis(300), ..Settings::default() };
+    let mut world = World::with(|builder| builder.settings(settings)).await;
+    let mut client = world.client().await;
+    let mut other = client.clone();
+    let call = tokio::spawn(async move { client.act(nap(50_000)).await });
+    let forever = CountRequest { pause_ms: 10, ..CountRequest::default() };
+    let mut numbers = other.count(forever).await.unwrap().into_inner();
+    let mut reflection = ServerReflectionClient::new(world.channel().await);
+    let _open = reflection
+        .server_reflection_info(futures_util::stream::pending::<ServerReflectionRequest>())
+        .await
+        .unwrap();
+    eventually("both run", || world.seen.started() == 2).await;
+
+    let started = Instant::now();
+    world.shut_down();
+    let seen = Arc::clone(&world.seen);
+    world.ended().await.unwrap();
+    let took = started.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
+    // The handlers are gone before the server says that it is done.
+    assert_eq!(seen.dropped(), 2);
+    assert!(call.await.unwrap().is_err());
+    while let Some(Ok(_)) = numbers.next().await {}
+}
+
+/// A registry that notes what the server still does when it is told to forget it.
+#[derive(Clone, Debug, Default)]
+struct Notes {
+    server: Arc<Mutex<Option<Status>>>,
+    states: Arc<Mutex<Vec<State>>>,
+}
+
+#[async_trait::async_trait]
+impl Registrar for Notes {
+    async fn register(&self, _: Instance) -> Result<Registration, RegisterError> {
+        let notes = self.clone();
+        let note = move || {
+            let state = notes.server.lock().unwrap().as_ref().unwrap().state();
+            notes.states.lock().unwrap().push(state);
+            std::future::ready(())
+        };
+        Ok(Registration::new(|| RegistrationState::Registered, note))
+    }
+}
+
+#[tokio::test]
+async fn callers_get_time_to_hear_of_the_end_while_calls_are_still_taken() {
+    let notes = Notes::default();
+    let propagation = Duration::from_secs(1);
+    let registry =
+        Registry { registrar: Arc::new(notes.clone()), propagation, ..Registry::memory() };
+    let mut world = World::with(|builder| builder.registry(registry)).await;
+    *notes.server.lock().unwrap() = Some(world.status.clone());
+    let started = Instant::now();
+    world.shut_down();
+    eventually("it is forgotten", || !notes.states.lock().unwrap().is_empty()).await;
+    // Health was first: whoever probes it knows already.
+    assert_eq!(*notes.states.lock().unwrap(), [State::Draining]);
+    sleep(Duration::from_millis(50)).await;
+    let mut latecomer = world.client().await;
+    latecomer.act(nap(0)).await.unwrap();
+    let mut health = HealthClient::new(world.channel().await);
+    let answer = health.check(ask()).await.unwrap().into_inner();
+    assert_eq!(answer.status(), ServingStatus::NotServing);
+    world.ended().await.unwrap();
+    assert!(started.elapsed() >= propagation);
+    let gone = latecomer.act(nap(0)).await.unwrap_err();
+    assert!(matches!(gone.code(), Code::Unavailable | Code::Cancelled | Code::Unknown), "{gone}");
+}
+
+#[tokio::test]
+async fn an_idle_server_ends_at_once() {
+    let mut world = World::start().await;
+    let _silent = TcpStream::connect(world.address).await.unwrap();
+    let mut idle = world.client().await;
+    idle.act(nap(0)).await.unwrap();
+    let started = Instant::now();
+    world.shut_down();
+    world.ended().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}

@@ -1,0 +1,94 @@
+//! Who may call what, and who the handler is told calls.
+
+use gantry_probe::probe::v1::ActRequest;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::world::{Keys, World, reason, with_token};
+
+fn act() -> ActRequest {
+    ActRequest::default()
+}
+
+#[tokio::test]
+async fn a_guarded_method_needs_a_token_that_holds() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let status = client.guarded(act()).await.unwrap_err();
+    assert_eq!((status.code(), &*reason(&status)), (Code::Unauthenticated, "TOKEN_MISSING"));
+
+    let strangers = Keys::new().user("admin", 0);
+    let good = world.keys.user("admin", 0);
+    let basic = good.replace("Bearer", "Basic");
+    for (token, expected) in [
+        ("Bearer nonsense", "TOKEN_INVALID"),
+        ("Bearer ", "TOKEN_INVALID"),
+        (&*strangers, "TOKEN_INVALID"),
+        (&*basic, "TOKEN_INVALID"),
+        (&*world.keys.user("admin", 120), "TOKEN_EXPIRED"),
+    ] {
+        let status = client.guarded(with_token(act(), token)).await.unwrap_err();
+        assert_eq!((status.code(), &*reason(&status)), (Code::Unauthenticated, expected));
+        let said = format!("{status:?}");
+        assert!(!said.contains("eyJ"), "a token is not repeated: {said}");
+    }
+    let mut twice = with_token(act(), &good);
+    twice.metadata_mut().append("authorization", good.parse().unwrap());
+    let status = client.guarded(twice).await.unwrap_err();
+    assert_eq!(reason(&status), "TOKEN_INVALID");
+    assert_eq!(world.seen.started(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_without_the_permission_is_denied_it_by_name() {
+    let world = World::with(|builder| builder.grants([].into())).await;
+    let mut client = world.client().await;
+    for token in [
+        world.keys.user("nobody", 0),
+        world.keys.user("unheard-of", 0),
+        // Without a grant a service may do nothing, whoever it acts for.
+        world.keys.service(None),
+        world.keys.service(Some("admin")),
+    ] {
+        let status = client.guarded(with_token(act(), &token)).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied);
+        assert_eq!(reason(&status), "PERMISSION_MISSING");
+        let metadata = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata["permission"], "probes:read");
+    }
+    assert_eq!(world.seen.started(), 0);
+}
+
+#[tokio::test]
+async fn the_handler_learns_the_caller_and_on_what_it_may_act() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    for (token, subject, scope) in [
+        (world.keys.user("admin", 0), "ann", "all"),
+        (world.keys.user("owner", 0), "ann", "ann"),
+        (world.keys.service(None), "service:order", "all"),
+        (world.keys.service(Some("owner")), "ann", "ann"),
+        (world.keys.service(Some("admin")), "ann", "all"),
+    ] {
+        let found = client.guarded(with_token(act(), &token)).await.unwrap().into_inner();
+        assert_eq!((&*found.subject, &*found.scope), (subject, scope));
+    }
+    // A granted service gets no further than the user it acts for.
+    let denied = with_token(act(), &world.keys.service(Some("nobody")));
+    assert_eq!(client.guarded(denied).await.unwrap_err().code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn on_a_public_method_credentials_are_welcome_and_bad_ones_are_none() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    assert_eq!(client.act(act()).await.unwrap().into_inner().subject, "anonymous");
+    for (token, subject) in [
+        (world.keys.user("nobody", 0), "ann"),
+        (world.keys.user("nobody", 120), "anonymous"),
+        ("Bearer nonsense".into(), "anonymous"),
+    ] {
+        let found = client.act(with_token(act(), &token)).await.unwrap().into_inner();
+        assert_eq!(found.subject, subject);
+    }
+}

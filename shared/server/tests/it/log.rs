@@ -1,0 +1,146 @@
+//! What is logged, caught for one test: it holds for the thread, so the test and
+//! its server have to run on one.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
+
+use gantry_probe::probe::v1::ActRequest;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    subscriber::DefaultGuard,
+};
+use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
+
+use crate::world::{World, eventually, with_token};
+
+/// An event: its level, its fields, and those of the span it happened in.
+pub(crate) type Line = BTreeMap<String, String>;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
+
+impl Log {
+    /// Catches what this thread logs from now on.
+    pub(crate) fn catch() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::registry().with(log.clone());
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The lines with this message.
+    pub(crate) fn lines(&self, message: &str) -> Vec<Line> {
+        let lines = self.0.lock().unwrap();
+        lines.iter().filter(|line| line["message"] == message).cloned().collect()
+    }
+
+    /// The first line with this message, once it is there.
+    pub(crate) async fn line(&self, message: &str) -> Line {
+        eventually(message, || !self.lines(message).is_empty()).await;
+        self.lines(message).remove(0)
+    }
+}
+
+struct Fields<'a>(&'a mut Line);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
+    fn on_new_span(
+        &self,
+        attributes: &tracing::span::Attributes<'_>,
+        id: &tracing::Id,
+        context: Context<'_, S>,
+    ) {
+        let mut line = Line::new();
+        attributes.record(&mut Fields(&mut line));
+        context.span(id).unwrap().extensions_mut().insert(line);
+    }
+
+    fn on_record(
+        &self,
+        id: &tracing::Id,
+        values: &tracing::span::Record<'_>,
+        context: Context<'_, S>,
+    ) {
+        let span = context.span(id).unwrap();
+        values.record(&mut Fields(span.extensions_mut().get_mut::<Line>().unwrap()));
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if !event.metadata().target().starts_with("gantry_server") {
+            return;
+        }
+        let mut line = Line::new();
+        if let Some(span) = context.event_span(event)
+            && let Some(fields) = span.extensions().get::<Line>()
+        {
+            line.extend(fields.iter().map(|(name, value)| (format!("span {name}"), value.clone())));
+        }
+        line.insert("level".into(), event.metadata().level().to_string());
+        event.record(&mut Fields(&mut line));
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_one_line_and_one_span() {
+    let (log, _caught) = Log::catch();
+    let world = World::start().await;
+    let mut request = with_token(ActRequest::default(), &world.keys.user("admin", 0));
+    request.metadata_mut().insert("x-request-id", "call-1".parse().unwrap());
+    world.client().await.guarded(request).await.unwrap();
+    let line = log.line("call ended").await;
+    assert_eq!(log.lines("call ended").len(), 1);
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["method"], "probe.v1.ProbeService/Guarded");
+    assert_eq!(line["code"], "OK");
+    assert_eq!(line["caller"], "ann");
+    assert!(line["peer"].starts_with("127.0.0.1:"), "{line:?}");
+    assert!(line["duration_ms"].parse::<f64>().unwrap() > 0.0);
+    assert_eq!(line["span request_id"], "call-1");
+    assert_eq!(line["span otel.name"], "probe.v1.ProbeService/Guarded");
+    assert_eq!(line["span otel.kind"], "server");
+    assert_eq!(line["span rpc.system.name"], "grpc");
+    assert_eq!(line["span rpc.method"], "probe.v1.ProbeService/Guarded");
+    assert_eq!(line["span rpc.response.status_code"], "OK");
+    assert!(!line.contains_key("span otel.status_code"));
+}
+
+#[tokio::test]
+async fn a_refused_a_late_and_a_cancelled_call_have_their_line() {
+    let (log, _caught) = Log::catch();
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let _ = client.guarded(ActRequest::default()).await;
+    let _ = client.brief(ActRequest { nap_ms: 60_000, ..ActRequest::default() }).await;
+    let nap = client.act(ActRequest { nap_ms: 60_000, ..ActRequest::default() });
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(300), nap).await;
+    eventually("three lines", || log.lines("call ended").len() == 3).await;
+    let ends: Vec<_> =
+        log.lines("call ended").into_iter().map(|line| line["code"].clone()).collect();
+    assert_eq!(ends, ["UNAUTHENTICATED", "DEADLINE_EXCEEDED", "CANCELLED"]);
+    assert_eq!(log.lines("call ended")[1]["span otel.status_code"], "ERROR");
+    assert_eq!(log.lines("call ended")[1]["span error.type"], "DEADLINE_EXCEEDED");
+}
+
+#[tokio::test]
+async fn probes_of_health_are_not_worth_a_line_at_info() {
+    let (log, _caught) = Log::catch();
+    let world = World::start().await;
+    let mut health = HealthClient::new(world.channel().await);
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(log.line("call ended").await["level"], "DEBUG");
+}

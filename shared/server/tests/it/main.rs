@@ -1,0 +1,20 @@
+//! The server over real sockets: what it refuses, what it lets through, and how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod admin;
+mod build;
+mod deadline;
+mod drain;
+mod identity;
+mod log;
+mod panic;
+mod probe;
+mod raw;
+mod refusals;
+mod wire;
+mod world;

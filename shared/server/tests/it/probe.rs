@@ -1,0 +1,131 @@
+//! A service that does as it is told, and remembers what it did.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{Stream, StreamExt, stream};
+use gantry_contract::{CallContext, Scope};
+use gantry_probe::probe::v1::{
+    ActRequest, ActResponse, CountRequest, CountResponse, probe_service_server::ProbeService,
+};
+use gantry_server::authorized;
+use tokio::time::{Instant, sleep};
+use tonic::{Request, Response, Status};
+
+/// What the service did so far.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    started: AtomicUsize,
+    finished: AtomicUsize,
+    dropped: AtomicUsize,
+}
+
+impl Seen {
+    /// How many calls reached the handler.
+    pub(crate) fn started(&self) -> usize {
+        self.started.load(Ordering::SeqCst)
+    }
+
+    /// How many the handler answered.
+    pub(crate) fn finished(&self) -> usize {
+        self.finished.load(Ordering::SeqCst)
+    }
+
+    /// How many were taken from it before that.
+    pub(crate) fn dropped(&self) -> usize {
+        self.dropped.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probe {
+    pub(crate) seen: Arc<Seen>,
+}
+
+struct Working(Arc<Seen>, bool);
+
+impl Working {
+    fn start(seen: &Arc<Seen>) -> Self {
+        seen.started.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(seen), false)
+    }
+
+    fn finish(mut self) {
+        self.0.finished.fetch_add(1, Ordering::SeqCst);
+        self.1 = true;
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.dropped.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Probe {
+    async fn run(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
+        let working = Working::start(&self.seen);
+        let ActRequest { nap_ms, panic, .. } = *request.get_ref();
+        if nap_ms > 0 {
+            sleep(Duration::from_millis(nap_ms.into())).await;
+        }
+        assert!(!panic, "the secret is 42");
+        let authorized = authorized(&request);
+        let context = CallContext::current().unwrap();
+        let left = context.deadline.map(|deadline| deadline - Instant::now());
+        working.finish();
+        Ok(Response::new(ActResponse {
+            subject: authorized.caller.subject(),
+            scope: match &authorized.scope {
+                Scope::All => "all".into(),
+                Scope::Own(subject) => subject.clone(),
+            },
+            request_id: context.request_id.to_string(),
+            left_ms: left.map_or(0, |left| left.as_millis().try_into().unwrap()),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl ProbeService for Probe {
+    async fn act(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
+        self.run(request).await
+    }
+
+    async fn brief(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
+        self.run(request).await
+    }
+
+    async fn guarded(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
+        self.run(request).await
+    }
+
+    type CountStream = Pin<Box<dyn Stream<Item = Result<CountResponse, Status>> + Send>>;
+
+    async fn count(
+        &self,
+        request: Request<CountRequest>,
+    ) -> Result<Response<Self::CountStream>, Status> {
+        let CountRequest { to, pause_ms, panic_at } = request.into_inner();
+        let working = Working::start(&self.seen);
+        let numbers = stream::unfold((1, working), move |(number, working)| async move {
+            if to > 0 && number > to {
+                working.finish();
+                return None;
+            }
+            sleep(Duration::from_millis(pause_ms.into())).await;
+            assert!(number != panic_at, "the secret is 42");
+            let request_id = CallContext::current().unwrap().request_id.to_string();
+            Some((Ok(CountResponse { number, request_id }), (number + 1, working)))
+        });
+        Ok(Response::new(numbers.boxed()))
+    }
+}

@@ -1,0 +1,59 @@
+//! Requests as bytes and headers, for what a proper client would not send.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use tokio::net::TcpStream;
+
+use crate::world::World;
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    /// The status, wherever it stands.
+    pub(crate) fn grpc(&self) -> tonic::Status {
+        let trailers = self.trailers.as_ref().unwrap_or(&self.headers);
+        tonic::Status::from_header_map(trailers).expect("there is a gRPC status")
+    }
+}
+
+/// A message as it travels.
+pub(crate) fn framed(message: &impl Message) -> Bytes {
+    let message = message.encode_to_vec();
+    let mut framed = BytesMut::new();
+    framed.put_u8(0);
+    framed.put_u32(message.len().try_into().unwrap());
+    framed.put_slice(&message);
+    framed.freeze()
+}
+
+/// A proper request, to be damaged.
+pub(crate) fn request(path: &str, body: Bytes) -> Request<Full<Bytes>> {
+    Request::post(format!("http://probe{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(body))
+        .unwrap()
+}
+
+/// What the server makes of it, on a connection of its own.
+pub(crate) async fn send(world: &World, request: Request<Full<Bytes>>) -> Answer {
+    let stream = TokioIo::new(TcpStream::connect(world.address).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap();
+    connection.abort();
+    let trailers = body.trailers().cloned();
+    Answer { status: head.status, headers: head.headers, body: body.to_bytes(), trailers }
+}

@@ -1,0 +1,122 @@
+//! Connections: proper ones, many at once, and what else arrives on a port.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, future::join_all};
+use gantry_probe::probe::v1::{ActRequest, CountRequest};
+use http_body_util::Full;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    raw::{framed, request, send},
+    world::{PATIENCE, World},
+};
+
+const ACT: &str = "/probe.v1.ProbeService/Act";
+
+#[tokio::test]
+async fn the_request_id_is_said_back_and_reaches_the_handler() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let mut request = tonic::Request::new(ActRequest::default());
+    request.metadata_mut().insert("x-request-id", "abc-123".parse().unwrap());
+    let answer = client.act(request).await.unwrap();
+    assert_eq!(answer.metadata().get("x-request-id").unwrap(), "abc-123");
+    assert_eq!(answer.into_inner().request_id, "abc-123");
+
+    let answer = client.act(ActRequest::default()).await.unwrap();
+    let made = answer.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
+    assert_eq!(answer.into_inner().request_id, made);
+    assert_eq!(made.len(), 36);
+}
+
+#[tokio::test]
+async fn a_request_id_that_is_not_sane_is_replaced() {
+    let world = World::start().await;
+    for sent in ["two words", "{\"a\": 1}", &"x".repeat(129)] {
+        let mut request = request(ACT, framed(&ActRequest::default()));
+        request.headers_mut().insert("x-request-id", sent.parse().unwrap());
+        let answer = send(&world, request).await;
+        assert_eq!(answer.headers["x-request-id"].len(), 36);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_made_within_the_context_of_its_call() {
+    let world = World::start().await;
+    let mut request = tonic::Request::new(CountRequest { to: 3, pause_ms: 1, panic_at: 0 });
+    request.metadata_mut().insert("x-request-id", "counting".parse().unwrap());
+    let numbers = world.client().await.count(request).await.unwrap().into_inner();
+    let numbers: Vec<_> = numbers.map(Result::unwrap).collect().await;
+    let numbers: Vec<_> =
+        numbers.iter().map(|number| (number.number, number.request_id.as_str())).collect();
+    assert_eq!(numbers, [(1, "counting"), (2, "counting"), (3, "counting")]);
+}
+
+#[tokio::test]
+async fn what_speaks_something_else_is_closed_and_costs_nobody_else() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nhost: probe\r\n\r\n"[..],
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        &[0; 4096],
+    ] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // Closed, be it by a reset; not left open.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is closed");
+        client.act(ActRequest::default()).await.unwrap();
+    }
+    // One that says nothing, and one that leaves.
+    let silent = TcpStream::connect(world.address).await.unwrap();
+    drop(TcpStream::connect(world.address).await.unwrap());
+    client.act(ActRequest::default()).await.unwrap();
+    drop(silent);
+}
+
+#[tokio::test]
+async fn headers_over_the_limit_are_refused() {
+    let world = World::start().await;
+    let mut request = request(ACT, framed(&ActRequest::default()));
+    request.headers_mut().insert("x-long", "x".repeat(20_000).parse().unwrap());
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Full<bytes::Bytes>>(
+            hyper_util::rt::TokioExecutor::new(),
+            hyper_util::rt::TokioIo::new(stream),
+        )
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    match timeout(PATIENCE, sender.send_request(request)).await.unwrap() {
+        Ok(answer) => assert_eq!(answer.status(), 431),
+        Err(refused) => assert!(!refused.is_timeout(), "{refused}"),
+    }
+    connection.abort();
+    assert_eq!(world.seen.started(), 0);
+    world.client().await.act(ActRequest::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_do_not_wait_for_each_other() {
+    let world = World::start().await;
+    let started = Instant::now();
+    let clients = join_all((0..4).map(|_| world.client())).await;
+    let calls = (0..300).map(|n| {
+        let mut client = clients[n % clients.len()].clone();
+        async move { client.act(ActRequest { nap_ms: 100, ..ActRequest::default() }).await }
+    });
+    for answer in join_all(calls).await {
+        answer.unwrap();
+    }
+    // One after the other they would take 30 s.
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(world.seen.finished(), 300);
+}
