@@ -10,10 +10,16 @@ pub(crate) fn keys(folder: &Path) -> (SigningKey, SigningKey) {
     (key("users.pem"), key("order.pem"))
 }
 
+/// Where the settings have the database.
+pub(crate) fn database(folder: &Path) -> PathBuf {
+    folder.join("data/inventory.db")
+}
+
 /// A settings file for a service that has all of its files in `folder`, and any ports.
 pub(crate) fn settings(folder: &Path) -> PathBuf {
     let path = folder.join("settings.toml");
-    let folder = folder.display();
+    let (database, folder) = (database(folder), folder.display());
+    let database = database.display();
     let text = format!(
         r#"
             listen = "127.0.0.1:0"
@@ -21,7 +27,7 @@ pub(crate) fn settings(folder: &Path) -> PathBuf {
             discovery.kind = "memory"
 
             [inventory]
-            database.path = "{folder}/data/inventory.db"
+            database.path = "{database}"
             idempotency.key_file = "{folder}/requests.key"
 
             [[inventory.identity.trusted]]

@@ -4,7 +4,7 @@ mod access;
 mod products;
 mod reservations;
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use gantry_config::Sources;
 use gantry_identity::{Acting, ServiceSigner, UserClaims, UserSigner};
@@ -65,8 +65,14 @@ impl Running {
 
     /// Drains and starts again on the same data.
     async fn restart(self) -> Self {
+        self.restart_after(async |_| ()).await
+    }
+
+    /// Drains, does something to the database, and starts again on it.
+    async fn restart_after(self, between: impl AsyncFnOnce(PathBuf)) -> Self {
         self.stop.cancel();
         self.served.await.unwrap().unwrap();
+        between(files::database(self.folder.path())).await;
         Self::start_in(self.folder).await
     }
 

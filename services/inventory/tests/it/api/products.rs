@@ -1,11 +1,15 @@
 //! CreateProduct, GetProduct, BatchGetProducts, ListProducts.
 
+use std::{path::PathBuf, time::Duration};
+
+use gantry_inventory::outbound::sqlite::MIGRATIONS;
 use gantry_proto::{
     google::r#type::Money,
     shop::inventory::v1::{
         BatchGetProductsRequest, CreateProductRequest, GetProductRequest, ListProductsRequest,
     },
 };
+use gantry_sql::{Settings, Sqlite};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -164,4 +168,42 @@ async fn everything_is_there_after_a_restart() {
     // The secret behind the fingerprints is the same, so the request is still known.
     let again = running.client.clone().create_product(running.by_admin(request)).await.unwrap();
     assert_eq!((again.get_ref().stock, again.get_ref().reserved), (3, 0));
+}
+
+#[tokio::test]
+async fn a_request_is_forgotten_after_a_day() {
+    let running = Running::start().await;
+    let request = create("a", 5);
+    let mut client = running.client.clone();
+    client.create_product(running.by_admin(request.clone())).await.unwrap();
+    let running = running.restart_after(age_records).await;
+
+    // What is too old is deleted at the start, beside the first calls.
+    let forgotten = async {
+        loop {
+            let mut client = running.client.clone();
+            let again = client.create_product(running.by_admin(request.clone())).await;
+            if let Err(status) = again {
+                break status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(10), forgotten).await.unwrap();
+    refused(async { Err::<(), _>(status) }, Code::AlreadyExists, "SKU_TAKEN").await;
+}
+
+/// Makes every record of a request a day and a bit older.
+async fn age_records(database: PathBuf) {
+    let database = Sqlite::open(&Settings::new(database), &MIGRATIONS).await.unwrap();
+    let aged: Result<_, sqlx::Error> = database
+        .write(|conn| {
+            Box::pin(
+                sqlx::query("UPDATE request_records SET created_at = created_at - 86401")
+                    .execute(conn),
+            )
+        })
+        .await;
+    assert_eq!(aged.unwrap().rows_affected(), 1);
+    database.close().await;
 }
