@@ -3,8 +3,8 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
-use gantry_inventory::{Own, listen, serve};
-use gantry_server::shutdown_signal;
+use gantry_inventory::{Own, serve};
+use gantry_server::{listen, shutdown_signal};
 use gantry_telemetry::BUILD;
 
 /// Keeps the catalogue and the stock

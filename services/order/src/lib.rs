@@ -25,12 +25,11 @@ mod inbound;
 pub mod outbound;
 mod settings;
 
-use std::{future::Future, io, net::SocketAddr};
+use std::future::Future;
 
 use gantry_discovery::Registry;
-use gantry_server::Admin;
+use gantry_server::{ListenError, listen};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use compose::{NAME, OpenError, Service};
 pub use settings::{
@@ -41,14 +40,9 @@ pub use settings::{
 /// Why `order-service` does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    /// The admin address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The registry cannot be used.
     #[error(transparent)]
     Registry(#[from] gantry_discovery::SettingsError),
@@ -61,14 +55,6 @@ pub enum ServeError {
     /// The server could not begin.
     #[error(transparent)]
     Serve(#[from] gantry_server::ServeError),
-}
-
-/// Listens on an address, or says which one it was.
-///
-/// # Errors
-/// [`ServeError::Listen`]
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
 }
 
 /// Serves until `shutdown`, drains, lets the sagas come to a safe point, and closes the
@@ -84,17 +70,7 @@ pub async fn serve(
     let admin = listen(settings.admin.listen).await?;
     let registry = Registry::from_settings(&settings.discovery)?;
     let service = Service::open(settings.order, registry).await?;
-    let server = service.server()?;
-
-    let drained = CancellationToken::new();
-    // Operators see the drain: their server ends after it.
-    let admin = Admin::new().add(server.status()).serve(admin, drained.clone().cancelled_owned());
-    let serve = async {
-        let served = server.serve(listener, shutdown).await;
-        drained.cancel();
-        served
-    };
-    let ((), served) = tokio::join!(admin, serve);
+    let served = service.server()?.serve_with_admin(listener, admin, shutdown).await;
     service.close().await;
     Ok(served?)
 }

@@ -3,8 +3,8 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
-use gantry_order::{Own, listen, serve};
-use gantry_server::shutdown_signal;
+use gantry_order::{Own, serve};
+use gantry_server::{listen, shutdown_signal};
 use gantry_telemetry::BUILD;
 
 /// Keeps the orders and carries them through

@@ -30,7 +30,7 @@ use crate::{
         sqlite::{self, MIGRATIONS, SqliteRepository},
         tokens::Tokens,
     },
-    settings::{Bootstrap, Passwords, Settings},
+    settings::{Passwords, Settings},
 };
 
 /// What other services call it.
@@ -114,9 +114,10 @@ impl Service {
             purges: purges.map(AbortOnDropHandle::new),
             settings,
         };
-        if let Err(error) = service.bootstrap().await {
-            service.close().await;
-            return Err(error.into());
+        let bootstrap = &service.settings.bootstrap;
+        if !bootstrap.admin_email.is_empty() {
+            let password = bootstrap.admin_password.expose();
+            service.ensure_admin(&bootstrap.admin_email, password).await?;
         }
         Ok(service)
     }
@@ -170,14 +171,6 @@ impl Service {
     pub async fn close(self) {
         drop(self.purges);
         self.database.close().await;
-    }
-
-    async fn bootstrap(&self) -> Result<(), EnsureAdminError> {
-        let Bootstrap { admin_email, admin_password } = &self.settings.bootstrap;
-        if admin_email.is_empty() {
-            return Ok(());
-        }
-        self.ensure_admin(admin_email, admin_password.expose()).await
     }
 
     fn user_api(&self) -> UserApi {

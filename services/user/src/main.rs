@@ -3,9 +3,9 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
-use gantry_server::shutdown_signal;
+use gantry_server::{listen, shutdown_signal};
 use gantry_telemetry::BUILD;
-use gantry_user::{Own, listen, serve};
+use gantry_user::{Own, serve};
 
 /// Keeps the users and lets them log in
 #[derive(Parser)]
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &gantry_config::Args) -> Result<(), Box<dyn Error>> {
-    let settings = Own::load(args.config.as_deref())?;
+    let settings = Own::load(args)?;
     let _telemetry = gantry_telemetry::init(&settings.telemetry, "user-service")?;
     let listener = listen(settings.listen).await?;
     Ok(serve(listener, settings, shutdown_signal()).await?)

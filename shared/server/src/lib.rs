@@ -51,6 +51,7 @@ mod call;
 mod connections;
 mod health;
 mod methods;
+mod process;
 mod readiness;
 mod request;
 mod server;
@@ -62,6 +63,7 @@ mod status;
 
 pub use admin::Admin;
 pub use builder::{BuildError, ServerBuilder};
+pub use process::{ListenError, listen};
 pub use readiness::{CheckReport, Report, Status};
 pub use request::{Fingerprints, authorized};
 pub use server::{ServeError, Server};

@@ -1,12 +1,11 @@
 //! The service over a socket, called by tonic's own client.
 
 mod access;
-mod admin;
 mod auth;
 mod secrets;
 mod users;
 
-use std::{future::Future, net::SocketAddr, path::PathBuf};
+use std::{future::Future, path::PathBuf};
 
 use gantry_config::Sources;
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
@@ -29,7 +28,8 @@ const PASSWORD: &str = "correct horse";
 
 /// The service, serving, and what its callers need.
 struct Running {
-    channel: Channel,
+    users: UserServiceClient<Channel>,
+    auth: AuthServiceClient<Channel>,
     order: ServiceSigner,
     inventory: ServiceSigner,
     stop: CancellationToken,
@@ -55,12 +55,14 @@ impl Running {
         let stop = CancellationToken::new();
         let own = Own { discovery: gantry_discovery::Settings::default(), ..own };
         let served = tokio::spawn(serve(listener, own, stop.clone().cancelled_owned()));
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         let signer = |service: &str| {
             let key = SigningKey::load(&folder.path().join(format!("{service}.pem")));
             ServiceSigner::new(service, key.unwrap())
         };
         Self {
-            channel: channel(address),
+            users: UserServiceClient::new(channel.clone()),
+            auth: AuthServiceClient::new(channel),
             order: signer("order"),
             inventory: signer("inventory"),
             stop,
@@ -81,7 +83,8 @@ impl Running {
     }
 
     async fn login(&self, email: &str, password: &str) -> Result<TokenPair, Status> {
-        login(&self.channel, email, password).await
+        let request = LoginRequest { email: email.to_owned(), password: password.to_owned() };
+        self.auth.clone().login(request).await.map(Response::into_inner)
     }
 
     /// The administrator of the settings.
@@ -96,7 +99,7 @@ impl Running {
     }
 
     fn with(&self, token: String) -> As {
-        As::new(&self.channel, Some(token))
+        As { users: self.users.clone(), token: Some(token) }
     }
 
     /// Creates a user and logs them in.
@@ -114,10 +117,6 @@ struct As {
 }
 
 impl As {
-    fn new(channel: &Channel, token: Option<String>) -> Self {
-        Self { users: UserServiceClient::new(channel.clone()), token }
-    }
-
     async fn create(&self, request: CreateUserRequest) -> Result<User, Status> {
         let request = self.request(request);
         self.users.clone().create_user(request).await.map(Response::into_inner)
@@ -141,15 +140,6 @@ impl As {
         }
         request
     }
-}
-
-fn channel(address: SocketAddr) -> Channel {
-    Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy()
-}
-
-async fn login(channel: &Channel, email: &str, password: &str) -> Result<TokenPair, Status> {
-    let request = LoginRequest { email: email.to_owned(), password: password.to_owned() };
-    AuthServiceClient::new(channel.clone()).login(request).await.map(Response::into_inner)
 }
 
 fn new(email: &str) -> CreateUserRequest {

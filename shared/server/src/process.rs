@@ -1,0 +1,53 @@
+//! What a process of one service adds: two listeners, and operators who see the drain.
+
+use std::{future::Future, io, net::SocketAddr};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::Admin,
+    server::{ServeError, Server},
+};
+
+/// An address that cannot be listened on, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+/// Listens on an address, or says which one it was.
+///
+/// # Errors
+/// [`ListenError`]
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+}
+
+impl Server {
+    /// As [`serve`](Self::serve), with admin pages of its own on `admin`, which end after
+    /// the drain: operators see it.
+    ///
+    /// # Errors
+    /// [`ServeError`] where it could not start.
+    pub async fn serve_with_admin(
+        self,
+        listener: TcpListener,
+        admin: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let drained = CancellationToken::new();
+        let pages = Admin::new().add(self.status()).serve(admin, drained.clone().cancelled_owned());
+        let serve = async {
+            let served = self.serve(listener, shutdown).await;
+            drained.cancel();
+            served
+        };
+        let ((), served) = tokio::join!(pages, serve);
+        served
+    }
+}
