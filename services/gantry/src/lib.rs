@@ -1,1 +1,11 @@
-//! gantry
+//! The `gantry` binary: the suite in one process, and the tools around it.
+//!
+//! - [`cli`]: the command line;
+//! - [`ports`]: which service stands where;
+//! - [`up`]: every service on its own loopback port, calls between them crossing real sockets;
+//! - [`demo`]: a newcomer's walk through a running suite.
+
+pub mod cli;
+pub mod demo;
+pub mod ports;
+pub mod up;

@@ -1,1 +1,31 @@
-fn main() {}
+//! `gantry`: see [`gantry::cli`].
+
+use std::{fmt::Display, process::ExitCode};
+
+use clap::Parser;
+use gantry::{
+    cli::{Cli, Command},
+    demo, up,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Up(cli.up)) {
+        Command::Up(args) => match up::run(args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is_refusal() => gantry_config::refuse(&error),
+            Err(error) => failed(&error),
+        },
+        Command::Demo(args) => match demo::run(&args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+fn failed(error: &impl Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}

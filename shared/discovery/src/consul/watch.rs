@@ -35,14 +35,13 @@ impl Watching {
         publisher: Arc<Publisher>,
         settings: &Settings,
     ) -> Self {
-        let now = Instant::now();
         Self {
             client,
             service: service.to_owned(),
             datacenter: settings.datacenter.clone(),
             publisher,
-            follower: Follower::new(now, settings.wait, settings.hold_empty),
-            pace: Pace::new(now),
+            follower: Follower::new(settings.wait, settings.hold_empty),
+            pace: Pace::new(Instant::now()),
             backoff: Backoff::default(),
             answered: false,
             trouble: None,
@@ -60,7 +59,7 @@ impl Watching {
                     self.pace.after(Instant::now(), news)
                 }
                 Err(error) => {
-                    self.follower.failed(Instant::now());
+                    self.follower.failed();
                     self.in_trouble(error.to_string());
                     self.backoff.failed(fastrand::f64())
                 }

@@ -1,0 +1,151 @@
+//! The command line.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The suite in one process, and the tools around it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gantry",
+    version = gantry_telemetry::BUILD.summary,
+    args_conflicts_with_subcommands = true,
+    about = "The Gantry suite in one process, and the tools around it; without a command: up"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// `gantry` alone is `gantry up`.
+    #[command(flatten)]
+    pub up: UpArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve every service in this process, until SIGTERM or Ctrl-C
+    Up(UpArgs),
+    /// Walk a running suite as a newcomer would
+    Demo(DemoArgs),
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct UpArgs {
+    /// Added to every port
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port_offset: u16,
+    /// Where databases and keys are kept; made if missing
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Replicas of a service, as user=3; further ones at +100, +200 ...
+    #[arg(long, value_name = "SERVICE=N", value_delimiter = ',', value_parser = parse_replicas)]
+    pub replicas: Vec<(String, u16)>,
+    /// How the services find each other
+    #[arg(long, value_enum, default_value_t = RegistryKind::Memory)]
+    pub registry: RegistryKind,
+    /// The Consul agent, with --registry consul
+    #[arg(long, value_name = "URL")]
+    pub consul: Option<String>,
+    /// The bootstrap admin's password: read from here if the file exists, otherwise made and written
+    /// here with mode 0600 [default: DATA_DIR/admin-password]
+    #[arg(long, value_name = "PATH")]
+    pub admin_password_file: Option<PathBuf>,
+    /// Written, as JSON with every service's addresses, once all are serving
+    #[arg(long, value_name = "PATH")]
+    pub ready_file: Option<PathBuf>,
+    /// Settings over the defaults: a TOML file with a table for each service
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Which suite to walk.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// The suite's --port-offset
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port_offset: u16,
+    /// The suite's --data-dir, for the admin's password
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// The suite's --admin-password-file [default: DATA_DIR/admin-password]
+    #[arg(long, value_name = "PATH")]
+    pub admin_password_file: Option<PathBuf>,
+}
+
+const DEFAULT_DATA_DIR: &str = "./.gantry";
+
+/// How the services find each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RegistryKind {
+    /// Inside this process
+    Memory,
+    /// Through a Consul agent
+    Consul,
+}
+
+impl UpArgs {
+    /// The admin's password file: the one named, or the one in the data directory.
+    pub fn admin_password_file(&self) -> PathBuf {
+        password_file(self.admin_password_file.as_ref(), &self.data_dir)
+    }
+
+    /// Replicas by service; the last mention of a service counts.
+    pub fn replicas(&self) -> BTreeMap<&str, u16> {
+        self.replicas.iter().map(|(service, count)| (service.as_str(), *count)).collect()
+    }
+}
+
+impl DemoArgs {
+    /// The admin's password file: the one named, or the one in the data directory.
+    pub fn admin_password_file(&self) -> PathBuf {
+        password_file(self.admin_password_file.as_ref(), &self.data_dir)
+    }
+}
+
+fn password_file(named: Option<&PathBuf>, data_dir: &std::path::Path) -> PathBuf {
+    named.cloned().unwrap_or_else(|| data_dir.join("admin-password"))
+}
+
+fn parse_replicas(text: &str) -> Result<(String, u16), String> {
+    let (service, count) = text.split_once('=').ok_or("expected SERVICE=N, as user=3")?;
+    if !crate::ports::SERVICES.iter().any(|known| known.name == service) {
+        let known: Vec<_> = crate::ports::SERVICES.iter().map(|known| known.name).collect();
+        return Err(format!("no service {service:?}; there are {}", known.join(", ")));
+    }
+    match count.parse() {
+        Ok(count @ 1..=MAX_REPLICAS) => Ok((service.to_owned(), count)),
+        _ => Err(format!("expected 1 to {MAX_REPLICAS} replicas, not {count:?}")),
+    }
+}
+
+/// The tenth replica would stand at +1000, among another suite's ports.
+const MAX_REPLICAS: u16 = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gantry_alone_is_up_with_its_flags() {
+        let cli = Cli::try_parse_from(["gantry", "--port-offset", "7"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.up.port_offset, 7);
+        assert_eq!(cli.up.admin_password_file(), PathBuf::from("./.gantry/admin-password"));
+    }
+
+    #[test]
+    fn replicas_are_named_and_counted() {
+        let cli = Cli::try_parse_from(["gantry", "up", "--replicas", "user=3,order=2"]).unwrap();
+        let Some(Command::Up(up)) = cli.command else { panic!("up was asked for") };
+        assert_eq!(up.replicas(), [("order", 2), ("user", 3)].into());
+    }
+
+    #[test]
+    fn replicas_that_make_no_sense_are_refused() {
+        for text in ["user", "user=0", "user=10", "user=x", "cart=1"] {
+            assert!(parse_replicas(text).is_err(), "{text}");
+        }
+    }
+}

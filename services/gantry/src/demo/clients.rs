@@ -1,0 +1,77 @@
+//! The clients the walk calls with.
+
+use std::collections::BTreeMap;
+
+use gantry_client::Channel;
+use gantry_discovery::{Kind, Registry, Settings};
+use gantry_proto::{
+    CONTRACT,
+    shop::{
+        inventory::v1::inventory_service_client::InventoryServiceClient,
+        order::v1::order_service_client::OrderServiceClient,
+        user::v1::{
+            auth_service_client::AuthServiceClient, user_service_client::UserServiceClient,
+        },
+    },
+};
+use tonic::Request;
+
+use crate::ports::{self, INVENTORY, ORDER, SERVICES, USER};
+
+/// One client per gRPC service.
+pub(super) struct Clients {
+    pub auth: AuthServiceClient<Channel>,
+    pub users: UserServiceClient<Channel>,
+    pub inventory: InventoryServiceClient<Channel>,
+    pub orders: OrderServiceClient<Channel>,
+}
+
+/// Why no client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// A port beyond the last one.
+    #[error(transparent)]
+    Port(#[from] ports::TooLarge),
+    /// The list of addresses was refused.
+    #[error(transparent)]
+    Registry(#[from] gantry_discovery::SettingsError),
+    /// The channel was refused.
+    #[error(transparent)]
+    Channel(#[from] gantry_client::BuildError),
+}
+
+impl Clients {
+    /// Clients of the suite whose ports are moved by `offset`.
+    pub(super) fn new(offset: u16) -> Result<Self, ConnectError> {
+        let mut addresses = BTreeMap::new();
+        for service in SERVICES {
+            addresses
+                .insert(service.name.to_owned(), vec![service.address(0, offset)?.to_string()]);
+        }
+        let registry = Registry::from_settings(&Settings {
+            kind: Kind::Static,
+            endpoints: addresses,
+            ..Settings::default()
+        })?;
+        let channel = |service: ports::Service| {
+            Channel::builder(service.name).contract(&CONTRACT).registry(registry.clone()).build()
+        };
+        let users = channel(USER)?;
+        Ok(Self {
+            auth: AuthServiceClient::new(users.clone()),
+            users: UserServiceClient::new(users),
+            inventory: InventoryServiceClient::new(channel(INVENTORY)?),
+            orders: OrderServiceClient::new(channel(ORDER)?),
+        })
+    }
+}
+
+/// The request with a user's token.
+pub(super) fn as_bearer<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    // A token is base64url and dots; one that were not would be refused as missing.
+    if let Ok(value) = format!("Bearer {token}").parse() {
+        request.metadata_mut().insert("authorization", value);
+    }
+    request
+}

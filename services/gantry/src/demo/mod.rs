@@ -1,0 +1,286 @@
+//! A newcomer's walk through a running suite: a user, some products, an order that
+//! succeeds and one that cannot.
+//!
+//! It calls as any team would, through `gantry-client`, and checks what it gets:
+//! a walk that ends well is evidence, not theatre.
+
+mod clients;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use gantry_proto::{
+    google::r#type::Money,
+    shop::{
+        inventory::v1::{CreateProductRequest, GetProductRequest},
+        order::v1::{
+            CreateOrderRequest, Order, OrderItem, OrderStatus, PlaceOrderRequest, RejectReason,
+        },
+        user::v1::{CreateUserRequest, LoginRequest},
+    },
+};
+use tonic::Status;
+use uuid::Uuid;
+
+use self::clients::{Clients, ConnectError, as_bearer};
+use crate::{cli::DemoArgs, up::ADMIN_EMAIL};
+
+/// Why the walk ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The admin's password is not known.
+    #[error(
+        "cannot read the admin's password from {}: {source}; start `gantry up` first, or name the file \
+         with --admin-password-file", path.display()
+    )]
+    Password {
+        /// The file that was tried.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// No client could be made.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A service refused a call that should succeed.
+    #[error("{step}: {} ({:?})", status.message(), status.code())]
+    Refused {
+        /// What was being done.
+        step: &'static str,
+        /// What the service answered.
+        status: Box<Status>,
+    },
+    /// A service answered something else than it should.
+    #[error("{step}: expected {expected}, got {got}")]
+    Unexpected {
+        /// What was being done.
+        step: &'static str,
+        /// What should have come.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// Standard output is gone.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}
+
+const TEA: Goods = Goods { name: "Darjeeling, 100 g", cents: 850, stock: 10 };
+const POT: Goods = Goods { name: "Teapot, 1 l", cents: 3200, stock: 2 };
+
+struct Goods {
+    name: &'static str,
+    cents: i64,
+    stock: i32,
+}
+
+/// Walks the suite that `args` names.
+///
+/// # Errors
+/// [`DemoError`] at the first step that does not end as it should.
+pub async fn run(args: &DemoArgs) -> Result<(), DemoError> {
+    let path = args.admin_password_file();
+    let password =
+        std::fs::read_to_string(&path).map_err(|source| DemoError::Password { path, source })?;
+    let clients = Clients::new(args.port_offset)?;
+    Walk { clients, steps: 0, started: Instant::now() }.walk(password.trim()).await
+}
+
+struct Walk {
+    clients: Clients,
+    steps: u32,
+    started: Instant,
+}
+
+/// A customer with a token.
+struct Customer {
+    id: String,
+    token: String,
+}
+
+impl Walk {
+    async fn walk(mut self, admin_password: &str) -> Result<(), DemoError> {
+        let run = Uuid::now_v7().simple().to_string();
+        let run = &run[run.len() - 8..];
+
+        let admin = self.log_in("log in as admin", ADMIN_EMAIL, admin_password).await?;
+        self.done(format_args!("logged in as {ADMIN_EMAIL}"))?;
+
+        let customer = self.new_customer(&admin, run).await?;
+        let (tea, pot) = (format!("TEA-{run}"), format!("POT-{run}"));
+        self.stock(&admin, &tea, &TEA).await?;
+        self.stock(&admin, &pot, &POT).await?;
+
+        let order = self.draft(&customer, &[(&tea, 3), (&pot, 1)]).await?;
+        let order = self.place(&customer, order, "place the order").await?;
+        expect("place the order", OrderStatus::Confirmed, order.status())?;
+        self.done(format_args!("placed it: {}", order.status().as_str_name()))?;
+        self.expect_stock(&customer, &tea, TEA.stock - 3).await?;
+        self.expect_stock(&customer, &pot, POT.stock - 1).await?;
+
+        let greedy = self.draft(&customer, &[(&pot, 1), (&tea, 50)]).await?;
+        let greedy = self.place(&customer, greedy, "place an order too large").await?;
+        let step = "place an order too large";
+        expect(step, OrderStatus::Rejected, greedy.status())?;
+        expect(step, RejectReason::InsufficientStock, greedy.reject_reason())?;
+        self.done(format_args!(
+            "placed an order for more tea than there is: {}, {}",
+            greedy.status().as_str_name(),
+            greedy.reject_reason().as_str_name(),
+        ))?;
+        self.expect_stock(&customer, &tea, TEA.stock - 3).await?;
+        self.expect_stock(&customer, &pot, POT.stock - 1).await?;
+
+        let mut out = io::stdout().lock();
+        writeln!(out, "done: {} steps in {} ms", self.steps, self.started.elapsed().as_millis())?;
+        Ok(())
+    }
+
+    async fn log_in(
+        &mut self,
+        step: &'static str,
+        email: &str,
+        password: &str,
+    ) -> Result<String, DemoError> {
+        let request = LoginRequest { email: email.to_owned(), password: password.to_owned() };
+        let pair = self.clients.auth.login(request).await.map_err(refused(step))?;
+        Ok(pair.into_inner().access_token)
+    }
+
+    async fn new_customer(&mut self, admin: &str, run: &str) -> Result<Customer, DemoError> {
+        let step = "create a user";
+        let (email, password) = (format!("ada-{run}@example.com"), Uuid::now_v7().to_string());
+        let request = CreateUserRequest {
+            email: email.clone(),
+            name: "Ada Lovelace".to_owned(),
+            password: password.clone(),
+            request_id: new_id(),
+        };
+        let user = self.clients.users.create_user(as_bearer(request, admin)).await;
+        let user = user.map_err(refused(step))?.into_inner();
+        self.done(format_args!("created the user {} <{email}>", user.name))?;
+
+        let token = self.log_in("log in as the user", &email, &password).await?;
+        self.done(format_args!("logged in as {email}"))?;
+        Ok(Customer { id: user.id, token })
+    }
+
+    async fn stock(&mut self, admin: &str, sku: &str, goods: &Goods) -> Result<(), DemoError> {
+        let request = CreateProductRequest {
+            sku: sku.to_owned(),
+            name: goods.name.to_owned(),
+            price: Some(euros(goods.cents)),
+            stock: goods.stock,
+            request_id: new_id(),
+        };
+        let product = self.clients.inventory.create_product(as_bearer(request, admin)).await;
+        let product = product.map_err(refused("create a product"))?.into_inner();
+        expect("create a product", goods.stock, product.stock)?;
+        self.done(format_args!(
+            "stocked {} of {sku} ({}) at {}",
+            product.stock,
+            product.name,
+            amount(product.price.as_ref()),
+        ))
+    }
+
+    async fn draft(
+        &mut self,
+        customer: &Customer,
+        items: &[(&str, i32)],
+    ) -> Result<Order, DemoError> {
+        let items = items.iter().map(|(sku, quantity)| OrderItem {
+            sku: (*sku).to_owned(),
+            quantity: *quantity,
+            ..OrderItem::default()
+        });
+        let request = CreateOrderRequest {
+            user_id: customer.id.clone(),
+            items: items.collect(),
+            shipping_address: None,
+            request_id: new_id(),
+        };
+        let order = self.clients.orders.create_order(as_bearer(request, &customer.token)).await;
+        let order = order.map_err(refused("draft an order"))?.into_inner();
+        expect("draft an order", OrderStatus::Draft, order.status())?;
+        self.done(format_args!(
+            "drafted an order: {} less {} is {}",
+            amount(order.subtotal.as_ref()),
+            amount(order.discount.as_ref()),
+            amount(order.total.as_ref()),
+        ))?;
+        Ok(order)
+    }
+
+    async fn place(
+        &mut self,
+        customer: &Customer,
+        order: Order,
+        step: &'static str,
+    ) -> Result<Order, DemoError> {
+        let request = PlaceOrderRequest {
+            id: order.id,
+            etag: Some(order.etag),
+            request_id: new_id(),
+            wait: Some(Duration::from_secs(20).try_into().unwrap_or_default()),
+            ..PlaceOrderRequest::default()
+        };
+        let placed = self.clients.orders.place_order(as_bearer(request, &customer.token)).await;
+        Ok(placed.map_err(refused(step))?.into_inner())
+    }
+
+    async fn expect_stock(
+        &mut self,
+        customer: &Customer,
+        sku: &str,
+        stock: i32,
+    ) -> Result<(), DemoError> {
+        let request = GetProductRequest { sku: sku.to_owned() };
+        let product = self.clients.inventory.get_product(as_bearer(request, &customer.token)).await;
+        let product = product.map_err(refused("look at the stock"))?.into_inner();
+        expect("look at the stock", stock, product.stock)?;
+        expect("look at what is reserved", 0, product.reserved)?;
+        self.done(format_args!("stock of {sku} is {stock}"))
+    }
+
+    fn done(&mut self, what: std::fmt::Arguments<'_>) -> Result<(), DemoError> {
+        self.steps += 1;
+        Ok(writeln!(io::stdout().lock(), "{:>3}  {what}", self.steps)?)
+    }
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(
+    step: &'static str,
+    expected: T,
+    got: T,
+) -> Result<(), DemoError> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(DemoError::Unexpected { step, expected: format!("{expected:?}"), got: format!("{got:?}") })
+}
+
+fn refused(step: &'static str) -> impl FnOnce(Status) -> DemoError {
+    move |status| DemoError::Refused { step, status: Box::new(status) }
+}
+
+fn new_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+fn euros(cents: i64) -> Money {
+    Money {
+        currency_code: "EUR".to_owned(),
+        units: cents / 100,
+        nanos: i32::try_from(cents % 100).unwrap_or_default() * 10_000_000,
+    }
+}
+
+fn amount(money: Option<&Money>) -> String {
+    money.map_or_else(String::new, |money| {
+        format!("{}.{:02} {}", money.units, money.nanos / 10_000_000, money.currency_code)
+    })
+}

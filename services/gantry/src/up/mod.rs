@@ -1,0 +1,161 @@
+//! `gantry up`: every service in one process, each on its own loopback port.
+//!
+//! The services know nothing of it: they find each other through the registry and
+//! call each other over real sockets, as they would in a cluster. In order:
+//! settings, ports, keys, databases, the admin, serving, `ready`; each step refuses
+//! with everything that is wrong with it before the next one leaves a trace.
+
+mod admin;
+mod keys;
+mod plan;
+mod ready;
+mod services;
+mod settings;
+
+use std::{error::Error, io, path::PathBuf};
+
+use gantry_discovery::{Kind, Registry};
+use gantry_server::shutdown_signal;
+
+use self::{
+    admin::{Bootstrap, BootstrapError},
+    keys::Keys,
+    plan::{BindError, Plan},
+    ready::Ready,
+    services::Services,
+    settings::Settings,
+};
+use crate::cli::{RegistryKind, UpArgs};
+
+pub use self::admin::ADMIN_EMAIL;
+
+/// Why the suite did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] gantry_config::ConfigError),
+    /// Flags that contradict each other.
+    #[error("--consul {0} needs --registry consul")]
+    ConsulWithoutRegistry(String),
+    /// The registry cannot be used.
+    #[error(transparent)]
+    Registry(#[from] gantry_discovery::SettingsError),
+    /// The logs cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] gantry_telemetry::InitError),
+    /// The ports are not ours.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The keys cannot be read or made.
+    #[error(transparent)]
+    Keys(#[from] gantry_identity::KeyError),
+    /// A service cannot be opened.
+    #[error("{service}: {cause}")]
+    Open {
+        /// Which.
+        service: &'static str,
+        /// Why.
+        cause: Box<dyn Error + Send + Sync>,
+    },
+    /// There is no admin.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// The ready file cannot be written.
+    #[error("cannot write the ready file {}: {source}", path.display())]
+    ReadyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A service ended although nobody asked it to, or could not be drained.
+    #[error("{service} stopped serving: {cause}")]
+    Stopped {
+        /// Which.
+        service: &'static str,
+        /// Why.
+        cause: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl UpError {
+    /// Whether the suite never served: the way it was started is to blame.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Stopped { .. })
+    }
+}
+
+/// Serves the suite until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// [`UpError`]
+pub async fn run(args: UpArgs) -> Result<(), UpError> {
+    let registry = registry(&args)?;
+    let settings = Settings::load(&args)?;
+    let (plan, listeners) = Plan::bind(&args)?;
+    let keys = Keys::provide(&args.data_dir)?;
+    let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
+
+    let services = Services::open(settings, &keys, registry.clone()).await?;
+    let admin = admin::bootstrap(&services.user, args.admin_password_file()).await?;
+    let mut running = services.serve(listeners)?;
+
+    let life = async {
+        all_found(&registry, &plan).await;
+        announce(&args, &plan, &admin)?;
+        std::future::pending().await
+    };
+    tokio::select! {
+        early = running.first_to_stop() => return Err(early),
+        refused = life => return refused,
+        () = shutdown_signal() => {}
+    }
+    running.drain().await?;
+    services.close().await;
+    Ok(())
+}
+
+fn registry(args: &UpArgs) -> Result<Registry, UpError> {
+    match (args.registry, &args.consul) {
+        (RegistryKind::Memory, Some(url)) => Err(UpError::ConsulWithoutRegistry(url.clone())),
+        (RegistryKind::Memory, None) => Ok(Registry::memory()),
+        (RegistryKind::Consul, url) => {
+            let mut settings = gantry_discovery::Settings::default();
+            settings.kind = Kind::Consul;
+            if let Some(url) = url {
+                settings.consul.url.clone_from(url);
+            }
+            Ok(Registry::from_settings(&settings)?)
+        }
+    }
+}
+
+/// Waits until a caller would find every replica: it serves, and the registry says so.
+async fn all_found(registry: &Registry, plan: &Plan) {
+    for of in plan.services() {
+        let mut watch = registry.resolver.watch(of.service.name);
+        loop {
+            let found = watch.current();
+            let is_found =
+                |address| found.endpoints().iter().any(|endpoint| endpoint.address == address);
+            if of.addresses().all(is_found) {
+                break;
+            }
+            watch.changed().await;
+        }
+    }
+}
+
+fn announce(args: &UpArgs, plan: &Plan, admin: &Bootstrap) -> Result<(), UpError> {
+    if let Some(path) = &args.ready_file {
+        Ready::new(plan)
+            .write(path)
+            .map_err(|source| UpError::ReadyFile { path: path.clone(), source })?;
+    }
+    if let Err(error) = ready::banner(plan, admin) {
+        // Whoever closed our standard output does not want it: no reason to stop serving.
+        tracing::warn!(%error, "cannot print the addresses");
+    }
+    Ok(())
+}

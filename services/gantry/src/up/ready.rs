@@ -1,0 +1,90 @@
+//! What `up` tells the world once everything serves: the ready file and the banner.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+};
+
+use serde::Serialize;
+
+use super::{admin::Bootstrap, plan::Plan};
+use crate::ports::{INVENTORY, USER};
+
+/// The content of the ready file.
+#[derive(Debug, Serialize)]
+pub(super) struct Ready {
+    services: BTreeMap<&'static str, Vec<SocketAddr>>,
+    admin: SocketAddr,
+    pid: u32,
+    version: &'static str,
+}
+
+impl Ready {
+    /// Everything the plan has, now that it serves.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let services =
+            plan.services().iter().map(|of| (of.service.name, of.addresses().collect())).collect();
+        Self {
+            services,
+            admin: plan.admin(),
+            pid: std::process::id(),
+            version: gantry_telemetry::BUILD.version,
+        }
+    }
+
+    /// Writes the file whole or not at all: whoever sees it can read it.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        fs::write(&partial, serde_json::to_vec_pretty(self)?)?;
+        fs::rename(&partial, path)
+    }
+}
+
+/// Prints the addresses, three calls to paste, the admin, and `ready`.
+///
+/// # Errors
+/// Where standard output cannot be written to.
+pub(super) fn banner(plan: &Plan, bootstrap: &Bootstrap) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "\n  service     address")?;
+    for of in plan.services() {
+        for address in of.addresses() {
+            writeln!(out, "  {:<11} {address}", of.service.name)?;
+        }
+    }
+    writeln!(out, "  {:<11} http://{}/readyz", "admin", plan.admin())?;
+
+    let file = bootstrap.password_file.display();
+    writeln!(out, "\n  try")?;
+    let service = |name| plan.services().iter().filter(move |of| of.service.name == name);
+    for of in service(USER.name) {
+        let user = of.first;
+        writeln!(out, "  grpcurl -plaintext {user} list")?;
+        writeln!(
+            out,
+            r#"  TOKEN=$(grpcurl -plaintext -d "{{\"email\":\"{}\",\"password\":\"$(cat {file})\"}}" {user} shop.user.v1.AuthService/Login | sed -n 's/.*"accessToken": "\(.*\)".*/\1/p')"#,
+            bootstrap.email,
+        )?;
+    }
+    for of in service(INVENTORY.name) {
+        writeln!(
+            out,
+            r#"  grpcurl -plaintext -H "authorization: Bearer $TOKEN" -d '{{"page_size":10}}' {} shop.inventory.v1.InventoryService/ListProducts"#,
+            of.first,
+        )?;
+    }
+    writeln!(out)?;
+    match &bootstrap.created_password {
+        Some(password) => {
+            writeln!(out, "  admin       {}\n  password    {password}", bootstrap.email)?;
+            writeln!(out, "              shown this once, and kept in {file}\n")?;
+        }
+        None => writeln!(out, "  admin       {} (made by an earlier start)\n", bootstrap.email)?,
+    }
+    writeln!(out, "ready")?;
+    out.flush()
+}

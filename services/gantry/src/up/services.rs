@@ -1,0 +1,162 @@
+//! The services of the suite: opened once, served as often as there are replicas, drained in
+//! the order in which they need each other.
+
+use std::{
+    error::Error,
+    future::{Future, pending},
+};
+
+use gantry_discovery::Registry;
+use gantry_server::{Admin, BuildError, ServeError, Server};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::{UpError, keys::Keys, plan::Listeners, settings::Settings};
+use crate::ports::{ADMIN, INVENTORY, ORDER, Service, USER};
+
+/// Every service, opened.
+pub(super) struct Services {
+    pub(super) user: gantry_user::Service,
+    order: gantry_order::Service,
+    inventory: gantry_inventory::Service,
+}
+
+impl Services {
+    /// Opens the databases; one that another process has is refused here.
+    pub(super) async fn open(
+        mut settings: Settings,
+        keys: &Keys,
+        registry: Registry,
+    ) -> Result<Self, UpError> {
+        keys.identify(USER.name, &mut settings.user.identity);
+        keys.identify(ORDER.name, &mut settings.order.identity);
+        keys.identify(INVENTORY.name, &mut settings.inventory.identity);
+        settings.user.idempotency.key_file = keys.request_records(USER.name);
+        settings.order.idempotency.key_file = keys.request_records(ORDER.name);
+        settings.inventory.idempotency.key_file = keys.request_records(INVENTORY.name);
+        settings.user.tokens.key_file = keys.users_tokens();
+
+        let user = gantry_user::Service::open(settings.user, registry.clone());
+        let user = user.await.map_err(cannot_open(USER))?;
+        let inventory = gantry_inventory::Service::open(settings.inventory, registry.clone());
+        let inventory = inventory.await.map_err(cannot_open(INVENTORY))?;
+        let order = gantry_order::Service::open(settings.order, registry);
+        let order = order.await.map_err(cannot_open(ORDER))?;
+        Ok(Self { user, order, inventory })
+    }
+
+    /// Serves a replica on each listener, and the admin pages of all of them.
+    pub(super) fn serve(&self, listeners: Listeners) -> Result<Running, UpError> {
+        let (mut orders, mut others) = (Group::default(), Group::default());
+        let mut admin = Admin::new();
+        for (service, listener) in listeners.replicas {
+            let server = self.server(service).map_err(cannot_open(service))?;
+            admin = admin.add(server.status());
+            let group = if service.name == ORDER.name { &mut orders } else { &mut others };
+            group.add(service, |stop| server.serve(listener, stop));
+        }
+        let mut pages = Group::default();
+        pages.add(ADMIN, |stop| async { Ok(admin.serve(listeners.admin, stop).await) });
+        Ok(Running { orders, others, pages })
+    }
+
+    /// One more replica of a service.
+    fn server(&self, service: Service) -> Result<Server, BuildError> {
+        match service.name {
+            "user" => self.user.server(),
+            "order" => self.order.server(),
+            _ => self.inventory.server(),
+        }
+    }
+
+    /// Stops the workers and closes the databases, orders first.
+    pub(super) async fn close(self) {
+        self.order.close().await;
+        self.inventory.close().await;
+        self.user.close().await;
+    }
+}
+
+/// Everything that is being served.
+pub(super) struct Running {
+    orders: Group,
+    others: Group,
+    pages: Group,
+}
+
+impl Running {
+    /// Waits for something to stop that should not.
+    pub(super) async fn first_to_stop(&mut self) -> UpError {
+        tokio::select! {
+            error = self.orders.first_to_stop() => error,
+            error = self.others.first_to_stop() => error,
+            error = self.pages.first_to_stop() => error,
+        }
+    }
+
+    /// Drains: orders first, because their calls need the others; the admin pages last,
+    /// because they show it.
+    pub(super) async fn drain(self) -> Result<(), UpError> {
+        self.orders.drain().await?;
+        self.others.drain().await?;
+        self.pages.drain().await
+    }
+}
+
+/// Servers that are stopped together.
+#[derive(Default)]
+struct Group {
+    stop: CancellationToken,
+    members: JoinSet<(Service, Result<(), ServeError>)>,
+}
+
+impl Group {
+    fn add<F>(&mut self, service: Service, serve: impl FnOnce(WaitForCancellationFutureOwned) -> F)
+    where
+        F: Future<Output = Result<(), ServeError>> + Send + 'static,
+    {
+        let serving = serve(self.stop.clone().cancelled_owned());
+        self.members.spawn(async move { (service, serving.await) });
+    }
+
+    async fn first_to_stop(&mut self) -> UpError {
+        match self.members.join_next().await {
+            Some(joined) => match outcome(joined) {
+                Err(error) => error,
+                Ok(service) => stopped(service, "nobody asked it to".into()),
+            },
+            // Nobody in the group: nothing can stop.
+            None => pending().await,
+        }
+    }
+
+    async fn drain(mut self) -> Result<(), UpError> {
+        self.stop.cancel();
+        let mut drained = Ok(());
+        while let Some(joined) = self.members.join_next().await {
+            drained = drained.and(outcome(joined).map(drop));
+        }
+        drained
+    }
+}
+
+/// Which member ended, or why it ended badly.
+fn outcome(
+    joined: Result<(Service, Result<(), ServeError>), JoinError>,
+) -> Result<Service, UpError> {
+    match joined {
+        Ok((service, Ok(()))) => Ok(service),
+        Ok((service, Err(error))) => Err(stopped(service, error.into())),
+        Err(panicked) => Err(UpError::Stopped { service: "a server", cause: panicked.into() }),
+    }
+}
+
+fn stopped(service: Service, cause: Box<dyn Error + Send + Sync>) -> UpError {
+    UpError::Stopped { service: service.name, cause }
+}
+
+fn cannot_open<E: Into<Box<dyn Error + Send + Sync>>>(
+    service: Service,
+) -> impl FnOnce(E) -> UpError {
+    move |error| UpError::Open { service: service.name, cause: error.into() }
+}

@@ -1,0 +1,50 @@
+//! The settings of the suite: its own few, and each service's in its table.
+
+use gantry_config::{Check, ConfigError, Problems, Sources};
+use serde::Deserialize;
+
+use crate::cli::UpArgs;
+
+/// Everything `gantry up` can be told in a file or in the environment.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Logs of the whole process.
+    pub(super) telemetry: gantry_telemetry::Settings,
+    /// The user service.
+    pub(super) user: gantry_user::Settings,
+    /// The order service.
+    pub(super) order: gantry_order::Settings,
+    /// The inventory service.
+    pub(super) inventory: gantry_inventory::Settings,
+}
+
+impl Check for Settings {
+    fn check(&self, problems: &mut Problems) {
+        problems.within("user", &self.user);
+        problems.within("order", &self.order);
+        problems.within("inventory", &self.inventory);
+    }
+}
+
+impl Settings {
+    /// The defaults, the file, the environment and the data directory.
+    ///
+    /// # Errors
+    /// Every problem at once.
+    pub(super) fn load(args: &UpArgs) -> Result<Self, ConfigError> {
+        let database =
+            |service: &str| args.data_dir.join(format!("{service}.db")).display().to_string();
+        let sources = Sources::new()
+            .defaults(include_str!("../../config/default.toml"))
+            .defaults_of("user", gantry_user::DEFAULTS)
+            .defaults_of("order", gantry_order::DEFAULTS)
+            .defaults_of("inventory", gantry_inventory::DEFAULTS)
+            .file(args.config.as_deref())
+            .environment()
+            .set("user.database.path", database("user"), "--data-dir")
+            .set("order.database.path", database("order"), "--data-dir")
+            .set("inventory.database.path", database("inventory"), "--data-dir");
+        gantry_config::load(sources)
+    }
+}

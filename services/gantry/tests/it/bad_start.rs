@@ -1,0 +1,91 @@
+//! What `gantry up` refuses to start with: exit code 2 and the cause, nothing half-written.
+
+use std::{fs, net::TcpListener, process::Output};
+
+use crate::process::{Suite, free_offset, gantry};
+
+fn up(args: &[&str], env: &[(&str, &str)]) -> Output {
+    gantry().arg("up").args(args).envs(env.iter().copied()).output().unwrap()
+}
+
+fn refused(output: &Output, cause: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in cause {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn every_port_in_use_is_named() {
+    let offset = free_offset();
+    let taken = [50051, 9100].map(|port| TcpListener::bind(("127.0.0.1", port + offset)).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let output =
+        up(&["--port-offset", &offset.to_string(), "--data-dir", data.to_str().unwrap()], &[]);
+    let addresses = taken.map(|listener| listener.local_addr().unwrap().to_string());
+    refused(&output, &["user", &addresses[0], "admin", &addresses[1], "in use"]);
+    assert!(!data.exists(), "nothing is written before the ports are ours");
+}
+
+#[test]
+fn a_port_offset_beyond_the_last_port_is_refused() {
+    refused(&up(&["--port-offset", "20000"], &[]), &["--port-offset", "70051"]);
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let data = file.join("data");
+    let offset = free_offset().to_string();
+    let output = up(&["--port-offset", &offset, "--data-dir", data.to_str().unwrap()], &[]);
+    refused(&output, &[data.to_str().unwrap()]);
+}
+
+#[test]
+fn a_second_process_on_the_data_folder_is_refused_and_the_first_goes_on() {
+    let mut suite = Suite::start(&[]);
+    let data = suite.data();
+    let offset = free_offset().to_string();
+    let output = up(&["--port-offset", &offset, "--data-dir", data.to_str().unwrap()], &[]);
+    refused(&output, &["in use", data.to_str().unwrap()]);
+    assert!(suite.terminate().success());
+}
+
+#[test]
+fn every_bad_setting_is_named_with_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gantry.toml");
+    fs::write(&config, "[user.server]\ncolour = \"red\"\n[order.database]\nreaders = \"many\"\n")
+        .unwrap();
+    let data = folder.path().join("data");
+    let offset = free_offset().to_string();
+    let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
+    let args = [&args[..], &["--config", config.to_str().unwrap()]].concat();
+    let output = up(&args, &[("GANTRY_INVENTORY__SHELF", "3")]);
+    refused(
+        &output,
+        &[
+            "user.server.colour",
+            "order.database.readers",
+            config.to_str().unwrap(),
+            "inventory.shelf",
+            "GANTRY_INVENTORY__SHELF",
+        ],
+    );
+    assert!(!data.exists(), "nothing is written before the settings are right");
+}
+
+#[test]
+fn a_consul_address_without_the_consul_registry_is_refused() {
+    refused(&up(&["--consul", "http://127.0.0.1:8500"], &[]), &["--registry consul"]);
+}
+
+#[test]
+fn an_unknown_flag_is_refused() {
+    refused(&up(&["--colour", "red"], &[]), &["--colour"]);
+}

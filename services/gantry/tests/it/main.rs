@@ -1,0 +1,18 @@
+//! Tests of the whole suite as a user meets it: real processes, real sockets, real files. One
+//! binary, so that it links once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod architecture;
+mod bad_input;
+mod bad_start;
+mod cluster;
+mod drain;
+mod process;
+mod restart;
+mod shop;
+mod walk;

@@ -1,0 +1,183 @@
+//! Processes under test: started, waited for, stopped by their id, and never left behind.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a process may take for what it does in a second or two.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process with a log file; killed when dropped.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it prints goes to `log`.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let file = fs::File::options().create(true).append(true).open(log).unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, log: log.to_owned() }
+    }
+
+    /// Waits until `done`, and fails with the log where the process ends before.
+    pub fn until(&mut self, what: &str, mut done: impl FnMut() -> bool) {
+        let started = Instant::now();
+        while !done() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("ended with {status} before {what}:\n{}", self.log());
+            }
+            assert!(started.elapsed() < PATIENCE, "no {what} in time:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Asks the process to end.
+    pub fn send_term(&self) {
+        let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Waits for the process to end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "still running:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills the process without a word.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// What it printed so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running `gantry up`, on ports and in a folder of its own.
+pub struct Suite {
+    /// The process.
+    pub process: Process,
+    folder: TempDir,
+    offset: u16,
+    args: Vec<String>,
+}
+
+impl Suite {
+    /// Starts a suite in a new folder and waits until it serves.
+    pub fn start(args: &[&str]) -> Self {
+        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        Self::start_in(tempfile::tempdir().unwrap(), free_offset(), args)
+    }
+
+    fn start_in(folder: TempDir, offset: u16, args: Vec<String>) -> Self {
+        let ready = folder.path().join("ready.json");
+        let _ = fs::remove_file(&ready);
+        let mut command = gantry();
+        command.arg("up").args(["--port-offset", &offset.to_string()]);
+        command.arg("--data-dir").arg(folder.path().join("data"));
+        command.arg("--ready-file").arg(&ready).args(&args);
+        let mut process = Process::start(&mut command, &folder.path().join("log"));
+        process.until("readiness", || ready.exists());
+        Self { process, folder, offset, args }
+    }
+
+    /// Stops the suite as an operator would.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.process.send_term();
+        self.process.wait()
+    }
+
+    /// Starts a suite that has ended again, on the same data and ports.
+    pub fn start_again(self) -> Self {
+        let Self { mut process, folder, offset, args } = self;
+        process.wait();
+        Self::start_in(folder, offset, args)
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The ready file.
+    pub fn ready(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.folder.path().join("ready.json")).unwrap()).unwrap()
+    }
+
+    /// The addresses of a service's replicas.
+    pub fn addresses(&self, service: &str) -> Vec<SocketAddr> {
+        let ready = self.ready();
+        let list = ready["services"][service].as_array().expect("a list of addresses");
+        list.iter().map(|address| address.as_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// The bootstrap admin's password.
+    pub fn admin_password(&self) -> String {
+        fs::read_to_string(self.data().join("admin-password")).unwrap()
+    }
+
+    /// What is added to every port.
+    pub fn offset(&self) -> u16 {
+        self.offset
+    }
+}
+
+/// The binary under test, without what this environment says.
+pub fn gantry() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gantry"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GANTRY_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// An offset at which the ports of up to three replicas are free.
+pub fn free_offset() -> u16 {
+    // Below the range from which the system gives out ports: 50051 + 1000 and up is above
+    // Linux's 32768 to 60999 only in part, so each offset is tried before it is used.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let seed = u16::try_from(std::process::id() % 40).unwrap();
+    for _ in 0..200 {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) + seed;
+        let offset = 1000 + (step % 70) * 130;
+        let ports = [50051, 50052, 50053, 9100]
+            .into_iter()
+            .flat_map(|port| [0, 100, 200].into_iter().map(move |replica| port + replica + offset));
+        let bound: Result<Vec<_>, _> =
+            ports.map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
+        if bound.is_ok() {
+            return offset;
+        }
+    }
+    panic!("no free ports");
+}

@@ -1,0 +1,39 @@
+//! The data outlives the process, however the process ends.
+
+use gantry_proto::shop::order::v1::OrderStatus;
+
+use crate::{process::Suite, shop::Shop};
+
+#[tokio::test]
+async fn a_restart_keeps_users_products_and_orders() {
+    let mut suite = Suite::start(&[]);
+    let shop = Shop::open(&suite).await;
+    let (user, order) = shop.one_confirmed_order().await;
+    let sku = order.items[0].sku.clone();
+    let stock = shop.stock(&sku).await;
+    drop(shop);
+
+    assert!(suite.terminate().success(), "{}", suite.process.log());
+    let suite = suite.start_again();
+
+    let shop = Shop::open(&suite).await;
+    assert_eq!(shop.user(&user.id).await, user);
+    assert_eq!(shop.order(&order.id).await, order);
+    assert_eq!(shop.stock(&sku).await, stock);
+    assert_eq!(order.status(), OrderStatus::Confirmed);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_outlives_a_kill() {
+    let mut suite = Suite::start(&[]);
+    let shop = Shop::open(&suite).await;
+    let (user, order) = shop.one_confirmed_order().await;
+    drop(shop);
+
+    suite.process.kill();
+    let suite = suite.start_again();
+
+    let shop = Shop::open(&suite).await;
+    assert_eq!(shop.user(&user.id).await, user);
+    assert_eq!(shop.order(&order.id).await, order);
+}

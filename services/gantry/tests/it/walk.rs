@@ -1,0 +1,64 @@
+//! The newcomer's walk against `gantry up`, by our client and by a foreign one.
+
+use std::process::Command;
+
+use gantry_proto::shop::order::v1::OrderStatus;
+
+use crate::{
+    cluster::Cluster,
+    process::{Suite, gantry},
+};
+
+#[test]
+fn our_own_demo_walks_a_running_suite() {
+    let suite = Suite::start(&[]);
+    let mut demo = gantry();
+    demo.arg("demo").args(["--port-offset", &suite.offset().to_string()]);
+    demo.arg("--data-dir").arg(suite.data());
+    let output = demo.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    for line in ["ORDER_STATUS_CONFIRMED", "ORDER_STATUS_REJECTED", "done:"] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn a_foreign_client_walks_by_reflection_alone() {
+    let python = std::env::var_os("FOREIGN_PYTHON").expect(
+        "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
+         installed; `./test setup` makes one at target/venv/bin/python",
+    );
+    let suite = Suite::start(&["--replicas", "user=3,inventory=2"]);
+    let output = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/walk.py"))
+        .args(["--user", &suite.addresses("user")[2].to_string()])
+        .args(["--inventory", &suite.addresses("inventory")[1].to_string()])
+        .args(["--order", &suite.addresses("order")[0].to_string()])
+        .args(["--admin-password", &suite.admin_password()])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        suite.process.log(),
+    );
+}
+
+#[test]
+fn every_replica_stands_a_hundred_above_the_one_before() {
+    let suite = Suite::start(&["--replicas", "user=3"]);
+    let ports: Vec<u16> = suite.addresses("user").iter().map(|address| address.port()).collect();
+    let first = 50051 + suite.offset();
+    assert_eq!(ports, [first, first + 100, first + 200]);
+}
+
+#[tokio::test]
+async fn the_services_find_each_other_as_processes_of_their_own() {
+    let cluster = Cluster::start(&["user", "inventory", "order"]);
+    let shop = cluster.shop().await;
+    let (_, order) = shop.one_confirmed_order().await;
+    assert_eq!(order.status(), OrderStatus::Confirmed, "{}", cluster.logs());
+}
