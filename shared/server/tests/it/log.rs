@@ -1,10 +1,14 @@
-//! What is logged, caught for one test: it holds for the thread, so the test and
-//! its server have to run on one.
+//! What is logged, caught by thread: a test that looks at it has to run on one,
+//! with its server.
+//!
+//! One subscriber for the whole binary: those that come and go with their tests
+//! race with each other over which events are wanted at all.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt::Debug,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use gantry_probe::probe::v1::ActRequest;
@@ -12,7 +16,6 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
-    subscriber::DefaultGuard,
 };
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
 
@@ -24,12 +27,28 @@ pub(crate) type Line = BTreeMap<String, String>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
 
+thread_local! {
+    static CAUGHT: RefCell<Option<Log>> = const { RefCell::new(None) };
+}
+
+/// Sees to it that everything is logged, for whoever looks.
+pub(crate) fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let subscriber = tracing_subscriber::registry().with(Catch);
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+}
+
+struct Catch;
+
 impl Log {
     /// Catches what this thread logs from now on.
-    pub(crate) fn catch() -> (Self, DefaultGuard) {
+    pub(crate) fn catch() -> Self {
+        install();
         let log = Self::default();
-        let subscriber = tracing_subscriber::registry().with(log.clone());
-        (log, tracing::subscriber::set_default(subscriber))
+        CAUGHT.set(Some(log.clone()));
+        log
     }
 
     /// The lines with this message.
@@ -57,7 +76,7 @@ impl Visit for Fields<'_> {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Catch {
     fn on_new_span(
         &self,
         attributes: &tracing::span::Attributes<'_>,
@@ -80,6 +99,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let Some(log) = CAUGHT.with_borrow(Option::clone) else {
+            return;
+        };
         if !event.metadata().target().starts_with("gantry_server") {
             return;
         }
@@ -91,13 +113,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
         }
         line.insert("level".into(), event.metadata().level().to_string());
         event.record(&mut Fields(&mut line));
-        self.0.lock().unwrap().push(line);
+        log.0.lock().unwrap().push(line);
     }
 }
 
 #[tokio::test]
 async fn a_call_is_one_line_and_one_span() {
-    let (log, _caught) = Log::catch();
+    let log = Log::catch();
     let world = World::start().await;
     let mut request = with_token(ActRequest::default(), &world.keys.user("admin", 0));
     request.metadata_mut().insert("x-request-id", "call-1".parse().unwrap());
@@ -121,7 +143,7 @@ async fn a_call_is_one_line_and_one_span() {
 
 #[tokio::test]
 async fn a_refused_a_late_and_a_cancelled_call_have_their_line() {
-    let (log, _caught) = Log::catch();
+    let log = Log::catch();
     let world = World::start().await;
     let mut client = world.client().await;
     let _ = client.guarded(ActRequest::default()).await;
@@ -138,7 +160,7 @@ async fn a_refused_a_late_and_a_cancelled_call_have_their_line() {
 
 #[tokio::test]
 async fn probes_of_health_are_not_worth_a_line_at_info() {
-    let (log, _caught) = Log::catch();
+    let log = Log::catch();
     let world = World::start().await;
     let mut health = HealthClient::new(world.channel().await);
     health.check(HealthCheckRequest::default()).await.unwrap();

@@ -12,7 +12,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_panicking_handler_is_an_internal_error_without_a_leak() {
-    let (log, _caught) = Log::catch();
+    let log = Log::catch();
     let world = World::start().await;
     let mut client = world.client().await;
     for nap_ms in [0, 5] {
@@ -39,7 +39,7 @@ async fn a_panicking_handler_is_an_internal_error_without_a_leak() {
 
 #[tokio::test]
 async fn a_stream_that_panics_ends_in_an_internal_error() {
-    let (log, _caught) = Log::catch();
+    let log = Log::catch();
     let world = World::start().await;
     let mut client = world.client().await;
     let request = CountRequest { to: 9, pause_ms: 1, panic_at: 3 };

@@ -22,7 +22,10 @@ use tokio::{
 use tonic::{Request, transport::Channel};
 use tonic_types::StatusExt;
 
-use crate::probe::{Probe, Seen};
+use crate::{
+    log,
+    probe::{Probe, Seen},
+};
 
 /// Longer than anything here takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -97,6 +100,7 @@ impl World {
 
     /// A server that is made a little different.
     pub(crate) async fn with(change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        log::install();
         let keys = Keys::new();
         let probe = Probe::default();
         let seen = Arc::clone(&probe.seen);
