@@ -1,9 +1,20 @@
 //! The compiled greeter as its own process, called as a stranger would call it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    collections::BTreeSet,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use greeter::greeter::v1::{SayHelloRequest, greeter_service_client::GreeterServiceClient};
+use prost::Message;
+use prost_types::FileDescriptorProto;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -93,24 +104,44 @@ async fn it_refuses_a_name_that_breaks_the_contract_and_names_the_field() {
     }
 }
 
+/// What reflection answers to one question.
+async fn reflect(greeter: &Greeter, question: MessageRequest) -> MessageResponse {
+    let ask = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+    let answers = ServerReflectionClient::new(greeter.channel.clone())
+        .server_reflection_info(tokio_stream::once(ask))
+        .await;
+    answers.unwrap().into_inner().next().await.unwrap().unwrap().message_response.unwrap()
+}
+
 #[tokio::test]
 async fn it_shows_its_services_to_whoever_asks() {
     let greeter = Greeter::start().await;
-    let ask = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let mut answers = ServerReflectionClient::new(greeter.channel.clone())
-        .server_reflection_info(tokio_stream::once(ask))
-        .await
-        .unwrap()
-        .into_inner();
-    let answer = answers.next().await.unwrap().unwrap().message_response;
-    let Some(MessageResponse::ListServicesResponse(list)) = answer else {
+    let answer = reflect(&greeter, MessageRequest::ListServices(String::new())).await;
+    let MessageResponse::ListServicesResponse(list) = answer else {
         panic!("{answer:?}");
     };
     let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
     assert!(names.contains(&"greeter.v1.GreeterService"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_stranger_can_learn_its_whole_contract() {
+    let greeter = Greeter::start().await;
+    let mut questions =
+        vec![MessageRequest::FileContainingSymbol("greeter.v1.GreeterService".into())];
+    let mut files = BTreeSet::new();
+    while let Some(question) = questions.pop() {
+        let answer = reflect(&greeter, question.clone()).await;
+        let MessageResponse::FileDescriptorResponse(found) = answer else {
+            panic!("{question:?}: {answer:?}");
+        };
+        for file in found.file_descriptor_proto {
+            let file = FileDescriptorProto::decode(&*file).unwrap();
+            let imported = file.dependency.into_iter().filter(|name| files.insert(name.clone()));
+            questions.extend(imported.map(MessageRequest::FileByFilename));
+        }
+    }
+    assert!(files.contains("buf/validate/validate.proto"), "{files:?}");
 }
 
 #[tokio::test]
@@ -126,4 +157,21 @@ async fn told_to_end_it_drains_and_ends_well() {
     line_with(&mut greeter.log, "drained").await;
     let ended = timeout(PATIENCE, greeter.process.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{ended}");
+}
+
+#[tokio::test]
+async fn told_to_end_twice_it_does_not_wait() {
+    let mut greeter = Greeter::start().await;
+    // A stream that nobody ends holds up the drain.
+    let _open = ServerReflectionClient::new(greeter.channel.clone())
+        .server_reflection_info(tokio_stream::pending())
+        .await
+        .unwrap();
+    greeter.terminate().await;
+    line_with(&mut greeter.log, "draining").await;
+    let told_again = Instant::now();
+    greeter.terminate().await;
+    let ended = timeout(PATIENCE, greeter.process.wait()).await.unwrap().unwrap();
+    assert_eq!(ended.code(), Some(143));
+    assert!(told_again.elapsed() < Duration::from_secs(10), "{:?}", told_again.elapsed());
 }
