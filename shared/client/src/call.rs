@@ -108,9 +108,6 @@ impl Call {
             silence.map_or(deadline, |silence| deadline.min(Deadline::after(started, silence)));
         let mut timer = Box::pin(sleep_until(first.instant()));
         loop {
-            let Some(left) = deadline.left(Instant::now()) else {
-                return Err(about(&progress).deadline_exceeded("nothing was left of it"));
-            };
             let mut lease = match pool.place(&mut progress.placing).await {
                 Ok(lease) => lease,
                 Err(not_placed) => {
@@ -124,6 +121,10 @@ impl Call {
                         }
                     });
                 }
+            };
+            let Some(left) = deadline.left(Instant::now()) else {
+                lease.unused();
+                return Err(about(&progress).deadline_exceeded("nothing was left of it"));
             };
             progress.attempts += 1;
             progress.endpoint = Some(lease.address());
@@ -245,7 +246,7 @@ async fn send(
 
 /// Whether the peer itself said that it did not process the stream. A remote GOAWAY
 /// reaches only the streams above the last one that the peer will process.
-fn is_refusal(error: &hyper::Error) -> bool {
+pub(crate) fn is_refusal(error: &hyper::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {

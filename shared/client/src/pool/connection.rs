@@ -20,9 +20,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::io::ReadOut;
 use crate::{request_body::RequestBody, settings::ClientSettings};
 
-type Driver = http2::Connection<TokioIo<TcpStream>, RequestBody, TokioExecutor>;
+type Driver = http2::Connection<ReadOut<TokioIo<TcpStream>>, RequestBody, TokioExecutor>;
 
 /// A connection that the peer has answered on.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl Connection {
                 .keep_alive_while_idle(ping_when_idle)
                 // The peer's settings replace it: that is how their arrival shows.
                 .initial_max_send_streams(0)
-                .handshake(TokioIo::new(stream))
+                .handshake(ReadOut::new(TokioIo::new(stream)))
                 .await
                 .map_err(ConnectError::Http2)?;
             let limit = Arc::new(AtomicUsize::new(0));

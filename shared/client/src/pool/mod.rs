@@ -11,6 +11,7 @@
 
 mod backoff;
 mod connection;
+mod io;
 mod target;
 
 use std::{

@@ -1,0 +1,201 @@
+//! A connection's socket, which is read to its end before a failed write counts.
+//!
+//! A draining server says in its last GOAWAY which streams it will not process, and
+//! closes. A write that meets the closed socket fails at once, and HTTP/2 gives up all
+//! streams then, with that GOAWAY (or even answers) unread: calls that were certainly
+//! not executed would look as if they might have been. So what is written to a closed
+//! socket is thrown away here, and the reader comes to the end soon: it gets what
+//! arrived before, and then the end of the stream or its error.
+
+use std::{
+    io::{self, ErrorKind, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+/// Reads to the end what the peer had said before it closed.
+#[derive(Debug)]
+pub(super) struct ReadOut<T> {
+    inner: T,
+    closed: bool,
+}
+
+impl<T> ReadOut<T> {
+    pub(super) fn new(inner: T) -> Self {
+        Self { inner, closed: false }
+    }
+
+    /// A write of `length` bytes came to this.
+    fn written(
+        &mut self,
+        result: Poll<io::Result<usize>>,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Ready(Err(error)) if is_closed(&error) => {
+                self.closed = true;
+                Poll::Ready(Ok(length))
+            }
+            result => result,
+        }
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+    )
+}
+
+impl<T: Read + Unpin> Read for ReadOut<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: Write + Unpin> Write for ReadOut<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.closed {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.written(result, buf.len())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        if this.closed {
+            return Poll::Ready(Ok(length));
+        }
+        let result = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.written(result, length)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.closed {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.closed {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use http::Request;
+    use hyper::client::conn::http2;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+    use crate::{call::is_refusal, request_body::RequestBody};
+
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    /// The last stream is 0: none was processed.
+    const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    /// A socket whose peer has closed after a GOAWAY that is read only once a write
+    /// has failed.
+    #[derive(Debug, Default)]
+    struct Closing {
+        greeted: bool,
+        written: usize,
+        failed: bool,
+        said: bool,
+        reader: Option<Waker>,
+    }
+
+    impl AsyncRead for Closing {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if !std::mem::replace(&mut self.greeted, true) {
+                buf.put_slice(SETTINGS);
+            } else if !self.failed {
+                self.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            } else if !std::mem::replace(&mut self.said, true) {
+                buf.put_slice(GOAWAY);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Closing {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            // The preface and the settings get through, with their acknowledgement.
+            self.written += buf.len();
+            if self.written <= 100 {
+                return Poll::Ready(Ok(buf.len()));
+            }
+            self.failed = true;
+            self.reader.take().iter().for_each(Waker::wake_by_ref);
+            Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn call_over<T: Read + Write + Unpin + Send + 'static>(io: T) -> hyper::Error {
+        let (mut sender, connection) =
+            http2::Builder::new(TokioExecutor::new()).handshake(io).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let body = RequestBody::Whole(vec![0; 1000].into());
+        let request = Request::post("http://echo/test.Echo/Add").body(body).unwrap();
+        let error = sender.try_send_request(request).await.unwrap_err().into_error();
+        let _ = connection.await;
+        error
+    }
+
+    #[tokio::test]
+    async fn a_goaway_that_arrived_before_a_failed_write_is_heard() {
+        let heard = call_over(ReadOut::new(TokioIo::new(Closing::default()))).await;
+        assert!(is_refusal(&heard), "{heard:?}");
+        // That is what it takes: else the call looks as if it might have been executed.
+        let lost = call_over(TokioIo::new(Closing::default())).await;
+        assert!(!is_refusal(&lost), "{lost:?}");
+    }
+}

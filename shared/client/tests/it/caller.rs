@@ -1,0 +1,144 @@
+//! The caller's side: a contract, a registry, and tonic's own client over the channel.
+
+use std::{net::SocketAddr, time::Duration};
+
+use gantry_client::{Channel, ClientSettings};
+use gantry_contract::{
+    Access, Contract, GantryReason, Idempotency, MethodKind, MethodPolicy, Reason, RetryPolicy,
+    ServicePolicy,
+};
+use gantry_discovery::{Instance, Registration, Registry};
+use http::uri::PathAndQuery;
+use tonic::{Code, Request, Response, Status, client::Grpc};
+use tonic_prost::ProstCodec;
+
+/// Unary, 5 s, must not be repeated.
+pub(crate) const ADD: &str = "/test.Echo/Add";
+/// Unary, 5 s, changes nothing.
+pub(crate) const GET: &str = "/test.Echo/Get";
+/// Unary, 200 ms.
+pub(crate) const QUICK: &str = "/test.Echo/Quick";
+/// Streams both ways, silent for 300 ms at most.
+pub(crate) const CHAT: &str = "/test.Echo/Chat";
+/// Not in the contract.
+pub(crate) const UNLISTED: &str = "/test.Other/Anything";
+
+const fn method(
+    path: &'static str,
+    kind: MethodKind,
+    millis: u64,
+    idempotency: Idempotency,
+) -> MethodPolicy {
+    MethodPolicy {
+        path,
+        kind,
+        timeout: Duration::from_millis(millis),
+        access: Access::Public,
+        idempotency,
+        retry: RetryPolicy::NEVER,
+    }
+}
+
+static CONTRACT: Contract = Contract {
+    services: &[ServicePolicy {
+        name: "test.Echo",
+        methods: &[
+            method(ADD, MethodKind::Unary, 5_000, Idempotency::NotIdempotent),
+            method(GET, MethodKind::Unary, 5_000, Idempotency::NoSideEffects),
+            method(QUICK, MethodKind::Unary, 200, Idempotency::NoSideEffects),
+            method(CHAT, MethodKind::Bidirectional, 300, Idempotency::NotIdempotent),
+        ],
+    }],
+    roles: &[],
+    permissions: &[],
+    descriptor_set: &[],
+};
+
+/// A channel to the service `echo` and the registry it looks in.
+pub(crate) struct Setup {
+    pub(crate) registry: Registry,
+    pub(crate) channel: Channel,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self::with(ClientSettings::default())
+    }
+
+    pub(crate) fn with(settings: ClientSettings) -> Self {
+        let registry = Registry::memory();
+        let channel = builder(&registry).settings(settings).build().unwrap();
+        Self { registry, channel }
+    }
+
+    pub(crate) async fn register(&self, address: SocketAddr) -> Registration {
+        let instance = Instance::new("echo", address);
+        self.registry.registrar.register(instance).await.unwrap()
+    }
+}
+
+pub(crate) type EchoBuilder = gantry_client::Builder<&'static Contract, Registry>;
+
+pub(crate) fn builder(registry: &Registry) -> EchoBuilder {
+    Channel::builder("echo").contract(&CONTRACT).registry(registry.clone())
+}
+
+/// A unary call.
+pub(crate) async fn call(channel: &Channel, path: &'static str) -> Result<String, Status> {
+    send(channel, path, Request::new("hello".to_owned())).await.map(Response::into_inner)
+}
+
+pub(crate) async fn send(
+    channel: &Channel,
+    path: &'static str,
+    request: Request<String>,
+) -> Result<Response<String>, Status> {
+    let codec = ProstCodec::<String, String>::default();
+    Grpc::new(channel.clone()).unary(request, PathAndQuery::from_static(path), codec).await
+}
+
+/// Calls until it answers: connecting takes a moment.
+pub(crate) async fn warm(channel: &Channel, endpoints: usize) {
+    within(5, "connections", || {
+        let snapshot = channel.snapshot();
+        let connected = snapshot.endpoints.iter().filter(|e| e.connections > 0).count();
+        (connected == endpoints).then_some(()).ok_or(snapshot)
+    })
+    .await;
+}
+
+/// Waits until something holds, and says what held instead.
+pub(crate) async fn within<T, E: std::fmt::Debug>(
+    seconds: u64,
+    what: &str,
+    mut holds: impl FnMut() -> Result<T, E>,
+) -> T {
+    let until = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    loop {
+        match holds() {
+            Ok(value) => return value,
+            Err(instead) if tokio::time::Instant::now() > until => {
+                panic!("no {what} within {seconds} s: {instead:?}");
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+        }
+    }
+}
+
+/// All counters are back at zero.
+pub(crate) async fn idle(channel: &Channel) {
+    within(5, "idle counters", || {
+        let snapshot = channel.snapshot();
+        let in_flight: u32 = snapshot.endpoints.iter().map(|e| e.in_flight).sum();
+        (in_flight == 0).then_some(()).ok_or(snapshot)
+    })
+    .await;
+}
+
+pub(crate) fn assert_failed(status: &Status, code: Code, reason: GantryReason, says: &[&str]) {
+    assert_eq!(status.code(), code, "{status:?}");
+    assert!(reason.is_given_by(status), "expected {reason:?}: {status:?}");
+    for part in says {
+        assert!(status.message().contains(part), "expected {part:?} in: {}", status.message());
+    }
+}

@@ -1,0 +1,187 @@
+//! How long a call may take, and who says so.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use gantry_client::Deadline;
+use gantry_contract::{CallContext, Caller, GantryReason};
+use gantry_resilience::deadline;
+use http::HeaderValue;
+use tonic::{Code, Request};
+
+use crate::{
+    caller::{ADD, GET, QUICK, Setup, UNLISTED, assert_failed, call, idle, send},
+    server::{Server, answer, encode, reply, trailers_only},
+};
+
+/// A server that notes the `grpc-timeout` of each call.
+async fn noting() -> (Server, Arc<Mutex<Vec<Duration>>>) {
+    let noted = Arc::<Mutex<Vec<Duration>>>::default();
+    let notes = Arc::clone(&noted);
+    let server = Server::answering(move |hit| {
+        let timeout = HeaderValue::from_str(&hit.header("grpc-timeout").unwrap()).unwrap();
+        notes.lock().unwrap().push(deadline::decode(&timeout).unwrap());
+        async { reply("noted") }
+    })
+    .await;
+    (server, noted)
+}
+
+fn context(left: Duration) -> CallContext {
+    CallContext {
+        deadline: Some(tokio::time::Instant::now() + left),
+        request_id: "r-1".into(),
+        caller: Caller::Anonymous,
+    }
+}
+
+#[tokio::test]
+async fn a_slow_server_is_a_deadline_exceeded_at_the_methods_timeout() {
+    let server = Server::slow(Duration::from_secs(60)).await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    let started = Instant::now();
+    let status = call(&setup.channel, QUICK).await.unwrap_err();
+    let took = started.elapsed();
+    assert!((200..400).contains(&took.as_millis()), "{took:?}");
+    let address = server.address.to_string();
+    let says = ["/test.Echo/Quick", "echo at", &address, "attempt 1"];
+    assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
+    idle(&setup.channel).await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_a_deadline_exceeded_too() {
+    let server = Server::answering(|_| async {
+        let frames = tokio_stream::StreamExt::chain(
+            tokio_stream::iter([Ok::<_, tonic::Status>(http_body::Frame::data(encode("half")))]),
+            tokio_stream::pending(),
+        );
+        let mut response = reply("");
+        *response.body_mut() = tonic::body::Body::new(http_body_util::StreamBody::new(frames));
+        response
+    })
+    .await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    let status = call(&setup.channel, QUICK).await.unwrap_err();
+    assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &["echo at"]);
+    idle(&setup.channel).await;
+}
+
+#[tokio::test]
+async fn the_earliest_of_contract_caller_and_inherited_deadline_is_sent() {
+    let (server, noted) = noting().await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    let second = Duration::from_secs(1);
+
+    call(&setup.channel, GET).await.unwrap();
+    let mut asked = Request::new(String::new());
+    asked.set_timeout(2 * second);
+    send(&setup.channel, GET, asked).await.unwrap();
+    let mut asked = Request::new(String::new());
+    asked.set_timeout(60 * second);
+    send(&setup.channel, GET, asked).await.unwrap();
+    let mut asked = Request::new(String::new());
+    asked.extensions_mut().insert(Deadline::after(tokio::time::Instant::now(), 3 * second));
+    send(&setup.channel, GET, asked).await.unwrap();
+    context(second).scope(call(&setup.channel, GET)).await.unwrap();
+    context(60 * second).scope(call(&setup.channel, GET)).await.unwrap();
+
+    let noted = noted.lock().unwrap().clone();
+    let expected = [5, 2, 5, 3, 1, 5];
+    assert_eq!(noted.len(), expected.len());
+    for (noted, expected) in noted.into_iter().zip(expected) {
+        let expected = expected * second;
+        assert!(noted <= expected && noted > expected - second / 2, "{noted:?} of {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_is_sent_with_what_is_left_after_the_wait_for_an_endpoint() {
+    let (server, noted) = noting().await;
+    let setup = Setup::new();
+    let channel = setup.channel.clone();
+    let waiting = tokio::spawn(async move { call(&channel, GET).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let _registration = setup.register(server.address).await;
+    waiting.await.unwrap().unwrap();
+    let noted = noted.lock().unwrap()[0];
+    assert!(noted < Duration::from_millis(4_501), "{noted:?}");
+}
+
+#[tokio::test]
+async fn with_nothing_left_nothing_is_sent() {
+    let server = Server::start().await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    call(&setup.channel, GET).await.unwrap();
+    let status = context(Duration::ZERO).scope(call(&setup.channel, GET)).await.unwrap_err();
+    let says = ["/test.Echo/Get", "nothing was left"];
+    assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
+    assert_eq!(server.hits(), 1);
+}
+
+#[tokio::test]
+async fn a_deadline_during_the_wait_for_an_endpoint_is_a_deadline_exceeded() {
+    let setup = Setup::new();
+    let status = call(&setup.channel, QUICK).await.unwrap_err();
+    let says = ["/test.Echo/Quick", "the registry knows none"];
+    assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
+}
+
+#[tokio::test]
+async fn a_server_that_cancels_at_our_deadline_gives_deadline_exceeded() {
+    // As tonic's own server does: it answers CANCELLED when grpc-timeout is over.
+    for in_trailers in [false, true] {
+        let server = Server::answering(move |_| async move {
+            tokio::time::sleep(Duration::from_millis(199)).await;
+            if in_trailers {
+                answer([], &[("grpc-status", "1")])
+            } else {
+                trailers_only(&[("grpc-status", "1"), ("grpc-message", "Timeout expired")])
+            }
+        })
+        .await;
+        let setup = Setup::new();
+        let _registration = setup.register(server.address).await;
+        let status = call(&setup.channel, QUICK).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cancels_on_its_own_is_believed() {
+    let server = Server::answering(|_| async { trailers_only(&[("grpc-status", "1")]) }).await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    assert_eq!(call(&setup.channel, ADD).await.unwrap_err().code(), Code::Cancelled);
+}
+
+#[tokio::test]
+async fn a_malformed_timeout_of_the_caller_is_refused_and_nothing_is_sent() {
+    let server = Server::start().await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    let mut request = Request::new(String::new());
+    request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
+    let status = send(&setup.channel, GET, request).await.unwrap_err();
+    let says = ["was not sent", "grpc-timeout is malformed"];
+    assert_failed(&status, Code::InvalidArgument, GantryReason::MalformedMetadata, &says);
+    assert_eq!(server.hits(), 0);
+}
+
+#[tokio::test]
+async fn a_method_outside_the_contract_has_the_callers_deadline() {
+    let server = Server::slow(Duration::from_millis(300)).await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    call(&setup.channel, UNLISTED).await.unwrap();
+    let mut request = Request::new(String::new());
+    request.set_timeout(Duration::from_millis(100));
+    let status = send(&setup.channel, UNLISTED, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+}

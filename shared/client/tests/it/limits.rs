@@ -1,0 +1,100 @@
+//! The peer's limit of streams, and what happens above it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use gantry_client::ClientSettings;
+use gantry_contract::GantryReason;
+use tokio::{sync::Semaphore, task::JoinSet};
+use tonic::Code;
+
+use crate::{
+    caller::{ADD, GET, QUICK, Setup, assert_failed, call, idle, warm},
+    server::{Server, reply},
+};
+
+#[tokio::test]
+async fn more_calls_than_one_connection_allows_open_more_connections() {
+    let gate = Arc::new(Semaphore::new(0));
+    let at_gate = Arc::clone(&gate);
+    let server = Server::limited(100, move |_| {
+        let gate = Arc::clone(&at_gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            reply("through")
+        }
+    })
+    .await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..350 {
+        let channel = setup.channel.clone();
+        calls.spawn(async move { call(&channel, ADD).await });
+    }
+    crate::caller::within(5, "350 calls in flight", || {
+        (server.hits() == 350).then_some(()).ok_or(server.hits())
+    })
+    .await;
+    assert_eq!(server.connections(), 4);
+    gate.add_permits(350);
+    assert!(calls.join_all().await.into_iter().all(|result| result.is_ok()));
+    idle(&setup.channel).await;
+}
+
+#[tokio::test]
+async fn calls_above_the_peers_limit_wait_for_a_stream_and_none_is_lost() {
+    let (now, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let peak = Arc::clone(&most);
+    let server = Server::limited(10, move |_| {
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            reply("done")
+        }
+    })
+    .await;
+    let settings = ClientSettings { max_connections: 1, ..ClientSettings::default() };
+    let setup = Setup::with(settings);
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..300 {
+        let channel = setup.channel.clone();
+        calls.spawn(async move { call(&channel, ADD).await.unwrap() });
+    }
+    calls.join_all().await;
+    assert_eq!(server.connections(), 1);
+    assert_eq!(peak.load(Ordering::SeqCst), 10);
+    idle(&setup.channel).await;
+}
+
+#[tokio::test]
+async fn a_call_that_gets_no_stream_until_its_deadline_says_so() {
+    let server = Server::limited(1, |_| async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        reply("late")
+    })
+    .await;
+    let settings = ClientSettings { max_connections: 1, ..ClientSettings::default() };
+    let setup = Setup::with(settings);
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    let channel = setup.channel.clone();
+    let first = tokio::spawn(async move { call(&channel, GET).await });
+    while server.hits() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let status = call(&setup.channel, QUICK).await.unwrap_err();
+    let address = server.address.to_string();
+    let says = ["/test.Echo/Quick", &address, "all streams are taken"];
+    assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
+    first.await.unwrap().unwrap();
+}
