@@ -30,7 +30,7 @@ use crate::{
         sqlite::{self, MIGRATIONS, SqliteRepository},
         tokens::Tokens,
     },
-    settings::{Passwords, Settings},
+    settings::{Bootstrap, Passwords, Settings},
 };
 
 /// What other services call it.
@@ -114,10 +114,9 @@ impl Service {
             purges: purges.map(AbortOnDropHandle::new),
             settings,
         };
-        let bootstrap = &service.settings.bootstrap;
-        if !bootstrap.admin_email.is_empty() {
-            let password = bootstrap.admin_password.expose();
-            service.ensure_admin(&bootstrap.admin_email, password).await?;
+        if let Err(error) = service.bootstrap().await {
+            service.close().await;
+            return Err(error.into());
         }
         Ok(service)
     }
@@ -171,6 +170,14 @@ impl Service {
     pub async fn close(self) {
         drop(self.purges);
         self.database.close().await;
+    }
+
+    async fn bootstrap(&self) -> Result<(), EnsureAdminError> {
+        let Bootstrap { admin_email, admin_password } = &self.settings.bootstrap;
+        if admin_email.is_empty() {
+            return Ok(());
+        }
+        self.ensure_admin(admin_email, admin_password.expose()).await
     }
 
     fn user_api(&self) -> UserApi {

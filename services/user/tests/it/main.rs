@@ -10,6 +10,6 @@
 mod api;
 mod argon2id;
 mod files;
-mod login;
 mod process;
 mod repository;
+mod use_cases;

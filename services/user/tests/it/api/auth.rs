@@ -1,10 +1,10 @@
 //! AuthService: logging in, and what the tokens are good for.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gantry_proto::shop::user::v1::LoginRequest;
+use gantry_proto::shop::user::v1::{LoginRequest, auth_service_client::AuthServiceClient};
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
-use tonic::{Code, Response};
+use tonic::Code;
 
 use super::{PASSWORD, Running, new, refused, wrong_fields};
 
@@ -123,7 +123,7 @@ async fn a_login_needs_no_token_and_heeds_none() {
     running.customer("ann@example.org").await;
     let (email, password) = ("ann@example.org".to_owned(), PASSWORD.to_owned());
     let request = running.with("x.y.z".to_owned()).request(LoginRequest { email, password });
-    running.auth.clone().login(request).await.map(Response::into_inner).unwrap();
+    AuthServiceClient::new(running.channel.clone()).login(request).await.unwrap();
 }
 
 async fn database(running: &Running) -> SqliteConnection {

@@ -1,11 +1,12 @@
 //! The service over a socket, called by tonic's own client.
 
 mod access;
+mod admin;
 mod auth;
 mod secrets;
 mod users;
 
-use std::{future::Future, path::PathBuf};
+use std::{future::Future, net::SocketAddr, path::PathBuf};
 
 use gantry_config::Sources;
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
@@ -28,8 +29,7 @@ const PASSWORD: &str = "correct horse";
 
 /// The service, serving, and what its callers need.
 struct Running {
-    users: UserServiceClient<Channel>,
-    auth: AuthServiceClient<Channel>,
+    channel: Channel,
     order: ServiceSigner,
     inventory: ServiceSigner,
     stop: CancellationToken,
@@ -55,14 +55,12 @@ impl Running {
         let stop = CancellationToken::new();
         let own = Own { discovery: gantry_discovery::Settings::default(), ..own };
         let served = tokio::spawn(serve(listener, own, stop.clone().cancelled_owned()));
-        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         let signer = |service: &str| {
             let key = SigningKey::load(&folder.path().join(format!("{service}.pem")));
             ServiceSigner::new(service, key.unwrap())
         };
         Self {
-            users: UserServiceClient::new(channel.clone()),
-            auth: AuthServiceClient::new(channel),
+            channel: channel(address),
             order: signer("order"),
             inventory: signer("inventory"),
             stop,
@@ -83,8 +81,7 @@ impl Running {
     }
 
     async fn login(&self, email: &str, password: &str) -> Result<TokenPair, Status> {
-        let request = LoginRequest { email: email.to_owned(), password: password.to_owned() };
-        self.auth.clone().login(request).await.map(Response::into_inner)
+        login(&self.channel, email, password).await
     }
 
     /// The administrator of the settings.
@@ -99,7 +96,7 @@ impl Running {
     }
 
     fn with(&self, token: String) -> As {
-        As { users: self.users.clone(), token: Some(token) }
+        As::new(&self.channel, Some(token))
     }
 
     /// Creates a user and logs them in.
@@ -117,6 +114,10 @@ struct As {
 }
 
 impl As {
+    fn new(channel: &Channel, token: Option<String>) -> Self {
+        Self { users: UserServiceClient::new(channel.clone()), token }
+    }
+
     async fn create(&self, request: CreateUserRequest) -> Result<User, Status> {
         let request = self.request(request);
         self.users.clone().create_user(request).await.map(Response::into_inner)
@@ -140,6 +141,15 @@ impl As {
         }
         request
     }
+}
+
+fn channel(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy()
+}
+
+async fn login(channel: &Channel, email: &str, password: &str) -> Result<TokenPair, Status> {
+    let request = LoginRequest { email: email.to_owned(), password: password.to_owned() };
+    AuthServiceClient::new(channel.clone()).login(request).await.map(Response::into_inner)
 }
 
 fn new(email: &str) -> CreateUserRequest {

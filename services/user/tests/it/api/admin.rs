@@ -1,0 +1,91 @@
+//! The first administrator.
+
+use gantry_config::Sources;
+use gantry_discovery::Registry;
+use gantry_user::{DEFAULTS, EnsureAdminError, Own, Service};
+use tonic::Code;
+
+use super::{PASSWORD, Running, refused};
+use crate::files;
+
+async fn open(folder: &std::path::Path) -> Service {
+    let sources = Sources::new().defaults(DEFAULTS).file(Some(&files::settings(folder))).set(
+        "user.bootstrap.admin_email",
+        "",
+        "test",
+    );
+    let own: Own = gantry_config::load(sources).unwrap();
+    Service::open(own.user, Registry::memory()).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_administrator_is_made_once_and_then_left_alone() {
+    let running = Running::start().await;
+    assert_eq!(running.admin().await.list(<_>::default()).await.unwrap().users[0].roles, ["admin"]);
+    let settings = running.folder.path().join("settings.toml");
+    let changed = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, changed.replace("first administrator", PASSWORD)).unwrap();
+
+    let running = running.restart().await;
+    assert_eq!(running.admin().await.list(<_>::default()).await.unwrap().users.len(), 1);
+    let other = running.login("admin@gantry.local", PASSWORD);
+    refused(other, Code::Unauthenticated, "BAD_CREDENTIALS").await;
+}
+
+#[tokio::test]
+async fn without_one_in_the_settings_there_is_none_until_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    files::keys(folder.path());
+    let service = open(folder.path()).await;
+    assert!(!service.user_exists("admin@gantry.local").await.unwrap());
+    service.ensure_admin("admin@gantry.local", "first administrator").await.unwrap();
+    service.ensure_admin("ADMIN@gantry.local", "another password").await.unwrap();
+    assert!(service.user_exists("Admin@Gantry.local").await.unwrap());
+    service.close().await;
+
+    let running = Running::start_in(folder).await;
+    running.admin().await;
+}
+
+#[tokio::test]
+async fn a_bad_administrator_is_refused_without_being_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    files::keys(folder.path());
+    let service = open(folder.path()).await;
+    for (email, password) in [("needle", PASSWORD), ("needle@gantry.local", "needle")] {
+        let error = service.ensure_admin(email, password).await.unwrap_err();
+        assert!(matches!(error, EnsureAdminError::Invalid(_)), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("needle"));
+    }
+    assert!(service.user_exists("needle").await.is_err());
+    service.close().await;
+}
+
+/// What `gantry up --replicas user=2` does.
+#[tokio::test]
+async fn servers_of_one_service_share_its_users() {
+    let folder = tempfile::tempdir().unwrap();
+    files::keys(folder.path());
+    let service = open(folder.path()).await;
+    service.ensure_admin("admin@gantry.local", "first administrator").await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut replicas = Vec::new();
+    let mut serving = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        replicas.push(super::channel(listener.local_addr().unwrap()));
+        serving.spawn(service.server().unwrap().serve(listener, stop.clone().cancelled_owned()));
+    }
+    let [first, second] = &replicas[..] else { unreachable!() };
+    let pair = super::login(first, "admin@gantry.local", "first administrator").await.unwrap();
+    let as_admin = |replica| super::As::new(replica, Some(pair.access_token.clone()));
+    let request = super::new("ann@example.org");
+    let made = as_admin(first).create(request.clone()).await.unwrap();
+    assert_eq!(as_admin(second).get(&made.id).await.unwrap(), made);
+    assert_eq!(as_admin(second).create(request).await.unwrap(), made, "it is recognised");
+    stop.cancel();
+    for served in serving.join_all().await {
+        served.unwrap();
+    }
+    service.close().await;
+}
