@@ -31,11 +31,12 @@ fn a_foreign_client_walks_by_reflection_alone() {
     );
     let suite = Suite::start(&["--replicas", "user=3,inventory=2"]);
     let output = Command::new(python)
+        .arg("-B")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/walk.py"))
         .args(["--user", &suite.addresses("user")[2].to_string()])
         .args(["--inventory", &suite.addresses("inventory")[1].to_string()])
         .args(["--order", &suite.addresses("order")[0].to_string()])
-        .args(["--admin-password", &suite.admin_password()])
+        .args(["--password", &suite.admin_password()])
         .output()
         .unwrap();
     assert!(

@@ -8,10 +8,10 @@
 //!   is answered at once.
 //!
 //! An empty answer is not proof of an empty service: an agent that restarted without
-//! its data answers `200 []`, and its instances need up to 10 s to register again. So
-//! where watchers have endpoints, an empty answer is held back if its index went
-//! backwards or a failure came before it; it is told once it has stayed empty for
-//! the holding time. Any other empty answer means that the last instance left.
+//! its data answers `200 []` until instances have registered again, and one that kept
+//! its data calls every instance critical until it has checked it. So where watchers
+//! have endpoints, an empty answer is held back for a time after each failure and
+//! each index that went backwards. Any other means that the last instance left.
 
 use std::time::Duration;
 
@@ -31,18 +31,10 @@ pub(super) struct Follower {
     index: u64,
     /// The index of the last answer.
     last: u64,
-    doubt: Doubt,
-}
-
-/// Whether an empty answer would be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
-    /// It would.
-    None,
-    /// Consul failed since it last named an endpoint.
-    Failed,
-    /// It was not, and will be from then on.
-    Holding { until: Instant },
+    /// Empty answers are not believed before.
+    doubted_until: Instant,
+    /// Whether the last answer was not believed.
+    holding: bool,
 }
 
 /// What to do with an answer.
@@ -55,17 +47,18 @@ pub(super) enum Verdict {
 }
 
 impl Follower {
-    /// Waits for changes for about `wait`, holds doubtful empty answers for `hold`.
-    pub(super) fn new(wait: Duration, hold: Duration) -> Self {
-        Self { wait, hold, index: 0, last: 0, doubt: Doubt::None }
+    /// Waits for changes for about `wait`, and doubts empty answers for `hold`.
+    pub(super) fn new(now: Instant, wait: Duration, hold: Duration) -> Self {
+        Self { wait, hold, index: 0, last: 0, doubted_until: now, holding: false }
     }
 
     /// What to ask next; `random` is in 0..1 and spreads the waits.
     pub(super) fn question(&self, now: Instant, random: f64) -> Question {
         let wait = jittered(self.wait, random);
-        let wait = match self.doubt {
-            Doubt::Holding { until } => wait.min((until - now).max(SHORTEST_WAIT)),
-            Doubt::None | Doubt::Failed => wait,
+        let wait = if self.holding {
+            wait.min((self.doubted_until - now).max(SHORTEST_WAIT))
+        } else {
+            wait
         };
         Question { index: self.index, wait }
     }
@@ -77,28 +70,17 @@ impl Follower {
         self.last = index;
         self.index = if backwards { 0 } else { index.max(1) };
 
-        if !lost_all {
-            self.doubt = Doubt::None;
-            return Verdict::Tell;
+        if backwards {
+            self.doubted_until = now + self.hold;
         }
-        let until = match self.doubt {
-            Doubt::None if !backwards => return Verdict::Tell,
-            Doubt::None | Doubt::Failed => now + self.hold,
-            Doubt::Holding { until } => until,
-        };
-        if now < until {
-            self.doubt = Doubt::Holding { until };
-            Verdict::Hold
-        } else {
-            self.doubt = Doubt::None;
-            Verdict::Tell
-        }
+        self.holding = lost_all && now < self.doubted_until;
+        if self.holding { Verdict::Hold } else { Verdict::Tell }
     }
 
     /// Consul gave no answer, or one that is not to be used.
-    pub(super) fn failed(&mut self) {
+    pub(super) fn failed(&mut self, now: Instant) {
         self.index = 0;
-        self.doubt = Doubt::Failed;
+        self.doubted_until = now + self.hold;
     }
 }
 

@@ -37,7 +37,8 @@ pub struct Settings {
     /// How long a request may take, besides the waiting asked for.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// How long an empty answer is not believed where Consul may have lost its data.
+    /// How long no empty answer is believed after Consul failed or may have lost its
+    /// data.
     #[serde(with = "humantime_serde")]
     pub hold_empty: Duration,
 }

@@ -3,9 +3,9 @@
 //! The task registers, then asks the agent now and then whether it still knows the
 //! instance, and registers again where it does not: after a restart without data, or
 //! after Consul forgot an instance that was critical for too long. Registering an
-//! instance that is known would reset its health, so that is never done. A request
-//! under way is not broken off when the registration ends: Consul might carry it out
-//! after the deregistration.
+//! instance that is known would begin its health checks anew, so that is never done.
+//! A registration under way is not broken off when it is no longer wanted: Consul
+//! might carry it out after the deregistration.
 
 use std::{sync::Arc, time::Duration};
 

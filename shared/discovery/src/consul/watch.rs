@@ -35,13 +35,14 @@ impl Watching {
         publisher: Arc<Publisher>,
         settings: &Settings,
     ) -> Self {
+        let now = Instant::now();
         Self {
             client,
             service: service.to_owned(),
             datacenter: settings.datacenter.clone(),
             publisher,
-            follower: Follower::new(settings.wait, settings.hold_empty),
-            pace: Pace::new(Instant::now()),
+            follower: Follower::new(now, settings.wait, settings.hold_empty),
+            pace: Pace::new(now),
             backoff: Backoff::default(),
             answered: false,
             trouble: None,
@@ -59,7 +60,7 @@ impl Watching {
                     self.pace.after(Instant::now(), news)
                 }
                 Err(error) => {
-                    self.follower.failed();
+                    self.follower.failed(Instant::now());
                     self.in_trouble(error.to_string());
                     self.backoff.failed(fastrand::f64())
                 }

@@ -5,7 +5,7 @@ use super::*;
 const HOLD: Duration = Duration::from_secs(30);
 
 fn follower() -> Follower {
-    Follower::new(Duration::from_secs(20), HOLD)
+    Follower::new(Instant::now(), Duration::from_secs(20), HOLD)
 }
 
 /// The index that the next query asks with.
@@ -42,7 +42,7 @@ fn an_index_below_one_counts_as_one() {
 fn after_a_failure_the_answer_is_wanted_at_once() {
     let mut follower = follower();
     follower.answered(Instant::now(), 17, false);
-    follower.failed();
+    follower.failed(Instant::now());
     assert_eq!(asks(&follower), 0);
 }
 
@@ -66,31 +66,29 @@ fn an_empty_answer_with_a_lower_index_is_held_and_told_if_it_stays() {
     let almost = start + HOLD - Duration::from_millis(1);
     assert_eq!(follower.answered(almost, 19, true), Verdict::Hold);
     assert_eq!(follower.answered(start + HOLD, 20, true), Verdict::Tell);
-    // And what was believed is not doubted again.
-    follower.answered(start + HOLD, 21, false);
-    assert_eq!(follower.answered(start + HOLD, 22, true), Verdict::Tell);
 }
 
 #[test]
-fn an_empty_answer_after_a_failure_is_held_until_instances_are_back() {
+fn an_empty_answer_soon_after_a_failure_is_held_even_with_others_in_between() {
     let start = Instant::now();
     let mut follower = follower();
     follower.answered(start, 17, false);
-    follower.failed();
+    follower.failed(start);
     assert_eq!(follower.answered(start, 18, true), Verdict::Hold);
     assert_eq!(follower.answered(start, 19, false), Verdict::Tell);
-    assert_eq!(follower.answered(start, 20, true), Verdict::Tell, "there is no doubt left");
+    assert_eq!(follower.answered(start, 20, true), Verdict::Hold);
+    assert_eq!(follower.answered(start + HOLD, 21, true), Verdict::Tell);
 }
 
 #[test]
-fn a_further_failure_begins_the_holding_anew() {
+fn a_further_failure_begins_the_doubt_anew() {
     let start = Instant::now();
     let mut follower = follower();
     follower.answered(start, 17, false);
     assert_eq!(follower.answered(start, 5, true), Verdict::Hold);
-    follower.failed();
+    follower.failed(start + HOLD / 2);
     assert_eq!(follower.answered(start + HOLD, 5, true), Verdict::Hold);
-    assert_eq!(follower.answered(start + HOLD + HOLD, 5, true), Verdict::Tell);
+    assert_eq!(follower.answered(start + HOLD / 2 + HOLD, 5, true), Verdict::Tell);
 }
 
 #[test]
@@ -129,32 +127,29 @@ proptest! {
         let mut now = Instant::now();
         let mut follower = follower();
         let (mut last, mut told) = (0, false);
-        let mut failed = false;
-        let mut held: Option<Instant> = None;
+        let mut doubted: Option<Instant> = None;
         for (seconds, event) in events {
             now += Duration::from_secs(seconds);
             match event {
                 Event::Failure => {
-                    follower.failed();
-                    (failed, held) = (true, None);
+                    follower.failed(now);
+                    doubted = Some(now);
                     prop_assert_eq!(asks(&follower), 0);
                 }
                 Event::Answer { index, empty } => {
                     let lost_all = empty && told;
-                    let backwards = index < last;
                     let verdict = follower.answered(now, index, lost_all);
-                    let expected = if backwards { 0 } else { index.max(1) };
-                    prop_assert_eq!(asks(&follower), expected);
-                    last = index;
-                    if lost_all && (backwards || failed || held.is_some()) {
-                        let since = *held.get_or_insert(now);
-                        let over = now - since >= HOLD;
-                        prop_assert_eq!(verdict == Verdict::Tell, over);
+                    if index < last {
+                        doubted = Some(now);
+                        prop_assert_eq!(asks(&follower), 0);
                     } else {
-                        prop_assert_eq!(verdict, Verdict::Tell);
+                        prop_assert_eq!(asks(&follower), index.max(1));
                     }
+                    last = index;
+                    let doubtful = doubted.is_some_and(|since| now - since < HOLD);
+                    prop_assert_eq!(verdict == Verdict::Hold, lost_all && doubtful);
                     if verdict == Verdict::Tell {
-                        (failed, held, told) = (false, None, !empty);
+                        told = !empty;
                     }
                 }
             }

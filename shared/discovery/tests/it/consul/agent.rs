@@ -1,4 +1,4 @@
-//! A Consul agent of the test's own: in development mode, so without data on disk.
+//! A Consul agent of the test's own.
 
 use std::{
     fs::{self, File},
@@ -34,7 +34,18 @@ pub(super) const DENY: &str = r#"
     }
 "#;
 
-/// An agent; its process ends with it.
+/// One server that keeps its data, and is as quick to lead as in development mode.
+pub(super) const KEPT: &str = r#"
+    server = true
+    bootstrap_expect = 1
+    performance { raft_multiplier = 1 }
+"#;
+
+/// Each request is logged.
+const COMMON: &str = "disable_update_check = true\nlog_level = \"debug\"\n";
+
+/// An agent; its process ends with it. In development mode, so without data on disk,
+/// unless it is configured as a server.
 pub(super) struct Agent {
     process: Option<Child>,
     http: u16,
@@ -64,7 +75,7 @@ impl Agent {
         Self { process: None, http: free_ports(), configuration, folder }
     }
 
-    /// Starts again where it was, without any data.
+    /// Starts again where it was, without any data in development mode.
     pub(super) async fn restart(&mut self) {
         assert!(self.try_start().await, "the agent did not start again:\n{}", self.log());
     }
@@ -73,12 +84,18 @@ impl Agent {
     async fn try_start(&mut self) -> bool {
         assert!(self.process.is_none(), "it runs already");
         let configuration = self.folder.path().join("agent.hcl");
-        fs::write(&configuration, format!("disable_update_check = true\n{}", self.configuration))
-            .unwrap();
+        fs::write(&configuration, format!("{COMMON}{}", self.configuration)).unwrap();
         let log = File::create(self.folder.path().join("log")).unwrap();
         let port = |offset: u16| (self.http + offset).to_string();
-        let started = Command::new("consul")
-            .args(["agent", "-dev", "-bind", "127.0.0.1", "-client", "127.0.0.1"])
+        let mut command = Command::new("consul");
+        command.arg("agent");
+        if self.configuration.contains("server = true") {
+            command.arg("-data-dir").arg(self.folder.path().join("data"));
+        } else {
+            command.arg("-dev");
+        }
+        let started = command
+            .args(["-bind", "127.0.0.1", "-client", "127.0.0.1"])
             .args(["-http-port", &port(0), "-server-port", &port(1)])
             .args(["-serf-lan-port", &port(2), "-serf-wan-port", &port(3)])
             .args(["-dns-port", "-1", "-grpc-port", "-1", "-node", "node", "-config-file"])
@@ -163,6 +180,11 @@ impl Agent {
     pub(super) async fn services(&self) -> Vec<Value> {
         let services = self.ask("GET", "/v1/agent/services", None).await;
         services.as_object().unwrap().values().cloned().collect()
+    }
+
+    /// How many registrations were asked of it since it started last.
+    pub(super) fn registrations(&self) -> usize {
+        self.log().matches("method=PUT url=/v1/agent/service/register").count()
     }
 
     fn log(&self) -> String {

@@ -4,9 +4,13 @@ use std::time::{Duration, Instant};
 
 use gantry_discovery::RegistrationState;
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::{
-    NeverEmpty, agent::Agent, eventually, is_live, is_pending, is_stale, registry, serving::Serving,
+    NeverEmpty,
+    agent::{Agent, KEPT},
+    eventually, is_live, is_pending, is_stale, registry,
+    serving::Serving,
 };
 use crate::contract::{ports, sees};
 
@@ -40,6 +44,34 @@ async fn an_agent_that_loses_its_data_is_told_again_and_no_caller_loses_its_endp
     assert_eq!(ports(&watch.current()), [server.port()]);
     never_empty.end().await;
     assert_eq!(registration.state(), RegistrationState::Registered);
+}
+
+/// It calls every instance critical until it has checked it again.
+#[tokio::test]
+async fn an_agent_that_restarts_with_its_data_costs_no_endpoint_and_no_registration() {
+    let mut agent = Agent::start_with(KEPT).await;
+    let registry = registry(agent.settings());
+    let server = Serving::start().await;
+    let mut watch = registry.resolver.watch("user");
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+    let never_empty = NeverEmpty::from_now_on(&watch);
+
+    agent.kill();
+    is_stale(&watch).await;
+    agent.restart().await;
+    let passes = async || {
+        let entries = agent.ask("GET", "/v1/health/service/user?passing", None).await;
+        let known = registration.state() == RegistrationState::Registered;
+        (known && entries.as_array().unwrap().len() == 1).then_some(())
+    };
+    eventually("it passes again", passes).await;
+    is_live(&watch).await;
+    // The first answers may have come from before the agent doubted its instances.
+    sleep(Duration::from_secs(3)).await;
+    eventually("it passes again", passes).await;
+    never_empty.end().await;
+    assert_eq!(agent.registrations(), 0, "it was registered again");
 }
 
 #[tokio::test]

@@ -87,13 +87,12 @@ async fn what_a_server_without_a_leader_says_is_better_than_nothing() {
 }
 
 #[tokio::test]
-async fn an_empty_answer_with_a_lower_index_is_held_and_one_with_a_higher_is_told() {
+async fn an_empty_answer_with_a_lower_index_is_held() {
     let agent = Scripted::start([
         Answer::new(10, ONE),
         Answer::new(4, NONE),
         Answer::new(5, OTHER).late(),
-        Answer::new(6, NONE),
-        Answer::new(7, NONE).never(),
+        Answer::new(5, OTHER).never(),
     ])
     .await;
     let registry = registry(agent.settings());
@@ -104,7 +103,37 @@ async fn an_empty_answer_with_a_lower_index_is_held_and_one_with_a_higher_is_tol
     assert_eq!(ports(&watch.current()), [1001]);
     watch.changed().await;
     assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
+}
+
+/// An agent that restarted with its data first repeats its last answer, then calls
+/// every instance critical until it has checked it.
+#[tokio::test]
+async fn an_empty_answer_soon_after_a_failure_is_held_even_with_others_in_between() {
+    let agent = Scripted::start([
+        Answer::new(10, ONE),
+        Answer { status: 500, ..Answer::new(1, "No cluster leader") },
+        Answer::new(10, ONE),
+        Answer::new(13, NONE),
+        Answer::new(14, OTHER).late(),
+        Answer::new(14, OTHER).never(),
+    ])
+    .await;
+    let registry = registry(agent.settings());
+    let mut watch = registry.resolver.watch("user");
+    sees(&mut watch, &[1001]).await;
+    watch.changed().await;
+    assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
+}
+
+#[tokio::test]
+async fn an_empty_answer_with_a_higher_index_is_told_at_once() {
+    let last_left = Answer::new(11, NONE);
+    let agent = Scripted::start([Answer::new(10, ONE), last_left, last_left.never()]).await;
+    let registry = registry(agent.settings());
+    let mut watch = registry.resolver.watch("user");
+    sees(&mut watch, &[1001]).await;
     sees(&mut watch, &[]).await;
+    assert!(matches!(watch.status(), Status::Live { .. }));
 }
 
 #[tokio::test]
