@@ -105,7 +105,7 @@ impl ServerBuilder {
         self
     }
 
-    /// How it listens, makes itself known and ends.
+    /// How it makes itself known, what it takes and how it ends.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self

@@ -10,12 +10,10 @@ use serde::Deserialize;
 /// What tonic's decoder takes, unless a service raises it for itself.
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
-/// How a server listens, makes itself known and ends.
+/// How a server makes itself known, what it takes and how it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where the service's own program listens. Default: any free port on loopback.
-    pub listen: SocketAddr,
     /// The address callers elsewhere reach it at; port 0 stands for the port it
     /// listens on. Default: the address it listens on.
     pub advertise: Option<SocketAddr>,
@@ -33,7 +31,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
             advertise: None,
             zone: None,
             weight: 1,
