@@ -1,0 +1,237 @@
+//! The suite. Each test gets an empty repository.
+
+use gantry_contract::page::{Page, PageRequest};
+use gantry_order::{
+    application::{CommitError, Orders, Seen, StoredOrder, UnitOfWork},
+    domain::{OrderId, PlacedBy, RejectReason, Status, UserId},
+};
+use gantry_saga::NewSaga;
+use time::Duration;
+use uuid::Uuid;
+
+use crate::support::{ANN, BOB, NOW, address, draft, fresh, request, unit};
+
+const SAGA: Uuid = Uuid::from_u128(5);
+
+fn saga() -> NewSaga {
+    NewSaga::new(SAGA, "test", &"input").unwrap()
+}
+
+async fn found(orders: &dyn Orders, id: OrderId) -> StoredOrder {
+    orders.find(id).await.unwrap().unwrap()
+}
+
+fn first_page(size: i32) -> PageRequest {
+    PageRequest::new(size, "", true).unwrap()
+}
+
+fn next_page(page: &Page<StoredOrder>, size: i32) -> PageRequest {
+    PageRequest::new(size, &page.next_page_token(), true).unwrap()
+}
+
+fn ids(page: &Page<StoredOrder>) -> Vec<OrderId> {
+    page.items.iter().map(|stored| stored.order.id()).collect()
+}
+
+/// Several drafts of this user, the newest first.
+async fn drafts(orders: &dyn Orders, user: UserId, count: usize) -> Vec<OrderId> {
+    let mut made = Vec::new();
+    for _ in 0..count {
+        let draft = draft(user, &[("mug", 1)]);
+        made.insert(0, draft.order.id());
+        orders.commit(unit(draft)).await.unwrap();
+    }
+    made
+}
+
+pub(super) async fn an_order_reads_back_as_it_was_made(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 3), ("Ünïcode 🦀 'quoted'; -- x", 1_000_000)]);
+    let order = draft.order.clone();
+    let unit = UnitOfWork { address: Some(address("Berlin")), ..unit(draft) };
+    orders.commit(unit).await.unwrap();
+    let stored = found(orders, order.id()).await;
+    assert_eq!(stored, StoredOrder { order, address: Some(address("Berlin")) });
+}
+
+pub(super) async fn an_order_that_is_not_there_is_not_found(orders: &dyn Orders) {
+    assert_eq!(orders.find(OrderId(Uuid::from_u128(1))).await.unwrap(), None);
+}
+
+pub(super) async fn every_event_reads_back(orders: &dyn Orders) {
+    let by = PlacedBy { subject: "ann".to_owned(), roles: vec!["user".to_owned()] };
+    let draft = draft(ANN, &[("mug", 3)]);
+    let placed = draft.order.place(draft.order.price(), SAGA, Some(by), NOW).unwrap();
+    let confirmed = placed.order.confirm(NOW + Duration::microseconds(1)).unwrap();
+    for change in [draft, placed, confirmed.clone()] {
+        orders.commit(unit(change)).await.unwrap();
+    }
+    assert_eq!(found(orders, confirmed.order.id()).await.order, confirmed.order);
+
+    let draft = self::draft(ANN, &[("mug", 3)]);
+    let placed = draft.order.place(draft.order.price(), SAGA, None, NOW).unwrap();
+    let rejected = placed.order.reject(RejectReason::InsufficientStock, NOW).unwrap();
+    for change in [draft, placed, rejected.clone()] {
+        orders.commit(unit(change)).await.unwrap();
+    }
+    assert_eq!(found(orders, rejected.order.id()).await.order, rejected.order);
+}
+
+pub(super) async fn a_change_of_an_older_version_is_refused(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 1)]);
+    let order = draft.order.clone();
+    let (one, other) = (Uuid::from_u128(fresh()), Uuid::from_u128(fresh()));
+    orders.commit(unit(draft)).await.unwrap();
+    let first = order.place(order.price(), one, None, NOW).unwrap();
+    let second = order.place(order.price(), other, None, NOW).unwrap();
+    orders.commit(unit(first.clone())).await.unwrap();
+    let refused = orders.commit(unit(second)).await;
+    assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
+    assert_eq!(found(orders, order.id()).await.order, first.order);
+}
+
+pub(super) async fn a_change_of_an_order_that_is_not_there_is_refused(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 1)]).order;
+    let placed = draft.place(draft.price(), SAGA, None, NOW).unwrap();
+    let refused = orders.commit(unit(placed)).await;
+    assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
+    assert_eq!(orders.find(draft.id()).await.unwrap(), None);
+}
+
+pub(super) async fn an_id_is_given_once(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 1)]);
+    orders.commit(unit(draft.clone())).await.unwrap();
+    let refused = orders.commit(unit(draft)).await;
+    assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
+}
+
+pub(super) async fn a_unit_that_is_refused_leaves_nothing(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 1)]);
+    let order = draft.order.clone();
+    orders.commit(UnitOfWork { address: Some(address("Berlin")), ..unit(draft) }).await.unwrap();
+    let placed = order.place(order.price(), SAGA, None, NOW).unwrap();
+    orders.commit(unit(placed.clone())).await.unwrap();
+
+    let stale = UnitOfWork {
+        change: placed,
+        address: Some(address("Paris")),
+        request: Some(request(1, 1)),
+        saga: Some(saga()),
+    };
+    assert!(matches!(orders.commit(stale).await, Err(CommitError::Stale)));
+    assert_eq!(found(orders, order.id()).await.address, Some(address("Berlin")));
+    assert_eq!(orders.seen(&request(1, 1)).await.unwrap(), Seen::New);
+    // Its id is free: the saga is not there either.
+    let other = self::draft(ANN, &[("mug", 1)]);
+    orders.commit(UnitOfWork { saga: Some(saga()), ..unit(other) }).await.unwrap();
+}
+
+pub(super) async fn a_saga_is_begun_once(orders: &dyn Orders) {
+    let unit = || UnitOfWork { saga: Some(saga()), ..unit(draft(ANN, &[("mug", 1)])) };
+    orders.commit(unit()).await.unwrap();
+    let second = unit();
+    let id = second.change.order.id();
+    assert!(matches!(orders.commit(second).await, Err(CommitError::Storage(_))));
+    assert_eq!(orders.find(id).await.unwrap(), None, "all of it or nothing");
+}
+
+pub(super) async fn an_address_stays_until_it_is_replaced(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 1)]);
+    let order = draft.order.clone();
+    orders.commit(UnitOfWork { address: Some(address("Berlin")), ..unit(draft) }).await.unwrap();
+    let placed = order.place(order.price(), SAGA, None, NOW).unwrap();
+    let confirmed = placed.order.confirm(NOW).unwrap();
+    orders.commit(unit(placed)).await.unwrap();
+    assert_eq!(found(orders, order.id()).await.address, Some(address("Berlin")));
+    orders.commit(UnitOfWork { address: Some(address("Paris")), ..unit(confirmed) }).await.unwrap();
+    assert_eq!(found(orders, order.id()).await.address, Some(address("Paris")));
+}
+
+pub(super) async fn a_repeated_request_is_recognised(orders: &dyn Orders) {
+    let with =
+        |body| UnitOfWork { request: Some(request(7, body)), ..unit(draft(ANN, &[("mug", 1)])) };
+    let first = with(1);
+    let id = first.change.order.id();
+    assert_eq!(orders.seen(&request(7, 1)).await.unwrap(), Seen::New);
+    orders.commit(first).await.unwrap();
+    assert_eq!(orders.seen(&request(7, 1)).await.unwrap(), Seen::Same(id));
+    assert_eq!(orders.seen(&request(7, 2)).await.unwrap(), Seen::Reused);
+
+    let (again, reused) = (with(1), with(2));
+    let ids = [again.change.order.id(), reused.change.order.id()];
+    let repeated = orders.commit(again).await;
+    assert!(matches!(repeated, Err(CommitError::Repeated(of)) if of == id), "{repeated:?}");
+    assert!(matches!(orders.commit(reused).await, Err(CommitError::Reused)));
+    for id in ids {
+        assert_eq!(orders.find(id).await.unwrap(), None);
+    }
+}
+
+/// Also where the order has gone on since: the repetition is told so, not that the
+/// version is stale.
+pub(super) async fn a_repeated_request_is_recognised_before_the_version(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 1)]);
+    let order = draft.order.clone();
+    orders.commit(unit(draft)).await.unwrap();
+    let placed = order.place(order.price(), SAGA, None, NOW).unwrap();
+    let unit = UnitOfWork { request: Some(request(7, 1)), ..unit(placed) };
+    orders.commit(unit.clone()).await.unwrap();
+    let again = orders.commit(unit).await;
+    assert!(matches!(again, Err(CommitError::Repeated(id)) if id == order.id()), "{again:?}");
+}
+
+pub(super) async fn of_many_changes_at_once_exactly_one_is_taken(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 1)]);
+    let order = draft.order.clone();
+    orders.commit(unit(draft)).await.unwrap();
+    let place = || async {
+        let saga = Uuid::from_u128(fresh());
+        orders.commit(unit(order.place(order.price(), saga, None, NOW).unwrap())).await
+    };
+    let outcomes = tokio::join!(place(), place(), place(), place());
+    let taken = [outcomes.0, outcomes.1, outcomes.2, outcomes.3]
+        .into_iter()
+        .filter(|outcome| match outcome {
+            Ok(()) => true,
+            Err(CommitError::Stale) => false,
+            Err(error) => panic!("{error}"),
+        })
+        .count();
+    assert_eq!(taken, 1);
+}
+
+pub(super) async fn lists_go_from_the_newest_to_the_oldest(orders: &dyn Orders) {
+    let made = drafts(orders, ANN, 5).await;
+    let first = orders.list(None, &first_page(2)).await.unwrap();
+    assert_eq!((ids(&first), first.total), (made[0..2].to_vec(), Some(5)));
+    let second = orders.list(None, &next_page(&first, 2)).await.unwrap();
+    assert_eq!(ids(&second), made[2..4]);
+    // What is new meanwhile moves nothing.
+    drafts(orders, ANN, 1).await;
+    let third = orders.list(None, &next_page(&second, 2)).await.unwrap();
+    assert_eq!((ids(&third), third.next.is_none()), (made[4..].to_vec(), true));
+}
+
+pub(super) async fn a_list_can_be_one_users_own(orders: &dyn Orders) {
+    let mut made = drafts(orders, ANN, 2).await;
+    drafts(orders, BOB, 2).await;
+    made.splice(0..0, drafts(orders, ANN, 2).await);
+    let first = orders.list(Some(ANN), &first_page(3)).await.unwrap();
+    assert_eq!((ids(&first), first.total), (made[..3].to_vec(), Some(4)));
+    let second = orders.list(Some(ANN), &next_page(&first, 3)).await.unwrap();
+    assert_eq!((ids(&second), second.next.is_none()), (made[3..].to_vec(), true));
+    let nobody = UserId(Uuid::from_u128(0xc));
+    assert!(orders.list(Some(nobody), &first_page(3)).await.unwrap().items.is_empty());
+}
+
+pub(super) async fn a_list_shows_orders_as_they_are(orders: &dyn Orders) {
+    let draft = draft(ANN, &[("mug", 1)]);
+    let placed = draft.order.place(draft.order.price(), SAGA, None, NOW).unwrap();
+    orders.commit(UnitOfWork { address: Some(address("Berlin")), ..unit(draft) }).await.unwrap();
+    drafts(orders, ANN, 1).await;
+    orders.commit(unit(placed)).await.unwrap();
+    let page = orders.list(None, &first_page(0)).await.unwrap();
+    let told: Vec<_> = page.items.iter().map(|stored| stored.order.status()).collect();
+    assert_eq!(told, [Status::Draft, Status::Placed]);
+    assert_eq!(page.items[0].address, None);
+    assert_eq!(page.items[1].address, Some(address("Berlin")));
+}

@@ -1,0 +1,371 @@
+//! A user and an inventory service that do as they are told, and the order service's own
+//! parts around them.
+
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    num::NonZeroU32,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use gantry_contract::{Actor, Caller};
+use gantry_order::{
+    application::{
+        Customer, Orders, Settled, Stock, StockError, StoredOrder, Unanswered, UnitOfWork, Users,
+        UsersError,
+        placing::{self, Placing},
+    },
+    domain::{OrderId, PlacedBy, Quantity, RejectReason, Sku, Status, Tier, UserId},
+    outbound::sqlite::{SqliteOrders, SqliteSagaLog},
+};
+use gantry_saga::{Append, Claimed, Engine, Log, LogError, NewSaga, Policy};
+use gantry_sql::Sqlite;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::support::{ANN, NOW, TestClock, database, draft, fresh, unit};
+
+pub(super) const IN_STOCK: i64 = 10;
+
+/// What is asked of the other services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ask {
+    User,
+    Reserve,
+    Commit,
+    Release,
+}
+
+/// How an attempt fails: without an answer, before or after it has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Before,
+    After,
+    Hang,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reservation {
+    Reserved(i64),
+    Committed(i64),
+    Released,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: BTreeMap<Ask, VecDeque<Fault>>,
+    customer: Option<Customer>,
+    reservations: BTreeMap<Uuid, Reservation>,
+    /// Every key that was seen, with what it was for.
+    keys: BTreeMap<Uuid, Ask>,
+    callers: Vec<Caller>,
+}
+
+/// The other services.
+#[derive(Clone, Debug)]
+pub(super) struct Shop(Arc<Mutex<State>>);
+
+impl Shop {
+    pub(super) fn new() -> Self {
+        let customer = Some(Customer { tier: Tier::Premium, active: true });
+        Self(Arc::new(Mutex::new(State { customer, ..State::default() })))
+    }
+
+    /// The next attempts at this fail.
+    pub(super) fn fail(&self, ask: Ask, faults: impl IntoIterator<Item = Fault>) {
+        self.0.lock().unwrap().faults.entry(ask).or_default().extend(faults);
+    }
+
+    pub(super) fn customer(&self, customer: Option<Customer>) {
+        self.0.lock().unwrap().customer = customer;
+    }
+
+    /// Available, reserved and sold.
+    pub(super) fn stock(&self) -> (i64, i64, i64) {
+        let state = self.0.lock().unwrap();
+        let (mut reserved, mut sold) = (0, 0);
+        for reservation in state.reservations.values() {
+            match reservation {
+                Reservation::Reserved(count) => reserved += count,
+                Reservation::Committed(count) => sold += count,
+                Reservation::Released => {}
+            }
+        }
+        (IN_STOCK - reserved - sold, reserved, sold)
+    }
+
+    pub(super) fn callers(&self) -> Vec<Caller> {
+        self.0.lock().unwrap().callers.clone()
+    }
+
+    /// One attempt: `act` is what happens where it does.
+    async fn attempt<T, E: From<Unanswered>>(
+        &self,
+        ask: Ask,
+        key: Option<Uuid>,
+        caller: &Caller,
+        act: impl FnOnce(&mut State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let fault = {
+            let mut state = self.0.lock().unwrap();
+            state.callers.push(caller.clone());
+            if let Some(key) = key {
+                let known = *state.keys.entry(key).or_insert(ask);
+                assert_eq!(known, ask, "one key for two things");
+            }
+            state.faults.entry(ask).or_default().pop_front()
+        };
+        let lost = || Unanswered::Unavailable("lost".to_owned());
+        match fault {
+            None => act(&mut self.0.lock().unwrap()),
+            Some(Fault::Before) => Err(lost().into()),
+            Some(Fault::After) => {
+                act(&mut self.0.lock().unwrap())?;
+                Err(lost().into())
+            }
+            Some(Fault::Hang) => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl Users for Shop {
+    async fn find(&self, id: UserId, caller: &Caller) -> Result<Customer, UsersError> {
+        assert_eq!(id, ANN);
+        self.attempt(Ask::User, None, caller, |state| state.customer.ok_or(UsersError::NotFound))
+            .await
+    }
+}
+
+#[async_trait]
+impl Stock for Shop {
+    async fn reserve(
+        &self,
+        reservation: Uuid,
+        items: &[(Sku, Quantity)],
+        key: Uuid,
+        caller: &Caller,
+    ) -> Result<(), StockError> {
+        let unknown = items.iter().find(|(sku, _)| sku.as_str() != "mug");
+        if let Some((sku, _)) = unknown {
+            return Err(StockError::ProductNotFound(format!("no product has the SKU {sku}")));
+        }
+        let count: i64 = items.iter().map(|(_, quantity)| i64::from(quantity.get())).sum();
+        let available = self.stock().0;
+        self.attempt(Ask::Reserve, Some(key), caller, |state| {
+            match state.reservations.get(&reservation) {
+                Some(Reservation::Released) => {
+                    Err(StockError::Reservation("was released".to_owned()))
+                }
+                Some(_) => Ok(()),
+                None if count > available => Err(StockError::Insufficient("too little".to_owned())),
+                None => {
+                    state.reservations.insert(reservation, Reservation::Reserved(count));
+                    Ok(())
+                }
+            }
+        })
+        .await
+    }
+
+    async fn commit(
+        &self,
+        reservation: Uuid,
+        key: Uuid,
+        caller: &Caller,
+    ) -> Result<(), StockError> {
+        self.attempt(Ask::Commit, Some(key), caller, |state| {
+            match state.reservations.get(&reservation).copied() {
+                Some(Reservation::Reserved(count)) => {
+                    state.reservations.insert(reservation, Reservation::Committed(count));
+                    Ok(())
+                }
+                Some(Reservation::Committed(_)) => Ok(()),
+                Some(Reservation::Released) | None => {
+                    Err(StockError::Reservation("is not reserved".to_owned()))
+                }
+            }
+        })
+        .await
+    }
+
+    async fn release(
+        &self,
+        reservation: Uuid,
+        key: Uuid,
+        caller: &Caller,
+    ) -> Result<(), StockError> {
+        self.attempt(Ask::Release, Some(key), caller, |state| {
+            if let Some(Reservation::Committed(_)) = state.reservations.get(&reservation) {
+                return Err(StockError::Reservation("was committed".to_owned()));
+            }
+            state.reservations.insert(reservation, Reservation::Released);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// One placed order, to be carried through.
+pub(super) struct Trial {
+    _folder: TempDir,
+    database: Sqlite,
+    pub(super) shop: Shop,
+    pub(super) id: OrderId,
+}
+
+impl Trial {
+    /// An order of so many mugs.
+    pub(super) async fn of(count: u32) -> Self {
+        Self::with(&[("mug", count)]).await
+    }
+
+    pub(super) async fn with(items: &[(&str, u32)]) -> Self {
+        let (folder, database) = database().await;
+        let orders = SqliteOrders::new(database.clone());
+        let draft = draft(ANN, items);
+        let id = draft.order.id();
+        let saga = Uuid::from_u128(fresh());
+        let by = PlacedBy { subject: ANN.to_string(), roles: vec!["user".to_owned()] };
+        let placed = draft.order.place(draft.order.price(), saga, Some(by), NOW).unwrap();
+        let saga = NewSaga::new(saga, placing::NAME, &id.0).unwrap();
+        orders.commit(unit(draft)).await.unwrap();
+        orders.commit(UnitOfWork { saga: Some(saga), ..unit(placed) }).await.unwrap();
+        Self { _folder: folder, database, shop: Shop::new(), id }
+    }
+
+    /// A process that finds the log as the last one left it.
+    pub(super) async fn log(&self) -> SqliteSagaLog {
+        SqliteSagaLog::open(self.database.clone(), Arc::new(TestClock::default())).await.unwrap()
+    }
+
+    pub(super) fn start(&self, log: impl Log) -> Engine {
+        let placing = Placing {
+            orders: Arc::new(SqliteOrders::new(self.database.clone())),
+            users: Arc::new(self.shop.clone()),
+            stock: Arc::new(self.shop.clone()),
+            settled: Settled::default(),
+            clock: Arc::new(TestClock::default()),
+            service: "order",
+        };
+        Engine::start(placing.definition(), Arc::new(log), policy())
+    }
+
+    pub(super) async fn order(&self) -> StoredOrder {
+        SqliteOrders::new(self.database.clone()).find(self.id).await.unwrap().unwrap()
+    }
+
+    /// The saga's status and how many entries its log has.
+    pub(super) async fn saga(&self) -> (String, i64) {
+        sqlx::query_as("SELECT status, (SELECT count(*) FROM saga_log) FROM sagas")
+            .fetch_one(self.database.reader())
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the saga is no longer running.
+    pub(super) async fn ended(&self) -> String {
+        for _ in 0..2000 {
+            let (status, _) = self.saga().await;
+            if status != "running" {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the saga never ended");
+    }
+
+    /// Carries the order through; how it stands then, and the saga.
+    pub(super) async fn carry(&self) -> (Status, Option<RejectReason>, String) {
+        let engine = self.start(self.log().await);
+        let saga = self.ended().await;
+        engine.close().await;
+        let order = self.order().await.order;
+        (order.status(), order.reject_reason(), saga)
+    }
+
+    /// What must hold of every order whose saga has ended.
+    pub(super) async fn check(&self, count: i64) {
+        let order = self.order().await.order;
+        let expected = match order.status() {
+            Status::Confirmed => (IN_STOCK - count, 0, count),
+            Status::Rejected => (IN_STOCK, 0, 0),
+            other => panic!("the order is {other}"),
+        };
+        assert_eq!(self.shop.stock(), expected, "{}", order.status());
+        let callers: HashSet<_> =
+            self.shop.callers().into_iter().map(|caller| format!("{caller:?}")).collect();
+        let ann = Actor { subject: ANN.to_string(), roles: vec!["user".to_owned()] };
+        let order = Caller::Service { service: "order".to_owned(), cause: Some(ann) };
+        assert!(callers.iter().all(|caller| *caller == format!("{order:?}")), "{callers:?}");
+    }
+}
+
+fn policy() -> Policy {
+    let millis = Duration::from_millis;
+    Policy {
+        attempt_timeout: millis(50),
+        step_deadline: millis(150),
+        retry_initial: millis(5),
+        retry_max: millis(20),
+        // A saga that is paused is found again by the test's clock, which stands still.
+        pause_initial: Duration::from_nanos(1),
+        pause_max: Duration::from_nanos(1),
+        patience: NonZeroU32::new(20).unwrap(),
+        poll: millis(5),
+        ..Policy::default()
+    }
+}
+
+/// A log whose process dies at one of its writes.
+#[derive(Clone, Debug)]
+pub(super) struct CrashingLog {
+    pub(super) inner: SqliteSagaLog,
+    /// Writes until the crash, that one included.
+    pub(super) left: Arc<AtomicUsize>,
+    /// Whether the last write reaches the log.
+    pub(super) written: bool,
+}
+
+impl CrashingLog {
+    pub(super) fn crashed(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
+    }
+
+    fn alive(&self) -> Result<(), LogError> {
+        if self.crashed() { Err(LogError::Unavailable("crashed".into())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Log for CrashingLog {
+    async fn claim(
+        &self,
+        name: &str,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, LogError> {
+        self.alive()?;
+        self.inner.claim(name, limit, lease).await
+    }
+
+    async fn append(&self, append: Append<'_>) -> Result<(), LogError> {
+        self.alive()?;
+        if self.left.fetch_sub(1, Ordering::SeqCst) > 1 {
+            return self.inner.append(append).await;
+        }
+        if self.written {
+            self.inner.append(append).await?;
+        }
+        self.alive()
+    }
+
+    async fn release(&self, saga: Uuid, epoch: i64, pause: Duration) -> Result<(), LogError> {
+        self.alive()?;
+        self.inner.release(saga, epoch, pause).await
+    }
+}

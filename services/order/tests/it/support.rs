@@ -1,0 +1,105 @@
+//! What several of the tests need.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use gantry_contract::idempotency::RequestKey;
+use gantry_money::{Currency, Money};
+use gantry_order::{
+    application::{Clock, UnitOfWork},
+    domain::{Address, Change, Line, Lines, Order, OrderId, Pricing, Quantity, Sku, Tier, UserId},
+    outbound::sqlite::MIGRATIONS,
+};
+use gantry_sql::Sqlite;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub(crate) const ANN: UserId = UserId(Uuid::from_u128(0xa));
+pub(crate) const BOB: UserId = UserId(Uuid::from_u128(0xb));
+
+/// A moment as fine as is stored.
+pub(crate) const NOW: OffsetDateTime = time::macros::datetime!(2026-01-02 03:04:05.678901 UTC);
+
+/// A clock that goes on when it is told to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> OffsetDateTime {
+        NOW + time::Duration::microseconds(self.0.load(Relaxed))
+    }
+}
+
+/// An empty database; its folder goes with the first of the two.
+pub(crate) async fn database() -> (TempDir, Sqlite) {
+    let folder = TempDir::new().unwrap();
+    let database = open(&folder).await;
+    (folder, database)
+}
+
+/// The database of this folder.
+pub(crate) async fn open(folder: &TempDir) -> Sqlite {
+    let settings = gantry_sql::Settings::new(folder.path().join("order.db"));
+    Sqlite::open(&settings, &MIGRATIONS).await.unwrap()
+}
+
+/// A number like no other, greater than those before it.
+pub(crate) fn fresh() -> u128 {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
+    u128::from(NEXT.fetch_add(1, Relaxed))
+}
+
+pub(crate) fn euros(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("EUR").unwrap()).unwrap()
+}
+
+pub(crate) fn lines(items: &[(&str, u32)]) -> Lines {
+    let line = |(sku, quantity): &(&str, u32)| {
+        Line::new(Sku::new(*sku), Quantity::new(*quantity).unwrap(), euros(1_050)).unwrap()
+    };
+    Lines::new(items.iter().map(line).collect()).unwrap()
+}
+
+/// A new draft, later than those before it.
+pub(crate) fn draft(user: UserId, items: &[(&str, u32)]) -> Change {
+    let id = OrderId(Uuid::from_u128(fresh()));
+    Order::create(id, user, Tier::Premium, lines(items), &Pricing::default(), NOW).unwrap()
+}
+
+pub(crate) fn address(locality: &str) -> Address {
+    Address {
+        region_code: "DE".to_owned(),
+        postal_code: "10115".to_owned(),
+        locality: locality.to_owned(),
+        address_lines: vec!["Unter den Linden 1".to_owned()],
+        recipients: vec!["Ann 🦀".to_owned()],
+        ..Address::default()
+    }
+}
+
+/// The first request of this id, with this body.
+pub(crate) fn request(id: u128, body: u8) -> RequestKey {
+    RequestKey {
+        subject: "ann".to_owned(),
+        method: "/shop.order.v1.OrderService/CreateOrder",
+        request_id: Uuid::from_u128(id),
+        fingerprint: [body; 32],
+    }
+}
+
+/// Only the change, as most units of work are.
+pub(crate) fn unit(change: Change) -> UnitOfWork {
+    UnitOfWork { change, address: None, request: None, saga: None }
+}
