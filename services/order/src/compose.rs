@@ -1,6 +1,6 @@
 //! The service, put together: the only file that names adapters.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gantry_client::Channel;
 use gantry_discovery::Registry;
@@ -125,9 +125,12 @@ impl Service {
     /// # Errors
     /// [`BuildError`] where the settings do not make one.
     pub fn server(&self) -> Result<Server, BuildError> {
-        let api = Api::new(self.orders.clone(), Fingerprints::new(self.secret));
+        // The server's state is known to its own handlers, and only once it is built.
+        let status = Arc::new(OnceLock::new());
+        let fingerprints = Fingerprints::new(self.secret);
+        let api = Api::new(self.orders.clone(), fingerprints, Arc::clone(&status));
         let database = self.database.clone();
-        Server::builder(NAME, &CONTRACT)
+        let server = Server::builder(NAME, &CONTRACT)
             .service(OrderServiceServer::new(api))
             .settings(self.settings.server.clone())
             .version(BUILD.version)
@@ -138,7 +141,9 @@ impl Service {
                 let database = database.clone();
                 async move { database.ping().await }
             })
-            .build()
+            .build()?;
+        status.get_or_init(|| server.status());
+        Ok(server)
     }
 
     /// Finishes what has begun, as far as the next safe point, and lets go of the

@@ -87,6 +87,12 @@ impl Status {
         self.state.wait_for(|state| *state != State::Starting).await.map_or(State::Draining, |s| *s)
     }
 
+    /// Returns once the server drains, or is gone: what only waits should come to an end.
+    pub async fn draining(&mut self) {
+        // Gone without a word is the end of it too.
+        let _ = self.state.wait_for(|state| *state == State::Draining).await;
+    }
+
     /// Asks every dependency at once; each has 3 s to answer.
     pub async fn report(&self) -> Report {
         let state = self.state();
@@ -143,6 +149,17 @@ mod tests {
         assert!(status.report().await.ready);
         life.set(State::Draining);
         assert!(!status.report().await.ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_hears_of_the_drain() {
+        let life = Life::new();
+        life.set(State::Serving);
+        let mut status = status(&life, Vec::new());
+        let patience = Duration::from_secs(1);
+        assert!(timeout(patience, status.draining()).await.is_err());
+        life.set(State::Draining);
+        status.draining().await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -50,15 +50,21 @@ pub struct PlaceOrder {
 }
 
 impl PlaceOrder {
-    /// Places the order and waits for the outcome, within bounds; answers with the order
-    /// as it is then. What goes on goes on without the caller.
+    /// Places the order and waits for the outcome, as long as is asked for and until
+    /// `leave` at the latest; answers with the order as it is then. What goes on goes on
+    /// without the caller.
     ///
     /// # Errors
     /// [`Error`]: nothing was written.
-    pub async fn run(&self, placement: Placement, by: &Authorized) -> Result<StoredOrder, Error> {
+    pub async fn run(
+        &self,
+        placement: Placement,
+        by: &Authorized,
+        leave: impl Future<Output = ()> + Send,
+    ) -> Result<StoredOrder, Error> {
         let wait = placement.wait;
         let id = self.place(placement, by).await?;
-        let found = self.outcome(id, wait).await?;
+        let found = self.outcome(id, wait, leave).await?;
         found.ok_or(Error::OrderNotFound(id))
     }
 
@@ -111,6 +117,7 @@ impl PlaceOrder {
         &self,
         id: OrderId,
         wait: Duration,
+        leave: impl Future<Output = ()> + Send,
     ) -> Result<Option<StoredOrder>, StorageError> {
         let waiter = self.settled.waiter(id);
         // Listening begins before looking: nothing is told unheard in between.
@@ -120,8 +127,11 @@ impl PlaceOrder {
         if !open || wait.is_zero() {
             return Ok(found);
         }
-        // Told or not, what counts is how the order stands now.
-        let _ = timeout(wait, told).await;
+        // Told or not, what counts is how the order stands then.
+        tokio::select! {
+            _ = timeout(wait, told) => {}
+            () = leave => {}
+        }
         self.orders.find(id).await
     }
 }

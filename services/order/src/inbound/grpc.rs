@@ -3,7 +3,10 @@
 //! Each method reads a command from a request that was validated and authorized before
 //! it came here, runs one use case, and says what came of it.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use gantry_contract::{CallContext, page::PageRequest};
 use gantry_proto::shop::order::v1::{
@@ -34,12 +37,25 @@ pub(crate) struct UseCases {
 pub(crate) struct Api {
     orders: UseCases,
     fingerprints: Fingerprints,
+    server: Arc<OnceLock<gantry_server::Status>>,
 }
 
 impl Api {
     /// The methods on these use cases; `fingerprints` recognise a repeated request.
-    pub(crate) fn new(orders: UseCases, fingerprints: Fingerprints) -> Self {
-        Self { orders, fingerprints }
+    /// Once `server` is told, nobody is kept waiting while that server drains.
+    pub(crate) fn new(
+        orders: UseCases,
+        fingerprints: Fingerprints,
+        server: Arc<OnceLock<gantry_server::Status>>,
+    ) -> Self {
+        Self { orders, fingerprints, server }
+    }
+
+    async fn draining(&self) {
+        match self.server.get() {
+            Some(server) => server.clone().draining().await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -64,7 +80,8 @@ impl OrderService for Api {
         let by = authorized(&request).clone();
         let mut placement = convert::placement(request.into_inner(), key)?;
         placement.wait = placement.wait.min(time_to_wait());
-        let placed = self.orders.place_order.run(placement, &by).await.map_err(status)?;
+        let placed = self.orders.place_order.run(placement, &by, self.draining()).await;
+        let placed = placed.map_err(status)?;
         Ok(Response::new(convert::order(placed)))
     }
 

@@ -73,7 +73,7 @@ async fn a_service_that_stays_silent_rejects_the_order_and_leaves_nothing_reserv
 async fn a_rejection_does_not_wait_for_a_service_that_is_down() {
     let trial = Trial::of(3).await;
     trial.shop.fail(Ask::Reserve, [Fault::After; 50]);
-    trial.shop.fail(Ask::Release, [Fault::Before; 60]);
+    trial.shop.fail(Ask::Release, [Fault::Before; 15]);
     let engine = trial.start(trial.log().await);
     let mut rejected_early = false;
     while trial.saga().await.0 == "running" {
@@ -89,7 +89,7 @@ async fn a_rejection_does_not_wait_for_a_service_that_is_down() {
 #[tokio::test]
 async fn once_the_stock_may_be_sold_silence_is_waited_out() {
     let trial = Trial::of(3).await;
-    trial.shop.fail(Ask::Commit, [Fault::After; 40]);
+    trial.shop.fail(Ask::Commit, [Fault::After; 15]);
     assert_eq!(trial.carry().await, (Status::Confirmed, None, COMPLETED.to_owned()));
     trial.check(3).await;
 }

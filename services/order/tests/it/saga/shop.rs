@@ -308,14 +308,14 @@ impl Trial {
 fn policy() -> Policy {
     let millis = Duration::from_millis;
     Policy {
-        attempt_timeout: millis(50),
-        step_deadline: millis(150),
-        retry_initial: millis(5),
-        retry_max: millis(20),
+        attempt_timeout: millis(250),
+        step_deadline: millis(600),
+        retry_initial: millis(50),
+        retry_max: millis(200),
         // A saga that is paused is found again by the test's clock, which stands still.
         pause_initial: Duration::from_nanos(1),
         pause_max: Duration::from_nanos(1),
-        patience: NonZeroU32::new(20).unwrap(),
+        patience: NonZeroU32::new(6).unwrap(),
         poll: millis(5),
         ..Policy::default()
     }
