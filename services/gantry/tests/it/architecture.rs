@@ -30,7 +30,10 @@ const CRATES: &[(&str, &[&str])] = &[
         "gantry-server",
         &["gantry-contract", "gantry-discovery", "gantry-identity", "gantry-resilience"],
     ),
-    ("greeter", &["gantry-contract", "gantry-contract-build", "gantry-discovery", "gantry-server"]),
+    ("greeter", &["gantry-contract", "gantry-contract-build", "gantry-server", "gantry-telemetry"]),
+    // Contracts for tests alone: nothing that ships may name them.
+    ("gantry-contract-conformance", &["gantry-contract", "gantry-contract-build"]),
+    ("gantry-probe", &["gantry-contract", "gantry-contract-build"]),
     ("gantry-user", SERVICE),
     ("gantry-inventory", SERVICE),
     ("gantry-order", SERVICE),
