@@ -3,9 +3,9 @@
 //! Rules:
 //! - an instance is registered under an id of its own with a gRPC health check for
 //!   each of its names, critical until the first pass; a supervisor task keeps it
-//!   registered until the [`Registration`] ends ([`supervisor`]);
-//! - a watch is a chain of blocking queries for the passing instances ([`watch`]),
-//!   whose index and doubts are judged by a pure state machine ([`follower`]);
+//!   registered until the [`Registration`] ends (module `supervisor`);
+//! - a watch is a chain of blocking queries for the passing instances (module `watch`),
+//!   whose index and doubts are judged by a pure state machine (module `follower`);
 //! - the agent being down, slow, leaderless or without its data keeps what watchers
 //!   have; nothing here gives up.
 //!
