@@ -8,6 +8,8 @@
 )]
 
 mod api;
+mod files;
+mod process;
 mod repository;
 mod saga;
 mod saga_log;

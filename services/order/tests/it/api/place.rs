@@ -1,0 +1,243 @@
+//! PlaceOrder.
+
+use std::time::{Duration, Instant};
+
+use gantry_contract::Caller;
+use gantry_proto::shop::{
+    order::v1::{OrderStatus, PlaceOrderRequest, RejectReason},
+    user::v1::{Tier, UserStatus},
+};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use super::{
+    ADMIN, ANN, BOB, Running, address, ann, euros, fakes::Mood, new_id, place, place_and_wait,
+    refused, wait, wrong_fields,
+};
+
+#[tokio::test]
+async fn an_order_is_confirmed_and_the_stock_sold() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    let order = running.place(place_and_wait(&draft)).await.unwrap();
+    assert_eq!(order.status(), OrderStatus::Confirmed);
+    assert_eq!(order.reject_reason(), RejectReason::Unspecified);
+    assert_ne!(order.etag, draft.etag);
+    assert_eq!(running.inventory.stock("mug"), (7, 0, 3));
+    assert_eq!(running.get_by(ANN, &order.id).await.unwrap(), order);
+}
+
+#[tokio::test]
+async fn the_saga_calls_in_the_services_own_name_and_tells_who_caused_it() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    running.users.callers();
+    running.inventory.callers();
+    running.place(place_and_wait(&draft)).await.unwrap();
+    let own = Caller::Service { service: "order".to_owned(), cause: Some(ann()) };
+    assert_eq!(running.users.callers(), std::slice::from_ref(&own));
+    assert_eq!(running.inventory.callers(), [own.clone(), own]);
+}
+
+#[tokio::test]
+async fn without_waiting_the_answer_comes_before_the_outcome() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    let order = running.place(place(&draft)).await.unwrap();
+    assert_eq!(order.status(), OrderStatus::Placed);
+    assert_eq!(running.settled(&order.id).await.status(), OrderStatus::Confirmed);
+}
+
+#[tokio::test]
+async fn a_refusal_rejects_the_order_and_leaves_the_stock_as_it_was() {
+    let running = Running::start().await;
+
+    let draft = running.draft(&[("pen", 1), ("mug", 11)]).await;
+    let order = running.place(place_and_wait(&draft)).await.unwrap();
+    assert_eq!(order.status(), OrderStatus::Rejected);
+    assert_eq!(order.reject_reason(), RejectReason::InsufficientStock);
+    assert_eq!(running.inventory.stock("mug"), (10, 0, 0));
+    assert_eq!(running.inventory.stock("pen"), (1_000, 0, 0));
+
+    let draft = running.draft(&[("mug", 1), ("pen", 1)]).await;
+    running.inventory.remove("pen");
+    let order = running.place(place_and_wait(&draft)).await.unwrap();
+    assert_eq!(order.reject_reason(), RejectReason::ProductNotFound);
+
+    let draft = running.draft(&[("mug", 1)]).await;
+    running.users.put(ANN, Tier::Regular, UserStatus::Deactivated);
+    let order = running.place(place_and_wait(&draft)).await.unwrap();
+    assert_eq!(order.reject_reason(), RejectReason::UserNotActive);
+    assert_eq!(running.inventory.stock("mug"), (10, 0, 0));
+}
+
+#[tokio::test]
+async fn a_silent_service_rejects_the_order_in_the_end() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    running.inventory.mood("reserve", Mood::Silent);
+    let short = PlaceOrderRequest { wait: wait(Duration::from_millis(300)), ..place(&draft) };
+    let began = Instant::now();
+    let order = running.place(short).await.unwrap();
+    assert_eq!(order.status(), OrderStatus::Placed);
+    assert!(began.elapsed() < Duration::from_millis(1_400), "only the wait is bounded");
+    let order = running.settled(&order.id).await;
+    assert_eq!(order.reject_reason(), RejectReason::ServiceUnavailable);
+    assert_eq!(running.inventory.stock("mug"), (10, 0, 0));
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_rejects_the_order_and_is_told_to_undo_once_it_is_back() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    for method in ["reserve", "release"] {
+        running.inventory.mood(method, Mood::Down);
+    }
+    let order = running.place(place_and_wait(&draft)).await.unwrap();
+    assert_eq!(order.reject_reason(), RejectReason::ServiceUnavailable);
+    assert_eq!(running.inventory.reservations(), 0);
+    running.inventory.mood("release", Mood::Well);
+    // The mark that refuses a late original.
+    for _ in 0..200 {
+        if running.inventory.reservations() == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it was never told");
+}
+
+#[tokio::test]
+async fn a_repeated_request_answers_with_the_order_as_it_is_now() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    let request = place(&draft);
+    let first = running.place(request.clone()).await.unwrap();
+    assert_eq!(first.status(), OrderStatus::Placed);
+    running.settled(&first.id).await;
+    let again = running.place(request.clone()).await.unwrap();
+    assert_eq!(again.status(), OrderStatus::Confirmed);
+    assert_eq!(running.inventory.stock("mug"), (7, 0, 3));
+
+    let other = PlaceOrderRequest { payment_token: "other".to_owned(), ..request };
+    refused(running.place(other), Code::AlreadyExists, "REQUEST_ID_REUSED").await;
+}
+
+#[tokio::test]
+async fn an_order_is_placed_once() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    let together = tokio::join!(
+        running.place(place_and_wait(&draft)),
+        running.place(place_and_wait(&draft)),
+        running.place(place_and_wait(&draft)),
+        running.place(place_and_wait(&draft)),
+    );
+    let mut placed = 0;
+    for answer in [together.0, together.1, together.2, together.3] {
+        match answer {
+            Ok(_) => placed += 1,
+            // Who saw the draft and came too late, and who came later still.
+            Err(status) => {
+                let reason = status.get_details_error_info().unwrap().reason;
+                assert!(matches!(&*reason, "ETAG_MISMATCH" | "ORDER_STATUS"), "{status:?}");
+            }
+        }
+    }
+    assert_eq!(placed, 1);
+    assert_eq!(running.inventory.stock("mug"), (7, 0, 3));
+    let call = running.place(place(&draft));
+    let status = refused(call, Code::FailedPrecondition, "ORDER_STATUS").await;
+    assert_eq!(status.get_details_error_info().unwrap().metadata["status"], "CONFIRMED");
+}
+
+#[tokio::test]
+async fn an_etag_that_is_not_the_orders_is_refused() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    let with = |etag: &str| PlaceOrderRequest { etag: Some(etag.to_owned()), ..place(&draft) };
+    for stale in ["0", "2", "x", "\"1\""] {
+        refused(running.place(with(stale)), Code::Aborted, "ETAG_MISMATCH").await;
+    }
+    assert_eq!(running.get_by(ANN, &draft.id).await.unwrap(), draft);
+    running.place(with(&draft.etag)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_final_price_has_the_tax_of_the_destination_and_can_be_insisted_on() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 1)]).await;
+    let insist = |units, nanos| PlaceOrderRequest {
+        shipping_address: address("DE"),
+        expected_total: Some(euros(units, nanos)),
+        ..place_and_wait(&draft)
+    };
+    let status =
+        refused(running.place(insist(9, 0)), Code::FailedPrecondition, "PRICE_CHANGED").await;
+    assert_eq!(status.get_details_error_info().unwrap().metadata["total"], "10.71 EUR");
+    assert_eq!(running.get_by(ANN, &draft.id).await.unwrap(), draft);
+
+    let order = running.place(insist(10, 710_000_000)).await.unwrap();
+    assert_eq!(order.status(), OrderStatus::Confirmed);
+    assert_eq!(order.tax, Some(euros(1, 710_000_000)));
+    assert_eq!(order.total, Some(euros(10, 710_000_000)));
+    assert_eq!(order.shipping_address.unwrap().region_code, "DE");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_field_by_field() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 1)]).await;
+    let mut money = euros(1, 0);
+    money.currency_code = "EURO".to_owned();
+    for (spoil, field) in [
+        ((|r, _| r.id = "1".to_owned()) as fn(&mut PlaceOrderRequest, _), "id"),
+        (|r, _| r.request_id.clear(), "request_id"),
+        (|r, _| r.wait = wait(Duration::from_secs(31)), "wait"),
+        (|r, _| r.payment_token = "x".repeat(257), "payment_token"),
+        (|r, _| r.shipping_address = address("Germany"), "shipping_address.region_code"),
+        (|r, money| r.expected_total = Some(money), "expected_total.currency_code"),
+        (|r, _| r.expected_total = Some(euros(1, 1)), "expected_total.nanos"),
+        (|r, _| r.expected_total = Some(euros(-1, 0)), "expected_total"),
+    ] {
+        let mut request = place(&draft);
+        spoil(&mut request, money.clone());
+        let status =
+            refused(running.place(request), Code::InvalidArgument, "VALIDATION_FAILED").await;
+        assert_eq!(wrong_fields(&status), [field]);
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_order_is_not_placed() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    let call = running.place_by(BOB, place(&draft));
+    refused(call, Code::PermissionDenied, "NOT_OWNER").await;
+    let unknown = PlaceOrderRequest { id: new_id(), ..place(&draft) };
+    refused(running.place(unknown), Code::NotFound, "ORDER_NOT_FOUND").await;
+    let order = running.place_by(ADMIN, place_and_wait(&draft)).await.unwrap();
+    assert_eq!(order.status(), OrderStatus::Confirmed);
+}
+
+#[tokio::test]
+async fn waiting_ends_before_the_calls_own_time_does() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    running.inventory.mood("reserve", Mood::Silent);
+    let mut request = running.by(ANN, place_and_wait(&draft));
+    request.set_timeout(Duration::from_secs(1));
+    let order = running.client.clone().place_order(request).await.unwrap().into_inner();
+    assert_eq!(order.status(), OrderStatus::Placed);
+}
+
+#[tokio::test]
+async fn a_placed_order_goes_on_without_its_caller() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    running.users.mood(Mood::Silent);
+    let call = running.place(place_and_wait(&draft));
+    assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+    running.users.mood(Mood::Well);
+    assert_eq!(running.settled(&draft.id).await.status(), OrderStatus::Confirmed);
+}
