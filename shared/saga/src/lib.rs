@@ -28,6 +28,67 @@
 //!   driven. The log refuses an epoch that is not the latest, so of two replicas that
 //!   both believe they hold a saga only one gets anything written.
 //!
+//! # Example
+//! ```
+//! # use std::{sync::Arc, time::Duration};
+//! # use async_trait::async_trait;
+//! # use gantry_saga::memory::MemoryLog;
+//! # use gantry_saga::{Call, Definition, Engine, Failure, NewSaga, Policy, Reversible, Status, Step};
+//! # use uuid::Uuid;
+//! struct Reserve;
+//!
+//! #[async_trait]
+//! impl Step<String> for Reserve {
+//!     fn name(&self) -> &'static str {
+//!         "reserve"
+//!     }
+//!
+//!     async fn run(&self, call: Call<'_, String>) -> Result<(), Failure> {
+//!         // A remote call, with `call.key` as its request id.
+//!         # let _ = call;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl Reversible<String> for Reserve {
+//!     async fn undo(&self, call: Call<'_, String>, why: &Failure) -> Result<(), Failure> {
+//!         # let _ = (call, why);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! struct Buy;
+//!
+//! #[async_trait]
+//! impl Step<String> for Buy {
+//!     fn name(&self) -> &'static str {
+//!         "buy"
+//!     }
+//!
+//!     async fn run(&self, call: Call<'_, String>) -> Result<(), Failure> {
+//!         Err(Failure::refused("SOLD_OUT", format_args!("no {} is left", call.input)))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let log = MemoryLog::default();
+//! let definition = Definition::named("purchase/1").step(Reserve).pivot(Buy);
+//! let engine = Engine::start(definition, Arc::new(log.clone()), Policy::default());
+//!
+//! let id = Uuid::from_u128(1);
+//! log.begin(NewSaga::new(id, "purchase/1", &"mug")?);
+//! engine.handle().wake();
+//! # while log.status(id) == Some(Status::Running) {
+//! #     tokio::time::sleep(Duration::from_millis(1)).await;
+//! # }
+//! assert_eq!(log.status(id), Some(Status::Undone));
+//! engine.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Caveat
 //! A replica that has lost its lease may still be within an attempt. That attempt is
 //! one the log knows of; it is the key that makes it harmless.
