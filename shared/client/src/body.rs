@@ -4,21 +4,19 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use gantry_resilience::deadline::Deadline;
-use http::Uri;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tonic::Code;
-use tracing::Span;
 
 use crate::{
+    call::Record,
     error::{About, Error, chain},
     head,
+    patience::Patience,
     pool::Lease,
     trace,
 };
@@ -27,82 +25,56 @@ use crate::{
 /// arrived, it has failed, or it is dropped; a body that is dropped before cancels the call.
 pub struct ResponseBody {
     inner: Incoming,
-    timer: Pin<Box<Sleep>>,
-    /// When the last message arrived, where silence is limited.
-    heard: Instant,
+    patience: Patience,
     /// Taken when the call has ended.
-    ending: Option<Ending>,
+    open: Option<Open>,
 }
 
-/// What the end of a call needs.
-pub(crate) struct Ending {
-    pub(crate) lease: Lease,
-    pub(crate) span: Span,
-    pub(crate) path: Uri,
-    pub(crate) started: Instant,
-    pub(crate) attempts: u32,
-    pub(crate) deadline: Deadline,
-    /// The longest silence of a stream.
-    pub(crate) silence: Option<Duration>,
+/// What a call holds until it has ended.
+struct Open {
+    record: Record,
+    /// Gives the stream's place back when it is dropped.
+    _lease: Lease,
 }
 
 impl ResponseBody {
     /// `code` is the status of a response that has come to its end with its head.
     pub(crate) fn new(
         inner: Incoming,
-        timer: Pin<Box<Sleep>>,
-        ending: Ending,
+        patience: Patience,
+        lease: Lease,
+        record: Record,
         code: Option<Code>,
     ) -> Self {
-        let mut body = Self { inner, timer, heard: Instant::now(), ending: Some(ending) };
+        let mut body = Self { inner, patience, open: Some(Open { record, _lease: lease }) };
         if let Some(code) = code {
             body.end(code);
         }
         body
     }
 
-    fn end(&mut self, code: Code) -> Option<Ending> {
-        let ending = self.ending.take()?;
-        trace::ended(&ending.span, code);
-        Some(ending)
-    }
-
-    fn fail(&mut self, error: impl FnOnce(&About<'_>) -> Error) -> Option<Error> {
-        let ending = self.ending.take()?;
-        let error = error(&About {
-            service: ending.lease.service(),
-            path: ending.path.path(),
-            attempts: ending.attempts,
-            endpoint: Some(ending.lease.address()),
-            started: ending.started,
-            left: ending.deadline.left(Instant::now()),
-        });
-        trace::ended(&ending.span, error.code());
-        Some(error)
-    }
-
-    /// Whether time is up; else the task is woken when it may be.
-    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let Some(ending) = &self.ending else { return false };
-            // The timer may stand where silence would have ended before the last message.
-            let until = ending.silence.map_or(ending.deadline, |silence| {
-                ending.deadline.min(Deadline::after(self.heard, silence))
-            });
-            if until.left(Instant::now()).is_none() {
-                return true;
-            }
-            self.timer.as_mut().reset(until.instant());
+    fn end(&mut self, code: Code) {
+        if let Some(open) = self.open.take() {
+            trace::ended(&open.record.span, code);
         }
-        false
+    }
+
+    fn fail(
+        &mut self,
+        error: impl FnOnce(&About<'_>) -> Error,
+    ) -> Option<Result<Frame<Bytes>, Error>> {
+        let open = self.open.take()?;
+        let error = error(&open.record.about());
+        trace::ended(&open.record.span, error.code());
+        Some(Err(error))
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Pending if self.is_late(cx) => {
-                return Poll::Ready(self.fail(|about| about.unanswered()).map(Err));
+            Poll::Pending => {
+                std::task::ready!(self.patience.poll_over(cx));
+                return Poll::Ready(self.fail(|about| about.unanswered()));
             }
-            Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => {
                 // No trailers: what that means is for the reader to say.
                 self.end(Code::Unknown);
@@ -110,23 +82,22 @@ impl ResponseBody {
             }
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
-                let late = self.is_late(cx);
-                let failed = self.fail(|about| {
+                // A peer that resets the stream at our deadline means the deadline.
+                let late = self.patience.poll_over(cx).is_ready();
+                return Poll::Ready(self.fail(|about| {
                     if late { about.unanswered() } else { about.outcome_unknown(&chain(&error)) }
-                });
-                return Poll::Ready(failed.map(Err));
+                }));
             }
         };
-        self.heard = Instant::now();
+        self.patience.sign();
         let mut trailers = match frame.into_trailers() {
             Err(data) => return Poll::Ready(Some(Ok(data))),
             Ok(trailers) => trailers,
         };
         head::sanitize(&mut trailers);
         let code = head::grpc_code(&trailers).unwrap_or(Code::Unknown);
-        let late = |ending: &Ending| head::is_our_deadline(code, ending.deadline, self.heard);
-        if self.ending.as_ref().is_some_and(late) {
-            return Poll::Ready(self.fail(|about| about.unanswered()).map(Err));
+        if head::is_our_deadline(code, self.patience.deadline(), Instant::now()) {
+            return Poll::Ready(self.fail(|about| about.unanswered()));
         }
         self.end(code);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
@@ -142,14 +113,14 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        if this.ending.is_none() {
+        if this.open.is_none() {
             return Poll::Ready(None);
         }
         this.poll_inner(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ending.is_none() || self.inner.is_end_stream()
+        self.open.is_none() || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -166,8 +137,6 @@ impl Drop for ResponseBody {
 
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody")
-            .field("ended", &self.ending.is_none())
-            .finish_non_exhaustive()
+        f.debug_struct("ResponseBody").field("ended", &self.open.is_none()).finish_non_exhaustive()
     }
 }

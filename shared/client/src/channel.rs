@@ -204,7 +204,13 @@ impl Service<Request<tonic::body::Body>> for Channel {
         match self.start(request) {
             Ok(call) => {
                 let span = call.span.clone();
-                ResponseFuture(Box::pin(call.run().instrument(span)))
+                ResponseFuture(Box::pin(async move {
+                    let result = call.run().instrument(span.clone()).await;
+                    if let Err(error) = &result {
+                        trace::ended(&span, error.code());
+                    }
+                    result
+                }))
             }
             Err(error) => ResponseFuture(Box::pin(std::future::ready(Err(error)))),
         }

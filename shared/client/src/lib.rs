@@ -8,7 +8,7 @@
 //! Rules:
 //! - no call without a deadline: the earliest of the contract's timeout, what the
 //!   caller asks for, and what is left of the call that is being served. Streams have
-//!   a maximum age instead, and the contract's timeout limits their silences. A
+//!   a maximum age instead, and the contract's timeout limits their silences, in either direction. A
 //!   timeout is always `DEADLINE_EXCEEDED`, never `CANCELLED`;
 //! - a call that was certainly not executed is made again, whatever the method, so that
 //!   a draining server loses none; what may have been executed and failed is
@@ -33,11 +33,13 @@
 //! # }
 //! ```
 
+mod attempt;
 mod body;
 mod call;
 mod channel;
 mod error;
 mod head;
+mod patience;
 mod pool;
 mod prepare;
 mod request_body;

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -9,13 +10,15 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
+use crate::patience::Signs;
+
 /// The body of a request.
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     /// A unary call's message, framed. Empty once it is sent.
     Whole(Bytes),
-    /// Anything else, as it comes.
-    Stream(tonic::body::Body),
+    /// Anything else, as it comes. Each message is a sign of life where they count.
+    Stream(tonic::body::Body, Option<Arc<Signs>>),
 }
 
 impl Body for RequestBody {
@@ -29,14 +32,20 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream(body) => Pin::new(body).poll_frame(cx),
+            Self::Stream(body, signs) => {
+                let polled = Pin::new(body).poll_frame(cx);
+                if let (Poll::Ready(Some(_)), Some(signs)) = (&polled, signs) {
+                    signs.sign();
+                }
+                polled
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Stream(body) => body.is_end_stream(),
+            Self::Stream(body, _) => body.is_end_stream(),
         }
     }
 
@@ -44,7 +53,7 @@ impl Body for RequestBody {
         match self {
             // Not exact: gRPC requests carry no content-length.
             Self::Whole(_) => SizeHint::default(),
-            Self::Stream(body) => body.size_hint(),
+            Self::Stream(body, _) => body.size_hint(),
         }
     }
 }

@@ -119,7 +119,7 @@ mod tests {
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
     use super::*;
-    use crate::{call::is_refusal, request_body::RequestBody};
+    use crate::{attempt::is_refusal, request_body::RequestBody};
 
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     /// The last stream is 0: none was processed.

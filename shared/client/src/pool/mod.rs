@@ -338,20 +338,15 @@ impl Lease {
         self.picked.member().target().address
     }
 
-    /// The service it belongs to.
-    pub(crate) fn service(&self) -> &str {
-        &self.pool.service
-    }
-
     /// A handle to send on.
     pub(crate) fn sender(&self) -> SendRequest<RequestBody> {
         self.connection.sender()
     }
 
     /// The response headers arrived, or failed to.
-    pub(crate) fn learn(&mut self, now: Instant, outcome: Outcome) {
+    pub(crate) fn learn(&mut self, outcome: Outcome) {
         self.learned = true;
-        self.picked.learn(now, outcome);
+        self.picked.learn(Instant::now(), outcome);
     }
 
     /// Nothing was sent, so nothing is to be learned.

@@ -132,3 +132,29 @@ async fn a_stream_opened_while_nothing_is_connected_waits_like_any_call() {
     let status = open(&setup, UNLISTED).await.unwrap_err();
     assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &["echo"]);
 }
+
+#[tokio::test]
+async fn an_upload_is_not_silent_as_long_as_messages_are_sent() {
+    // Nothing is answered before the upload is over.
+    let server = Server::answering(|hit: Hit| async {
+        hit.request.into_body().collect().await.map_or_else(|_| reply("cut"), |_| reply("whole"))
+    })
+    .await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let uploading = tokio::spawn(async move {
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            sender.send("a part".to_owned()).unwrap();
+        }
+    });
+    let request = Request::new(UnboundedReceiverStream::new(receiver));
+    let codec = ProstCodec::<String, String>::default();
+    let answer = Grpc::new(setup.channel.clone())
+        .client_streaming(request, PathAndQuery::from_static(CHAT), codec)
+        .await
+        .unwrap();
+    assert_eq!(answer.into_inner(), "whole");
+    uploading.await.unwrap();
+}

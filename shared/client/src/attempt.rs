@@ -1,0 +1,68 @@
+//! One attempt: a request on a connection, and what becomes of it.
+
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+
+use crate::{error::chain, patience::Patience, pool::Lease, request_body::RequestBody};
+
+/// How an attempt ended without an answer.
+pub(crate) enum Unanswered {
+    /// Nothing was written; here is the body again.
+    NeverSent(RequestBody),
+    /// The peer says that it did not process the stream.
+    Refused(String),
+    /// Anything else: it may have been executed.
+    Lost(String),
+    /// The patience is over.
+    Late,
+}
+
+/// The request of one attempt.
+pub(crate) fn request(uri: &Uri, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri.clone();
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Sends the request and waits for the head of the response.
+pub(crate) async fn send(
+    lease: &Lease,
+    request: Request<RequestBody>,
+    patience: &mut Patience,
+) -> Result<Response<Incoming>, Unanswered> {
+    let answer = lease.sender().try_send_request(request);
+    let mut failed = tokio::select! {
+        // Late answers count: what has arrived is not thrown away.
+        biased;
+        answer = answer => match answer {
+            Ok(response) => return Ok(response),
+            Err(failed) => failed,
+        },
+        () = patience.over() => return Err(Unanswered::Late),
+    };
+    if let Some(request) = failed.take_message() {
+        return Err(Unanswered::NeverSent(request.into_body()));
+    }
+    let error = failed.into_error();
+    let why = chain(&error);
+    Err(if is_refusal(&error) { Unanswered::Refused(why) } else { Unanswered::Lost(why) })
+}
+
+/// Whether the peer itself said that it did not process the stream. A remote GOAWAY
+/// reaches the streams above the last one that the peer will process, and requests
+/// that hyper had begun to write when it came, whose message was not written.
+pub(crate) fn is_refusal(error: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.is_remote()
+                && (error.is_go_away()
+                    || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)));
+        }
+        cause = error.source();
+    }
+    false
+}
