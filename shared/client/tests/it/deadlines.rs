@@ -12,7 +12,7 @@ use http::HeaderValue;
 use tonic::{Code, Request};
 
 use crate::{
-    caller::{ADD, GET, QUICK, Setup, UNLISTED, assert_failed, call, idle, send},
+    caller::{ADD, GET, QUICK, Setup, UNLISTED, assert_failed, call, idle, send, warm},
     server::{Server, answer, encode, reply, trailers_only},
 };
 
@@ -138,7 +138,7 @@ async fn a_server_that_cancels_at_our_deadline_gives_deadline_exceeded() {
     // As tonic's own server does: it answers CANCELLED when grpc-timeout is over.
     for in_trailers in [false, true] {
         let server = Server::answering(move |_| async move {
-            tokio::time::sleep(Duration::from_millis(199)).await;
+            tokio::time::sleep(Duration::from_millis(196)).await;
             if in_trailers {
                 answer([], &[("grpc-status", "1")])
             } else {
@@ -148,6 +148,8 @@ async fn a_server_that_cancels_at_our_deadline_gives_deadline_exceeded() {
         .await;
         let setup = Setup::new();
         let _registration = setup.register(server.address).await;
+        // Connecting takes of the call's time, and it is to be close to its end.
+        warm(&setup.channel, 1).await;
         let status = call(&setup.channel, QUICK).await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     }
