@@ -42,10 +42,10 @@ pub struct UpArgs {
     /// Replicas of a service, as user=3; further ones at +100, +200 ...
     #[arg(long, value_name = "SERVICE=N", value_delimiter = ',', value_parser = parse_replicas)]
     pub replicas: Vec<(String, u16)>,
-    /// How the services find each other
-    #[arg(long, value_enum, default_value_t = RegistryKind::Memory)]
-    pub registry: RegistryKind,
-    /// The Consul agent, with --registry consul
+    /// How the services find each other [default: memory]
+    #[arg(long, value_enum)]
+    pub registry: Option<RegistryKind>,
+    /// The Consul agent, with --registry consul [default: http://127.0.0.1:8500]
     #[arg(long, value_name = "URL")]
     pub consul: Option<String>,
     /// The bootstrap admin's password: read from here if the file exists, otherwise made and written
@@ -83,6 +83,16 @@ pub enum RegistryKind {
     Memory,
     /// Through a Consul agent
     Consul,
+}
+
+impl RegistryKind {
+    /// As settings have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Consul => "consul",
+        }
+    }
 }
 
 impl UpArgs {

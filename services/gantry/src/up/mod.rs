@@ -25,7 +25,7 @@ use self::{
     services::Services,
     settings::Settings,
 };
-use crate::cli::{RegistryKind, UpArgs};
+use crate::cli::UpArgs;
 
 pub use self::admin::ADMIN_EMAIL;
 
@@ -91,8 +91,11 @@ impl UpError {
 /// # Errors
 /// [`UpError`]
 pub async fn run(args: UpArgs) -> Result<(), UpError> {
-    let registry = registry(&args)?;
     let settings = Settings::load(&args)?;
+    if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
+        return Err(UpError::ConsulWithoutRegistry(url.clone()));
+    }
+    let registry = Registry::from_settings(&settings.discovery)?;
     let (plan, listeners) = Plan::bind(&args)?;
     let keys = Keys::provide(&args.data_dir)?;
     let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
@@ -114,21 +117,6 @@ pub async fn run(args: UpArgs) -> Result<(), UpError> {
     running.drain().await?;
     services.close().await;
     Ok(())
-}
-
-fn registry(args: &UpArgs) -> Result<Registry, UpError> {
-    match (args.registry, &args.consul) {
-        (RegistryKind::Memory, Some(url)) => Err(UpError::ConsulWithoutRegistry(url.clone())),
-        (RegistryKind::Memory, None) => Ok(Registry::memory()),
-        (RegistryKind::Consul, url) => {
-            let mut settings = gantry_discovery::Settings::default();
-            settings.kind = Kind::Consul;
-            if let Some(url) = url {
-                settings.consul.url.clone_from(url);
-            }
-            Ok(Registry::from_settings(&settings)?)
-        }
-    }
 }
 
 /// Waits until a caller would find every replica: it serves, and the registry says so.

@@ -56,7 +56,10 @@ impl Services {
             group.add(service, |stop| server.serve(listener, stop));
         }
         let mut pages = Group::default();
-        pages.add(ADMIN, |stop| async { Ok(admin.serve(listeners.admin, stop).await) });
+        pages.add(ADMIN, |stop| async {
+            admin.serve(listeners.admin, stop).await;
+            Ok(())
+        });
         Ok(Running { orders, others, pages })
     }
 

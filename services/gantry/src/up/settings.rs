@@ -9,6 +9,8 @@ use crate::cli::UpArgs;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
+    /// How the services find each other.
+    pub(super) discovery: gantry_discovery::Settings,
     /// Logs of the whole process.
     pub(super) telemetry: gantry_telemetry::Settings,
     /// The user service.
@@ -35,7 +37,7 @@ impl Settings {
     pub(super) fn load(args: &UpArgs) -> Result<Self, ConfigError> {
         let database =
             |service: &str| args.data_dir.join(format!("{service}.db")).display().to_string();
-        let sources = Sources::new()
+        let mut sources = Sources::new()
             .defaults(include_str!("../../config/default.toml"))
             .defaults_of("user", gantry_user::DEFAULTS)
             .defaults_of("order", gantry_order::DEFAULTS)
@@ -45,6 +47,12 @@ impl Settings {
             .set("user.database.path", database("user"), "--data-dir")
             .set("order.database.path", database("order"), "--data-dir")
             .set("inventory.database.path", database("inventory"), "--data-dir");
+        if let Some(registry) = args.registry {
+            sources = sources.set("discovery.kind", registry.as_str(), "--registry");
+        }
+        if let Some(url) = &args.consul {
+            sources = sources.set("discovery.consul.url", url.as_str(), "--consul");
+        }
         gantry_config::load(sources)
     }
 }
