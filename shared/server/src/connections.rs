@@ -5,7 +5,7 @@ use std::{fmt::Display, future::Future, io, net::SocketAddr, pin::pin, time::Dur
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, warn};
@@ -16,6 +16,10 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a connection may stay silent at first; a client of gRPC speaks at once.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a peer may take to acknowledge a GOAWAY while none of its calls is in
+/// flight: one that is suspended never does, and must not hold up a drain.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// How long tasks may take to notice that their connection was cut.
 const CUT_GRACE: Duration = Duration::from_secs(1);
@@ -76,17 +80,32 @@ impl Connections {
             while self.tasks.join_next().await.is_some() {}
             self.calls.wait().await;
         };
-        if timeout(patience, finished).await.is_ok() {
-            return;
+        tokio::select! {
+            () = finished => return,
+            () = no_call_for(SILENCE, &self.calls) => {
+                debug!(connections = self.tasks.len(), "peers that do not go away are cut off");
+            }
+            () = sleep(patience) => warn!(
+                connections = self.tasks.len(),
+                calls = self.calls.len(),
+                "not everything was done in time and is cut"
+            ),
         }
-        warn!(
-            connections = self.tasks.len(),
-            calls = self.calls.len(),
-            "not everything was done in time and is cut"
-        );
         self.tasks.shutdown().await;
         if timeout(CUT_GRACE, self.calls.wait()).await.is_err() {
             warn!(calls = self.calls.len(), "calls do not stop");
+        }
+    }
+}
+
+/// Waits until there has been no call for so long.
+async fn no_call_for(silence: Duration, calls: &TaskTracker) {
+    const LOOK: Duration = Duration::from_millis(50);
+    let mut since = Instant::now();
+    while since.elapsed() < silence {
+        sleep(LOOK).await;
+        if !calls.is_empty() {
+            since = Instant::now();
         }
     }
 }
@@ -146,4 +165,37 @@ fn is_of_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_begins_anew_with_every_call() {
+        let calls = TaskTracker::new();
+        let started = Instant::now();
+        calls.spawn(sleep(Duration::from_secs(3)));
+        no_call_for(SILENCE, &calls).await;
+        assert_eq!(started.elapsed().as_secs(), 3 + SILENCE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_never_closes_is_cut_after_the_silence() {
+        let mut connections = Connections::default();
+        connections.tasks.spawn(std::future::pending());
+        let started = Instant::now();
+        connections.drain(Duration::from_secs(20)).await;
+        assert!(started.elapsed() < SILENCE + Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_in_flight_has_the_whole_drain() {
+        let mut connections = Connections::default();
+        connections.tasks.spawn(std::future::pending());
+        connections.calls.spawn(sleep(Duration::from_secs(19)));
+        let started = Instant::now();
+        connections.drain(Duration::from_secs(20)).await;
+        assert!(started.elapsed() >= Duration::from_secs(20), "{:?}", started.elapsed());
+    }
 }

@@ -12,6 +12,7 @@ mod architecture;
 mod bad_input;
 mod bad_start;
 mod cluster;
+mod consul;
 mod drain;
 mod process;
 mod restart;

@@ -4,7 +4,7 @@ use gantry_proto::shop::order::v1::OrderStatus;
 
 use crate::{process::Suite, shop::Shop};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_keeps_users_products_and_orders() {
     let mut suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
@@ -23,7 +23,7 @@ async fn a_restart_keeps_users_products_and_orders() {
     assert_eq!(order.status(), OrderStatus::Confirmed);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_outlives_a_kill() {
     let mut suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;

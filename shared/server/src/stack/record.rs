@@ -126,7 +126,7 @@ impl Recorder {
                     parent: span,
                     method = call.target.name(),
                     code,
-                    duration_ms = call.received.elapsed().as_secs_f64() * 1e3,
+                    duration_us = u64::try_from(call.received.elapsed().as_micros()).unwrap_or(u64::MAX),
                     peer = call.peer.map(tracing::field::display),
                     caller = call.caller.get().map(String::as_str),
                     "call ended"

@@ -131,7 +131,7 @@ async fn a_call_is_one_line_and_one_span() {
     assert_eq!(line["code"], "OK");
     assert_eq!(line["caller"], "ann");
     assert!(line["peer"].starts_with("127.0.0.1:"), "{line:?}");
-    assert!(line["duration_ms"].parse::<f64>().unwrap() > 0.0);
+    assert!(line["duration_us"].parse::<u64>().unwrap() > 0);
     assert_eq!(line["span request_id"], "call-1");
     assert_eq!(line["span otel.name"], "probe.v1.ProbeService/Guarded");
     assert_eq!(line["span otel.kind"], "server");
