@@ -6,7 +6,9 @@
 //! tests can pause them.
 //!
 //! - [`deadline`]: an absolute deadline, and how it travels as `grpc-timeout`;
-//! - [`balance`]: which of several endpoints gets the next call.
+//! - [`balance`]: which of several endpoints gets the next call;
+//! - [`circuit_breaker`]: whether a call is worth making at all.
 
 pub mod balance;
+pub mod circuit_breaker;
 pub mod deadline;
