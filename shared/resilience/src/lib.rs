@@ -1,4 +1,4 @@
-//! What keeps calls between services dependable: deadlines and balancing.
+//! What keeps calls between services dependable.
 //!
 //! Mechanism only. The state machines are pure: they take `now` and their random
 //! numbers as arguments, name no transport, no registry and no clock of their own,
@@ -7,8 +7,10 @@
 //!
 //! - [`deadline`]: an absolute deadline, and how it travels as `grpc-timeout`;
 //! - [`balance`]: which of several endpoints gets the next call;
-//! - [`circuit_breaker`]: whether a call is worth making at all.
+//! - [`circuit_breaker`]: whether a call is worth making at all;
+//! - [`retry`]: whether and when a failed call is made again; also as a tower layer.
 
 pub mod balance;
 pub mod circuit_breaker;
 pub mod deadline;
+pub mod retry;

@@ -1,6 +1,8 @@
-//! Rules of the deadlines and of the balancer.
+//! Rules of the pure machines and of the layers made of them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod balance;
 mod deadline;
+mod interleavings;
+mod retry;

@@ -1,0 +1,139 @@
+//! What follows a failed attempt.
+
+use std::{fmt, time::Duration};
+
+use fastrand::Rng;
+use http::{HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use super::{Budget, Failed, Policy, failure::Meaning};
+use crate::deadline::Deadline;
+
+/// The header that says on a retry how many attempts preceded it.
+pub const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// The attempts of one call.
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    policy: Policy,
+    repeatable: bool,
+    deadline: Deadline,
+    failed: u32,
+    /// The waits since the last pushback.
+    waits: u32,
+    refused: bool,
+}
+
+/// What is done after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Make another attempt after this time; preferably elsewhere.
+    Retry {
+        /// How long to wait first.
+        after: Duration,
+    },
+    /// Hand the failure on.
+    GiveUp(GiveUp),
+}
+
+/// Why a failure is handed on instead of the call made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveUp {
+    /// The failure is none that another attempt could mend.
+    Final,
+    /// The call may have been executed and must not be twice.
+    NotRepeatable,
+    /// The peer says so.
+    PushedBack,
+    /// All attempts are made.
+    AttemptsSpent,
+    /// Too many calls to the service fail to retry any.
+    BudgetSpent,
+    /// The deadline would pass during the wait.
+    NoTime {
+        /// How long the wait would be.
+        needed: Duration,
+    },
+}
+
+impl Attempts {
+    /// Before the first attempt. `repeatable`: whether the call may be executed more than
+    /// once, and can be sent again.
+    pub fn new(policy: Policy, repeatable: bool, deadline: Deadline) -> Self {
+        Self { policy, repeatable, deadline, failed: 0, waits: 0, refused: false }
+    }
+
+    /// The failed attempts, but for those that were certainly not executed.
+    pub fn previous(&self) -> u32 {
+        self.failed
+    }
+
+    /// The value of [`PREVIOUS_ATTEMPTS`] on the next attempt; the first has none.
+    pub fn previous_header(&self) -> Option<HeaderValue> {
+        (self.failed > 0).then(|| HeaderValue::from(self.failed))
+    }
+
+    /// The peer said that it did not process the attempt (HTTP/2's REFUSED_STREAM, a
+    /// GOAWAY below its stream). Whether it is made again at once, whatever the call and
+    /// uncounted: the first time. After that it has failed: see [`Self::failed`].
+    pub fn refused(&mut self) -> bool {
+        !std::mem::replace(&mut self.refused, true)
+    }
+
+    /// An attempt failed. To be called once for each, also where it is clear that there
+    /// is no other: the budget learns from it.
+    pub fn failed(
+        &mut self,
+        now: Instant,
+        failed: impl Into<Failed>,
+        budget: &Budget,
+        rng: &mut Rng,
+    ) -> Decision {
+        let failed = failed.into();
+        self.failed += 1;
+        let affordable = if failed.costs() { budget.failed() } else { budget.allows() };
+        let pushback = match failed.meaning() {
+            Meaning::Retryable(pushback) => pushback,
+            Meaning::Stop => return Decision::GiveUp(GiveUp::PushedBack),
+            Meaning::Final => return Decision::GiveUp(GiveUp::Final),
+        };
+        if !self.repeatable {
+            return Decision::GiveUp(GiveUp::NotRepeatable);
+        }
+        if self.failed >= self.policy.max_attempts() {
+            return Decision::GiveUp(GiveUp::AttemptsSpent);
+        }
+        if !affordable {
+            return Decision::GiveUp(GiveUp::BudgetSpent);
+        }
+        let after = match pushback {
+            Some(after) => {
+                self.waits = 0;
+                after
+            }
+            None => {
+                self.waits += 1;
+                self.policy.backoff(self.waits - 1, rng)
+            }
+        };
+        if self.deadline.left(now).is_none_or(|left| after >= left) {
+            return Decision::GiveUp(GiveUp::NoTime { needed: after });
+        }
+        Decision::Retry { after }
+    }
+}
+
+impl fmt::Display for GiveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Final => f.write_str("another attempt would not help"),
+            Self::NotRepeatable => f.write_str("it may have been executed and must not be twice"),
+            Self::PushedBack => f.write_str("the peer said not to ask again"),
+            Self::AttemptsSpent => f.write_str("all attempts were made"),
+            Self::BudgetSpent => f.write_str("too many calls fail to retry any"),
+            Self::NoTime { needed } => {
+                write!(f, "too little time is left to wait {needed:?} for another attempt")
+            }
+        }
+    }
+}

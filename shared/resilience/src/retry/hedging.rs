@@ -1,0 +1,119 @@
+//! Sending a call again before it has failed.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Budget, Failed, Failure, InvalidPolicy, Policy, failure::Meaning};
+use crate::deadline::Deadline;
+
+/// How many attempts a hedged call gets, and how far apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HedgingPolicy {
+    max_attempts: u32,
+    delay: Duration,
+}
+
+impl HedgingPolicy {
+    /// `max_attempts` includes the first one; a `delay` of 0 sends all of them at once.
+    ///
+    /// # Errors
+    /// [`InvalidPolicy::Attempts`] unless there are 2 to 5 of them.
+    pub fn try_new(max_attempts: u32, delay: Duration) -> Result<Self, InvalidPolicy> {
+        if !(2..=Policy::MOST_ATTEMPTS).contains(&max_attempts) {
+            return Err(InvalidPolicy::Attempts);
+        }
+        Ok(Self { max_attempts, delay })
+    }
+}
+
+/// The attempts of one hedged call: further ones are sent while none has answered. Only
+/// for calls without side effects, and instead of retrying.
+///
+/// The first good answer is the call's: whoever gets it drops the others. A failure that
+/// could be retried brings the next attempt forward, or puts it off for as long as the
+/// peer asks; a peer that asks not to be asked again, or is exhausted and does not say for
+/// how long, ends the sending; any other failure is the call's. Further attempts are paid
+/// from the retries' budget.
+#[derive(Clone, Debug)]
+pub struct Hedges {
+    policy: HedgingPolicy,
+    deadline: Deadline,
+    sent: u32,
+    failed: u32,
+    next: Option<Instant>,
+    /// Nothing more is sent.
+    stopped: bool,
+    /// Nothing more is awaited either.
+    over: bool,
+}
+
+impl Hedges {
+    /// The first attempt is sent now.
+    pub fn begin(policy: HedgingPolicy, deadline: Deadline, now: Instant) -> Self {
+        let mut hedges =
+            Self { policy, deadline, sent: 1, failed: 0, next: None, stopped: false, over: false };
+        hedges.plan(now, policy.delay);
+        hedges
+    }
+
+    /// When [`Self::due`] is to be asked; `None` when nothing more is sent.
+    pub fn next_at(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// The attempts that were sent: what [`PREVIOUS_ATTEMPTS`](super::PREVIOUS_ATTEMPTS)
+    /// says on the next one.
+    pub fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    /// Whether no answer is awaited any more: the last failure is the call's, and what is
+    /// in flight is dropped.
+    pub fn is_over(&self) -> bool {
+        self.over || (self.next.is_none() && self.failed >= self.sent)
+    }
+
+    /// Whether to send another attempt now. The budget is asked at this moment; where it
+    /// does not allow one, nothing more is sent.
+    pub fn due(&mut self, now: Instant, budget: &Budget) -> bool {
+        if self.next.is_none_or(|next| now < next) {
+            return false;
+        }
+        if !budget.allows() || self.deadline.left(now).is_none() {
+            self.stop();
+            return false;
+        }
+        self.sent += 1;
+        self.plan(now, self.policy.delay);
+        true
+    }
+
+    /// An attempt failed. To be called once for each.
+    pub fn failed(&mut self, now: Instant, failed: impl Into<Failed>, budget: &Budget) {
+        let failed = failed.into();
+        self.failed += 1;
+        if failed.costs() {
+            budget.failed();
+        }
+        match failed.meaning() {
+            Meaning::Retryable(after) => self.plan(now, after.unwrap_or_default()),
+            Meaning::Stop => self.stop(),
+            Meaning::Final => {
+                self.stop();
+                self.over = failed.failure != Failure::Exhausted;
+            }
+        }
+    }
+
+    fn plan(&mut self, now: Instant, after: Duration) {
+        let more = !self.stopped && self.sent < self.policy.max_attempts;
+        let in_time = self.deadline.left(now).is_some_and(|left| after < left);
+        self.next = (more && in_time).then(|| now + after);
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+        self.next = None;
+    }
+}

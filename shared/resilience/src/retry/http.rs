@@ -1,0 +1,74 @@
+//! Retrying plain HTTP.
+
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use http::{HeaderName, Request, Response, StatusCode};
+use tokio::time::Instant;
+
+use super::{Failed, Failure, Pushback, Replay, Verdict};
+use crate::deadline::Deadline;
+
+/// The header that lets a server know a request it has already executed (an IETF draft
+/// that payment providers follow).
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How requests to an HTTP API are made again.
+///
+/// - a request may be where its method is idempotent (RFC 9110, 9.2.2) or it carries an
+///   [`IDEMPOTENCY_KEY`]; its body must be one that can be cloned, such as `Bytes`;
+/// - 502, 503 and 504 are [`Failure::Unavailable`], 429 is [`Failure::Exhausted`], each
+///   with what `Retry-After` says; other errors of the client or server are final;
+/// - an error of the transport is what the given function says;
+/// - the deadline is the [`Deadline`] among the request's extensions, but no later than
+///   the given time.
+pub struct HttpReplay<E, F = fn(&E) -> Failure> {
+    timeout: Duration,
+    of_error: F,
+    error: PhantomData<fn(&E)>,
+}
+
+impl<E, F: Fn(&E) -> Failure> HttpReplay<E, F> {
+    /// `timeout` is the longest a call may take, all attempts included.
+    pub fn new(timeout: Duration, of_error: F) -> Self {
+        Self { timeout, of_error, error: PhantomData }
+    }
+}
+
+impl<B, Res, E, F> Replay<Request<B>, Response<Res>, E> for HttpReplay<E, F>
+where
+    B: Clone,
+    F: Fn(&E) -> Failure,
+{
+    fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
+        let repeatable =
+            request.method().is_idempotent() || request.headers().contains_key(IDEMPOTENCY_KEY);
+        repeatable.then(|| request.clone())
+    }
+
+    fn deadline(&self, request: &Request<B>, now: Instant) -> Deadline {
+        Deadline::after(now, self.timeout).earlier(request.extensions().get().copied())
+    }
+
+    fn judge(&self, result: &Result<Response<Res>, E>) -> Verdict {
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => return Verdict::Failed((self.of_error)(error).into()),
+        };
+        let failure = match response.status() {
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Failure::Unavailable,
+            StatusCode::TOO_MANY_REQUESTS => Failure::Exhausted,
+            status if status.is_client_error() || status.is_server_error() => Failure::Final,
+            _ => return Verdict::Succeeded,
+        };
+        let pushback = Pushback::of_http(response.headers());
+        Verdict::Failed(Failed { failure, pushback, was_ejected: false })
+    }
+}
+
+impl<E, F> fmt::Debug for HttpReplay<E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpReplay").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}

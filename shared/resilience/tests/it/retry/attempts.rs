@@ -1,0 +1,371 @@
+//! What follows a failed attempt.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use gantry_resilience::{
+    deadline::Deadline,
+    retry::{
+        Attempts, Budget, Decision, Failed, Failure, GiveUp, InvalidPolicy, PUSHBACK, Policy,
+        Pushback,
+    },
+};
+use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+const MS: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn attempts(policy: Policy, repeatable: bool, now: Instant, left: Duration) -> Attempts {
+    Attempts::new(policy, repeatable, Deadline::after(now, left))
+}
+
+fn wait(decision: Decision) -> Duration {
+    match decision {
+        Decision::Retry { after } => after,
+        Decision::GiveUp(why) => panic!("gave up: {why}"),
+    }
+}
+
+fn pushed_back(failure: Failure, pushback: Pushback) -> Failed {
+    Failed { pushback: Some(pushback), ..failure.into() }
+}
+
+fn around(base: Duration, wait: Duration) -> bool {
+    wait >= base.mul_f64(0.8) && wait <= base.mul_f64(1.2)
+}
+
+#[test]
+fn a_policy_that_cannot_be_is_refused() {
+    let rows = [
+        (0, 50 * MS, MINUTE, 2.0, InvalidPolicy::Attempts),
+        (6, 50 * MS, MINUTE, 2.0, InvalidPolicy::Attempts),
+        (3, Duration::ZERO, MINUTE, 2.0, InvalidPolicy::InitialBackoff),
+        (3, 50 * MS, 49 * MS, 2.0, InvalidPolicy::MaxBackoff),
+        (3, 50 * MS, MINUTE, 0.9, InvalidPolicy::Multiplier),
+        (3, 50 * MS, MINUTE, f64::NAN, InvalidPolicy::Multiplier),
+        (3, 50 * MS, MINUTE, f64::INFINITY, InvalidPolicy::Multiplier),
+    ];
+    for (attempts, initial, max, multiplier, why) in rows {
+        assert_eq!(Policy::try_new(attempts, initial, max, multiplier), Err(why));
+    }
+    assert_eq!(Policy::try_new(3, 50 * MS, 2000 * MS, 2.0), Ok(Policy::DEFAULT));
+    assert_eq!(Policy::default().max_attempts(), 3);
+}
+
+#[test]
+fn waits_grow_to_their_maximum_and_are_spread_by_a_fifth() {
+    let now = Instant::now();
+    let policy = Policy::try_new(5, 50 * MS, 120 * MS, 2.0).unwrap();
+    let (mut shortest, mut longest) = ([MINUTE; 4], [Duration::ZERO; 4]);
+    for seed in 0..1000 {
+        let (budget, mut rng) = (Budget::default(), Rng::with_seed(seed));
+        let mut attempts = attempts(policy, true, now, MINUTE);
+        for n in 0..4 {
+            let wait = wait(attempts.failed(now, Failure::Unavailable, &budget, &mut rng));
+            (shortest[n], longest[n]) = (shortest[n].min(wait), longest[n].max(wait));
+        }
+    }
+    for (n, base) in [50, 100, 120, 120].into_iter().enumerate() {
+        assert!(around(base * MS, shortest[n]) && around(base * MS, longest[n]));
+        assert!(longest[n] - shortest[n] > (base * MS).mul_f64(0.35), "the whole range is used");
+    }
+}
+
+#[test]
+fn the_longest_waits_do_not_overflow() {
+    let now = Instant::now();
+    let policy = Policy::try_new(5, Duration::MAX, Duration::MAX, f64::MAX).unwrap();
+    let mut attempts = attempts(policy, true, now, Duration::MAX);
+    for _ in 0..4 {
+        let decision =
+            attempts.failed(now, Failure::Unavailable, &Budget::default(), &mut Rng::new());
+        assert!(matches!(decision, Decision::GiveUp(GiveUp::NoTime { .. })), "{decision:?}");
+    }
+}
+
+#[test]
+fn only_what_another_attempt_can_mend_is_retried() {
+    let now = Instant::now();
+    let after = Pushback::After(7 * MS);
+    let rows: [(Failed, Option<GiveUp>); 9] = [
+        (Failure::Unavailable.into(), None),
+        (pushed_back(Failure::Unavailable, after), None),
+        (pushed_back(Failure::Unavailable, Pushback::Stop), Some(GiveUp::PushedBack)),
+        (Failure::Exhausted.into(), Some(GiveUp::Final)),
+        (pushed_back(Failure::Exhausted, after), None),
+        (pushed_back(Failure::Exhausted, Pushback::Stop), Some(GiveUp::PushedBack)),
+        (Failure::Final.into(), Some(GiveUp::Final)),
+        (pushed_back(Failure::Final, after), Some(GiveUp::Final)),
+        (pushed_back(Failure::Final, Pushback::Stop), Some(GiveUp::PushedBack)),
+    ];
+    for (failed, expected) in rows {
+        let mut attempts = attempts(Policy::DEFAULT, true, now, MINUTE);
+        let decision = attempts.failed(now, failed, &Budget::default(), &mut Rng::new());
+        match expected {
+            Some(why) => assert_eq!(decision, Decision::GiveUp(why), "{failed:?}"),
+            None => assert!(matches!(decision, Decision::Retry { .. }), "{failed:?}"),
+        }
+    }
+}
+
+#[test]
+fn status_codes_of_grpc_say_what_can_be_retried() {
+    for code in -1..20 {
+        let expected = match code {
+            14 => Failure::Unavailable,
+            8 => Failure::Exhausted,
+            _ => Failure::Final,
+        };
+        assert_eq!(Failure::of_grpc(code), expected, "{code}");
+    }
+}
+
+#[test]
+fn what_a_breaker_refused_is_never_retried_and_costs_nothing() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    for pushback in [None, Some(Pushback::After(MS)), Some(Pushback::Stop)] {
+        let failed = Failed { pushback, ..Failure::Rejected.into() };
+        let mut attempts = attempts(Policy::DEFAULT, true, now, MINUTE);
+        let decision = attempts.failed(now, failed, &budget, &mut Rng::new());
+        assert_eq!(decision, Decision::GiveUp(GiveUp::Final));
+    }
+    assert_eq!(budget.tokens(), 100.0);
+}
+
+#[test]
+fn a_non_idempotent_call_is_not_retried_after_side_effects() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    for failed in
+        [Failure::Unavailable.into(), pushed_back(Failure::Exhausted, Pushback::After(MS))]
+    {
+        let mut attempts = attempts(Policy::DEFAULT, false, now, MINUTE);
+        let decision = attempts.failed(now, failed, &budget, &mut Rng::new());
+        assert_eq!(decision, Decision::GiveUp(GiveUp::NotRepeatable));
+    }
+    assert_eq!(budget.tokens(), 98.0, "the service's trouble is counted all the same");
+}
+
+#[test]
+fn what_the_peer_refused_is_sent_again_once_whatever_the_call_and_uncounted() {
+    let now = Instant::now();
+    for repeatable in [true, false] {
+        let mut attempts = attempts(Policy::DEFAULT, repeatable, now, MINUTE);
+        assert!(attempts.refused());
+        assert!(!attempts.refused());
+        assert_eq!(attempts.previous_header(), None);
+    }
+}
+
+#[test]
+fn there_are_no_more_attempts_than_the_policy_says() {
+    let now = Instant::now();
+    for max in 1..=5 {
+        let policy = Policy::try_new(max, MS, MS, 1.0).unwrap();
+        let budget = Budget::default();
+        let mut attempts = attempts(policy, true, now, MINUTE);
+        for _ in 1..max {
+            wait(attempts.failed(now, Failure::Unavailable, &budget, &mut Rng::new()));
+        }
+        let last = attempts.failed(now, Failure::Unavailable, &budget, &mut Rng::new());
+        assert_eq!(last, Decision::GiveUp(GiveUp::AttemptsSpent));
+    }
+}
+
+#[test]
+fn each_retry_says_how_many_attempts_preceded_it() {
+    let now = Instant::now();
+    let mut attempts = attempts(Policy::DEFAULT, true, now, MINUTE);
+    assert_eq!(attempts.previous_header(), None);
+    for n in 1..=2 {
+        wait(attempts.failed(now, Failure::Unavailable, &Budget::default(), &mut Rng::new()));
+        assert_eq!(attempts.previous(), n);
+        assert_eq!(attempts.previous_header().unwrap(), n.to_string().as_str());
+    }
+}
+
+#[test]
+fn a_pushback_is_waited_for_exactly_and_then_the_backoff_restarts() {
+    let now = Instant::now();
+    let (budget, mut rng) = (Budget::default(), Rng::with_seed(7));
+    let policy = Policy::try_new(5, 50 * MS, MINUTE, 10.0).unwrap();
+    let mut attempts = attempts(policy, true, now, MINUTE);
+    let mut next = |failed: Failed| wait(attempts.failed(now, failed, &budget, &mut rng));
+    assert!(around(50 * MS, next(Failure::Unavailable.into())));
+    assert!(around(500 * MS, next(Failure::Unavailable.into())));
+    let pushback = pushed_back(Failure::Exhausted, Pushback::After(1234 * MS));
+    assert_eq!(next(pushback), 1234 * MS);
+    assert!(around(50 * MS, next(Failure::Unavailable.into())));
+}
+
+#[test]
+fn a_wait_that_would_pass_the_deadline_is_not_begun() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    let decide = |left: Duration, pushback: Duration| {
+        let failed = pushed_back(Failure::Unavailable, Pushback::After(pushback));
+        let mut attempts = attempts(Policy::DEFAULT, true, now, left);
+        attempts.failed(now, failed, &budget, &mut Rng::new())
+    };
+    assert_eq!(decide(100 * MS, 99 * MS), Decision::Retry { after: 99 * MS });
+    for pushback in [100 * MS, 101 * MS] {
+        let why = GiveUp::NoTime { needed: pushback };
+        assert_eq!(decide(100 * MS, pushback), Decision::GiveUp(why));
+    }
+    let why = GiveUp::NoTime { needed: Duration::ZERO };
+    assert_eq!(decide(Duration::ZERO, Duration::ZERO), Decision::GiveUp(why));
+}
+
+#[test]
+fn every_retryable_failure_costs_a_token_unless_its_endpoint_was_ejected() {
+    let now = Instant::now();
+    let cost = |failed: Failed, repeatable: bool| {
+        let budget = Budget::default();
+        let mut attempts = attempts(Policy::NEVER, repeatable, now, MINUTE);
+        attempts.failed(now, failed, &budget, &mut Rng::new());
+        100.0 - budget.tokens()
+    };
+    let unavailable = Failed::from(Failure::Unavailable);
+    for repeatable in [true, false] {
+        assert_eq!(cost(unavailable, repeatable), 1.0);
+        assert_eq!(cost(Failed { was_ejected: true, ..unavailable }, repeatable), 0.0);
+        assert_eq!(cost(pushed_back(Failure::Exhausted, Pushback::After(MS)), repeatable), 1.0);
+        assert_eq!(cost(pushed_back(Failure::Final, Pushback::Stop), repeatable), 1.0, "as in A6");
+        assert_eq!(cost(Failure::Exhausted.into(), repeatable), 0.0);
+        assert_eq!(cost(Failure::Final.into(), repeatable), 0.0);
+    }
+}
+
+#[test]
+fn a_failure_that_costs_nothing_is_not_retried_without_a_budget_either() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    while budget.failed() {}
+    let failed = Failed { was_ejected: true, ..Failure::Unavailable.into() };
+    let mut attempts = attempts(Policy::DEFAULT, true, now, MINUTE);
+    let decision = attempts.failed(now, failed, &budget, &mut Rng::new());
+    assert_eq!(decision, Decision::GiveUp(GiveUp::BudgetSpent));
+}
+
+fn grpc(values: &[&[u8]]) -> Option<Pushback> {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        headers.append(PUSHBACK, HeaderValue::from_bytes(value).unwrap());
+    }
+    Pushback::of_grpc(&headers)
+}
+
+#[test]
+fn a_pushback_is_milliseconds_and_anything_else_means_stop() {
+    assert_eq!(grpc(&[]), None);
+    for (value, millis) in [("0", 0), ("1", 1), ("1500", 1500), ("2147483647", 2_147_483_647)] {
+        let after = Pushback::After(Duration::from_millis(millis));
+        assert_eq!(grpc(&[value.as_bytes()]), Some(after));
+    }
+    let stops: [&[u8]; 14] = [
+        b"-1",
+        b"-0",
+        b"",
+        b" 1",
+        b"+1",
+        b"007",
+        b"1.5",
+        b"1e3",
+        b"soon",
+        b"2147483648",
+        b"9999999999",
+        b"18446744073709551617",
+        b"\xff",
+        b"\xd9\xa1",
+    ];
+    for value in stops {
+        assert_eq!(grpc(&[value]), Some(Pushback::Stop), "{value:?}");
+    }
+    assert_eq!(grpc(&[b"1", b"1"]), Some(Pushback::Stop), "said twice");
+}
+
+#[test]
+fn retry_after_is_seconds_and_a_date_means_stop() {
+    let http = |value: &'static str| {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+        Pushback::of_http(&headers)
+    };
+    assert_eq!(Pushback::of_http(&HeaderMap::new()), None);
+    assert_eq!(http("120"), Some(Pushback::After(120_000 * MS)));
+    assert_eq!(http("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Pushback::Stop));
+    assert_eq!(http("-1"), Some(Pushback::Stop));
+}
+
+proptest! {
+    #[test]
+    fn no_header_makes_it_panic(value in proptest::collection::vec(any::<u8>(), 0..24)) {
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
+            let headers = HeaderMap::from_iter([(PUSHBACK, value.clone()), (RETRY_AFTER, value)]);
+            prop_assert!(Pushback::of_grpc(&headers).is_some());
+            prop_assert!(Pushback::of_http(&headers).is_some());
+        }
+    }
+
+    /// Whatever comes: never more attempts than the policy says, none of a call that must
+    /// not be repeated, none beyond the deadline, none without a budget.
+    #[test]
+    fn no_sequence_of_failures_leads_beyond_the_policy(
+        max in 1_u32..=5,
+        initial in 1_u64..3_000,
+        growth in 1_u64..100,
+        multiplier in 1.0_f64..100.0,
+        left in 0_u64..10_000,
+        repeatable in any::<bool>(),
+        tokens in 1_u32..20,
+        seed in any::<u64>(),
+        failures in proptest::collection::vec(failed(), 1..12),
+    ) {
+        let initial = Duration::from_millis(initial);
+        let policy = Policy::try_new(max, initial, initial * growth as u32, multiplier).unwrap();
+        let (budget, mut rng) = (Budget::try_new(tokens, 0.1).unwrap(), Rng::with_seed(seed));
+        let start = Instant::now();
+        let deadline = Deadline::after(start, Duration::from_millis(left));
+        let mut attempts = Attempts::new(policy, repeatable, deadline);
+        let (mut now, mut made) = (start, 1);
+        for (failed, took) in failures {
+            now += Duration::from_millis(took);
+            match attempts.failed(now, failed, &budget, &mut rng) {
+                Decision::Retry { after } => {
+                    now += after;
+                    made += 1;
+                    prop_assert!(repeatable && budget.allows());
+                    prop_assert!(deadline.left(now).is_some());
+                    match failed.pushback {
+                        Some(pushback) => prop_assert_eq!(pushback, Pushback::After(after)),
+                        None => prop_assert!(after <= (initial * growth as u32).mul_f64(1.2)),
+                    }
+                }
+                Decision::GiveUp(why) => {
+                    prop_assert!(!why.to_string().is_empty());
+                    break;
+                }
+            }
+        }
+        prop_assert!(made <= max);
+    }
+}
+
+fn failed() -> impl Strategy<Value = (Failed, u64)> {
+    let failure = prop_oneof![
+        6 => Just(Failure::Unavailable),
+        2 => Just(Failure::Exhausted),
+        1 => Just(Failure::Rejected),
+        1 => Just(Failure::Final),
+    ];
+    let pushback = prop_oneof![
+        4 => Just(None),
+        2 => (0_u64..500).prop_map(|ms| Some(Pushback::After(Duration::from_millis(ms)))),
+        1 => Just(Some(Pushback::Stop)),
+    ];
+    let failed = (failure, pushback, any::<bool>())
+        .prop_map(|(failure, pushback, was_ejected)| Failed { failure, pushback, was_ejected });
+    (failed, 0_u64..1_000)
+}

@@ -1,0 +1,4 @@
+//! When a failed call is made again.
+
+mod attempts;
+mod budget;
