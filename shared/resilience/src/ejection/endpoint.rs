@@ -1,0 +1,108 @@
+//! What is known of one endpoint, shared by all of its calls.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    outliers::Counts,
+    sync::{AtomicU32, AtomicU64, Ordering},
+};
+
+/// A failure in the packed counts.
+const FAILURE: u64 = 1 << 32;
+
+/// An endpoint of a [`Detector`](super::Detector)'s set, as long as it stays in the set.
+///
+/// All atomics are relaxed: each is a number by itself. Ejecting happens under the set's
+/// lock; that a call which ends at the same moment still counts as before does no harm.
+#[derive(Debug)]
+pub struct Endpoint<K> {
+    key: K,
+    epoch: Instant,
+    /// Microseconds after the epoch at which its ejection is over; 0 where it is not
+    /// ejected. Written under the set's lock only.
+    until: AtomicU64,
+    /// The failures in a row.
+    run: AtomicU32,
+    /// The calls since the last look: failures above, successes below. Neither reaches
+    /// 32 bits within an interval.
+    counts: AtomicU64,
+}
+
+impl<K> Endpoint<K> {
+    pub(super) fn new(key: K, epoch: Instant) -> Self {
+        Self {
+            key,
+            epoch,
+            until: AtomicU64::new(0),
+            run: AtomicU32::new(0),
+            counts: AtomicU64::new(0),
+        }
+    }
+
+    /// What names it within its set.
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// Whether it gets no calls now. For the picker: cheap.
+    pub fn is_ejected(&self, now: Instant) -> bool {
+        let until = self.until();
+        until != 0 && micros(self.epoch, now) < until
+    }
+
+    pub(super) fn until(&self) -> u64 {
+        self.until.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn eject(&self, until: u64) {
+        self.until.store(until, Ordering::Relaxed);
+        self.run.store(0, Ordering::Relaxed);
+        self.counts.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn come_back(&self) {
+        self.until.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.counts.fetch_add(1, Ordering::Relaxed);
+        if self.run() != 0 {
+            self.run.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the length of the run of failures.
+    pub(super) fn failed(&self) -> u32 {
+        self.counts.fetch_add(FAILURE, Ordering::Relaxed);
+        self.run.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    pub(super) fn run(&self) -> u32 {
+        self.run.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        unpack(self.counts.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn take_counts(&self) -> Counts {
+        unpack(self.counts.swap(0, Ordering::Relaxed))
+    }
+}
+
+fn unpack(packed: u64) -> Counts {
+    // Both halves are exactly 32 bits wide.
+    Counts { successes: packed as u32, failures: (packed >> 32) as u32 }
+}
+
+/// Microseconds from the epoch to `now`; 0 where it lies ahead.
+pub(super) fn micros(epoch: Instant, now: Instant) -> u64 {
+    length(now.saturating_duration_since(epoch))
+}
+
+/// A time in microseconds: 64 bits hold half a million years.
+pub(super) fn length(time: Duration) -> u64 {
+    time.as_micros() as u64
+}
