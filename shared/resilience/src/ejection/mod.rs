@@ -5,8 +5,7 @@
 //! - every 10 s the calls since the last time are looked at. Where at least 5 endpoints
 //!   had 100 calls each, those are ejected whose success rate lies more than 1.9 standard
 //!   deviations below the mean; where at least 5 had 50 calls each, those of which more
-//!   than 85 % failed. The worst first. (Of exactly 5, a single one cannot lie further
-//!   than 1.8 deviations off: there the second rule decides.);
+//!   than 85 % failed. The worst first;
 //! - an ejection lasts 30 s times the number of ejections, at most 300 s, and is over at
 //!   that moment. Every 10 s that an endpoint then keeps its place take one off the number;
 //! - at most half of the set is ejected, rounded down, but one may always be where another

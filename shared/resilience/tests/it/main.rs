@@ -4,5 +4,6 @@
 
 mod balance;
 mod deadline;
+mod ejection;
 mod interleavings;
 mod retry;

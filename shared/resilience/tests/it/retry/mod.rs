@@ -2,3 +2,7 @@
 
 mod attempts;
 mod budget;
+mod hedging;
+mod http;
+mod layer;
+mod storms;

@@ -1,0 +1,328 @@
+//! Each rule by name, on a clock of the test's own.
+
+use gantry_resilience::ejection::{Parameters, Reason};
+use tokio::time::Instant;
+
+use super::{SECOND, endpoints, in_a_row, with};
+
+#[test]
+fn five_failures_in_a_row_eject_at_once_and_no_fewer() {
+    let now = Instant::now();
+    let set = endpoints(3, now);
+    assert_eq!(set.fail(0, 4, now), []);
+    set.succeed(0, 1, now);
+    assert_eq!(set.fail(0, 4, now), [], "the success ended the run");
+    assert_eq!(set.ejected(now), []);
+    assert_eq!(set.fail(0, 1, now), [in_a_row(0, 1, 30)]);
+    assert_eq!(set.ejected(now), [0]);
+}
+
+#[test]
+fn an_ejected_endpoint_returns_when_its_time_is_over() {
+    let now = Instant::now();
+    let set = endpoints(2, now);
+    set.fail(0, 5, now);
+    let back = now + 30 * SECOND;
+    assert_eq!(set.ejected(back - SECOND / 1000), [0]);
+    assert_eq!(set.ejected(back), []);
+    assert_eq!(set.fail(0, 4, back), [], "it returns with a clean slate");
+    assert_eq!(set.fail(0, 1, back), [in_a_row(0, 2, 60)]);
+}
+
+#[test]
+fn what_an_ejected_endpoint_answers_counts_for_nothing() {
+    let now = Instant::now();
+    let set = endpoints(2, now);
+    set.fail(0, 5, now);
+    assert_eq!(set.fail(0, 128, now + SECOND), [], "calls that were under way");
+    set.succeed(0, 10, now + SECOND);
+    let [ejected, _] = &set.detector.snapshot(now + SECOND)[..] else { panic!("two endpoints") };
+    assert_eq!((ejected.consecutive_failures, ejected.successes, ejected.failures), (0, 0, 0));
+    assert_eq!(set.fail(0, 4, now + 30 * SECOND), []);
+}
+
+#[test]
+fn each_further_ejection_lasts_longer_up_to_five_minutes() {
+    let mut now = Instant::now();
+    let set = endpoints(2, now);
+    for times in 1..=12 {
+        let times = u32::min(times, 10);
+        assert_eq!(set.fail(0, 5, now), [in_a_row(0, times, u64::from(times) * 30)]);
+        now += times * 30 * SECOND;
+    }
+}
+
+#[test]
+fn every_interval_in_its_place_takes_one_off_the_number_of_ejections() {
+    let mut now = Instant::now();
+    let set = endpoints(2, now);
+    for times in 1..=3 {
+        assert_eq!(set.fail(0, 5, now)[0].times, times);
+        now += times * 30 * SECOND;
+    }
+    let times = |now: Instant| set.detector.snapshot(now)[0].times;
+    assert_eq!(times(now - SECOND), 3, "not while it is ejected");
+    assert_eq!(times(now + 9 * SECOND), 3);
+    assert_eq!(times(now + 10 * SECOND), 2);
+    assert_eq!(times(now + 29 * SECOND), 1);
+    assert_eq!(times(now + 1000 * SECOND), 0);
+    assert_eq!(set.fail(0, 5, now + 20 * SECOND), [in_a_row(0, 2, 60)]);
+    assert_eq!(set.detector.snapshot(now)[0].ejections, 4);
+}
+
+#[test]
+fn at_most_half_is_ejected_but_always_one_where_another_remains() {
+    let now = Instant::now();
+    for (endpoints, most) in
+        [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (9, 4), (10, 5)]
+    {
+        let set = super::endpoints(endpoints, now);
+        for name in 0..endpoints {
+            set.fail(name, 5, now);
+        }
+        assert_eq!(set.ejected(now).len(), most, "of {endpoints}");
+    }
+}
+
+#[test]
+fn another_limit_holds_likewise() {
+    let now = Instant::now();
+    let rows = [(0, 10, 0), (1, 10, 1), (10, 3, 1), (10, 25, 2), (34, 3, 1), (100, 3, 2)];
+    for (max_ejected_percent, endpoints, most) in rows {
+        let set = with(Parameters { max_ejected_percent, ..Parameters::default() }, endpoints, now);
+        for name in 0..endpoints {
+            set.fail(name, 5, now);
+        }
+        assert_eq!(set.ejected(now).len(), most, "{max_ejected_percent} % of {endpoints}");
+    }
+}
+
+#[test]
+fn all_endpoints_ejected_cannot_be() {
+    let mut now = Instant::now();
+    let set = endpoints(3, now);
+    // A total outage of an hour: somebody can be picked at every moment.
+    for _ in 0..36_000 {
+        now += SECOND / 10;
+        for name in 0..3 {
+            set.detector.failed(&set.all[name], now);
+        }
+        assert!(set.ejected(now).len() <= 1);
+    }
+}
+
+#[test]
+fn one_too_many_is_ejected_with_its_next_failure_after_a_place_is_free() {
+    let now = Instant::now();
+    let set = endpoints(3, now);
+    set.fail(0, 5, now);
+    assert_eq!(set.fail(1, 200, now + 29 * SECOND), []);
+    assert_eq!(set.ejected(now + 29 * SECOND), [0]);
+    assert_eq!(set.fail(1, 1, now + 30 * SECOND), [in_a_row(1, 1, 30)]);
+    assert_eq!(set.ejected(now + 30 * SECOND), [1]);
+}
+
+#[test]
+fn zero_endpoints_are_no_trouble() {
+    let now = Instant::now();
+    let set = endpoints(0, now);
+    assert!(set.detector.snapshot(now).is_empty());
+    let set = endpoints(1, now);
+    let gone = set.detector.replace([], now);
+    assert!(gone.is_empty());
+    assert_eq!(set.fail(0, 100, now + 11 * SECOND), [], "of one that has left");
+}
+
+#[test]
+fn a_new_set_keeps_the_state_of_those_that_stay() {
+    let now = Instant::now();
+    let set = endpoints(4, now);
+    set.fail(0, 5, now);
+    set.fail(1, 4, now);
+    let mut now = now + SECOND;
+    let all = set.detector.replace([1, 0, 7, 0], now);
+    let names: Vec<_> = all.iter().map(|one| *one.key()).collect();
+    assert_eq!(names, [1, 0, 7, 0], "in the order given, and the same one twice");
+    let set = super::Endpoints { all, ..set };
+    assert_eq!(set.ejected(now), [0, 0]);
+    now += 40 * SECOND;
+    assert_eq!(set.fail(0, 1, now), [in_a_row(1, 1, 30)], "the fifth failure of 1");
+}
+
+#[test]
+fn one_that_leaves_is_no_longer_ejected_and_comes_back_unknown() {
+    let now = Instant::now();
+    let set = endpoints(2, now);
+    set.fail(0, 5, now);
+    set.detector.replace([1], now);
+    assert!(!set.all[0].is_ejected(now));
+    let all = set.detector.replace([0, 1], now);
+    assert!(!all[0].is_ejected(now));
+    assert_eq!(set.fail(0, 100, now), [], "the endpoint of before is none of the set");
+    assert_eq!(set.detector.snapshot(now)[0].times, 0);
+    let set = super::Endpoints { all, ..set };
+    assert_eq!(set.fail(0, 5, now), [in_a_row(0, 1, 30)]);
+}
+
+#[test]
+fn where_the_set_shrinks_those_whose_time_is_over_soonest_return() {
+    let now = Instant::now();
+    let set = endpoints(6, now);
+    for (name, later) in [(0, 2), (1, 0), (2, 1)] {
+        assert_eq!(set.fail(name, 5, now + later * SECOND).len(), 1);
+    }
+    let now = now + 3 * SECOND;
+    set.detector.replace(0..5, now);
+    assert_eq!(set.ejected(now), [0, 2]);
+    set.detector.replace(0..3, now);
+    assert_eq!(set.ejected(now), [0]);
+    set.detector.replace([0], now);
+    assert_eq!(set.ejected(now), []);
+    assert_eq!(set.fail(0, 100, now), [], "the only one is never ejected");
+    set.detector.replace([0, 9], now);
+    assert_eq!(set.fail(0, 1, now).len(), 1, "with another one beside it, it is at once");
+}
+
+#[test]
+fn a_success_rate_far_below_the_others_ejects() {
+    let now = Instant::now();
+    let set = endpoints(6, now);
+    for name in 0..5 {
+        set.serve(name, 100, 1, now);
+    }
+    set.serve(5, 100, 20, now);
+    let ejected = set.detector.succeeded(&set.all[0], now + 10 * SECOND);
+    assert_eq!(ejected.len(), 1);
+    assert_eq!((ejected[0].key, ejected[0].reason), (5, Reason::SuccessRate));
+    assert_eq!(ejected[0].time, 30 * SECOND);
+    assert_eq!(set.ejected(now + 10 * SECOND), [5]);
+}
+
+#[test]
+fn a_success_rate_needs_a_hundred_calls_of_five_endpoints() {
+    let start = Instant::now();
+    // Of four that hardly fail one makes `fourth` calls, and one that does fail `fifth`.
+    for (fourth, fifth, expected) in [(100, 100, 1), (99, 100, 0), (100, 99, 0)] {
+        let set = endpoints(5, start);
+        for (name, calls) in [100, 100, 100, fourth].into_iter().enumerate() {
+            set.serve(name, calls, 1, start);
+        }
+        set.serve(4, fifth, 40, start);
+        let ejected = set.detector.succeeded(&set.all[0], start + 10 * SECOND);
+        assert_eq!(ejected.len(), expected, "{fourth} and {fifth} calls");
+    }
+}
+
+#[test]
+fn a_success_rate_within_the_spread_of_all_ejects_nobody() {
+    let start = Instant::now();
+    let set = endpoints(6, start);
+    // Mean 75 %, deviation 17.1 %: the lowest would have to be below 42.5 %.
+    for (name, failures) in [0, 10, 20, 30, 40, 50].into_iter().enumerate() {
+        set.serve(name, 100, failures, start);
+    }
+    assert!(set.detector.succeeded(&set.all[0], start + 10 * SECOND).is_empty());
+}
+
+#[test]
+fn a_failure_percentage_of_more_than_85_ejects_whatever_the_others_do() {
+    let start = Instant::now();
+    for (failures, expected) in [(85, 0), (86, 2)] {
+        // Two of five are half of the set, and their spread hides them from the rates.
+        let set =
+            with(Parameters { consecutive_failures: 1000, ..Parameters::default() }, 5, start);
+        for (name, failures) in [0, 0, 0, failures, failures].into_iter().enumerate() {
+            set.serve(name, 100, failures, start);
+        }
+        let ejected = set.detector.succeeded(&set.all[0], start + 10 * SECOND);
+        assert_eq!(ejected.len(), expected, "{failures} %");
+        assert!(ejected.iter().all(|one| one.reason == Reason::FailurePercentage));
+    }
+}
+
+#[test]
+fn a_failure_percentage_needs_fifty_calls_of_five_endpoints() {
+    let start = Instant::now();
+    let parameters =
+        Parameters { consecutive_failures: 1000, success_rate: None, ..Parameters::default() };
+    for (number, calls, expected) in [(5, 50, 1), (5, 49, 0), (4, 50, 0)] {
+        let set = with(parameters, number, start);
+        for name in 1..number {
+            set.serve(name, 50, 0, start);
+        }
+        set.fail(0, calls, start);
+        let ejected = set.detector.succeeded(&set.all[1], start + 10 * SECOND);
+        assert_eq!(ejected.len(), expected, "{calls} calls, {number} endpoints");
+    }
+}
+
+#[test]
+fn with_fewer_than_five_endpoints_only_failures_in_a_row_eject() {
+    let start = Instant::now();
+    let set = endpoints(4, start);
+    for name in 0..3 {
+        set.serve(name, 1000, 0, start);
+    }
+    // Four of five calls fail: never five in a row.
+    set.serve(3, 1000, 800, start);
+    assert!(set.detector.succeeded(&set.all[0], start + 10 * SECOND).is_empty());
+    assert_eq!(set.ejected(start + 10 * SECOND), []);
+}
+
+#[test]
+fn the_worst_are_ejected_first_where_there_are_too_many() {
+    let start = Instant::now();
+    let parameters = Parameters { consecutive_failures: 1000, ..Parameters::default() };
+    let set = with(parameters, 5, start);
+    for (name, failures) in [90, 100, 95, 0, 0].into_iter().enumerate() {
+        set.serve(name, 100, failures, start);
+    }
+    let ejected = set.detector.succeeded(&set.all[4], start + 10 * SECOND);
+    let names: Vec<_> = ejected.iter().map(|one| one.key).collect();
+    assert_eq!(names, [1, 2]);
+}
+
+#[test]
+fn calls_are_looked_at_every_ten_seconds_and_then_forgotten() {
+    let start = Instant::now();
+    let parameters = Parameters { consecutive_failures: 1000, ..Parameters::default() };
+    let set = with(parameters, 5, start);
+    let serve = |now| {
+        (0..4).for_each(|name| set.serve(name, 30, 0, now));
+        set.fail(4, 30, now)
+    };
+    // 30 calls each within every interval: never 50.
+    for interval in 0..10 {
+        assert_eq!(serve(start + interval * 10 * SECOND), []);
+    }
+    assert_eq!(serve(start + 95 * SECOND), []);
+    let ejected = set.detector.succeeded(&set.all[0], start + 100 * SECOND);
+    assert_eq!(ejected.first().map(|one| one.key), Some(4), "60 within the last one");
+}
+
+#[test]
+fn calls_of_before_a_long_silence_eject_nobody() {
+    let start = Instant::now();
+    let parameters = Parameters { consecutive_failures: 1000, ..Parameters::default() };
+    let set = with(parameters, 5, start);
+    (0..4).for_each(|name| set.serve(name, 100, 0, start));
+    set.fail(4, 100, start);
+    assert!(set.detector.succeeded(&set.all[0], start + 60 * SECOND).is_empty());
+    assert_eq!(set.detector.snapshot(start + 60 * SECOND)[4].failures, 0);
+}
+
+#[test]
+fn a_snapshot_tells_what_is_known_of_each_endpoint() {
+    let now = Instant::now();
+    let set = endpoints(3, now);
+    set.serve(2, 10, 4, now);
+    set.fail(0, 5, now);
+    let [ejected, unused, used] = &set.detector.snapshot(now)[..] else { panic!("three") };
+    assert_eq!(ejected.ejected_until, Some(now + 30 * SECOND));
+    assert_eq!(ejected.reason, Some(Reason::ConsecutiveFailures));
+    assert_eq!((ejected.times, ejected.ejections), (1, 1));
+    assert_eq!((unused.key, unused.ejected_until, unused.reason), (1, None, None));
+    assert_eq!((used.successes, used.failures), (6, 4));
+    let later = &set.detector.snapshot(now + 30 * SECOND)[0];
+    assert_eq!((later.ejected_until, later.ejections), (None, 1));
+}

@@ -1,0 +1,209 @@
+//! Sending a call again before it has failed.
+
+use std::time::Duration;
+
+use gantry_resilience::{
+    deadline::Deadline,
+    retry::{Budget, Failed, Failure, Hedges, HedgingPolicy, InvalidPolicy, Pushback},
+};
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn begin(attempts: u32, now: Instant) -> Hedges {
+    let policy = HedgingPolicy::try_new(attempts, 100 * MS).unwrap();
+    Hedges::begin(policy, Deadline::after(now, 1000 * MS), now)
+}
+
+fn pushed_back(failure: Failure, pushback: Pushback) -> Failed {
+    Failed { pushback: Some(pushback), ..failure.into() }
+}
+
+#[test]
+fn a_policy_that_cannot_be_is_refused() {
+    for attempts in [0, 1, 6] {
+        assert_eq!(HedgingPolicy::try_new(attempts, MS), Err(InvalidPolicy::Attempts));
+    }
+    assert!(HedgingPolicy::try_new(5, Duration::ZERO).is_ok());
+}
+
+#[test]
+fn each_delay_without_an_answer_sends_another_attempt_up_to_the_last() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    let mut hedges = begin(3, now);
+    assert_eq!(hedges.next_at(), Some(now + 100 * MS));
+    assert!(!hedges.due(now + 99 * MS, &budget));
+    assert!(hedges.due(now + 100 * MS, &budget));
+    assert_eq!((hedges.sent(), hedges.next_at()), (2, Some(now + 200 * MS)));
+    assert!(hedges.due(now + 205 * MS, &budget));
+    assert_eq!((hedges.sent(), hedges.next_at()), (3, None));
+    assert!(!hedges.is_over(), "three are awaited");
+    assert_eq!(budget.tokens(), 100.0, "only failures cost");
+}
+
+#[test]
+fn without_a_delay_all_attempts_are_sent_at_once() {
+    let now = Instant::now();
+    let policy = HedgingPolicy::try_new(3, Duration::ZERO).unwrap();
+    let mut hedges = Hedges::begin(policy, Deadline::after(now, MS), now);
+    let budget = Budget::default();
+    assert!(hedges.due(now, &budget) && hedges.due(now, &budget) && !hedges.due(now, &budget));
+    assert_eq!(hedges.sent(), 3);
+}
+
+#[test]
+fn a_failure_brings_the_next_attempt_forward() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    let mut hedges = begin(3, now);
+    let failed_at = now + 10 * MS;
+    hedges.failed(failed_at, Failure::Unavailable, &budget);
+    assert_eq!(hedges.next_at(), Some(failed_at));
+    assert!(!hedges.is_over());
+    assert!(hedges.due(failed_at, &budget));
+    assert_eq!(hedges.next_at(), Some(failed_at + 100 * MS), "then the delay holds again");
+    assert_eq!(budget.tokens(), 99.0);
+}
+
+#[test]
+fn the_last_failure_is_the_calls_when_nothing_is_awaited_or_sent_any_more() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    let mut hedges = begin(2, now);
+    hedges.failed(now, Failure::Unavailable, &budget);
+    assert!(hedges.due(now, &budget));
+    assert!(!hedges.is_over());
+    hedges.failed(now, Failure::Unavailable, &budget);
+    assert!(hedges.is_over());
+}
+
+#[test]
+fn a_failure_that_cannot_be_mended_ends_the_call() {
+    let now = Instant::now();
+    for failure in [Failure::Final, Failure::Rejected] {
+        let mut hedges = begin(3, now);
+        assert!(hedges.due(now + 100 * MS, &Budget::default()));
+        hedges.failed(now + 110 * MS, failure, &Budget::default());
+        assert!(hedges.is_over(), "although another one is in flight");
+        assert_eq!(hedges.next_at(), None);
+    }
+}
+
+#[test]
+fn a_pushback_stops_further_attempts_but_not_those_in_flight() {
+    let now = Instant::now();
+    let stops = [
+        pushed_back(Failure::Unavailable, Pushback::Stop),
+        pushed_back(Failure::Exhausted, Pushback::Stop),
+        Failure::Exhausted.into(),
+    ];
+    for stop in stops {
+        let budget = Budget::default();
+        let mut hedges = begin(3, now);
+        assert!(hedges.due(now + 100 * MS, &budget));
+        hedges.failed(now + 110 * MS, stop, &budget);
+        assert_eq!(hedges.next_at(), None);
+        assert!(!hedges.due(now + 500 * MS, &budget));
+        assert!(!hedges.is_over(), "one may still answer");
+        hedges.failed(now + 120 * MS, Failure::Unavailable, &budget);
+        assert_eq!(hedges.next_at(), None, "stopped for good");
+        assert!(hedges.is_over());
+    }
+}
+
+#[test]
+fn a_pushback_puts_the_next_attempt_off() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    let mut hedges = begin(3, now);
+    let pushback = pushed_back(Failure::Exhausted, Pushback::After(300 * MS));
+    hedges.failed(now + 50 * MS, pushback, &budget);
+    assert_eq!(hedges.next_at(), Some(now + 350 * MS));
+    assert!(hedges.due(now + 350 * MS, &budget));
+    assert_eq!(hedges.next_at(), Some(now + 450 * MS));
+}
+
+#[test]
+fn nothing_is_sent_at_or_after_the_deadline() {
+    let now = Instant::now();
+    let policy = HedgingPolicy::try_new(3, 100 * MS).unwrap();
+    let hedges = |left: Duration| Hedges::begin(policy, Deadline::after(now, left), now);
+    assert_eq!(hedges(100 * MS).next_at(), None);
+    assert_eq!(hedges(101 * MS).next_at(), Some(now + 100 * MS));
+    let budget = Budget::default();
+    let mut late = hedges(101 * MS);
+    assert!(!late.due(now + 101 * MS, &budget));
+    assert_eq!(late.next_at(), None);
+    // The delay was too long, but a failure leaves time enough for another attempt.
+    let mut early = hedges(100 * MS);
+    early.failed(now + 10 * MS, Failure::Unavailable, &budget);
+    assert_eq!(early.next_at(), Some(now + 10 * MS));
+}
+
+#[test]
+fn a_spent_budget_stops_hedging() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    while budget.failed() {}
+    let mut hedges = begin(3, now);
+    assert!(!hedges.due(now + 100 * MS, &budget));
+    assert_eq!(hedges.next_at(), None);
+    assert!(!hedges.is_over(), "the first attempt is awaited");
+    hedges.failed(now + 150 * MS, Failure::Unavailable, &budget);
+    assert!(hedges.is_over());
+}
+
+proptest! {
+    /// Whatever comes: no more attempts than allowed, none at or after the deadline, and a
+    /// call whose attempts all failed ends.
+    #[test]
+    fn every_hedged_call_ends(
+        max in 2_u32..=5,
+        delay in 0_u64..300,
+        left in 0_u64..1000,
+        tokens in 1_u32..8,
+        steps in proptest::collection::vec((0_u64..200, 0_u8..6), 0..40),
+    ) {
+        let budget = Budget::try_new(tokens, 0.1).unwrap();
+        let start = Instant::now();
+        let deadline = Deadline::after(start, Duration::from_millis(left));
+        let policy = HedgingPolicy::try_new(max, Duration::from_millis(delay)).unwrap();
+        let mut hedges = Hedges::begin(policy, deadline, start);
+        let (mut now, mut in_flight) = (start, 1);
+        for (pass, answer) in steps {
+            now += Duration::from_millis(pass);
+            while hedges.due(now, &budget) {
+                prop_assert!(deadline.left(now).is_some());
+                in_flight += 1;
+            }
+            prop_assert!(hedges.sent() <= max);
+            if hedges.is_over() || in_flight == 0 {
+                break;
+            }
+            in_flight -= 1;
+            let failed = match answer {
+                0 => Failure::Final.into(),
+                1 => pushed_back(Failure::Unavailable, Pushback::Stop),
+                2 => pushed_back(Failure::Exhausted, Pushback::After(Duration::from_millis(50))),
+                3 => Failure::Exhausted.into(),
+                _ => Failure::Unavailable.into(),
+            };
+            hedges.failed(now, failed, &budget);
+        }
+        // Left alone, it ends: each planned moment either sends or stops.
+        while let Some(next) = hedges.next_at() {
+            if hedges.due(next, &budget) {
+                in_flight += 1;
+            }
+        }
+        (0..in_flight).for_each(|_| hedges.failed(now, Failure::Unavailable, &budget));
+        while let Some(next) = hedges.next_at() {
+            if hedges.due(next, &budget) {
+                hedges.failed(next, Failure::Unavailable, &budget);
+            }
+        }
+        prop_assert!(hedges.is_over());
+    }
+}
