@@ -1,27 +1,26 @@
-//! The services as processes of their own, configured by file and environment, finding each
-//! other by a list.
+//! The services as processes of their own, as README starts them: with the files in
+//! deploy/local, on the keys that `gantry up` made, finding each other by a list.
 
 use std::{
-    fs,
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use gantry_identity::{SigningKey, load_or_create_secret};
 use tempfile::TempDir;
 
 use crate::{
-    process::{Process, gantry},
-    shop::{PASSWORD, Shop},
+    process::{Process, Suite, gantry},
+    shop::Shop,
 };
-
-pub const ADMIN: &str = "root@example.com";
 
 /// Processes that know each other's keys and addresses.
 pub struct Cluster {
     members: Vec<Member>,
-    folder: TempDir,
+    admin_password: String,
+    _keys: Suite,
+    _folder: TempDir,
 }
 
 struct Member {
@@ -34,72 +33,28 @@ impl Cluster {
     /// Starts one process for each name; a name given twice makes two replicas, each with a
     /// database of its own.
     pub fn start(services: &[&str]) -> Self {
+        let mut keys = Suite::start(&[]);
+        assert!(keys.terminate().success());
         let folder = tempfile::tempdir().unwrap();
-        for name in ["user", "order", "inventory", "users-tokens"] {
-            SigningKey::load_or_create(&folder.path().join(format!("{name}.pem"))).unwrap();
-        }
-        load_or_create_secret(&folder.path().join("requests.secret")).unwrap();
+        symlink(keys.data(), folder.path().join(".gantry")).unwrap();
         let places: Vec<_> = services.iter().map(|service| (*service, free_address())).collect();
-        let mut cluster = Self { members: Vec::new(), folder };
-        for (number, (service, address)) in places.iter().enumerate() {
-            let member = cluster.start_member(number, service, *address, &places);
-            cluster.members.push(member);
-        }
-        for Member { address, process, .. } in &mut cluster.members {
+        let members = places.iter().enumerate().map(|(number, (service, address))| {
+            let mut command = member(service, *address, &places);
+            command.current_dir(folder.path());
+            if places[..number].iter().any(|(earlier, _)| earlier == service) {
+                let key = format!("GANTRY_{}__DATABASE__PATH", service.to_uppercase());
+                command.env(key, format!("{service}-{number}.db"));
+            }
+            let log = folder.path().join(format!("{number}.log"));
+            let process = Process::start(&mut command, &log);
+            Member { service: (*service).to_owned(), address: *address, process }
+        });
+        let mut members: Vec<_> = members.collect();
+        for Member { address, process, .. } in &mut members {
             process.until("an open port", || TcpStream::connect(*address).is_ok());
         }
-        cluster
-    }
-
-    fn start_member(
-        &self,
-        number: usize,
-        service: &str,
-        address: SocketAddr,
-        places: &[(&str, SocketAddr)],
-    ) -> Member {
-        let folder = self.folder.path();
-        let file = |name: &str| folder.join(name).display().to_string();
-        let config = folder.join(format!("{number}.toml"));
-        let list = |name: &str| -> Vec<String> {
-            let of = places.iter().filter(|(service, _)| *service == name);
-            of.map(|(_, address)| address.to_string()).collect()
-        };
-        let mut text = format!(
-            "listen = '{address}'\n[admin]\nlisten = '127.0.0.1:0'\n[discovery]\nkind = 'static'\n\
-             [discovery.static]\nuser = {:?}\norder = {:?}\ninventory = {:?}\n\
-             [{service}.idempotency]\nkey_file = '{}'\n\
-             [{service}.identity]\nkey_file = '{}'\n\
-             trusted = [{{issuer = 'gantry', issues = 'users', key_file = '{}'}}",
-            list("user"),
-            list("order"),
-            list("inventory"),
-            file("requests.secret"),
-            file(&format!("{service}.pem")),
-            file("users-tokens.pub.pem"),
-        );
-        if service != "order" {
-            let key = file("order.pub.pem");
-            text += &format!(", {{issuer = 'order', issues = 'service', key_file = '{key}'}}");
-        }
-        text += "]\n";
-        if service == "user" {
-            text += &format!(
-                "[user.tokens]\nkey_file = '{}'\n[user.bootstrap]\nadmin_email = '{ADMIN}'\n",
-                file("users-tokens.pem")
-            );
-        }
-        fs::write(&config, text).unwrap();
-        let mut command = binary(&format!("{service}-service"));
-        command.arg("--config").arg(&config).env(
-            format!("GANTRY_{}__DATABASE__PATH", service.to_uppercase()),
-            folder.join(format!("{service}-{number}.db")),
-        );
-        if service == "user" {
-            command.env("GANTRY_USER__BOOTSTRAP__ADMIN_PASSWORD", PASSWORD);
-        }
-        let process = Process::start(&mut command, &folder.join(format!("{number}.log")));
-        Member { service: service.to_owned(), address, process }
+        let admin_password = keys.admin_password();
+        Self { members, admin_password, _keys: keys, _folder: folder }
     }
 
     /// The cluster seen through our own client, as its admin.
@@ -108,7 +63,7 @@ impl Cluster {
             let of = self.members.iter().filter(|member| member.service == name);
             of.map(|member| member.address).collect()
         };
-        Shop::at(addresses, ADMIN, PASSWORD).await
+        Shop::at(addresses, "admin@gantry.local", &self.admin_password).await
     }
 
     /// Ends the first process of a service as an operator would.
@@ -123,6 +78,23 @@ impl Cluster {
     pub fn logs(&self) -> String {
         self.members.iter().map(|member| member.process.log()).collect()
     }
+}
+
+/// A service's own binary, configured by its file in deploy/local and, where that would
+/// collide, by the environment.
+fn member(service: &str, address: SocketAddr, places: &[(&str, SocketAddr)]) -> Command {
+    let mut command = binary(&format!("{service}-service"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    command.arg("--config").arg(root.join(format!("deploy/local/{service}.toml")));
+    command.env("GANTRY_LISTEN", address.to_string());
+    command.env("GANTRY_ADMIN__LISTEN", "127.0.0.1:0");
+    for name in ["user", "order", "inventory"] {
+        let of = places.iter().filter(|(service, _)| *service == name);
+        let list: Vec<_> = of.map(|(_, address)| address.to_string()).collect();
+        let key = format!("GANTRY_DISCOVERY__STATIC__{}", name.to_uppercase());
+        command.env(key, format!("{list:?}"));
+    }
+    command
 }
 
 /// A binary of another package of the workspace, which `cargo test --workspace` builds too.
