@@ -11,11 +11,10 @@ use tonic::{
     server::NamedService,
     service::{Routes, RoutesBuilder},
 };
-use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
 
 use crate::{
-    health::HealthService,
+    health::{self, HealthService, pb::health_server::HealthServer},
     methods::{Methods, service},
     readiness::Check,
     server::Server,
@@ -172,9 +171,9 @@ impl ServerBuilder {
                 .fold(tonic_reflection::server::Builder::configure(), |builder, name| {
                     builder.with_service_name(name)
                 })
-                .with_service_name("grpc.health.v1.Health")
+                .with_service_name(<HealthServer<HealthService> as NamedService>::NAME)
                 .register_encoded_file_descriptor_set(self.contract.descriptor_set)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(health::DESCRIPTOR_SET)
         };
         self.routes.add_service(reflection().build_v1()?);
         self.routes.add_service(reflection().build_v1alpha()?);

@@ -72,10 +72,14 @@ pub(crate) fn service(contract: &Contract, name: &str) -> Option<&'static Servic
 const UNLIMITED: Duration = Duration::MAX;
 
 /// What every server has besides the services of its contract.
-static INFRASTRUCTURE: [MethodPolicy; 4] = [
+static INFRASTRUCTURE: [MethodPolicy; 5] = [
     MethodPolicy {
         timeout: Duration::from_secs(5),
         ..infrastructure("/grpc.health.v1.Health/Check")
+    },
+    MethodPolicy {
+        timeout: Duration::from_secs(5),
+        ..infrastructure("/grpc.health.v1.Health/List")
     },
     MethodPolicy {
         kind: MethodKind::ServerStreaming,

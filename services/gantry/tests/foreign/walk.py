@@ -74,6 +74,8 @@ class Walk:
             health = Service(service.address, "grpc.health.v1.Health")
             for name in ("", service.name):
                 equal(f"health of {name!r}", health.call("Check", service=name)["status"], "SERVING")
+            listed = health.call("List")["statuses"]
+            equal(f"what {service.address} lists", listed[service.name]["status"], "SERVING")
 
     def log_in(self):
         self.admin = self.login(ADMIN, self.password)

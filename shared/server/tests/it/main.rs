@@ -10,6 +10,7 @@ mod admin;
 mod build;
 mod deadline;
 mod drain;
+mod health;
 mod identity;
 mod log;
 mod panic;

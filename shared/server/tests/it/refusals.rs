@@ -22,7 +22,7 @@ async fn a_method_that_is_not_here_is_unimplemented() {
         "/probe.v1.AbsentService/Act",
         "/absent.v1.Absent/Act",
         "/",
-        "/grpc.health.v1.Health/List",
+        "/grpc.health.v1.Health/Absent",
     ] {
         let answer = send(&world, request(path, framed(&ActRequest::default()))).await;
         assert_eq!(answer.grpc().code(), Code::Unimplemented, "{path}");

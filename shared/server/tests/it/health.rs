@@ -1,0 +1,76 @@
+//! `grpc.health.v1.Health` as others see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use prost::Message;
+use prost_types::FileDescriptorProto;
+use tonic::Code;
+use tonic_health::pb::{HealthCheckResponse, health_check_response::ServingStatus};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use crate::{
+    raw::{framed, request, send},
+    world::{World, reason},
+};
+
+const LIST: &str = "/grpc.health.v1.Health/List";
+
+/// As the protocol's file has it; nothing of the server's own is used to read it.
+#[derive(Clone, PartialEq, Message)]
+struct HealthListResponse {
+    #[prost(btree_map = "string, message", tag = "1")]
+    statuses: BTreeMap<String, HealthCheckResponse>,
+}
+
+#[tokio::test]
+async fn everybody_may_list_the_health_of_all_services() {
+    let world = World::start().await;
+    let mut request = request(LIST, framed(&()));
+    // Health does not look at credentials: a probe with bad ones is a probe.
+    request.headers_mut().insert("authorization", "Bearer nonsense".parse().unwrap());
+    let answer = send(&world, request).await;
+    assert_eq!(answer.grpc().code(), Code::Ok);
+    let list = HealthListResponse::decode(&answer.body[5..]).unwrap();
+    let statuses: Vec<_> =
+        list.statuses.iter().map(|(name, answer)| (name.as_str(), answer.status())).collect();
+    assert_eq!(
+        statuses,
+        [("", ServingStatus::Serving), ("probe.v1.ProbeService", ServingStatus::Serving)]
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_none_is_the_callers_mistake() {
+    let world = World::start().await;
+    let nonsense = Bytes::from_static(b"\0\0\0\0\x02\x0a\xff");
+    for method in ["Check", "Watch"] {
+        let path = format!("/grpc.health.v1.Health/{method}");
+        let status = send(&world, request(&path, nonsense.clone())).await.grpc();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(reason(&status), "MALFORMED_MESSAGE");
+    }
+}
+
+#[tokio::test]
+async fn reflection_shows_every_method_of_health() {
+    let world = World::start().await;
+    let question = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::FileContainingSymbol("grpc.health.v1.Health".into())),
+    };
+    let mut answers = ServerReflectionClient::new(world.channel().await)
+        .server_reflection_info(futures_util::stream::iter([question]))
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers.next().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::FileDescriptorResponse(files) = answer else { panic!("{answer:?}") };
+    let file = FileDescriptorProto::decode(&*files.file_descriptor_proto[0]).unwrap();
+    let methods: BTreeSet<_> = file.service[0].method.iter().map(|method| method.name()).collect();
+    assert_eq!(methods, BTreeSet::from(["Check", "List", "Watch"]));
+}
