@@ -12,7 +12,7 @@ fn five_failures_in_a_row_eject_at_once_and_no_fewer() {
     assert_eq!(set.fail(0, 4, now), []);
     set.succeed(0, 1, now);
     assert_eq!(set.fail(0, 4, now), [], "the success ended the run");
-    assert_eq!(set.ejected(now), []);
+    assert_eq!(set.ejected(now), [0_usize; 0]);
     assert_eq!(set.fail(0, 1, now), [in_a_row(0, 1, 30)]);
     assert_eq!(set.ejected(now), [0]);
 }
@@ -24,7 +24,7 @@ fn an_ejected_endpoint_returns_when_its_time_is_over() {
     set.fail(0, 5, now);
     let back = now + 30 * SECOND;
     assert_eq!(set.ejected(back - SECOND / 1000), [0]);
-    assert_eq!(set.ejected(back), []);
+    assert_eq!(set.ejected(back), [0_usize; 0]);
     assert_eq!(set.fail(0, 4, back), [], "it returns with a clean slate");
     assert_eq!(set.fail(0, 1, back), [in_a_row(0, 2, 60)]);
 }
@@ -177,7 +177,7 @@ fn where_the_set_shrinks_those_whose_time_is_over_soonest_return() {
     set.detector.replace(0..3, now);
     assert_eq!(set.ejected(now), [0]);
     set.detector.replace([0], now);
-    assert_eq!(set.ejected(now), []);
+    assert_eq!(set.ejected(now), [0_usize; 0]);
     assert_eq!(set.fail(0, 100, now), [], "the only one is never ejected");
     set.detector.replace([0, 9], now);
     assert_eq!(set.fail(0, 1, now).len(), 1, "with another one beside it, it is at once");
@@ -266,7 +266,7 @@ fn with_fewer_than_five_endpoints_only_failures_in_a_row_eject() {
     // Four of five calls fail: never five in a row.
     set.serve(3, 1000, 800, start);
     assert!(set.detector.succeeded(&set.all[0], start + 10 * SECOND).is_empty());
-    assert_eq!(set.ejected(start + 10 * SECOND), []);
+    assert_eq!(set.ejected(start + 10 * SECOND), [0_usize; 0]);
 }
 
 #[test]
