@@ -1,20 +1,22 @@
 //! The choice among a set of endpoints.
 
 use std::{
-    fmt,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use fastrand::Rng;
 use tokio::time::Instant;
 
-use super::load::{Load, Outcome};
+use super::{
+    load::Load, picked::Picked, policy::Policy, round_robin::Turns, standing::Standing,
+    weights::Weights,
+};
 
 /// What an unknown endpoint is taken for where the whole set is unknown.
 const DEFAULT_SECONDS: f32 = 0.03;
 
-/// How long nobody looks for unknown endpoints after a look that found none to try.
+/// How long nobody looks for joiners after a look that found none to try.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Something that can be picked; cheap to clone.
@@ -30,29 +32,52 @@ pub trait Candidate: Clone {
 #[derive(Debug)]
 pub struct Balancer<T> {
     members: Box<[T]>,
-    /// What an unknown member is taken for: the median of the known ones.
+    weights: Weights,
+    policy: Chooser,
+    /// What an unknown member is taken for, in seconds: the median of the known ones.
     unknown: f32,
-    /// Whether every member is known; it stays so.
-    settled: AtomicBool,
+}
+
+/// A policy and what it has to remember.
+#[derive(Debug)]
+enum Chooser {
+    PeakEwma(Joiners),
+    LeastRequest,
+    RoundRobin(Turns),
+}
+
+/// The members that were unknown when the set was built.
+#[derive(Debug)]
+struct Joiners {
+    indices: Box<[usize]>,
     built: Instant,
-    /// Microseconds since `built` before which nobody looks for unknown members.
+    /// Microseconds since `built` before which nobody looks for them; [`FOUND`] once
+    /// all are known.
     look_again: AtomicU64,
 }
 
+const FOUND: u64 = u64::MAX;
+
 impl<T: Candidate> Balancer<T> {
-    /// A balancer over these members.
+    /// A balancer over these members, by [`Policy::PeakEwma`].
     pub fn new(members: impl IntoIterator<Item = T>, now: Instant) -> Self {
+        Self::with_policy(Policy::PeakEwma, members, now)
+    }
+
+    /// A balancer over these members.
+    pub fn with_policy(policy: Policy, members: impl IntoIterator<Item = T>, now: Instant) -> Self {
         let members: Box<[T]> = members.into_iter().collect();
+        let weights = Weights::new(members.iter().map(Candidate::weight));
         let mut known: Vec<f32> =
             members.iter().filter_map(|member| member.load().seconds(now)).collect();
         known.sort_by(f32::total_cmp);
-        Self {
-            unknown: known.get(known.len() / 2).copied().unwrap_or(DEFAULT_SECONDS),
-            settled: AtomicBool::new(known.len() == members.len()),
-            built: now,
-            look_again: AtomicU64::new(0),
-            members,
-        }
+        let policy = match policy {
+            Policy::PeakEwma => Chooser::PeakEwma(Joiners::among(&members, now)),
+            Policy::LeastRequest => Chooser::LeastRequest,
+            Policy::RoundRobin => Chooser::RoundRobin(Turns::new(members.len(), &weights)),
+        };
+        let unknown = known.get(known.len() / 2).copied().unwrap_or(DEFAULT_SECONDS);
+        Self { members, weights, policy, unknown }
     }
 
     /// The members, in the order they were given.
@@ -60,134 +85,136 @@ impl<T: Candidate> Balancer<T> {
         &self.members
     }
 
-    /// Picks a usable member for a call that starts now; `None` where there is none.
-    /// `repeatable` says that the call does no harm when it has to be made again, so
-    /// that a member which was long not picked may get it out of turn.
-    pub fn pick(
+    /// Picks a member for a call that starts now, among those that stand best; `None`
+    /// where all are unusable. `repeatable` says that the call does no harm when it has
+    /// to be made again, so that a member which was long not picked may get it out of
+    /// turn.
+    pub fn pick<S: Into<Standing>>(
         &self,
         now: Instant,
         rng: &mut Rng,
         repeatable: bool,
-        usable: impl Fn(&T) -> bool,
+        standing: impl Fn(&T) -> S,
     ) -> Option<Picked<T>> {
-        if let Some(member) = self.untried(now, rng, &usable) {
-            return Some(Picked::new(member, now, true));
-        }
-        let count = self.members.len();
-        let first = self.usable_from(rng.usize(..count.max(1)), None, &usable)?;
-        // Each of the others is as likely to be where the second look starts.
-        let start = (first + rng.usize(1..count.max(2))) % count;
-        let member = match self.usable_from(start, Some(first), &usable) {
-            Some(second) => self.better(first, second, now, repeatable),
-            None => first,
-        };
-        Some(Picked::new(&self.members[member], now, false))
+        [Standing::Fit, Standing::Tried, Standing::Ejected].into_iter().find_map(|worst| {
+            // What has become better since the last round will do as well.
+            let will_do = |index: usize| standing(&self.members[index]).into() <= worst;
+            let (index, trial) = match &self.policy {
+                Chooser::PeakEwma(joiners) => {
+                    self.cheapest(joiners, now, rng, repeatable, will_do)?
+                }
+                Chooser::LeastRequest => (self.least(rng, will_do)?, false),
+                Chooser::RoundRobin(turns) => (turns.next(rng, will_do)?, false),
+            };
+            Some(Picked::new(&self.members[index], now, self.unknown, trial))
+        })
     }
 
-    /// A usable member that nothing is known of and that has no call yet.
-    fn untried(&self, now: Instant, rng: &mut Rng, usable: &impl Fn(&T) -> bool) -> Option<&T> {
-        if self.settled.load(Ordering::Relaxed) {
-            return None;
-        }
-        let micros = |at: Instant| at.saturating_duration_since(self.built).as_micros() as u64;
-        if micros(now) < self.look_again.load(Ordering::Relaxed) {
-            return None;
-        }
-        let (head, tail) = self.members.split_at(rng.usize(..self.members.len().max(1)));
-        let mut unknown = false;
-        for member in tail.iter().chain(head).filter(|member| member.load().is_unknown()) {
-            unknown = true;
-            if usable(member) && member.load().claim_trial() {
-                return Some(member);
-            }
-        }
-        if unknown {
-            self.look_again.store(micros(now + LOOK_AGAIN), Ordering::Relaxed);
-        } else {
-            self.settled.store(true, Ordering::Relaxed);
-        }
-        None
-    }
-
-    /// The first usable member from `start` on, around the end, other than `taken`.
-    fn usable_from(
+    /// Gives the member, and whether this is its trial.
+    fn cheapest(
         &self,
-        start: usize,
-        taken: Option<usize>,
-        usable: &impl Fn(&T) -> bool,
-    ) -> Option<usize> {
-        (start..self.members.len())
-            .chain(0..start)
-            .find(|&index| Some(index) != taken && usable(&self.members[index]))
+        joiners: &Joiners,
+        now: Instant,
+        rng: &mut Rng,
+        repeatable: bool,
+        will_do: impl Fn(usize) -> bool,
+    ) -> Option<(usize, bool)> {
+        if let Some(joiner) = joiners.next(&self.members, now, rng, &will_do) {
+            return Some((joiner, true));
+        }
+        let first = self.weights.draw(rng, None, &will_do)?;
+        let Some(second) = self.weights.draw(rng, Some(first), &will_do) else {
+            return Some((first, self.is_trial(first, now)));
+        };
+        let pair = [first, second];
+        if repeatable && let Some(forgotten) = self.forgotten(pair, now) {
+            return Some((forgotten, self.is_trial(forgotten, now)));
+        }
+        // An unknown member comes first, and last while its one call is under way.
+        let [one, other] = pair.map(|index| {
+            let load = self.members[index].load();
+            let seconds = load.seconds(now);
+            let rank = match seconds {
+                None if load.is_on_trial() => 2,
+                None => 0,
+                Some(_) => 1,
+            };
+            (rank, seconds.unwrap_or(self.unknown) * self.queue(index))
+        });
+        let index = if other < one { second } else { first };
+        Some((index, self.is_trial(index, now)))
     }
 
-    fn better(&self, first: usize, second: usize, now: Instant, repeatable: bool) -> usize {
-        let loads = [first, second].map(|index| self.members[index].load());
-        if repeatable {
-            let forgotten = loads.map(|load| !load.is_on_trial() && load.is_forgotten(now));
-            match forgotten {
-                [true, false] => return first,
-                [false, true] => return second,
-                [true, true] | [false, false] => {}
+    /// Whether the call that a member gets now is the one by which it becomes known.
+    fn is_trial(&self, index: usize, now: Instant) -> bool {
+        let load = self.members[index].load();
+        load.seconds(now).is_none() && load.claim_trial()
+    }
+
+    /// The one of the two that was long not picked, while the other one was.
+    fn forgotten(&self, pair: [usize; 2], now: Instant) -> Option<usize> {
+        let loads = pair.map(|index| self.members[index].load());
+        let forgotten = loads.map(|load| !load.is_on_trial() && load.is_forgotten(now));
+        let which = match forgotten {
+            [true, false] => 0,
+            [false, true] => 1,
+            [true, true] | [false, false] => return None,
+        };
+        loads[which].claim_forgotten(now).then_some(pair[which])
+    }
+
+    fn least(&self, rng: &mut Rng, will_do: impl Fn(usize) -> bool) -> Option<usize> {
+        let first = self.weights.draw(rng, None, &will_do)?;
+        let second = self.weights.draw(rng, Some(first), &will_do);
+        second.filter(|&second| self.queue(second) < self.queue(first)).or(Some(first))
+    }
+
+    /// The calls in flight for its weight, and the next one. The weight is not in the
+    /// latter: idle members are drawn by weight already.
+    fn queue(&self, index: usize) -> f32 {
+        self.members[index].load().in_flight() as f32 / self.weights.share(index) + 1.0
+    }
+}
+
+impl Joiners {
+    fn among<T: Candidate>(members: &[T], now: Instant) -> Self {
+        let unknown = |&index: &usize| members[index].load().seconds(now).is_none();
+        let indices: Box<[usize]> = (0..members.len()).filter(unknown).collect();
+        let look_again = AtomicU64::new(if indices.is_empty() { FOUND } else { 0 });
+        Self { indices, built: now, look_again }
+    }
+
+    /// One that will do and has no call yet; its trial is claimed.
+    fn next<T: Candidate>(
+        &self,
+        members: &[T],
+        now: Instant,
+        rng: &mut Rng,
+        will_do: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let look_again = self.look_again.load(Ordering::Relaxed);
+        if look_again == FOUND {
+            return None;
+        }
+        // Centuries fit.
+        let micros = now.saturating_duration_since(self.built).as_micros() as u64;
+        if micros < look_again {
+            return None;
+        }
+        let (head, tail) = self.indices.split_at(rng.usize(..self.indices.len()));
+        let mut all_found = true;
+        for &index in tail.iter().chain(head) {
+            let load = members[index].load();
+            if load.seconds(now).is_some() {
+                continue;
+            }
+            all_found = false;
+            if will_do(index) && load.claim_trial() {
+                return Some(index);
             }
         }
-        // On trial is dearer than any cost; among such the cost decides again.
-        let cost = |index: usize| {
-            let member = &self.members[index];
-            let cost = member.load().cost(now, self.unknown) / member.weight().max(1) as f32;
-            (member.load().is_on_trial(), cost)
-        };
-        if cost(second) < cost(first) { second } else { first }
-    }
-}
-
-/// A member with a call in flight, until it is dropped.
-pub struct Picked<T: Candidate> {
-    member: T,
-    started: Instant,
-    trial: bool,
-}
-
-impl<T: Candidate> Picked<T> {
-    fn new(member: &T, now: Instant, trial: bool) -> Self {
-        member.load().began(now);
-        Self { member: member.clone(), started: now, trial }
-    }
-
-    /// The member.
-    pub fn member(&self) -> &T {
-        &self.member
-    }
-
-    /// When it was picked.
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
-    /// Learns from the call: to be called once, when the headers arrive or fail to. A
-    /// call that was never sent teaches nothing: drop it without this.
-    pub fn learn(&mut self, now: Instant, outcome: Outcome) {
-        let took = now.saturating_duration_since(self.started);
-        self.member.load().observe(now, took, outcome);
-        self.end_trial();
-    }
-
-    fn end_trial(&mut self) {
-        if std::mem::take(&mut self.trial) {
-            self.member.load().trial_over();
-        }
-    }
-}
-
-impl<T: Candidate> Drop for Picked<T> {
-    fn drop(&mut self) {
-        self.member.load().ended();
-        self.end_trial();
-    }
-}
-
-impl<T: Candidate + fmt::Debug> fmt::Debug for Picked<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Picked").field("member", &self.member).finish_non_exhaustive()
+        let pause = micros + LOOK_AGAIN.as_micros() as u64;
+        self.look_again.store(if all_found { FOUND } else { pause }, Ordering::Relaxed);
+        None
     }
 }

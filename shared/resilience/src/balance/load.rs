@@ -13,6 +13,14 @@ const DECAY_SECONDS: f32 = 10.0;
 /// What a failure counts as: an endpoint that fails fast must not look fast.
 const FAILURE: Duration = Duration::from_secs(5);
 
+/// The most that a failure counts as, whatever the server says.
+const LONGEST_FAILURE: Duration = Duration::from_secs(300);
+
+/// An estimate is worth nothing so long after the last answer, and as long again as it
+/// was itself: what is left of it then says that the endpoint is fast, and a burst
+/// would go there. Shorter than an ejection, whose end comes as something new.
+const EXPIRES_SECONDS: f32 = 20.0;
+
 /// An endpoint that was not picked for so long may get a call out of turn.
 const UNPICKED: Duration = Duration::from_secs(3);
 
@@ -27,6 +35,10 @@ pub enum Outcome {
     Answered,
     /// The endpoint failed, however fast.
     Failed,
+    /// The endpoint failed, and said for how long it would. A shorter time than any
+    /// failure counts as changes nothing: else an endpoint that fails fast could look
+    /// fast by saying so.
+    FailedFor(Duration),
     /// The caller stopped waiting: the answer would have taken at least so long.
     Abandoned,
 }
@@ -36,7 +48,7 @@ pub enum Outcome {
 pub struct Load {
     epoch: Instant,
     /// Seconds to headers as `f32` bits above, the tick of the estimate below;
-    /// [`UNKNOWN`] before the first answer.
+    /// [`NEVER`] before the first answer.
     estimate: AtomicU64,
     in_flight: AtomicU32,
     /// The tick of the last pick.
@@ -45,7 +57,7 @@ pub struct Load {
     trying: AtomicBool,
 }
 
-const UNKNOWN: u64 = u64::MAX;
+const NEVER: u64 = u64::MAX;
 
 fn pack(seconds: f32, tick: u32) -> u64 {
     (u64::from(seconds.to_bits()) << 32) | u64::from(tick)
@@ -53,7 +65,7 @@ fn pack(seconds: f32, tick: u32) -> u64 {
 
 fn unpack(packed: u64) -> Option<(f32, u32)> {
     // Both halves are exactly 32 bits wide.
-    (packed != UNKNOWN).then(|| (f32::from_bits((packed >> 32) as u32), packed as u32))
+    (packed != NEVER).then(|| (f32::from_bits((packed >> 32) as u32), packed as u32))
 }
 
 impl Load {
@@ -61,7 +73,7 @@ impl Load {
     pub fn new(now: Instant) -> Self {
         Self {
             epoch: now,
-            estimate: AtomicU64::new(UNKNOWN),
+            estimate: AtomicU64::new(NEVER),
             in_flight: AtomicU32::new(0),
             picked: AtomicU32::new(0),
             trying: AtomicBool::new(false),
@@ -73,38 +85,43 @@ impl Load {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The estimated time to response headers; `None` before the first answer.
+    /// The estimated time to response headers; `None` where nothing is known, or
+    /// nothing lately.
     pub fn estimate(&self, now: Instant) -> Option<Duration> {
         self.seconds(now).map(Duration::from_secs_f32)
     }
 
-    pub(super) fn is_unknown(&self) -> bool {
-        self.estimate.load(Ordering::Relaxed) == UNKNOWN
-    }
-
     /// Whether the endpoint is unknown and its one call is under way.
     pub(super) fn is_on_trial(&self) -> bool {
-        self.is_unknown() && self.trying.load(Ordering::Relaxed)
+        self.trying.load(Ordering::Relaxed)
     }
 
-    /// Takes the one call an unknown endpoint gets.
+    /// Takes the one call that an unknown endpoint gets.
     pub(super) fn claim_trial(&self) -> bool {
-        self.is_unknown() && !self.trying.swap(true, Ordering::Relaxed)
+        !self.is_on_trial() && !self.trying.swap(true, Ordering::Relaxed)
     }
 
+    pub(super) fn trial_over(&self) {
+        self.trying.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it was long not picked.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        let idle = elapsed(self.tick(now), self.picked.load(Ordering::Relaxed));
-        u128::from(idle) * TICK_MICROS >= UNPICKED.as_micros()
+        is_long(elapsed(self.tick(now), self.picked.load(Ordering::Relaxed)))
     }
 
-    /// Estimated seconds, times the calls in flight with the next one.
-    pub(super) fn cost(&self, now: Instant, unknown: f32) -> f32 {
-        self.seconds(now).unwrap_or(unknown) * (self.in_flight() as f32 + 1.0)
+    /// Takes the one call that an endpoint gets which was long not picked.
+    pub(super) fn claim_forgotten(&self, now: Instant) -> bool {
+        let (now, picked) = (self.tick(now), self.picked.load(Ordering::Relaxed));
+        let swap = |from, to| {
+            self.picked.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        is_long(elapsed(now, picked)) && swap(picked, now)
     }
 
     pub(super) fn seconds(&self, now: Instant) -> Option<f32> {
         let (seconds, tick) = unpack(self.estimate.load(Ordering::Relaxed))?;
-        Some(seconds * remaining(elapsed(self.tick(now), tick)))
+        decayed(seconds, elapsed(self.tick(now), tick))
     }
 
     pub(super) fn began(&self, now: Instant) {
@@ -116,29 +133,27 @@ impl Load {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn trial_over(&self) {
-        self.trying.store(false, Ordering::Relaxed);
-    }
-
-    pub(super) fn observe(&self, now: Instant, took: Duration, outcome: Outcome) {
+    /// Learns from a call. `unknown` is what an unknown endpoint is taken for, in seconds.
+    pub(super) fn observe(&self, now: Instant, took: Duration, outcome: Outcome, unknown: f32) {
         let took = match outcome {
             Outcome::Answered | Outcome::Abandoned => took,
             Outcome::Failed => took.max(FAILURE),
+            Outcome::FailedFor(hint) => took.max(hint.clamp(FAILURE, LONGEST_FAILURE)),
         };
         let (took, tick) = (took.as_secs_f32(), self.tick(now));
         // A lost race repeats with what the winner stored; the closure never gives up.
         let _ = self.estimate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |packed| {
-            let estimate = match unpack(packed) {
-                None if outcome == Outcome::Abandoned => return None,
-                None => took,
-                Some((old, at)) => {
-                    let kept = remaining(elapsed(tick, at));
-                    match outcome {
-                        _ if took >= old * kept => took,
-                        Outcome::Abandoned => return None,
-                        Outcome::Answered | Outcome::Failed => old * kept + took * (1.0 - kept),
-                    }
-                }
+            let known = unpack(packed).and_then(|(old, at)| {
+                let ticks = elapsed(tick, at);
+                decayed(old, ticks).map(|left| (left, remaining(ticks)))
+            });
+            let estimate = match (known, outcome) {
+                // The caller may have been impatient: that says something only where
+                // it waited longer than was to be expected.
+                (None, Outcome::Abandoned) if took < unknown => return None,
+                (Some((left, _)), Outcome::Abandoned) if took < left => return None,
+                (Some((left, kept)), _) if took < left => left + took * (1.0 - kept),
+                (None | Some(_), _) => took,
             };
             Some(pack(estimate, tick))
         });
@@ -157,7 +172,20 @@ fn elapsed(now: u32, then: u32) -> u32 {
     if ticks > u32::MAX / 2 { 0 } else { ticks }
 }
 
+fn is_long(ticks: u32) -> bool {
+    u128::from(ticks) * TICK_MICROS >= UNPICKED.as_micros()
+}
+
+/// What is left of an estimate after so many ticks; `None` where it is worth nothing.
+fn decayed(seconds: f32, ticks: u32) -> Option<f32> {
+    (in_seconds(ticks) < EXPIRES_SECONDS + seconds).then(|| seconds * remaining(ticks))
+}
+
 /// The share of an estimate that is left after so many ticks.
 fn remaining(ticks: u32) -> f32 {
-    (-(ticks as f32) * (TICK_MICROS as f32 / 1e6) / DECAY_SECONDS).exp()
+    (-in_seconds(ticks) / DECAY_SECONDS).exp()
+}
+
+fn in_seconds(ticks: u32) -> f32 {
+    ticks as f32 * (TICK_MICROS as f32 / 1e6)
 }

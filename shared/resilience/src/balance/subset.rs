@@ -1,0 +1,55 @@
+//! A part of a service's endpoints, by version or tags.
+
+/// What a registry says of an endpoint.
+pub trait Labelled {
+    /// Its version, as in `2.1.0`.
+    fn version(&self) -> &str;
+
+    /// Its tags.
+    fn tags(&self) -> &[String];
+}
+
+/// What to do where no endpoint belongs to a subset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Otherwise {
+    /// There is none to call: for endpoints that differ in what they do.
+    #[default]
+    Nobody,
+    /// Any endpoint will do: for a preference.
+    Everybody,
+}
+
+/// Which endpoints to call. The default is all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subset {
+    /// The version, or its leading parts: `2.1` is `2.1` and `2.1.7`, not `2.10`.
+    pub version: Option<String>,
+    /// The tags an endpoint must have, all of them.
+    pub tags: Vec<String>,
+    /// What to do where no endpoint fits.
+    pub otherwise: Otherwise,
+}
+
+impl Subset {
+    /// Whether an endpoint belongs to it.
+    pub fn contains(&self, endpoint: &impl Labelled) -> bool {
+        self.version.as_deref().is_none_or(|wanted| is_version(endpoint.version(), wanted))
+            && self.tags.iter().all(|tag| endpoint.tags().contains(tag))
+    }
+
+    /// The endpoints to balance among, in the order they were given.
+    pub fn of<'a, T: Labelled>(&self, endpoints: &'a [T]) -> Vec<&'a T> {
+        let within: Vec<&T> =
+            endpoints.iter().filter(|endpoint| self.contains(*endpoint)).collect();
+        match self.otherwise {
+            Otherwise::Everybody if within.is_empty() => endpoints.iter().collect(),
+            Otherwise::Everybody | Otherwise::Nobody => within,
+        }
+    }
+}
+
+fn is_version(version: &str, wanted: &str) -> bool {
+    version
+        .strip_prefix(wanted)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+']))
+}
