@@ -36,12 +36,21 @@ impl Services {
         settings.inventory.idempotency.key_file = keys.request_records(INVENTORY.name);
         settings.user.tokens.key_file = keys.users_tokens();
 
-        let user = gantry_user::Service::open(settings.user, registry.clone());
-        let user = user.await.map_err(cannot_open(USER))?;
-        let inventory = gantry_inventory::Service::open(settings.inventory, registry.clone());
-        let inventory = inventory.await.map_err(cannot_open(INVENTORY))?;
-        let order = gantry_order::Service::open(settings.order, registry);
-        let order = order.await.map_err(cannot_open(ORDER))?;
+        // At once: each waits for its disk.
+        let (user, inventory, order) = tokio::try_join!(
+            async {
+                let open = gantry_user::Service::open(settings.user, registry.clone());
+                open.await.map_err(cannot_open(USER))
+            },
+            async {
+                let open = gantry_inventory::Service::open(settings.inventory, registry.clone());
+                open.await.map_err(cannot_open(INVENTORY))
+            },
+            async {
+                let open = gantry_order::Service::open(settings.order, registry.clone());
+                open.await.map_err(cannot_open(ORDER))
+            },
+        )?;
         Ok(Self { user, order, inventory })
     }
 
