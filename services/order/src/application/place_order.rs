@@ -63,18 +63,26 @@ impl PlaceOrder {
         leave: impl Future<Output = ()> + Send,
     ) -> Result<StoredOrder, Error> {
         let wait = placement.wait;
-        let id = self.place(placement, by).await?;
+        let id = match self.place(&placement, by).await {
+            // The order changed while it was being placed. Who named no version means it as it
+            // is now.
+            Err(Error::EtagMismatch) if placement.version.is_none() => {
+                self.place(&placement, by).await?
+            }
+            placed => placed?,
+        };
         let found = self.outcome(id, wait, leave).await?;
         found.ok_or(Error::OrderNotFound(id))
     }
 
-    async fn place(&self, placement: Placement, by: &Authorized) -> Result<OrderId, Error> {
+    async fn place(&self, placement: &Placement, by: &Authorized) -> Result<OrderId, Error> {
         match self.orders.seen(&placement.request).await? {
             Seen::New => {}
             Seen::Same(id) => return Ok(id),
             Seen::Reused => return Err(Error::RequestIdReused),
         }
         let Placement { id, address, version, expected_total, request, wait: _ } = placement;
+        let (id, version, expected_total) = (*id, *version, *expected_total);
         let stored = self.orders.find(id).await?.ok_or(Error::OrderNotFound(id))?;
         let order = stored.order;
         if !by.scope.covers(&order.user().to_string()) {
@@ -99,7 +107,12 @@ impl PlaceOrder {
         let change = order.place(price, saga, placed_by, self.clock.now())?;
         let saga = NewSaga::new(saga, placing::NAME, &id.0)
             .map_err(|error| StorageError::Failed(Box::new(error)))?;
-        let unit = UnitOfWork { change, address, request: Some(request), saga: Some(saga) };
+        let unit = UnitOfWork {
+            change,
+            address: address.clone(),
+            request: Some(request.clone()),
+            saga: Some(saga),
+        };
         match self.orders.commit(unit).await {
             Ok(()) => {
                 self.sagas.wake();

@@ -1,12 +1,13 @@
 //! PlaceOrder.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gantry_contract::Caller;
 use gantry_proto::shop::{
     order::v1::{OrderStatus, PlaceOrderRequest, RejectReason},
     user::v1::{Tier, UserStatus},
 };
+use tokio::task::JoinSet;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -148,6 +149,32 @@ async fn an_order_is_placed_once() {
     let call = running.place(place(&draft));
     let status = refused(call, Code::FailedPrecondition, "ORDER_STATUS").await;
     assert_eq!(status.get_details_error_info().unwrap().metadata["status"], "CONFIRMED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_place_an_order_at_once_one_does_and_the_others_are_told_it_is_placed() {
+    let running = Arc::new(Running::start().await);
+    for _ in 0..5 {
+        let draft = running.draft(&[("mug", 1)]).await;
+        let mut callers = JoinSet::new();
+        for _ in 0..8 {
+            let (running, request) = (Arc::clone(&running), place(&draft));
+            callers.spawn(async move { running.place(request).await });
+        }
+        let mut placed = 0;
+        while let Some(answer) = callers.join_next().await {
+            match answer.unwrap() {
+                Ok(_) => placed += 1,
+                // Nobody named a version, so nobody can have named a wrong one.
+                Err(status) => assert_eq!(
+                    status.get_details_error_info().unwrap().reason,
+                    "ORDER_STATUS",
+                    "{status:?}"
+                ),
+            }
+        }
+        assert_eq!(placed, 1);
+    }
 }
 
 #[tokio::test]
