@@ -191,9 +191,18 @@ fn prepare(path: &Path) -> Result<PathBuf, OpenError> {
         let path = path.to_owned();
         return Err(OpenError::WrongKind { path, is: "a folder", expected: "a database file" });
     }
-    fs::create_dir_all(folder)
+    private_folders(folder)
         .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
     Ok(fs::canonicalize(path).unwrap_or_else(|_new| path.to_owned()))
+}
+
+/// Makes what is missing of the folders, for their owner only.
+fn private_folders(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn lock(path: &Path) -> Result<ProcessLock, OpenError> {
