@@ -31,10 +31,16 @@ impl Services {
         keys.identify(USER.name, &mut settings.user.identity);
         keys.identify(ORDER.name, &mut settings.order.identity);
         keys.identify(INVENTORY.name, &mut settings.inventory.identity);
-        settings.user.idempotency.key_file = keys.request_records(USER.name);
-        settings.order.idempotency.key_file = keys.request_records(ORDER.name);
-        settings.inventory.idempotency.key_file = keys.request_records(INVENTORY.name);
-        settings.user.tokens.key_file = keys.users_tokens();
+        for (file, ours) in [
+            (&mut settings.user.idempotency.key_file, keys.request_records(USER.name)),
+            (&mut settings.order.idempotency.key_file, keys.request_records(ORDER.name)),
+            (&mut settings.inventory.idempotency.key_file, keys.request_records(INVENTORY.name)),
+            (&mut settings.user.tokens.key_file, keys.users_tokens()),
+        ] {
+            if file.as_os_str().is_empty() {
+                *file = ours;
+            }
+        }
 
         // At once: each waits for its disk.
         let (user, inventory, order) = tokio::try_join!(

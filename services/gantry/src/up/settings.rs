@@ -30,7 +30,7 @@ impl Check for Settings {
 }
 
 impl Settings {
-    /// The defaults, the file, the environment and the data directory.
+    /// The defaults, the data directory, the file, the environment and the flags.
     ///
     /// # Errors
     /// Every problem at once.
@@ -42,11 +42,12 @@ impl Settings {
             .defaults_of("user", gantry_user::DEFAULTS)
             .defaults_of("order", gantry_order::DEFAULTS)
             .defaults_of("inventory", gantry_inventory::DEFAULTS)
-            .file(args.config.as_deref())
-            .environment()
+            // Below the file and the environment: a database that has a path there keeps it.
             .set("user.database.path", database("user"), "--data-dir")
             .set("order.database.path", database("order"), "--data-dir")
-            .set("inventory.database.path", database("inventory"), "--data-dir");
+            .set("inventory.database.path", database("inventory"), "--data-dir")
+            .file(args.config.as_deref())
+            .environment();
         if let Some(registry) = args.registry {
             sources = sources.set("discovery.kind", registry.as_str(), "--registry");
         }

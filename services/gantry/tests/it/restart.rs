@@ -37,3 +37,14 @@ async fn what_was_acknowledged_outlives_a_kill() {
     assert_eq!(shop.user(&user.id).await, user);
     assert_eq!(shop.order(&order.id).await, order);
 }
+
+#[test]
+fn a_database_that_has_a_path_of_its_own_is_kept_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, database) = (folder.path().join("gantry.toml"), folder.path().join("own/user.db"));
+    std::fs::write(&config, format!("[user.database]\npath = {database:?}\n")).unwrap();
+    let mut suite = Suite::start(&["--config", config.to_str().unwrap()]);
+    assert!(database.exists() && suite.data().join("order.db").exists());
+    assert!(!suite.data().join("user.db").exists());
+    assert!(suite.terminate().success());
+}
