@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gantry_user::EnsureAdminError;
 use uuid::Uuid;
 
 /// The e-mail address of the admin that the first start makes.
@@ -33,9 +34,17 @@ pub enum BootstrapError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The password in the file breaks a rule.
+    #[error("the admin's password file {}: {source}", path.display())]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// Which rule.
+        source: EnsureAdminError,
+    },
     /// The user service refused the admin.
     #[error("cannot make the bootstrap admin: {0}")]
-    Refused(#[from] gantry_user::EnsureAdminError),
+    Refused(#[from] EnsureAdminError),
 }
 
 /// Makes the admin unless there is one.
@@ -50,7 +59,12 @@ pub(super) async fn bootstrap(
     if !users.user_exists(ADMIN_EMAIL).await? {
         let password = read_or_make(&password_file)
             .map_err(|source| BootstrapError::File { path: password_file.clone(), source })?;
-        users.ensure_admin(ADMIN_EMAIL, &password).await?;
+        users.ensure_admin(ADMIN_EMAIL, &password).await.map_err(|error| match error {
+            source @ EnsureAdminError::Invalid(_) => {
+                BootstrapError::Password { path: password_file.clone(), source }
+            }
+            other => other.into(),
+        })?;
         created_password = Some(password);
     }
     Ok(Bootstrap { email: ADMIN_EMAIL, password_file, created_password })
@@ -65,11 +79,17 @@ fn read_or_make(path: &Path) -> io::Result<String> {
     }
     // 122 random bits from the operating system.
     let password = Uuid::new_v4().simple().to_string();
+    // Under another name until it is whole: an empty file would refuse every later start.
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}", std::process::id()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(password.as_bytes())?;
+    let mut file = options.open(&partial)?;
+    file.write_all(password.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&partial, path)?;
     Ok(password)
 }
 
