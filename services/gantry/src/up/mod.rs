@@ -12,7 +12,12 @@ mod ready;
 mod services;
 mod settings;
 
-use std::{error::Error, io, path::PathBuf};
+use std::{
+    error::Error,
+    fs::DirBuilder,
+    io,
+    path::{Path, PathBuf},
+};
 
 use gantry_discovery::{Kind, Registry};
 use gantry_server::shutdown_signal;
@@ -47,6 +52,14 @@ pub enum UpError {
     /// The ports are not ours.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory {}: {source}", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The keys cannot be read or made.
     #[error(transparent)]
     Keys(#[from] gantry_identity::KeyError),
@@ -97,6 +110,11 @@ pub async fn run(args: UpArgs) -> Result<(), UpError> {
     }
     let registry = Registry::from_settings(&settings.discovery)?;
     let (plan, listeners) = Plan::bind(&args)?;
+    if let Some(path) = &args.ready_file {
+        Ready::prepare(path).map_err(ready_file(path))?;
+    }
+    make_data_dir(&args.data_dir)
+        .map_err(|source| UpError::DataDir { path: args.data_dir.clone(), source })?;
     let keys = Keys::provide(&args.data_dir)?;
     let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
 
@@ -135,11 +153,23 @@ async fn all_found(registry: &Registry, plan: &Plan) {
     }
 }
 
+/// For its owner only, where it is made here: it holds keys and what users told us.
+fn make_data_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+fn ready_file(path: &Path) -> impl FnOnce(io::Error) -> UpError {
+    let path = path.to_owned();
+    move |source| UpError::ReadyFile { path, source }
+}
+
 fn announce(args: &UpArgs, plan: &Plan, admin: &Bootstrap) -> Result<(), UpError> {
     if let Some(path) = &args.ready_file {
-        Ready::new(plan)
-            .write(path)
-            .map_err(|source| UpError::ReadyFile { path: path.clone(), source })?;
+        Ready::new(plan).write(path).map_err(ready_file(path))?;
     }
     if let Err(error) = ready::banner(plan, admin) {
         // Whoever closed our standard output does not want it: no reason to stop serving.

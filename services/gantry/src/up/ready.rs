@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, Write},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
@@ -35,13 +35,37 @@ impl Ready {
         }
     }
 
+    /// Takes an earlier start's file away, so that nobody takes it for this one's, and
+    /// finds out whether there can be one.
+    pub(super) fn prepare(path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _gone => {}
+        }
+        let partial = partial(path);
+        fs::write(&partial, "")?;
+        fs::remove_file(&partial)
+    }
+
     /// Writes the file whole or not at all: whoever sees it can read it.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
+        let partial = partial(path);
         fs::write(&partial, serde_json::to_vec_pretty(self)?)?;
         fs::rename(&partial, path)
     }
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    partial.into()
+}
+
+/// The path as one word of a shell.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Prints the addresses, three calls to paste, the admin, and `ready`.
@@ -58,7 +82,7 @@ pub(super) fn banner(plan: &Plan, bootstrap: &Bootstrap) -> io::Result<()> {
     }
     writeln!(out, "  {:<11} http://{}/readyz", "admin", plan.admin())?;
 
-    let file = bootstrap.password_file.display();
+    let file = word(&bootstrap.password_file);
     writeln!(out, "\n  try")?;
     let service = |name| plan.services().iter().filter(move |of| of.service.name == name);
     for of in service(USER.name) {
@@ -87,4 +111,16 @@ pub(super) fn banner(plan: &Plan, bootstrap: &Bootstrap) -> io::Result<()> {
     }
     writeln!(out, "ready")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_whatever_is_in_it() {
+        assert_eq!(word(Path::new("./.gantry/admin-password")), "./.gantry/admin-password");
+        assert_eq!(word(Path::new("my data/x")), "'my data/x'");
+        assert_eq!(word(Path::new("it's;$(rm)")), r"'it'\''s;$(rm)'");
+    }
 }

@@ -81,6 +81,31 @@ fn every_bad_setting_is_named_with_its_source() {
 }
 
 #[test]
+fn a_ready_file_that_cannot_be_written_is_refused_before_anything_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let ready = folder.path().join("missing/ready.json");
+    let offset = free_offset().to_string();
+    let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap(), "--ready-file"];
+    let output = up(&[&args[..], &[ready.to_str().unwrap()]].concat(), &[]);
+    refused(&output, &["ready file", ready.to_str().unwrap()]);
+    assert!(!data.exists());
+}
+
+#[test]
+fn an_admins_password_that_breaks_a_rule_is_refused_and_its_file_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, password) = (folder.path().join("data"), folder.path().join("password"));
+    fs::write(&password, "short").unwrap();
+    let offset = free_offset().to_string();
+    let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
+    let file = ["--admin-password-file", password.to_str().unwrap()];
+    let output = up(&[&args[..], &file].concat(), &[]);
+    refused(&output, &[password.to_str().unwrap(), "8 to 128"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("short"));
+}
+
+#[test]
 fn a_consul_address_without_the_consul_registry_is_refused() {
     refused(&up(&["--consul", "http://127.0.0.1:8500"], &[]), &["--registry consul"]);
 }
