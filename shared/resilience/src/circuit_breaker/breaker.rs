@@ -153,11 +153,11 @@ impl Drop for Permit {
         if self.settled {
             return;
         }
-        let now = Instant::now();
-        let outcome = match self.due {
-            Some(due) if due.left(now).is_none() => Outcome::Failed,
-            Some(_) | None => Outcome::Neutral,
-        };
-        self.settle(outcome, now);
+        // The clock is read only where it matters.
+        let late = self.due.map(|due| (due, Instant::now()));
+        match late {
+            Some((due, now)) if due.left(now).is_none() => self.settle(Outcome::Failed, now),
+            Some(_) | None => self.settle(Outcome::Neutral, self.admitted),
+        }
     }
 }

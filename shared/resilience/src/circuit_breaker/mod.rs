@@ -19,7 +19,8 @@
 //! not close the way to the others.
 //!
 //! [`CircuitBreaker::admit`] and [`Permit::record`] are for those who drive their calls
-//! themselves.
+//! themselves; [`CircuitBreakerLayer`] wraps any service, with a [`Classify`] for what its
+//! results mean: [`HttpStatus`] for plain HTTP, [`ByResult`] for what has no body.
 //!
 //! Sources: resilience4j's `CircuitBreaker` (windows, rates, permits half-open, the bound
 //! on waiting half-open) and Envoy's outlier detection (the run of 5); the backoff of the
@@ -42,15 +43,29 @@
 //! assert!(breaker.admit(later).expect("half-open").is_probe());
 //! ```
 
+mod body;
 mod breaker;
+mod classify;
 mod config;
+mod error;
+mod future;
 mod gate;
+mod http;
+mod layer;
 mod machine;
+mod service;
 mod state;
 mod sync;
 mod window;
 
+pub use body::RecordedBody;
 pub use breaker::{CircuitBreaker, Permit};
+pub use classify::{ByResult, Classify, ClassifyEnd, Probe};
 pub use config::{Config, InvalidConfig, Parameters, WindowKind};
+pub use error::Error;
+pub use future::ResponseFuture;
+pub use http::{HttpEnd, HttpStatus};
+pub use layer::CircuitBreakerLayer;
+pub use service::CircuitBreakerService;
 pub use state::{Cause, Outcome, Rejected, Snapshot, State, Transition};
 pub use window::Counts;
