@@ -6,6 +6,7 @@ use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::{
+    Deadline,
     config::Config,
     gate::Gate,
     machine::Admission,
@@ -13,7 +14,6 @@ use super::{
     sync::Arc,
     window::Ended,
 };
-use crate::deadline::Deadline;
 
 type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 

@@ -49,13 +49,23 @@ pub trait ClassifyEnd<Error> {
 /// ```
 /// use gantry_resilience::circuit_breaker::{ByResult, Outcome};
 ///
-/// let policy = ByResult(|result: Result<&(), &std::io::Error>| match result {
+/// let policy = ByResult::new(|result: Result<&(), &std::io::Error>| match result {
 ///     Ok(()) => Outcome::Success,
 ///     Err(_) => Outcome::Failed,
 /// });
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct ByResult<F>(pub F);
+pub struct ByResult<F>(F);
+
+impl<F> ByResult<F> {
+    /// Classifies by this function.
+    pub fn new<Response, Error>(classify: F) -> Self
+    where
+        F: Fn(Result<&Response, &Error>) -> Outcome,
+    {
+        Self(classify)
+    }
+}
 
 impl<F, Request, Response, Error> Classify<Request, Response, Error> for ByResult<F>
 where

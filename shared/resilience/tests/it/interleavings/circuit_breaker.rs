@@ -1,14 +1,22 @@
-#[path = "../../src/circuit_breaker/breaker.rs"]
+//! The circuit breaker: permits, and the word beside the mutex.
+
+#[path = "../../../src/circuit_breaker/breaker.rs"]
+#[allow(dead_code, unreachable_pub, reason = "written for users outside of its crate")]
 mod breaker;
-#[path = "../../src/circuit_breaker/config.rs"]
+#[path = "../../../src/circuit_breaker/config.rs"]
+#[allow(dead_code, unreachable_pub, reason = "written for users outside of its crate")]
 mod config;
-#[path = "../../src/circuit_breaker/gate.rs"]
+#[path = "../../../src/circuit_breaker/gate.rs"]
+#[allow(dead_code, unreachable_pub, reason = "written for users outside of its crate")]
 mod gate;
-#[path = "../../src/circuit_breaker/machine.rs"]
+#[path = "../../../src/circuit_breaker/machine.rs"]
+#[allow(dead_code, unreachable_pub, reason = "written for users outside of its crate")]
 mod machine;
-#[path = "../../src/circuit_breaker/state.rs"]
+#[path = "../../../src/circuit_breaker/state.rs"]
+#[allow(dead_code, unreachable_pub, reason = "written for users outside of its crate")]
 mod state;
-#[path = "../../src/circuit_breaker/window.rs"]
+#[path = "../../../src/circuit_breaker/window.rs"]
+#[allow(dead_code, unreachable_pub, reason = "written for users outside of its crate")]
 mod window;
 
 mod sync {
@@ -23,6 +31,7 @@ use std::time::Duration;
 use breaker::{CircuitBreaker, Permit};
 use config::{Config, Parameters, WindowKind};
 use fastrand::Rng;
+use gantry_resilience::deadline::Deadline;
 use loom::{
     sync::{
         Arc,
