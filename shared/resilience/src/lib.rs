@@ -7,11 +7,13 @@
 //!
 //! - [`deadline`]: an absolute deadline, and how it travels as `grpc-timeout`;
 //! - [`balance`]: which of several endpoints gets the next call;
+//! - [`bulkhead`]: how many calls one dependency may hold;
 //! - [`circuit_breaker`]: whether a call is worth making at all;
 //! - [`ejection`]: which endpoints get no calls for a while;
 //! - [`retry`]: whether and when a failed call is made again; also as a tower layer.
 
 pub mod balance;
+pub mod bulkhead;
 pub mod circuit_breaker;
 pub mod deadline;
 pub mod ejection;

@@ -1,3 +1,5 @@
+//! The error.
+
 use super::Rejected;
 
 /// Why a call through a breaker failed.

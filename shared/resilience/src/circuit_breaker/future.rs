@@ -1,3 +1,5 @@
+//! The future of a call.
+
 use std::{
     future::Future,
     marker::PhantomData,

@@ -1,3 +1,5 @@
+//! The layer.
+
 use tower::Layer;
 
 use super::{CircuitBreaker, CircuitBreakerService};

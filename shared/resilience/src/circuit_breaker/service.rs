@@ -1,3 +1,5 @@
+//! The service.
+
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod balance;
+mod bulkhead;
 mod circuit_breaker;
 mod deadline;
 mod ejection;

@@ -1,0 +1,28 @@
+//! The layer.
+
+use tower::Layer;
+
+use super::{Bulkhead, BulkheadService};
+
+/// Puts a [`Bulkhead`] around a service.
+#[derive(Clone, Debug)]
+pub struct BulkheadLayer<P> {
+    bulkhead: Bulkhead,
+    policy: P,
+}
+
+impl<P> BulkheadLayer<P> {
+    /// Puts this bulkhead around services; `policy` is the [`Hold`](super::Hold) that says
+    /// when calls end. All services that one layer makes share the slots.
+    pub fn new(bulkhead: Bulkhead, policy: P) -> Self {
+        Self { bulkhead, policy }
+    }
+}
+
+impl<S, P: Clone> Layer<S> for BulkheadLayer<P> {
+    type Service = BulkheadService<S, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BulkheadService::new(inner, self.bulkhead.clone(), self.policy.clone())
+    }
+}

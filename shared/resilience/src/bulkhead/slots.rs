@@ -1,0 +1,133 @@
+//! The slots of a bulkhead and those who wait for one.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use super::config::Config;
+use crate::deadline::Deadline;
+
+/// A bulkhead. A clone is the same bulkhead.
+#[derive(Clone, Debug)]
+pub struct Bulkhead(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    slots: Arc<Semaphore>,
+    /// The places of those who wait.
+    queue: Semaphore,
+}
+
+/// One call's place in a bulkhead, until it is dropped.
+#[derive(Debug)]
+#[must_use = "a slot that is dropped is free for the next call"]
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A call that was refused: nothing of it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{concurrent} calls to the dependency are under way, which is all it may hold; waited {waited:?}{}",
+    if *.late { ", until the deadline" } else { "" })]
+pub struct Full {
+    /// How many calls the dependency may hold.
+    pub concurrent: u32,
+    /// How long the call waited for a slot.
+    pub waited: Duration,
+    /// Whether it was the call's own deadline that ended the wait.
+    pub late: bool,
+}
+
+/// A bulkhead at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How many calls are under way.
+    pub in_flight: u32,
+    /// How many calls wait.
+    pub waiting: u32,
+}
+
+impl Bulkhead {
+    /// A bulkhead with all slots free.
+    pub fn new(config: Config) -> Self {
+        let parameters = config.parameters();
+        let waiting = parameters.wait.map_or(0, |wait| wait.calls);
+        Self(Arc::new(Shared {
+            slots: Arc::new(Semaphore::new(parameters.concurrent as usize)),
+            queue: Semaphore::new(waiting as usize),
+            config,
+        }))
+    }
+
+    /// Takes a slot where one is free and nobody waits for it.
+    ///
+    /// # Errors
+    /// [`Full`] otherwise.
+    pub fn try_enter(&self) -> Result<Slot, Full> {
+        match Arc::clone(&self.0.slots).try_acquire_owned() {
+            Ok(permit) => Ok(Slot { _permit: permit }),
+            Err(_) => Err(self.full(Duration::ZERO, false)),
+        }
+    }
+
+    /// Takes a slot, and waits for it where the configuration says so, but never past the
+    /// deadline. Those who wait are served in turn; dropped, the future leaves the queue.
+    ///
+    /// # Errors
+    /// [`Full`] where all slots are taken and there is no place or no time to wait.
+    pub async fn enter(&self, deadline: Option<Deadline>) -> Result<Slot, Full> {
+        let full = match self.try_enter() {
+            Ok(slot) => return Ok(slot),
+            Err(full) => full,
+        };
+        let Some(wait) = self.0.config.parameters().wait else {
+            return Err(full);
+        };
+        let started = Instant::now();
+        let until = Deadline::after(started, wait.longest).earlier(deadline);
+        let late = deadline == Some(until);
+        if until.left(started).is_none() {
+            return Err(Full { late, ..full });
+        }
+        let Ok(_place) = self.0.queue.try_acquire() else {
+            return Err(full);
+        };
+        let slot = Arc::clone(&self.0.slots).acquire_owned();
+        match timeout_at(until.instant(), slot).await {
+            Ok(Ok(permit)) => Ok(Slot { _permit: permit }),
+            // The second is a semaphore that was closed, which nobody does.
+            Err(_) | Ok(Err(_)) => Err(self.full(started.elapsed(), late)),
+        }
+    }
+
+    /// Whether a call that finds no slot may wait for one.
+    pub(super) fn waits(&self) -> bool {
+        self.0.config.parameters().wait.is_some()
+    }
+
+    /// The bulkhead at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let parameters = self.0.config.parameters();
+        let taken = |all: u32, free: usize| all.saturating_sub(free.try_into().unwrap_or(u32::MAX));
+        Snapshot {
+            in_flight: taken(parameters.concurrent, self.0.slots.available_permits()),
+            waiting: taken(
+                parameters.wait.map_or(0, |wait| wait.calls),
+                self.0.queue.available_permits(),
+            ),
+        }
+    }
+
+    /// Its numbers.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    fn full(&self, waited: Duration, late: bool) -> Full {
+        Full { concurrent: self.0.config.parameters().concurrent, waited, late }
+    }
+}
