@@ -52,7 +52,13 @@ async fn a_hash_names_its_parameters_and_never_comes_twice() {
 async fn a_hash_made_under_other_parameters_stays_valid() {
     let hash = hasher(cheap(), 1, 0).await.hash(password("correct horse")).await.unwrap();
     let later = hasher(Params::new(64, 2, 1, None).unwrap(), 1, 0).await;
-    assert!(later.verify(Attempt::new("correct horse"), Some(hash)).await.unwrap());
+    // One at a time, so that all of them take turns with the same memory.
+    let own = later.hash(password("battery staple")).await.unwrap();
+    for _ in 0..2 {
+        assert!(later.verify(Attempt::new("correct horse"), Some(hash.clone())).await.unwrap());
+        assert!(!later.verify(Attempt::new("correct horse"), Some(own.clone())).await.unwrap());
+        assert!(later.verify(Attempt::new("battery staple"), Some(own.clone())).await.unwrap());
+    }
 }
 
 #[tokio::test]
