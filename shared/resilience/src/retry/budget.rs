@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::atomic::{AtomicU32, Ordering};
+use super::sync::{AtomicU32, Ordering};
 
 /// A token is this many units: A6 ignores what stands after the third decimal.
 const TOKEN: u32 = 1000;

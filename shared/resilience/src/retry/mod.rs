@@ -51,11 +51,7 @@ mod policy;
 mod pushback;
 mod replay;
 mod service;
-
-/// What the budget is made of; its loom model puts other ones here.
-mod atomic {
-    pub(super) use std::sync::atomic::{AtomicU32, Ordering};
-}
+mod sync;
 
 pub use self::{
     attempts::{Attempts, Decision, GiveUp, PREVIOUS_ATTEMPTS},

@@ -2,6 +2,7 @@
 
 mod books;
 mod config;
+mod looks;
 mod rules;
 
 use std::{sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 //! The budget of retries.
 
-mod atomic {
+mod sync {
     pub(super) use loom::sync::atomic::{AtomicU32, Ordering};
 }
 

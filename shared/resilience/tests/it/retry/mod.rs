@@ -5,4 +5,5 @@ mod budget;
 mod hedging;
 mod http;
 mod layer;
+mod pushback;
 mod storms;
