@@ -24,9 +24,12 @@ const EXPIRES_SECONDS: f32 = 20.0;
 /// An endpoint that was not picked for so long may get a call out of turn.
 const UNPICKED: Duration = Duration::from_secs(3);
 
-/// Ticks of 100 microseconds tell 2.4 days apart; a longer silence counts as a
+/// Ticks of 100 microseconds tell five days apart; a longer silence counts as a
 /// shorter one, which does no harm.
 const TICK_MICROS: u128 = 100;
+
+/// The ticks that a clock read earlier may be ahead: ten seconds.
+const SKEW: u32 = 100_000;
 
 /// How a call ended, as far as the endpoint's load goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,10 +169,10 @@ impl Load {
 }
 
 /// The ticks from `then` to `now`. Threads that read the clock at about the same time may
-/// come in either order: a `then` that lies ahead is no time at all.
+/// come in either order: a `then` that lies a little ahead is no time at all.
 fn elapsed(now: u32, then: u32) -> u32 {
     let ticks = now.wrapping_sub(then);
-    if ticks > u32::MAX / 2 { 0 } else { ticks }
+    if then.wrapping_sub(now) <= SKEW { 0 } else { ticks }
 }
 
 fn is_long(ticks: u32) -> bool {

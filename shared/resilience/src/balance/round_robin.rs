@@ -34,25 +34,34 @@ impl Turns {
     }
 
     /// The next member that will do. Who will not loses the turn to the one after it,
-    /// which does not get two of them: the turn goes on from there.
+    /// which does not get two of them: the turn goes on from there. Where none will
+    /// the turn stays.
     pub(super) fn next(&self, rng: &mut Rng, will_do: impl Fn(usize) -> bool) -> Option<usize> {
         if self.count == 0 {
             return None;
         }
         self.begin(rng);
-        let count = self.count as u64;
-        // Lighter members wait for their round; where the heavy ones will not do that
-        // could be long.
-        for _ in 0..2 * self.count {
-            let turn = self.next.fetch_add(1, Ordering::Relaxed);
-            // Below `count`, which is a usize.
-            let index = (turn % count) as usize;
-            if self.takes_part(index, turn / count) && will_do(index) {
-                return Some(index);
+        // The remainder is below `count`, which is a usize.
+        let member = |turn: u64| (turn % self.count as u64) as usize;
+        loop {
+            let turn = self.next.load(Ordering::Relaxed);
+            let turns = turn..turn + 2 * self.count as u64;
+            // Lighter members wait for their round; where the heavy ones will not do that
+            // could be long.
+            let taken = turns
+                .clone()
+                .find(|&turn| self.takes_part(turn) && will_do(member(turn)))
+                .or_else(|| turns.clone().find(|&turn| will_do(member(turn))))?;
+            let swap = self.next.compare_exchange_weak(
+                turn,
+                taken + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            if swap.is_ok() {
+                return Some(member(taken));
             }
         }
-        let start = (self.next.fetch_add(1, Ordering::Relaxed) % count) as usize;
-        (start..self.count).chain(0..start).find(|&index| will_do(index))
     }
 
     /// Begins anywhere: else all clients would begin with the same member.
@@ -65,10 +74,11 @@ impl Turns {
         }
     }
 
-    fn takes_part(&self, index: usize, round: u64) -> bool {
-        // Members of one weight take part in different rounds.
-        self.strides.get(index).is_none_or(|&stride| {
-            let at = stride.wrapping_mul(round).wrapping_add(index as u64 * (EVERY / 2));
+    fn takes_part(&self, turn: u64) -> bool {
+        let (index, round) = (turn % self.count as u64, turn / self.count as u64);
+        // Members of one weight take part in different rounds. Empty or a usize long.
+        self.strides.get(index as usize).is_none_or(|&stride| {
+            let at = stride.wrapping_mul(round).wrapping_add(index * (EVERY / 2));
             at % EVERY >= EVERY - stride
         })
     }

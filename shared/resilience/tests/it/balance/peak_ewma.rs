@@ -1,54 +1,12 @@
-//! How the balancer chooses, on a clock of the test's own.
+//! Estimates of the time to headers, and what is made of them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use fastrand::Rng;
-use gantry_resilience::balance::{Balancer, Candidate, Load, Outcome, Picked};
-use proptest::prelude::*;
+use gantry_resilience::balance::{Balancer, Candidate, Outcome};
 use tokio::time::Instant;
 
-#[derive(Clone, Debug)]
-struct Endpoint(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    name: usize,
-    weight: u32,
-    load: Load,
-}
-
-impl Candidate for Endpoint {
-    fn load(&self) -> &Load {
-        &self.0.load
-    }
-
-    fn weight(&self) -> u32 {
-        self.0.weight
-    }
-}
-
-fn endpoint(name: usize, weight: u32, now: Instant) -> Endpoint {
-    Endpoint(Arc::new(Inner { name, weight, load: Load::new(now) }))
-}
-
-fn endpoints(count: usize, now: Instant) -> Vec<Endpoint> {
-    (0..count).map(|name| endpoint(name, 1, now)).collect()
-}
-
-const MS: Duration = Duration::from_millis(1);
-
-fn all(_: &Endpoint) -> bool {
-    true
-}
-
-/// Makes each endpoint known with this time to headers.
-fn teach(balancer: &Balancer<Endpoint>, now: Instant, took: impl Fn(usize) -> Duration) {
-    for _ in balancer.members() {
-        let mut picked = balancer.pick(now, &mut Rng::with_seed(1), true, all).unwrap();
-        let name = picked.member().0.name;
-        picked.learn(now + took(name), Outcome::Answered);
-    }
-}
+use super::{Endpoint, MS, all, endpoint, endpoints, teach};
 
 /// The calls each endpoint gets of `calls` that are made one after the other.
 fn shares(balancer: &Balancer<Endpoint>, mut now: Instant, calls: usize) -> HashMap<usize, usize> {
@@ -221,71 +179,65 @@ fn a_peak_counts_at_once_and_is_forgotten_over_ten_seconds() {
     assert!((estimate(later) - 0.367_9).abs() < 0.001, "{}", estimate(later));
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Pick { repeatable: bool },
-    Learn { which: usize, outcome: Outcome, after: u64 },
-    Drop { which: usize },
-    Pass { millis: u64 },
+#[test]
+fn a_failure_counts_as_five_seconds_or_as_long_as_the_server_says_up_to_five_minutes() {
+    let now = Instant::now();
+    for (outcome, seconds) in [
+        (Outcome::Failed, 5),
+        (Outcome::FailedFor(Duration::ZERO), 5),
+        (Outcome::FailedFor(Duration::from_secs(60)), 60),
+        (Outcome::FailedFor(Duration::MAX), 300),
+    ] {
+        let balancer = Balancer::new(endpoints(1, now), now);
+        let mut picked = balancer.pick(now, &mut Rng::with_seed(1), false, all).unwrap();
+        picked.learn(now + MS, outcome);
+        let estimate = |at| picked.member().load().estimate(at).unwrap().as_secs_f32();
+        assert_eq!(estimate(now + MS), seconds as f32, "{outcome:?}");
+        let later = estimate(now + MS + Duration::from_secs(10)) / seconds as f32;
+        assert!((later - 0.367_9).abs() < 0.001, "it decays: {later}");
+    }
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let outcome =
-        prop_oneof![Just(Outcome::Answered), Just(Outcome::Failed), Just(Outcome::Abandoned)];
-    prop_oneof![
-        4 => any::<bool>().prop_map(|repeatable| Step::Pick { repeatable }),
-        3 => (any::<usize>(), outcome, 0_u64..10_000)
-            .prop_map(|(which, outcome, after)| Step::Learn { which, outcome, after }),
-        3 => any::<usize>().prop_map(|which| Step::Drop { which }),
-        1 => (0_u64..1_000_000).prop_map(|millis| Step::Pass { millis }),
-    ]
+#[test]
+fn an_endpoint_that_answered_none_of_the_late_calls_is_as_slow_as_they_waited() {
+    let now = Instant::now();
+    let balancer = Balancer::new(endpoints(1, now), now);
+    let mut late = balancer.pick(now, &mut Rng::with_seed(1), false, all).unwrap();
+    late.learn(now + 1_000 * MS, Outcome::Abandoned);
+    let load = late.member().load();
+    assert_eq!(load.estimate(now + 1_000 * MS), Some(Duration::from_secs(1)));
 }
 
-proptest! {
-    /// Whatever happens: counters are exact, unusable members are never picked, a
-    /// usable one is always found, and no estimate becomes negative or infinite.
-    #[test]
-    fn the_balancer_keeps_its_books(
-        count in 1_usize..12,
-        down in any::<u16>(),
-        steps in proptest::collection::vec(step(), 0..200),
-    ) {
-        let mut now = Instant::now();
-        let balancer = Balancer::new(endpoints(count, now), now);
-        let usable = |endpoint: &Endpoint| down & (1 << endpoint.0.name) == 0;
-        let some_usable = balancer.members().iter().any(usable);
-        let mut rng = Rng::with_seed(7);
-        let mut held: Vec<Picked<Endpoint>> = Vec::new();
-        for step in steps {
-            match step {
-                Step::Pick { repeatable } => {
-                    let picked = balancer.pick(now, &mut rng, repeatable, usable);
-                    prop_assert_eq!(picked.is_some(), some_usable);
-                    if let Some(picked) = picked {
-                        prop_assert!(usable(picked.member()));
-                        held.push(picked);
-                    }
-                }
-                Step::Learn { which, outcome, after } if !held.is_empty() => {
-                    let which = which % held.len();
-                    held[which].learn(now + Duration::from_millis(after), outcome);
-                }
-                Step::Drop { which } if !held.is_empty() => {
-                    held.swap_remove(which % held.len());
-                }
-                Step::Learn { .. } | Step::Drop { .. } => {}
-                Step::Pass { millis } => now += Duration::from_millis(millis),
-            }
-            let mut in_flight = vec![0; count];
-            for picked in &held {
-                in_flight[picked.member().0.name] += 1;
-            }
-            for (member, expected) in balancer.members().iter().zip(in_flight) {
-                prop_assert_eq!(member.load().in_flight(), expected);
-                if let Some(estimate) = member.load().estimate(now) {
-                    prop_assert!(estimate <= Duration::from_secs(1_000_000));
-                }
-            }
-        }
+#[test]
+fn what_was_not_heard_of_for_long_is_unknown_and_gets_one_call_of_a_burst() {
+    let now = Instant::now();
+    let balancer = Balancer::new(endpoints(3, now), now);
+    teach(&balancer, now, |_| 5 * MS);
+    let mut rng = Rng::with_seed(7);
+    let mut call = |at: Instant, name: usize, outcome| {
+        let one = |endpoint: &Endpoint| endpoint.0.name == name;
+        balancer.pick(at, &mut rng, false, one).unwrap().learn(at + 5 * MS, outcome);
+    };
+    call(now, 0, Outcome::Failed);
+    let later = now + Duration::from_secs(29);
+    call(later, 1, Outcome::Answered);
+    call(later, 2, Outcome::Answered);
+    assert_eq!(balancer.members()[0].load().estimate(later), None);
+    let mut rng = Rng::with_seed(7);
+    let burst: Vec<_> =
+        (0..64).map(|_| balancer.pick(later, &mut rng, false, all).unwrap()).collect();
+    let [back, other, third] = [0, 1, 2].map(|name| balancer.members()[name].load().in_flight());
+    assert_eq!(back, 1, "{other} {third}");
+    drop(burst);
+}
+
+#[test]
+fn an_endpoint_that_idled_for_days_is_not_starved() {
+    let now = Instant::now();
+    for hours in [1, 60, 72, 119, 240] {
+        let balancer = Balancer::new(endpoints(2, now), now);
+        teach(&balancer, now, |name| if name == 0 { 5_000 * MS } else { MS });
+        let later = now + Duration::from_secs(hours * 3_600);
+        assert!(shares(&balancer, later, 1_000_000)[&0] > 0, "after {hours} hours");
     }
 }
