@@ -58,6 +58,23 @@ struct Joiners {
 
 const FOUND: u64 = u64::MAX;
 
+/// What speaks for a member and against it.
+struct Look {
+    index: usize,
+    rank: Rank,
+    cost: f32,
+    /// Whether it was long not picked.
+    forgotten: bool,
+}
+
+/// First comes whom nothing is known of, and last whose one call is under way.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Untried,
+    Known,
+    OnTrial,
+}
+
 impl<T: Candidate> Balancer<T> {
     /// A balancer over these members, by [`Policy::PeakEwma`].
     pub fn new(members: impl IntoIterator<Item = T>, now: Instant) -> Self {
@@ -123,44 +140,41 @@ impl<T: Candidate> Balancer<T> {
             return Some((joiner, true));
         }
         let first = self.weights.draw(rng, None, &will_do)?;
-        let Some(second) = self.weights.draw(rng, Some(first), &will_do) else {
-            return Some((first, self.is_trial(first, now)));
+        let first = self.look(first, now);
+        let Some(second) = self.weights.draw(rng, Some(first.index), &will_do) else {
+            return Some((first.index, self.is_trial(&first)));
         };
-        let pair = [first, second];
-        if repeatable && let Some(forgotten) = self.forgotten(pair, now) {
-            return Some((forgotten, self.is_trial(forgotten, now)));
+        let second = self.look(second, now);
+        if repeatable && first.forgotten != second.forgotten {
+            let forgotten = if first.forgotten { &first } else { &second };
+            if self.members[forgotten.index].load().claim_forgotten(now) {
+                return Some((forgotten.index, self.is_trial(forgotten)));
+            }
         }
-        // An unknown member comes first, and last while its one call is under way.
-        let [one, other] = pair.map(|index| {
-            let load = self.members[index].load();
-            let seconds = load.seconds(now);
-            let rank = match seconds {
-                None if load.is_on_trial() => 2,
-                None => 0,
-                Some(_) => 1,
-            };
-            (rank, seconds.unwrap_or(self.unknown) * self.queue(index))
-        });
-        let index = if other < one { second } else { first };
-        Some((index, self.is_trial(index, now)))
+        let second_first = (second.rank, second.cost) < (first.rank, first.cost);
+        let (better, worse) = if second_first { (second, first) } else { (first, second) };
+        // Where another thread was faster the trial is its.
+        match self.is_trial(&better) {
+            false if better.rank == Rank::Untried => Some((worse.index, self.is_trial(&worse))),
+            trial => Some((better.index, trial)),
+        }
+    }
+
+    fn look(&self, index: usize, now: Instant) -> Look {
+        let load = self.members[index].load();
+        let known = load.look(now);
+        let rank = match known.seconds {
+            Some(_) => Rank::Known,
+            None if load.is_on_trial() => Rank::OnTrial,
+            None => Rank::Untried,
+        };
+        let cost = known.seconds.unwrap_or(self.unknown) * self.queue(index);
+        Look { index, rank, cost, forgotten: known.forgotten && rank != Rank::OnTrial }
     }
 
     /// Whether the call that a member gets now is the one by which it becomes known.
-    fn is_trial(&self, index: usize, now: Instant) -> bool {
-        let load = self.members[index].load();
-        load.seconds(now).is_none() && load.claim_trial()
-    }
-
-    /// The one of the two that was long not picked, while the other one was.
-    fn forgotten(&self, pair: [usize; 2], now: Instant) -> Option<usize> {
-        let loads = pair.map(|index| self.members[index].load());
-        let forgotten = loads.map(|load| !load.is_on_trial() && load.is_forgotten(now));
-        let which = match forgotten {
-            [true, false] => 0,
-            [false, true] => 1,
-            [true, true] | [false, false] => return None,
-        };
-        loads[which].claim_forgotten(now).then_some(pair[which])
+    fn is_trial(&self, look: &Look) -> bool {
+        look.rank == Rank::Untried && self.members[look.index].load().claim_trial()
     }
 
     fn least(&self, rng: &mut Rng, will_do: impl Fn(usize) -> bool) -> Option<usize> {

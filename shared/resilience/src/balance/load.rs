@@ -26,7 +26,7 @@ const UNPICKED: Duration = Duration::from_secs(3);
 
 /// Ticks of 100 microseconds tell five days apart; a longer silence counts as a
 /// shorter one, which does no harm.
-const TICK_MICROS: u128 = 100;
+const TICKS_PER_SECOND: u64 = 10_000;
 
 /// The ticks that a clock read earlier may be ahead: ten seconds.
 const SKEW: u32 = 100_000;
@@ -58,6 +58,14 @@ pub struct Load {
     picked: AtomicU32,
     /// Whether the one call to an unknown endpoint is under way.
     trying: AtomicBool,
+}
+
+/// What is known of an endpoint at a moment.
+pub(super) struct Known {
+    /// The estimated time to headers.
+    pub(super) seconds: Option<f32>,
+    /// Whether it was long not picked.
+    pub(super) forgotten: bool,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -108,11 +116,6 @@ impl Load {
         self.trying.store(false, Ordering::Relaxed);
     }
 
-    /// Whether it was long not picked.
-    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        is_long(elapsed(self.tick(now), self.picked.load(Ordering::Relaxed)))
-    }
-
     /// Takes the one call that an endpoint gets which was long not picked.
     pub(super) fn claim_forgotten(&self, now: Instant) -> bool {
         let (now, picked) = (self.tick(now), self.picked.load(Ordering::Relaxed));
@@ -123,8 +126,16 @@ impl Load {
     }
 
     pub(super) fn seconds(&self, now: Instant) -> Option<f32> {
-        let (seconds, tick) = unpack(self.estimate.load(Ordering::Relaxed))?;
-        decayed(seconds, elapsed(self.tick(now), tick))
+        self.look(now).seconds
+    }
+
+    pub(super) fn look(&self, now: Instant) -> Known {
+        let now = self.tick(now);
+        let estimate = unpack(self.estimate.load(Ordering::Relaxed));
+        Known {
+            seconds: estimate.and_then(|(seconds, tick)| decayed(seconds, elapsed(now, tick))),
+            forgotten: is_long(elapsed(now, self.picked.load(Ordering::Relaxed))),
+        }
     }
 
     pub(super) fn began(&self, now: Instant) {
@@ -163,8 +174,10 @@ impl Load {
     }
 
     fn tick(&self, now: Instant) -> u32 {
+        let since = now.saturating_duration_since(self.epoch);
+        let ticks = since.as_secs() * TICKS_PER_SECOND + u64::from(since.subsec_micros() / 100);
         // Truncation is the wrap-around that every reader allows for.
-        (now.saturating_duration_since(self.epoch).as_micros() / TICK_MICROS) as u32
+        ticks as u32
     }
 }
 
@@ -176,7 +189,7 @@ fn elapsed(now: u32, then: u32) -> u32 {
 }
 
 fn is_long(ticks: u32) -> bool {
-    u128::from(ticks) * TICK_MICROS >= UNPICKED.as_micros()
+    u64::from(ticks) >= UNPICKED.as_secs() * TICKS_PER_SECOND
 }
 
 /// What is left of an estimate after so many ticks; `None` where it is worth nothing.
@@ -190,5 +203,5 @@ fn remaining(ticks: u32) -> f32 {
 }
 
 fn in_seconds(ticks: u32) -> f32 {
-    ticks as f32 * (TICK_MICROS as f32 / 1e6)
+    ticks as f32 / TICKS_PER_SECOND as f32
 }
