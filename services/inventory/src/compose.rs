@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gantry_discovery::Registry;
-use gantry_identity::{KeyError, Verifier, load_or_create_secret};
+use gantry_identity::{KeyError, Verifier};
 use gantry_proto::{
     CONTRACT, shop::inventory::v1::inventory_service_server::InventoryServiceServer,
 };
@@ -40,7 +40,7 @@ pub struct Service {
     settings: Settings,
     registry: Registry,
     verifier: Arc<Verifier>,
-    secret: [u8; 32],
+    fingerprints: Fingerprints,
     database: Sqlite,
     inventory: Inventory,
     /// Forgets old request records, for as long as the service is there.
@@ -54,7 +54,7 @@ impl Service {
     /// [`OpenError`]
     pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
         let verifier = Arc::new(settings.identity.verifier(NAME)?);
-        let secret = load_or_create_secret(&settings.idempotency.key_file)?;
+        let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
         let repository = SqliteRepository::new(database.clone());
         let purge = tokio::spawn(requests::keep_purged(database.clone(), || SystemClock.now()));
@@ -64,7 +64,7 @@ impl Service {
             settings,
             registry,
             verifier,
-            secret,
+            fingerprints,
             database,
         })
     }
@@ -74,7 +74,7 @@ impl Service {
     /// # Errors
     /// [`BuildError`] where the settings do not make one.
     pub fn server(&self) -> Result<Server, BuildError> {
-        let api = Api::new(self.inventory.clone(), Fingerprints::new(self.secret));
+        let api = Api::new(self.inventory.clone(), self.fingerprints.clone());
         let database = self.database.clone();
         Server::builder(NAME, &CONTRACT)
             .service(InventoryServiceServer::new(api))

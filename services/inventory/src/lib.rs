@@ -32,7 +32,7 @@ use gantry_server::{ListenError, listen};
 use tokio::net::TcpListener;
 
 pub use compose::{NAME, OpenError, Service};
-pub use settings::{DEFAULTS, Idempotency, Own, Settings};
+pub use settings::{DEFAULTS, Own, Settings};
 
 /// Why `inventory-service` does not serve.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! What can be configured. `config/default.toml` says what each key means.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use gantry_config::{Check, ConfigError, Problems, Sources};
 use serde::Deserialize;
@@ -35,15 +35,7 @@ pub struct Settings {
     /// Where its data is.
     pub database: gantry_sql::Settings,
     /// How it recognises repeated requests.
-    pub idempotency: Idempotency,
-}
-
-/// How repeated requests are recognised.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Idempotency {
-    /// The secret's file; made where it is missing.
-    pub key_file: PathBuf,
+    pub idempotency: gantry_server::IdempotencySettings,
 }
 
 impl Own {

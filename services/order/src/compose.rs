@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use gantry_client::Channel;
 use gantry_discovery::Registry;
-use gantry_identity::{KeyError, ServiceSigner, Verifier, load_or_create_secret};
+use gantry_identity::{KeyError, ServiceSigner, Verifier};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
 use gantry_saga::Engine;
 use gantry_server::{BuildError, Fingerprints, Server};
@@ -55,7 +55,7 @@ pub struct Service {
     settings: Settings,
     registry: Registry,
     verifier: Arc<Verifier>,
-    secret: [u8; 32],
+    fingerprints: Fingerprints,
     database: Sqlite,
     orders: UseCases,
     /// Carries placed orders through.
@@ -72,7 +72,7 @@ impl Service {
     pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
         let verifier = Arc::new(settings.identity.verifier(NAME)?);
         let signer = Arc::new(settings.identity.signer(NAME)?);
-        let secret = load_or_create_secret(&settings.idempotency.key_file)?;
+        let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
 
         let channel = |service| channel(service, &settings, &registry, &signer);
@@ -117,7 +117,7 @@ impl Service {
             list_orders: ListOrders { orders },
         };
         let purge = AbortOnDropHandle::new(purge);
-        Ok(Self { settings, registry, verifier, secret, database, orders, sagas, purge })
+        Ok(Self { settings, registry, verifier, fingerprints, database, orders, sagas, purge })
     }
 
     /// One more server; all of them share the database.
@@ -127,8 +127,7 @@ impl Service {
     pub fn server(&self) -> Result<Server, BuildError> {
         // The server's state is known to its own handlers, and only once it is built.
         let status = Arc::new(OnceLock::new());
-        let fingerprints = Fingerprints::new(self.secret);
-        let api = Api::new(self.orders.clone(), fingerprints, Arc::clone(&status));
+        let api = Api::new(self.orders.clone(), self.fingerprints.clone(), Arc::clone(&status));
         let database = self.database.clone();
         let server = Server::builder(NAME, &CONTRACT)
             .service(OrderServiceServer::new(api))

@@ -2,7 +2,7 @@
 
 mod pricing;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use gantry_config::{Check, ConfigError, Problems, Sources};
 use serde::Deserialize;
@@ -41,21 +41,13 @@ pub struct Settings {
     /// Where its data is.
     pub database: gantry_sql::Settings,
     /// How it recognises repeated requests.
-    pub idempotency: Idempotency,
+    pub idempotency: gantry_server::IdempotencySettings,
     /// How it calls other services.
     pub client: gantry_client::ClientSettings,
     /// How placed orders are carried through.
     pub saga: gantry_saga::Policy,
     /// What orders cost.
     pub pricing: PricingSettings,
-}
-
-/// How repeated requests are recognised.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Idempotency {
-    /// The secret's file; made where it is missing.
-    pub key_file: PathBuf,
 }
 
 impl Own {

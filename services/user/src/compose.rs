@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use argon2::Params;
 use gantry_discovery::Registry;
-use gantry_identity::{KeyError, SigningKey, UserSigner, Verifier, load_or_create_secret};
+use gantry_identity::{KeyError, SigningKey, UserSigner, Verifier};
 use gantry_proto::{
     CONTRACT,
     shop::user::v1::{
@@ -72,7 +72,7 @@ pub struct Service {
     settings: Settings,
     registry: Registry,
     verifier: Arc<Verifier>,
-    secret: [u8; 32],
+    fingerprints: Fingerprints,
     database: Sqlite,
     users: Arc<dyn UserRepository>,
     refresh_tokens: Arc<dyn RefreshTokens>,
@@ -90,7 +90,7 @@ impl Service {
     /// [`OpenError`]
     pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
         let verifier = Arc::new(settings.identity.verifier(NAME)?);
-        let secret = load_or_create_secret(&settings.idempotency.key_file)?;
+        let fingerprints = settings.idempotency.fingerprints()?;
         let key = SigningKey::load(&settings.tokens.key_file)?;
         let hasher = hasher(&settings.passwords).await.map_err(OpenError::Passwords)?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
@@ -102,7 +102,7 @@ impl Service {
         let service = Self {
             registry,
             verifier,
-            secret,
+            fingerprints,
             database,
             users: Arc::<SqliteRepository>::clone(&repository),
             refresh_tokens: repository,
@@ -190,7 +190,7 @@ impl Service {
             },
             get_user: GetUser { users: Arc::clone(&self.users) },
             list_users: ListUsers { users: Arc::clone(&self.users) },
-            fingerprints: Fingerprints::new(self.secret),
+            fingerprints: self.fingerprints.clone(),
         }
     }
 

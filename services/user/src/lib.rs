@@ -32,7 +32,7 @@ use gantry_server::{ListenError, listen};
 use tokio::net::TcpListener;
 
 pub use compose::{EnsureAdminError, NAME, OpenError, Service};
-pub use settings::{Bootstrap, DEFAULTS, Idempotency, Own, Passwords, Settings, Tokens};
+pub use settings::{Bootstrap, DEFAULTS, Own, Passwords, Settings, Tokens};
 
 /// Why `user-service` does not serve.
 #[derive(Debug, thiserror::Error)]

@@ -43,21 +43,13 @@ pub struct Settings {
     /// Where its data is.
     pub database: gantry_sql::Settings,
     /// How it recognises repeated requests.
-    pub idempotency: Idempotency,
+    pub idempotency: gantry_server::IdempotencySettings,
     /// The tokens it gives to users.
     pub tokens: Tokens,
     /// How it hashes passwords.
     pub passwords: Passwords,
     /// The first administrator.
     pub bootstrap: Bootstrap,
-}
-
-/// How repeated requests are recognised.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Idempotency {
-    /// The secret's file; made where it is missing.
-    pub key_file: PathBuf,
 }
 
 /// The tokens that users get.

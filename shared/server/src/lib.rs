@@ -67,6 +67,6 @@ pub use process::{ListenError, listen};
 pub use readiness::{CheckReport, Report, Status};
 pub use request::{Fingerprints, authorized};
 pub use server::{ServeError, Server};
-pub use settings::{AdminSettings, InvalidSetting, Settings};
+pub use settings::{AdminSettings, IdempotencySettings, InvalidSetting, Settings};
 pub use signal::shutdown_signal;
 pub use state::State;

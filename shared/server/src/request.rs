@@ -20,7 +20,7 @@ pub fn authorized<T>(request: &Request<T>) -> &Authorized {
 /// Makes the marks by which a repeated mutation is recognised: an HMAC-SHA-256 of
 /// who asks for what, under a secret of the service, so that records do not help
 /// in guessing what was asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fingerprints {
     key: hmac::Key,
 }
@@ -125,6 +125,12 @@ mod tests {
         let key = Fingerprints::new([1; 32]).key(&request("a", "message"), ID).unwrap();
         assert_eq!((&*key.subject, key.method), ("service:a", METHOD.path));
         assert_eq!(key.request_id.to_string(), ID);
+    }
+
+    #[test]
+    fn debug_does_not_show_the_secret() {
+        let shown = format!("{:?}", Fingerprints::new([123; 32]));
+        assert!(!shown.contains("123") && !shown.contains("7b"), "{shown}");
     }
 
     #[test]

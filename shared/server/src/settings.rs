@@ -2,10 +2,14 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
+use gantry_identity::{KeyError, load_or_create_secret};
 use serde::Deserialize;
+
+use crate::Fingerprints;
 
 /// What tonic's decoder takes, unless a service raises it for itself.
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
@@ -89,6 +93,25 @@ impl Default for AdminSettings {
     }
 }
 
+/// How a service recognises repeated requests.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdempotencySettings {
+    /// The file of the secret under which they are recorded: 64 hexadecimal digits,
+    /// made where it is missing. All replicas share it, and it outlives restarts.
+    pub key_file: PathBuf,
+}
+
+impl IdempotencySettings {
+    /// What marks requests under the secret.
+    ///
+    /// # Errors
+    /// [`KeyError`] where the file is unreadable, unwritable or holds something else.
+    pub fn fingerprints(&self) -> Result<Fingerprints, KeyError> {
+        load_or_create_secret(&self.key_file).map(Fingerprints::new)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +126,18 @@ mod tests {
         assert_eq!(advertised(None), "127.0.0.1:50051");
         assert_eq!(advertised(Some("10.0.0.7:0")), "10.0.0.7:50051");
         assert_eq!(advertised(Some("[fd00::7]:80")), "[fd00::7]:80");
+    }
+
+    #[test]
+    fn the_secret_of_request_records_is_made_once_and_a_damaged_one_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = IdempotencySettings { key_file: folder.path().join("requests.secret") };
+        settings.fingerprints().unwrap();
+        let secret = std::fs::read(&settings.key_file).unwrap();
+        settings.fingerprints().unwrap();
+        assert_eq!(std::fs::read(&settings.key_file).unwrap(), secret);
+        std::fs::write(&settings.key_file, "nonsense").unwrap();
+        assert!(matches!(settings.fingerprints(), Err(KeyError::Malformed { .. })));
     }
 
     #[test]

@@ -5,9 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gantry_identity::{
-    Issues, KeyError, Settings, SigningKey, TrustedKeySettings, load_or_create_secret,
-};
+use gantry_identity::{Issues, KeyError, Settings, SigningKey, TrustedKeySettings};
 
 use crate::ports::SERVICES;
 
@@ -21,8 +19,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Makes what is missing: a key per service, one for users' tokens, and a secret
-    /// per service for its request records.
+    /// Makes what is missing: a key per service, and one for users' tokens.
     ///
     /// # Errors
     /// [`KeyError`] where the data directory cannot be written to, or holds something else.
@@ -30,7 +27,6 @@ impl Keys {
         let keys = Self { folder: data_dir.join("keys") };
         for service in SERVICES {
             SigningKey::load_or_create(&keys.private(service.name))?;
-            load_or_create_secret(&keys.request_records(service.name))?;
         }
         SigningKey::load_or_create(&keys.users_tokens())?;
         Ok(keys)
@@ -63,7 +59,7 @@ impl Keys {
         self.private("users-tokens")
     }
 
-    /// The secret of a service's request records.
+    /// The secret of a service's request records, which the service makes.
     pub(super) fn request_records(&self, service: &str) -> PathBuf {
         self.folder.join(format!("{service}-requests.secret"))
     }
