@@ -5,10 +5,12 @@ use std::{error::Error, fmt, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use rustls::ClientConfig;
 use tokio::time::timeout;
 
 use super::token::{TokenError, TokenFile};
@@ -19,11 +21,19 @@ const ANSWER_LIMIT: usize = 32 << 20;
 /// What is repeated of a refusal.
 const REFUSAL_LIMIT: usize = 200;
 
+/// Where an agent is.
+#[derive(Debug)]
+pub(super) struct Agent {
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
+    /// `HOST:PORT`.
+    pub(super) authority: String,
+}
+
 /// A connection pool to one agent.
 pub(super) struct Client {
-    http: HttpClient<HttpConnector, Full<Bytes>>,
-    /// `HOST:PORT`.
-    agent: String,
+    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    agent: Agent,
     token: Option<TokenFile>,
     timeout: Duration,
 }
@@ -65,11 +75,23 @@ impl ClientError {
 }
 
 impl Client {
-    pub(super) fn new(agent: String, token: Option<TokenFile>, timeout: Duration) -> Self {
+    /// `tls` counts where the agent's scheme asks for it.
+    pub(super) fn new(
+        agent: Agent,
+        tls: ClientConfig,
+        token: Option<TokenFile>,
+        timeout: Duration,
+    ) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(timeout));
         connector.set_keepalive(Some(Duration::from_secs(30)));
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let http = HttpClient::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
@@ -88,7 +110,7 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let after = self.timeout + waiting;
         let answered = timeout(after, self.send_patiently(method, path, body)).await;
-        answered.map_err(|_| ClientError::Timeout { agent: self.agent.clone(), after })?
+        answered.map_err(|_| ClientError::Timeout { agent: self.agent.authority.clone(), after })?
     }
 
     async fn send_patiently(
@@ -97,7 +119,7 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Result<Answer, ClientError> {
-        let uri = format!("http://{}{path}", self.agent);
+        let uri = format!("{}://{}{path}", self.agent.scheme, self.agent.authority);
         let mut request = Request::builder().method(method).uri(uri);
         let token = match &self.token {
             Some(token) => Some(token.read().await?),
@@ -110,7 +132,7 @@ impl Client {
             .body(Full::from(body))
             .map_err(|error| ClientError::Malformed(error.to_string()))?;
         let unreachable = |error: &dyn Error| ClientError::Unreachable {
-            agent: self.agent.clone(),
+            agent: self.agent.authority.clone(),
             why: root_cause(error),
         };
         let answer = self.http.request(request).await.map_err(|error| unreachable(&error))?;
@@ -150,6 +172,6 @@ fn root_cause(error: &dyn Error) -> String {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("agent", &self.agent).finish_non_exhaustive()
+        f.debug_struct("Client").field("agent", &self.agent.authority).finish_non_exhaustive()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Rules:
 //! - an instance is registered under an id of its own with a gRPC health check for
-//!   each of its names, critical until the first pass; a supervisor task keeps it
+//!   each of its names, critical until the first pass, or with one that it passes by
+//!   itself before its time to live ends ([`Check`]); a supervisor task keeps it
 //!   registered until the [`Registration`] ends (module `supervisor`);
 //! - a watch is a chain of blocking queries for the passing instances (module `watch`),
 //!   whose index and doubts are judged by a pure state machine (module `follower`);
@@ -21,6 +22,7 @@ mod pace;
 mod requests;
 mod settings;
 mod supervisor;
+mod tls;
 mod token;
 mod watch;
 mod wire;
@@ -35,7 +37,7 @@ use std::{
 
 use async_trait::async_trait;
 
-pub use self::settings::{InvalidSettings, Settings};
+pub use self::settings::{Check, InvalidSettings, Settings};
 use self::{client::Client, wire::ServiceId};
 use crate::{
     instance::Instance,

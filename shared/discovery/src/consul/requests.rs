@@ -64,6 +64,23 @@ impl Client {
         }
     }
 
+    /// Passes the instance's TTL check; gives whether the agent knows the check.
+    pub(super) async fn beat(&self, id: &ServiceId) -> Result<bool, ClientError> {
+        let path = format!("/v1/agent/check/pass/{}", encoded(&id.heartbeat()));
+        let answer = self.now(Method::PUT, &path, Vec::new()).await?;
+        // Older agents answer with 500 what newer ones answer with 404.
+        let unknown = || {
+            let said = String::from_utf8_lossy(&answer.body);
+            said.contains("does not have associated TTL") || said.contains("Unknown check")
+        };
+        match answer.status {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            StatusCode::INTERNAL_SERVER_ERROR if unknown() => Ok(false),
+            _ => Err(answer.refusal()),
+        }
+    }
+
     /// The ids of all registrations of a service at the agent.
     pub(super) async fn registered(&self, service: &str) -> Result<Vec<String>, ClientError> {
         let filter = encoded(&format!("Service == \"{service}\"")).to_string();

@@ -3,21 +3,43 @@
 use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
+use rustls::ClientConfig;
 use serde::Deserialize;
 
-use super::{client::Client, token::TokenFile};
+use super::{
+    client::{Agent, Client},
+    tls,
+    token::TokenFile,
+};
 
 /// The `discovery.consul` section of a service's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The local agent's HTTP API: `http://HOST:PORT`.
+    /// The local agent's HTTP API: `http://HOST:PORT` or `https://HOST:PORT`.
     pub url: String,
+    /// With `https`: the authorities (PEM) that may vouch for the agent. This and the
+    /// two below are read at the start.
+    pub ca_file: Option<PathBuf>,
+    /// With `https`: our own certificate (PEM, with its chain), where the agent asks
+    /// for one.
+    pub cert_file: Option<PathBuf>,
+    /// The private key (PEM) of `cert_file`.
+    pub key_file: Option<PathBuf>,
     /// The file that holds the ACL token. Read again for every request, so that a
     /// token can be rotated.
     pub token_file: Option<PathBuf>,
     /// The datacenter whose instances are watched; none is the agent's own.
     pub datacenter: Option<String>,
+    /// How Consul learns an instance's health.
+    pub check: Check,
+    /// With `check = "ttl"`: how long an instance that says nothing is healthy, at
+    /// least 3 s; it speaks three times as often.
+    #[serde(with = "humantime_serde")]
+    pub check_ttl: Duration,
+    /// Whether Consul's gRPC checks use TLS. Whom they trust is the agent's setting:
+    /// its `ca_file`, `server_name` and `enable_agent_tls_for_checks`.
+    pub check_tls: bool,
     /// How often Consul checks an instance's health: at least 1 s.
     #[serde(with = "humantime_serde")]
     pub check_interval: Duration,
@@ -43,6 +65,18 @@ pub struct Settings {
     pub hold_empty: Duration,
 }
 
+/// Who tells Consul of an instance's health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// The agent asks the instance's `grpc.health.v1.Health`.
+    #[default]
+    Grpc,
+    /// The instance, where the agent cannot reach it. Then Consul knows only that the
+    /// process lives and reaches the agent, not whether it says that it serves.
+    Ttl,
+}
+
 /// A key whose value cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {why}")]
@@ -57,8 +91,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             url: "http://127.0.0.1:8500".to_owned(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
             token_file: None,
             datacenter: None,
+            check: Check::Grpc,
+            check_ttl: Duration::from_secs(15),
+            check_tls: false,
             check_interval: Duration::from_secs(5),
             check_timeout: Duration::from_secs(2),
             deregister_critical_after: Duration::from_secs(60),
@@ -78,6 +118,7 @@ impl Settings {
         };
         let (instant, second) = (Duration::from_millis(1), Duration::from_secs(1));
         at_least("check_interval", self.check_interval, second)?;
+        at_least("check_ttl", self.check_ttl, 3 * second)?;
         at_least("check_timeout", self.check_timeout, instant)?;
         let minute = Duration::from_secs(60);
         at_least("deregister_critical_after", self.deregister_critical_after, minute)?;
@@ -90,6 +131,7 @@ impl Settings {
         }
 
         let agent = self.agent().map_err(|why| InvalidSettings { key: "url", why })?;
+        let tls = self.tls(&agent)?;
         let token = self.token_file.clone().map(TokenFile::new);
         if let Some(token) = &token {
             let invalid = |error: super::token::TokenError| InvalidSettings {
@@ -98,25 +140,43 @@ impl Settings {
             };
             token.read_blocking().map_err(invalid)?;
         }
-        Ok(Client::new(agent, token, self.timeout))
+        Ok(Client::new(agent, tls, token, self.timeout))
     }
 
-    /// The agent's `HOST:PORT`. A refusal never repeats what could hold a password.
-    fn agent(&self) -> Result<String, String> {
-        let uri: Uri = self.url.parse().map_err(|_| "expected http://HOST:PORT".to_owned())?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err("TLS to Consul is not supported: expected http://".into()),
-            _ => return Err("expected http://HOST:PORT".into()),
-        }
+    /// Where the agent is. A refusal never repeats what could hold a password.
+    fn agent(&self) -> Result<Agent, String> {
+        const EXPECTED: &str = "expected http://HOST:PORT or https://HOST:PORT";
+        let uri: Uri = self.url.parse().map_err(|_| EXPECTED.to_owned())?;
+        let scheme = match uri.scheme_str() {
+            Some("http") => "http",
+            Some("https") => "https",
+            _ => return Err(EXPECTED.into()),
+        };
         let authority = uri.authority().map_or("", http::uri::Authority::as_str);
         if authority.contains('@') {
             return Err("a password in the URL is not used: see token_file".into());
         }
         if uri.path() != "/" || uri.query().is_some() {
-            return Err("expected nothing behind http://HOST:PORT".into());
+            return Err("expected nothing behind HOST:PORT".into());
         }
-        Ok(authority.to_owned())
+        Ok(Agent { scheme, authority: authority.to_owned() })
+    }
+
+    fn tls(&self, agent: &Agent) -> Result<ClientConfig, InvalidSettings> {
+        let files = tls::Files {
+            ca: self.ca_file.as_deref(),
+            cert: self.cert_file.as_deref(),
+            key: self.key_file.as_deref(),
+        };
+        if agent.scheme == "https" {
+            return files.configuration();
+        }
+        match files.any() {
+            Some(key) => {
+                Err(InvalidSettings { key, why: "is of no use without an https:// url".into() })
+            }
+            None => tls::unused(),
+        }
     }
 }
 
@@ -136,16 +196,16 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_not_plain_http_is_refused_without_repeating_it() {
+    fn a_url_that_cannot_be_used_is_refused_without_repeating_it() {
         let url = |url: &str| refused(|settings| settings.url = url.to_owned());
-        assert_eq!(url("https://consul"), "url: TLS to Consul is not supported: expected http://");
         assert_eq!(
             url("http://me:hunter2@consul:8500"),
             "url: a password in the URL is not used: see token_file"
         );
-        assert_eq!(url("http://consul/v1"), "url: expected nothing behind http://HOST:PORT");
+        assert_eq!(url("http://consul/v1"), "url: expected nothing behind HOST:PORT");
         for wrong in ["", "consul", "consul:8500", "unix:///run/consul", "http://"] {
-            assert_eq!(url(wrong), "url: expected http://HOST:PORT", "{wrong:?}");
+            let why = url(wrong);
+            assert_eq!(why, "url: expected http://HOST:PORT or https://HOST:PORT", "{wrong:?}");
         }
     }
 
@@ -160,6 +220,24 @@ mod tests {
         assert_eq!(why, "wait: expected at most 10 min, got 601s");
         let why = refused(|settings| settings.wait = Duration::ZERO);
         assert_eq!(why, "wait: expected at least 1s, got 0ns");
+    }
+
+    #[test]
+    fn what_tls_needs_is_found_wrong_at_once() {
+        let why = refused(|settings| settings.ca_file = Some("/nowhere".into()));
+        assert_eq!(why, "ca_file: is of no use without an https:// url");
+
+        let secure = |change: fn(&mut Settings)| {
+            refused(|settings| {
+                settings.url = "https://consul:8501".to_owned();
+                change(settings);
+            })
+        };
+        assert_eq!(secure(|_| {}), "ca_file: is needed beside an https:// url");
+        let why = secure(|settings| settings.ca_file = Some("/nowhere".into()));
+        assert!(why.starts_with("ca_file: /nowhere: "), "{why}");
+        let why = secure(|settings| settings.ca_file = Some("/dev/null".into()));
+        assert_eq!(why, "ca_file: /dev/null: holds no certificate");
     }
 
     #[test]

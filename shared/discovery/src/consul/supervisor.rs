@@ -4,6 +4,8 @@
 //! instance, and registers again where it does not: after a restart without data, or
 //! after Consul forgot an instance that was critical for too long. Registering an
 //! instance that is known would begin its health checks anew, so that is never done.
+//! Where the health check is a TTL, passing it is that question: an agent that knows
+//! the check knows the instance.
 //! A registration under way is not broken off when it is no longer wanted: Consul
 //! might carry it out after the deregistration.
 
@@ -17,7 +19,7 @@ use tokio::{
 use super::{
     client::{Client, ClientError},
     pace::{Backoff, jittered},
-    settings::Settings,
+    settings::{Check, Settings},
     wire::{Registering, ServiceId},
 };
 use crate::{
@@ -33,7 +35,9 @@ struct Supervisor {
     service: String,
     id: ServiceId,
     body: Registering,
-    verify_interval: Duration,
+    check: Check,
+    /// How often the agent is spoken to while all is well.
+    period: Duration,
     state: watch::Sender<RegistrationState>,
     stop: oneshot::Receiver<()>,
     backoff: Backoff,
@@ -58,7 +62,11 @@ pub(super) async fn register(
         service: instance.service.clone(),
         id,
         body,
-        verify_interval: settings.verify_interval,
+        check: settings.check,
+        period: match settings.check {
+            Check::Grpc => settings.verify_interval,
+            Check::Ttl => settings.verify_interval.min(settings.check_ttl / 3),
+        },
         state,
         stop,
         backoff: Backoff::default(),
@@ -103,14 +111,18 @@ impl Supervisor {
     async fn keep(&mut self, mut known: bool) {
         loop {
             let pause = if known {
-                jittered(self.verify_interval, fastrand::f64())
+                jittered(self.period, fastrand::f64())
             } else {
-                self.backoff.failed(fastrand::f64()).min(self.verify_interval)
+                self.backoff.failed(fastrand::f64()).min(self.period)
             };
-            let (client, id) = (&self.client, &self.id);
+            let (client, id, check) = (&self.client, &self.id, self.check);
             let verify = async {
                 sleep(pause).await;
-                client.knows(id).await
+                // Who passes the check by itself learns from it whether it is known.
+                match check {
+                    Check::Grpc => client.knows(id).await,
+                    Check::Ttl => client.beat(id).await,
+                }
             };
             let outcome = tokio::select! {
                 _ = &mut self.stop => return,
@@ -126,6 +138,10 @@ impl Supervisor {
 
     async fn register(&mut self) -> Result<(), ClientError> {
         self.client.register(&self.body).await?;
+        if self.check == Check::Ttl {
+            // Critical until the first beat: there is nothing to wait for.
+            self.client.beat(&self.id).await?;
+        }
         tracing::info!(service = self.service, id = %self.id, "registered at consul");
         if !self.swept {
             self.swept = self.sweep().await;

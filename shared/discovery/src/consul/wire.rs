@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use crate::instance::{Endpoint, Instance};
 
 const VERSION: &str = "version";
@@ -35,6 +35,11 @@ impl ServiceId {
     pub(super) fn new(instance: &Instance, start: u32, number: u32) -> Self {
         let (ip, port) = (instance.address.ip(), instance.address.port());
         Self { prefix: format!("{}-{ip}-{port}-", instance.service), start, number }
+    }
+
+    /// The id of its TTL check, where it has one.
+    pub(super) fn heartbeat(&self) -> String {
+        format!("{self}:heartbeat")
     }
 
     /// Whether `id` was registered for the same service and address by another start.
@@ -78,27 +83,57 @@ struct Weights {
 #[serde(rename_all = "PascalCase")]
 struct Check {
     name: String,
-    #[serde(rename = "GRPC")]
-    grpc: String,
-    interval: String,
-    timeout: String,
+    #[serde(flatten)]
+    kind: CheckKind,
     status: &'static str,
     deregister_critical_service_after: String,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum CheckKind {
+    #[serde(rename_all = "PascalCase")]
+    Grpc {
+        #[serde(rename = "GRPC")]
+        grpc: String,
+        #[serde(rename = "GRPCUseTLS")]
+        grpc_use_tls: bool,
+        interval: String,
+        timeout: String,
+    },
+    Ttl {
+        #[serde(rename = "CheckID")]
+        id: String,
+        #[serde(rename = "TTL")]
+        ttl: String,
+    },
+}
+
 impl Registering {
     pub(super) fn new(instance: &Instance, id: &ServiceId, settings: &Settings) -> Self {
-        let check = |name: &str| Check {
-            name: if name.is_empty() { "gRPC server".into() } else { format!("gRPC {name}") },
-            grpc: format!("{}/{name}", instance.address),
-            interval: milliseconds(settings.check_interval),
-            timeout: milliseconds(settings.check_timeout),
+        let check = |name, kind| Check {
+            name,
+            kind,
             status: "critical",
             deregister_critical_service_after: milliseconds(settings.deregister_critical_after),
         };
-        let checks = match instance.checks.as_slice() {
-            [] => vec![check("")],
-            names => names.iter().map(|name| check(name)).collect(),
+        let grpc = |name: &str| {
+            let kind = CheckKind::Grpc {
+                grpc: format!("{}/{name}", instance.address),
+                grpc_use_tls: settings.check_tls,
+                interval: milliseconds(settings.check_interval),
+                timeout: milliseconds(settings.check_timeout),
+            };
+            check(if name.is_empty() { "gRPC server".into() } else { format!("gRPC {name}") }, kind)
+        };
+        let checks = match (settings.check, instance.checks.as_slice()) {
+            (settings::Check::Ttl, _) => {
+                let kind =
+                    CheckKind::Ttl { id: id.heartbeat(), ttl: milliseconds(settings.check_ttl) };
+                vec![check("heartbeat".to_owned(), kind)]
+            }
+            (settings::Check::Grpc, []) => vec![grpc("")],
+            (settings::Check::Grpc, names) => names.iter().map(|name| grpc(name)).collect(),
         };
         let mut meta = instance.meta.clone();
         meta.insert(GANTRY.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
@@ -192,79 +227,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(service: &str) -> Entry {
-        let text = format!(r#"{{"Node":{{"Address":"10.0.0.1"}},"Service":{service}}}"#);
-        serde_json::from_str(&text).unwrap()
-    }
-
-    #[test]
-    fn an_instance_is_registered_with_a_check_for_each_name_and_read_back_unchanged() {
-        let instance = Instance {
-            weight: 3,
-            zone: Some("west".to_owned()),
-            version: "1.2.3".to_owned(),
-            tags: vec!["canary".to_owned()],
-            checks: vec!["shop.user.v1.UserService".to_owned()],
-            ..Instance::new("user", "[::1]:50051".parse().unwrap())
-        };
-        let id = ServiceId::new(&instance, 0xbeef, 7);
-        let body = Registering::new(&instance, &id, &Settings::default());
-        let body = serde_json::to_value(body).unwrap();
-        let expected = serde_json::json!({
-            "ID": "user-::1-50051-0000beef.7",
-            "Name": "user",
-            "Address": "::1",
-            "Port": 50051,
-            "Tags": ["canary"],
-            "Meta": {
-                "gantry": env!("CARGO_PKG_VERSION"),
-                "protocol": "grpc",
-                "server": "gantry",
-                "version": "1.2.3",
-                "zone": "west",
-            },
-            "Weights": {"Passing": 3, "Warning": 3},
-            "Checks": [{
-                "Name": "gRPC shop.user.v1.UserService",
-                "GRPC": "[::1]:50051/shop.user.v1.UserService",
-                "Interval": "5000ms",
-                "Timeout": "2000ms",
-                "Status": "critical",
-                "DeregisterCriticalServiceAfter": "60000ms",
-            }],
-        });
-        assert_eq!(body, expected);
-        assert_eq!(entry(&body.to_string()).endpoint().unwrap(), instance.endpoint());
-    }
-
-    #[test]
-    fn a_foreign_registration_is_read_as_consul_means_it() {
-        let bare = r#"{"ID":"a","Address":"","Port":80,"Tags":null,"Meta":null,"Weights":null}"#;
-        let endpoint = entry(bare).endpoint().unwrap();
-        assert_eq!(endpoint, Endpoint::at("10.0.0.1:80".parse().unwrap()));
-        let meta = r#"{"ID":"a","Address":"10.0.0.2","Port":80,"Meta":{"protocol":"h2c"}}"#;
-        assert_eq!(entry(meta).endpoint().unwrap().meta["protocol"], "h2c");
-    }
-
-    #[test]
-    fn a_registration_that_names_no_endpoint_is_named() {
-        for nowhere in [r#""users.internal","Port":80"#, r#""10.0.0.2","Port":0"#] {
-            let service = format!(r#"{{"ID":"a","Address":{nowhere}}}"#);
-            assert_eq!(entry(&service).endpoint().unwrap_err(), "a");
-        }
-    }
-
-    #[test]
-    fn only_an_earlier_start_at_the_same_address_is_replaced() {
-        let instance = Instance::new("user", "10.0.0.1:80".parse().unwrap());
-        let id = ServiceId::new(&instance, 1, 0);
-        assert!(id.replaces("user-10.0.0.1-80-00000002.0"));
-        assert!(!id.replaces("user-10.0.0.1-80-00000001.1"), "of this start");
-        assert!(!id.replaces("user-10.0.0.1-8-00000002.0"), "another port");
-        assert!(!id.replaces("user"), "not ours");
-        assert!(!id.replaces(&id.to_string()));
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    net::{TcpListener, UdpSocket},
+    net::{Ipv4Addr, TcpListener, UdpSocket},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -49,7 +49,8 @@ const COMMON: &str = "disable_update_check = true\nlog_level = \"debug\"\n";
 pub(super) struct Agent {
     process: Option<Child>,
     http: u16,
-    configuration: &'static str,
+    host: Ipv4Addr,
+    configuration: String,
     folder: TempDir,
 }
 
@@ -58,7 +59,7 @@ impl Agent {
         Self::start_with("").await
     }
 
-    pub(super) async fn start_with(configuration: &'static str) -> Self {
+    pub(super) async fn start_with(configuration: &str) -> Self {
         // Between looking for ports and taking them, another program may be faster.
         for _ in 0..5 {
             let mut agent = Self::prepared(configuration);
@@ -70,9 +71,44 @@ impl Agent {
     }
 
     /// Ports and a folder, but no process yet.
-    pub(super) fn prepared(configuration: &'static str) -> Self {
+    pub(super) fn prepared(configuration: &str) -> Self {
+        Self::prepared_at(Ipv4Addr::LOCALHOST, free_ports(), configuration)
+    }
+
+    fn prepared_at(host: Ipv4Addr, http: u16, configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { process: None, http: free_ports(), configuration, folder }
+        Self { process: None, http, host, configuration: configuration.to_owned(), folder }
+    }
+
+    /// The same at another loopback address.
+    pub(super) async fn start_at(host: Ipv4Addr) -> Self {
+        let mut agent = Self::prepared_at(host, free_ports(), "");
+        agent.restart().await;
+        agent
+    }
+
+    /// Three servers on 127.0.0.1, 2 and 3 that elect one of them, which comes first.
+    pub(super) async fn cluster() -> [Self; 3] {
+        let http = free_ports();
+        let hosts = [1, 2, 3].map(|last| Ipv4Addr::new(127, 0, 0, last));
+        let mut agents = hosts.map(|host| {
+            let joined = hosts.map(|host| format!("\"{host}:{}\"", http + 2)).join(", ");
+            let configuration = format!(
+                "server = true\nbootstrap_expect = 3\nretry_join = [{joined}]\n\
+                 retry_interval = \"1s\"\nperformance {{ raft_multiplier = 1 }}\n"
+            );
+            let mut agent = Self::prepared_at(host, http, &configuration);
+            agent.spawn();
+            agent
+        });
+        for agent in &mut agents {
+            assert!(agent.runs(3).await, "the server did not start:\n{}", agent.log());
+        }
+        let leader = agents[0].ask("GET", "/v1/status/leader", None).await;
+        let leads = |agent: &Self| leader == format!("{}:{}", agent.host, http + 1);
+        agents.sort_by_key(|agent| !leads(agent));
+        assert!(leads(&agents[0]), "{leader}");
+        agents
     }
 
     /// Starts again where it was, without any data in development mode.
@@ -82,11 +118,18 @@ impl Agent {
 
     /// Gives whether it runs and has a leader.
     async fn try_start(&mut self) -> bool {
+        self.spawn();
+        self.runs(1).await
+    }
+
+    /// Without waiting for it.
+    pub(super) fn spawn(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let configuration = self.folder.path().join("agent.hcl");
         fs::write(&configuration, format!("{COMMON}{}", self.configuration)).unwrap();
         let log = File::create(self.folder.path().join("log")).unwrap();
         let port = |offset: u16| (self.http + offset).to_string();
+        let host = self.host.to_string();
         let mut command = Command::new("consul");
         command.arg("agent");
         if self.configuration.contains("server = true") {
@@ -95,10 +138,10 @@ impl Agent {
             command.arg("-dev");
         }
         let started = command
-            .args(["-bind", "127.0.0.1", "-client", "127.0.0.1"])
+            .args(["-bind", &host, "-client", &host, "-node", &format!("node-{host}")])
             .args(["-http-port", &port(0), "-server-port", &port(1)])
             .args(["-serf-lan-port", &port(2), "-serf-wan-port", &port(3)])
-            .args(["-dns-port", "-1", "-grpc-port", "-1", "-node", "node", "-config-file"])
+            .args(["-https-port", &port(4), "-dns-port", "-1", "-grpc-port", "-1", "-config-file"])
             .arg(configuration)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -108,13 +151,17 @@ impl Agent {
             panic!("consul does not start ({error}); install it: deploy/consul/install.sh")
         });
         self.process = Some(process);
+    }
+
+    /// Gives whether it runs and knows this many nodes through a leader.
+    async fn runs(&mut self, nodes: usize) -> bool {
         let running = eventually("the agent starts", async || {
             let process = self.process.as_mut().unwrap();
             if process.try_wait().unwrap().is_some() {
                 return Some(false);
             }
-            let nodes = self.request("GET", "/v1/catalog/nodes", None).await?;
-            (nodes.1.as_array()?.len() == 1).then_some(true)
+            let known = self.request("GET", "/v1/catalog/nodes", None).await?;
+            (known.1.as_array()?.len() == nodes).then_some(true)
         });
         let running = running.await;
         if !running {
@@ -140,7 +187,7 @@ impl Agent {
     /// Settings for this agent, impatient enough for tests.
     pub(super) fn settings(&self) -> Settings {
         Settings {
-            url: format!("http://127.0.0.1:{}", self.http),
+            url: format!("http://{}:{}", self.host, self.http),
             check_interval: Duration::from_secs(1),
             ..Settings::default()
         }
@@ -159,7 +206,7 @@ impl Agent {
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let request = http::Request::builder()
             .method(method)
-            .uri(format!("http://127.0.0.1:{}{path}", self.http))
+            .uri(format!("http://{}:{}{path}", self.host, self.http))
             .header("x-consul-token", MASTER)
             .body(Full::new(body))
             .unwrap();
@@ -187,6 +234,22 @@ impl Agent {
         self.log().matches("method=PUT url=/v1/agent/service/register").count()
     }
 
+    /// The same, through TLS, whose keys are still to be named.
+    pub(super) fn secure_settings(&self) -> Settings {
+        let url = format!("https://{}:{}", self.host, self.http + 4);
+        Settings { url, ..self.settings() }
+    }
+
+    /// Where its HTTP API is.
+    pub(super) fn http(&self) -> (Ipv4Addr, u16) {
+        (self.host, self.http)
+    }
+
+    /// How many questions for a service's health it answered since it started last.
+    pub(super) fn questions(&self) -> usize {
+        self.log().matches("method=GET url=/v1/health/service/").count()
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -200,7 +263,7 @@ impl Drop for Agent {
     }
 }
 
-/// The first of four ports in a row that nobody uses, below those that the system
+/// The first of five ports in a row that nobody uses, below those that the system
 /// gives to outgoing connections: one of those could be taken while the agent is down.
 fn free_ports() -> u16 {
     let is_free = |port: u16| {
@@ -209,6 +272,6 @@ fn free_ports() -> u16 {
     };
     (0..1000)
         .map(|_| fastrand::u16(10_000..32_000))
-        .find(|first| (*first..first + 4).all(is_free))
+        .find(|first| (*first..first + 5).all(is_free))
         .unwrap()
 }

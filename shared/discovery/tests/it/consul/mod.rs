@@ -2,10 +2,14 @@
 
 mod acl;
 mod agent;
+mod churn;
+mod heartbeat;
 mod outages;
+mod partition;
 mod registering;
 mod scripted;
 mod serving;
+mod tls;
 mod watching;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use gantry_discovery::Instance;
 use tokio::{net::TcpListener, runtime::Runtime};
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
 use tonic_health::server::{HealthReporter, health_reporter};
 
 /// A server in a runtime of its own, so that nothing of it outlives [`kill`](Self::kill).
@@ -19,7 +19,17 @@ impl Serving {
         Self::at("127.0.0.1:0").await
     }
 
+    /// Over TLS, with a certificate and its key in PEM.
+    pub(super) async fn secure(cert: &str, key: &str) -> Self {
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
+        Self::with(Server::builder().tls_config(tls).unwrap(), "127.0.0.1:0").await
+    }
+
     pub(super) async fn at(address: &str) -> Self {
+        Self::with(Server::builder(), address).await
+    }
+
+    async fn with(mut server: Server, address: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap().into_std().unwrap();
         let address = listener.local_addr().unwrap();
         let (health, service) = health_reporter();
@@ -30,7 +40,7 @@ impl Serving {
             .unwrap();
         runtime.spawn(async move {
             let incoming = TcpIncoming::from(TcpListener::from_std(listener).unwrap());
-            Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
+            server.add_service(service).serve_with_incoming(incoming).await.unwrap();
         });
         Self { address, health, runtime: Some(runtime) }
     }

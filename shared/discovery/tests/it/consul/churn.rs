@@ -1,0 +1,113 @@
+//! Many instances that come and go.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+
+use super::{agent::Agent, eventually, registry};
+
+const INSTANCES: u16 = 1000;
+const ROUNDS: u16 = 6;
+const LEAVING: u16 = 25;
+
+fn port(number: u16) -> u16 {
+    40_000 + number
+}
+
+async fn comes(agent: &Agent, number: u16) {
+    let body = json!({
+        "ID": format!("user-{number}"),
+        "Name": "user",
+        "Address": "127.0.0.1",
+        "Port": port(number),
+    });
+    agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
+}
+
+async fn leaves(agent: &Agent, number: u16) {
+    let path = format!("/v1/agent/service/deregister/user-{number}");
+    agent.ask("PUT", &path, None).await;
+}
+
+/// What is allowed of questions: those that a second lets through at once, twenty a
+/// second after that, and as many again for a machine whose clocks run unevenly.
+fn allowed(time: Duration) -> usize {
+    2 * (25 + 20 * (time.as_secs() as usize + 1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_instances_that_come_and_go_make_no_busy_loop() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let mut watch = registry.resolver.watch("user");
+    let began = Instant::now();
+    stream::iter(0..INSTANCES).for_each_concurrent(8, |number| comes(&agent, number)).await;
+    let count = usize::from(INSTANCES);
+    let all = async || (watch.current().len() == count).then_some(());
+    eventually("all are found", all).await;
+    let (filled, asked) = (began.elapsed(), agent.questions());
+    assert!(asked <= allowed(filled), "asked {asked} times in {filled:?}");
+
+    let mut told = 0;
+    for round in 0..ROUNDS {
+        let some = (0..LEAVING).map(|number| (round * LEAVING + number) % INSTANCES);
+        stream::iter(some.clone()).for_each_concurrent(8, |n| leaves(&agent, n)).await;
+        let fewer = count - usize::from(LEAVING);
+        while watch.current().len() != fewer {
+            watch.changed().await;
+            told += 1;
+        }
+        stream::iter(some).for_each_concurrent(8, |n| comes(&agent, n)).await;
+        while watch.current().len() != count {
+            watch.changed().await;
+            told += 1;
+        }
+    }
+    let (time, asked) = (began.elapsed(), agent.questions());
+    assert!(asked <= allowed(time), "asked {asked} times in {time:?}");
+    assert!(told <= asked, "told {told} times, asked {asked} times");
+    report("churned", &format!("{time:?} (filled in {filled:?}), asked {asked}, told {told}"));
+
+    // Nothing happens, so nothing is asked: what waits is the one question.
+    let before = agent.questions();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The answers that were still under way, and the wait for the next.
+    let idle = agent.questions() - before;
+    assert!(idle <= 2, "asked {idle} times while nothing happened");
+}
+
+/// An instance passes, and only then is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_instances_each_that_passes_is_told_once() {
+    let agent = Agent::start().await;
+    let registry = registry(agent.settings());
+    let mut watch = registry.resolver.watch("user");
+    let mut took = Vec::new();
+    for number in 0..40 {
+        let body = json!({
+            "ID": format!("user-{number}"),
+            "Name": "user",
+            "Address": "127.0.0.1",
+            "Port": port(number),
+            "Check": {"CheckID": format!("check-{number}"), "TTL": "60s", "Status": "critical"},
+        });
+        agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
+        assert_eq!(watch.current().len(), usize::from(number), "told before it passed");
+        let passing = Instant::now();
+        agent.ask("PUT", &format!("/v1/agent/check/pass/check-{number}"), None).await;
+        watch.changed().await;
+        took.push(passing.elapsed());
+        assert_eq!(watch.current().len(), usize::from(number) + 1);
+    }
+    took.sort_unstable();
+    report("passing to told", &format!("median {:?}, longest {:?}", took[20], took[39]));
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what was measured depends on the machine: read, not asserted"
+)]
+fn report(what: &str, numbers: &str) {
+    eprintln!("{what}: {numbers}");
+}

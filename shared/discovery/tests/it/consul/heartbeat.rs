@@ -1,0 +1,70 @@
+//! Instances that the agent cannot reach, and that say themselves that they live.
+
+use std::time::Duration;
+
+use gantry_discovery::consul::{Check, Settings};
+use tokio::{
+    runtime,
+    time::{sleep, timeout},
+};
+
+use super::{NeverEmpty, agent::Agent, eventually, registry};
+use crate::contract::{self, described, sees};
+
+fn beating(agent: &Agent) -> Settings {
+    Settings { check: Check::Ttl, check_ttl: Duration::from_secs(3), ..agent.settings() }
+}
+
+/// Nothing listens where the instances are.
+#[tokio::test]
+async fn consul_keeps_the_contract_for_instances_it_cannot_reach() {
+    let agent = Agent::start().await;
+    let registry = registry(beating(&agent));
+    contract::registering(&registry, described, [1001, 1002]).await;
+}
+
+#[tokio::test]
+async fn an_instance_is_found_while_it_lives_and_no_longer() {
+    let agent = Agent::start().await;
+    let mut watch = registry(agent.settings()).resolver.watch("user");
+    // The process, which can be killed.
+    let process = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let process = process.unwrap();
+    let settings = beating(&agent);
+    let registering = process.spawn(async move {
+        let registry = registry(settings);
+        // Made last, it would otherwise be dropped, and so deregistered, before.
+        (registry.registrar.register(described(1001)).await.unwrap(), registry)
+    });
+    let held = registering.await.unwrap();
+    sees(&mut watch, &[1001]).await;
+    let never_empty = NeverEmpty::from_now_on(&watch);
+    // Two times to live.
+    sleep(Duration::from_secs(6)).await;
+    never_empty.end().await;
+    assert_eq!(agent.registrations(), 1);
+
+    process.shutdown_background();
+    sees(&mut watch, &[]).await;
+    assert_eq!(agent.services().await.len(), 1, "it was killed, not deregistered");
+    drop(held);
+}
+
+#[tokio::test]
+async fn an_agent_that_forgets_a_check_is_told_again() {
+    let agent = Agent::start().await;
+    let registry = registry(beating(&agent));
+    let mut watch = registry.resolver.watch("user");
+    let _registration = registry.registrar.register(described(1001)).await.unwrap();
+    sees(&mut watch, &[1001]).await;
+    let id = agent.services().await[0]["ID"].as_str().unwrap().to_owned();
+    agent.ask("PUT", &format!("/v1/agent/service/deregister/{id}"), None).await;
+    sees(&mut watch, &[]).await;
+    sees(&mut watch, &[1001]).await;
+
+    // The check alone, too: an instance without one would pass for ever.
+    agent.ask("PUT", &format!("/v1/agent/check/deregister/{id}:heartbeat"), None).await;
+    let again = async || (agent.registrations() == 3).then_some(());
+    eventually("it is registered again", again).await;
+    assert!(timeout(Duration::from_millis(100), sees(&mut watch, &[1001])).await.is_ok());
+}

@@ -1,0 +1,181 @@
+//! What outlives the loss of a leader, and packets that are dropped.
+
+use std::{
+    net::Ipv4Addr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use gantry_discovery::{RegistrationState, Watch};
+use tokio::{task::JoinHandle, time::sleep};
+use tonic::transport::Endpoint;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use super::{NeverEmpty, agent::Agent, eventually, is_live, is_stale, registry, serving::Serving};
+use crate::contract::{ports, sees};
+
+/// Calls the first endpoint that the watch names, again and again.
+struct Calls {
+    done: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl Calls {
+    fn from_now_on(watch: &Watch) -> Self {
+        let mut watch = watch.clone();
+        let done = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&done);
+        let task = tokio::spawn(async move {
+            loop {
+                let address = watch.current().endpoints()[0].address;
+                let channel = Endpoint::from_shared(format!("http://{address}")).unwrap();
+                let mut health = HealthClient::new(channel.connect().await.unwrap());
+                health.check(HealthCheckRequest::default()).await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        Self { done, task }
+    }
+
+    /// Waits until further calls have been made.
+    async fn go_on(&self) {
+        let enough = self.done.load(Ordering::Relaxed) + 5;
+        let called = async || {
+            assert!(!self.task.is_finished(), "a call failed");
+            (self.done.load(Ordering::Relaxed) >= enough).then_some(())
+        };
+        eventually("calls go on", called).await;
+    }
+
+    async fn end(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled(), "a call failed");
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_is_killed_costs_no_endpoint_and_no_call() {
+    let [mut leader, follower, _other] = Agent::cluster().await;
+    let registry = registry(follower.settings());
+    let (server, later) = (Serving::start().await, Serving::start().await);
+    let mut watch = registry.resolver.watch("user");
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+    let never_empty = NeverEmpty::from_now_on(&watch);
+    let calls = Calls::from_now_on(&watch);
+
+    leader.kill();
+    calls.go_on().await;
+    // An instance that comes while nobody leads is told once somebody does.
+    let _later = registry.registrar.register(later.instance("user")).await.unwrap();
+    let both = async || (watch.current().len() == 2).then_some(());
+    eventually("the watch catches up", both).await;
+    is_live(&watch).await;
+    calls.go_on().await;
+    calls.end().await;
+    never_empty.end().await;
+    let registered = async || (registration.state() == RegistrationState::Registered).then_some(());
+    eventually("it is still registered", registered).await;
+}
+
+#[tokio::test]
+async fn without_a_quorum_the_last_endpoints_are_kept() {
+    let [mut leader, follower, mut other] = Agent::cluster().await;
+    let mut settings = follower.settings();
+    settings.wait = Duration::from_secs(1);
+    let registry = registry(settings);
+    let server = Serving::start().await;
+    let mut watch = registry.resolver.watch("user");
+    let _registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+    let never_empty = NeverEmpty::from_now_on(&watch);
+    let calls = Calls::from_now_on(&watch);
+
+    leader.kill();
+    other.kill();
+    let why = is_stale(&watch).await;
+    assert!(why.contains("leader"), "{why}");
+    calls.go_on().await;
+    other.spawn();
+    is_live(&watch).await;
+    assert_eq!(ports(&watch.current()), [server.port()]);
+    calls.end().await;
+    never_empty.end().await;
+}
+
+/// Packets to and from an agent are dropped for as long as this lives.
+struct Partition {
+    table: String,
+}
+
+impl Partition {
+    fn before(agent: &Agent) -> Self {
+        let (host, port) = agent.http();
+        // A table of its own: whatever else filters packets here is not touched.
+        let table = format!("gantry_test_{}_{port}", std::process::id());
+        let rules = format!(
+            "table ip {table} {{ chain input {{ type filter hook input priority 0; \
+             ip daddr {host} tcp dport {port} drop; ip saddr {host} tcp sport {port} drop; }}; }}\n"
+        );
+        if let Err(why) = nft(&rules) {
+            panic!("{why}");
+        }
+        Self { table }
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        let deleted = nft(&format!("delete table ip {}", self.table));
+        assert!(deleted.is_ok() || std::thread::panicking(), "{deleted:?}");
+    }
+}
+
+fn nft(rules: &str) -> Result<(), String> {
+    let output = Command::new("nft").arg(rules).output().map_err(|error| {
+        format!("nft does not start ({error}); install it: apt-get install nftables")
+    })?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let refused = || format!("nft needs root, or CAP_NET_ADMIN: {said}");
+    if output.status.success() { Ok(()) } else { Err(refused()) }
+}
+
+#[tokio::test]
+async fn dropped_packets_cost_no_endpoint_and_no_call() {
+    let agent = Agent::start_at(Ipv4Addr::new(127, 0, 0, 9)).await;
+    let mut settings = agent.settings();
+    settings.wait = Duration::from_secs(1);
+    settings.timeout = Duration::from_secs(1);
+    let registry = registry(settings);
+    let (server, later) = (Serving::start().await, Serving::start().await);
+    let mut watch = registry.resolver.watch("user");
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+    let never_empty = NeverEmpty::from_now_on(&watch);
+    let calls = Calls::from_now_on(&watch);
+
+    let partition = Partition::before(&agent);
+    let why = is_stale(&watch).await;
+    assert!(why.contains("no answer within") || why.contains("out of reach"), "{why}");
+    let lost = async || match registration.state() {
+        RegistrationState::Retrying { .. } => Some(()),
+        RegistrationState::Registered => None,
+    };
+    eventually("the registration is in doubt", lost).await;
+    let _later = registry.registrar.register(later.instance("user")).await.unwrap();
+    calls.go_on().await;
+    assert_eq!(ports(&watch.current()), [server.port()]);
+
+    drop(partition);
+    let both = async || (watch.current().len() == 2).then_some(());
+    eventually("the watch catches up", both).await;
+    is_live(&watch).await;
+    assert_eq!(agent.registrations(), 2, "the first was made again");
+    calls.end().await;
+    never_empty.end().await;
+}

@@ -1,0 +1,110 @@
+//! An agent that is spoken to through TLS, and checks through TLS.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use gantry_discovery::{RegistrationState, consul::Settings};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use super::{agent::Agent, eventually, is_pending, registry, serving::Serving};
+use crate::contract::{described, sees};
+
+/// An authority, a server's certificate for 127.0.0.1 and `gantry.test`, and a client's.
+struct Certificates {
+    folder: TempDir,
+}
+
+impl Certificates {
+    fn make() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for arguments in [
+            &["ca", "create"][..],
+            &["cert", "create", "-server", "-additional-dnsname", "gantry.test"],
+            &["cert", "create", "-client"],
+        ] {
+            let mut command = Command::new("consul");
+            let made = command.arg("tls").args(arguments).current_dir(folder.path()).output();
+            let made = made.unwrap();
+            assert!(made.status.success(), "{made:?}");
+        }
+        Self { folder }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn ca(&self) -> Option<PathBuf> {
+        Some(self.file("consul-agent-ca.pem"))
+    }
+
+    /// An agent that asks who comes for a certificate.
+    async fn agent(&self) -> Agent {
+        let file = |name| self.file(name).display().to_string();
+        let configuration = format!(
+            "ca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\nverify_incoming_https = true\n\
+             enable_agent_tls_for_checks = true\nserver_name = \"gantry.test\"\n",
+            file("consul-agent-ca.pem"),
+            file("dc1-server-consul-0.pem"),
+            file("dc1-server-consul-0-key.pem"),
+        );
+        Agent::start_with(&configuration).await
+    }
+
+    /// What a process needs to be let in.
+    fn settings(&self, agent: &Agent) -> Settings {
+        Settings {
+            ca_file: self.ca(),
+            cert_file: Some(self.file("dc1-client-consul-0.pem")),
+            key_file: Some(self.file("dc1-client-consul-0-key.pem")),
+            ..agent.secure_settings()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_registers_is_checked_and_found_through_tls() {
+    let certificates = Certificates::make();
+    let agent = certificates.agent().await;
+    let settings = Settings { check_tls: true, ..certificates.settings(&agent) };
+    let registry = registry(settings);
+    let pem = |name| fs::read_to_string(certificates.file(name)).unwrap();
+    let (cert, key) = (pem("dc1-server-consul-0.pem"), pem("dc1-server-consul-0-key.pem"));
+    let server = Serving::secure(&cert, &key).await;
+    let plain = Serving::start().await;
+
+    let mut watch = registry.resolver.watch("user");
+    let _plain = registry.registrar.register(plain.instance("user")).await.unwrap();
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    // The check of the other, which speaks no TLS, was due at about the same time.
+    sees(&mut watch, &[server.port()]).await;
+    sleep(agent.settings().check_interval).await;
+    sees(&mut watch, &[server.port()]).await;
+    registration.deregister().await;
+    sees(&mut watch, &[]).await;
+}
+
+#[tokio::test]
+async fn an_agent_is_told_nothing_before_both_sides_have_shown_who_they_are() {
+    let certificates = Certificates::make();
+    let agent = certificates.agent().await;
+    let good = certificates.settings(&agent);
+    let others = Certificates::make();
+    let nameless = Settings { cert_file: None, key_file: None, ..good.clone() };
+    let misled = Settings { ca_file: others.ca(), ..good.clone() };
+    for (settings, expected) in [(nameless, "certificate"), (misled, "UnknownIssuer")] {
+        let registry = registry(settings);
+        let registration = registry.registrar.register(described(50_051)).await.unwrap();
+        let RegistrationState::Retrying { why } = registration.state() else {
+            panic!("it was registered");
+        };
+        assert!(why.to_lowercase().contains(&expected.to_lowercase()), "{why}");
+        let why = is_pending(&registry.resolver.watch("user")).await;
+        assert!(why.contains("out of reach"), "{why}");
+    }
+    assert!(agent.services().await.is_empty());
+
+    let registry = registry(good);
+    let _registration = registry.registrar.register(described(50_051)).await.unwrap();
+    eventually("it is known", async || (agent.services().await.len() == 1).then_some(())).await;
+}
