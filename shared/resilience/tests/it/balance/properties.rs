@@ -123,3 +123,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn threads_that_share_it_lose_no_call_and_never_try_an_unknown_member_twice() {
+    let now = Instant::now();
+    let members: Vec<Endpoint> = (0..8).map(|name| endpoint(name, 1, now)).collect();
+    for round in 0..200 {
+        let balancer = Balancer::new(members.clone(), now);
+        let known = endpoint(MANY, 1, now);
+        let one = Balancer::new([known.clone()], now);
+        one.pick(now, &mut Rng::with_seed(1), false, all)
+            .unwrap()
+            .learn(now + MS, Outcome::Answered);
+        let mixed = Balancer::new([endpoint(0, 1, now), known], now);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (balancer, mixed) = (&balancer, &mixed);
+                scope.spawn(move || {
+                    let mut rng = Rng::with_seed(round * 4 + thread);
+                    for _ in 0..50 {
+                        let tried = mixed.pick(now, &mut rng, false, all).unwrap();
+                        assert!(
+                            tried.member().0.name != 0 || tried.member().load().in_flight() == 1
+                        );
+                        drop(tried);
+                    }
+                    let held: Vec<_> =
+                        (0..50).map(|_| balancer.pick(now, &mut rng, true, all).unwrap()).collect();
+                    drop(held);
+                });
+            }
+        });
+        assert!(members.iter().all(|member| member.load().in_flight() == 0));
+    }
+}
