@@ -7,18 +7,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use gantry_resilience::circuit_breaker::Outcome;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tonic::Code;
 
 use crate::{
-    call::Record,
     error::{About, Error, chain},
     head,
     patience::Patience,
-    pool::Lease,
-    trace,
+    pool::{Judged, Lease},
+    record::Record,
 };
 
 /// A response's body. It holds its stream on the connection until its trailers have
@@ -30,11 +30,35 @@ pub struct ResponseBody {
     open: Option<Open>,
 }
 
-/// What a call holds until it has ended.
+/// What a call holds until it has ended. Dropped before, its reader went away.
 struct Open {
     record: Record,
     /// Gives the stream's place back when it is dropped.
-    _lease: Lease,
+    lease: Lease,
+}
+
+impl Open {
+    /// The server ended the call with this status.
+    fn end(mut self, code: Code) {
+        let judged = self.record.attempt_ended(&mut self.lease, code);
+        if code == Code::Unavailable && judged == Some(Judged::Counted) {
+            // Too late to be made again, but the budget learns of it.
+            self.record.pool.health.budget.failed();
+        }
+        self.record.end(code);
+    }
+
+    /// The call failed on its way.
+    fn fail(mut self, error: &Error) {
+        let code = error.code();
+        if code == Code::DeadlineExceeded && self.record.method.streams {
+            // Silence, or its age: a stream that has begun may well end so.
+            self.record.end_as(code, Outcome::Neutral);
+        } else {
+            self.record.attempt_ended(&mut self.lease, code);
+            self.record.end(code);
+        }
+    }
 }
 
 impl ResponseBody {
@@ -46,7 +70,7 @@ impl ResponseBody {
         record: Record,
         code: Option<Code>,
     ) -> Self {
-        let mut body = Self { inner, patience, open: Some(Open { record, _lease: lease }) };
+        let mut body = Self { inner, patience, open: Some(Open { record, lease }) };
         if let Some(code) = code {
             body.end(code);
         }
@@ -55,7 +79,7 @@ impl ResponseBody {
 
     fn end(&mut self, code: Code) {
         if let Some(open) = self.open.take() {
-            trace::ended(&open.record.span, code);
+            open.end(code);
         }
     }
 
@@ -65,7 +89,7 @@ impl ResponseBody {
     ) -> Option<Result<Frame<Bytes>, Error>> {
         let open = self.open.take()?;
         let error = error(&open.record.about());
-        trace::ended(&open.record.span, error.code());
+        open.fail(&error);
         Some(Err(error))
     }
 
@@ -99,6 +123,9 @@ impl ResponseBody {
         if head::is_our_deadline(code, self.patience.deadline(), Instant::now()) {
             return Poll::Ready(self.fail(|about| about.unanswered()));
         }
+        if let (Some(open), true) = (&self.open, code != Code::Ok) {
+            open.record.explain(&mut trailers);
+        }
         self.end(code);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
@@ -125,13 +152,6 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-impl Drop for ResponseBody {
-    fn drop(&mut self) {
-        // The reader went away before the end.
-        self.end(Code::Cancelled);
     }
 }
 

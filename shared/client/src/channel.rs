@@ -20,9 +20,12 @@ use crate::{
     body::ResponseBody,
     call::Call,
     error::{About, Error},
+    health::Health,
+    metrics::Metrics,
+    policy::Methods,
     pool::Pool,
-    prepare::{Methods, deadline_of, identify},
-    settings::ClientSettings,
+    prepare::{deadline_of, identify},
+    settings::{ClientSettings, InvalidSetting},
     snapshot::Snapshot,
     trace,
 };
@@ -51,6 +54,7 @@ pub struct Builder<C, R> {
     registry: R,
     signer: Option<Arc<ServiceSigner>>,
     settings: ClientSettings,
+    metrics: Option<Arc<dyn Metrics>>,
 }
 
 /// Why a channel cannot be built.
@@ -59,6 +63,9 @@ pub enum BuildError {
     /// The service's name is also the authority of its requests.
     #[error("{0:?} cannot be the name of a service")]
     Name(String),
+    /// A setting cannot be worked with, or names what the contract does not have.
+    #[error("the client's settings: {0}")]
+    Setting(#[from] InvalidSetting),
 }
 
 impl Channel {
@@ -71,6 +78,7 @@ impl Channel {
             registry: (),
             signer: None,
             settings: ClientSettings::default(),
+            metrics: None,
         }
     }
 
@@ -88,10 +96,10 @@ impl Channel {
         let started = Instant::now();
         let pool = self.inner.pool.shared();
         let (mut parts, body) = request.into_parts();
-        let manner = self.inner.methods.manner(parts.uri.path());
+        let method = self.inner.methods.get(parts.uri.path());
         let context = CallContext::current();
         let max_age = pool.settings.stream_max_age;
-        let deadline = deadline_of(manner, &mut parts, context.as_ref(), started, max_age);
+        let deadline = deadline_of(&method, &mut parts, context.as_ref(), started, max_age);
         let signer = self.inner.signer.as_ref();
         let identified = identify(&mut parts, context.as_ref(), signer, &pool.service);
 
@@ -102,6 +110,9 @@ impl Channel {
             endpoint: None,
             started,
             left: None,
+            breaker: None,
+            failed: &[],
+            gave_up: None,
         };
         let deadline = deadline.map_err(|error| about.malformed(&error.to_string()))?;
         if deadline.left(started).is_none() {
@@ -110,7 +121,7 @@ impl Channel {
         identified.map_err(|what| about.malformed(what))?;
         let uri = self.uri(&parts.uri).ok_or_else(|| about.malformed("it has no path"))?;
         let span = trace::call(&pool.service, parts.uri.path());
-        Ok(Call { pool: Arc::clone(pool), uri, parts, body, manner, started, deadline, span })
+        Ok(Call { pool: Arc::clone(pool), uri, parts, body, method, started, deadline, span })
     }
 
     fn uri(&self, asked: &Uri) -> Option<Uri> {
@@ -127,14 +138,14 @@ impl<C, R> Builder<C, R> {
     /// through as a stream, without a policy: it is never sent again once it may have
     /// been executed, and has the caller's deadline only.
     pub fn contract(self, contract: &'static Contract) -> Builder<&'static Contract, R> {
-        let Self { service, registry, signer, settings, .. } = self;
-        Builder { service, contract, registry, signer, settings }
+        let Self { service, registry, signer, settings, metrics, .. } = self;
+        Builder { service, contract, registry, signer, settings, metrics }
     }
 
     /// Where the service is found.
     pub fn registry(self, registry: Registry) -> Builder<C, Registry> {
-        let Self { service, contract, signer, settings, .. } = self;
-        Builder { service, contract, registry, signer, settings }
+        let Self { service, contract, signer, settings, metrics, .. } = self;
+        Builder { service, contract, registry, signer, settings, metrics }
     }
 
     /// Who signs the calls; with `None` the requests' own `authorization` goes as it is.
@@ -143,9 +154,15 @@ impl<C, R> Builder<C, R> {
         self
     }
 
-    /// How it connects and waits.
+    /// How it connects and waits, and when it gives something up.
     pub fn settings(mut self, settings: ClientSettings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Who is told of calls, attempts and changes of state; nobody by default.
+    pub fn metrics(mut self, metrics: Arc<dyn Metrics>) -> Self {
+        self.metrics = Some(metrics);
         self
     }
 }
@@ -154,16 +171,21 @@ impl Builder<&'static Contract, Registry> {
     /// Builds the channel and starts to connect, within the current tokio runtime.
     ///
     /// # Errors
-    /// [`BuildError`] for a name that cannot be a service's.
+    /// [`BuildError`] for a name that cannot be a service's, and settings that are out of
+    /// range or name methods that the contract does not have.
     pub fn build(self) -> Result<Channel, BuildError> {
         let Ok(authority) = self.service.parse() else {
             return Err(BuildError::Name(self.service));
         };
+        self.settings.check()?;
+        let methods = Methods::new(self.contract, &self.settings)?;
         let watch = self.registry.resolver.watch(&self.service);
+        let service: Arc<str> = self.service.into();
+        let health = Health::new(Arc::clone(&service), &self.settings, self.metrics)?;
         let inner = Inner {
-            pool: Pool::new(self.service.into(), watch, self.settings),
+            pool: Pool::new(service, watch, self.settings, health),
             authority,
-            methods: Methods::new(self.contract),
+            methods,
             signer: self.signer,
         };
         Ok(Channel { inner: Arc::new(inner) })
@@ -204,13 +226,7 @@ impl Service<Request<tonic::body::Body>> for Channel {
         match self.start(request) {
             Ok(call) => {
                 let span = call.span.clone();
-                ResponseFuture(Box::pin(async move {
-                    let result = call.run().instrument(span.clone()).await;
-                    if let Err(error) = &result {
-                        trace::ended(&span, error.code());
-                    }
-                    result
-                }))
+                ResponseFuture(Box::pin(call.run().instrument(span)))
             }
             Err(error) => ResponseFuture(Box::pin(std::future::ready(Err(error)))),
         }

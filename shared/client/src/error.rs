@@ -3,8 +3,14 @@
 use std::{net::SocketAddr, time::Duration};
 
 use gantry_contract::{Failure, GantryReason};
+use gantry_resilience::{
+    circuit_breaker::{CircuitBreaker, Rejected},
+    retry::GiveUp,
+};
 use tokio::time::Instant;
 use tonic::{Code, Status};
+
+use crate::record::{FailedAttempt, list};
 
 /// A failure on the way to the server or back. Generated clients turn it into the
 /// [`Status`] that it holds, with its details.
@@ -39,6 +45,18 @@ impl Error {
     }
 
     fn new(code: Code, reason: GantryReason, message: String, about: &About<'_>) -> Self {
+        Self { status: Self::failure(code, reason, message, about).into(), reason: Some(reason) }
+    }
+
+    fn failure(
+        code: Code,
+        reason: GantryReason,
+        mut message: String,
+        about: &About<'_>,
+    ) -> Failure {
+        if about.failed.len() > 1 {
+            message = format!("{message}; its failed attempts: {}", list(about.failed));
+        }
         let mut failure = Failure::new(code, reason, message)
             .metadata("service", about.service)
             .metadata("method", about.path)
@@ -49,7 +67,17 @@ impl Error {
         if let Some(left) = about.left {
             failure = failure.metadata("time_left", format!("{left:?}"));
         }
-        Self { status: failure.into(), reason: Some(reason) }
+        if let Some(breaker) = about.breaker {
+            let state = breaker.snapshot(Instant::now()).state;
+            failure = failure.metadata("circuit_breaker", state.as_str());
+        }
+        for (number, FailedAttempt { endpoint, why }) in (1..).zip(about.failed) {
+            failure = failure.metadata(format!("attempt_{number}"), format!("{endpoint}: {why}"));
+        }
+        if let Some(why) = about.gave_up {
+            failure = failure.metadata("not_retried", why.to_string());
+        }
+        failure
     }
 }
 
@@ -70,6 +98,12 @@ pub(crate) struct About<'a> {
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) started: Instant,
     pub(crate) left: Option<Duration>,
+    /// The service's, where it was asked.
+    pub(crate) breaker: Option<&'a CircuitBreaker>,
+    /// Those before the last included.
+    pub(crate) failed: &'a [FailedAttempt],
+    /// Why there was no further attempt.
+    pub(crate) gave_up: Option<GiveUp>,
 }
 
 impl About<'_> {
@@ -114,11 +148,14 @@ impl About<'_> {
 
     /// The connection or the stream broke. The call may have been executed.
     pub(crate) fn outcome_unknown(&self, why: &str) -> Error {
-        let message = format!(
+        let mut message = format!(
             "{} was lost before it answered {}, which may have been executed: {why}",
             self.at(),
             self.path
         );
+        if let Some(why) = self.gave_up {
+            message = format!("{message}; not retried: {why}");
+        }
         Error::new(Code::Unavailable, GantryReason::OutcomeUnknown, message, self)
     }
 
@@ -126,6 +163,19 @@ impl About<'_> {
     pub(crate) fn refused(&self, why: &str) -> Error {
         let message = format!("{} took no further calls: {why}", self.at());
         Error::new(Code::Unavailable, GantryReason::NoEndpoint, message, self)
+    }
+
+    /// The circuit breaker did not let the call through. It was not executed.
+    pub(crate) fn circuit_open(&self, rejected: &Rejected) -> Error {
+        let Rejected { state, retry_after, cause } = rejected;
+        let message = format!(
+            "{} of {} was not tried: the circuit breaker is {state} ({cause}), retry in \
+             {retry_after:?}",
+            self.path, self.service
+        );
+        let reason = GantryReason::CircuitOpen;
+        let failure = Error::failure(Code::Unavailable, reason, message, self);
+        Error { status: failure.retry_after(*retry_after).into(), reason: Some(reason) }
     }
 
     /// The answer is not gRPC.

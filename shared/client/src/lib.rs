@@ -39,9 +39,14 @@ mod call;
 mod channel;
 mod error;
 mod head;
+mod health;
+mod metrics;
 mod patience;
+mod payload;
+mod policy;
 mod pool;
 mod prepare;
+mod record;
 mod request_body;
 mod settings;
 mod snapshot;
@@ -51,7 +56,11 @@ pub use body::ResponseBody;
 pub use channel::{BuildError, Builder, Channel, ResponseFuture};
 pub use error::Error;
 pub use gantry_identity::Acting;
-pub use gantry_resilience::deadline::Deadline;
+pub use gantry_resilience::{circuit_breaker, deadline::Deadline, ejection};
+pub use metrics::{AttemptEnded, CallEnded, Metrics};
 pub use prepare::ActingFor;
-pub use settings::ClientSettings;
+pub use settings::{
+    BreakerSettings, ClientSettings, EjectionSettings, FailurePercentageSettings, InvalidSetting,
+    MethodSettings, RetrySettings, SuccessRateSettings,
+};
 pub use snapshot::{EndpointSnapshot, Snapshot};

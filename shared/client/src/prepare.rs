@@ -1,13 +1,18 @@
 //! What is decided about a call before its first attempt: how it may be sent, how
 //! long it may take, and the headers that say who calls and why.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use gantry_contract::{CallContext, Caller, Contract, Idempotency, MethodKind, MethodPolicy};
+use gantry_contract::{CallContext, Caller};
 use gantry_identity::{Acting, ServiceSigner};
-use gantry_resilience::deadline::{self, Deadline, GRPC_TIMEOUT};
+use gantry_resilience::{
+    deadline::{self, Deadline, GRPC_TIMEOUT},
+    retry::PREVIOUS_ATTEMPTS,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
+
+use crate::policy::Method;
 
 /// The header that ties log lines and calls together.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,59 +25,6 @@ const USER_AGENT: HeaderValue =
 #[derive(Clone, Debug)]
 pub struct ActingFor(pub Acting);
 
-/// How a method is called.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Manner {
-    /// One message, kept so that it can be sent again.
-    Unary(&'static MethodPolicy),
-    /// A stream, or a method that the contract does not know: passed through.
-    Stream(Option<&'static MethodPolicy>),
-}
-
-/// The methods of a contract by their paths.
-#[derive(Debug)]
-pub(crate) struct Methods(HashMap<&'static str, &'static MethodPolicy>);
-
-impl Methods {
-    pub(crate) fn new(contract: &'static Contract) -> Self {
-        Self(contract.methods().map(|method| (method.path, method)).collect())
-    }
-
-    pub(crate) fn manner(&self, path: &str) -> Manner {
-        match self.0.get(path) {
-            Some(&policy) if policy.kind == MethodKind::Unary => Manner::Unary(policy),
-            policy => Manner::Stream(policy.copied()),
-        }
-    }
-}
-
-impl Manner {
-    /// Whether the call does no harm when it has to be made again.
-    pub(crate) fn repeatable(self) -> bool {
-        let (Self::Unary(policy) | Self::Stream(Some(policy))) = self else { return false };
-        match policy.idempotency {
-            Idempotency::NoSideEffects | Idempotency::Idempotent => true,
-            Idempotency::NotIdempotent => false,
-        }
-    }
-
-    /// The longest the whole call may take.
-    fn longest(self, stream_max_age: Duration) -> Duration {
-        match self {
-            Self::Unary(policy) => policy.timeout,
-            Self::Stream(_) => stream_max_age,
-        }
-    }
-
-    /// The longest silence of a stream that the contract knows.
-    pub(crate) fn silence(self) -> Option<Duration> {
-        match self {
-            Self::Unary(_) | Self::Stream(None) => None,
-            Self::Stream(Some(policy)) => Some(policy.timeout),
-        }
-    }
-}
-
 /// The earliest of: the method's own limit, what the caller asks for by the header
 /// `grpc-timeout` or a [`Deadline`] in the extensions, and the end of the call that
 /// is being served.
@@ -80,7 +32,7 @@ impl Manner {
 /// # Errors
 /// The header's name and form where the caller's is malformed.
 pub(crate) fn deadline_of(
-    manner: Manner,
+    method: &Method,
     request: &mut http::request::Parts,
     context: Option<&CallContext>,
     now: Instant,
@@ -91,7 +43,7 @@ pub(crate) fn deadline_of(
         None => None,
     };
     let inherited = context.and_then(|context| context.deadline).map(Deadline::at);
-    Ok(Deadline::after(now, manner.longest(stream_max_age))
+    Ok(Deadline::after(now, method.longest(stream_max_age))
         .earlier(asked)
         .earlier(request.extensions.get().copied())
         .earlier(inherited))
@@ -108,6 +60,8 @@ pub(crate) fn identify(
     audience: &str,
 ) -> Result<(), &'static str> {
     let headers = &mut request.headers;
+    // Of the call that is being served, if it is there: this is another one.
+    headers.remove(PREVIOUS_ATTEMPTS);
     if let Some(signer) = signer {
         let acting = request
             .extensions
@@ -138,13 +92,18 @@ fn acting(context: Option<&CallContext>) -> Acting {
     }
 }
 
-/// The headers of one attempt: what is left of the time, and the trace it belongs to.
+/// The headers of one attempt: what is left of the time, how many attempts failed before,
+/// and the trace it belongs to.
 pub(crate) fn attempt_headers(
     headers: &HeaderMap,
     left: Duration,
+    previous: Option<HeaderValue>,
     span: &tracing::Span,
 ) -> HeaderMap {
     let mut headers = headers.clone();
+    if let Some(previous) = previous {
+        headers.insert(PREVIOUS_ATTEMPTS, previous);
+    }
     headers.insert(GRPC_TIMEOUT, deadline::encode(left));
     crate::trace::inject(span, &mut headers);
     headers

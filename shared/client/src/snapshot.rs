@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gantry_discovery::Status;
-use gantry_resilience::balance::Candidate;
+use gantry_resilience::{balance::Candidate, circuit_breaker, ejection};
 use tokio::time::Instant;
 
 use crate::pool::Shared;
@@ -17,6 +17,10 @@ pub struct Snapshot {
     pub registry: Status,
     /// The endpoints, in the order of their addresses.
     pub endpoints: Vec<EndpointSnapshot>,
+    /// The circuit breaker.
+    pub breaker: circuit_breaker::Snapshot,
+    /// The tokens that are left to pay retries with; at half of them nothing is retried.
+    pub retry_tokens: f64,
 }
 
 /// What a channel knows of one endpoint.
@@ -38,13 +42,27 @@ pub struct EndpointSnapshot {
     pub estimate: Option<Duration>,
     /// Why it was not connected when that was last tried in vain.
     pub last_error: Option<String>,
+    /// What is left of its ejection; `None` where it is not ejected.
+    pub ejected_for: Option<Duration>,
+    /// How often it was ejected since it joined.
+    pub ejections: u64,
+    /// Why it was ejected the last time, if ever.
+    pub ejection_reason: Option<ejection::Reason>,
+    /// The failures in a row.
+    pub consecutive_failures: u32,
 }
 
 impl Snapshot {
     pub(crate) fn of(pool: &Arc<Shared>) -> Self {
         let now = Instant::now();
+        let health = &pool.health;
+        let ejections = health.detector.snapshot(now);
         let endpoints = pool.members().into_iter().map(|member| {
             let (target, endpoint) = (member.target(), member.endpoint());
+            // In the order of their keys.
+            let found = ejections.binary_search_by_key(&target.address, |one| one.key);
+            let ejection = found.ok().map(|index| &ejections[index]);
+            let until = ejection.and_then(|one| one.ejected_until);
             EndpointSnapshot {
                 address: target.address,
                 version: endpoint.version.clone(),
@@ -54,12 +72,18 @@ impl Snapshot {
                 in_flight: member.load().in_flight(),
                 estimate: member.load().estimate(now),
                 last_error: target.last_error(),
+                ejected_for: until.map(|until| until.saturating_duration_since(now)),
+                ejections: ejection.map_or(0, |one| one.ejections),
+                ejection_reason: ejection.and_then(|one| one.reason),
+                consecutive_failures: ejection.map_or(0, |one| one.consecutive_failures),
             }
         });
         Self {
             service: pool.service.to_string(),
             registry: pool.registry_status(),
             endpoints: endpoints.collect(),
+            breaker: health.breaker.snapshot(now),
+            retry_tokens: health.budget.tokens(),
         }
     }
 }

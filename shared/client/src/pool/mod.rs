@@ -29,7 +29,9 @@ use fastrand::Rng;
 use gantry_discovery::{Endpoint, EndpointSet, Status, Watch};
 use gantry_resilience::{
     balance::{Balancer, Candidate, Load, Outcome, Picked},
+    circuit_breaker,
     deadline::Deadline,
+    ejection,
 };
 use hyper::client::conn::http2::SendRequest;
 use tokio::{
@@ -41,7 +43,7 @@ use tokio::{
 pub(crate) use connection::Connection;
 pub(crate) use target::Target;
 
-use crate::{request_body::RequestBody, settings::ClientSettings};
+use crate::{health::Health, request_body::RequestBody, settings::ClientSettings};
 
 /// Above so many endpoints each has one connection only.
 const MANY_ENDPOINTS: usize = 16;
@@ -67,6 +69,7 @@ impl Drop for Task {
 pub(crate) struct Shared {
     pub(crate) service: Arc<str>,
     pub(crate) settings: ClientSettings,
+    pub(crate) health: Health,
     current: ArcSwap<Balancer<Member>>,
     watch: Watch,
     /// Told when a call that could not be placed might be now.
@@ -83,6 +86,7 @@ pub(crate) struct Member(Arc<Listed>);
 struct Listed {
     target: Arc<Target>,
     endpoint: Endpoint,
+    ejection: Arc<ejection::Endpoint<SocketAddr>>,
 }
 
 impl Candidate for Member {
@@ -104,6 +108,10 @@ impl Member {
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.0.endpoint
     }
+
+    fn is_ejected(&self, now: Instant) -> bool {
+        self.0.ejection.is_ejected(now)
+    }
 }
 
 /// Why a call was not placed in time.
@@ -116,23 +124,40 @@ pub(crate) enum NotPlaced {
 }
 
 /// How a call is placed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Placing {
     pub(crate) deadline: Deadline,
     /// When the wait for an endpoint is over, once it has begun.
     pub(crate) patience: Option<Instant>,
-    /// Whether the call does no harm when it has to be made again.
+    /// Whether the call will be made again if it fails, so that it does no harm to try
+    /// an endpoint with it.
     pub(crate) repeatable: bool,
-    /// The endpoint that just refused the call: any other is better.
-    pub(crate) avoid: Option<SocketAddr>,
+    /// The endpoints that had the call already: any other is better.
+    pub(crate) tried: Vec<SocketAddr>,
+    /// Whether it does not wait out the pause before an endpoint is connected again.
+    pub(crate) probe: bool,
+}
+
+/// What became of a verdict on an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    Counted,
+    /// It was ejected while the call was under way.
+    WasEjected,
 }
 
 impl Pool {
     /// Follows the watch from now on, within the current runtime.
-    pub(crate) fn new(service: Arc<str>, watch: Watch, settings: ClientSettings) -> Self {
+    pub(crate) fn new(
+        service: Arc<str>,
+        watch: Watch,
+        settings: ClientSettings,
+        health: Health,
+    ) -> Self {
         let shared = Arc::new(Shared {
             service,
             settings,
+            health,
             current: ArcSwap::from_pointee(Balancer::new([], Instant::now())),
             watch: watch.clone(),
             available: Notify::new(),
@@ -176,7 +201,9 @@ impl Shared {
         let max = if set.len() > MANY_ENDPOINTS { 1 } else { self.settings.max_connections.max(1) };
         let mut members = Vec::with_capacity(set.len());
         let mut listed = HashSet::with_capacity(set.len());
-        for endpoint in set.endpoints() {
+        let addresses = set.endpoints().iter().map(|endpoint| endpoint.address);
+        let ejections = self.health.detector.replace(addresses, Instant::now());
+        for (endpoint, ejection) in set.endpoints().iter().zip(ejections) {
             let key = (endpoint.address, endpoint.is_gantry());
             let kept = targets.entry(key).or_insert_with(|| {
                 let target = Arc::new(Target::new(key.0, key.1));
@@ -187,7 +214,8 @@ impl Shared {
             kept.target.set_max_connections(max);
             listed.insert(key);
             let target = Arc::clone(&kept.target);
-            members.push(Member(Arc::new(Listed { target, endpoint: endpoint.clone() })));
+            let endpoint = endpoint.clone();
+            members.push(Member(Arc::new(Listed { target, endpoint, ejection })));
         }
         self.current.store(Arc::new(Balancer::new(members, Instant::now())));
         // After the swap, so that no call sees an endpoint without connections for it.
@@ -206,6 +234,9 @@ impl Shared {
             return Ok(lease);
         }
         let _waiting = Waiting::new(&self.waiting);
+        if std::mem::take(&mut call.probe) {
+            self.current.load().members().iter().for_each(|member| member.target().dial());
+        }
         loop {
             let mut told = pin!(self.available.notified());
             // From here on nothing that is told is missed.
@@ -234,20 +265,44 @@ impl Shared {
 
     fn try_place(self: &Arc<Self>, call: &Placing) -> Option<Lease> {
         let (set, now, mut rng) = (self.current.load(), Instant::now(), Rng::new());
+        let usable = |member: &Member| member.target().has_room();
+        let healthy = |member: &Member| usable(member) && !member.is_ejected(now);
+        let new = |member: &Member| !call.tried.contains(&member.target().address);
         loop {
-            let usable = |member: &Member| member.target().has_room();
-            let others =
-                |member: &Member| Some(member.target().address) != call.avoid && usable(member);
-            let picked = set.pick(now, &mut rng, call.repeatable, others).or_else(|| {
-                call.avoid?;
-                set.pick(now, &mut rng, call.repeatable, usable)
-            })?;
+            let again = !call.tried.is_empty();
+            let mut pick = |allowed: &dyn Fn(&Member) -> bool| {
+                set.pick(now, &mut rng, call.repeatable, allowed)
+            };
+            let mut failed_open = false;
+            let picked = again
+                .then(|| pick(&|member| new(member) && healthy(member)))
+                .flatten()
+                .or_else(|| pick(&healthy))
+                .or_else(|| {
+                    // Fail open: better an ejected endpoint than none. Not where a healthy
+                    // one only has no room: its calls end soon.
+                    failed_open = !set
+                        .members()
+                        .iter()
+                        .any(|member| !member.is_ejected(now) && member.target().connected() > 0);
+                    if !failed_open {
+                        return None;
+                    }
+                    pick(&|member| new(member) && usable(member)).or_else(|| pick(&usable))
+                })?;
             // Another call may have taken the last stream meanwhile: then there is
             // less room than before, and the loop comes to its end.
             let reserved = picked.member().target().reserve(self.settings.calls_per_connection);
             if let Some(connection) = reserved {
                 let pool = Arc::clone(self);
-                return Some(Lease { picked, connection, pool, learned: false });
+                return Some(Lease {
+                    picked,
+                    connection,
+                    pool,
+                    failed_open,
+                    learned: false,
+                    judged: false,
+                });
             }
         }
     }
@@ -261,6 +316,15 @@ impl Shared {
         }
         set.members().iter().for_each(|member| member.target().hurry());
         false
+    }
+
+    /// Whether another endpoint than this is connected and not ejected.
+    pub(crate) fn has_other(&self, than: SocketAddr) -> bool {
+        let now = Instant::now();
+        self.current.load().members().iter().any(|member| {
+            let target = member.target();
+            target.address != than && target.connected() > 0 && !member.is_ejected(now)
+        })
     }
 
     /// Why no call can be placed, for people.
@@ -329,7 +393,10 @@ pub(crate) struct Lease {
     picked: Picked<Member>,
     connection: Arc<Connection>,
     pool: Arc<Shared>,
+    /// Picked although it was ejected.
+    failed_open: bool,
     learned: bool,
+    judged: bool,
 }
 
 impl Lease {
@@ -349,9 +416,33 @@ impl Lease {
         self.picked.learn(Instant::now(), outcome);
     }
 
+    /// When the endpoint was picked.
+    pub(crate) fn started(&self) -> Instant {
+        self.picked.started()
+    }
+
+    /// The attempt has ended: tells what it says of the endpoint. `None` where that was
+    /// told already.
+    pub(crate) fn judge(&mut self, outcome: circuit_breaker::Outcome) -> Option<Judged> {
+        if std::mem::replace(&mut self.judged, true) {
+            return None;
+        }
+        // Before this outcome counts: the failure that ejects is no failure of an ejected one.
+        let was_ejected = self.is_ejected();
+        self.pool.health.judge(&self.picked.member().0.ejection, outcome, Instant::now());
+        Some(if was_ejected { Judged::WasEjected } else { Judged::Counted })
+    }
+
+    /// Whether the endpoint gets no calls now, and did not get this one for want of a
+    /// better one.
+    pub(crate) fn is_ejected(&self) -> bool {
+        !self.failed_open && self.picked.member().is_ejected(Instant::now())
+    }
+
     /// Nothing was sent, so nothing is to be learned.
     pub(crate) fn unused(mut self) {
         self.learned = true;
+        self.judged = true;
     }
 }
 

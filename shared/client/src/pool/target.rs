@@ -45,6 +45,8 @@ pub(crate) struct Target {
     changed: Notify,
     /// Tells the dialer that calls wait.
     hurry: Notify,
+    /// Tells the dialer not to pause at all.
+    dial: Notify,
     last_error: Mutex<Option<String>>,
 }
 
@@ -60,6 +62,7 @@ impl Target {
             crowded: AtomicBool::new(false),
             changed: Notify::new(),
             hurry: Notify::new(),
+            dial: Notify::new(),
             last_error: Mutex::new(None),
         }
     }
@@ -96,6 +99,14 @@ impl Target {
 
     pub(super) fn hurry(&self) {
         self.hurry.notify_one();
+    }
+
+    /// Connects without a further pause, unless it is connected: for a call that is to find
+    /// out whether the service is back.
+    pub(super) fn dial(&self) {
+        if self.connected() == 0 {
+            self.dial.notify_one();
+        }
     }
 
     /// What went wrong last, while nothing is connected.
@@ -184,15 +195,16 @@ pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
     }
 }
 
-/// Pauses before another attempt; calls that wait may cut it short.
+/// Pauses before another attempt; calls that wait may cut it short, and a probe ends it.
 async fn pause(target: &Target, pause: Duration) {
-    if pause <= HURRIED {
-        return sleep(pause).await;
-    }
-    sleep(HURRIED).await;
+    let hurried = async {
+        sleep(HURRIED).await;
+        target.hurry.notified().await;
+    };
     tokio::select! {
-        () = sleep(pause - HURRIED) => {}
-        () = target.hurry.notified() => {}
+        () = sleep(pause) => {}
+        () = hurried, if pause > HURRIED => {}
+        () = target.dial.notified() => {}
     }
 }
 

@@ -20,6 +20,12 @@ pub(crate) const GET: &str = "/test.Echo/Get";
 pub(crate) const QUICK: &str = "/test.Echo/Quick";
 /// Streams both ways, silent for 300 ms at most.
 pub(crate) const CHAT: &str = "/test.Echo/Chat";
+/// Unary, 5 s, changes nothing: three attempts.
+pub(crate) const FIND: &str = "/test.Echo/Find";
+/// Unary, 5 s, the same once or many times: three attempts.
+pub(crate) const PUT: &str = "/test.Echo/Put";
+/// Streams answers, changes nothing: three attempts until one begins.
+pub(crate) const LIST: &str = "/test.Echo/List";
 /// Not in the contract.
 pub(crate) const UNLISTED: &str = "/test.Other/Anything";
 
@@ -39,6 +45,10 @@ const fn method(
     }
 }
 
+const fn retried(method: MethodPolicy) -> MethodPolicy {
+    MethodPolicy { retry: RetryPolicy::DEFAULT, ..method }
+}
+
 static CONTRACT: Contract = Contract {
     services: &[ServicePolicy {
         name: "test.Echo",
@@ -47,6 +57,9 @@ static CONTRACT: Contract = Contract {
             method(GET, MethodKind::Unary, 5_000, Idempotency::NoSideEffects),
             method(QUICK, MethodKind::Unary, 200, Idempotency::NoSideEffects),
             method(CHAT, MethodKind::Bidirectional, 300, Idempotency::NotIdempotent),
+            retried(method(FIND, MethodKind::Unary, 5_000, Idempotency::NoSideEffects)),
+            retried(method(PUT, MethodKind::Unary, 5_000, Idempotency::Idempotent)),
+            retried(method(LIST, MethodKind::ServerStreaming, 1_000, Idempotency::NoSideEffects)),
         ],
     }],
     roles: &[],
@@ -102,7 +115,7 @@ pub(crate) async fn warm(channel: &Channel, endpoints: usize) {
     within(5, "connections", || {
         let snapshot = channel.snapshot();
         let connected = snapshot.endpoints.iter().filter(|e| e.connections > 0).count();
-        (connected == endpoints).then_some(()).ok_or(snapshot)
+        (connected == endpoints).then_some(()).ok_or(snapshot.endpoints)
     })
     .await;
 }
@@ -130,7 +143,7 @@ pub(crate) async fn idle(channel: &Channel) {
     within(5, "idle counters", || {
         let snapshot = channel.snapshot();
         let in_flight: u32 = snapshot.endpoints.iter().map(|e| e.in_flight).sum();
-        (in_flight == 0).then_some(()).ok_or(snapshot)
+        (in_flight == 0).then_some(()).ok_or(snapshot.endpoints)
     })
     .await;
 }

@@ -4,11 +4,16 @@
 
 mod answers;
 mod balancing;
+mod breaking;
 mod caller;
 mod deadlines;
 mod draining;
+mod ejecting;
+mod explaining;
 mod identity;
 mod limits;
 mod raw;
+mod retrying;
 mod server;
+mod settings;
 mod streams;

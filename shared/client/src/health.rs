@@ -1,0 +1,104 @@
+//! What is known of a service's health: the breaker, the retry budget and the ejected
+//! endpoints. One per channel, shared by all its calls.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use gantry_resilience::{
+    circuit_breaker::{self, CircuitBreaker, State, Transition},
+    ejection::{self, Detector, Ejected},
+    retry::Budget,
+};
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::{
+    metrics::Metrics,
+    settings::{ClientSettings, InvalidSetting},
+};
+
+/// The health of one service.
+pub(crate) struct Health {
+    pub(crate) breaker: CircuitBreaker,
+    pub(crate) budget: Budget,
+    pub(crate) detector: Detector<SocketAddr>,
+    pub(crate) metrics: Option<Arc<dyn Metrics>>,
+    service: Arc<str>,
+}
+
+impl Health {
+    pub(crate) fn new(
+        service: Arc<str>,
+        settings: &ClientSettings,
+        metrics: Option<Arc<dyn Metrics>>,
+    ) -> Result<Self, InvalidSetting> {
+        let (told, name) = (metrics.clone(), Arc::clone(&service));
+        let breaker = CircuitBreaker::observed(settings.breaker.config()?, move |transition| {
+            log(&name, transition);
+            if let Some(metrics) = &told {
+                metrics.breaker(&name, transition);
+            }
+        });
+        let detector = Detector::new(settings.ejection.config()?, Instant::now());
+        Ok(Self { breaker, budget: settings.retry.budget()?, detector, metrics, service })
+    }
+
+    /// An endpoint has ended an attempt, well or not.
+    pub(crate) fn judge(
+        &self,
+        endpoint: &ejection::Endpoint<SocketAddr>,
+        outcome: circuit_breaker::Outcome,
+        now: Instant,
+    ) {
+        let ejected = match outcome {
+            circuit_breaker::Outcome::Failed => self.detector.failed(endpoint, now),
+            circuit_breaker::Outcome::Success | circuit_breaker::Outcome::Slow => {
+                self.detector.succeeded(endpoint, now)
+            }
+            circuit_breaker::Outcome::Neutral => return,
+        };
+        ejected.iter().for_each(|ejected| self.tell(ejected));
+    }
+
+    fn tell(&self, ejected: &Ejected<SocketAddr>) {
+        let Ejected { key, reason, time, times } = ejected;
+        tracing::warn!(service = %self.service, endpoint = %key, ?reason, ?time, times,
+            "endpoint ejected");
+        if let Some(metrics) = &self.metrics {
+            metrics.ejected(&self.service, ejected);
+        }
+    }
+}
+
+fn log(service: &str, transition: &Transition) {
+    let Transition { from, to, cause, wait, .. } = transition;
+    match to {
+        State::Open => {
+            tracing::warn!(service, %from, %cause, ?wait, "circuit breaker opened");
+        }
+        State::HalfOpen | State::Closed => {
+            tracing::info!(service, %from, %to, %cause, "circuit breaker changed");
+        }
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health")
+            .field("service", &self.service)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a status says of the health of who gave it. `fair`: whether there was time enough
+/// for an answer.
+pub(crate) fn outcome(code: Code, fair: bool) -> circuit_breaker::Outcome {
+    match code {
+        Code::Unavailable | Code::Internal | Code::Unknown | Code::DataLoss => {
+            circuit_breaker::Outcome::Failed
+        }
+        Code::DeadlineExceeded if fair => circuit_breaker::Outcome::Failed,
+        Code::DeadlineExceeded | Code::ResourceExhausted => circuit_breaker::Outcome::Neutral,
+        _ => circuit_breaker::Outcome::Success,
+    }
+}

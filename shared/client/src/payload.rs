@@ -1,0 +1,66 @@
+//! A request's body, as long as it can be sent.
+
+use bytes::Bytes;
+
+use crate::{
+    error::Error,
+    patience::Patience,
+    record::Record,
+    request_body::{NotCollected, RequestBody, collect},
+};
+
+/// The body, as long as it can be sent.
+pub(crate) enum Payload {
+    /// Any number of times.
+    Whole(Bytes),
+    /// Once.
+    Stream(RequestBody),
+    Gone,
+}
+
+impl Payload {
+    /// Collects the one message of a request; what streams is passed through.
+    ///
+    /// # Errors
+    /// It is too long, or could not be encoded.
+    pub(crate) async fn new(
+        body: tonic::body::Body,
+        record: &Record,
+        patience: &Patience,
+    ) -> Result<Self, Error> {
+        if !record.method.whole {
+            return Ok(Self::Stream(RequestBody::Stream(body, patience.signs())));
+        }
+        let limit = record.pool.settings.max_request_bytes;
+        collect(body, limit).await.map(Self::Whole).map_err(|error| match error {
+            NotCollected::TooLarge => record.about().too_large(limit),
+            NotCollected::Failed(status) => Error::foreign(status),
+        })
+    }
+
+    /// Whether it can be sent again after it was sent, and is short enough to be.
+    pub(crate) fn is_replayable(&self, most: usize) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.len() <= most)
+    }
+
+    pub(crate) fn take(&mut self) -> Option<RequestBody> {
+        if let Self::Whole(bytes) = self {
+            return Some(RequestBody::Whole(bytes.clone()));
+        }
+        match std::mem::replace(self, Self::Gone) {
+            Self::Stream(body) => Some(body),
+            Self::Whole(_) | Self::Gone => None,
+        }
+    }
+
+    /// It was never sent.
+    pub(crate) fn put_back(&mut self, body: RequestBody) {
+        if matches!(self, Self::Gone) {
+            *self = Self::Stream(body);
+        }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Gone)
+    }
+}

@@ -1,0 +1,185 @@
+//! How a channel connects, how long it waits, and when it gives something up.
+
+mod methods;
+mod resilience;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+
+pub use methods::MethodSettings;
+pub use resilience::{
+    BreakerSettings, EjectionSettings, FailurePercentageSettings, RetrySettings,
+    SuccessRateSettings,
+};
+
+/// A setting that no channel can work with: its key and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {why}")]
+pub struct InvalidSetting {
+    /// The key within the section: `breaker.open`.
+    pub key: String,
+    /// What is wrong with its value.
+    pub why: String,
+}
+
+impl InvalidSetting {
+    pub(crate) fn new(key: impl Into<String>, why: impl ToString) -> Self {
+        Self { key: key.into(), why: why.to_string() }
+    }
+}
+
+/// The `client` section of a service's configuration. The defaults suit services
+/// within one network.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientSettings {
+    /// The longest it may take until an endpoint is connected and speaks HTTP/2.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// The pause after a first failure to connect; it grows by 1.6 each time.
+    #[serde(with = "humantime_serde")]
+    pub reconnect_initial: Duration,
+    /// The longest pause between attempts to connect.
+    #[serde(with = "humantime_serde")]
+    pub reconnect_max: Duration,
+    /// How long a call waits for an endpoint while none is connected.
+    #[serde(with = "humantime_serde")]
+    pub endpoint_wait: Duration,
+    /// Silence on a connection after which it is asked for a sign of life.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive_interval: Duration,
+    /// How long it may take to give one before it counts as lost.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive_timeout: Duration,
+    /// The most connections to one endpoint. Where there are more than 16 endpoints
+    /// each has one.
+    pub max_connections: usize,
+    /// The calls in flight on a connection above which another one is opened.
+    pub calls_per_connection: usize,
+    /// The longest message of a unary call, in bytes; more is refused before it is sent.
+    pub max_request_bytes: usize,
+    /// The longest life of a streaming call.
+    #[serde(with = "humantime_serde")]
+    pub stream_max_age: Duration,
+    /// When calls to the service are not worth making.
+    pub breaker: BreakerSettings,
+    /// What retries may cost. How often and after which waits is the contract's, and
+    /// `methods`'.
+    pub retry: RetrySettings,
+    /// When an endpoint gets no calls.
+    pub ejection: EjectionSettings,
+    /// What holds instead of the contract's policies: by `package.Service` for all its
+    /// methods, and by `package.Service/Method`, which goes before.
+    pub methods: BTreeMap<String, MethodSettings>,
+}
+
+impl ClientSettings {
+    /// Checks everything but the names in `methods`, which only a contract knows.
+    ///
+    /// # Errors
+    /// The first [`InvalidSetting`] found.
+    pub fn check(&self) -> Result<(), InvalidSetting> {
+        let times = [
+            ("connect_timeout", self.connect_timeout),
+            ("reconnect_initial", self.reconnect_initial),
+            ("endpoint_wait", self.endpoint_wait),
+            ("keep_alive_interval", self.keep_alive_interval),
+            ("keep_alive_timeout", self.keep_alive_timeout),
+            ("stream_max_age", self.stream_max_age),
+        ];
+        if let Some((key, _)) = times.iter().find(|(_, time)| time.is_zero()) {
+            return Err(InvalidSetting::new(*key, "must be longer than 0"));
+        }
+        if self.reconnect_max < self.reconnect_initial {
+            let why = "must not be shorter than reconnect_initial";
+            return Err(InvalidSetting::new("reconnect_max", why));
+        }
+        let counts = [
+            ("max_connections", self.max_connections),
+            ("calls_per_connection", self.calls_per_connection),
+            ("max_request_bytes", self.max_request_bytes),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(InvalidSetting::new(*key, "must be at least 1"));
+        }
+        self.breaker.config()?;
+        self.retry.budget()?;
+        self.ejection.config()?;
+        self.methods.iter().try_for_each(|(name, method)| method.check(name))
+    }
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            reconnect_initial: Duration::from_millis(100),
+            reconnect_max: Duration::from_secs(10),
+            endpoint_wait: Duration::from_secs(3),
+            keep_alive_interval: Duration::from_secs(20),
+            keep_alive_timeout: Duration::from_secs(10),
+            max_connections: 4,
+            calls_per_connection: 16,
+            max_request_bytes: 4 * 1024 * 1024,
+            stream_max_age: Duration::from_secs(60 * 60),
+            breaker: BreakerSettings::default(),
+            retry: RetrySettings::default(),
+            ejection: EjectionSettings::default(),
+            methods: BTreeMap::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<ClientSettings, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    fn wrong(json: &str) -> String {
+        parse(json).unwrap().check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_default_and_the_defaults_are_valid() {
+        assert_eq!(parse("{}").unwrap(), ClientSettings::default());
+        assert_eq!(parse(r#"{"breaker": {}, "retry": {}, "ejection": {}}"#).unwrap(), {
+            ClientSettings::default()
+        });
+        assert_eq!(ClientSettings::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_at_every_level() {
+        for json in [
+            r#"{"retries": 3}"#,
+            r#"{"breaker": {"opne": "1s"}}"#,
+            r#"{"retry": {"attempts": 3}}"#,
+            r#"{"ejection": {"success_rate": {"stdev": 1.9}}}"#,
+            r#"{"methods": {"test.Echo": {"timout": "1s"}}}"#,
+        ] {
+            assert!(parse(json).unwrap_err().contains("unknown field"), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_by_its_key() {
+        for (json, key) in [
+            (r#"{"max_connections": 0}"#, "max_connections: "),
+            (r#"{"endpoint_wait": "0s"}"#, "endpoint_wait: "),
+            (r#"{"reconnect_max": "1ms"}"#, "reconnect_max: "),
+            (r#"{"breaker": {"failure_rate": 1.5}}"#, "breaker: failure_rate"),
+            (r#"{"breaker": {"open": "2m"}}"#, "breaker: open_max"),
+            (r#"{"retry": {"budget_tokens": 0}}"#, "retry: tokens"),
+            (r#"{"ejection": {"max_ejected_percent": 101}}"#, "ejection: max_ejected_percent"),
+            (r#"{"methods": {"a.B": {"timeout": "0s"}}}"#, "methods.\"a.B\".timeout: "),
+            (r#"{"methods": {"a.B": {"max_attempts": 6}}}"#, "methods.\"a.B\".max_attempts: "),
+        ] {
+            let wrong = wrong(json);
+            assert!(wrong.starts_with(key), "{json}: {wrong}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The circuit breaker: it counts logical calls, opens on an outage and closes soon after.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gantry_client::{BreakerSettings, ClientSettings, circuit_breaker::State};
+use gantry_contract::{GantryReason, Reason};
+use tokio::{net::TcpListener, task::JoinSet};
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+
+use crate::{
+    caller::{ADD, FIND, GET, QUICK, Setup, assert_failed, call, idle, send, warm, within},
+    server::{Server, reply, trailers_only},
+};
+
+/// Opens for 300 ms at first, with two probes.
+fn impatient() -> ClientSettings {
+    let breaker = BreakerSettings {
+        open: Duration::from_millis(300),
+        open_max: Duration::from_secs(2),
+        probes: 2,
+        ..BreakerSettings::default()
+    };
+    ClientSettings { breaker, ..ClientSettings::default() }
+}
+
+/// Answers with the status that is set; 0 is well, 100 never answers.
+async fn obeying() -> (Server, Arc<AtomicU32>) {
+    let code = Arc::<AtomicU32>::default();
+    let obeyed = Arc::clone(&code);
+    let server = Server::answering(move |_| {
+        let code = obeyed.load(Ordering::SeqCst);
+        async move {
+            match code {
+                0 => reply("well"),
+                100 => std::future::pending().await,
+                code => trailers_only(&[("grpc-status", &code.to_string())]),
+            }
+        }
+    })
+    .await;
+    (server, code)
+}
+
+fn state(setup: &Setup) -> State {
+    setup.channel.snapshot().breaker.state
+}
+
+async fn open(setup: &Setup) {
+    for _ in 0..5 {
+        assert_eq!(state(setup), State::Closed);
+        call(&setup.channel, ADD).await.unwrap_err();
+    }
+    assert_eq!(state(setup), State::Open);
+}
+
+#[tokio::test]
+async fn an_outage_opens_it_rejections_are_not_sent_and_it_closes_after_recovery() {
+    let (server, code) = obeying().await;
+    let setup = Setup::with(impatient());
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    code.store(14, Ordering::SeqCst);
+    open(&setup).await;
+    let before = server.hits();
+    for path in [ADD, FIND] {
+        let status = call(&setup.channel, path).await.unwrap_err();
+        let says = ["circuit breaker is open", "5 calls in a row failed", "echo", path];
+        assert_failed(&status, Code::Unavailable, GantryReason::CircuitOpen, &says);
+        let retry = status.get_details_retry_info().unwrap().retry_delay.unwrap();
+        assert!(retry <= Duration::from_millis(360), "{retry:?}");
+    }
+    assert_eq!(server.hits(), before, "what is rejected is not sent");
+
+    code.store(0, Ordering::SeqCst);
+    let recovered = Instant::now();
+    while call(&setup.channel, ADD).await.is_err() {
+        assert!(recovered.elapsed() < Duration::from_millis(1_360), "open long after recovery");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..20 {
+        call(&setup.channel, ADD).await.unwrap();
+    }
+    assert_eq!(state(&setup), State::Closed);
+}
+
+#[tokio::test]
+async fn a_probe_is_one_attempt_and_a_failed_one_doubles_the_wait() {
+    let (server, code) = obeying().await;
+    let setup = Setup::with(impatient());
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    code.store(14, Ordering::SeqCst);
+    open(&setup).await;
+    tokio::time::sleep(Duration::from_millis(370)).await;
+    let before = server.hits();
+    call(&setup.channel, FIND).await.unwrap_err();
+    assert_eq!(server.hits(), before + 1, "a probe is not retried");
+    let snapshot = setup.channel.snapshot().breaker;
+    assert_eq!(snapshot.state, State::Open);
+    assert!(snapshot.half_open_in.unwrap() > Duration::from_millis(400), "{snapshot:?}");
+}
+
+#[tokio::test]
+async fn cancelled_probes_do_not_leave_it_half_open_for_ever() {
+    let (server, code) = obeying().await;
+    let setup = Setup::with(impatient());
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    code.store(14, Ordering::SeqCst);
+    open(&setup).await;
+    tokio::time::sleep(Duration::from_millis(370)).await;
+    code.store(100, Ordering::SeqCst);
+    for _ in 0..10 {
+        let given_up = tokio::time::timeout(Duration::from_millis(10), call(&setup.channel, ADD));
+        assert!(given_up.await.is_err(), "let through, and not answered");
+        assert_eq!(state(&setup), State::HalfOpen);
+    }
+    code.store(0, Ordering::SeqCst);
+    for _ in 0..3 {
+        call(&setup.channel, ADD).await.unwrap();
+    }
+    assert_eq!(state(&setup), State::Closed);
+}
+
+#[tokio::test]
+async fn no_more_probes_than_permits_are_sent_at_once() {
+    let (server, code) = obeying().await;
+    let setup = Setup::with(impatient());
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    code.store(14, Ordering::SeqCst);
+    open(&setup).await;
+    tokio::time::sleep(Duration::from_millis(370)).await;
+    code.store(100, Ordering::SeqCst);
+    let before = server.hits();
+    let mut calls = JoinSet::new();
+    for _ in 0..50 {
+        let channel = setup.channel.clone();
+        calls.spawn(async move { call(&channel, ADD).await });
+    }
+    for _ in 0..48 {
+        let status = calls.join_next().await.unwrap().unwrap().unwrap_err();
+        assert!(GantryReason::CircuitOpen.is_given_by(&status), "{status:?}");
+    }
+    within(2, "probes", || {
+        let probes = server.hits() - before;
+        (probes == 2).then_some(()).ok_or(probes)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_probe_connects_at_once_whatever_the_reconnect_backoff() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let settings = ClientSettings {
+        reconnect_initial: Duration::from_secs(30),
+        reconnect_max: Duration::from_secs(30),
+        endpoint_wait: Duration::from_millis(50),
+        ..impatient()
+    };
+    let setup = Setup::with(settings);
+    let _registration = setup.register(address).await;
+    open(&setup).await;
+    let _server = Server::at(address, 100, |_| async { reply("again") }).await;
+    tokio::time::sleep(Duration::from_millis(370)).await;
+    assert_eq!(call(&setup.channel, ADD).await.unwrap(), "again");
+}
+
+#[tokio::test]
+async fn load_shedding_and_refusals_do_not_open_it() {
+    for shed in [8, 1, 3, 5, 7, 9, 16] {
+        let (server, code) = obeying().await;
+        code.store(shed, Ordering::SeqCst);
+        let setup = Setup::new();
+        let _registration = setup.register(server.address).await;
+        for _ in 0..40 {
+            call(&setup.channel, ADD).await.unwrap_err();
+        }
+        assert_eq!(state(&setup), State::Closed, "status {shed}");
+    }
+}
+
+#[tokio::test]
+async fn failures_of_every_kind_open_it_in_headers_or_in_trailers() {
+    for failure in ["14", "4", "13", "2", "15"] {
+        for late in [false, true] {
+            let server = Server::answering(move |_| async move {
+                let fields = [("grpc-status", failure)];
+                if late { crate::server::answer([], &fields) } else { trailers_only(&fields) }
+            })
+            .await;
+            let setup = Setup::new();
+            let _registration = setup.register(server.address).await;
+            open(&setup).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_counts_only_where_the_caller_left_half_of_the_time() {
+    let (server, code) = obeying().await;
+    code.store(100, Ordering::SeqCst);
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    for _ in 0..10 {
+        let mut request = Request::new("hello".to_owned());
+        request.set_timeout(Duration::from_millis(80));
+        let status = send(&setup.channel, QUICK, request).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+    assert_eq!(state(&setup), State::Closed, "80 of 200 ms are less than half");
+    for _ in 0..5 {
+        let mut request = Request::new("hello".to_owned());
+        request.set_timeout(Duration::from_millis(120));
+        send(&setup.channel, QUICK, request).await.unwrap_err();
+    }
+    assert_eq!(state(&setup), State::Open);
+}
+
+#[tokio::test]
+async fn a_service_without_endpoints_opens_it_so_that_calls_stop_waiting() {
+    let settings = ClientSettings { endpoint_wait: Duration::from_millis(20), ..impatient() };
+    let setup = Setup::with(settings);
+    open(&setup).await;
+    let status = call(&setup.channel, GET).await.unwrap_err();
+    assert!(GantryReason::CircuitOpen.is_given_by(&status), "{status:?}");
+}
+
+/// Three replicas, one of which fails every call at once.
+async fn one_sick_of_three() -> (Setup, [Server; 3], Vec<gantry_discovery::Registration>) {
+    let sick = Server::answering(|_| async {
+        trailers_only(&[("grpc-status", "14"), ("grpc-message", "sick")])
+    })
+    .await;
+    let slow = Duration::from_millis(5);
+    let servers = [sick, Server::slow(slow).await, Server::slow(slow).await];
+    let setup = Setup::new();
+    let mut registrations = Vec::new();
+    for server in &servers {
+        registrations.push(setup.register(server.address).await);
+    }
+    (setup, servers, registrations)
+}
+
+async fn burst(setup: &Setup, clients: usize, calls: usize) -> Vec<tonic::Status> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..clients {
+        let channel = setup.channel.clone();
+        tasks.spawn(async move {
+            let mut failed = Vec::new();
+            for _ in 0..calls {
+                failed.extend(call(&channel, FIND).await.err());
+            }
+            failed
+        });
+    }
+    tasks.join_all().await.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cold_burst_of_64_on_one_sick_replica_of_three_opens_nothing_and_fails_no_call() {
+    let (setup, servers, _registrations) = one_sick_of_three().await;
+    // Cold: nothing is known of any of them, and not all are connected yet.
+    let failed = burst(&setup, 64, 10).await;
+    assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed.first());
+    let snapshot = setup.channel.snapshot();
+    assert_eq!((snapshot.breaker.state, snapshot.breaker.generation), (State::Closed, 0));
+    assert!(servers[0].hits() < 64, "{} calls went to the sick one", servers[0].hits());
+    idle(&setup.channel).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_sick_replica_does_not_dry_the_budget_at_400_concurrent_calls() {
+    let (setup, _servers, _registrations) = one_sick_of_three().await;
+    warm(&setup.channel, 3).await;
+    let failed = burst(&setup, 400, 5).await;
+    assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed.first());
+    let snapshot = setup.channel.snapshot();
+    assert!(snapshot.retry_tokens > 50.0, "{snapshot:?}");
+    assert_eq!(snapshot.breaker.state, State::Closed);
+}

@@ -1,0 +1,67 @@
+//! Configuration over the contract's policies.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use gantry_client::{BuildError, ClientSettings, MethodSettings};
+use gantry_discovery::Registry;
+use tonic::Code;
+
+use crate::{
+    caller::{ADD, FIND, PUT, Setup, builder, call, warm},
+    server::{Server, trailers_only},
+};
+
+fn methods<const N: usize>(methods: [(&str, MethodSettings); N]) -> ClientSettings {
+    let methods = methods.map(|(name, settings)| (name.to_owned(), settings));
+    ClientSettings { methods: BTreeMap::from(methods), ..ClientSettings::default() }
+}
+
+fn attempts(most: u32) -> MethodSettings {
+    MethodSettings { max_attempts: Some(most), ..MethodSettings::default() }
+}
+
+#[tokio::test]
+async fn a_methods_settings_go_before_its_services_and_these_before_the_contract() {
+    let server = Server::answering(|_| async { trailers_only(&[("grpc-status", "14")]) }).await;
+    let setup = Setup::with(methods([("test.Echo", attempts(2)), ("test.Echo/Find", attempts(4))]));
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    for (path, hits) in [(PUT, 2), (FIND, 6), (ADD, 7)] {
+        call(&setup.channel, path).await.unwrap_err();
+        assert_eq!(server.hits(), hits, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_methods_time_can_be_configured() {
+    let server = Server::slow(Duration::from_secs(60)).await;
+    let timeout = Some(Duration::from_millis(50));
+    let quick = MethodSettings { timeout, ..MethodSettings::default() };
+    let setup = Setup::with(methods([("test.Echo/Add", quick)]));
+    let _registration = setup.register(server.address).await;
+    let started = std::time::Instant::now();
+    assert_eq!(call(&setup.channel, ADD).await.unwrap_err().code(), Code::DeadlineExceeded);
+    assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_hold_are_refused_when_the_channel_is_built() {
+    let zero = ClientSettings { max_connections: 0, ..ClientSettings::default() };
+    let longest = Some(Duration::from_secs(1));
+    let backoff = MethodSettings {
+        initial_backoff: longest.map(|longest| 2 * longest),
+        max_backoff: longest,
+        ..MethodSettings::default()
+    };
+    for (settings, says) in [
+        (zero, "max_connections"),
+        (methods([("test.Echo/Ad", attempts(2))]), "no such method"),
+        (methods([("test.Ecko", attempts(2))]), "no such method"),
+        (methods([("test.Echo/Add", attempts(2))]), "must not be executed twice"),
+        (methods([("test.Echo/Find", backoff)]), "maximum backoff"),
+    ] {
+        let refused = builder(&Registry::memory()).settings(settings).build().unwrap_err();
+        assert!(matches!(refused, BuildError::Setting(_)), "{refused}");
+        assert!(refused.to_string().contains(says), "{refused}");
+    }
+}
