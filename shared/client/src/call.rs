@@ -215,7 +215,13 @@ fn read(
         Some((code, _)) => Some(*code),
         None => head::grpc_code(response.headers()),
     };
-    lease.learn(code.map_or(balance::Outcome::Answered, head::outcome));
+    let pushback = Pushback::of_grpc(response.headers());
+    lease.learn(match (code.map_or(balance::Outcome::Answered, head::outcome), pushback) {
+        (balance::Outcome::Failed, Some(Pushback::After(time))) => {
+            balance::Outcome::FailedFor(time)
+        }
+        (outcome, _) => outcome,
+    });
     let Some(code) = code.filter(|code| *code != Code::Ok) else {
         return (None, Ended::Answered(Answered { response, lease, code }));
     };
@@ -225,7 +231,7 @@ fn read(
     }
     let failed = Failed {
         failure: Failure::of_grpc(code as i32),
-        pushback: Pushback::of_grpc(response.headers()),
+        pushback,
         was_ejected: record.attempt_ended(&mut lease, code) == Some(Judged::WasEjected),
     };
     if let Some((code, what)) = not_grpc {

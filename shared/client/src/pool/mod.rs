@@ -28,7 +28,7 @@ use arc_swap::ArcSwap;
 use fastrand::Rng;
 use gantry_discovery::{Endpoint, EndpointSet, Status, Watch};
 use gantry_resilience::{
-    balance::{Balancer, Candidate, Load, Outcome, Picked},
+    balance::{Balancer, Candidate, Load, Outcome, Picked, Standing},
     circuit_breaker,
     deadline::Deadline,
     ejection,
@@ -265,31 +265,26 @@ impl Shared {
 
     fn try_place(self: &Arc<Self>, call: &Placing) -> Option<Lease> {
         let (set, now, mut rng) = (self.current.load(), Instant::now(), Rng::new());
-        let usable = |member: &Member| member.target().has_room();
-        let healthy = |member: &Member| usable(member) && !member.is_ejected(now);
-        let new = |member: &Member| !call.tried.contains(&member.target().address);
+        let standing = |member: &Member| {
+            let target = member.target();
+            if !target.has_room() {
+                Standing::Unusable
+            } else if member.is_ejected(now) {
+                Standing::Ejected
+            } else if call.tried.contains(&target.address) {
+                Standing::Tried
+            } else {
+                Standing::Fit
+            }
+        };
         loop {
-            let again = !call.tried.is_empty();
-            let mut pick = |allowed: &dyn Fn(&Member) -> bool| {
-                set.pick(now, &mut rng, call.repeatable, allowed)
-            };
-            let mut failed_open = false;
-            let picked = again
-                .then(|| pick(&|member| new(member) && healthy(member)))
-                .flatten()
-                .or_else(|| pick(&healthy))
-                .or_else(|| {
-                    // Fail open: better an ejected endpoint than none. Not where a healthy
-                    // one only has no room: its calls end soon.
-                    failed_open = !set
-                        .members()
-                        .iter()
-                        .any(|member| !member.is_ejected(now) && member.target().connected() > 0);
-                    if !failed_open {
-                        return None;
-                    }
-                    pick(&|member| new(member) && usable(member)).or_else(|| pick(&usable))
-                })?;
+            let picked = set.pick(now, &mut rng, call.repeatable, standing)?;
+            // Fail open: better an ejected endpoint than none. Not where a healthy one
+            // only has no room: its calls end soon.
+            let failed_open = picked.member().is_ejected(now);
+            if failed_open && self.has_other(picked.member().target().address) {
+                return None;
+            }
             // Another call may have taken the last stream meanwhile: then there is
             // less room than before, and the loop comes to its end.
             let reserved = picked.member().target().reserve(self.settings.calls_per_connection);

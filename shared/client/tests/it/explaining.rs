@@ -165,9 +165,10 @@ async fn metrics_are_told_of_calls_attempts_retries_ejections_and_the_breaker() 
     let told = told.0.lock().unwrap();
     assert_eq!(told.iter().filter(|what| **what == "attempt Some(Unavailable)").count(), 6);
     assert_eq!(
-        told[told.len() - 5..],
+        told[told.len() - 6..],
         [
             format!("ejected echo {}", sick.address),
+            "attempt Some(Unavailable)".to_owned(),
             "call echo/test.Echo/Add Unavailable 1".to_owned(),
             "attempt Some(Unavailable)".to_owned(),
             "breaker echo open".to_owned(),
