@@ -63,6 +63,11 @@ impl Follower {
         Question { index: self.index, wait }
     }
 
+    /// Whether an answer with this index is of a later state than the last.
+    pub(super) fn is_newer(&self, index: u64) -> bool {
+        index > self.last
+    }
+
     /// Consul answered with this index. `lost_all`: it names no endpoint, and watchers
     /// have some.
     pub(super) fn answered(&mut self, now: Instant, index: u64, lost_all: bool) -> Verdict {

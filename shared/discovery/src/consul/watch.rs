@@ -70,7 +70,8 @@ impl Watching {
     }
 
     /// Tells the watchers, where the answer is to be believed. Gives whether it was
-    /// news to them.
+    /// news: not always to them, since an instance that registers and is still
+    /// critical is news to Consul, and the one that passes next must not wait for it.
     async fn take(&mut self, answer: Result<Passing, ClientError>) -> Result<bool, ClientError> {
         let answer = answer?;
         let (index, led) = (answer.index, answer.led);
@@ -93,9 +94,10 @@ impl Watching {
         {
             return Err(ClientError::Denied { service: self.service.clone() });
         }
+        let newer = self.follower.is_newer(index);
         match self.follower.answered(Instant::now(), index, lost_all) {
             Verdict::Tell => {
-                let news = !self.answered || *had != set;
+                let news = !self.answered || newer || *had != set;
                 self.answered = true;
                 self.publisher.publish(set);
                 if self.trouble.take().is_some() {
