@@ -5,20 +5,50 @@
 //! over them, and applies the policies of the contract. HTTP/2 directly, without a
 //! buffer or a task of its own between the caller and the connection.
 //!
+//! A call passes, from the outside: its span and [`Metrics`], its deadline, the circuit
+//! breaker of the service, the retries, the balancer, which leaves out ejected endpoints,
+//! and a connection.
+//!
 //! Rules:
 //! - no call without a deadline: the earliest of the contract's timeout, what the
 //!   caller asks for, and what is left of the call that is being served. Streams have
-//!   a maximum age instead, and the contract's timeout limits their silences, in either direction. A
-//!   timeout is always `DEADLINE_EXCEEDED`, never `CANCELLED`;
+//!   a maximum age instead, and the contract's timeout limits their silences, in either
+//!   direction. A timeout is always `DEADLINE_EXCEEDED`, never `CANCELLED`;
 //! - a call that was certainly not executed is made again, whatever the method, so that
-//!   a draining server loses none; what may have been executed and failed is
-//!   `UNAVAILABLE` with the reason `OUTCOME_UNKNOWN`;
-//! - unary requests are kept to be sent again, streams are passed through. A method
-//!   that the contract does not know is passed through as a stream;
+//!   a draining server loses none;
+//! - a call that failed with `UNAVAILABLE`, was lost, or was shed with a pushback is made
+//!   again, elsewhere if possible, where the contract says that it may be executed twice:
+//!   as often as its policy, the budget, the deadline and the peer's pushback allow, until
+//!   response headers arrive. What may have been executed and was lost is `UNAVAILABLE`
+//!   with the reason `OUTCOME_UNKNOWN`;
+//! - the breaker counts logical calls, by their final status. It rejects with
+//!   `UNAVAILABLE`, the reason `CIRCUIT_OPEN` and when to come back; a probe is a single
+//!   attempt and connects without waiting out a pause. What one endpoint does to calls that
+//!   must not be repeated does not count where the others are well: its failures from its
+//!   ejection on, and the calls that a dying connection takes with it;
+//! - an endpoint that fails more than the others is ejected for a while, by what becomes of
+//!   each attempt, streams included. Where no other is connected it is better than none;
+//! - requests of one message are kept to be sent again, streams of them are passed through.
+//!   A method that the contract does not know is passed through as a stream;
 //! - where a signer is given, calls carry a token of the service, in the name of the
 //!   user whose call is being served ([`ActingFor`] says otherwise);
-//! - an error says which service and endpoint, how many attempts and what time was left;
+//! - an error says which service and endpoint, what became of each attempt, the state of the
+//!   breaker and what time was left. A status of the service's own keeps its words; where it
+//!   came from stands in the metadata `gantry-endpoint`, `gantry-attempts` and
+//!   `gantry-failed-attempts`;
 //! - nothing a peer answers makes a caller panic.
+//!
+//! [`ClientSettings`] changes all of these numbers, and the policies of the contract by
+//! service and by method:
+//!
+//! ```toml
+//! [client.breaker]
+//! open = "5s"
+//!
+//! [client.methods."shop.user.v1.UserService/GetUser"]
+//! timeout = "500ms"
+//! max_attempts = 4
+//! ```
 //!
 //! ```no_run
 //! # use gantry_contract::Contract;
