@@ -4,6 +4,8 @@ use gantry_contract::access::Actor;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
+use crate::TokenError;
+
 /// The issuer and the audience of user tokens.
 pub const USERS: &str = "gantry";
 
@@ -38,6 +40,33 @@ impl Registered {
             iat: now,
             nbf: now,
             exp: now.saturating_add(ttl.whole_seconds()),
+        }
+    }
+
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        Lifetime { nbf: self.nbf, exp: self.exp }
+    }
+}
+
+/// By how many seconds clocks may differ.
+const LEEWAY: i64 = 5;
+
+/// When a token is valid, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetime {
+    nbf: i64,
+    exp: i64,
+}
+
+impl Lifetime {
+    pub(crate) fn check(self, now: OffsetDateTime) -> Result<(), TokenError> {
+        let now = now.unix_timestamp();
+        if now >= self.exp.saturating_add(LEEWAY) {
+            Err(TokenError::Expired)
+        } else if now < self.nbf.saturating_sub(LEEWAY) {
+            Err(TokenError::NotYetValid)
+        } else {
+            Ok(())
         }
     }
 }

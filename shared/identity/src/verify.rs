@@ -8,10 +8,12 @@ use time::OffsetDateTime;
 use crate::{
     claims::{Registered, Service, USERS, User},
     keys::PublicKey,
+    known::{Known, Mark, Proven},
 };
 
-/// By how many seconds clocks may differ.
-const LEEWAY: i64 = 5;
+/// Tokens of which the signature is not checked again: a few megabytes, and enough
+/// for the users and services that call one process within a token's life.
+const KNOWN: usize = 8192;
 
 /// What a trusted key may sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -69,12 +71,18 @@ pub enum TokenError {
 pub struct Verifier {
     service: String,
     trusted: Vec<TrustedKey>,
+    /// Right for as long as `trusted` is, which never changes.
+    known: Known,
 }
 
 impl Verifier {
     /// Checks tokens meant for `service` against the trusted keys.
     pub fn new(service: &str, trusted: Vec<TrustedKey>) -> Self {
-        Self { service: service.to_owned(), trusted }
+        Self::knowing(KNOWN, service, trusted)
+    }
+
+    fn knowing(most: usize, service: &str, trusted: Vec<TrustedKey>) -> Self {
+        Self { service: service.to_owned(), trusted, known: Known::new(most) }
     }
 
     /// Who brings this token, as of now.
@@ -90,6 +98,21 @@ impl Verifier {
     /// # Errors
     /// [`TokenError`] where it proves nothing.
     pub fn verify_at(&self, token: &str, now: OffsetDateTime) -> Result<Caller, TokenError> {
+        let mark = Mark::of(token);
+        if let Some(known) = self.known.get(&mark) {
+            if let Err(invalid) = known.lifetime.check(now) {
+                self.known.remove(&mark);
+                return Err(invalid);
+            }
+            return Ok(known.caller.clone());
+        }
+        let proven = self.prove(token, now)?;
+        let caller = proven.caller.clone();
+        self.known.add(mark, proven);
+        Ok(caller)
+    }
+
+    fn prove(&self, token: &str, now: OffsetDateTime) -> Result<Proven, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|error| reason(error.kind()))?;
         if header.alg != Algorithm::EdDSA {
             return Err(TokenError::WrongAlgorithm);
@@ -108,12 +131,14 @@ impl Verifier {
             Issues::Users => {
                 let claims: User = signed_claims(token, &trusted.key)?;
                 check(&claims.registered, &trusted.issuer, USERS, now)?;
-                Ok(Caller::User(claims.actor.into()))
+                let lifetime = claims.registered.lifetime();
+                Ok(Proven { caller: Caller::User(claims.actor.into()), lifetime })
             }
             Issues::Service => {
                 let claims: Service = signed_claims(token, &trusted.key)?;
                 check(&claims.registered, &trusted.issuer, &self.service, now)?;
-                caller(claims)
+                let lifetime = claims.registered.lifetime();
+                Ok(Proven { caller: caller(claims)?, lifetime })
             }
         }
     }
@@ -138,17 +163,12 @@ fn check(
     audience: &str,
     now: OffsetDateTime,
 ) -> Result<(), TokenError> {
-    let now = now.unix_timestamp();
     if claims.iss != issuer {
         Err(TokenError::WrongIssuer)
     } else if claims.aud != audience {
         Err(TokenError::WrongAudience)
-    } else if now >= claims.exp.saturating_add(LEEWAY) {
-        Err(TokenError::Expired)
-    } else if now < claims.nbf.saturating_sub(LEEWAY) {
-        Err(TokenError::NotYetValid)
     } else {
-        Ok(())
+        claims.lifetime().check(now)
     }
 }
 
@@ -168,5 +188,95 @@ fn reason(error: &ErrorKind) -> TokenError {
         | ErrorKind::InvalidAlgorithmName
         | ErrorKind::UnsupportedAlgorithm => TokenError::WrongAlgorithm,
         _ => TokenError::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration as StdDuration;
+
+    use time::{Duration, macros::datetime};
+
+    use super::*;
+    use crate::{SigningKey, UserClaims, UserSigner};
+
+    const NOW: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
+
+    /// A verifier that knows at most 64 tokens, and a signer of tokens for a minute.
+    fn pair() -> (Verifier, impl Fn(&str) -> String) {
+        let key = SigningKey::generate();
+        let trusted = TrustedKey { issuer: USERS.into(), issues: Issues::Users, key: key.public() };
+        let signer = UserSigner::new(key, StdDuration::from_secs(60));
+        let sign = move |user: &str| {
+            let claims = UserClaims {
+                sub: user.into(),
+                email: String::new(),
+                roles: vec![],
+                permissions: vec![],
+            };
+            signer.token(&claims, NOW).token
+        };
+        (Verifier::knowing(64, "inventory", vec![trusted]), sign)
+    }
+
+    fn user(name: &str) -> Result<Caller, TokenError> {
+        Ok(Caller::User(Actor { subject: name.into(), roles: vec![] }))
+    }
+
+    #[test]
+    fn a_known_token_is_not_proven_again_and_names_the_same_caller() {
+        let (mut verifier, sign) = pair();
+        let (ann, bob) = (sign("ann"), sign("bob"));
+        assert_eq!(verifier.verify_at(&ann, NOW), user("ann"));
+        // Without the key a signature can no longer be checked.
+        verifier.trusted.clear();
+        assert_eq!(verifier.verify_at(&ann, NOW), user("ann"));
+        assert_eq!(verifier.verify_at(&bob, NOW), Err(TokenError::UnknownKey));
+    }
+
+    #[test]
+    fn a_known_token_is_refused_and_forgotten_when_its_time_is_over() {
+        let (verifier, sign) = pair();
+        let token = sign("ann");
+        let at = |seconds| verifier.verify_at(&token, NOW + Duration::seconds(seconds));
+        assert_eq!((at(0), at(64)), (user("ann"), user("ann")));
+        assert_eq!(verifier.known.len(), 1);
+        assert_eq!(at(65), Err(TokenError::Expired));
+        assert_eq!(verifier.known.len(), 0);
+        // Nor does a clock that was set back make it valid too early.
+        assert_eq!(at(0), user("ann"));
+        assert_eq!(at(-6), Err(TokenError::NotYetValid));
+    }
+
+    #[test]
+    fn a_token_that_differs_from_a_known_one_in_one_byte_is_not_known() {
+        let (verifier, sign) = pair();
+        let token = sign("ann");
+        verifier.verify_at(&token, NOW).unwrap();
+        for at in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(verifier.known.get(&Mark::of(&changed)).is_none());
+            assert!(verifier.verify_at(&changed, NOW).is_err(), "byte {at}");
+        }
+        assert_eq!(verifier.known.len(), 1, "what was refused is not kept");
+    }
+
+    #[test]
+    fn a_flood_of_tokens_does_not_grow_what_is_known_and_all_hold() {
+        let (verifier, sign) = pair();
+        for n in 0..1_000 {
+            let name = n.to_string();
+            assert_eq!(verifier.verify_at(&sign(&name), NOW), user(&name));
+            assert!(verifier.known.len() <= 64);
+        }
+    }
+
+    #[test]
+    fn debug_shows_nobody_who_called() {
+        let (verifier, sign) = pair();
+        verifier.verify_at(&sign("ann"), NOW).unwrap();
+        assert!(!format!("{verifier:?}").contains("ann"));
     }
 }

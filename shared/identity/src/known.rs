@@ -1,0 +1,65 @@
+//! Tokens that have proven themselves before, so that a token costs one signature
+//! check and not one per call.
+//!
+//! A token is known by its SHA-256 and nothing of it is kept. What was refused is
+//! not kept either: it would let anybody fill the cache. When it is full, tokens
+//! that are used often outlast those that are not.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use gantry_contract::access::Caller;
+use quick_cache::sync::Cache;
+
+use crate::claims::Lifetime;
+
+/// What a token with a good signature says.
+#[derive(Debug)]
+pub(crate) struct Proven {
+    pub(crate) caller: Caller,
+    pub(crate) lifetime: Lifetime,
+}
+
+/// The SHA-256 of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Mark([u8; 32]);
+
+impl Mark {
+    pub(crate) fn of(token: &str) -> Self {
+        let mut mark = [0; 32];
+        mark.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        Self(mark)
+    }
+}
+
+/// The tokens that are known, at most so many.
+pub(crate) struct Known(Cache<Mark, Arc<Proven>>);
+
+impl Known {
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Cache::new(most))
+    }
+
+    pub(crate) fn get(&self, mark: &Mark) -> Option<Arc<Proven>> {
+        self.0.get(mark)
+    }
+
+    pub(crate) fn add(&self, mark: Mark, proven: Proven) {
+        self.0.insert(mark, Arc::new(proven));
+    }
+
+    pub(crate) fn remove(&self, mark: &Mark) {
+        self.0.remove(mark);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").finish_non_exhaustive()
+    }
+}
