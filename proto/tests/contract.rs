@@ -1,9 +1,16 @@
 //! What holds for every method of the shop.
 
+use std::fmt::Debug;
+
 use gantry_contract::{Idempotency, MethodKind, Reason as _, RetryPolicy};
 use gantry_proto::{
     CONTRACT,
-    shop::{errors::v1::Reason, user::v1::LoginRequest},
+    google::r#type::PostalAddress,
+    shop::{
+        errors::v1::Reason,
+        order::v1::{CreateOrderRequest, Order, PlaceOrderRequest},
+        user::v1::{CreateUserRequest, ListUsersResponse, LoginRequest, TokenPair, User},
+    },
 };
 
 #[test]
@@ -51,7 +58,32 @@ fn the_shops_reasons_are_the_shops() {
 }
 
 #[test]
-fn a_password_is_never_shown() {
-    let login = LoginRequest { email: "a@b".to_owned(), password: "hush".to_owned() };
-    assert_eq!(format!("{login:?}"), "LoginRequest { email: \"a@b\", password: [redacted] }");
+fn no_message_shows_a_secret_or_personal_data() {
+    let hush = || "hush".to_owned();
+    let address = || Some(PostalAddress { recipients: vec![hush()], ..PostalAddress::default() });
+    let login = LoginRequest { email: hush(), password: hush() };
+    assert_eq!(format!("{login:?}"), "LoginRequest { email: [redacted], password: [redacted] }");
+    let tokens = TokenPair { access_token: hush(), refresh_token: hush(), expires_in: 900 };
+    let create_user = CreateUserRequest {
+        email: hush(),
+        name: hush(),
+        password: hush(),
+        ..CreateUserRequest::default()
+    };
+    let user = User { email: hush(), name: hush(), ..User::default() };
+    let users = ListUsersResponse { users: vec![user.clone()], ..ListUsersResponse::default() };
+    let create_order =
+        CreateOrderRequest { shipping_address: address(), ..CreateOrderRequest::default() };
+    let place_order = PlaceOrderRequest {
+        payment_token: hush(),
+        shipping_address: address(),
+        ..PlaceOrderRequest::default()
+    };
+    let order = Order { shipping_address: address(), ..Order::default() };
+    let messages: [&dyn Debug; 7] =
+        [&tokens, &create_user, &user, &users, &create_order, &place_order, &order];
+    for message in messages {
+        let shown = format!("{message:?}");
+        assert!(shown.contains("[redacted]") && !shown.contains("hush"), "{shown}");
+    }
 }
