@@ -90,9 +90,6 @@ impl Bulkhead {
         let started = Instant::now();
         let until = Deadline::after(started, wait.longest).earlier(deadline);
         let late = deadline == Some(until);
-        if until.left(started).is_none() {
-            return Err(Full { late, ..full });
-        }
         let Ok(_place) = self.0.queue.try_acquire() else {
             return Err(full);
         };

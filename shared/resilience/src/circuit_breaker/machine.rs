@@ -232,10 +232,11 @@ impl Machine {
     }
 
     /// Takes out the calls of the window where a further success would change nothing
-    /// but their number: no failure and no slow call is known. `None` otherwise.
+    /// but their number: no failure, and thus no run of them, and no slow call is known.
+    /// `None` otherwise.
     pub(super) fn take_good(&mut self) -> Option<u32> {
         match (&mut self.window, self.phase) {
-            (Window::Calls(calls), Phase::Closed) if self.run == 0 => {
+            (Window::Calls(calls), Phase::Closed) => {
                 let good = calls.all_good()?;
                 calls.clear();
                 Some(good)

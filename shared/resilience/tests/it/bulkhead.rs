@@ -15,17 +15,19 @@ use std::{
 use bytes::Bytes;
 use gantry_resilience::{
     bulkhead::{
-        Bulkhead, BulkheadLayer, BulkheadService, Config, Error, Full, InvalidConfig, Parameters,
-        Snapshot, UntilAnswer, UntilBodyEnd, Wait,
+        Bulkhead, BulkheadLayer, BulkheadService, Config, Error, Full, HeldBody, InvalidConfig,
+        Parameters, Snapshot, UntilAnswer, UntilBodyEnd, Wait,
     },
     deadline::Deadline,
 };
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Channel};
+use http_body_util::{BodyExt, Channel, Empty};
 use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
-use tower_test::{assert_request_eq, mock};
+use tower_test::mock;
+
+use crate::{at_once, sent};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -151,14 +153,14 @@ async fn the_service_is_refused_in_call_and_never_in_poll_ready() {
     assert!(service.poll_ready().is_ready());
     let first = service.call("first");
     assert!(service.poll_ready().is_ready());
-    let refused = service.call("second").await.unwrap_err();
+    let refused = at_once(service.call("second")).await.unwrap_err();
     assert!(matches!(refused, Error::Full(Full { concurrent: 1, .. })));
     // The refused one never arrived.
-    assert_request_eq!(handle, "first").send_response("answer");
+    sent(&mut handle, "first").await.send_response("answer");
     assert_eq!(first.await.unwrap(), "answer");
     assert!(service.poll_ready().is_ready());
     let third = service.call("third");
-    assert_request_eq!(handle, "third").send_error("down");
+    sent(&mut handle, "third").await.send_error("down");
     assert!(matches!(third.await, Err(Error::Inner(_))));
     assert_eq!(bulkhead.snapshot().in_flight, 0);
 }
@@ -175,10 +177,10 @@ async fn a_call_that_waited_is_made_with_the_service_that_was_ready() {
     let mut second = pin!(service.call("second"));
     assert!(polled_once(second.as_mut()).await.is_pending());
     assert_eq!(bulkhead.snapshot(), Snapshot { in_flight: 1, waiting: 1 });
-    assert_request_eq!(handle, "first").send_response("one");
+    sent(&mut handle, "first").await.send_response("one");
     first.await.unwrap();
     assert!(polled_once(second.as_mut()).await.is_pending());
-    assert_request_eq!(handle, "second").send_response("two");
+    sent(&mut handle, "second").await.send_response("two");
     assert_eq!(second.await.unwrap(), "two");
     // What remains in the service is a clone, which has to become ready of its own.
     assert!(service.poll_ready().is_pending());
@@ -274,6 +276,9 @@ async fn an_http_call_holds_its_slot_until_its_body_ends() {
 #[tokio::test(start_paused = true)]
 async fn an_http_call_gives_its_slot_back_when_its_body_is_dropped() {
     let bulkhead = bulkhead(1, None);
+    // One of which there is nothing to read gives it back at once.
+    let _held = HeldBody::new(Empty::<Bytes>::new(), bulkhead.try_enter().unwrap());
+    assert_eq!(bulkhead.snapshot().in_flight, 0);
     let (_body, given) = Channel::new(4);
     let response = http(&bulkhead, given).call(Request::new(())).await.unwrap();
     assert_eq!(bulkhead.snapshot().in_flight, 1);

@@ -9,3 +9,19 @@ mod deadline;
 mod ejection;
 mod interleavings;
 mod retry;
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use tower_test::mock::{Handle, SendResponse};
+
+/// What is ready without anybody doing anything; a test fails here instead of hanging.
+async fn at_once<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(1), future).await.unwrap()
+}
+
+/// The request that was sent to a mock, which must be this one.
+async fn sent<T: PartialEq + Debug, U>(handle: &mut Handle<T, U>, request: T) -> SendResponse<U> {
+    let (sent, answer) = at_once(handle.next_request()).await.unwrap();
+    assert_eq!(sent, request);
+    answer
+}

@@ -11,9 +11,10 @@ use gantry_resilience::circuit_breaker::{
     ByResult, Cause, CircuitBreakerLayer, CircuitBreakerService, Error,
 };
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
-use tower_test::{assert_request_eq, mock};
+use tower_test::mock;
 
 use super::*;
+use crate::{at_once, sent};
 
 type Answer = Result<&'static str, &'static str>;
 
@@ -51,11 +52,11 @@ async fn it_is_ready_while_open_and_rejects_in_call_without_calling_the_service(
     handle.allow(2);
     assert!(service.poll_ready().is_ready());
     let failing = service.call("first");
-    assert_request_eq!(handle, "first").send_error("down");
+    sent(&mut handle, "first").await.send_error("down");
     assert!(matches!(failing.await, Err(Error::Inner(_))));
 
     assert!(matches!(service.poll_ready(), Poll::Ready(Ok(()))));
-    let Err(Error::Rejected(rejected)) = service.call("second").await else {
+    let Err(Error::Rejected(rejected)) = at_once(service.call("second")).await else {
         panic!("let through")
     };
     assert_eq!(rejected.retry_after, 5 * SECOND);
@@ -64,7 +65,7 @@ async fn it_is_ready_while_open_and_rejects_in_call_without_calling_the_service(
     assert!(service.poll_ready().is_ready());
     let probe = service.call("third");
     // The rejected one never arrived.
-    assert_request_eq!(handle, "third").send_response(());
+    sent(&mut handle, "third").await.send_response(());
     probe.await.unwrap();
     assert_eq!(breaker.snapshot(Instant::now()).probes_good, 1);
 }
@@ -165,7 +166,7 @@ async fn a_dropped_call_gives_its_permit_back() {
             let polled = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
             assert!(polled.is_pending());
         }
-        assert!(matches!(hanging.call(()).await, Err(Error::Rejected(_))));
+        assert!(matches!(at_once(hanging.call(())).await, Err(Error::Rejected(_))));
         drop(calls);
         assert_eq!(breaker.snapshot(Instant::now()).probes_out, 0);
     }

@@ -88,6 +88,16 @@ fn a_window_of_calls_forgets_all_but_the_last_hundred() {
 }
 
 #[test]
+fn a_healthy_breaker_counts_no_further_than_its_window() {
+    let tester = Tester::new(exact());
+    // More than the 16 bits that the shared word has for them.
+    tester.calls(70_000, Outcome::Success);
+    tester.call(Outcome::Failed);
+    assert_eq!(tester.snapshot().counts.failed, 1);
+    assert_eq!((tester.snapshot().counts.calls, tester.snapshot().generation), (100, 0));
+}
+
+#[test]
 fn a_window_of_time_forgets_what_is_ten_seconds_old() {
     let mut tester = Tester::new(Parameters { window: WindowKind::BY_TIME, ..exact() });
     tester.calls(4, Outcome::Failed);
