@@ -6,7 +6,7 @@ use http::{HeaderName, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::{Failed, Failure, Pushback, Replay, Verdict};
-use crate::deadline::Deadline;
+use crate::{circuit_breaker::Probe, deadline::Deadline};
 
 /// The header that lets a server know a request it has already executed (an IETF draft
 /// that payment providers follow).
@@ -15,7 +15,8 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// How requests to an HTTP API are made again.
 ///
 /// - a request may be where its method is idempotent (RFC 9110, 9.2.2) or it carries an
-///   [`IDEMPOTENCY_KEY`]; its body must be one that can be cloned, such as `Bytes`;
+///   [`IDEMPOTENCY_KEY`]; its body must be one that can be cloned, such as `Bytes`. A
+///   circuit breaker's [`Probe`] may not: it is a single attempt;
 /// - 502, 503 and 504 are [`Failure::Unavailable`], 429 is [`Failure::Exhausted`], each
 ///   with what `Retry-After` says; other errors of the client or server are final;
 /// - an error of the transport is what the given function says;
@@ -42,7 +43,8 @@ where
     fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
         let repeatable =
             request.method().is_idempotent() || request.headers().contains_key(IDEMPOTENCY_KEY);
-        repeatable.then(|| request.clone())
+        let probe = request.extensions().get::<Probe>().is_some();
+        (repeatable && !probe).then(|| request.clone())
     }
 
     fn deadline(&self, request: &Request<B>, now: Instant) -> Deadline {

@@ -7,6 +7,7 @@ mod bulkhead;
 mod circuit_breaker;
 mod deadline;
 mod ejection;
+mod http_stack;
 mod interleavings;
 mod retry;
 

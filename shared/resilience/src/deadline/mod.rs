@@ -4,6 +4,8 @@
 //! later sees that less is left. The header holds what is left at the moment of
 //! sending, rounded up to its unit: a server must not give up before its caller does.
 //!
+//! [`HttpDeadlineLayer`] ends the calls that are plain HTTP.
+//!
 //! ```
 //! use std::time::Duration;
 //! use gantry_resilience::deadline;
@@ -13,10 +15,14 @@
 //! assert_eq!(deadline::decode(&header), Ok(Duration::from_millis(1500)));
 //! ```
 
+mod http;
+
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use ::http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
+
+pub use self::http::{Error, HttpDeadline, HttpDeadlineLayer, Timed};
 
 /// The header a caller says in how long it waits.
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
