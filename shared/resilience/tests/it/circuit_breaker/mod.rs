@@ -1,7 +1,10 @@
 //! When a circuit breaker lets calls through.
 
+mod bodies;
 mod config;
+mod grpc;
 mod http;
+mod model;
 mod pitfalls;
 mod properties;
 mod service;
