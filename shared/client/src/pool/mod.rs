@@ -12,38 +12,29 @@
 mod backoff;
 mod connection;
 mod io;
+mod lease;
+mod placing;
 mod target;
 
 use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::AtomicUsize},
 };
 
 use arc_swap::ArcSwap;
-use fastrand::Rng;
 use gantry_discovery::{Endpoint, EndpointSet, Status, Watch};
 use gantry_resilience::{
-    balance::{Balancer, Candidate, Load, Outcome, Picked, Standing},
-    circuit_breaker,
-    deadline::Deadline,
+    balance::{Balancer, Candidate, Load},
     ejection,
 };
-use hyper::client::conn::http2::SendRequest;
-use tokio::{
-    sync::Notify,
-    task::JoinHandle,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
-pub(crate) use connection::Connection;
-pub(crate) use target::Target;
+pub(crate) use lease::{Judged, Lease};
+pub(crate) use placing::{NotPlaced, Placing};
 
-use crate::{health::Health, request_body::RequestBody, settings::ClientSettings};
+use self::{connection::Connection, target::Target};
+use crate::{health::Health, settings::ClientSettings};
 
 /// Above so many endpoints each has one connection only.
 const MANY_ENDPOINTS: usize = 16;
@@ -112,38 +103,6 @@ impl Member {
     fn is_ejected(&self, now: Instant) -> bool {
         self.0.ejection.is_ejected(now)
     }
-}
-
-/// Why a call was not placed in time.
-#[derive(Debug)]
-pub(crate) enum NotPlaced {
-    /// Nothing was connected.
-    NoEndpoint(String),
-    /// All streams of all connections were taken until the deadline.
-    Full(String),
-}
-
-/// How a call is placed.
-#[derive(Debug)]
-pub(crate) struct Placing {
-    pub(crate) deadline: Deadline,
-    /// When the wait for an endpoint is over, once it has begun.
-    pub(crate) patience: Option<Instant>,
-    /// Whether the call will be made again if it fails, so that it does no harm to try
-    /// an endpoint with it.
-    pub(crate) repeatable: bool,
-    /// The endpoints that had the call already: any other is better.
-    pub(crate) tried: Vec<SocketAddr>,
-    /// Whether it does not wait out the pause before an endpoint is connected again.
-    pub(crate) probe: bool,
-}
-
-/// What became of a verdict on an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judged {
-    Counted,
-    /// It was ejected while the call was under way.
-    WasEjected,
 }
 
 impl Pool {
@@ -224,137 +183,6 @@ impl Shared {
         self.available.notify_waiters();
     }
 
-    /// Places a call: takes a stream on the endpoint that the balancer picks. Waits
-    /// while there is none, as long as the deadline and the patience allow.
-    ///
-    /// # Errors
-    /// [`NotPlaced`] when that time is over. Nothing was sent.
-    pub(crate) async fn place(self: &Arc<Self>, call: &mut Placing) -> Result<Lease, NotPlaced> {
-        if let Some(lease) = self.try_place(call) {
-            return Ok(lease);
-        }
-        let _waiting = Waiting::new(&self.waiting);
-        if std::mem::take(&mut call.probe) {
-            self.current.load().members().iter().for_each(|member| member.target().dial());
-        }
-        loop {
-            let mut told = pin!(self.available.notified());
-            // From here on nothing that is told is missed.
-            told.as_mut().enable();
-            if let Some(lease) = self.try_place(call) {
-                return Ok(lease);
-            }
-            let full = self.hurry();
-            let until = if full {
-                call.deadline.instant()
-            } else {
-                let patience = call
-                    .patience
-                    .get_or_insert_with(|| Instant::now() + self.settings.endpoint_wait);
-                call.deadline.instant().min(*patience)
-            };
-            if timeout_at(until, told).await.is_err() {
-                return Err(if full {
-                    NotPlaced::Full(self.why())
-                } else {
-                    NotPlaced::NoEndpoint(self.why())
-                });
-            }
-        }
-    }
-
-    fn try_place(self: &Arc<Self>, call: &Placing) -> Option<Lease> {
-        let (set, now, mut rng) = (self.current.load(), Instant::now(), Rng::new());
-        let standing = |member: &Member| {
-            let target = member.target();
-            if !target.has_room() {
-                Standing::Unusable
-            } else if member.is_ejected(now) {
-                Standing::Ejected
-            } else if call.tried.contains(&target.address) {
-                Standing::Tried
-            } else {
-                Standing::Fit
-            }
-        };
-        loop {
-            let picked = set.pick(now, &mut rng, call.repeatable, standing)?;
-            // Fail open: better an ejected endpoint than none. Not where a healthy one
-            // only has no room: its calls end soon.
-            let failed_open = picked.member().is_ejected(now);
-            if failed_open && self.has_other(picked.member().target().address) {
-                return None;
-            }
-            // Another call may have taken the last stream meanwhile: then there is
-            // less room than before, and the loop comes to its end.
-            let reserved = picked.member().target().reserve(self.settings.calls_per_connection);
-            if let Some(connection) = reserved {
-                let pool = Arc::clone(self);
-                return Some(Lease {
-                    picked,
-                    connection,
-                    pool,
-                    failed_open,
-                    learned: false,
-                    judged: false,
-                });
-            }
-        }
-    }
-
-    /// Has all endpoints connect soon; gives whether some are connected already, so
-    /// that what is missing are streams.
-    fn hurry(&self) -> bool {
-        let set = self.current.load();
-        if set.members().iter().any(|member| member.target().connected() > 0) {
-            return true;
-        }
-        set.members().iter().for_each(|member| member.target().hurry());
-        false
-    }
-
-    /// Whether another endpoint than this is connected and not ejected.
-    pub(crate) fn has_other(&self, than: SocketAddr) -> bool {
-        let now = Instant::now();
-        self.current.load().members().iter().any(|member| {
-            let target = member.target();
-            target.address != than && target.connected() > 0 && !member.is_ejected(now)
-        })
-    }
-
-    /// Why no call can be placed, for people.
-    fn why(&self) -> String {
-        /// Naming more helps nobody.
-        const NAMED: usize = 3;
-        let set = self.current.load();
-        let members = set.members();
-        if members.is_empty() {
-            return match self.watch.status() {
-                Status::Live { .. } => "the registry knows none".to_owned(),
-                Status::Pending { why: None } => "the registry has not answered yet".to_owned(),
-                Status::Pending { why: Some(why) } => format!("the registry fails: {why}"),
-                Status::Stale { why, .. } => format!("the registry knew none and fails: {why}"),
-            };
-        }
-        let mut whys: Vec<String> = members
-            .iter()
-            .take(NAMED)
-            .map(|member| {
-                let target = member.target();
-                let why = if target.connected() > 0 {
-                    "all streams are taken".to_owned()
-                } else {
-                    target.last_error().unwrap_or_else(|| "connecting".to_owned())
-                };
-                format!("{}: {why}", target.address)
-            })
-            .collect();
-        if members.len() > NAMED {
-            whys.push(format!("and {} more", members.len() - NAMED));
-        }
-        whys.join("; ")
-    }
-
     /// The endpoints of the moment.
     pub(crate) fn members(&self) -> Vec<Member> {
         self.current.load().members().to_vec()
@@ -363,94 +191,5 @@ impl Shared {
     /// How far the registry can be trusted now.
     pub(crate) fn registry_status(&self) -> Status {
         self.watch.status()
-    }
-}
-
-/// Counts a waiting call, also when it is cancelled.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// A stream on a connection, until it is dropped: with it the counters go back.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    picked: Picked<Member>,
-    connection: Arc<Connection>,
-    pool: Arc<Shared>,
-    /// Picked although it was ejected.
-    failed_open: bool,
-    learned: bool,
-    judged: bool,
-}
-
-impl Lease {
-    /// Where the stream leads.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.picked.member().target().address
-    }
-
-    /// A handle to send on.
-    pub(crate) fn sender(&self) -> SendRequest<RequestBody> {
-        self.connection.sender()
-    }
-
-    /// The response headers arrived, or failed to.
-    pub(crate) fn learn(&mut self, outcome: Outcome) {
-        self.learned = true;
-        self.picked.learn(Instant::now(), outcome);
-    }
-
-    /// When the endpoint was picked.
-    pub(crate) fn started(&self) -> Instant {
-        self.picked.started()
-    }
-
-    /// The attempt has ended: tells what it says of the endpoint. `None` where that was
-    /// told already.
-    pub(crate) fn judge(&mut self, outcome: circuit_breaker::Outcome) -> Option<Judged> {
-        if std::mem::replace(&mut self.judged, true) {
-            return None;
-        }
-        // Before this outcome counts: the failure that ejects is no failure of an ejected one.
-        let was_ejected = self.is_ejected();
-        self.pool.health.judge(&self.picked.member().0.ejection, outcome, Instant::now());
-        Some(if was_ejected { Judged::WasEjected } else { Judged::Counted })
-    }
-
-    /// Whether the endpoint gets no calls now, and did not get this one for want of a
-    /// better one.
-    pub(crate) fn is_ejected(&self) -> bool {
-        !self.failed_open && self.picked.member().is_ejected(Instant::now())
-    }
-
-    /// Nothing was sent, so nothing is to be learned.
-    pub(crate) fn unused(mut self) {
-        self.learned = true;
-        self.judged = true;
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if !self.learned {
-            self.picked.learn(Instant::now(), Outcome::Abandoned);
-        }
-        self.connection.release();
-        // A waiting call counts itself before it looks for room, and room is made
-        // here before the count is read: one of the two sees the other.
-        if self.pool.waiting.load(Ordering::SeqCst) > 0 {
-            self.pool.available.notify_one();
-        }
     }
 }

@@ -1,0 +1,107 @@
+//! A place for one attempt, and what the attempt says of its endpoint.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
+
+use gantry_resilience::{
+    balance::{Outcome, Picked},
+    circuit_breaker,
+};
+use hyper::client::conn::http2::SendRequest;
+use tokio::time::Instant;
+
+use super::{Connection, Member, Shared};
+use crate::request_body::RequestBody;
+
+/// What became of a verdict on an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    Counted,
+    /// It was ejected while the call was under way.
+    WasEjected,
+}
+
+/// A stream on a connection, until it is dropped: with it the counters go back.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    picked: Picked<Member>,
+    connection: Arc<Connection>,
+    pool: Arc<Shared>,
+    /// Picked although it was ejected.
+    failed_open: bool,
+    learned: bool,
+    judged: bool,
+}
+
+impl Lease {
+    /// The stream is taken already.
+    pub(super) fn new(
+        picked: Picked<Member>,
+        connection: Arc<Connection>,
+        pool: Arc<Shared>,
+        failed_open: bool,
+    ) -> Self {
+        Self { picked, connection, pool, failed_open, learned: false, judged: false }
+    }
+
+    /// Where the stream leads.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.picked.member().target().address
+    }
+
+    /// A handle to send on.
+    pub(crate) fn sender(&self) -> SendRequest<RequestBody> {
+        self.connection.sender()
+    }
+
+    /// The response headers arrived, or failed to.
+    pub(crate) fn learn(&mut self, outcome: Outcome) {
+        self.learned = true;
+        self.picked.learn(Instant::now(), outcome);
+    }
+
+    /// When the endpoint was picked.
+    pub(crate) fn started(&self) -> Instant {
+        self.picked.started()
+    }
+
+    /// The attempt has ended: tells what it says of the endpoint. `None` where that was
+    /// told already.
+    pub(crate) fn judge(&mut self, outcome: circuit_breaker::Outcome) -> Option<Judged> {
+        if std::mem::replace(&mut self.judged, true) {
+            return None;
+        }
+        // Before this outcome counts: the failure that ejects is no failure of an ejected one.
+        let was_ejected = self.is_ejected();
+        self.pool.health.judge(&self.picked.member().0.ejection, outcome, Instant::now());
+        Some(if was_ejected { Judged::WasEjected } else { Judged::Counted })
+    }
+
+    /// Whether the endpoint gets no calls now, and did not get this one for want of a
+    /// better one.
+    pub(crate) fn is_ejected(&self) -> bool {
+        !self.failed_open && self.picked.member().is_ejected(Instant::now())
+    }
+
+    /// Nothing was sent, so nothing is to be learned.
+    pub(crate) fn unused(mut self) {
+        self.learned = true;
+        self.judged = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.learned {
+            self.picked.learn(Instant::now(), Outcome::Abandoned);
+        }
+        self.connection.release();
+        // A waiting call counts itself before it looks for room, and room is made
+        // here before the count is read: one of the two sees the other.
+        if self.pool.waiting.load(Ordering::SeqCst) > 0 {
+            self.pool.available.notify_one();
+        }
+    }
+}

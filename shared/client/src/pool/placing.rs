@@ -1,0 +1,182 @@
+//! Where a call goes, and the wait for a place.
+
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use fastrand::Rng;
+use gantry_discovery::Status;
+use gantry_resilience::{balance::Standing, deadline::Deadline};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Lease, Member, Shared};
+
+/// Why a call was not placed in time.
+#[derive(Debug)]
+pub(crate) enum NotPlaced {
+    /// Nothing was connected.
+    NoEndpoint(String),
+    /// All streams of all connections were taken until the deadline.
+    Full(String),
+}
+
+/// How a call is placed.
+#[derive(Debug)]
+pub(crate) struct Placing {
+    pub(crate) deadline: Deadline,
+    /// When the wait for an endpoint is over, once it has begun.
+    pub(crate) patience: Option<Instant>,
+    /// Whether the call will be made again if it fails, so that it does no harm to try
+    /// an endpoint with it.
+    pub(crate) repeatable: bool,
+    /// The endpoints that had the call already: any other is better.
+    pub(crate) tried: Vec<SocketAddr>,
+    /// Whether it does not wait out the pause before an endpoint is connected again.
+    pub(crate) probe: bool,
+}
+
+impl Shared {
+    /// Places a call: takes a stream on the endpoint that the balancer picks. Waits
+    /// while there is none, as long as the deadline and the patience allow.
+    ///
+    /// # Errors
+    /// [`NotPlaced`] when that time is over. Nothing was sent.
+    pub(crate) async fn place(self: &Arc<Self>, call: &mut Placing) -> Result<Lease, NotPlaced> {
+        if let Some(lease) = self.try_place(call) {
+            return Ok(lease);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        if std::mem::take(&mut call.probe) {
+            self.current.load().members().iter().for_each(|member| member.target().dial());
+        }
+        loop {
+            let mut told = pin!(self.available.notified());
+            // From here on nothing that is told is missed.
+            told.as_mut().enable();
+            if let Some(lease) = self.try_place(call) {
+                return Ok(lease);
+            }
+            let full = self.hurry();
+            let until = if full {
+                call.deadline.instant()
+            } else {
+                let patience = call
+                    .patience
+                    .get_or_insert_with(|| Instant::now() + self.settings.endpoint_wait);
+                call.deadline.instant().min(*patience)
+            };
+            if timeout_at(until, told).await.is_err() {
+                return Err(if full {
+                    NotPlaced::Full(self.why())
+                } else {
+                    NotPlaced::NoEndpoint(self.why())
+                });
+            }
+        }
+    }
+
+    fn try_place(self: &Arc<Self>, call: &Placing) -> Option<Lease> {
+        let (set, now, mut rng) = (self.current.load(), Instant::now(), Rng::new());
+        let standing = |member: &Member| {
+            let target = member.target();
+            if !target.has_room() {
+                Standing::Unusable
+            } else if member.is_ejected(now) {
+                Standing::Ejected
+            } else if call.tried.contains(&target.address) {
+                Standing::Tried
+            } else {
+                Standing::Fit
+            }
+        };
+        loop {
+            let picked = set.pick(now, &mut rng, call.repeatable, standing)?;
+            // Fail open: better an ejected endpoint than none. Not where a healthy one
+            // only has no room: its calls end soon.
+            let failed_open = picked.member().is_ejected(now);
+            if failed_open && self.has_other(picked.member().target().address) {
+                return None;
+            }
+            // Another call may have taken the last stream meanwhile: then there is
+            // less room than before, and the loop comes to its end.
+            let reserved = picked.member().target().reserve(self.settings.calls_per_connection);
+            if let Some(connection) = reserved {
+                return Some(Lease::new(picked, connection, Arc::clone(self), failed_open));
+            }
+        }
+    }
+
+    /// Has all endpoints connect soon; gives whether some are connected already, so
+    /// that what is missing are streams.
+    fn hurry(&self) -> bool {
+        let set = self.current.load();
+        if set.members().iter().any(|member| member.target().connected() > 0) {
+            return true;
+        }
+        set.members().iter().for_each(|member| member.target().hurry());
+        false
+    }
+
+    /// Whether another endpoint than this is connected and not ejected.
+    pub(crate) fn has_other(&self, than: SocketAddr) -> bool {
+        let now = Instant::now();
+        self.current.load().members().iter().any(|member| {
+            let target = member.target();
+            target.address != than && target.connected() > 0 && !member.is_ejected(now)
+        })
+    }
+
+    /// Why no call can be placed, for people.
+    fn why(&self) -> String {
+        /// Naming more helps nobody.
+        const NAMED: usize = 3;
+        let set = self.current.load();
+        let members = set.members();
+        if members.is_empty() {
+            return match self.watch.status() {
+                Status::Live { .. } => "the registry knows none".to_owned(),
+                Status::Pending { why: None } => "the registry has not answered yet".to_owned(),
+                Status::Pending { why: Some(why) } => format!("the registry fails: {why}"),
+                Status::Stale { why, .. } => format!("the registry knew none and fails: {why}"),
+            };
+        }
+        let mut whys: Vec<String> = members
+            .iter()
+            .take(NAMED)
+            .map(|member| {
+                let target = member.target();
+                let why = if target.connected() > 0 {
+                    "all streams are taken".to_owned()
+                } else {
+                    target.last_error().unwrap_or_else(|| "connecting".to_owned())
+                };
+                format!("{}: {why}", target.address)
+            })
+            .collect();
+        if members.len() > NAMED {
+            whys.push(format!("and {} more", members.len() - NAMED));
+        }
+        whys.join("; ")
+    }
+}
+
+/// Counts a waiting call, also when it is cancelled.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
