@@ -11,6 +11,8 @@ pub struct Contract {
     pub permissions: &'static [&'static str],
     /// The roles a user can have.
     pub roles: &'static [Role],
+    /// Every rate class there is; each is named by a method.
+    pub rate_classes: &'static [RateClass],
     /// An encoded `FileDescriptorSet`, for reflection.
     pub descriptor_set: &'static [u8],
 }
@@ -39,6 +41,9 @@ pub struct MethodPolicy {
     pub idempotency: Idempotency,
     /// How the client retries.
     pub retry: RetryPolicy,
+    /// The class whose limit a caller's calls count against; none where they count
+    /// against the server's limit for all calls of a caller.
+    pub rate_class: Option<&'static RateClass>,
 }
 
 /// Which sides of a method stream.
@@ -100,6 +105,18 @@ impl RetryPolicy {
 
     /// One attempt only.
     pub const NEVER: Self = Self { max_attempts: 1, ..Self::DEFAULT };
+}
+
+/// How often one caller may call the methods of a class: the numbers of a token
+/// bucket for each caller, which a server's settings may change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateClass {
+    /// The name, as it stands in settings and measures.
+    pub name: &'static str,
+    /// Calls a second in the long run: finite and above 0.
+    pub per_second: f64,
+    /// Calls at once after a pause: at least 1.
+    pub burst: u32,
 }
 
 /// A named set of permissions.

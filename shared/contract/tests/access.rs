@@ -15,6 +15,7 @@ const fn method(path: &'static str, access: Access) -> MethodPolicy {
         access,
         idempotency: Idempotency::NoSideEffects,
         retry: RetryPolicy::DEFAULT,
+        rate_class: None,
     }
 }
 
@@ -35,6 +36,7 @@ static CONTRACT: Contract = Contract {
         Role { name: "author", permissions: &[], own: &["notes:read"] },
         Role { name: "clerk", permissions: &["notes:write"], own: &[] },
     ],
+    rate_classes: &[],
     descriptor_set: &[],
 };
 

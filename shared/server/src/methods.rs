@@ -103,5 +103,6 @@ const fn infrastructure(path: &'static str) -> MethodPolicy {
         access: Access::Public,
         idempotency: Idempotency::NoSideEffects,
         retry: RetryPolicy::NEVER,
+        rate_class: None,
     }
 }

@@ -95,6 +95,7 @@ mod tests {
         access: Access::Public,
         idempotency: Idempotency::Idempotent,
         retry: RetryPolicy::DEFAULT,
+        rate_class: None,
     };
 
     const ID: &str = "0195f3a0-0000-7000-8000-000000000001";

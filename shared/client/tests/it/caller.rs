@@ -42,6 +42,7 @@ const fn method(
         access: Access::Public,
         idempotency,
         retry: RetryPolicy::NEVER,
+        rate_class: None,
     }
 }
 
@@ -64,6 +65,7 @@ static CONTRACT: Contract = Contract {
     }],
     roles: &[],
     permissions: &[],
+    rate_classes: &[],
     descriptor_set: &[],
 };
 

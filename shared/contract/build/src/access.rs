@@ -6,9 +6,12 @@ use quote::quote;
 
 use crate::{
     options::{Fields, message_extension},
-    problems::Problems,
+    problems::{OptionPlace, Problems},
     sources::Sources,
 };
+
+/// The number of the file option.
+const OPTION: i32 = 50601;
 
 /// The closed set of permissions, and the roles that hold them.
 #[derive(Default)]
@@ -35,7 +38,7 @@ pub(crate) fn read(sources: &Sources, problems: &mut Problems) -> AccessPolicy {
         };
         match &found {
             Some((first, _)) => problems.add(
-                &file,
+                &OptionPlace::new(&file, OPTION),
                 format_args!("a second access policy; the first is in {}", first.name()),
             ),
             None => {
@@ -62,23 +65,24 @@ fn policy_of(policy: &DynamicMessage) -> AccessPolicy {
 }
 
 fn check(policy: &AccessPolicy, file: &FileDescriptor, problems: &mut Problems) {
+    let place = &OptionPlace::new(file, OPTION);
     for (index, permission) in policy.permissions.iter().enumerate() {
         if permission.is_empty() {
-            problems.add(file, "access policy: a permission without a name");
+            problems.add(place, "access policy: a permission without a name");
         } else if policy.permissions[..index].contains(permission) {
-            problems.add(file, format_args!("access policy: permission {permission:?} twice"));
+            problems.add(place, format_args!("access policy: permission {permission:?} twice"));
         }
     }
     for (index, role) in policy.roles.iter().enumerate() {
         if role.name.is_empty() {
-            problems.add(file, "access policy: a role without a name");
+            problems.add(place, "access policy: a role without a name");
         } else if policy.roles[..index].iter().any(|other| other.name == role.name) {
-            problems.add(file, format_args!("access policy: role {:?} twice", role.name));
+            problems.add(place, format_args!("access policy: role {:?} twice", role.name));
         }
         for permission in role.permissions.iter().chain(&role.own) {
             if !policy.permissions.contains(permission) {
                 problems.add(
-                    file,
+                    place,
                     format_args!(
                         "access policy: role {:?} names the permission {permission:?}, which is not declared",
                         role.name

@@ -35,6 +35,7 @@ mod methods;
 mod names;
 mod options;
 mod problems;
+mod rates;
 mod reasons;
 mod redact;
 mod rules;
@@ -107,13 +108,14 @@ pub fn compile_to(
         problems.add(&file, "no package: it is what generated modules are named by");
     }
     let access = access::read(&sources, &mut problems);
-    let services = methods::tables(&sources, &access, &mut problems);
+    let rates = rates::read(&sources, &mut problems);
+    let services = methods::tables(&sources, &access, &rates, &mut problems);
     let reasons = reasons::impls(&sources, &mut problems);
     let validation = rules::impls(&sources, &mut problems);
     let redacted = redact::debug(&sources, &mut problems);
     problems.into_result()?;
 
-    let parts = emit::Parts { access, services, reasons, validation, redacted };
+    let parts = emit::Parts { access, rates, services, reasons, validation, redacted };
     let code = emit::contract(&sources, parts)?;
     write(&out_dir.join("contract.rs"), code.as_bytes())?;
     write(&out_dir.join("descriptor_set.bin"), &sources.encoded)?;

@@ -10,6 +10,7 @@ use crate::{
     access::AccessPolicy,
     options::{Fields, message_extension, positive},
     problems::Problems,
+    rates::RatePolicy,
     sources::Sources,
 };
 
@@ -23,9 +24,11 @@ const BACKOFF_MULTIPLIER: f64 = 2.0;
 pub(crate) fn tables(
     sources: &Sources,
     access: &AccessPolicy,
+    rates: &RatePolicy,
     problems: &mut Problems,
 ) -> TokenStream {
     let mut services = Vec::new();
+    let mut used = Vec::new();
     for service in sources.files().flat_map(|file| file.services().collect::<Vec<_>>()) {
         let name = service.full_name();
         let methods: Vec<_> = service
@@ -34,11 +37,14 @@ pub(crate) fn tables(
                 let option = "gantry.contract.v1.policy";
                 let policy = message_extension(&sources.pool, &method.options(), option);
                 let method = Method { descriptor: method, policy, sources, access };
-                method.table(problems)
+                let rate_class = method.rate_class(rates, problems);
+                used.extend(rate_class);
+                method.table(rate_class, problems)
             })
             .collect();
         services.push(quote!(ServicePolicy { name: #name, methods: &[#(#methods),*] }));
     }
+    rates.check_used(&used, problems);
     quote!(&[#(#services),*])
 }
 
@@ -59,7 +65,7 @@ struct Method<'a> {
 impl Method<'_> {
     /// What the method declares, as a `MethodPolicy`. What is missing is a problem,
     /// and then the code is never used.
-    fn table(&self, problems: &mut Problems) -> TokenStream {
+    fn table(&self, rate_class: Option<usize>, problems: &mut Problems) -> TokenStream {
         let service = self.descriptor.parent_service().full_name();
         let path = format!("/{service}/{}", self.descriptor.name());
         let kind = self.kind();
@@ -67,6 +73,10 @@ impl Method<'_> {
         let access = self.access(problems);
         let idempotency = self.idempotency(problems);
         let retry = self.retry(idempotency, problems);
+        let rate_class = match rate_class {
+            Some(index) => quote!(Some(&RATE_CLASSES[#index])),
+            None => quote!(None),
+        };
         let idempotency = match idempotency {
             Idempotency::NoSideEffects => quote!(Idempotency::NoSideEffects),
             Idempotency::Idempotent => quote!(Idempotency::Idempotent),
@@ -80,8 +90,15 @@ impl Method<'_> {
                 access: #access,
                 idempotency: #idempotency,
                 retry: #retry,
+                rate_class: #rate_class,
             }
         }
+    }
+
+    /// Where the method's rate class stands in the table, where it has one.
+    fn rate_class(&self, rates: &RatePolicy, problems: &mut Problems) -> Option<usize> {
+        let name = self.policy.as_ref()?.text("rate_class")?;
+        rates.index(&name).map_err(|what| problems.add(&self.descriptor, what)).ok()
     }
 
     fn kind(&self) -> TokenStream {

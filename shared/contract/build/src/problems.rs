@@ -55,11 +55,42 @@ impl Place for FileDescriptor {
     }
 }
 
+/// An option of a whole file.
+pub(crate) struct OptionPlace {
+    file: FileDescriptor,
+    number: i32,
+}
+
+impl OptionPlace {
+    /// The option of this number.
+    pub(crate) fn new(file: &FileDescriptor, number: i32) -> Self {
+        Self { file: file.clone(), number }
+    }
+
+    /// The name of the file.
+    pub(crate) fn file(&self) -> &str {
+        self.file.name()
+    }
+}
+
+impl Place for OptionPlace {
+    fn place(&self) -> String {
+        // FileDescriptorProto.options is field 8.
+        at_line(&self.file, &[8, self.number])
+    }
+}
+
 fn place(file: &FileDescriptor, path: &[i32], name: &str) -> String {
+    format!("{}: {name}", at_line(file, path))
+}
+
+/// The file's name, with the line where that is known.
+fn at_line(file: &FileDescriptor, path: &[i32]) -> String {
     let locations = file.file_descriptor_proto().source_code_info.iter().flat_map(|i| &i.location);
-    let line = locations.filter(|l| l.path == path).find_map(|l| l.span.first());
+    // Options have longer paths than what they are looked for by: the message's fields.
+    let line = locations.filter(|l| l.path.starts_with(path)).find_map(|l| l.span.first());
     match line {
-        Some(line) => format!("{}:{}: {name}", file.name(), line + 1),
-        None => format!("{}: {name}", file.name()),
+        Some(line) => format!("{}:{}", file.name(), line + 1),
+        None => file.name().to_owned(),
     }
 }

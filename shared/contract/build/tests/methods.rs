@@ -101,12 +101,12 @@ fn roles_hold_declared_permissions_and_names_are_given_once() {
             };"#
         ),
         [
-            " access policy: permission \"a\" twice",
-            " access policy: a permission without a name",
-            " access policy: role \"r\" names the permission \"c\", which is not declared",
-            " access policy: role \"r\" names the permission \"d\", which is not declared",
-            " access policy: role \"r\" twice",
-            " access policy: a role without a name",
+            "6: access policy: permission \"a\" twice",
+            "6: access policy: a permission without a name",
+            "6: access policy: role \"r\" names the permission \"c\", which is not declared",
+            "6: access policy: role \"r\" names the permission \"d\", which is not declared",
+            "6: access policy: role \"r\" twice",
+            "6: access policy: a role without a name",
         ]
     );
 }
@@ -118,7 +118,69 @@ fn a_contract_has_one_access_policy() {
     let Err(Error::Contract(problems)) = compile(&[("a.proto", &one), ("b.proto", &two)]) else {
         panic!("it builds");
     };
-    assert_eq!(problems, ["  b.proto: a second access policy; the first is in a.proto"]);
+    assert_eq!(problems, ["  b.proto:6: a second access policy; the first is in a.proto"]);
+}
+
+fn rated(rates: &str, class: &str) -> Vec<String> {
+    problems(&format!(
+        "option (gantry.contract.v1.rates) = {{ {rates} }};
+service S {{ rpc M(Q) returns (Q) {{
+  option idempotency_level = NO_SIDE_EFFECTS;
+  option (gantry.contract.v1.policy) = {{timeout: {{seconds: 1}} public: true {class}}}; }} }}
+message Q {{}}"
+    ))
+}
+
+#[test]
+fn a_rate_class_is_one_of_the_rate_policys() {
+    let rates = "classes: {name: \"few\" per_second: 0.1 burst: 1}";
+    assert_eq!(rated(rates, "rate_class: \"few\""), none());
+    assert_eq!(
+        rated(rates, "rate_class: \"fwe\""),
+        [
+            "7: t.S.M: rate class \"fwe\" is not in the rate policy",
+            "6: rate class \"few\": no method names it",
+        ]
+    );
+    assert_eq!(
+        problems(
+            "service S { rpc M(Q) returns (Q) {
+  option idempotency_level = NO_SIDE_EFFECTS;
+  option (gantry.contract.v1.policy) = {timeout: {seconds: 1} public: true rate_class: \"x\"}; } }
+message Q {}"
+        ),
+        ["6: t.S.M: rate class \"x\": the contract has no rate policy (gantry.contract.v1.rates)"]
+    );
+}
+
+#[test]
+fn a_rate_class_has_a_name_and_numbers_that_let_something_pass() {
+    let used = "rate_class: \"a\"";
+    assert_eq!(
+        rated(
+            "classes: [{name: \"a\" per_second: 1 burst: 1}, {name: \"a\"}, {burst: 1 per_second: inf}]",
+            used
+        ),
+        [
+            "6: rate class \"a\": declared twice",
+            "6: rate class \"a\": per_second must be above 0",
+            "6: rate class \"a\": burst must be at least 1",
+            "6: rate class \"\": it has no name",
+            "6: rate class \"\": per_second must be above 0",
+            "6: rate class \"a\": no method names it",
+            "6: rate class \"\": no method names it",
+        ]
+    );
+}
+
+#[test]
+fn a_contract_has_one_rate_policy() {
+    let one = "option (gantry.contract.v1.rates) = {};";
+    let (one, two) = (with_header(one), with_header(one).replace("package t", "package u"));
+    let Err(Error::Contract(problems)) = compile(&[("a.proto", &one), ("b.proto", &two)]) else {
+        panic!("it builds");
+    };
+    assert_eq!(problems, ["  b.proto:6: a second rate policy; the first is in a.proto"]);
 }
 
 #[test]

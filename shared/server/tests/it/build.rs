@@ -11,8 +11,13 @@ use tokio::net::TcpListener;
 
 use crate::{probe::Probe, world::World};
 
-static EMPTY: Contract =
-    Contract { services: &[], permissions: &[], roles: &[], descriptor_set: CONTRACT_DESCRIPTORS };
+static EMPTY: Contract = Contract {
+    services: &[],
+    permissions: &[],
+    roles: &[],
+    rate_classes: &[],
+    descriptor_set: CONTRACT_DESCRIPTORS,
+};
 const CONTRACT_DESCRIPTORS: &[u8] = &[];
 
 fn probe(contract: &'static Contract) -> ServerBuilder {

@@ -3,7 +3,7 @@
 use std::{pin::Pin, time::Duration};
 
 use gantry_contract::{
-    Access, GantryReason, Idempotency, MethodKind, MethodPolicy, Reason, RetryPolicy,
+    Access, GantryReason, Idempotency, MethodKind, MethodPolicy, RateClass, Reason, RetryPolicy,
 };
 use gantry_contract_conformance::{
     CONTRACT,
@@ -202,6 +202,14 @@ fn a_method_knows_which_sides_stream() {
             MethodKind::Bidirectional
         ]
     );
+}
+
+#[test]
+fn a_method_is_of_the_rate_class_that_it_names() {
+    let writing = RateClass { name: "writing", per_second: 0.5, burst: 3 };
+    assert_eq!(policy("Put").rate_class, Some(&writing));
+    assert_eq!(policy("Echo").rate_class, None);
+    assert_eq!(CONTRACT.rate_classes, [writing]);
 }
 
 #[test]
