@@ -1,0 +1,75 @@
+//! The side that is called.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use rustls::{ServerConfig, server::WebPkiClientVerifier};
+use serde::Deserialize;
+
+use crate::{
+    H2, RELOAD_INTERVAL, check_interval,
+    files::{Contents, Files, InvalidTls, Named},
+    live::Live,
+    provider, versions,
+};
+
+/// The `server.tls` section of a service's configuration: given, the server speaks TLS
+/// and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerTls {
+    /// Its certificate (PEM), with those between it and the authority.
+    pub cert_file: PathBuf,
+    /// The private key (PEM) of `cert_file`.
+    pub key_file: PathBuf,
+    /// The authorities (PEM) that vouch for callers: given, whoever brings no certificate
+    /// of theirs is not spoken to (mTLS).
+    #[serde(default)]
+    pub client_ca_file: Option<PathBuf>,
+    /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
+    #[serde(default = "reload_interval", with = "humantime_serde")]
+    pub reload_interval: Duration,
+}
+
+fn reload_interval() -> Duration {
+    RELOAD_INTERVAL
+}
+
+impl ServerTls {
+    /// Loads the files.
+    ///
+    /// # Errors
+    /// [`InvalidTls`] naming the key that is wrong.
+    pub fn load(&self) -> Result<Live<ServerConfig>, InvalidTls> {
+        check_interval(self.reload_interval)?;
+        let files = Files {
+            authorities: self.client_ca_file.as_deref().map(|ca| Named::new("client_ca_file", ca)),
+            identity: Some((
+                Named::new("cert_file", &self.cert_file),
+                Named::new("key_file", &self.key_file),
+            )),
+        };
+        Live::load(files, self.reload_interval, build)
+    }
+}
+
+fn build(contents: &Contents) -> Result<ServerConfig, InvalidTls> {
+    let builder = versions(ServerConfig::builder_with_provider(provider()))?;
+    let builder = match &contents.authorities {
+        Some(pem) => {
+            let roots = Arc::new(pem.roots()?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
+            let verifier = verifier
+                .map_err(|error| pem.unsuited(&rustls::Error::General(error.to_string())))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let Some((chain, key)) = &contents.identity else {
+        return Err(InvalidTls { key: "cert_file", why: "is needed".to_owned() });
+    };
+    let mut config = builder
+        .with_single_cert(chain.certificates()?, key.private_key()?)
+        .map_err(|error| chain.unsuited(&error))?;
+    config.alpn_protocols = vec![H2.to_vec()];
+    Ok(config)
+}

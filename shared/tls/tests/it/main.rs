@@ -1,0 +1,123 @@
+//! Files that are right, wrong, and changed while somebody follows them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::{fs, sync::Arc, time::Duration};
+
+use gantry_test_authority::{Authority, put};
+use gantry_tls::{ClientTls, Live, ServerTls};
+use rustls::ServerConfig;
+use tokio::time::sleep;
+
+fn server(authority: &Authority, client_ca_file: Option<std::path::PathBuf>) -> ServerTls {
+    let issued = authority.issue("server", &["user"]);
+    ServerTls {
+        cert_file: issued.cert_file,
+        key_file: issued.key_file,
+        client_ca_file,
+        reload_interval: Duration::from_secs(1),
+    }
+}
+
+/// Whether what is in use has changed once these many intervals have passed.
+async fn changes_within(intervals: u32, live: &Live<ServerConfig>) -> bool {
+    let before = live.current();
+    tokio::select! {
+        never = live.follow() => match never {},
+        () = sleep(Duration::from_millis(1_000 * u64::from(intervals) + 500)) => {}
+    }
+    !Arc::ptr_eq(&before, &live.current())
+}
+
+#[test]
+fn both_sides_load_and_offer_http2_alone() {
+    let authority = Authority::new();
+    let live = server(&authority, Some(authority.ca_file())).load().unwrap();
+    assert_eq!(live.current().alpn_protocols, [b"h2"]);
+    let issued = authority.issue("client", &["order"]);
+    let client = ClientTls {
+        cert_file: Some(issued.cert_file),
+        key_file: Some(issued.key_file),
+        ..ClientTls::trusting(authority.ca_file())
+    };
+    assert_eq!(client.load().unwrap().current().alpn_protocols, [b"h2"]);
+}
+
+#[test]
+fn what_is_wrong_at_the_start_is_named_by_its_key_and_not_shown() {
+    let authority = Authority::new();
+    let good = server(&authority, None);
+    let other = authority.issue("other", &["user"]);
+    let refused = |change: fn(&mut ServerTls, &std::path::Path)| {
+        let mut wrong = good.clone();
+        change(&mut wrong, &other.key_file);
+        let error = wrong.load().unwrap_err();
+        assert!(!error.to_string().contains("BEGIN"), "{error}");
+        error
+    };
+    assert_eq!(refused(|tls, _| tls.cert_file = "/absent".into()).key, "cert_file");
+    assert_eq!(refused(|tls, _| tls.key_file = tls.cert_file.clone()).key, "key_file");
+    assert_eq!(refused(|tls, _| tls.cert_file = tls.key_file.clone()).key, "cert_file");
+    assert_eq!(refused(|tls, other| tls.key_file = other.to_owned()).key, "cert_file");
+    assert_eq!(
+        refused(|tls, _| tls.client_ca_file = Some("/dev/null".into())).key,
+        "client_ca_file"
+    );
+    let never = refused(|tls, _| tls.reload_interval = Duration::ZERO);
+    assert_eq!(never.key, "reload_interval");
+
+    let client = ClientTls::trusting(authority.ca_file());
+    let half = ClientTls { cert_file: Some(other.cert_file.clone()), ..client.clone() };
+    assert_eq!(half.load().unwrap_err().to_string(), "key_file: is needed beside cert_file");
+    assert!(client.server_name("user").is_ok());
+    assert_eq!(client.server_name("no name").unwrap_err().key, "server_name");
+}
+
+#[test]
+fn settings_say_their_interval_with_a_unit_and_refuse_unknown_keys() {
+    let read = |text| serde_json::from_str::<ServerTls>(text);
+    let tls = read(r#"{"cert_file": "a", "key_file": "b"}"#).unwrap();
+    assert_eq!(tls.reload_interval, Duration::from_secs(10));
+    let text = r#"{"cert_file": "a", "key_file": "b", "reload_interval": "1m"}"#;
+    assert_eq!(read(text).unwrap().reload_interval, Duration::from_secs(60));
+    assert!(read(r#"{"cert_file": "a", "key_file": "b", "ca_file": "c"}"#).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_pair_is_in_use_within_an_interval_and_an_unchanged_one_stays() {
+    let authority = Authority::new();
+    let live = server(&authority, None).load().unwrap();
+    assert!(!changes_within(3, &live).await);
+    authority.issue("server", &["user"]);
+    assert!(changes_within(1, &live).await);
+    // What was not yet followed when it changed is found too, and once.
+    assert!(!changes_within(2, &live).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_files_leave_the_old_ones_in_use_until_they_are_good_again() {
+    let authority = Authority::new();
+    let tls = server(&authority, Some(authority.ca_file()));
+    let live = tls.load().unwrap();
+    let key = fs::read_to_string(&tls.key_file).unwrap();
+    let elsewhere = Authority::new();
+    let strange = fs::read_to_string(elsewhere.issue("x", &["user"]).key_file).unwrap();
+    for bad in ["", "nonsense", &strange] {
+        put(&tls.key_file, bad);
+        assert!(!changes_within(3, &live).await, "{bad}");
+    }
+    fs::remove_file(&tls.key_file).unwrap();
+    assert!(!changes_within(3, &live).await);
+    put(&tls.key_file, &key);
+    assert!(!changes_within(3, &live).await);
+    authority.issue("server", &["user"]);
+    assert!(changes_within(1, &live).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_authorities_are_a_change_too() {
+    let authority = Authority::new();
+    let live = server(&authority, Some(authority.ca_file())).load().unwrap();
+    let new = fs::read_to_string(Authority::new().ca_file()).unwrap();
+    put(&authority.ca_file(), &new);
+    assert!(changes_within(1, &live).await);
+}
