@@ -28,6 +28,8 @@
 //!   ejection on, and the calls that a dying connection takes with it;
 //! - an endpoint that fails more than the others is ejected for a while, by what becomes of
 //!   each attempt, streams included. Where no other is connected it is better than none;
+//! - an endpoint that the registry lists no more is a last resort while it stays connected:
+//!   it gets calls only while no listed one is connected. Nothing is dialled for it;
 //! - requests of one message are kept to be sent again, streams of them are passed through.
 //!   A method that the contract does not know is passed through as a stream;
 //! - where a signer is given, calls carry a token of the service, in the name of the

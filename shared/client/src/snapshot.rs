@@ -34,6 +34,9 @@ pub struct EndpointSnapshot {
     pub zone: Option<String>,
     /// Its share relative to the others.
     pub weight: u32,
+    /// Whether the registry lists it. Else it is a last resort: it gets calls only while
+    /// no listed endpoint is connected, and is gone with its last connection.
+    pub listed: bool,
     /// Live connections to it.
     pub connections: usize,
     /// Calls that have not ended.
@@ -68,6 +71,7 @@ impl Snapshot {
                 version: endpoint.version.clone(),
                 zone: endpoint.zone.clone(),
                 weight: endpoint.weight,
+                listed: target.is_listed(),
                 connections: target.connected(),
                 in_flight: member.load().in_flight(),
                 estimate: member.load().estimate(now),
@@ -78,10 +82,14 @@ impl Snapshot {
                 consecutive_failures: ejection.map_or(0, |one| one.consecutive_failures),
             }
         });
+        let mut endpoints: Vec<_> = endpoints.collect();
+        endpoints.sort_by_key(|endpoint| endpoint.address);
+        // One that leaves the list at this moment may be seen there and as a last resort.
+        endpoints.dedup_by_key(|endpoint| endpoint.address);
         Self {
             service: pool.service.to_string(),
             registry: pool.registry_status(),
-            endpoints: endpoints.collect(),
+            endpoints,
             breaker: health.breaker.snapshot(now),
             retry_tokens: health.budget.tokens(),
         }

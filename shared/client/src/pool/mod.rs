@@ -6,24 +6,25 @@
 //!
 //! - a stream is never taken above the peer's limit;
 //! - an endpoint that cannot be connected is not picked;
-//! - an endpoint that leaves the set gets no new call and keeps those it has;
+//! - an endpoint that leaves the set keeps the calls and the connections it has, and
+//!   gets new calls only while no listed one is connected (see `follower`);
 //! - everything ends when the [`Pool`] is dropped, but for the calls under way.
 
 mod backoff;
 mod connection;
+mod follower;
 mod io;
 mod lease;
 mod placing;
 mod target;
 
 use std::{
-    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{Arc, atomic::AtomicUsize},
 };
 
 use arc_swap::ArcSwap;
-use gantry_discovery::{Endpoint, EndpointSet, Status, Watch};
+use gantry_discovery::{Endpoint, Status, Watch};
 use gantry_resilience::{
     balance::{Balancer, Candidate, Load},
     ejection,
@@ -33,11 +34,8 @@ use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 pub(crate) use lease::{Judged, Lease};
 pub(crate) use placing::{NotPlaced, Placing};
 
-use self::{connection::Connection, target::Target};
+use self::{connection::Connection, follower::Follower, target::Target};
 use crate::{health::Health, settings::ClientSettings};
-
-/// Above so many endpoints each has one connection only.
-const MANY_ENDPOINTS: usize = 16;
 
 /// The endpoints of one service.
 #[derive(Debug)]
@@ -61,15 +59,20 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<str>,
     pub(crate) settings: ClientSettings,
     pub(crate) health: Health,
+    /// Those that the registry lists.
     current: ArcSwap<Balancer<Member>>,
+    /// Those that it lists no more, and which are still connected.
+    last_resort: ArcSwap<Balancer<Member>>,
     watch: Watch,
     /// Told when a call that could not be placed might be now.
     available: Notify,
     /// The calls that wait to be told.
     waiting: AtomicUsize,
+    /// Told when an endpoint has lost its last connection.
+    unconnected: Notify,
 }
 
-/// An endpoint within one set.
+/// An endpoint as it was last listed.
 #[derive(Clone, Debug)]
 pub(crate) struct Member(Arc<Listed>);
 
@@ -118,11 +121,13 @@ impl Pool {
             settings,
             health,
             current: ArcSwap::from_pointee(Balancer::new([], Instant::now())),
+            last_resort: ArcSwap::from_pointee(Balancer::new([], Instant::now())),
             watch: watch.clone(),
             available: Notify::new(),
             waiting: AtomicUsize::new(0),
+            unconnected: Notify::new(),
         });
-        let follower = Task(tokio::spawn(follow(Arc::clone(&shared), watch)));
+        let follower = Task(tokio::spawn(Follower::new(Arc::clone(&shared)).run(watch)));
         Self { shared, _follower: follower }
     }
 
@@ -132,60 +137,10 @@ impl Pool {
     }
 }
 
-/// Keeps the set of endpoints as the registry says it is.
-async fn follow(shared: Arc<Shared>, mut watch: Watch) {
-    let mut targets: HashMap<(SocketAddr, bool), Kept> = HashMap::new();
-    loop {
-        let set = watch.current();
-        shared.swap(&set, &mut targets);
-        drop(set);
-        watch.changed().await;
-    }
-}
-
-/// A listed endpoint and the task that keeps it connected.
-struct Kept {
-    target: Arc<Target>,
-    _dialer: Task,
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.target.retire();
-    }
-}
-
 impl Shared {
-    fn swap(self: &Arc<Self>, set: &EndpointSet, targets: &mut HashMap<(SocketAddr, bool), Kept>) {
-        let max = if set.len() > MANY_ENDPOINTS { 1 } else { self.settings.max_connections.max(1) };
-        let mut members = Vec::with_capacity(set.len());
-        let mut listed = HashSet::with_capacity(set.len());
-        let addresses = set.endpoints().iter().map(|endpoint| endpoint.address);
-        let ejections = self.health.detector.replace(addresses, Instant::now());
-        for (endpoint, ejection) in set.endpoints().iter().zip(ejections) {
-            let key = (endpoint.address, endpoint.is_gantry());
-            let kept = targets.entry(key).or_insert_with(|| {
-                let target = Arc::new(Target::new(key.0, key.1));
-                let pool = Arc::downgrade(self);
-                let dialer = tokio::spawn(target::keep_connected(Arc::clone(&target), pool));
-                Kept { target, _dialer: Task(dialer) }
-            });
-            kept.target.set_max_connections(max);
-            listed.insert(key);
-            let target = Arc::clone(&kept.target);
-            let endpoint = endpoint.clone();
-            members.push(Member(Arc::new(Listed { target, endpoint, ejection })));
-        }
-        self.current.store(Arc::new(Balancer::new(members, Instant::now())));
-        // After the swap, so that no call sees an endpoint without connections for it.
-        targets.retain(|key, _| listed.contains(key));
-        tracing::debug!(service = %self.service, endpoints = set.len(), "endpoints changed");
-        self.available.notify_waiters();
-    }
-
-    /// The endpoints of the moment.
+    /// The endpoints of the moment, those of the last resort after the others.
     pub(crate) fn members(&self) -> Vec<Member> {
-        self.current.load().members().to_vec()
+        [self.current.load().members(), self.last_resort.load().members()].concat()
     }
 
     /// How far the registry can be trusted now.

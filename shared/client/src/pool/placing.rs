@@ -11,7 +11,10 @@ use std::{
 
 use fastrand::Rng;
 use gantry_discovery::Status;
-use gantry_resilience::{balance::Standing, deadline::Deadline};
+use gantry_resilience::{
+    balance::{Balancer, Standing},
+    deadline::Deadline,
+};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Lease, Member, Shared};
@@ -81,7 +84,19 @@ impl Shared {
     }
 
     fn try_place(self: &Arc<Self>, call: &Placing) -> Option<Lease> {
-        let (set, now, mut rng) = (self.current.load(), Instant::now(), Rng::new());
+        let listed = self.current.load();
+        self.try_place_among(&listed, call).or_else(|| {
+            let last_resort = self.last_resort.load();
+            // Where a listed endpoint only has no room its calls end soon.
+            if last_resort.members().is_empty() || is_any_connected(&listed) {
+                return None;
+            }
+            self.try_place_among(&last_resort, call)
+        })
+    }
+
+    fn try_place_among(self: &Arc<Self>, set: &Balancer<Member>, call: &Placing) -> Option<Lease> {
+        let (now, mut rng) = (Instant::now(), Rng::new());
         let standing = |member: &Member| {
             let target = member.target();
             if !target.has_room() {
@@ -114,15 +129,15 @@ impl Shared {
     /// Has all endpoints connect soon; gives whether some are connected already, so
     /// that what is missing are streams.
     fn hurry(&self) -> bool {
-        let set = self.current.load();
-        if set.members().iter().any(|member| member.target().connected() > 0) {
+        let listed = self.current.load();
+        if is_any_connected(&listed) {
             return true;
         }
-        set.members().iter().for_each(|member| member.target().hurry());
-        false
+        listed.members().iter().for_each(|member| member.target().hurry());
+        is_any_connected(&self.last_resort.load())
     }
 
-    /// Whether another endpoint than this is connected and not ejected.
+    /// Whether another listed endpoint than this is connected and not ejected.
     pub(crate) fn has_other(&self, than: SocketAddr) -> bool {
         let now = Instant::now();
         self.current.load().members().iter().any(|member| {
@@ -135,8 +150,7 @@ impl Shared {
     fn why(&self) -> String {
         /// Naming more helps nobody.
         const NAMED: usize = 3;
-        let set = self.current.load();
-        let members = set.members();
+        let members = self.members();
         if members.is_empty() {
             return match self.watch.status() {
                 Status::Live { .. } => "the registry knows none".to_owned(),
@@ -163,6 +177,10 @@ impl Shared {
         }
         whys.join("; ")
     }
+}
+
+fn is_any_connected(set: &Balancer<Member>) -> bool {
+    set.members().iter().any(|member| member.target().connected() > 0)
 }
 
 /// Counts a waiting call, also when it is cancelled.

@@ -29,7 +29,7 @@ const PROVEN: Duration = Duration::from_secs(1);
 /// Calls that wait for an endpoint cut a pause between attempts short after so long.
 const HURRIED: Duration = Duration::from_secs(1);
 
-/// One endpoint, as long as the registry or a call knows it.
+/// One endpoint, as long as it is listed or connected, or a call knows it.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -39,6 +39,8 @@ pub(crate) struct Target {
     connections: ArcSwap<Vec<Arc<Connection>>>,
     /// Serialises changes of `connections`.
     changing: Mutex<()>,
+    /// Whether the registry lists it: else nothing is dialled.
+    listed: AtomicBool,
     max_connections: AtomicUsize,
     crowded: AtomicBool,
     /// Tells the dialer that a connection is gone or another one is wanted.
@@ -58,6 +60,7 @@ impl Target {
             load: Load::new(Instant::now()),
             connections: ArcSwap::default(),
             changing: Mutex::new(()),
+            listed: AtomicBool::new(false),
             max_connections: AtomicUsize::new(1),
             crowded: AtomicBool::new(false),
             changed: Notify::new(),
@@ -93,8 +96,22 @@ impl Target {
         least.reserve().then(|| Arc::clone(least))
     }
 
-    pub(super) fn set_max_connections(&self, max: usize) {
-        self.max_connections.store(max, Ordering::Relaxed);
+    /// The registry lists it: it is to have one connection, and up to so many when calls
+    /// crowd.
+    pub(super) fn list(&self, max_connections: usize) {
+        self.max_connections.store(max_connections, Ordering::Relaxed);
+        if !self.listed.swap(true, Ordering::Relaxed) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The registry lists it no more.
+    pub(super) fn delist(&self) {
+        self.listed.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Relaxed)
     }
 
     pub(super) fn hurry(&self) {
@@ -139,9 +156,9 @@ impl Target {
 
     fn wants_connection(&self) -> bool {
         let count = self.connections.load().len();
-        count == 0
-            || (self.crowded.load(Ordering::Relaxed)
-                && count < self.max_connections.load(Ordering::Relaxed))
+        let crowded = self.crowded.load(Ordering::Relaxed)
+            && count < self.max_connections.load(Ordering::Relaxed);
+        self.is_listed() && (count == 0 || crowded)
     }
 }
 
@@ -165,8 +182,10 @@ pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
             None => {}
         }
         let opened = Connection::open(target.address, target.ping_when_idle, &settings).await;
-        let Some(pool) = pool.upgrade() else { return };
+        let weak = &pool;
+        let Some(pool) = weak.upgrade() else { return };
         match opened {
+            Ok(_) if !target.is_listed() => {}
             Ok((connection, drive)) => {
                 tracing::debug!(service = %pool.service, endpoint = %target.address, "connected");
                 failing = false;
@@ -176,7 +195,7 @@ pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
                 target.change(|connections| connections.push(Arc::clone(&connection)));
                 target.crowded.store(false, Ordering::Relaxed);
                 let (connection, target) = (Arc::downgrade(&connection), Arc::downgrade(&target));
-                tokio::spawn(drive_to_end(drive, connection, target));
+                tokio::spawn(drive_to_end(drive, connection, target, Weak::clone(weak)));
                 pool.available.notify_waiters();
             }
             Err(error) => {
@@ -209,7 +228,12 @@ async fn pause(target: &Target, pause: Duration) {
 }
 
 /// Owned by the connection's senders and calls: it ends when the last of them does.
-async fn drive_to_end(mut drive: Drive, connection: Weak<Connection>, target: Weak<Target>) {
+async fn drive_to_end(
+    mut drive: Drive,
+    connection: Weak<Connection>,
+    target: Weak<Target>,
+    pool: Weak<Shared>,
+) {
     let ended = drive.run().await;
     // Gives back the calls that were queued and never sent.
     drop(drive);
@@ -221,6 +245,11 @@ async fn drive_to_end(mut drive: Drive, connection: Weak<Connection>, target: We
         }
         if let Some(connection) = connection.upgrade() {
             target.forget(&connection);
+        }
+        if target.connected() == 0
+            && let Some(pool) = pool.upgrade()
+        {
+            pool.unconnected.notify_one();
         }
     }
 }

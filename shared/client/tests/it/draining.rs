@@ -4,66 +4,21 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use gantry_client::Channel;
 use gantry_contract::GantryReason;
-use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::{
-    caller::{ADD, Setup, assert_failed, call, idle, warm, within},
+    caller::{ADD, Setup, assert_failed, call, idle, warm},
+    load::Load,
     raw,
     server::{Server, reply},
 };
-
-/// Calls from many tasks until told to stop.
-struct Load {
-    stop: Arc<AtomicBool>,
-    good: Arc<AtomicUsize>,
-    tasks: JoinSet<Vec<tonic::Status>>,
-}
-
-impl Load {
-    fn start(setup: &Setup, clients: usize) -> Self {
-        let (stop, good) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let mut tasks = JoinSet::new();
-        for _ in 0..clients {
-            let (channel, stop, good) = (setup.channel.clone(), stop.clone(), good.clone());
-            tasks.spawn(async move {
-                let mut failed = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    match call(&channel, ADD).await {
-                        Ok(_) => drop(good.fetch_add(1, Ordering::Relaxed)),
-                        Err(status) => failed.push(status),
-                    }
-                }
-                failed
-            });
-        }
-        Self { stop, good, tasks }
-    }
-
-    /// Waits until so many more calls have succeeded.
-    async fn pass(&self, calls: usize) {
-        let until = self.good.load(Ordering::Relaxed) + calls;
-        within(30, "progress", || {
-            let good = self.good.load(Ordering::Relaxed);
-            (good >= until).then_some(()).ok_or(good)
-        })
-        .await;
-    }
-
-    /// The good calls and the failures.
-    async fn stop(self) -> (usize, Vec<tonic::Status>) {
-        self.stop.store(true, Ordering::Relaxed);
-        let failed = self.tasks.join_all().await.into_iter().flatten().collect();
-        (self.good.load(Ordering::Relaxed), failed)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_drain_in_turn_lose_no_call_and_execute_none_twice() {
