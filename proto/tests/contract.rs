@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use gantry_contract::{Idempotency, MethodKind, Reason as _, RetryPolicy};
+use gantry_contract::{Idempotency, MethodKind, Reason as _, Repeats};
 use gantry_proto::{
     CONTRACT,
     google::r#type::PostalAddress,
@@ -39,7 +39,7 @@ fn what_reads_has_no_side_effects_and_what_writes_is_idempotent_but_for_login() 
             _ => Idempotency::Idempotent,
         };
         assert_eq!(method.idempotency, expected, "{}", method.path);
-        let retried = method.retry != RetryPolicy::NEVER;
+        let retried = method.repeats != Repeats::Never;
         assert_eq!(retried, expected != Idempotency::NotIdempotent, "{}", method.path);
         assert_eq!(method.kind, MethodKind::Unary, "{}", method.path);
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use gantry_contract::{Contract, Idempotency, MethodKind, MethodPolicy};
+use gantry_contract::{Contract, Idempotency, MethodKind, MethodPolicy, Repeats, RetryPolicy};
 use gantry_resilience::retry::Policy;
 
 use crate::settings::{ClientSettings, InvalidSetting};
@@ -33,7 +33,13 @@ impl Method {
     };
 
     fn new(policy: &MethodPolicy, settings: &ClientSettings) -> Result<Self, InvalidSetting> {
-        let (mut timeout, mut retry) = (policy.timeout, policy.retry);
+        let mut timeout = policy.timeout;
+        let mut retry = match policy.repeats {
+            Repeats::Retry(retry) => retry,
+            Repeats::Never | Repeats::Hedging(_) => {
+                RetryPolicy { max_attempts: 1, ..RetryPolicy::DEFAULT }
+            }
+        };
         let method = policy.path.trim_start_matches('/');
         let service = method.split_once('/').map_or(method, |(service, _)| service);
         // The narrower name last, so that it prevails.

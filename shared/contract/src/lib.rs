@@ -29,8 +29,8 @@ pub use access::{Actor, Authorized, Caller, Denied, Scope};
 pub use call::CallContext;
 pub use failure::Failure;
 pub use policy::{
-    Access, Contract, Idempotency, MethodKind, MethodPolicy, RateClass, RetryPolicy, Role,
-    ServicePolicy,
+    Access, Contract, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, RateClass, Repeats,
+    RetryPolicy, Role, ServicePolicy,
 };
 pub use reason::{GantryReason, Reason};
 pub use validate::{FieldPath, Validate, Violation, Violations};

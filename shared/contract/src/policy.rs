@@ -39,8 +39,8 @@ pub struct MethodPolicy {
     pub access: Access,
     /// What may happen when it is sent more than once.
     pub idempotency: Idempotency,
-    /// How the client retries.
-    pub retry: RetryPolicy,
+    /// How the client makes a call more than once, if it does.
+    pub repeats: Repeats,
     /// The class whose limit a caller's calls count against; none where they count
     /// against the server's limit for all calls of a caller.
     pub rate_class: Option<&'static RateClass>,
@@ -74,16 +74,28 @@ pub enum Access {
 pub enum Idempotency {
     /// Changes nothing: may be retried and hedged.
     NoSideEffects,
-    /// Once or many times is the same: may be retried.
+    /// Once or many times is the same: may be retried, and hedged where the server can be
+    /// asked for one thing twice at the same time.
     Idempotent,
     /// May be sent again only where it is certain that it was never executed.
     NotIdempotent,
 }
 
+/// How the client makes a call more than once: at most one way (gRFC A6).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Repeats {
+    /// Not at all, but where it is certain that it was never executed.
+    Never,
+    /// Again after it failed.
+    Retry(RetryPolicy),
+    /// Again before it has failed.
+    Hedging(HedgingPolicy),
+}
+
 /// How the client retries, as gRFC A6 says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// Attempts, the first included: 1 to 5.
+    /// Attempts, the first included: 2 to 5.
     pub max_attempts: u32,
     /// The wait before the second attempt, before jitter.
     pub initial_backoff: Duration,
@@ -102,9 +114,15 @@ impl RetryPolicy {
         max_backoff: Duration::from_secs(2),
         backoff_multiplier: 2.0,
     };
+}
 
-    /// One attempt only.
-    pub const NEVER: Self = Self { max_attempts: 1, ..Self::DEFAULT };
+/// How the client hedges, as gRFC A6 says: further attempts while none has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HedgingPolicy {
+    /// Attempts, the first included: 2 to 5.
+    pub max_attempts: u32,
+    /// The time between one attempt and the next; 0 makes all of them at once.
+    pub delay: Duration,
 }
 
 /// How often one caller may call the methods of a class: the numbers of a token

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use gantry_contract::{
-    Access, Actor, Caller, Contract, Denied, Idempotency, MethodKind, MethodPolicy, RetryPolicy,
-    Role, Scope, ServicePolicy, access::Grants,
+    Access, Actor, Caller, Contract, Denied, Idempotency, MethodKind, MethodPolicy, Repeats,
+    RetryPolicy, Role, Scope, ServicePolicy, access::Grants,
 };
 
 const fn method(path: &'static str, access: Access) -> MethodPolicy {
@@ -14,7 +14,7 @@ const fn method(path: &'static str, access: Access) -> MethodPolicy {
         timeout: Duration::from_secs(1),
         access,
         idempotency: Idempotency::NoSideEffects,
-        retry: RetryPolicy::DEFAULT,
+        repeats: Repeats::Retry(RetryPolicy::DEFAULT),
         rate_class: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use gantry_contract::{
-    Access, Contract, Idempotency, MethodKind, MethodPolicy, RetryPolicy, ServicePolicy,
+    Access, Contract, Idempotency, MethodKind, MethodPolicy, Repeats, ServicePolicy,
 };
 
 /// A method of this server.
@@ -102,7 +102,7 @@ const fn infrastructure(path: &'static str) -> MethodPolicy {
         timeout: UNLIMITED,
         access: Access::Public,
         idempotency: Idempotency::NoSideEffects,
-        retry: RetryPolicy::NEVER,
+        repeats: Repeats::Never,
         rate_class: None,
     }
 }

@@ -84,7 +84,7 @@ impl Fingerprints {
 mod tests {
     use std::time::Duration;
 
-    use gantry_contract::{Access, Caller, Idempotency, MethodKind, RetryPolicy, Scope};
+    use gantry_contract::{Access, Caller, Idempotency, MethodKind, Repeats, RetryPolicy, Scope};
 
     use super::*;
 
@@ -94,7 +94,7 @@ mod tests {
         timeout: Duration::from_secs(1),
         access: Access::Public,
         idempotency: Idempotency::Idempotent,
-        retry: RetryPolicy::DEFAULT,
+        repeats: Repeats::Retry(RetryPolicy::DEFAULT),
         rate_class: None,
     };
 

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use gantry_client::{Channel, ClientSettings};
 use gantry_contract::{
-    Access, Contract, GantryReason, Idempotency, MethodKind, MethodPolicy, Reason, RetryPolicy,
-    ServicePolicy,
+    Access, Contract, GantryReason, Idempotency, MethodKind, MethodPolicy, Reason, Repeats,
+    RetryPolicy, ServicePolicy,
 };
 use gantry_discovery::{Instance, Registration, Registry};
 use http::uri::PathAndQuery;
@@ -41,13 +41,13 @@ const fn method(
         timeout: Duration::from_millis(millis),
         access: Access::Public,
         idempotency,
-        retry: RetryPolicy::NEVER,
+        repeats: Repeats::Never,
         rate_class: None,
     }
 }
 
 const fn retried(method: MethodPolicy) -> MethodPolicy {
-    MethodPolicy { retry: RetryPolicy::DEFAULT, ..method }
+    MethodPolicy { repeats: Repeats::Retry(RetryPolicy::DEFAULT), ..method }
 }
 
 static CONTRACT: Contract = Contract {

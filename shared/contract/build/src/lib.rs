@@ -38,6 +38,7 @@ mod problems;
 mod rates;
 mod reasons;
 mod redact;
+mod repeats;
 mod rules;
 mod sources;
 

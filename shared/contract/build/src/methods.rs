@@ -14,12 +14,6 @@ use crate::{
     sources::Sources,
 };
 
-/// The defaults of `gantry_contract::RetryPolicy::DEFAULT`.
-const MAX_ATTEMPTS: u32 = 3;
-const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
-const MAX_BACKOFF: Duration = Duration::from_secs(2);
-const BACKOFF_MULTIPLIER: f64 = 2.0;
-
 /// The table of services.
 pub(crate) fn tables(
     sources: &Sources,
@@ -49,15 +43,15 @@ pub(crate) fn tables(
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Idempotency {
+pub(crate) enum Idempotency {
     NoSideEffects,
     Idempotent,
     NotIdempotent,
 }
 
-struct Method<'a> {
-    descriptor: MethodDescriptor,
-    policy: Option<DynamicMessage>,
+pub(crate) struct Method<'a> {
+    pub(crate) descriptor: MethodDescriptor,
+    pub(crate) policy: Option<DynamicMessage>,
     sources: &'a Sources,
     access: &'a AccessPolicy,
 }
@@ -69,10 +63,11 @@ impl Method<'_> {
         let service = self.descriptor.parent_service().full_name();
         let path = format!("/{service}/{}", self.descriptor.name());
         let kind = self.kind();
-        let timeout = duration(self.timeout(problems));
+        let timeout = self.timeout(problems);
         let access = self.access(problems);
         let idempotency = self.idempotency(problems);
-        let retry = self.retry(idempotency, problems);
+        let repeats = self.repeats(idempotency, timeout, problems);
+        let timeout = duration(timeout);
         let rate_class = match rate_class {
             Some(index) => quote!(Some(&RATE_CLASSES[#index])),
             None => quote!(None),
@@ -89,7 +84,7 @@ impl Method<'_> {
                 timeout: #timeout,
                 access: #access,
                 idempotency: #idempotency,
-                retry: #retry,
+                repeats: #repeats,
                 rate_class: #rate_class,
             }
         }
@@ -210,62 +205,10 @@ impl Method<'_> {
             );
         }
     }
-
-    fn retry(&self, idempotency: Idempotency, problems: &mut Problems) -> TokenStream {
-        let repeatable = idempotency != Idempotency::NotIdempotent;
-        let replayable = !self.descriptor.is_client_streaming();
-        let Some(retry) = self.policy.as_ref().and_then(|policy| policy.message("retry")) else {
-            return if repeatable && replayable {
-                quote!(RetryPolicy::DEFAULT)
-            } else {
-                quote!(RetryPolicy::NEVER)
-            };
-        };
-        let mut problem =
-            |what: &str| problems.add(&self.descriptor, format_args!("retry: {what}"));
-
-        let attempts = retry.set("max_attempts").and_then(|value| value.as_u32());
-        let attempts = attempts.unwrap_or(MAX_ATTEMPTS);
-        if !(1..=5).contains(&attempts) {
-            problem("max_attempts must be 1 to 5");
-        }
-        if attempts > 1 && !repeatable {
-            problem("a method that is not idempotent must not be retried: max_attempts must be 1");
-        }
-        if attempts > 1 && !replayable {
-            problem("a stream of requests cannot be replayed: max_attempts must be 1");
-        }
-        let mut backoff = |name: &str, default| match retry.span(name) {
-            None => default,
-            Some(span) => positive(span).unwrap_or_else(|| {
-                problem(&format!("{name} must be longer than 0"));
-                default
-            }),
-        };
-        let initial = backoff("initial_backoff", INITIAL_BACKOFF);
-        let max = backoff("max_backoff", MAX_BACKOFF.max(initial));
-        if max < initial {
-            problem("max_backoff must not be shorter than initial_backoff");
-        }
-        let multiplier = retry.set("backoff_multiplier").and_then(|value| value.as_f64());
-        let multiplier = multiplier.unwrap_or(BACKOFF_MULTIPLIER);
-        if !multiplier.is_finite() || multiplier < 1.0 {
-            problem("backoff_multiplier must be at least 1");
-            return TokenStream::new();
-        }
-        let (initial, max) = (duration(initial), duration(max));
-        quote! {
-            RetryPolicy {
-                max_attempts: #attempts,
-                initial_backoff: #initial,
-                max_backoff: #max,
-                backoff_multiplier: #multiplier,
-            }
-        }
-    }
 }
 
-fn duration(duration: Duration) -> TokenStream {
+/// Written as code.
+pub(crate) fn duration(duration: Duration) -> TokenStream {
     let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
     quote!(Duration::new(#seconds, #nanos))
 }

@@ -66,8 +66,13 @@ pub(crate) fn seconds_and_nanos(duration: &DynamicMessage) -> (i64, i32) {
     (seconds, nanos)
 }
 
-/// A length of time that is longer than nothing.
-pub(crate) fn positive((seconds, nanos): (i64, i32)) -> Option<Duration> {
+/// A length of time.
+pub(crate) fn span((seconds, nanos): (i64, i32)) -> Option<Duration> {
     let duration = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?);
-    (!duration.is_zero() && nanos < 1_000_000_000).then_some(duration)
+    (nanos < 1_000_000_000).then_some(duration)
+}
+
+/// A length of time that is longer than nothing.
+pub(crate) fn positive(parts: (i64, i32)) -> Option<Duration> {
+    span(parts).filter(|duration| !duration.is_zero())
 }

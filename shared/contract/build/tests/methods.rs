@@ -251,7 +251,7 @@ fn a_stream_of_requests_is_not_retried() {
                option (gantry.contract.v1.policy) =
                  {timeout: {seconds: 1} public: true retry: {max_attempts: 2}}; } }"
         ),
-        ["6: t.S.M: retry: a stream of requests cannot be replayed: max_attempts must be 1"]
+        ["6: t.S.M: retry: a stream of requests cannot be retried: max_attempts must be 1"]
     );
 }
 
@@ -279,6 +279,81 @@ fn attempts_and_backoff_have_limits() {
             read(&format!("backoff_multiplier: {multiplier}")),
             ["9: t.S.M: retry: backoff_multiplier must be at least 1"]
         );
+    }
+}
+
+/// Hedged within a timeout of one second.
+fn hedging(level: &str, hedging: &str) -> Vec<String> {
+    method(&format!(
+        "option idempotency_level = {level}; \
+         option (gantry.contract.v1.policy) = {{ timeout: {{seconds: 1}} public: true hedging: {{ {hedging} }} }};"
+    ))
+}
+
+#[test]
+fn a_hedged_method_says_how_far_apart_its_attempts_are() {
+    let read = |text: &str| hedging("NO_SIDE_EFFECTS", text);
+    for good in ["delay: {}", "delay: {nanos: 20000000}", "max_attempts: 5 delay: {nanos: 1}"] {
+        assert_eq!(read(good), none(), "{good}");
+    }
+    assert_eq!(read("max_attempts: 2"), ["9: t.S.M: hedging: delay is required"]);
+    for delay in ["{seconds: -1}", "{nanos: -1}", "{nanos: 1000000000}"] {
+        assert_eq!(
+            read(&format!("delay: {delay}")),
+            ["9: t.S.M: hedging: delay must be at least 0"],
+            "{delay}"
+        );
+    }
+    assert_eq!(
+        read("delay: {seconds: 1}"),
+        ["9: t.S.M: hedging: delay must be shorter than the timeout"]
+    );
+    for attempts in [0, 1, 6] {
+        assert_eq!(
+            read(&format!("max_attempts: {attempts} delay: {{}}")),
+            ["9: t.S.M: hedging: max_attempts must be 2 to 5"]
+        );
+    }
+}
+
+#[test]
+fn only_what_may_be_repeated_is_hedged() {
+    assert_eq!(
+        hedging("IDEMPOTENCY_UNKNOWN", "delay: {}"),
+        ["9: t.S.M: hedging: a method that is not idempotent must not be hedged"]
+    );
+    let stream = |kinds: &str| {
+        problems(&format!(
+            "message Q {{}} service S {{ rpc M{kinds} {{
+               option idempotency_level = NO_SIDE_EFFECTS;
+               option (gantry.contract.v1.policy) =
+                 {{timeout: {{seconds: 1}} public: true hedging: {{delay: {{}}}}}}; }} }}"
+        ))
+    };
+    assert_eq!(stream("(Q) returns (stream Q)"), none());
+    for kinds in ["(stream Q) returns (Q)", "(stream Q) returns (stream Q)"] {
+        assert_eq!(
+            stream(kinds),
+            ["6: t.S.M: hedging: a stream of requests cannot be hedged"],
+            "{kinds}"
+        );
+    }
+}
+
+#[test]
+fn a_method_is_retried_or_hedged_and_not_both() {
+    for both in [
+        "option (gantry.contract.v1.policy) = {
+            timeout: {seconds: 1} public: true retry: {} hedging: {delay: {}} };",
+        "option (gantry.contract.v1.policy) = { timeout: {seconds: 1} public: true };
+         option (gantry.contract.v1.policy).retry = {};
+         option (gantry.contract.v1.policy).hedging = {delay: {}};",
+        "option (gantry.contract.v1.policy) = { timeout: {seconds: 1} public: true };
+         option (gantry.contract.v1.policy).hedging.max_attempts = 2;
+         option (gantry.contract.v1.policy).retry.max_attempts = 2;",
+    ] {
+        let both = method(&format!("option idempotency_level = NO_SIDE_EFFECTS; {both}"));
+        assert_eq!(both, ["9: t.S.M: retry and hedging: a method has one of them"]);
     }
 }
 

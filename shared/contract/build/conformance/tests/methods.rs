@@ -3,7 +3,8 @@
 use std::{pin::Pin, time::Duration};
 
 use gantry_contract::{
-    Access, GantryReason, Idempotency, MethodKind, MethodPolicy, RateClass, Reason, RetryPolicy,
+    Access, GantryReason, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, RateClass, Reason,
+    Repeats, RetryPolicy,
 };
 use gantry_contract_conformance::{
     CONTRACT,
@@ -59,6 +60,10 @@ impl Words for Shouting {
 
     async fn clear(&self, _: Request<()>) -> Result<Response<()>, Status> {
         Ok(Response::new(()))
+    }
+
+    async fn find(&self, request: Request<Word>) -> Result<Response<Word>, Status> {
+        Ok(Response::new(request.into_inner()))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<Word>, Status> {
@@ -168,14 +173,16 @@ fn a_method_behaves_as_it_says() {
     assert_eq!(echo.access, Access::Permission("words:read"));
     assert_eq!(echo.idempotency, Idempotency::NoSideEffects);
     assert_eq!(
-        echo.retry,
-        RetryPolicy {
+        echo.repeats,
+        Repeats::Retry(RetryPolicy {
             max_attempts: 5,
             initial_backoff: Duration::from_millis(1),
             max_backoff: Duration::from_secs(1),
             backoff_multiplier: 1.5,
-        }
+        })
     );
+    let hedging = HedgingPolicy { max_attempts: 3, delay: Duration::from_millis(20) };
+    assert_eq!(policy("Find").repeats, Repeats::Hedging(hedging));
     assert_eq!(policy("Repeat").access, Access::Public);
     assert_eq!(policy("Collect").idempotency, Idempotency::NotIdempotent);
     assert_eq!(policy("Put").idempotency, Idempotency::Idempotent);
@@ -183,11 +190,9 @@ fn a_method_behaves_as_it_says() {
 
 #[test]
 fn a_method_is_retried_by_default_only_where_that_is_safe() {
-    assert_eq!(policy("Repeat").retry, RetryPolicy::DEFAULT);
-    assert_eq!(policy("Clear").retry, RetryPolicy::DEFAULT);
-    assert_eq!(policy("Put").retry, RetryPolicy::NEVER);
-    assert_eq!(policy("Collect").retry, RetryPolicy::NEVER);
-    assert_eq!(policy("Chat").retry, RetryPolicy::NEVER);
+    let default = Repeats::Retry(RetryPolicy::DEFAULT);
+    let repeats = ["Repeat", "Clear", "Put", "Collect", "Chat"].map(|name| policy(name).repeats);
+    assert_eq!(repeats, [default, default, Repeats::Never, Repeats::Never, Repeats::Never]);
 }
 
 #[test]

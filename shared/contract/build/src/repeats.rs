@@ -1,0 +1,131 @@
+//! How a method is made more than once: retried or hedged (gRFC A6).
+
+use std::time::Duration;
+
+use proc_macro2::TokenStream;
+use prost_reflect::DynamicMessage;
+use quote::quote;
+
+use crate::{
+    methods::{Idempotency, Method, duration},
+    options::{Fields, positive, span},
+    problems::Problems,
+};
+
+/// The defaults of `gantry_contract::RetryPolicy::DEFAULT`.
+const MAX_ATTEMPTS: u32 = 3;
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+const BACKOFF_MULTIPLIER: f64 = 2.0;
+
+/// The attempts of a hedged call where nothing is said.
+const HEDGED_ATTEMPTS: u32 = 2;
+
+impl Method<'_> {
+    /// What the method declares, as a `Repeats`.
+    pub(crate) fn repeats(
+        &self,
+        idempotency: Idempotency,
+        timeout: Duration,
+        problems: &mut Problems,
+    ) -> TokenStream {
+        let set = |name| self.policy.as_ref().and_then(|policy| policy.message(name));
+        match (set("retry"), set("hedging")) {
+            (None, None) if self.why_not(idempotency).is_some() => quote!(Repeats::Never),
+            (None, None) => quote!(Repeats::Retry(RetryPolicy::DEFAULT)),
+            (Some(retry), None) => self.retry(&retry, idempotency, problems),
+            (None, Some(hedging)) => self.hedging(&hedging, idempotency, timeout, problems),
+            (Some(_), Some(_)) => {
+                problems.add(&self.descriptor, "retry and hedging: a method has one of them");
+                TokenStream::new()
+            }
+        }
+    }
+
+    /// What stands in the way of a second attempt.
+    fn why_not(&self, idempotency: Idempotency) -> Option<&'static str> {
+        if idempotency == Idempotency::NotIdempotent {
+            return Some("a method that is not idempotent must not be");
+        }
+        self.descriptor.is_client_streaming().then_some("a stream of requests cannot be")
+    }
+
+    fn retry(
+        &self,
+        retry: &DynamicMessage,
+        idempotency: Idempotency,
+        problems: &mut Problems,
+    ) -> TokenStream {
+        let mut problem =
+            |what: &str| problems.add(&self.descriptor, format_args!("retry: {what}"));
+        let attempts = retry.set("max_attempts").and_then(|value| value.as_u32());
+        let attempts = attempts.unwrap_or(MAX_ATTEMPTS);
+        if !(1..=5).contains(&attempts) {
+            problem("max_attempts must be 1 to 5");
+        }
+        if let (Some(why), true) = (self.why_not(idempotency), attempts > 1) {
+            problem(&format!("{why} retried: max_attempts must be 1"));
+        }
+        let mut backoff = |name: &str, default| match retry.span(name) {
+            None => default,
+            Some(span) => positive(span).unwrap_or_else(|| {
+                problem(&format!("{name} must be longer than 0"));
+                default
+            }),
+        };
+        let initial = backoff("initial_backoff", INITIAL_BACKOFF);
+        let max = backoff("max_backoff", MAX_BACKOFF.max(initial));
+        if max < initial {
+            problem("max_backoff must not be shorter than initial_backoff");
+        }
+        let multiplier = retry.set("backoff_multiplier").and_then(|value| value.as_f64());
+        let multiplier = multiplier.unwrap_or(BACKOFF_MULTIPLIER);
+        if !multiplier.is_finite() || multiplier < 1.0 {
+            problem("backoff_multiplier must be at least 1");
+            return TokenStream::new();
+        }
+        if attempts == 1 {
+            return quote!(Repeats::Never);
+        }
+        let (initial, max) = (duration(initial), duration(max));
+        quote! {
+            Repeats::Retry(RetryPolicy {
+                max_attempts: #attempts,
+                initial_backoff: #initial,
+                max_backoff: #max,
+                backoff_multiplier: #multiplier,
+            })
+        }
+    }
+
+    fn hedging(
+        &self,
+        hedging: &DynamicMessage,
+        idempotency: Idempotency,
+        timeout: Duration,
+        problems: &mut Problems,
+    ) -> TokenStream {
+        let mut problem =
+            |what: &str| problems.add(&self.descriptor, format_args!("hedging: {what}"));
+        if let Some(why) = self.why_not(idempotency) {
+            problem(&format!("{why} hedged"));
+        }
+        let attempts = hedging.set("max_attempts").and_then(|value| value.as_u32());
+        let attempts = attempts.unwrap_or(HEDGED_ATTEMPTS);
+        if !(2..=5).contains(&attempts) {
+            problem("max_attempts must be 2 to 5");
+        }
+        let declared = hedging.span("delay");
+        let delay = declared.and_then(span);
+        match (declared, delay) {
+            (None, _) => problem("delay is required"),
+            (Some(_), None) => problem("delay must be at least 0"),
+            (Some(_), Some(delay)) if delay >= timeout => {
+                problem("delay must be shorter than the timeout");
+            }
+            (Some(_), Some(_)) => {}
+        }
+        let delay = duration(delay.unwrap_or_default());
+        quote!(Repeats::Hedging(HedgingPolicy { max_attempts: #attempts, delay: #delay }))
+    }
+}
