@@ -27,6 +27,8 @@ pub struct Instance {
     pub meta: BTreeMap<String, String>,
     /// The names to ask `grpc.health.v1.Health` for; none asks for the server as a whole.
     pub checks: Vec<String>,
+    /// Whether it speaks TLS, in which it is also to be asked for its health.
+    pub tls: bool,
 }
 
 /// Why an instance cannot be registered: the caller's mistake, not the registry's state.
@@ -60,6 +62,7 @@ impl Instance {
             tags: Vec::new(),
             meta: BTreeMap::from([(SERVER_META.to_owned(), GANTRY_SERVER.to_owned())]),
             checks: Vec::new(),
+            tls: false,
         }
     }
 

@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use gantry_contract::{Contract, ServicePolicy, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::Verifier;
+use gantry_tls::InvalidTls;
 use tonic::{
     body::Body,
     server::NamedService,
@@ -21,6 +22,7 @@ use crate::{
     settings::{InvalidSetting, Settings},
     stack::Parts,
     state::Life,
+    tls::Security,
 };
 
 /// Why a server could not be built.
@@ -41,6 +43,9 @@ pub enum BuildError {
     /// A setting cannot be.
     #[error("the setting {0}")]
     Setting(InvalidSetting),
+    /// A certificate or a key cannot be used.
+    #[error("the setting tls.{0}")]
+    Tls(#[from] InvalidTls),
 }
 
 /// Collects what a server is made of; see [`Server::builder`].
@@ -157,6 +162,7 @@ impl ServerBuilder {
         if let Some(problem) = self.settings.problems().first() {
             return Err(BuildError::Setting(*problem));
         }
+        let security = Security::load(self.settings.tls.as_ref())?;
         let methods = Methods::new(&self.services);
         if let Some(restricted) = methods.restricted()
             && self.verifier.is_none()
@@ -191,6 +197,7 @@ impl ServerBuilder {
                 max_message_bytes: self.settings.max_message_bytes,
             },
             settings: self.settings,
+            security,
             registry: self.registry,
             life,
             checks: self.checks.into(),

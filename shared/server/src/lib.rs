@@ -7,6 +7,9 @@
 //! is read from its [`Contract`](gantry_contract::Contract); nothing of it is
 //! written in a service.
 //!
+//! With `tls` in its [`Settings`] it speaks TLS, with certificates that are followed on
+//! disk, and asks its callers for theirs where that is wanted (mTLS).
+//!
 //! The connections are accepted here and not by tonic's own server, which cannot
 //! bound a drain and answers CANCELLED when a deadline passes.
 //!
@@ -60,9 +63,11 @@ mod signal;
 mod stack;
 mod state;
 mod status;
+mod tls;
 
 pub use admin::Admin;
 pub use builder::{BuildError, ServerBuilder};
+pub use gantry_tls::{InvalidTls, ServerTls};
 pub use process::{ListenError, listen};
 pub use readiness::{CheckReport, Report, Status};
 pub use request::{Fingerprints, authorized};

@@ -27,6 +27,7 @@ use crate::{
     settings::Settings,
     stack::{self, Parts},
     state::{Life, State},
+    tls::Security,
 };
 
 const MAX_STREAMS: u32 = 100;
@@ -53,6 +54,7 @@ pub struct Server {
     pub(crate) names: Vec<&'static str>,
     pub(crate) parts: Parts,
     pub(crate) settings: Settings,
+    pub(crate) security: Security,
     pub(crate) registry: Option<Registry>,
     pub(crate) life: Life,
     pub(crate) checks: Arc<[Check]>,
@@ -94,6 +96,7 @@ impl Server {
             protocol: protocol(connections.calls.clone()),
             stack: stack::compose(self.parts.clone()),
             local: address,
+            security: self.security.clone(),
             goaway: connections.goaway.clone(),
         };
         let accept =
@@ -104,7 +107,10 @@ impl Server {
             stop.cancel();
             lived
         };
-        let (lived, ()) = tokio::join!(live, accept);
+        let lived = tokio::select! {
+            (lived, ()) = async { tokio::join!(live, accept) } => lived,
+            never = self.security.follow() => match never {},
+        };
         connections.drain(self.settings.drain_timeout).await;
         self.life.set(State::Draining);
         lived?;
@@ -142,6 +148,7 @@ impl Server {
             weight: self.settings.weight,
             zone: self.settings.zone.clone(),
             version: self.version.clone(),
+            tls: self.security.is_tls(),
             checks: self.names.iter().map(ToString::to_string).collect(),
             ..Instance::new(&self.name, self.settings.advertised(address))
         };
@@ -155,6 +162,7 @@ struct Http2<S> {
     protocol: http2::Builder<Calls>,
     stack: S,
     local: SocketAddr,
+    security: Security,
     goaway: CancellationToken,
 }
 
@@ -173,9 +181,11 @@ where
             request
         });
         let protocol = self.protocol.clone();
-        let goaway = self.goaway.clone();
+        let (security, goaway) = (self.security.clone(), self.goaway.clone());
         async move {
-            if connections::speaks(&stream, &goaway).await {
+            if connections::speaks(&stream, &goaway).await
+                && let Some(stream) = security.secure(stream, peer, &goaway).await
+            {
                 let service = TowerToHyperService::new(stack);
                 let connection = protocol.serve_connection(TokioIo::new(stream), service);
                 connections::run(connection, peer, goaway, |connection| {

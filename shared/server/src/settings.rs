@@ -7,6 +7,7 @@ use std::{
 };
 
 use gantry_identity::{KeyError, load_or_create_secret};
+use gantry_tls::ServerTls;
 use serde::Deserialize;
 
 use crate::Fingerprints;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The longest request message. Default and maximum 4 MiB.
     pub max_message_bytes: u32,
+    /// Whether and as whom it speaks TLS. Default: it does not.
+    pub tls: Option<ServerTls>,
 }
 
 impl Default for Settings {
@@ -40,6 +43,7 @@ impl Default for Settings {
             weight: 1,
             drain_timeout: Duration::from_secs(20),
             max_message_bytes: MAX_MESSAGE_BYTES,
+            tls: None,
         }
     }
 }

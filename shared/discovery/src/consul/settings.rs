@@ -37,9 +37,6 @@ pub struct Settings {
     /// least 3 s; it speaks three times as often.
     #[serde(with = "humantime_serde")]
     pub check_ttl: Duration,
-    /// Whether Consul's gRPC checks use TLS. Whom they trust is the agent's setting:
-    /// its `ca_file`, `server_name` and `enable_agent_tls_for_checks`.
-    pub check_tls: bool,
     /// How often Consul checks an instance's health: at least 1 s.
     #[serde(with = "humantime_serde")]
     pub check_interval: Duration,
@@ -69,7 +66,9 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
-    /// The agent asks the instance's `grpc.health.v1.Health`.
+    /// The agent asks the instance's `grpc.health.v1.Health`, through TLS where the
+    /// instance speaks it. Whom the agent trusts then is its own setting: its `ca_file`,
+    /// `server_name` and `enable_agent_tls_for_checks`.
     #[default]
     Grpc,
     /// The instance, where the agent cannot reach it. Then Consul knows only that the
@@ -98,7 +97,6 @@ impl Default for Settings {
             datacenter: None,
             check: Check::Grpc,
             check_ttl: Duration::from_secs(15),
-            check_tls: false,
             check_interval: Duration::from_secs(5),
             check_timeout: Duration::from_secs(2),
             deregister_critical_after: Duration::from_secs(60),

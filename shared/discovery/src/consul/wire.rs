@@ -120,7 +120,7 @@ impl Registering {
         let grpc = |name: &str| {
             let kind = CheckKind::Grpc {
                 grpc: format!("{}/{name}", instance.address),
-                grpc_use_tls: settings.check_tls,
+                grpc_use_tls: instance.tls,
                 interval: milliseconds(settings.check_interval),
                 timeout: milliseconds(settings.check_timeout),
             };

@@ -17,5 +17,6 @@ mod panic;
 mod probe;
 mod raw;
 mod refusals;
+mod tls;
 mod wire;
 mod world;

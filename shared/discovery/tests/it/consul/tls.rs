@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use gantry_discovery::{RegistrationState, consul::Settings};
+use gantry_discovery::{Instance, RegistrationState, consul::Settings};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -66,16 +66,16 @@ impl Certificates {
 async fn a_service_registers_is_checked_and_found_through_tls() {
     let certificates = Certificates::make();
     let agent = certificates.agent().await;
-    let settings = Settings { check_tls: true, ..certificates.settings(&agent) };
-    let registry = registry(settings);
+    let registry = registry(certificates.settings(&agent));
     let pem = |name| fs::read_to_string(certificates.file(name)).unwrap();
     let (cert, key) = (pem("dc1-server-consul-0.pem"), pem("dc1-server-consul-0-key.pem"));
     let server = Serving::secure(&cert, &key).await;
     let plain = Serving::start().await;
 
     let mut watch = registry.resolver.watch("user");
-    let _plain = registry.registrar.register(plain.instance("user")).await.unwrap();
-    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    let secure = |server: &Serving| Instance { tls: true, ..server.instance("user") };
+    let _plain = registry.registrar.register(secure(&plain)).await.unwrap();
+    let registration = registry.registrar.register(secure(&server)).await.unwrap();
     // The check of the other, which speaks no TLS, was due at about the same time.
     sees(&mut watch, &[server.port()]).await;
     sleep(agent.settings().check_interval).await;

@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use rcgen::{
@@ -12,6 +13,8 @@ use rcgen::{
 };
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
+
+static MADE: AtomicUsize = AtomicUsize::new(0);
 
 /// An authority and the files of what it issued.
 #[derive(Debug)]
@@ -40,7 +43,9 @@ impl Authority {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "a test's authority");
+        // Of the same name another one would look like a forger of this one.
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().unwrap();

@@ -1,0 +1,198 @@
+//! Connections through TLS: who is let in, what others are told, and certificates that
+//! change while calls are under way.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use gantry_probe::probe::v1::{ActRequest, probe_service_client::ProbeServiceClient};
+use gantry_server::{ServerTls, Settings};
+use gantry_test_authority::{Authority, Issued, put};
+use gantry_tls::ClientTls;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    Code,
+    transport::{Certificate, Channel, ClientTlsConfig, Identity},
+};
+
+use crate::world::{PATIENCE, World, eventually};
+
+/// A server of the name `probe` that looks at its files all the time.
+async fn serve(issued: &Issued, client_ca: Option<&Authority>) -> World {
+    let tls = ServerTls {
+        cert_file: issued.cert_file.clone(),
+        key_file: issued.key_file.clone(),
+        client_ca_file: client_ca.map(Authority::ca_file),
+        reload_interval: Duration::from_millis(20),
+    };
+    let settings = Settings { tls: Some(tls), ..Settings::default() };
+    World::with(|builder| builder.settings(settings)).await
+}
+
+/// A channel of another make, which brings this certificate.
+fn channel(address: SocketAddr, authority: &Authority, identity: Option<&Issued>) -> Channel {
+    let read = |path| std::fs::read(path).unwrap();
+    let ca = Certificate::from_pem(read(authority.ca_file()));
+    let mut tls = ClientTlsConfig::new().ca_certificate(ca).domain_name("probe");
+    if let Some(Issued { cert_file, key_file }) = identity.cloned() {
+        tls = tls.identity(Identity::from_pem(read(cert_file), read(key_file)));
+    }
+    let endpoint = Channel::from_shared(format!("https://{address}")).unwrap();
+    endpoint.tls_config(tls).unwrap().connect_lazy()
+}
+
+async fn act(channel: Channel) -> Result<(), tonic::Status> {
+    let mut client = ProbeServiceClient::new(channel);
+    timeout(PATIENCE, client.act(ActRequest::default())).await.expect("no call hangs").map(drop)
+}
+
+/// Shakes hands and no more.
+async fn shake(address: SocketAddr, tls: &ClientTls) -> std::io::Result<TlsStream<TcpStream>> {
+    let connector = TlsConnector::from(tls.load().unwrap().current());
+    let stream = TcpStream::connect(address).await?;
+    let shaken = connector.connect(tls.server_name("probe").unwrap(), stream);
+    timeout(PATIENCE, shaken).await.expect("no handshake hangs")
+}
+
+#[tokio::test]
+async fn calls_go_through_tls_and_http2_is_agreed_on() {
+    let authority = Authority::new();
+    let world = serve(&authority.issue("server", &["probe"]), None).await;
+    act(channel(world.address, &authority, None)).await.unwrap();
+    let stream = shake(world.address, &ClientTls::trusting(authority.ca_file())).await.unwrap();
+    let (_, session) = stream.get_ref();
+    assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
+    assert_eq!(session.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+}
+
+#[tokio::test]
+async fn plaintext_to_a_tls_port_is_answered_with_an_alert_and_closed() {
+    let authority = Authority::new();
+    let world = serve(&authority.issue("server", &["probe"]), None).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().ok();
+    // An alert (RFC 8446, section 6), which a peer that does not speak TLS takes for nothing.
+    assert_eq!(answer.first(), Some(&21), "{answer:?}");
+    act(channel(world.address, &authority, None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_to_a_plaintext_port_fails_at_once() {
+    let authority = Authority::new();
+    let world = World::start().await;
+    let refused = shake(world.address, &ClientTls::trusting(authority.ca_file())).await;
+    assert!(refused.is_err());
+    let status = act(channel(world.address, &authority, None)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    world.client().await.act(ActRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_callers_are_asked_who_they_are_only_those_who_prove_it_get_in() {
+    let (authority, strangers) = (Authority::new(), Authority::new());
+    let world = serve(&authority.issue("server", &["probe"]), Some(&authority)).await;
+    let good = authority.issue("order", &["order"]);
+    act(channel(world.address, &authority, Some(&good))).await.unwrap();
+    let expired = authority.issue_until("old", &["order"], time::Duration::hours(-1));
+    let stranger = strangers.issue("order", &["order"]);
+    for (identity, alert) in [
+        (None, "CertificateRequired"),
+        (Some(stranger), "UnknownCA"),
+        (Some(expired), "CertificateExpired"),
+    ] {
+        let tls = ClientTls {
+            cert_file: identity.as_ref().map(|issued| issued.cert_file.clone()),
+            key_file: identity.as_ref().map(|issued| issued.key_file.clone()),
+            ..ClientTls::trusting(authority.ca_file())
+        };
+        // In TLS 1.3 the caller is done before the server has looked at its certificate.
+        let mut stream = shake(world.address, &tls).await.unwrap();
+        let refused = timeout(PATIENCE, stream.read(&mut [0])).await.unwrap().unwrap_err();
+        assert_eq!(refused.to_string(), format!("received fatal alert: {alert}"));
+        let identity = identity.as_ref();
+        act(channel(world.address, &authority, identity)).await.unwrap_err();
+    }
+    assert_eq!(world.seen.started(), 1, "only one call came through");
+}
+
+#[tokio::test]
+async fn a_peer_that_stops_within_the_handshake_does_not_hold_up_the_drain() {
+    let authority = Authority::new();
+    let mut world = serve(&authority.issue("server", &["probe"]), None).await;
+    let mut stuck = TcpStream::connect(world.address).await.unwrap();
+    // The beginning of a handshake's record, and nothing of the record.
+    stuck.write_all(&[22, 3, 1, 0, 200]).await.unwrap();
+    act(channel(world.address, &authority, None)).await.unwrap();
+    world.shut_down();
+    world.ended().await.unwrap();
+    drop(stuck);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_change_under_load_and_no_call_fails() {
+    const ROTATIONS: usize = 5;
+    let authority = Arc::new(Authority::new());
+    let issued = authority.issue("server", &["probe"]);
+    let world = serve(&issued, Some(&authority)).await;
+    let address = world.address;
+    let caller = authority.issue("order", &["order"]);
+    let (done, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut load = Vec::new();
+    for worker in 0..6 {
+        let (authority, caller) = (Arc::clone(&authority), caller.clone());
+        let connect = move || channel(address, &authority, Some(&caller));
+        let (done, calls) = (Arc::clone(&done), Arc::clone(&calls));
+        load.push(tokio::spawn(async move {
+            let mut channel = connect();
+            while !done.load(Ordering::SeqCst) {
+                act(channel.clone()).await.unwrap();
+                calls.fetch_add(1, Ordering::SeqCst);
+                if worker % 2 == 0 {
+                    // Half of them on a new connection each time.
+                    channel = connect();
+                }
+            }
+        }));
+    }
+    let caller = ClientTls {
+        cert_file: Some(caller.cert_file),
+        key_file: Some(caller.key_file),
+        ..ClientTls::trusting(authority.ca_file())
+    };
+    for rotation in 0..ROTATIONS {
+        if rotation == 2 {
+            // What is no certificate changes nothing.
+            put(&issued.cert_file, "nonsense");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let before = calls.load(Ordering::SeqCst);
+        authority.issue("server", &["probe"]);
+        let new = CertificateDer::from_pem_file(&issued.cert_file).unwrap();
+        let started = tokio::time::Instant::now();
+        loop {
+            let stream = shake(address, &caller).await.unwrap();
+            if stream.get_ref().1.peer_certificates().unwrap()[0] == new {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "the new certificate is shown");
+        }
+        eventually("calls go on", || calls.load(Ordering::SeqCst) > before + 20).await;
+    }
+    done.store(true, Ordering::SeqCst);
+    for worker in load {
+        worker.await.expect("no call failed");
+    }
+}
