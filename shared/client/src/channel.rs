@@ -11,6 +11,7 @@ use std::{
 use gantry_contract::{CallContext, Contract};
 use gantry_discovery::Registry;
 use gantry_identity::ServiceSigner;
+use gantry_tls::InvalidTls;
 use http::{Request, Response, Uri, uri};
 use tokio::time::Instant;
 use tower::Service;
@@ -23,7 +24,7 @@ use crate::{
     health::Health,
     metrics::Metrics,
     policy::Methods,
-    pool::Pool,
+    pool::{Pool, Tls},
     prepare::{deadline_of, identify},
     settings::{ClientSettings, InvalidSetting},
     snapshot::Snapshot,
@@ -66,6 +67,9 @@ pub enum BuildError {
     /// A setting cannot be worked with, or names what the contract does not have.
     #[error("the client's settings: {0}")]
     Setting(#[from] InvalidSetting),
+    /// A certificate or a key cannot be used.
+    #[error("the client's settings: tls.{0}")]
+    Tls(#[from] InvalidTls),
 }
 
 impl Channel {
@@ -126,7 +130,10 @@ impl Channel {
 
     fn uri(&self, asked: &Uri) -> Option<Uri> {
         let mut parts = uri::Parts::default();
-        parts.scheme = Some(uri::Scheme::HTTP);
+        parts.scheme = Some(match self.inner.pool.shared().tls {
+            Some(_) => uri::Scheme::HTTPS,
+            None => uri::Scheme::HTTP,
+        });
         parts.authority = Some(self.inner.authority.clone());
         parts.path_and_query = Some(asked.path_and_query()?.clone());
         Uri::from_parts(parts).ok()
@@ -172,18 +179,20 @@ impl Builder<&'static Contract, Registry> {
     ///
     /// # Errors
     /// [`BuildError`] for a name that cannot be a service's, and settings that are out of
-    /// range or name methods that the contract does not have.
+    /// range, name methods that the contract does not have, or files that are no certificates.
     pub fn build(self) -> Result<Channel, BuildError> {
         let Ok(authority) = self.service.parse() else {
             return Err(BuildError::Name(self.service));
         };
         self.settings.check()?;
         let methods = Methods::new(self.contract, &self.settings)?;
+        let tls =
+            self.settings.tls.as_ref().map(|tls| Tls::load(tls, &self.service)).transpose()?;
         let watch = self.registry.resolver.watch(&self.service);
         let service: Arc<str> = self.service.into();
         let health = Health::new(Arc::clone(&service), &self.settings, self.metrics)?;
         let inner = Inner {
-            pool: Pool::new(service, watch, self.settings, health),
+            pool: Pool::new(service, watch, self.settings, health, tls),
             authority,
             methods,
             signer: self.signer,

@@ -38,6 +38,9 @@
 //!   breaker and what time was left. A status of the service's own keeps its words; where it
 //!   came from stands in the metadata `gantry-endpoint`, `gantry-attempts` and
 //!   `gantry-failed-attempts`;
+//! - with `client.tls` endpoints are spoken to through TLS alone: each has to prove that it
+//!   bears the service's name, and is shown our own certificate where it asks. The files are
+//!   followed, and new connections use what they hold;
 //! - nothing a peer answers makes a caller panic.
 //!
 //! [`ClientSettings`] changes all of these numbers, and the policies of the contract by
@@ -89,6 +92,7 @@ pub use channel::{BuildError, Builder, Channel, ResponseFuture};
 pub use error::Error;
 pub use gantry_identity::Acting;
 pub use gantry_resilience::{circuit_breaker, deadline::Deadline, ejection};
+pub use gantry_tls::{ClientTls, InvalidTls};
 pub use metrics::{AttemptEnded, CallEnded, Metrics};
 pub use prepare::ActingFor;
 pub use settings::{

@@ -15,15 +15,15 @@ use std::{
 
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
-use super::io::ReadOut;
+use super::{
+    io::ReadOut,
+    transport::{Tls, Transport, TransportError},
+};
 use crate::{request_body::RequestBody, settings::ClientSettings};
 
-type Driver = http2::Connection<ReadOut<TokioIo<TcpStream>>, RequestBody, TokioExecutor>;
+type Driver = http2::Connection<ReadOut<TokioIo<Transport>>, RequestBody, TokioExecutor>;
 
 /// A connection that the peer has answered on.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ pub(super) struct Drive {
 /// Why an endpoint could not be connected.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error("{0}")]
-    Tcp(#[from] io::Error),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error("it does not speak HTTP/2: {}", crate::error::chain(.0))]
     Http2(hyper::Error),
     #[error("no answer within {0:?}")]
@@ -58,11 +58,12 @@ impl Connection {
     pub(super) async fn open(
         address: SocketAddr,
         ping_when_idle: bool,
+        tls: Option<&Tls>,
         settings: &ClientSettings,
     ) -> Result<(Self, Drive), ConnectError> {
         let connecting = async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
+            let stream = Transport::open(address, tls).await?;
+            let trouble = stream.trouble();
             let (sender, driver) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .keep_alive_interval(settings.keep_alive_interval)
@@ -75,7 +76,10 @@ impl Connection {
                 .map_err(ConnectError::Http2)?;
             let limit = Arc::new(AtomicUsize::new(0));
             let mut drive = Drive { driver, limit: Arc::clone(&limit) };
-            drive.settings_arrived().await?;
+            drive.settings_arrived().await.map_err(|error| match trouble.get() {
+                Some(why) => TransportError::Tls(why.clone()).into(),
+                None => error,
+            })?;
             Ok((Self { sender, in_flight: AtomicUsize::new(0), limit }, drive))
         };
         timeout(settings.connect_timeout, connecting)
@@ -127,7 +131,7 @@ impl Drive {
             let polled = poll_fn(|cx| Poll::Ready(self.poll(cx))).await;
             if let Poll::Ready(ended) = polled {
                 ended.map_err(ConnectError::Http2)?;
-                return Err(ConnectError::Tcp(io::ErrorKind::ConnectionReset.into()));
+                return Err(TransportError::Tcp(io::ErrorKind::ConnectionReset.into()).into());
             }
             if self.limit.load(Ordering::Relaxed) > 0 {
                 return Ok(());

@@ -17,6 +17,7 @@ mod io;
 mod lease;
 mod placing;
 mod target;
+mod transport;
 
 use std::{
     net::SocketAddr,
@@ -33,6 +34,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 pub(crate) use lease::{Judged, Lease};
 pub(crate) use placing::{NotPlaced, Placing};
+pub(crate) use transport::Tls;
 
 use self::{connection::Connection, follower::Follower, target::Target};
 use crate::{health::Health, settings::ClientSettings};
@@ -41,7 +43,7 @@ use crate::{health::Health, settings::ClientSettings};
 #[derive(Debug)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
-    _follower: Task,
+    _followers: [Option<Task>; 2],
 }
 
 /// A task that ends with its owner.
@@ -58,6 +60,7 @@ impl Drop for Task {
 pub(crate) struct Shared {
     pub(crate) service: Arc<str>,
     pub(crate) settings: ClientSettings,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) health: Health,
     /// Those that the registry lists.
     current: ArcSwap<Balancer<Member>>,
@@ -115,10 +118,12 @@ impl Pool {
         watch: Watch,
         settings: ClientSettings,
         health: Health,
+        tls: Option<Tls>,
     ) -> Self {
         let shared = Arc::new(Shared {
             service,
             settings,
+            tls: tls.map(Arc::new),
             health,
             current: ArcSwap::from_pointee(Balancer::new([], Instant::now())),
             last_resort: ArcSwap::from_pointee(Balancer::new([], Instant::now())),
@@ -127,8 +132,10 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             unconnected: Notify::new(),
         });
-        let follower = Task(tokio::spawn(Follower::new(Arc::clone(&shared)).run(watch)));
-        Self { shared, _follower: follower }
+        let registry = Task(tokio::spawn(Follower::new(Arc::clone(&shared)).run(watch)));
+        let files = shared.tls.clone();
+        let files = files.map(|tls| Task(tokio::spawn(async move { tls.follow().await })));
+        Self { shared, _followers: [Some(registry), files] }
     }
 
     /// What calls use.

@@ -165,7 +165,11 @@ impl Target {
 /// Keeps an endpoint connected for as long as the registry lists it: one connection,
 /// and more while the calls crowd. Ends by being aborted.
 pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
-    let Some(settings) = pool.upgrade().map(|pool| pool.settings.clone()) else { return };
+    let Some((settings, tls)) =
+        pool.upgrade().map(|pool| (pool.settings.clone(), pool.tls.clone()))
+    else {
+        return;
+    };
     let mut backoff = Backoff::new(settings.reconnect_initial, settings.reconnect_max);
     let mut rng = Rng::new();
     let mut since: Option<Instant> = None;
@@ -181,7 +185,9 @@ pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
             Some(_) => backoff.reset(),
             None => {}
         }
-        let opened = Connection::open(target.address, target.ping_when_idle, &settings).await;
+        let opened =
+            Connection::open(target.address, target.ping_when_idle, tls.as_deref(), &settings)
+                .await;
         let weak = &pool;
         let Some(pool) = weak.upgrade() else { return };
         match opened {

@@ -5,6 +5,7 @@ mod resilience;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use gantry_tls::ClientTls;
 use serde::Deserialize;
 
 pub use methods::MethodSettings;
@@ -62,6 +63,8 @@ pub struct ClientSettings {
     /// The longest life of a streaming call.
     #[serde(with = "humantime_serde")]
     pub stream_max_age: Duration,
+    /// Whether and with whom TLS is spoken. Default: it is not.
+    pub tls: Option<ClientTls>,
     /// When calls to the service are not worth making.
     pub breaker: BreakerSettings,
     /// What retries may cost. How often and after which waits is the contract's, and
@@ -123,6 +126,7 @@ impl Default for ClientSettings {
             calls_per_connection: 16,
             max_request_bytes: 4 * 1024 * 1024,
             stream_max_age: Duration::from_secs(60 * 60),
+            tls: None,
             breaker: BreakerSettings::default(),
             retry: RetrySettings::default(),
             ejection: EjectionSettings::default(),

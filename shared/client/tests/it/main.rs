@@ -19,3 +19,4 @@ mod retrying;
 mod server;
 mod settings;
 mod streams;
+mod tls;

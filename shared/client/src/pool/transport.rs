@@ -1,0 +1,189 @@
+//! The bytes below HTTP/2: a socket, with TLS around it where that is asked for.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+};
+
+use gantry_tls::{ClientTls, InvalidTls, Live};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// What a TLS record begins with: an alert, or the handshake (RFC 8446, section 5.1). A
+/// frame of HTTP/2 that began so would be longer than any peer may send unasked.
+const TLS_RECORDS: [u8; 2] = [21, 22];
+
+/// Whom endpoints have to be, and who we are to them.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    live: Live<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    pub(crate) fn load(settings: &ClientTls, service: &str) -> Result<Self, InvalidTls> {
+        Ok(Self { live: settings.load()?, name: settings.server_name(service)? })
+    }
+
+    /// Follows the files for as long as it is polled.
+    pub(crate) async fn follow(&self) {
+        match self.live.follow().await {}
+    }
+}
+
+/// A socket, or TLS over one.
+pub(super) struct Transport {
+    stream: Stream,
+    /// Whether nothing has been read yet.
+    unread: bool,
+    trouble: Trouble,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What the bytes say went wrong, once they do; HTTP/2 passes it on in part only.
+pub(super) type Trouble = Arc<OnceLock<String>>;
+
+/// Why there is no transport.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TransportError {
+    #[error("{0}")]
+    Tcp(#[from] io::Error),
+    #[error("no TLS with it: {0}")]
+    Tls(String),
+}
+
+impl Transport {
+    /// Connects, and shakes hands.
+    pub(super) async fn open(
+        address: SocketAddr,
+        tls: Option<&Tls>,
+    ) -> Result<Self, TransportError> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let stream = match tls {
+            None => Stream::Plain(stream),
+            Some(tls) => {
+                let connector = TlsConnector::from(tls.live.current());
+                let shaken = connector.connect(tls.name.clone(), stream).await;
+                let stream = shaken.map_err(|error| TransportError::Tls(explain(&error)))?;
+                if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                    let why = "it does not offer HTTP/2 (ALPN h2)";
+                    return Err(TransportError::Tls(why.to_owned()));
+                }
+                Stream::Tls(Box::new(stream))
+            }
+        };
+        Ok(Self { stream, unread: true, trouble: Trouble::default() })
+    }
+
+    pub(super) fn trouble(&self) -> Trouble {
+        Arc::clone(&self.trouble)
+    }
+
+    /// What the peer says first, where it must not be TLS.
+    fn look(&mut self, first: u8) {
+        self.unread = false;
+        if matches!(self.stream, Stream::Plain(_)) && TLS_RECORDS.contains(&first) {
+            self.trouble.get_or_init(|| "it speaks TLS, and client.tls is not set".to_owned());
+        }
+    }
+}
+
+/// A handshake's failure in words.
+fn explain(error: &io::Error) -> String {
+    match of_tls(error) {
+        Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS".to_owned(),
+        Some(error) => error.to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "it closed the connection, as if it did not speak TLS".to_owned()
+        }
+        None => error.to_string(),
+    }
+}
+
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let read = ready!(match &mut this.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        });
+        if this.unread
+            && let Some(first) = buf.filled().get(before)
+        {
+            this.look(*first);
+        }
+        if let Err(error) = &read
+            && let Some(error) = of_tls(error)
+        {
+            // That the peer does not believe who we are is heard only now (TLS 1.3).
+            this.trouble.get_or_init(|| error.to_string());
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
