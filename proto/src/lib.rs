@@ -13,6 +13,7 @@
 //!
 //! Each package is a module of the same name ([`shop::user::v1`]) with messages,
 //! a client and a server for each service. [`CONTRACT`] holds what holds for
-//! methods: timeout, permission, idempotency, retries.
+//! methods: timeout, permission, idempotency, retries; [`SERVICE_CONFIG`] says it to
+//! gRPC clients in other languages, [`REFERENCE`] to people (`docs/API.md`).
 
 gantry_contract::include_contract!();

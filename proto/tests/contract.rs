@@ -87,3 +87,14 @@ fn no_message_shows_a_secret_or_personal_data() {
         assert!(shown.contains("[redacted]") && !shown.contains("hush"), "{shown}");
     }
 }
+
+#[test]
+fn the_reference_in_docs_is_the_contracts() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/API.md");
+    let there = std::fs::read_to_string(path).unwrap_or_default();
+    let equal = there == gantry_proto::REFERENCE;
+    assert!(
+        equal,
+        "docs/API.md is older than the contract: cargo run -- contract reference > docs/API.md"
+    );
+}

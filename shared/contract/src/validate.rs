@@ -10,7 +10,8 @@ use crate::{Failure, GantryReason};
 /// the other details within [`Failure`]'s limit.
 const KEPT_BYTES: usize = 2560;
 
-/// The longest part of a field's path that a caller can choose: a map's key.
+/// The longest part of a field's path that a caller can choose: a map's key, which
+/// is cut here.
 const KEY_CHARS: usize = 64;
 
 /// A message that can check itself against the rules of its contract.
@@ -69,6 +70,7 @@ enum Step<'a> {
     Field(&'static str),
     Index(usize),
     Key(&'a dyn fmt::Display),
+    TextKey(&'a str),
 }
 
 impl<'a> FieldPath<'a> {
@@ -85,7 +87,12 @@ impl<'a> FieldPath<'a> {
         Self { parent: Some(self), step: Step::Index(index) }
     }
 
-    /// The path of an entry of the map here.
+    /// The path of an entry of the map here, whose key is a text.
+    pub fn text_key(&'a self, key: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::TextKey(key) }
+    }
+
+    /// The path of an entry of the map here, whose key is a number or a bool.
     pub fn key(&'a self, key: &'a dyn fmt::Display) -> Self {
         Self { parent: Some(self), step: Step::Key(key) }
     }
@@ -103,8 +110,9 @@ impl fmt::Display for FieldPath<'_> {
                 Some(_) => write!(f, ".{name}"),
             },
             Step::Index(index) => write!(f, "[{index}]"),
-            Step::Key(key) => {
-                let key: String = key.to_string().chars().take(KEY_CHARS).collect();
+            Step::Key(key) => write!(f, "[{key}]"),
+            Step::TextKey(key) => {
+                let key: String = key.chars().take(KEY_CHARS).collect();
                 write!(f, "[{key:?}]")
             }
         }

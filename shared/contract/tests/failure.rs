@@ -134,9 +134,10 @@ fn a_path_leads_through_messages_lists_and_maps() {
     assert_eq!(items.to_string(), "items");
     let second = items.index(1);
     assert_eq!(second.field("sku").to_string(), "items[1].sku");
-    assert_eq!(labels.key(&"a \"b\"").field("name").to_string(), r#"labels["a \"b\""].name"#);
+    assert_eq!(labels.text_key("a \"b\"").field("name").to_string(), r#"labels["a \"b\""].name"#);
     let long = "k".repeat(1000);
-    assert!(labels.key(&long).to_string().len() < 80);
+    assert_eq!(labels.key(&7).to_string(), "labels[7]");
+    assert!(labels.text_key(&long).to_string().len() < 80);
 }
 
 #[test]

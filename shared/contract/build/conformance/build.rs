@@ -2,7 +2,12 @@
 
 fn main() -> Result<(), gantry_contract_build::Error> {
     gantry_contract_build::compile(
-        &["conformance/v1/methods.proto", "conformance/v1/rules.proto"],
+        &[
+            "conformance/v1/methods.proto",
+            "conformance/v1/rules.proto",
+            "conformance/v1/text.proto",
+            "conformance/v1/values.proto",
+        ],
         &["."],
     )
 }

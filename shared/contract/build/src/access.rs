@@ -17,15 +17,16 @@ const OPTION: i32 = 50601;
 #[derive(Default)]
 pub(crate) struct AccessPolicy {
     pub(crate) permissions: Vec<String>,
-    roles: Vec<Role>,
+    pub(crate) roles: Vec<Role>,
     /// Whether a file declares one.
     pub(crate) declared: bool,
 }
 
-struct Role {
-    name: String,
-    permissions: Vec<String>,
-    own: Vec<String>,
+/// A named set of permissions.
+pub(crate) struct Role {
+    pub(crate) name: String,
+    pub(crate) permissions: Vec<String>,
+    pub(crate) own: Vec<String>,
 }
 
 /// Finds the one access policy.

@@ -11,7 +11,10 @@
 //! - `Validate` for every message, from the rules of `buf.validate`;
 //! - `Debug` that does not show fields with the standard option `debug_redact`;
 //! - `Reason` for every enum that has a `reason_domain`;
-//! - `CONTRACT`, the tables that client and server go by.
+//! - `CONTRACT`, the tables that client and server go by;
+//! - `SERVICE_CONFIG`, the same policies as a gRPC service config (JSON), for clients
+//!   in other languages;
+//! - `REFERENCE`, the contract as a page of Markdown, for people.
 //!
 //! The contract crate depends on `gantry-contract`, `prost`, `tonic` and, where it
 //! uses Google's well-known types, `prost-types`.
@@ -25,9 +28,11 @@
 //! is refused rather than ignored. All problems are reported at once, each with
 //! its file and line.
 //!
-//! How it works: `sources` reads the files into a descriptor pool; `access`,
-//! `methods`, `reasons`, `rules` and `redact` each walk the pool, report problems and
-//! give Rust code; `emit` puts it together with tonic's and prost's.
+//! How it works: `sources` reads the files into a descriptor pool; `access`, `rates`
+//! and `methods` read what is declared, `reasons`, `rules` and `redact` make Rust code
+//! of it, and each reports problems; `tables` writes the policies as code,
+//! `service_config` as JSON, `reference` as Markdown; `emit` puts the code together
+//! with tonic's and prost's.
 
 mod access;
 mod emit;
@@ -38,9 +43,12 @@ mod problems;
 mod rates;
 mod reasons;
 mod redact;
+mod reference;
 mod repeats;
 mod rules;
+mod service_config;
 mod sources;
+mod tables;
 
 use std::{
     env, fs, io,
@@ -48,6 +56,7 @@ use std::{
 };
 
 use problems::Problems;
+use reference::Reference;
 
 /// Why a contract could not be made.
 ///
@@ -110,12 +119,23 @@ pub fn compile_to(
     }
     let access = access::read(&sources, &mut problems);
     let rates = rates::read(&sources, &mut problems);
-    let services = methods::tables(&sources, &access, &rates, &mut problems);
+    let services = methods::read(&sources, &access, &rates, &mut problems);
     let reasons = reasons::impls(&sources, &mut problems);
-    let validation = rules::impls(&sources, &mut problems);
+    let validation = rules::validation(&sources, &mut problems);
     let redacted = redact::debug(&sources, &mut problems);
     problems.into_result()?;
 
+    let reference = Reference {
+        sources: &sources,
+        access: &access,
+        rates: &rates,
+        services: &services,
+        words: &validation.words,
+    };
+    write(&out_dir.join("reference.md"), reference.page().as_bytes())?;
+    write(&out_dir.join("service_config.json"), service_config::json(&services).as_bytes())?;
+    let services = tables::services(&services);
+    let validation = validation.impls;
     let parts = emit::Parts { access, rates, services, reasons, validation, redacted };
     let code = emit::contract(&sources, parts)?;
     write(&out_dir.join("contract.rs"), code.as_bytes())?;

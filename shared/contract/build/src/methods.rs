@@ -2,44 +2,34 @@
 
 use std::time::Duration;
 
-use proc_macro2::TokenStream;
-use prost_reflect::{DynamicMessage, Kind, MethodDescriptor};
-use quote::quote;
+use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, ServiceDescriptor};
 
 use crate::{
     access::AccessPolicy,
     options::{Fields, message_extension, positive},
     problems::Problems,
     rates::RatePolicy,
+    repeats::Repeats,
     sources::Sources,
 };
 
-/// The table of services.
-pub(crate) fn tables(
-    sources: &Sources,
-    access: &AccessPolicy,
-    rates: &RatePolicy,
-    problems: &mut Problems,
-) -> TokenStream {
-    let mut services = Vec::new();
-    let mut used = Vec::new();
-    for service in sources.files().flat_map(|file| file.services().collect::<Vec<_>>()) {
-        let name = service.full_name();
-        let methods: Vec<_> = service
-            .methods()
-            .map(|method| {
-                let option = "gantry.contract.v1.policy";
-                let policy = message_extension(&sources.pool, &method.options(), option);
-                let method = Method { descriptor: method, policy, sources, access };
-                let rate_class = method.rate_class(rates, problems);
-                used.extend(rate_class);
-                method.table(rate_class, problems)
-            })
-            .collect();
-        services.push(quote!(ServicePolicy { name: #name, methods: &[#(#methods),*] }));
-    }
-    rates.check_used(&used, problems);
-    quote!(&[#(#services),*])
+/// A service and its methods, as declared.
+pub(crate) struct Service {
+    pub(crate) descriptor: ServiceDescriptor,
+    pub(crate) methods: Vec<Policy>,
+}
+
+/// How a method behaves. Where the contract does not say, it does not build, and
+/// what stands here instead is never used.
+pub(crate) struct Policy {
+    pub(crate) descriptor: MethodDescriptor,
+    pub(crate) timeout: Duration,
+    /// The permission it needs; none where it is public.
+    pub(crate) permission: Option<String>,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) repeats: Repeats,
+    /// Where its rate class stands among them.
+    pub(crate) rate_class: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,60 +39,60 @@ pub(crate) enum Idempotency {
     NotIdempotent,
 }
 
+/// Reads what every method declares.
+pub(crate) fn read(
+    sources: &Sources,
+    access: &AccessPolicy,
+    rates: &RatePolicy,
+    problems: &mut Problems,
+) -> Vec<Service> {
+    let services = sources.files().flat_map(|file| file.services().collect::<Vec<_>>());
+    let services: Vec<_> = services
+        .map(|service| {
+            let methods = service.methods().map(|method| {
+                let option = "gantry.contract.v1.policy";
+                let policy = message_extension(&sources.pool, &method.options(), option);
+                Method { descriptor: method, policy, sources, access, rates }.read(problems)
+            });
+            Service { methods: methods.collect(), descriptor: service }
+        })
+        .collect();
+    let used: Vec<_> =
+        services.iter().flat_map(|service| &service.methods).filter_map(|m| m.rate_class).collect();
+    rates.check_used(&used, problems);
+    services
+}
+
+/// A method, as it is read.
 pub(crate) struct Method<'a> {
     pub(crate) descriptor: MethodDescriptor,
     pub(crate) policy: Option<DynamicMessage>,
     sources: &'a Sources,
     access: &'a AccessPolicy,
+    rates: &'a RatePolicy,
 }
 
 impl Method<'_> {
-    /// What the method declares, as a `MethodPolicy`. What is missing is a problem,
-    /// and then the code is never used.
-    fn table(&self, rate_class: Option<usize>, problems: &mut Problems) -> TokenStream {
-        let service = self.descriptor.parent_service().full_name();
-        let path = format!("/{service}/{}", self.descriptor.name());
-        let kind = self.kind();
+    fn read(self, problems: &mut Problems) -> Policy {
         let timeout = self.timeout(problems);
-        let access = self.access(problems);
+        let permission = self.access(problems);
         let idempotency = self.idempotency(problems);
         let repeats = self.repeats(idempotency, timeout, problems);
-        let timeout = duration(timeout);
-        let rate_class = match rate_class {
-            Some(index) => quote!(Some(&RATE_CLASSES[#index])),
-            None => quote!(None),
-        };
-        let idempotency = match idempotency {
-            Idempotency::NoSideEffects => quote!(Idempotency::NoSideEffects),
-            Idempotency::Idempotent => quote!(Idempotency::Idempotent),
-            Idempotency::NotIdempotent => quote!(Idempotency::NotIdempotent),
-        };
-        quote! {
-            MethodPolicy {
-                path: #path,
-                kind: #kind,
-                timeout: #timeout,
-                access: #access,
-                idempotency: #idempotency,
-                repeats: #repeats,
-                rate_class: #rate_class,
-            }
+        let rate_class = self.rate_class(problems);
+        Policy {
+            descriptor: self.descriptor,
+            timeout,
+            permission,
+            idempotency,
+            repeats,
+            rate_class,
         }
     }
 
     /// Where the method's rate class stands in the table, where it has one.
-    fn rate_class(&self, rates: &RatePolicy, problems: &mut Problems) -> Option<usize> {
+    fn rate_class(&self, problems: &mut Problems) -> Option<usize> {
         let name = self.policy.as_ref()?.text("rate_class")?;
-        rates.index(&name).map_err(|what| problems.add(&self.descriptor, what)).ok()
-    }
-
-    fn kind(&self) -> TokenStream {
-        match (self.descriptor.is_client_streaming(), self.descriptor.is_server_streaming()) {
-            (false, false) => quote!(MethodKind::Unary),
-            (true, false) => quote!(MethodKind::ClientStreaming),
-            (false, true) => quote!(MethodKind::ServerStreaming),
-            (true, true) => quote!(MethodKind::Bidirectional),
-        }
+        self.rates.index(&name).map_err(|what| problems.add(&self.descriptor, what)).ok()
     }
 
     fn timeout(&self, problems: &mut Problems) -> Duration {
@@ -119,7 +109,8 @@ impl Method<'_> {
         timeout.unwrap_or_default()
     }
 
-    fn access(&self, problems: &mut Problems) -> TokenStream {
+    /// The permission it needs; none where it is public.
+    fn access(&self, problems: &mut Problems) -> Option<String> {
         let set = |name: &str| self.policy.as_ref().and_then(|policy| policy.set(name));
         if let Some(public) = set("public") {
             if public.as_bool() != Some(true) {
@@ -128,14 +119,14 @@ impl Method<'_> {
                     "public: false says nothing: name a permission, or public: true",
                 );
             }
-            return quote!(Access::Public);
+            return None;
         }
         let Some(permission) = set("permission") else {
             problems.add(
                 &self.descriptor,
                 "no access: (gantry.contract.v1.policy) needs a permission or public: true",
             );
-            return TokenStream::new();
+            return None;
         };
         let permission = permission.as_str().unwrap_or_default();
         if !self.access.declared {
@@ -151,7 +142,7 @@ impl Method<'_> {
                 format_args!("permission {permission:?} is not in the access policy"),
             );
         }
-        quote!(Access::Permission(#permission))
+        Some(permission.to_owned())
     }
 
     fn idempotency(&self, problems: &mut Problems) -> Idempotency {
@@ -205,10 +196,4 @@ impl Method<'_> {
             );
         }
     }
-}
-
-/// Written as code.
-pub(crate) fn duration(duration: Duration) -> TokenStream {
-    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
-    quote!(Duration::new(#seconds, #nanos))
 }

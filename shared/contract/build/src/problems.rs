@@ -4,7 +4,7 @@ use std::fmt;
 
 use prost_reflect::{
     EnumDescriptor, EnumValueDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor,
-    MethodDescriptor, OneofDescriptor,
+    MethodDescriptor, OneofDescriptor, ServiceDescriptor,
 };
 
 use crate::Error;
@@ -28,6 +28,11 @@ impl Problems {
 pub(crate) trait Place {
     /// `shop/user/v1/user.proto:17: shop.user.v1.UserService.GetUser`.
     fn place(&self) -> String;
+
+    /// The comment above it, as it stands there.
+    fn comment(&self) -> String {
+        String::new()
+    }
 }
 
 macro_rules! places {
@@ -35,6 +40,10 @@ macro_rules! places {
         impl Place for $descriptor {
             fn place(&self) -> String {
                 place(&self.parent_file(), self.path(), self.full_name())
+            }
+
+            fn comment(&self) -> String {
+                comment(&self.parent_file(), self.path())
             }
         }
     )*};
@@ -46,7 +55,8 @@ places!(
     FieldDescriptor,
     MessageDescriptor,
     MethodDescriptor,
-    OneofDescriptor
+    OneofDescriptor,
+    ServiceDescriptor
 );
 
 impl Place for FileDescriptor {
@@ -82,6 +92,13 @@ impl Place for OptionPlace {
 
 fn place(file: &FileDescriptor, path: &[i32], name: &str) -> String {
     format!("{}: {name}", at_line(file, path))
+}
+
+fn comment(file: &FileDescriptor, path: &[i32]) -> String {
+    let locations = file.file_descriptor_proto().source_code_info.iter().flat_map(|i| &i.location);
+    let mut comments =
+        locations.filter(|l| l.path == path).filter_map(|l| l.leading_comments.clone());
+    comments.next().unwrap_or_default()
 }
 
 /// The file's name, with the line where that is known.

@@ -110,6 +110,16 @@ impl RatePolicy {
         quote!([#(#classes),*])
     }
 
+    /// The name of the class at this place of the table.
+    pub(crate) fn name(&self, index: usize) -> Option<&str> {
+        self.classes.get(index).map(|class| class.name.as_str())
+    }
+
+    /// The classes: name, calls a second, calls at once.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (&str, f64, u32)> {
+        self.classes.iter().map(|class| (class.name.as_str(), class.per_second, class.burst))
+    }
+
     /// How many classes there are.
     pub(crate) fn len(&self) -> usize {
         self.classes.len()

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use proc_macro2::TokenStream;
 use prost_reflect::DynamicMessage;
-use quote::quote;
 
 use crate::{
-    methods::{Idempotency, Method, duration},
+    methods::{Idempotency, Method},
     options::{Fields, positive, span},
     problems::Problems,
 };
@@ -21,23 +19,40 @@ const BACKOFF_MULTIPLIER: f64 = 2.0;
 /// The attempts of a hedged call where nothing is said.
 const HEDGED_ATTEMPTS: u32 = 2;
 
+/// How a call is made more than once, if it is.
+pub(crate) enum Repeats {
+    Never,
+    Retry { attempts: u32, initial_backoff: Duration, max_backoff: Duration, multiplier: f64 },
+    Hedging { attempts: u32, delay: Duration },
+}
+
+impl Repeats {
+    /// What holds where nothing is said and the method may be retried.
+    const DEFAULT: Self = Self::Retry {
+        attempts: MAX_ATTEMPTS,
+        initial_backoff: INITIAL_BACKOFF,
+        max_backoff: MAX_BACKOFF,
+        multiplier: BACKOFF_MULTIPLIER,
+    };
+}
+
 impl Method<'_> {
-    /// What the method declares, as a `Repeats`.
+    /// What the method declares.
     pub(crate) fn repeats(
         &self,
         idempotency: Idempotency,
         timeout: Duration,
         problems: &mut Problems,
-    ) -> TokenStream {
+    ) -> Repeats {
         let set = |name| self.policy.as_ref().and_then(|policy| policy.message(name));
         match (set("retry"), set("hedging")) {
-            (None, None) if self.why_not(idempotency).is_some() => quote!(Repeats::Never),
-            (None, None) => quote!(Repeats::Retry(RetryPolicy::DEFAULT)),
+            (None, None) if self.why_not(idempotency).is_some() => Repeats::Never,
+            (None, None) => Repeats::DEFAULT,
             (Some(retry), None) => self.retry(&retry, idempotency, problems),
             (None, Some(hedging)) => self.hedging(&hedging, idempotency, timeout, problems),
             (Some(_), Some(_)) => {
                 problems.add(&self.descriptor, "retry and hedging: a method has one of them");
-                TokenStream::new()
+                Repeats::Never
             }
         }
     }
@@ -55,7 +70,7 @@ impl Method<'_> {
         retry: &DynamicMessage,
         idempotency: Idempotency,
         problems: &mut Problems,
-    ) -> TokenStream {
+    ) -> Repeats {
         let mut problem =
             |what: &str| problems.add(&self.descriptor, format_args!("retry: {what}"));
         let attempts = retry.set("max_attempts").and_then(|value| value.as_u32());
@@ -82,20 +97,12 @@ impl Method<'_> {
         let multiplier = multiplier.unwrap_or(BACKOFF_MULTIPLIER);
         if !multiplier.is_finite() || multiplier < 1.0 {
             problem("backoff_multiplier must be at least 1");
-            return TokenStream::new();
+            return Repeats::Never;
         }
         if attempts == 1 {
-            return quote!(Repeats::Never);
+            return Repeats::Never;
         }
-        let (initial, max) = (duration(initial), duration(max));
-        quote! {
-            Repeats::Retry(RetryPolicy {
-                max_attempts: #attempts,
-                initial_backoff: #initial,
-                max_backoff: #max,
-                backoff_multiplier: #multiplier,
-            })
-        }
+        Repeats::Retry { attempts, initial_backoff: initial, max_backoff: max, multiplier }
     }
 
     fn hedging(
@@ -104,7 +111,7 @@ impl Method<'_> {
         idempotency: Idempotency,
         timeout: Duration,
         problems: &mut Problems,
-    ) -> TokenStream {
+    ) -> Repeats {
         let mut problem =
             |what: &str| problems.add(&self.descriptor, format_args!("hedging: {what}"));
         if let Some(why) = self.why_not(idempotency) {
@@ -125,7 +132,6 @@ impl Method<'_> {
             }
             (Some(_), Some(_)) => {}
         }
-        let delay = duration(delay.unwrap_or_default());
-        quote!(Repeats::Hedging(HedgingPolicy { max_attempts: #attempts, delay: #delay }))
+        Repeats::Hedging { attempts, delay: delay.unwrap_or_default() }
     }
 }

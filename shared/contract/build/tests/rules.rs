@@ -21,21 +21,13 @@ fn unsupported(name: &str) -> [String; 1] {
 #[test]
 fn what_is_not_supported_is_named() {
     for (kind, text, name) in [
-        ("string", ".string.prefix = \"a\"", "string.prefix"),
-        ("string", ".string.ip = true", "string.ip"),
-        ("string", ".string.const = \"a\"", "string.const"),
-        ("string", ".string.in = \"a\"", "string.in"),
-        ("bytes", ".bytes.len = 1", "bytes.len"),
-        ("int32", ".int32.const = 1", "int32.const"),
-        ("int32", ".int32.in = 1", "int32.in"),
-        ("double", ".double.finite = true", "double.finite"),
-        ("bool", ".bool.const = true", "bool.const"),
-        ("E", ".enum.const = 1", "enum.const"),
-        ("repeated string", ".repeated.items.string.prefix = \"a\"", "string.prefix"),
         ("repeated string", ".repeated.items.required = true", "repeated.items.required"),
-        ("map<string, string>", ".map.values.string.prefix = \"a\"", "string.prefix"),
-        ("google.protobuf.Duration", ".duration.const = {}", "duration.const"),
-        ("google.protobuf.Timestamp", ".timestamp.lt_now = true", "timestamp.lt_now"),
+        (
+            "repeated string",
+            ".repeated.items.cel_expression = \"true\"",
+            "repeated.items.cel_expression",
+        ),
+        ("map<string, string>", ".map.keys.cel = {}", "map.keys.cel"),
         ("string", ".cel = {id: \"a\" expression: \"true\"}", "cel"),
         ("string", ".cel_expression = \"true\"", "cel_expression"),
     ] {
@@ -44,13 +36,41 @@ fn what_is_not_supported_is_named() {
 }
 
 #[test]
-fn rules_of_a_whole_message_are_not_supported() {
+fn expressions_on_a_whole_message_are_not_supported() {
     assert_eq!(
         problems(
             "message M { option (buf.validate.message).cel = {id: \"a\" expression: \"true\"}; }"
         ),
-        ["6: t.M: the rule buf.validate message is not supported"]
+        ["6: t.M: the rule buf.validate message.cel is not supported"]
     );
+}
+
+#[test]
+fn a_choice_is_between_fields_that_there_are() {
+    let choice = |fields: &str| {
+        problems(&format!(
+            "message M {{ option (buf.validate.message).oneof = {{fields: [{fields}]}};
+  string a = 1; string b = 2; }}"
+        ))
+    };
+    assert_eq!(choice("\"a\", \"b\""), Vec::<String>::new());
+    assert_eq!(choice(""), ["6: t.M: message.oneof names no fields"]);
+    assert_eq!(
+        choice("\"a\", \"c\", \"a\""),
+        [
+            "6: t.M: message.oneof: there is no field \"c\"",
+            "6: t.M: message.oneof names \"a\" twice"
+        ]
+    );
+}
+
+#[test]
+fn a_rule_that_does_not_exist_is_named_with_its_line() {
+    let text =
+        common::with_header("message M { string f = 1 [(buf.validate.field).string.minlen = 1]; }");
+    let Err(error) = common::compile(&[("t.proto", &text)]) else { panic!("it builds") };
+    let error = error.to_string();
+    assert!(error.starts_with("t.proto:6:") && error.contains("minlen"), "{error}");
 }
 
 #[test]
@@ -130,19 +150,73 @@ fn something_is_within_the_limits() {
     for (kind, text) in [
         ("int32", ".int32 = {gte: 5 lte: 5}"),
         ("int32", ".int32 = {gt: 4 lt: 5}"),
+        ("int32", ".int32 = {gt: 5 lt: 4}"),
+        ("int32", ".int32 = {gt: 5 lt: 4 in: [3, 6]}"),
         ("double", ".double = {gt: 0.5 lt: 0.75}"),
         ("string", ".string = {min_len: 2 max_len: 2}"),
     ] {
         assert_eq!(rule(kind, text), Vec::<String>::new(), "{kind} {text}");
     }
     for (kind, text, problem) in [
-        ("int32", ".int32 = {gte: 5 lte: 4}", "no value is within both bounds of int32"),
-        ("uint64", ".uint64 = {gt: 5 lte: 5}", "no value is within both bounds of uint64"),
-        ("float", ".float = {gte: 1 lt: 1}", "no value is within both bounds of float"),
+        ("int32", ".int32 = {gt: 5 lt: 5}", "int32: no value is within both bounds"),
+        ("uint64", ".uint64 = {gt: 5 lte: 5}", "uint64: no value is within both bounds"),
+        ("float", ".float = {gte: 1 lt: 1}", "float: no value is within both bounds"),
         (
             "google.protobuf.Duration",
-            ".duration = {gte: {seconds: 2} lte: {seconds: 1 nanos: 999999999}}",
-            "no value is within both bounds of duration",
+            ".duration = {gt: {seconds: 2} lte: {seconds: 2}}",
+            "duration: no value is within both bounds",
+        ),
+        (
+            "google.protobuf.Timestamp",
+            ".timestamp = {gt: {seconds: 2} lt: {seconds: 2}}",
+            "timestamp: no value is within both bounds",
+        ),
+        (
+            "google.protobuf.Timestamp",
+            ".timestamp.within = {seconds: -1}",
+            "timestamp.within must not be negative",
+        ),
+        (
+            "int32",
+            ".int32 = {gte: 5 const: 4}",
+            "int32: a value of const or in is not within the bounds",
+        ),
+        (
+            "sint64",
+            ".sint64 = {gt: 5 lt: 4 in: [3, 5]}",
+            "sint64: a value of const or in is not within the bounds",
+        ),
+        (
+            "fixed32",
+            ".fixed32 = {in: [1, 2] not_in: 2}",
+            "fixed32: a value is both demanded and refused",
+        ),
+        (
+            "string",
+            ".string = {const: \"a\" not_in: \"a\"}",
+            "string: a value is both demanded and refused",
+        ),
+        ("double", ".double = {in: [1, inf]}", "double.in: no finite number"),
+        ("string", ".string = {len: 3 max_len: 2}", "string.len is above string.max_len"),
+        (
+            "string",
+            ".string = {min_bytes: 3 max_bytes: 2}",
+            "string.min_bytes is above string.max_bytes",
+        ),
+        (
+            "string",
+            ".string = {min_len: 3 max_bytes: 2}",
+            "string.min_len is above string.max_bytes",
+        ),
+        (
+            "repeated string",
+            ".repeated = {min_items: 3 max_items: 2}",
+            "repeated.min_items is above repeated.max_items",
+        ),
+        (
+            "map<string, string>",
+            ".map = {min_pairs: 3 max_pairs: 2}",
+            "map.min_pairs is above map.max_pairs",
         ),
         ("double", ".double = {gte: nan}", "double.gte: no finite number"),
         ("float", ".float = {lt: inf}", "float.lt: no finite number"),

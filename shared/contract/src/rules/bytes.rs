@@ -1,18 +1,14 @@
-//! Rules of `buf.validate.BytesRules`.
+//! Conditions of `buf.validate.BytesRules`.
 
-use super::Count;
-use crate::{FieldPath, Violations};
+use super::Pattern;
 
-/// `bytes.min_len`.
-pub fn min_len(value: &[u8], least: u64, at: &FieldPath<'_>, out: &mut Violations) {
-    if (value.len() as u64) < least {
-        out.push(at, format_args!("must have at least {}", Count(least, "byte")));
-    }
+/// `bytes.contains`.
+pub fn contains(value: &[u8], part: &[u8]) -> bool {
+    // windows(0) would panic; nothing is part of everything.
+    part.is_empty() || value.windows(part.len()).any(|window| window == part)
 }
 
-/// `bytes.max_len`.
-pub fn max_len(value: &[u8], most: u64, at: &FieldPath<'_>, out: &mut Violations) {
-    if value.len() as u64 > most {
-        out.push(at, format_args!("must have at most {}", Count(most, "byte")));
-    }
+/// `bytes.pattern`: only text can match.
+pub fn matches(value: &[u8], pattern: &Pattern) -> bool {
+    std::str::from_utf8(value).is_ok_and(|text| pattern.is_in(text))
 }

@@ -1,173 +1,65 @@
-//! The rules of `buf.validate`, one function each, as generated code calls them.
+//! What generated validation is made of.
 //!
-//! Every rule takes the value, its limits, where the value is and where to put a
-//! violation. Semantics are protovalidate's: strings are measured in characters
-//! (Unicode code points), not bytes; NaN is within no limit.
+//! A rule of `buf.validate` becomes a condition and its words, both made by the
+//! build library: the code that checks a field and the reference that describes it
+//! cannot differ. Here are the conditions that are more than an operator. None
+//! allocates and none compiles a pattern for each call.
+//!
+//! Semantics are protovalidate's: strings are measured in characters (Unicode code
+//! points), not bytes; NaN is within no limit; a regular expression is searched
+//! for, not matched whole.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use crate::{FieldPath, Violations};
 
 pub mod bytes;
-mod duration;
+mod mask;
+pub mod net;
+mod pattern;
 pub mod string;
+mod time;
+mod uri;
 
-pub use duration::Span;
+pub use mask::{any_path_within, paths_within};
+pub use pattern::Pattern;
+pub use time::{Moment, Span};
+pub use uri::{is_uri, is_uri_ref};
+
+/// How many items are compared with each other before a set is cheaper.
+const FEW: usize = 32;
+
+/// Notes what a rule says where it does not hold.
+#[inline]
+pub fn check(holds: bool, says: &'static str, at: &FieldPath<'_>, out: &mut Violations) {
+    if !holds {
+        out.push(at, says);
+    }
+}
 
 /// `required`: says whether the value is there, so that other rules follow only
 /// where it is.
+#[inline]
 pub fn required(present: bool, at: &FieldPath<'_>, out: &mut Violations) -> bool {
-    if !present {
-        out.push(at, "is required");
-    }
+    check(present, "is required", at, out);
     present
-}
-
-/// `gt`, for numbers and durations.
-pub fn gt<T: PartialOrd + fmt::Display>(
-    value: T,
-    bound: T,
-    at: &FieldPath<'_>,
-    out: &mut Violations,
-) {
-    let within = value > bound;
-    if !within {
-        out.push(at, format_args!("must be greater than {bound}"));
-    }
-}
-
-/// `gte`, for numbers and durations.
-pub fn gte<T: PartialOrd + fmt::Display>(
-    value: T,
-    bound: T,
-    at: &FieldPath<'_>,
-    out: &mut Violations,
-) {
-    let within = value >= bound;
-    if !within {
-        out.push(at, format_args!("must be at least {bound}"));
-    }
-}
-
-/// `lt`, for numbers and durations.
-pub fn lt<T: PartialOrd + fmt::Display>(
-    value: T,
-    bound: T,
-    at: &FieldPath<'_>,
-    out: &mut Violations,
-) {
-    let within = value < bound;
-    if !within {
-        out.push(at, format_args!("must be less than {bound}"));
-    }
-}
-
-/// `lte`, for numbers and durations.
-pub fn lte<T: PartialOrd + fmt::Display>(
-    value: T,
-    bound: T,
-    at: &FieldPath<'_>,
-    out: &mut Violations,
-) {
-    let within = value <= bound;
-    if !within {
-        out.push(at, format_args!("must be at most {bound}"));
-    }
-}
-
-/// `enum.defined_only`: the generated code says whether the number has a name.
-pub fn defined(defined: bool, at: &FieldPath<'_>, out: &mut Violations) {
-    if !defined {
-        out.push(at, "must be a value that the contract defines");
-    }
-}
-
-/// `enum.in`: the allowed numbers and their names.
-pub fn one_of(
-    value: i32,
-    allowed: &[(i32, &'static str)],
-    at: &FieldPath<'_>,
-    out: &mut Violations,
-) {
-    if !allowed.iter().any(|(number, _)| *number == value) {
-        out.push(at, format_args!("must be one of {}", Names(allowed)));
-    }
-}
-
-/// `enum.not_in`: the refused numbers and their names.
-pub fn none_of(
-    value: i32,
-    refused: &[(i32, &'static str)],
-    at: &FieldPath<'_>,
-    out: &mut Violations,
-) {
-    if let Some((_, name)) = refused.iter().find(|(number, _)| *number == value) {
-        out.push(at, format_args!("must not be {name}"));
-    }
-}
-
-/// `repeated.min_items`.
-pub fn min_items(count: usize, least: u64, at: &FieldPath<'_>, out: &mut Violations) {
-    if (count as u64) < least {
-        out.push(at, format_args!("must have at least {}", Count(least, "item")));
-    }
-}
-
-/// `repeated.max_items`.
-pub fn max_items(count: usize, most: u64, at: &FieldPath<'_>, out: &mut Violations) {
-    if count as u64 > most {
-        out.push(at, format_args!("must have at most {}", Count(most, "item")));
-    }
-}
-
-/// `map.min_pairs`.
-pub fn min_pairs(count: usize, least: u64, at: &FieldPath<'_>, out: &mut Violations) {
-    if (count as u64) < least {
-        out.push(at, format_args!("must have at least {}", Count(least, "entry")));
-    }
-}
-
-/// `map.max_pairs`.
-pub fn max_pairs(count: usize, most: u64, at: &FieldPath<'_>, out: &mut Violations) {
-    if count as u64 > most {
-        out.push(at, format_args!("must have at most {}", Count(most, "entry")));
-    }
 }
 
 /// `repeated.unique`: one violation for every item that repeats an earlier one.
 pub fn unique<T: Ord>(items: &[T], at: &FieldPath<'_>, out: &mut Violations) {
-    let mut seen = BTreeSet::new();
-    for (index, item) in items.iter().enumerate() {
-        if !seen.insert(item) {
-            out.push(at.index(index), "must not repeat an earlier item");
-        }
-    }
-}
-
-/// A number of things, in words.
-struct Count(u64, &'static str);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self(1, thing) => write!(f, "1 {thing}"),
-            Self(count, "entry") => write!(f, "{count} entries"),
-            Self(count, thing) => write!(f, "{count} {thing}s"),
-        }
-    }
-}
-
-/// Names, separated by commas.
-struct Names<'a>(&'a [(i32, &'static str)]);
-
-impl fmt::Display for Names<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (_, name)) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(", ")?;
+    let mut repeats = |index| out.push(at.index(index), "must not repeat an earlier item");
+    if items.len() <= FEW {
+        for (index, item) in items.iter().enumerate() {
+            if items[..index].contains(item) {
+                repeats(index);
             }
-            f.write_str(name)?;
         }
-        Ok(())
+    } else {
+        let mut seen = BTreeSet::new();
+        for (index, item) in items.iter().enumerate() {
+            if !seen.insert(item) {
+                repeats(index);
+            }
+        }
     }
 }

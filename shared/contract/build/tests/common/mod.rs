@@ -11,6 +11,8 @@ use tempfile::TempDir;
 pub(crate) struct Made {
     pub(crate) code: String,
     pub(crate) descriptor_set: Vec<u8>,
+    pub(crate) service_config: String,
+    pub(crate) reference: String,
     /// The names of the files that were read.
     pub(crate) read: Vec<String>,
 }
@@ -28,6 +30,8 @@ pub(crate) fn compile(files: &[(&str, &str)]) -> Result<Made, Error> {
     let name = |path: &PathBuf| path.strip_prefix(protos.path()).unwrap().display().to_string();
     Ok(Made {
         code: fs::read_to_string(out.path().join("contract.rs")).unwrap(),
+        service_config: fs::read_to_string(out.path().join("service_config.json")).unwrap(),
+        reference: fs::read_to_string(out.path().join("reference.md")).unwrap(),
         descriptor_set: fs::read(out.path().join("descriptor_set.bin")).unwrap(),
         read: read.iter().map(name).collect(),
     })

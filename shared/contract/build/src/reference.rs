@@ -1,0 +1,238 @@
+//! The contract as a page of Markdown: what people read who call the services.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+
+use crate::{
+    access::AccessPolicy,
+    methods::{Idempotency, Policy, Service},
+    options::extension,
+    problems::Place,
+    rates::RatePolicy,
+    repeats::Repeats,
+    sources::{Sources, is_generated},
+};
+
+/// What the page is made of.
+pub(crate) struct Reference<'a> {
+    pub(crate) sources: &'a Sources,
+    pub(crate) access: &'a AccessPolicy,
+    pub(crate) rates: &'a RatePolicy,
+    pub(crate) services: &'a [Service],
+    /// What the rules say of fields, oneofs and messages, by full name.
+    pub(crate) words: &'a BTreeMap<String, Vec<String>>,
+}
+
+// Writing to a String cannot fail, so that results are dropped throughout.
+impl Reference<'_> {
+    /// The whole page.
+    pub(crate) fn page(&self) -> String {
+        let mut out = String::from(
+            "# API reference\n\nMade of the .proto files by gantry-contract-build; changes belong there.\n\n",
+        );
+        for service in self.services {
+            let name = service.descriptor.full_name();
+            let _ = writeln!(out, "- [{name}](#{})", anchor(name));
+        }
+        out.push_str("- [Who may do what](#who-may-do-what)\n- [Messages](#messages)\n");
+        for service in self.services {
+            self.service(&mut out, service);
+        }
+        self.who(&mut out);
+        out.push_str("\n## Messages\n");
+        for message in self.sources.messages() {
+            self.message(&mut out, &message);
+        }
+        for enumeration in self.enums() {
+            self.enumeration(&mut out, &enumeration);
+        }
+        out
+    }
+
+    fn service(&self, out: &mut String, service: &Service) {
+        let _ = writeln!(out, "\n## {}\n", service.descriptor.full_name());
+        let _ = writeln!(out, "{}", text(&comment(&service.descriptor)));
+        for method in &service.methods {
+            self.method(out, method);
+        }
+    }
+
+    fn method(&self, out: &mut String, policy: &Policy) {
+        let method = &policy.descriptor;
+        let stream = |streams: bool| if streams { "stream of " } else { "" };
+        let _ = writeln!(out, "\n### {}\n\n{}\n", method.name(), text(&comment(method)));
+        let _ = writeln!(
+            out,
+            "- takes {}{}, gives {}{}",
+            stream(method.is_client_streaming()),
+            link(&method.input()),
+            stream(method.is_server_streaming()),
+            link(&method.output())
+        );
+        let _ = match &policy.permission {
+            Some(permission) => writeln!(out, "- needs the permission `{permission}`"),
+            None => writeln!(out, "- public: needs no credentials"),
+        };
+        let level = match policy.idempotency {
+            Idempotency::NoSideEffects => "changes nothing",
+            Idempotency::Idempotent => "idempotent by `request_id`",
+            Idempotency::NotIdempotent => "not idempotent",
+        };
+        let _ =
+            writeln!(out, "- {level}; timeout {:?}; {}", policy.timeout, repeats(&policy.repeats));
+        if let Some(class) = policy.rate_class.and_then(|index| self.rates.name(index)) {
+            let _ = writeln!(out, "- rate class `{class}`");
+        }
+    }
+
+    fn who(&self, out: &mut String) {
+        out.push_str("\n## Who may do what\n");
+        if self.access.declared {
+            out.push_str("\n| role | on everything | on what is their own |\n|---|---|---|\n");
+            for role in &self.access.roles {
+                let (all, own) = (codes(&role.permissions), codes(&role.own));
+                let _ = writeln!(out, "| `{}` | {all} | {own} |", role.name);
+            }
+        }
+        let mut classes = self.rates.words().peekable();
+        if classes.peek().is_some() {
+            out.push_str("\n| rate class | calls a second | at once |\n|---|---|---|\n");
+            for (name, per_second, burst) in classes {
+                let _ = writeln!(out, "| `{name}` | {per_second} | {burst} |");
+            }
+        }
+    }
+
+    fn message(&self, out: &mut String, message: &MessageDescriptor) {
+        let name = message.full_name();
+        let _ = writeln!(out, "\n### {name}\n\n{}", text(&comment(message)));
+        if let Some(words) = self.words.get(name) {
+            let _ = writeln!(out, "\nRules: {}.", words.join("; "));
+        }
+        if message.fields().len() == 0 {
+            return;
+        }
+        out.push_str("\n| field | type | rules | |\n|---|---|---|---|\n");
+        for field in message.fields() {
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | {} | {} |",
+                field.name(),
+                self.field_type(&field),
+                cell(
+                    &self
+                        .words
+                        .get(field.full_name())
+                        .map(|words| words.join("; "))
+                        .unwrap_or_default()
+                ),
+                cell(&comment(&field))
+            );
+        }
+    }
+
+    fn field_type(&self, field: &FieldDescriptor) -> String {
+        let oneof = field.containing_oneof();
+        match (field.kind(), &oneof) {
+            (Kind::Message(entry), _) if field.is_map() => format!(
+                "map of {} to {}",
+                kind(&entry.map_entry_key_field().kind()),
+                kind(&entry.map_entry_value_field().kind())
+            ),
+            (one, _) if field.is_list() => format!("list of {}", kind(&one)),
+            (one, Some(oneof)) if oneof.is_synthetic() => format!("optional {}", kind(&one)),
+            (one, Some(oneof)) => {
+                let required = self.words.contains_key(oneof.full_name());
+                let required = if required { ", one of which is required" } else { "" };
+                format!("{} (one of `{}`{required})", kind(&one), oneof.name())
+            }
+            (one, None) => kind(&one),
+        }
+    }
+
+    /// Every enum, the nested ones included.
+    fn enums(&self) -> Vec<EnumDescriptor> {
+        let top = self.sources.files().flat_map(|file| file.enums().collect::<Vec<_>>());
+        let messages = self.sources.messages();
+        let nested = messages.iter().flat_map(MessageDescriptor::child_enums);
+        top.chain(nested).collect()
+    }
+
+    fn enumeration(&self, out: &mut String, enumeration: &EnumDescriptor) {
+        let _ =
+            writeln!(out, "\n### {}\n\n{}", enumeration.full_name(), text(&comment(enumeration)));
+        let option = "gantry.contract.v1.reason_domain";
+        let domain = extension(&self.sources.pool, &enumeration.options(), option);
+        if let Some(domain) = domain.as_ref().and_then(|domain| domain.as_str()) {
+            let _ = writeln!(out, "\nReasons of `google.rpc.ErrorInfo`, domain `{domain}`.");
+        }
+        out.push_str("\n| value | number | |\n|---|---|---|\n");
+        for value in enumeration.values() {
+            let (name, number) = (value.name(), value.number());
+            let _ = writeln!(out, "| `{name}` | {number} | {} |", cell(&comment(&value)));
+        }
+    }
+}
+
+fn repeats(repeats: &Repeats) -> String {
+    match repeats {
+        Repeats::Never => "not retried".to_owned(),
+        Repeats::Retry { attempts, initial_backoff, max_backoff, multiplier } => format!(
+            "up to {attempts} attempts, {initial_backoff:?} apart at first, x{multiplier}, at most {max_backoff:?}"
+        ),
+        Repeats::Hedging { attempts, delay } => {
+            format!("hedged: up to {attempts} attempts, {delay:?} apart")
+        }
+    }
+}
+
+/// A type's name, with a link to what is on this page.
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Message(message) => link(message),
+        Kind::Enum(kind) => linked(kind.full_name(), kind.package_name()),
+        // A kind's Debug is its name in .proto files.
+        scalar => format!("{scalar:?}"),
+    }
+}
+
+fn link(message: &MessageDescriptor) -> String {
+    linked(message.full_name(), message.package_name())
+}
+
+fn linked(name: &str, package: &str) -> String {
+    if is_generated(package) {
+        format!(
+            "[{}](#{})",
+            name.strip_prefix(package).unwrap_or(name).trim_start_matches('.'),
+            anchor(name)
+        )
+    } else {
+        name.to_owned()
+    }
+}
+
+/// What renderers of Markdown make of a heading.
+fn anchor(heading: &str) -> String {
+    heading.to_lowercase().replace('.', "")
+}
+
+fn codes(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The comment above something, its lines as they are.
+fn comment(place: &impl Place) -> String {
+    place.comment().lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// A comment as text: no HTML.
+fn text(comment: &str) -> String {
+    comment.replace('<', "&lt;")
+}
+
+/// A comment as one cell of a table.
+fn cell(comment: &str) -> String {
+    text(comment).replace('\n', " ").replace('|', "\\|")
+}

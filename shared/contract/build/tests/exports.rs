@@ -1,0 +1,131 @@
+//! What is made of a contract for those who do not read Rust.
+
+mod common;
+
+use common::{Made, compile, with_header};
+
+const NOTES: &str = r#"
+option (gantry.contract.v1.access) = {
+  permissions: ["notes:read", "notes:write"]
+  roles: [{name: "author" permissions: ["notes:read"] own: ["notes:write"]}]
+};
+option (gantry.contract.v1.rates) = {classes: [{name: "writing" per_second: 0.5 burst: 3}]};
+
+// Keeps notes.
+service Notes {
+  // Writes one, with a <title>.
+  //
+  // Twice is once.
+  rpc Write(Note) returns (Note) {
+    option idempotency_level = IDEMPOTENT;
+    option (gantry.contract.v1.policy) = {
+      timeout: {seconds: 1 nanos: 500000000}
+      permission: "notes:write"
+      rate_class: "writing"
+      retry: {max_attempts: 4 initial_backoff: {nanos: 1000000} max_backoff: {seconds: 2} backoff_multiplier: 1.5}
+    };
+  }
+  rpc Find(Note) returns (Note) {
+    option idempotency_level = NO_SIDE_EFFECTS;
+    option (gantry.contract.v1.policy) = {
+      timeout: {seconds: 2} permission: "notes:read" hedging: {max_attempts: 3 delay: {nanos: 30000000}}
+    };
+  }
+  rpc Watch(Note) returns (stream Note) {
+    option idempotency_level = IDEMPOTENCY_UNKNOWN;
+    option (gantry.contract.v1.policy) = {timeout: {seconds: 2} public: true};
+  }
+}
+
+// Something written.
+message Note {
+  // Its id | key.
+  string request_id = 1 [(buf.validate.field).string.uuid = true];
+  repeated string tags = 2 [
+    (buf.validate.field).repeated.max_items = 2,
+    (buf.validate.field).repeated.unique = true,
+    (buf.validate.field).repeated.items.string.min_len = 1
+  ];
+  optional Kind kind = 3 [(buf.validate.field).required = true, (buf.validate.field).enum.defined_only = true];
+  oneof body {
+    option (buf.validate.oneof).required = true;
+    string text = 4;
+    Note note = 5;
+  }
+  map<string, int64> counts = 6 [(buf.validate.field).map.values.int64.gt = 0];
+  google.protobuf.Timestamp due = 7 [(buf.validate.field).timestamp.gt_now = true];
+
+  // What sort of note.
+  enum Kind {
+    KIND_UNSPECIFIED = 0;
+    // To be done.
+    KIND_TASK = 1;
+  }
+}
+
+// Why not.
+enum Reason {
+  option (gantry.contract.v1.reason_domain) = "notes";
+  REASON_UNSPECIFIED = 0;
+}
+"#;
+
+fn made() -> Made {
+    compile(&[("t.proto", &with_header(NOTES))]).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+#[test]
+fn the_service_config_has_the_policies_of_every_method() {
+    let expected = r#"{
+  "methodConfig": [
+    {
+      "name": [{"service": "t.Notes", "method": "Write"}],
+      "timeout": "1.5s",
+      "retryPolicy": {"maxAttempts": 4, "initialBackoff": "0.001s", "maxBackoff": "2s", "backoffMultiplier": 1.5, "retryableStatusCodes": ["UNAVAILABLE"]}
+    },
+    {
+      "name": [{"service": "t.Notes", "method": "Find"}],
+      "timeout": "2s",
+      "hedgingPolicy": {"maxAttempts": 3, "hedgingDelay": "0.03s", "nonFatalStatusCodes": ["UNAVAILABLE"]}
+    },
+    {
+      "name": [{"service": "t.Notes", "method": "Watch"}]
+    }
+  ],
+  "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
+}
+"#;
+    assert_eq!(made().service_config, expected);
+}
+
+#[test]
+fn the_reference_says_what_a_caller_must_know() {
+    let page = made().reference;
+    for expected in [
+        "- [t.Notes](#tnotes)\n",
+        "\n## t.Notes\n\nKeeps notes.\n",
+        "\n### Write\n\nWrites one, with a &lt;title>.\n\nTwice is once.\n\n\
+         - takes [Note](#tnote), gives [Note](#tnote)\n\
+         - needs the permission `notes:write`\n\
+         - idempotent by `request_id`; timeout 1.5s; up to 4 attempts, 1ms apart at first, x1.5, at most 2s\n\
+         - rate class `writing`\n",
+        "- changes nothing; timeout 2s; hedged: up to 3 attempts, 30ms apart\n",
+        "- takes [Note](#tnote), gives stream of [Note](#tnote)\n\
+         - public: needs no credentials\n- not idempotent; timeout 2s; not retried\n",
+        "| `author` | `notes:read` | `notes:write` |\n",
+        "| `writing` | 0.5 | 3 |\n",
+        "\n### t.Note\n\nSomething written.\n",
+        "| `request_id` | string | must be a UUID | Its id \\| key. |\n",
+        "| `tags` | list of string | must have at most 2 items; must have no item twice; \
+         each item must have at least 1 character |  |\n",
+        "| `kind` | optional [Note.Kind](#tnotekind) | is required; must be a value that the contract defines |  |\n",
+        "| `text` | string (one of `body`, one of which is required) |  |  |\n",
+        "| `counts` | map of string to int64 | each value must be greater than 0 |  |\n",
+        "| `due` | google.protobuf.Timestamp | must not be in the past |  |\n",
+        "\n### t.Note.Kind\n\nWhat sort of note.\n",
+        "| `KIND_TASK` | 1 | To be done. |\n",
+        "\n### t.Reason\n\nWhy not.\n\nReasons of `google.rpc.ErrorInfo`, domain `notes`.\n",
+    ] {
+        assert!(page.contains(expected), "{expected}\n--- is not in ---\n{page}");
+    }
+}
