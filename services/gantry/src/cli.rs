@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::BenchArgs;
+
 /// The suite in one process, and the tools around it.
 #[derive(Debug, Parser)]
 #[command(
@@ -28,6 +30,8 @@ pub enum Command {
     Up(UpArgs),
     /// Walk a running suite as a newcomer would
     Demo(DemoArgs),
+    /// Measure what the suite promises, beside what it is compared with
+    Bench(BenchArgs),
 }
 
 /// How to serve.

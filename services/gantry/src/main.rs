@@ -4,6 +4,7 @@ use std::{fmt::Display, process::ExitCode};
 
 use clap::Parser;
 use gantry::{
+    bench,
     cli::{Cli, Command},
     demo, up,
 };
@@ -18,6 +19,10 @@ async fn main() -> ExitCode {
             Err(error) => failed(&error),
         },
         Command::Demo(args) => match demo::run(&args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Command::Bench(args) => match bench::run(&args).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },

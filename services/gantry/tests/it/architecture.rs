@@ -57,6 +57,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-client",
             "gantry-config",
             "gantry-contract",
+            "gantry-contract-build",
             "gantry-discovery",
             "gantry-identity",
             "gantry-inventory",

@@ -11,6 +11,7 @@
 mod architecture;
 mod bad_input;
 mod bad_start;
+mod bench;
 mod cluster;
 mod consul;
 mod drain;

@@ -1,0 +1,210 @@
+//! Who calls: our channel, tonic's, and hyper's connections with nothing around them. One
+//! generated client for all of them.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gantry_client::{Channel, ClientSettings};
+use gantry_discovery::{Instance, Registration, Registry};
+use http::{Request, Response, Uri};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+use tonic::{
+    Status,
+    body::Body,
+    client::GrpcService,
+    codegen::StdError,
+    transport::{self, Endpoint},
+};
+use tower::Service;
+use uuid::Uuid;
+
+use super::{
+    contract::{
+        CONTRACT,
+        bench::v1::{
+            AddRequest, PutRequest, ReadRequest, bench_service_client::BenchServiceClient,
+        },
+    },
+    error::BenchError,
+};
+
+/// The name of the service in the registry.
+const SERVICE: &str = "bench";
+
+/// What may be done with a call that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// NO_SIDE_EFFECTS.
+    Read,
+    /// IDEMPOTENT.
+    Put,
+    /// Not idempotent.
+    Add,
+}
+
+/// Makes calls.
+pub(super) trait Caller: Clone + Send + 'static {
+    /// Calls, and gives the number of the replica that answered.
+    fn call(&mut self, method: Method, id: u64)
+    -> impl Future<Output = Result<u32, Status>> + Send;
+}
+
+impl<T> Caller for BenchServiceClient<T>
+where
+    T: GrpcService<Body> + Clone + Send + 'static,
+    T::Future: Send,
+    T::Error: Into<StdError>,
+    T::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
+    <T::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
+{
+    async fn call(&mut self, method: Method, id: u64) -> Result<u32, Status> {
+        let answer = match method {
+            Method::Read => self.read(ReadRequest { call_id: id }).await?,
+            Method::Put => {
+                let request_id = Uuid::from_u128(id.into()).to_string();
+                self.put(PutRequest { request_id }).await?
+            }
+            Method::Add => self.add(AddRequest { call_id: id }).await?,
+        };
+        Ok(answer.into_inner().replica)
+    }
+}
+
+/// Our channel, and the registry that it looks in.
+#[derive(Debug)]
+pub(super) struct Ours {
+    pub(super) channel: Channel,
+    pub(super) client: BenchServiceClient<Channel>,
+    registry: Registry,
+    registered: Vec<Registration>,
+}
+
+impl Ours {
+    /// A channel that has not connected yet.
+    pub(super) async fn new(
+        addresses: &[SocketAddr],
+        settings: ClientSettings,
+    ) -> Result<Self, BenchError> {
+        let registry = Registry::memory();
+        let mut registered = Vec::new();
+        for address in addresses {
+            // Before the channel, so that it is told of all of them at once.
+            let instance = Instance::new(SERVICE, *address);
+            registered.push(registry.registrar.register(instance).await?);
+        }
+        let channel = Channel::builder(SERVICE)
+            .contract(&CONTRACT)
+            .registry(registry.clone())
+            .settings(settings)
+            .build()?;
+        let client = BenchServiceClient::new(channel.clone());
+        Ok(Self { channel, client, registry, registered })
+    }
+
+    /// Tells it of one more endpoint.
+    pub(super) async fn join(&mut self, address: SocketAddr) -> Result<(), BenchError> {
+        let instance = Instance::new(SERVICE, address);
+        self.registered.push(self.registry.registrar.register(instance).await?);
+        Ok(())
+    }
+
+    /// Waits until it has a connection to every endpoint.
+    pub(super) async fn connected(&self) -> Result<(), BenchError> {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let until = Instant::now() + PATIENCE;
+        let all = || self.channel.snapshot().endpoints.iter().all(|one| one.connections > 0);
+        while !all() {
+            if Instant::now() > until {
+                return Err(BenchError::Late("the endpoints were not connected", PATIENCE));
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+}
+
+/// A bare channel of tonic's, with one connection.
+pub(super) async fn tonic_channel(
+    address: SocketAddr,
+) -> Result<BenchServiceClient<transport::Channel>, BenchError> {
+    Ok(BenchServiceClient::new(endpoint(address)?.connect().await?))
+}
+
+/// What tonic has against sick replicas: a channel that balances over a list.
+pub(super) fn tonic_balanced(
+    addresses: &[SocketAddr],
+) -> Result<BenchServiceClient<transport::Channel>, BenchError> {
+    let endpoints: Vec<_> =
+        addresses.iter().map(|address| endpoint(*address)).collect::<Result<_, _>>()?;
+    Ok(BenchServiceClient::new(transport::Channel::balance_list(endpoints.into_iter())))
+}
+
+/// How tonic is told of an address.
+pub(super) fn endpoint(address: SocketAddr) -> Result<Endpoint, transport::Error> {
+    // A call without a deadline would wait for a dead replica for ever.
+    Ok(Endpoint::from_shared(format!("http://{address}"))?
+        .connect_timeout(Duration::from_secs(1))
+        .timeout(Duration::from_secs(2)))
+}
+
+/// Connections of hyper's and nothing else, used one after the other.
+#[derive(Clone, Debug)]
+pub(super) struct Bare {
+    connections: Arc<[SendRequest<Body>]>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Bare {
+    /// One connection to each address; the same address can be given more than once.
+    pub(super) async fn connect(
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Result<BenchServiceClient<Self>, BenchError> {
+        let mut connections = Vec::new();
+        for address in addresses {
+            let stream = TcpStream::connect(address).await.map_err(BenchError::Replica)?;
+            stream.set_nodelay(true).map_err(BenchError::Replica)?;
+            let (sender, connection) =
+                http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+            // It ends with the last of its senders.
+            tokio::spawn(connection);
+            connections.push(sender);
+        }
+        let bare = Self { connections: connections.into(), next: Arc::default() };
+        Ok(BenchServiceClient::with_origin(bare, Uri::from_static("http://bench")))
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Incoming>, hyper::Error>> + Send>>;
+
+impl Service<Request<Body>> for Bare {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answering {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        let mut connection = self.connections[turn].clone();
+        Box::pin(async move { connection.send_request(request).await })
+    }
+}

@@ -1,0 +1,170 @@
+//! Calls one after the other, by many callers at once: counted only, or each written down.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use gantry_contract::{GantryReason, Reason};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tonic::Status;
+use tonic_types::StatusExt;
+
+use super::{
+    callers::{Caller, Method},
+    cpu,
+    error::BenchError,
+};
+
+/// What calls cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    /// Calls a second.
+    pub(super) rate: f64,
+    /// Microseconds of this process's processor time a call.
+    pub(super) cpu: f64,
+}
+
+/// Has `concurrency` tasks call for so long and gives what that cost; the tasks share the
+/// callers among them. No call may fail.
+pub(super) async fn cost<C: Caller>(
+    callers: &[C],
+    concurrency: usize,
+    window: Duration,
+) -> Result<Cost, BenchError> {
+    // Connections, buffers and estimates are as they will be.
+    burst(callers, concurrency, window / 8).await?;
+    let (started, used) = (Instant::now(), cpu::used());
+    let calls = burst(callers, concurrency, window).await? as f64;
+    let (took, used) = (started.elapsed(), cpu::used() - used);
+    Ok(Cost { rate: calls / took.as_secs_f64(), cpu: used.as_secs_f64() * 1e6 / calls })
+}
+
+async fn burst<C: Caller>(
+    callers: &[C],
+    concurrency: usize,
+    window: Duration,
+) -> Result<u64, BenchError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    for mut caller in callers.iter().cycle().take(concurrency).cloned() {
+        let stop = Arc::clone(&stop);
+        tasks.spawn(async move {
+            let mut calls = 0;
+            while !stop.load(Ordering::Relaxed) {
+                caller.call(Method::Read, calls).await?;
+                calls += 1;
+            }
+            Ok::<u64, Status>(calls)
+        });
+    }
+    sleep(window).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut calls = 0;
+    for counted in tasks.join_all().await {
+        calls += counted?;
+    }
+    Ok(calls)
+}
+
+/// How one call ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    /// When it was made and when it ended, from the beginning of the load.
+    pub(super) made: Duration,
+    pub(super) ended: Duration,
+    pub(super) method: Method,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// By the replica with this number.
+    Answered(u32),
+    /// It was lost, and the error says that it may have been executed.
+    Unknown,
+    /// Whatever else.
+    Failed,
+}
+
+impl Call {
+    /// How long its caller waited.
+    pub(super) fn took(&self) -> Duration {
+        self.ended - self.made
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        !matches!(self.outcome, Outcome::Answered(_))
+    }
+}
+
+/// Callers at work, each call of which is written down.
+#[derive(Debug)]
+pub(super) struct Load {
+    pub(super) started: Instant,
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<Vec<Call>>,
+}
+
+/// What callers do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    /// How many call at once.
+    pub(super) callers: usize,
+    /// What they call, one after the other.
+    pub(super) methods: &'static [Method],
+    /// How long a caller rests after each call.
+    pub(super) pause: Duration,
+}
+
+impl Load {
+    /// Has them call until [`finish`](Self::finish).
+    pub(super) fn start<C: Caller>(caller: &C, work: Work) -> Self {
+        /// No two calls of one process have the same number.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (started, stop) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+        let mut tasks = JoinSet::new();
+        for first in 0..work.callers {
+            let (mut caller, stop) = (caller.clone(), Arc::clone(&stop));
+            tasks.spawn(async move {
+                let mut calls = Vec::new();
+                for turn in first.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let method = work.methods[turn % work.methods.len()];
+                    let made = started.elapsed();
+                    let answer = caller.call(method, NEXT.fetch_add(1, Ordering::Relaxed)).await;
+                    let outcome = answer.map_or_else(|status| failed(&status), Outcome::Answered);
+                    calls.push(Call { made, ended: started.elapsed(), method, outcome });
+                    if !work.pause.is_zero() {
+                        sleep(work.pause).await;
+                    }
+                }
+                calls
+            });
+        }
+        Self { started, stop, tasks }
+    }
+
+    /// Ends it, and gives every call that was made.
+    pub(super) async fn finish(self) -> Vec<Call> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.tasks.join_all().await.concat()
+    }
+}
+
+fn failed(status: &Status) -> Outcome {
+    let unknown = GantryReason::OutcomeUnknown.reason();
+    match status.get_details_error_info() {
+        Some(info) if info.reason == unknown => Outcome::Unknown,
+        _ => Outcome::Failed,
+    }
+}

@@ -1,0 +1,46 @@
+//! `gantry bench`: the numbers that the suite promises, measured beside what they are
+//! compared with.
+//!
+//! Contenders take turns in one run, because machines have moods: what disturbs one
+//! disturbs its neighbour, and the ratio of neighbours counts, the median of them all.
+//! Servers are processes of their own ([`replica`]), so that the processor time of this
+//! one is the client's.
+//!
+//! - [`args`]: the flags;
+//! - [`callers`], [`load`]: who calls, and how much;
+//! - [`client`]: one file for each thing that is measured;
+//! - [`stats`], [`row`], [`report`]: what is made of it.
+
+mod args;
+mod callers;
+mod client;
+mod contract;
+mod cpu;
+mod error;
+mod load;
+mod replica;
+mod report;
+mod row;
+mod stats;
+
+pub use args::{BenchArgs, ClientArgs, ReplicaArgs, RunArgs, What};
+pub use client::Scenario;
+pub use error::BenchError;
+pub use replica::Behaviour;
+
+/// Measures, or is what is measured.
+///
+/// # Errors
+/// [`BenchError`]
+pub async fn run(args: &BenchArgs) -> Result<(), BenchError> {
+    match &args.what {
+        What::Client(args) => client::run(args).await,
+        What::Replica(args) => replica::serve(args).await,
+    }
+}
+
+/// Says what is being done; the results have the standard output to themselves.
+#[expect(clippy::print_stderr, reason = "for who waits")]
+fn progress(what: &str) {
+    eprintln!("{what}");
+}

@@ -1,0 +1,62 @@
+//! How a replica behaves.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+/// How a replica behaves, as `delay=5ms` or `fail`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Answers so late.
+    Delay(Duration),
+    /// Answers at once that it is UNAVAILABLE.
+    Fail,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self::Delay(Duration::ZERO)
+    }
+}
+
+impl fmt::Display for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delay(delay) => write!(f, "delay={}ms", delay.as_millis()),
+            Self::Fail => f.write_str("fail"),
+        }
+    }
+}
+
+impl FromStr for Behaviour {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let delay = match text {
+            "fail" => return Ok(Self::Fail),
+            text => text.strip_prefix("delay=").map(|delay| delay.trim_end_matches("ms")),
+        };
+        let delay = delay.and_then(|delay| delay.parse().ok());
+        delay
+            .map(|delay| Self::Delay(Duration::from_millis(delay)))
+            .ok_or_else(|| format!("expected delay=5ms or fail, not {text:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for behaviour in [Behaviour::Fail, Behaviour::Delay(Duration::from_millis(105))] {
+            assert_eq!(behaviour.to_string().parse(), Ok(behaviour));
+        }
+        assert_eq!("delay=0".parse(), Ok(Behaviour::default()));
+    }
+
+    #[test]
+    fn what_nobody_can_do_is_refused() {
+        for text in ["", "delay", "delay=", "delay=x", "fail=1", "5ms"] {
+            assert!(text.parse::<Behaviour>().is_err(), "{text}");
+        }
+    }
+}

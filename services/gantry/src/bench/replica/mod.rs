@@ -1,0 +1,108 @@
+//! Replicas: real processes, so that a kill is a kill and a processor's time has an owner.
+//!
+//! A replica is this program again. It says where it listens on its standard output, is
+//! told on its standard input how to behave, and ends when that is closed, so that none
+//! outlives the benchmark.
+
+mod behaviour;
+mod serve;
+
+use std::{io, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+pub use behaviour::Behaviour;
+pub(super) use serve::serve;
+
+use super::error::BenchError;
+
+/// Longer than a process takes to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a replica is started with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    pub(super) number: u32,
+    pub(super) behaviour: Behaviour,
+    /// The first port; any where it is 0.
+    pub(super) port: u16,
+    /// How many ports it listens on.
+    pub(super) ports: u32,
+    pub(super) journal: Option<PathBuf>,
+}
+
+/// A running replica; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Replica {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: Lines<BufReader<ChildStdout>>,
+    pub(super) addresses: Vec<SocketAddr>,
+}
+
+impl Replica {
+    /// Starts it and waits until it listens.
+    pub(super) async fn start(plan: &Plan) -> Result<Self, BenchError> {
+        let program = std::env::current_exe().map_err(BenchError::Replica)?;
+        let mut command = Command::new(program);
+        command.args(["bench", "replica", "--number", &plan.number.to_string()]);
+        command.args(["--behaviour", &plan.behaviour.to_string()]);
+        command.args(["--port", &plan.port.to_string(), "--ports", &plan.ports.to_string()]);
+        if let Some(journal) = &plan.journal {
+            command.arg("--journal").arg(journal);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(BenchError::Replica)?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(BenchError::Replica(io::ErrorKind::BrokenPipe.into()));
+        };
+        let stdout = BufReader::new(stdout).lines();
+        let mut replica = Self { child, stdin, stdout, addresses: Vec::new() };
+        let line = replica.line().await?;
+        replica.addresses =
+            serde_json::from_str(&line).map_err(|_| BenchError::Nonsense(line.clone()))?;
+        Ok(replica)
+    }
+
+    /// Where it listens first.
+    pub(super) fn address(&self) -> Result<SocketAddr, BenchError> {
+        self.addresses.first().copied().ok_or(BenchError::Nonsense("no address".to_owned()))
+    }
+
+    /// How it behaves from now on.
+    pub(super) async fn behave(&mut self, behaviour: Behaviour) -> Result<(), BenchError> {
+        // The answer comes after the change.
+        self.ask(&behaviour.to_string()).await.map(drop)
+    }
+
+    /// The calls that have reached it so far.
+    pub(super) async fn calls(&mut self) -> Result<u64, BenchError> {
+        let line = self.ask("calls").await?;
+        line.parse().map_err(|_| BenchError::Nonsense(line))
+    }
+
+    /// Ends it without a word: SIGKILL.
+    pub(super) async fn kill(mut self) -> Result<(), BenchError> {
+        self.child.kill().await.map_err(BenchError::Replica)
+    }
+
+    async fn ask(&mut self, line: &str) -> Result<String, BenchError> {
+        let line = format!("{line}\n");
+        self.stdin.write_all(line.as_bytes()).await.map_err(BenchError::Replica)?;
+        self.line().await
+    }
+
+    async fn line(&mut self) -> Result<String, BenchError> {
+        let line = timeout(PATIENCE, self.stdout.next_line())
+            .await
+            .map_err(|_| BenchError::Late("a replica did not answer", PATIENCE))?;
+        match line.map_err(BenchError::Replica)? {
+            Some(line) => Ok(line),
+            None => Err(BenchError::Nonsense(String::new())),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The replica's side: `gantry bench replica`.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, Write},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, task::JoinSet, time::sleep};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+
+use super::Behaviour;
+use crate::bench::{
+    args::ReplicaArgs,
+    contract::bench::v1::{
+        AddRequest, Answer, PutRequest, ReadRequest,
+        bench_service_server::{BenchService, BenchServiceServer},
+    },
+    error::BenchError,
+};
+
+/// Serves until the standard input is closed.
+///
+/// # Errors
+/// [`BenchError::Replica`] where it cannot listen or write.
+pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
+    let service = Service::new(args).map_err(BenchError::Replica)?;
+    let (listeners, addresses) = listen(args).await.map_err(BenchError::Replica)?;
+    say(&serde_json::json!(addresses).to_string()).map_err(BenchError::Replica)?;
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let handlers = BenchServiceServer::new(service.clone());
+        servers.spawn(Server::builder().add_service(handlers).serve_with_incoming(incoming));
+    }
+    let told = tokio::task::spawn_blocking(move || service.obey());
+    // A panic in it, or the end of the input: it is over in either case.
+    told.await.unwrap_or(Ok(())).map_err(BenchError::Replica)
+}
+
+async fn listen(args: &ReplicaArgs) -> io::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+    for index in 0..args.ports {
+        let port = if args.port == 0 { 0 } else { args.port + index as u16 };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        addresses.push(listener.local_addr()?);
+        listeners.push(listener);
+    }
+    Ok((listeners, addresses))
+}
+
+fn say(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
+}
+
+/// The handlers, and what they are told.
+#[derive(Clone, Debug)]
+struct Service {
+    number: u32,
+    told: Arc<Told>,
+    journal: Option<Arc<File>>,
+}
+
+#[derive(Debug)]
+struct Told {
+    calls: AtomicU64,
+    /// In milliseconds; [`FAIL`] is not to be served at all.
+    delay: AtomicU64,
+}
+
+const FAIL: u64 = u64::MAX;
+
+impl Service {
+    fn new(args: &ReplicaArgs) -> io::Result<Self> {
+        let journal = match &args.journal {
+            // Appends of a few bytes do not tear, so that all replicas can have the same file.
+            Some(path) => Some(Arc::new(File::options().create(true).append(true).open(path)?)),
+            None => None,
+        };
+        let told = Told { calls: AtomicU64::new(0), delay: AtomicU64::new(0) };
+        let service = Self { number: args.number, told: Arc::new(told), journal };
+        service.behave(args.behaviour);
+        Ok(service)
+    }
+
+    /// Does what stands on the standard input, until it is closed.
+    fn obey(&self) -> io::Result<()> {
+        for line in io::stdin().lock().lines() {
+            let line = line?;
+            if line == "calls" {
+                say(&self.told.calls.load(Ordering::Relaxed).to_string())?;
+            } else {
+                let behaviour = line.parse().map_err(io::Error::other)?;
+                self.behave(behaviour);
+                say(&line)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn behave(&self, behaviour: Behaviour) {
+        let delay = match behaviour {
+            Behaviour::Delay(delay) => delay.as_millis() as u64,
+            Behaviour::Fail => FAIL,
+        };
+        self.told.delay.store(delay, Ordering::Relaxed);
+    }
+
+    async fn answer(&self) -> Result<Response<Answer>, Status> {
+        self.told.calls.fetch_add(1, Ordering::Relaxed);
+        match self.told.delay.load(Ordering::Relaxed) {
+            0 => {}
+            FAIL => return Err(Status::unavailable("told to fail")),
+            delay => sleep(Duration::from_millis(delay)).await,
+        }
+        Ok(Response::new(Answer { replica: self.number }))
+    }
+}
+
+#[tonic::async_trait]
+impl BenchService for Service {
+    async fn read(&self, _: Request<ReadRequest>) -> Result<Response<Answer>, Status> {
+        self.answer().await
+    }
+
+    async fn put(&self, _: Request<PutRequest>) -> Result<Response<Answer>, Status> {
+        self.answer().await
+    }
+
+    async fn add(&self, request: Request<AddRequest>) -> Result<Response<Answer>, Status> {
+        if let Some(journal) = &self.journal {
+            // At once, and not from a buffer: a kill must not take it back.
+            (&**journal).write_all(&request.get_ref().call_id.to_be_bytes())?;
+        }
+        self.answer().await
+    }
+}

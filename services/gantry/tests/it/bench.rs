@@ -1,0 +1,96 @@
+//! `gantry bench` measures and reports. What it measures is not judged here: that needs a
+//! quiet machine.
+
+use std::{fs, process::Output};
+
+use serde_json::Value;
+
+use crate::process::gantry;
+
+fn bench(args: &[&str]) -> Output {
+    gantry().arg("bench").args(args).output().unwrap()
+}
+
+/// The rows of a scenario that is run once and briefly.
+fn rows(scenario: &str) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("rows.json");
+    let flags = ["client", "--runs", "1", "--window-ms", "50", "--only", scenario, "--json"];
+    let output = bench(&[&flags[..], &[json.to_str().unwrap()]].concat());
+    let (told, table) =
+        (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{told}\n{table}");
+    let report: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert_eq!(report["missing"], Value::Array(Vec::new()));
+    let rows = report["rows"].as_array().unwrap().clone();
+    assert!(!rows.is_empty());
+    for row in &rows {
+        assert!(table.contains(row["name"].as_str().unwrap()), "{row} is not in\n{table}");
+        assert!(row["value"].as_f64().is_some_and(|value| value >= 0.0), "{row}");
+        assert_eq!(row["pass"].is_null(), row["target"].is_null(), "{row}");
+    }
+    rows
+}
+
+#[test]
+fn throughput_is_compared_with_tonic_and_hyper() {
+    let rows = rows("throughput");
+    for row in &rows {
+        assert!(row["value"].as_f64() > Some(0.0), "{row}");
+        assert!(row["ratio"].as_f64() > Some(0.0), "{row}");
+    }
+    assert_eq!(rows.iter().filter(|row| !row["target"].is_null()).count(), 4);
+}
+
+#[test]
+fn a_slow_replica_is_measured_by_its_share_and_by_what_callers_wait() {
+    assert_eq!(rows("slow").len(), 6);
+}
+
+#[test]
+fn a_replica_that_fails_or_is_killed_costs_no_call_that_may_be_repeated() {
+    for scenario in ["failing", "killed"] {
+        let rows = rows(scenario);
+        let correct = ["may be repeated", "double executions", "without OUTCOME_UNKNOWN"];
+        let judged: Vec<_> = rows
+            .iter()
+            .filter(|row| correct.iter().any(|name| row["name"].as_str().unwrap().contains(name)))
+            .collect();
+        assert!(judged.len() >= 3, "{rows:?}");
+        for row in judged {
+            assert_eq!(row["value"], 0.0, "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_joiner_and_an_ejected_replica_get_calls() {
+    for scenario in ["joiner", "ejected"] {
+        assert_eq!(rows(scenario).len(), 1);
+    }
+}
+
+#[test]
+fn flags_that_make_no_sense_are_refused() {
+    for args in [
+        &[][..],
+        &["client", "--only", "speed"],
+        &["client", "--runs", "0"],
+        &["client", "--window-ms", "0"],
+        &["client", "--json"],
+        &["replica", "--behaviour", "sulk"],
+    ] {
+        let output = bench(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(!output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let path = "/nowhere/rows.json";
+    let flags = ["client", "--runs", "1", "--window-ms", "10", "--only", "throughput"];
+    let output = bench(&[&flags[..], &["--json", path]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(path));
+}
