@@ -68,7 +68,7 @@ impl Deadline {
 }
 
 /// The header's units, finest first: their letter and their length in nanoseconds.
-const UNITS: [(u8, u128); 6] = [
+const UNITS: [(u8, u64); 6] = [
     (b'n', 1),
     (b'u', 1_000),
     (b'm', 1_000_000),
@@ -78,12 +78,22 @@ const UNITS: [(u8, u128); 6] = [
 ];
 
 /// The most that 8 digits can say.
-const MOST: u128 = 99_999_999;
+const MOST: u64 = 99_999_999;
 
-/// What is left, in the finest unit that can say it, rounded up.
+/// Digits that say something; the rest are zeros.
+const SIGNIFICANT: u32 = 4;
+
+/// What is left, rounded up by a thousandth at most, in the finest unit that can say it.
+///
+/// Rounded, because HTTP/2 sends a header that it has sent before in one byte: calls that
+/// start with the same timeout say the same, and do not push what repeats out of the
+/// connection's table. gRPC's C core rounds likewise.
 #[expect(clippy::expect_used, reason = "digits and a letter are a header value")]
 pub fn encode(left: Duration) -> HeaderValue {
-    let nanos = left.min(LONGEST).as_nanos();
+    // A year fits by far.
+    let nanos = left.min(LONGEST).as_nanos() as u64;
+    let step = 10_u64.pow((nanos.max(1).ilog10() + 1).saturating_sub(SIGNIFICANT));
+    let nanos = nanos.div_ceil(step) * step;
     let (unit, length) =
         UNITS.into_iter().find(|(_, length)| nanos.div_ceil(*length) <= MOST).unwrap_or(UNITS[5]);
     let mut text = [0; 9];
@@ -113,7 +123,7 @@ pub fn decode(header: &HeaderValue) -> Result<Duration, InvalidTimeout> {
         return Err(InvalidTimeout);
     }
     let value = digits.iter().fold(0, |value, digit| value * 10 + u128::from(digit - b'0'));
-    let nanos = value * length;
+    let nanos = value * u128::from(length);
     // Whole seconds of 8 digits of hours fit 64 bits, the remainder fits 32.
     Ok(Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32))
 }
