@@ -10,7 +10,6 @@ use bytes::Bytes;
 use gantry_resilience::circuit_breaker::Outcome;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Instant;
 use tonic::Code;
 
 use crate::{
@@ -120,7 +119,7 @@ impl ResponseBody {
         };
         head::sanitize(&mut trailers);
         let code = head::grpc_code(&trailers).unwrap_or(Code::Unknown);
-        if head::is_our_deadline(code, self.patience.deadline(), Instant::now()) {
+        if head::is_our_deadline(code, self.patience.deadline()) {
             return Poll::Ready(self.fail(|about| about.unanswered()));
         }
         if let (Some(open), true) = (&self.open, code != Code::Ok) {

@@ -71,13 +71,12 @@ enum Ended {
 
 impl Ended {
     fn last(self, record: &Record) -> Result<Answered, Error> {
-        let about = record.about();
         match self {
             Self::Answered(answered) => Ok(answered),
-            Self::NotGrpc(code, what) => Err(about.not_grpc(code, &what)),
-            Self::Refused(why) => Err(about.refused(&why)),
-            Self::Lost(why) => Err(about.outcome_unknown(&why)),
-            Self::Late => Err(about.unanswered()),
+            Self::NotGrpc(code, what) => Err(record.about().not_grpc(code, &what)),
+            Self::Refused(why) => Err(record.about().refused(&why)),
+            Self::Lost(why) => Err(record.about().outcome_unknown(&why)),
+            Self::Late => Err(record.about().unanswered()),
         }
     }
 }
@@ -209,13 +208,17 @@ fn read(
     mut response: Response<Incoming>,
     mut lease: Lease,
 ) -> (Option<Failed>, Ended) {
-    head::sanitize(response.headers_mut());
-    let not_grpc = head::not_grpc(response.status(), response.headers());
-    let code = match &not_grpc {
-        Some((code, _)) => Some(*code),
-        None => head::grpc_code(response.headers()),
+    let (code, not_grpc) = match head::grpc_code(response.headers()) {
+        Some(code) => {
+            head::sanitize(response.headers_mut());
+            (Some(code), None)
+        }
+        None => {
+            let not_grpc = head::not_grpc(response.status(), response.headers());
+            (not_grpc.as_ref().map(|(code, _)| *code), not_grpc)
+        }
     };
-    let pushback = Pushback::of_grpc(response.headers());
+    let pushback = code.and_then(|_| Pushback::of_grpc(response.headers()));
     lease.learn(match (code.map_or(balance::Outcome::Answered, head::outcome), pushback) {
         (balance::Outcome::Failed, Some(Pushback::After(time))) => {
             balance::Outcome::FailedFor(time)
@@ -225,7 +228,7 @@ fn read(
     let Some(code) = code.filter(|code| *code != Code::Ok) else {
         return (None, Ended::Answered(Answered { response, lease, code }));
     };
-    if head::is_our_deadline(code, record.deadline, Instant::now()) {
+    if head::is_our_deadline(code, record.deadline) {
         record.attempt_ended(&mut lease, Code::DeadlineExceeded);
         return (None, Ended::Late);
     }

@@ -36,8 +36,8 @@ pub(crate) fn sanitize(headers: &mut HeaderMap) {
 
 /// Whether a status is only the peer's way of saying that our deadline passed. Many
 /// servers cancel a call whose `grpc-timeout` is over.
-pub(crate) fn is_our_deadline(code: Code, deadline: Deadline, now: Instant) -> bool {
-    code == Code::Cancelled && deadline.left(now).is_none_or(|left| left <= CLOCK_SLACK)
+pub(crate) fn is_our_deadline(code: Code, deadline: Deadline) -> bool {
+    code == Code::Cancelled && deadline.left(Instant::now()).is_none_or(|left| left <= CLOCK_SLACK)
 }
 
 /// What a balancer makes of a status.
@@ -52,12 +52,9 @@ pub(crate) fn outcome(code: Code) -> Outcome {
     }
 }
 
-/// What stands in the way of reading the response as gRPC: a code and what it is.
-/// Proxies and other servers answer in plain HTTP.
+/// What stands in the way of reading a response without a gRPC status as gRPC: a code and
+/// what it is. Proxies and other servers answer in plain HTTP.
 pub(crate) fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<(Code, String)> {
-    if headers.contains_key(Status::GRPC_STATUS) {
-        return None;
-    }
     if status != StatusCode::OK {
         let code = match status {
             StatusCode::BAD_REQUEST => Code::Internal,
@@ -125,16 +122,15 @@ mod tests {
         let html = not_grpc(StatusCode::OK, &with("content-type", "text/html")).unwrap();
         assert_eq!(html, (Code::Unknown, "text/html instead of gRPC".to_owned()));
         assert_eq!(not_grpc(StatusCode::OK, &with("content-type", "application/grpc+proto")), None);
-        assert_eq!(not_grpc(StatusCode::BAD_GATEWAY, &with("grpc-status", "5")), None);
     }
 
-    #[test]
-    fn cancelled_at_our_deadline_is_our_deadline() {
+    #[tokio::test(start_paused = true)]
+    async fn cancelled_at_our_deadline_is_our_deadline() {
         let now = Instant::now();
         let at = |millis| Deadline::at(now + Duration::from_millis(millis));
-        assert!(is_our_deadline(Code::Cancelled, at(0), now));
-        assert!(is_our_deadline(Code::Cancelled, at(4), now));
-        assert!(!is_our_deadline(Code::Cancelled, at(100), now));
-        assert!(!is_our_deadline(Code::Internal, at(0), now));
+        assert!(is_our_deadline(Code::Cancelled, at(0)));
+        assert!(is_our_deadline(Code::Cancelled, at(4)));
+        assert!(!is_our_deadline(Code::Cancelled, at(100)));
+        assert!(!is_our_deadline(Code::Internal, at(0)));
     }
 }

@@ -9,7 +9,10 @@ use gantry_resilience::{
     deadline::{self, Deadline, GRPC_TIMEOUT},
     retry::PREVIOUS_ATTEMPTS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, Entry},
+};
 use tokio::time::Instant;
 
 use crate::policy::Method;
@@ -38,9 +41,13 @@ pub(crate) fn deadline_of(
     now: Instant,
     stream_max_age: Duration,
 ) -> Result<Deadline, deadline::InvalidTimeout> {
-    let asked = match request.headers.remove(GRPC_TIMEOUT) {
-        Some(timeout) => Some(Deadline::after(now, deadline::decode(&timeout)?)),
-        None => None,
+    let asked = match request.headers.entry(GRPC_TIMEOUT) {
+        Entry::Occupied(timeout) => Some(Deadline::after(now, deadline::decode(timeout.get())?)),
+        Entry::Vacant(place) => {
+            // Each attempt says what is left by then, in a copy that need not grow.
+            place.insert(HeaderValue::from_static(""));
+            None
+        }
     };
     let inherited = context.and_then(|context| context.deadline).map(Deadline::at);
     Ok(Deadline::after(now, method.longest(stream_max_age))

@@ -132,7 +132,7 @@ impl Record {
             self.tell(lease, Some(code));
             // The endpoint gets no further calls: were its failures to count, the calls
             // that must not be repeated would open the breaker for the healthy ones.
-            self.excused = lease.is_ejected();
+            self.excused = code != Code::Ok && lease.is_ejected();
         }
         judged
     }

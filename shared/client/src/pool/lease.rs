@@ -74,15 +74,20 @@ impl Lease {
             return None;
         }
         // Before this outcome counts: the failure that ejects is no failure of an ejected one.
-        let was_ejected = self.is_ejected();
-        self.pool.health.judge(&self.picked.member().0.ejection, outcome, Instant::now());
+        let now = Instant::now();
+        let was_ejected = self.was_ejected(now);
+        self.pool.health.judge(&self.picked.member().0.ejection, outcome, now);
         Some(if was_ejected { Judged::WasEjected } else { Judged::Counted })
     }
 
     /// Whether the endpoint gets no calls now, and did not get this one for want of a
     /// better one.
     pub(crate) fn is_ejected(&self) -> bool {
-        !self.failed_open && self.picked.member().is_ejected(Instant::now())
+        self.was_ejected(Instant::now())
+    }
+
+    fn was_ejected(&self, now: Instant) -> bool {
+        !self.failed_open && self.picked.member().is_ejected(now)
     }
 
     /// Nothing was sent, so nothing is to be learned.
