@@ -182,7 +182,8 @@ struct Service {
     #[serde(rename = "ID")]
     id: String,
     address: String,
-    port: u16,
+    /// Consul takes any number.
+    port: i64,
     #[serde(default, deserialize_with = "null_is_empty")]
     tags: Vec<String>,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -201,12 +202,12 @@ where
 
 impl Entry {
     /// The endpoint, or the id of a registration that names none: others may register
-    /// host names, or no port.
+    /// host names, or a port that is none.
     pub(super) fn endpoint(self) -> Result<Endpoint, String> {
         let Self { node, service } = self;
         // Consul's own rule: a service without an address is at its node's.
         let host = if service.address.is_empty() { &node.address } else { &service.address };
-        let (Ok(ip), 1..) = (host.parse::<IpAddr>(), service.port) else {
+        let (Ok(ip), Ok(port @ 1..)) = (host.parse::<IpAddr>(), u16::try_from(service.port)) else {
             return Err(service.id);
         };
         let mut meta = service.meta;
@@ -216,7 +217,7 @@ impl Entry {
             meta.remove(PROTOCOL);
         }
         Ok(Endpoint {
-            address: SocketAddr::new(ip, service.port),
+            address: SocketAddr::new(ip, port),
             weight: service.weights.map_or(1, |weights| weights.passing.max(1)),
             zone,
             version,

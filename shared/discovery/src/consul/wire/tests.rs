@@ -1,5 +1,7 @@
 //! What goes to Consul and what comes back.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn entry(service: &str) -> Entry {
@@ -76,7 +78,8 @@ fn a_foreign_registration_is_read_as_consul_means_it() {
 
 #[test]
 fn a_registration_that_names_no_endpoint_is_named() {
-    for nowhere in [r#""users.internal","Port":80"#, r#""10.0.0.2","Port":0"#] {
+    let ports = [0, -1, 65_536, 70_000].map(|port| format!(r#""10.0.0.2","Port":{port}"#));
+    for nowhere in [r#""users.internal","Port":80"#.to_owned()].into_iter().chain(ports) {
         let service = format!(r#"{{"ID":"a","Address":{nowhere}}}"#);
         assert_eq!(entry(&service).endpoint().unwrap_err(), "a");
     }
@@ -91,4 +94,23 @@ fn only_an_earlier_start_at_the_same_address_is_replaced() {
     assert!(!id.replaces("user-10.0.0.1-8-00000002.0"), "another port");
     assert!(!id.replaces("user"), "not ours");
     assert!(!id.replaces(&id.to_string()));
+}
+
+proptest! {
+    /// Not even where names are made of what stands between the parts of an id.
+    #[test]
+    fn two_registrations_never_share_an_id(
+        services in ["[a-b0-1.-]{1,12}", "[a-b0-1.-]{1,12}"],
+        addresses in any::<[std::net::Ipv4Addr; 2]>(),
+        ports in any::<[u16; 2]>(),
+        starts in any::<[u32; 2]>(),
+        numbers in any::<[u32; 2]>(),
+    ) {
+        let id = |n: usize| {
+            let address = SocketAddr::from((addresses[n], ports[n]));
+            ServiceId::new(&Instance::new(&services[n], address), starts[n], numbers[n]).to_string()
+        };
+        let of = |n: usize| (&services[n], addresses[n], ports[n], starts[n], numbers[n]);
+        prop_assert_eq!(id(0) == id(1), of(0) == of(1));
+    }
 }
