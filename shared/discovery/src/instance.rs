@@ -87,7 +87,8 @@ impl Instance {
         if self.service.is_empty() || !self.service.chars().all(allowed) {
             return Err(InvalidInstance::Name(self.service.clone()));
         }
-        if self.address.ip().is_unspecified() || self.address.port() == 0 {
+        // `::ffff:0.0.0.0` is nowhere as well.
+        if self.address.ip().to_canonical().is_unspecified() || self.address.port() == 0 {
             return Err(InvalidInstance::Address {
                 service: self.service.clone(),
                 address: self.address,

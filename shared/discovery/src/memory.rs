@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use crate::{
     instance::{Endpoint, EndpointSet, Instance},
     registrar::{RegisterError, Registrar, Registration, RegistrationState},
-    resolver::{Publisher, Resolver, Watch},
+    resolver::{Publisher, Resolver, Status, Watch},
 };
 
 /// A registry in memory. Clones share it.
@@ -90,5 +90,11 @@ impl Resolver for Memory {
         service.publish();
         let owner: Arc<dyn Any + Send + Sync> = Arc::<Shared>::clone(&self.shared);
         service.publisher.watch(owner)
+    }
+
+    fn watched(&self) -> BTreeMap<String, Status> {
+        let services = self.shared.services();
+        let watched = services.iter().filter(|(_, service)| service.publisher.is_watched());
+        watched.map(|(name, service)| (name.clone(), service.publisher.status())).collect()
     }
 }

@@ -73,6 +73,12 @@ impl Registration {
         (self.state)()
     }
 
+    /// The same, to be asked by somebody else; after the registration's end, the last
+    /// state it had.
+    pub fn stating(&self) -> Arc<dyn Fn() -> RegistrationState + Send + Sync> {
+        Arc::clone(&self.state)
+    }
+
     /// Deregisters. Bounded by the adapter: a registry that is out of reach does not
     /// hold up a shutdown.
     pub async fn deregister(mut self) {

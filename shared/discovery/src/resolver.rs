@@ -1,6 +1,6 @@
 //! The port through which a caller finds a service.
 
-use std::{any::Any, fmt, sync::Arc, time::Duration};
+use std::{any::Any, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
@@ -12,6 +12,10 @@ pub trait Resolver: Send + Sync + fmt::Debug {
     /// empty set. All watches of one service share one source, which ends with the
     /// last of them. Called within a tokio runtime.
     fn watch(&self, service: &str) -> Watch;
+
+    /// The services that somebody watches now, and how far what is known of each can be
+    /// trusted: for readiness and metrics.
+    fn watched(&self) -> BTreeMap<String, Status>;
 }
 
 /// How far the set at hand can be trusted.
@@ -75,8 +79,14 @@ impl Publisher {
 
     /// The registry answered with this set. Watchers are told only when it differs.
     pub fn publish(&self, set: EndpointSet) {
+        self.publish_as_of(Instant::now(), set);
+    }
+
+    /// The same where the registry says itself that this is how things were at an
+    /// earlier moment.
+    pub fn publish_as_of(&self, confirmed: Instant, set: EndpointSet) {
         self.view.send_if_modified(|view| {
-            view.status = Status::Live { confirmed: Instant::now() };
+            view.status = Status::Live { confirmed };
             let differs = *view.set != set;
             if differs {
                 view.set = Arc::new(set);
@@ -97,6 +107,16 @@ impl Publisher {
             };
             false
         });
+    }
+
+    /// How far watchers can trust what they see now.
+    pub fn status(&self) -> Status {
+        self.view.borrow().status.clone()
+    }
+
+    /// Whether anybody watches.
+    pub fn is_watched(&self) -> bool {
+        self.view.receiver_count() > 0
     }
 
     /// The set that watchers see now.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     consul::{self, Consul},
     registry::Registry,
-    static_list::{InvalidTarget, StaticList},
+    static_list::{InvalidList, StaticList},
 };
 
 /// The `discovery` section of a service's configuration.
@@ -19,7 +19,7 @@ pub struct Settings {
     /// For `static`: `HOST:PORT` entries by service.
     #[serde(rename = "static")]
     pub endpoints: BTreeMap<String, Vec<String>>,
-    /// For `static`: how often names are looked up again.
+    /// For `static`: how often names are looked up again: at least 1 s.
     #[serde(with = "humantime_serde")]
     pub static_refresh: Duration,
     /// For `consul`: how it is reached.
@@ -42,9 +42,9 @@ pub enum Kind {
 /// Settings that no registry can be made from.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// An entry of the list is wrong.
-    #[error("discovery.static: {0}")]
-    Static(#[from] InvalidTarget),
+    /// The list is wrong.
+    #[error("discovery.{0}")]
+    Static(#[from] InvalidList),
     /// Consul cannot be used in this way.
     #[error("discovery.consul.{0}")]
     Consul(#[from] consul::InvalidSettings),

@@ -2,13 +2,13 @@
 
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use tokio::task::JoinHandle;
 
-use crate::resolver::{Publisher, Watch};
+use crate::resolver::{Publisher, Status, Watch};
 
 /// The sources of a resolver, by service.
 #[derive(Debug, Default)]
@@ -42,6 +42,16 @@ impl Sources {
         });
         let owner: Arc<dyn Any + Send + Sync> = Arc::<Source>::clone(&source);
         source.publisher.watch(owner)
+    }
+
+    /// The services that are watched, and how far each set can be trusted.
+    pub(crate) fn watched(&self) -> BTreeMap<String, Status> {
+        let sources = self.by_service.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = sources.iter().filter_map(|(service, source)| {
+            let source = source.upgrade()?;
+            Some((service.clone(), source.publisher.status()))
+        });
+        live.collect()
     }
 }
 

@@ -1,22 +1,28 @@
 //! Endpoints that stand in the configuration: addresses, or names in the DNS.
 //!
-//! Names are looked up at once and then at an interval, all of their addresses
-//! count. A name that cannot be looked up keeps the addresses it had. Registering
-//! changes nothing: the list is what the operator says it is.
+//! Each name is looked up at once and then at an interval, all of its addresses count.
+//! A name that cannot be looked up keeps the addresses it had and holds up no other.
+//! Registering changes nothing: the list is what the operator says it is.
 
 use std::{
-    collections::BTreeMap, fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc,
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
-use tokio::time::{sleep, timeout};
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
     instance::{Endpoint, EndpointSet, Instance},
     registrar::{RegisterError, Registrar, Registration, RegistrationState},
-    resolver::{Publisher, Resolver, Watch},
+    resolver::{Publisher, Resolver, Status, Watch},
     source::Sources,
 };
 
@@ -32,14 +38,26 @@ pub struct StaticList {
     sources: Sources,
 }
 
-/// An entry of the list that is neither `IP:PORT` nor `NAME:PORT`.
+/// How long the first set waits for names that are slow, so that it is whole if it can be.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The shortest time between two look-ups of a name.
+const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+
+/// A list that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{entry:?} of service {service} is no address: expected HOST:PORT")]
-pub struct InvalidTarget {
-    /// The service it is listed for.
-    pub service: String,
-    /// The entry as it stands.
-    pub entry: String,
+pub enum InvalidList {
+    /// An entry that is neither `IP:PORT` nor `NAME:PORT`.
+    #[error("static: {entry:?} of service {service} is no address: expected HOST:PORT")]
+    Entry {
+        /// The service it is listed for.
+        service: String,
+        /// The entry as it stands.
+        entry: String,
+    },
+    /// Names would be looked up all the time.
+    #[error("static_refresh: expected at least {SHORTEST_REFRESH:?}, got {0:?}")]
+    Refresh(Duration),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +73,15 @@ type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send
 struct Lookup(Arc<dyn Fn(String, u16) -> Addresses + Send + Sync>);
 
 impl StaticList {
-    /// A list by service. Names are looked up again every `refresh`.
+    /// A list by service. Names are looked up again every `refresh`, which is at least
+    /// 1 s.
     ///
     /// # Errors
-    /// [`InvalidTarget`] naming the first entry that is not `HOST:PORT`.
+    /// [`InvalidList`] naming what is wrong first.
     pub fn new(
         services: &BTreeMap<String, Vec<String>>,
         refresh: Duration,
-    ) -> Result<Self, InvalidTarget> {
+    ) -> Result<Self, InvalidList> {
         let system = |name: String, port| -> Addresses {
             Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
         };
@@ -73,15 +92,20 @@ impl StaticList {
         services: &BTreeMap<String, Vec<String>>,
         refresh: Duration,
         lookup: Lookup,
-    ) -> Result<Self, InvalidTarget> {
+    ) -> Result<Self, InvalidList> {
+        if refresh < SHORTEST_REFRESH {
+            return Err(InvalidList::Refresh(refresh));
+        }
         let parsed = services.iter().map(|(service, entries)| {
             let targets = entries.iter().map(|entry| {
-                Target::parse(entry)
-                    .ok_or_else(|| InvalidTarget { service: service.clone(), entry: entry.clone() })
+                Target::parse(entry).ok_or_else(|| InvalidList::Entry {
+                    service: service.clone(),
+                    entry: entry.clone(),
+                })
             });
             Ok((service.clone(), targets.collect::<Result<_, _>>()?))
         });
-        let services = parsed.collect::<Result<_, InvalidTarget>>()?;
+        let services = parsed.collect::<Result<_, InvalidList>>()?;
         Ok(Self { services, refresh, lookup, sources: Sources::default() })
     }
 }
@@ -89,7 +113,7 @@ impl StaticList {
 impl Target {
     fn parse(entry: &str) -> Option<Self> {
         if let Ok(address) = entry.parse::<SocketAddr>() {
-            return (address.port() != 0 && !address.ip().is_unspecified())
+            return (address.port() != 0 && !address.ip().to_canonical().is_unspecified())
                 .then_some(Self::Address(address));
         }
         let (name, port) = entry.rsplit_once(':')?;
@@ -115,80 +139,136 @@ impl Resolver for StaticList {
     fn watch(&self, service: &str) -> Watch {
         self.sources.watch(service, |publisher| {
             let targets = self.services.get(service).map_or(&[][..], Vec::as_slice);
-            let mut names = Names::default();
-            for target in targets {
-                match target {
-                    Target::Address(address) => names.fixed.push(*address),
-                    Target::Name(name, port) => {
-                        names.found.insert((name.clone(), *port), Vec::new());
-                    }
-                }
-            }
-            if names.found.is_empty() {
-                publisher.publish(names.set());
+            let known = Known::new(targets);
+            if known.names.is_empty() {
+                known.tell(publisher);
                 return None;
             }
-            let (publisher, lookup) = (Arc::clone(publisher), self.lookup.clone());
-            Some(tokio::spawn(names.keep_looking_up(publisher, lookup, self.refresh)))
+            let answers = stream::select_all(known.names.keys().map(|(name, port)| {
+                Box::pin(answers(name.clone(), *port, self.lookup.clone(), self.refresh))
+            }));
+            Some(tokio::spawn(known.follow(answers, Arc::clone(publisher))))
         })
     }
+
+    fn watched(&self) -> BTreeMap<String, Status> {
+        self.sources.watched()
+    }
+}
+
+/// A name and the port behind it.
+type Name = (String, u16);
+
+/// What a name leads to, once a look-up has ended, for as long as anybody asks.
+fn answers(
+    name: String,
+    port: u16,
+    lookup: Lookup,
+    refresh: Duration,
+) -> impl Stream<Item = (Name, Result<Vec<SocketAddr>, String>)> {
+    stream::unfold(Instant::now(), move |due| {
+        let (name, lookup) = (name.clone(), lookup.clone());
+        async move {
+            sleep_until(due).await;
+            let next = Instant::now() + refresh;
+            let looking_up = (lookup.0)(name.clone(), port);
+            let answer = match timeout(LOOKUP_TIMEOUT, looking_up).await {
+                Ok(Ok(addresses)) if addresses.is_empty() => Err("has no address".to_owned()),
+                Ok(answer) => answer.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("no answer within {LOOKUP_TIMEOUT:?}")),
+            };
+            Some((((name, port), answer), next))
+        }
+    })
 }
 
 /// What is known of one service's targets.
-#[derive(Default)]
-struct Names {
+struct Known {
     fixed: Vec<SocketAddr>,
-    /// The addresses last found for each name.
-    found: BTreeMap<(String, u16), Vec<SocketAddr>>,
+    names: BTreeMap<Name, Found>,
 }
 
-impl Names {
-    fn set(&self) -> EndpointSet {
-        let found = self.found.values().flatten();
-        self.fixed.iter().chain(found).copied().map(Endpoint::at).collect()
+/// What is known of one name.
+struct Found {
+    addresses: Vec<SocketAddr>,
+    /// When they were found.
+    confirmed: Option<Instant>,
+    /// Why that is not how things are now.
+    trouble: Option<String>,
+}
+
+impl Known {
+    fn new(targets: &[Target]) -> Self {
+        let mut known = Self { fixed: Vec::new(), names: BTreeMap::new() };
+        for target in targets {
+            match target {
+                Target::Address(address) => known.fixed.push(*address),
+                Target::Name(name, port) => {
+                    let trouble = Some("not looked up yet".to_owned());
+                    let found = Found { addresses: Vec::new(), confirmed: None, trouble };
+                    known.names.insert((name.clone(), *port), found);
+                }
+            }
+        }
+        known
     }
 
-    async fn keep_looking_up(
+    async fn follow(
         mut self,
+        mut answers: impl Stream<Item = (Name, Result<Vec<SocketAddr>, String>)> + Unpin,
         publisher: Arc<Publisher>,
-        lookup: Lookup,
-        refresh: Duration,
     ) {
-        let mut told = String::new();
+        let mut grace = pin!(sleep(GRACE));
+        let mut awaited = self.names.len();
         loop {
-            let failures = self.look_up(&lookup).await;
-            let answered = failures.len() < self.found.len();
-            let set = self.set();
-            // Nothing found at all is no answer: an empty set would claim one.
-            if answered || !set.is_empty() {
-                publisher.publish(set);
+            tokio::select! {
+                () = &mut grace, if awaited > 0 => awaited = 0,
+                answer = answers.next() => {
+                    let Some((name, answer)) = answer else { return };
+                    self.learn(&name, answer);
+                    awaited = awaited.saturating_sub(1);
+                }
             }
-            let why = failures.join("; ");
-            if why != told && !why.is_empty() {
-                tracing::warn!(why, "name look-up failed, the last addresses are kept");
+            if awaited == 0 {
+                self.tell(&publisher);
             }
-            if !why.is_empty() {
-                publisher.failed(&why);
-            }
-            told = why;
-            sleep(refresh).await;
         }
     }
 
-    /// Looks up all names at once; gives what went wrong.
-    async fn look_up(&mut self, lookup: &Lookup) -> Vec<String> {
-        let answers = self.found.iter_mut().map(|((name, port), found)| async move {
-            match timeout(LOOKUP_TIMEOUT, (lookup.0)(name.clone(), *port)).await {
-                Ok(Ok(addresses)) if !addresses.is_empty() => {
-                    *found = addresses;
-                    None
-                }
-                Ok(Ok(_)) => Some(format!("{name} has no address")),
-                Ok(Err(error)) => Some(format!("{name}: {error}")),
-                Err(_) => Some(format!("{name}: no answer within {LOOKUP_TIMEOUT:?}")),
+    fn learn(&mut self, name: &Name, answer: Result<Vec<SocketAddr>, String>) {
+        let Some(found) = self.names.get_mut(name) else { return };
+        match answer {
+            Ok(addresses) => {
+                let confirmed = Some(Instant::now());
+                *found = Found { addresses, confirmed, trouble: None };
             }
-        });
-        join_all(answers).await.into_iter().flatten().collect()
+            Err(why) => {
+                if found.trouble.as_ref() != Some(&why) {
+                    let name = &name.0;
+                    tracing::warn!(name, why, "name look-up failed, the last addresses are kept");
+                }
+                found.trouble = Some(why);
+            }
+        }
+    }
+
+    fn tell(&self, publisher: &Publisher) {
+        let found = self.names.values().flat_map(|found| &found.addresses);
+        let set: EndpointSet = self.fixed.iter().chain(found).copied().map(Endpoint::at).collect();
+        // Nothing found at all is no answer: an empty set would claim one.
+        if self.names.is_empty() || !set.is_empty() {
+            // It is as old as what of it was found first.
+            let confirmed = self.names.values().filter_map(|found| found.confirmed).min();
+            publisher.publish_as_of(confirmed.unwrap_or_else(Instant::now), set);
+        }
+        let troubles: Vec<_> = self
+            .names
+            .iter()
+            .filter_map(|((name, _), found)| Some(format!("{name}: {}", found.trouble.as_ref()?)))
+            .collect();
+        if !troubles.is_empty() {
+            publisher.failed(troubles.join("; "));
+        }
     }
 }
 
@@ -199,80 +279,4 @@ impl fmt::Debug for Lookup {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::resolver::Status;
-
-    type Zone = Arc<Mutex<io::Result<Vec<SocketAddr>>>>;
-
-    fn list(zone: &Zone) -> StaticList {
-        let zone = Arc::clone(zone);
-        let lookup = move |_: String, _: u16| -> Addresses {
-            let answer = match &*zone.lock().unwrap() {
-                Ok(addresses) => Ok(addresses.clone()),
-                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-            };
-            Box::pin(async { answer })
-        };
-        let services = BTreeMap::from([(
-            "user".to_owned(),
-            vec!["users.internal:80".to_owned(), "10.0.0.9:80".to_owned()],
-        )]);
-        StaticList::with_lookup(&services, Duration::from_secs(10), Lookup(Arc::new(lookup)))
-            .unwrap()
-    }
-
-    fn addresses(set: &EndpointSet) -> Vec<String> {
-        set.endpoints().iter().map(|endpoint| endpoint.address.to_string()).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_name_is_looked_up_again_and_a_failure_keeps_what_was_found() {
-        let zone: Zone = Arc::new(Mutex::new(Ok(vec!["10.0.0.1:80".parse().unwrap()])));
-        let list = list(&zone);
-        let mut watch = list.watch("user");
-        watch.changed().await;
-        assert_eq!(addresses(&watch.current()), ["10.0.0.1:80", "10.0.0.9:80"]);
-
-        *zone.lock().unwrap() = Ok(vec!["10.0.0.2:80".parse().unwrap()]);
-        watch.changed().await;
-        assert_eq!(addresses(&watch.current()), ["10.0.0.2:80", "10.0.0.9:80"]);
-
-        *zone.lock().unwrap() = Err(io::Error::other("no such name"));
-        sleep(Duration::from_secs(11)).await;
-        assert_eq!(addresses(&watch.current()), ["10.0.0.2:80", "10.0.0.9:80"]);
-        let Status::Stale { why, .. } = watch.status() else {
-            panic!("expected a stale set, got {:?}", watch.status());
-        };
-        assert_eq!(why, "users.internal: no such name");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_look_ups_end_with_the_last_watch() {
-        let zone: Zone = Arc::new(Mutex::new(Ok(Vec::new())));
-        let list = list(&zone);
-        let (first, second) = (list.watch("user"), list.watch("user"));
-        sleep(Duration::from_secs(1)).await;
-        let uses = || Arc::strong_count(&zone);
-        let while_watched = uses();
-        drop(first);
-        tokio::task::yield_now().await;
-        assert_eq!(uses(), while_watched, "the second watch shares the source");
-        drop(second);
-        tokio::task::yield_now().await;
-        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
-    }
-
-    #[test]
-    fn an_entry_that_is_no_address_is_named() {
-        for entry in ["", "users", "users:", "users:0", ":80", "10.0.0:80", "a b:80", "[::]:80"] {
-            let services = BTreeMap::from([("user".to_owned(), vec![entry.to_owned()])]);
-            let error = StaticList::new(&services, Duration::from_secs(1)).unwrap_err();
-            assert_eq!(error.entry, entry);
-        }
-        assert_eq!(Target::parse("[::1]:80"), Some(Target::Address("[::1]:80".parse().unwrap())));
-        assert_eq!(Target::parse("db-1:80"), Some(Target::Name("db-1".to_owned(), 80)));
-    }
-}
+mod tests;

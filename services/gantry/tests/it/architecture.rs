@@ -44,7 +44,8 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("greeter", &["gantry-contract", "gantry-contract-build", "gantry-server", "gantry-telemetry"]),
-    // Contracts and certificates for tests alone: nothing that ships may name them.
+    // For tests alone: nothing that ships may name them.
+    ("gantry-consul-agent", &[]),
     ("gantry-contract-conformance", &["gantry-contract", "gantry-contract-build"]),
     ("gantry-probe", &["gantry-contract", "gantry-contract-build"]),
     ("gantry-test-authority", &[]),

@@ -5,15 +5,12 @@ use std::{error::Error, fmt, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client as HttpClient, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use rustls::ClientConfig;
 use tokio::time::timeout;
 
-use super::token::{TokenError, TokenFile};
+use super::{
+    token::{TokenError, TokenFile},
+    transport::Transport,
+};
 
 /// What is read of an answer: some 20,000 instances of one service.
 const ANSWER_LIMIT: usize = 32 << 20;
@@ -30,9 +27,9 @@ pub(super) struct Agent {
     pub(super) authority: String,
 }
 
-/// A connection pool to one agent.
+/// A way to one agent.
 pub(super) struct Client {
-    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    transport: Transport,
     agent: Agent,
     token: Option<TokenFile>,
     timeout: Duration,
@@ -59,9 +56,9 @@ pub(super) enum ClientError {
     Malformed(String),
     #[error("consul has no leader")]
     NoLeader,
-    /// ACLs would hide the instances, which looks like there being none.
-    #[error("consul's ACLs deny service:read on {service}")]
-    Denied { service: String },
+    /// ACLs hide the instances, which looks like there being none.
+    #[error("consul's ACLs deny {what} {to}")]
+    Denied { what: String, to: String },
     #[error("the token cannot be read: {0}")]
     Token(#[from] TokenError),
 }
@@ -75,28 +72,13 @@ impl ClientError {
 }
 
 impl Client {
-    /// `tls` counts where the agent's scheme asks for it.
     pub(super) fn new(
         agent: Agent,
-        tls: ClientConfig,
+        transport: Transport,
         token: Option<TokenFile>,
         timeout: Duration,
     ) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(timeout));
-        connector.set_keepalive(Some(Duration::from_secs(30)));
-        connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let http = HttpClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(connector);
-        Self { http, agent, token, timeout }
+        Self { transport, agent, token, timeout }
     }
 
     /// Sends a request whose answer may take `waiting` longer than usual, and reads
@@ -135,12 +117,31 @@ impl Client {
             agent: self.agent.authority.clone(),
             why: root_cause(error),
         };
-        let answer = self.http.request(request).await.map_err(|error| unreachable(&error))?;
+        let answer = self.transport.request(request).await.map_err(|error| unreachable(&error))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, ANSWER_LIMIT).collect().await;
-        let body = body.map_err(|error| unreachable(&*error))?.to_bytes();
+        let mut body = body.map_err(|error| unreachable(&*error))?.to_bytes();
+        if head.status != StatusCode::OK
+            && token.is_some_and(|token| contains(&body, token.as_bytes()))
+        {
+            // Whatever stands before the agent may repeat what it was sent.
+            body = Bytes::from_static(b"(an answer that repeats the token)");
+        }
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
+
+    /// What the ACLs do not allow to whoever this is.
+    pub(super) fn denied(&self, what: String) -> ClientError {
+        let to = match &self.token {
+            Some(token) => format!("to the token in {token}"),
+            None => "without a token: set token_file".to_owned(),
+        };
+        ClientError::Denied { what, to }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 impl Answer {

@@ -22,12 +22,13 @@ mod pace;
 mod requests;
 mod settings;
 mod supervisor;
-mod tls;
 mod token;
+mod transport;
 mod watch;
 mod wire;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -42,7 +43,7 @@ use self::{client::Client, wire::ServiceId};
 use crate::{
     instance::Instance,
     registrar::{RegisterError, Registrar, Registration},
-    resolver::{Resolver, Watch},
+    resolver::{Resolver, Status, Watch},
     source::Sources,
 };
 
@@ -91,6 +92,10 @@ impl Resolver for Consul {
             );
             Some(tokio::spawn(watching.run()))
         })
+    }
+
+    fn watched(&self) -> BTreeMap<String, Status> {
+        self.sources.watched()
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Passing {
     pub(super) entries: Vec<Entry>,
     /// Whether the server that answered follows a leader, so that it can know.
     pub(super) led: bool,
+    /// How long ago it last heard from its leader, so how old this may be.
+    pub(super) age: Duration,
 }
 
 impl Client {
@@ -110,33 +112,52 @@ impl Client {
         }
         // An error has an index too, which is not the service's: it is not read.
         let answer = self.send(Method::GET, &path, Vec::new(), waiting).await?.ok()?;
+        let number = |name| header(&answer.headers, name).and_then(|text| text.parse().ok());
         Ok(Passing {
-            index: header(&answer.headers, "x-consul-index")
-                .and_then(|index| index.parse().ok())
-                .unwrap_or(0),
+            index: number("x-consul-index").unwrap_or(0),
             led: header(&answer.headers, "x-consul-knownleader") != Some("false"),
+            age: Duration::from_millis(number("x-consul-lastcontact").unwrap_or(0)),
             entries: json(&answer)?,
         })
     }
 
-    /// Whether the token may see a service. To a reader without the permission Consul
-    /// answers with an empty list, not with an error.
-    pub(super) async fn may_read(&self, service: &str) -> Result<bool, ClientError> {
+    /// Fails where an empty list of a service's instances proves nothing: to a reader
+    /// who may not see the service, or no node, Consul answers with one, not with an
+    /// error.
+    pub(super) async fn may_read(&self, service: &str) -> Result<(), ClientError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Decision {
             allow: bool,
         }
         let question = serde_json::json!([
-            {"Resource": "service", "Access": "read", "Segment": service}
+            {"Resource": "service", "Access": "read", "Segment": service},
+            {"Resource": "node", "Access": "read", "Segment": ""},
         ]);
         let body = question.to_string().into_bytes();
         let answer = self.now(Method::POST, "/v1/internal/acl/authorize", body).await?;
+        if answer.status.is_server_error() {
+            return Err(answer.refusal());
+        }
         if answer.status != StatusCode::OK {
             // ACLs are off, or this Consul does not tell: the list is all there is.
-            return Ok(true);
+            return Ok(());
         }
-        Ok(json::<Vec<Decision>>(&answer)?.iter().all(|decision| decision.allow))
+        let decisions = json::<Vec<Decision>>(&answer)?;
+        let allows = |number: usize| decisions.get(number).is_some_and(|one| one.allow);
+        if !allows(0) {
+            return Err(self.denied(format!("service:read on {service}")));
+        }
+        // Who may read some nodes only may not read the one without a name.
+        if !allows(1) && self.sees_no_node().await? {
+            return Err(self.denied("node:read on every node".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn sees_no_node(&self) -> Result<bool, ClientError> {
+        let answer = self.now(Method::GET, "/v1/catalog/nodes?stale", Vec::new()).await?.ok()?;
+        Ok(json::<Vec<IgnoredAny>>(&answer)?.is_empty())
     }
 
     async fn now(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, ClientError> {
@@ -152,6 +173,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// What is wrong is told by its place only: an answer may hold anything.
 fn json<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, ClientError> {
-    serde_json::from_slice(&answer.body).map_err(|error| ClientError::Malformed(error.to_string()))
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        let what = if error.is_data() { "not the JSON expected" } else { "no JSON" };
+        let (line, column) = (error.line(), error.column());
+        ClientError::Malformed(format!("its answer is {what}: line {line}, column {column}"))
+    })
 }

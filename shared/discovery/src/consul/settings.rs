@@ -2,14 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use gantry_tls::{ClientTls, InvalidTls};
 use http::Uri;
-use rustls::ClientConfig;
 use serde::Deserialize;
 
 use super::{
     client::{Agent, Client},
-    tls,
+    pace::jittered,
     token::TokenFile,
+    transport::Transport,
 };
 
 /// The `discovery.consul` section of a service's configuration.
@@ -19,7 +20,7 @@ pub struct Settings {
     /// The local agent's HTTP API: `http://HOST:PORT` or `https://HOST:PORT`.
     pub url: String,
     /// With `https`: the authorities (PEM) that may vouch for the agent. This and the
-    /// two below are read at the start.
+    /// two below are read at the start and followed: new connections use what they hold.
     pub ca_file: Option<PathBuf>,
     /// With `https`: our own certificate (PEM, with its chain), where the agent asks
     /// for one.
@@ -109,6 +110,17 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How long to leave the agent alone while it knows the instance; `random` is in
+    /// 0..1 and spreads those that started together.
+    pub(super) fn until_next_word(&self, random: f64) -> Duration {
+        let pause = jittered(self.verify_interval, random);
+        match self.check {
+            Check::Grpc => pause,
+            // Two beats may be lost on the way.
+            Check::Ttl => pause.min(self.check_ttl / 3),
+        }
+    }
+
     pub(super) fn client(&self) -> Result<Client, InvalidSettings> {
         let at_least = |key, value: Duration, least: Duration| {
             let why = || format!("expected at least {least:?}, got {value:?}");
@@ -129,7 +141,7 @@ impl Settings {
         }
 
         let agent = self.agent().map_err(|why| InvalidSettings { key: "url", why })?;
-        let tls = self.tls(&agent)?;
+        let transport = self.transport(&agent)?;
         let token = self.token_file.clone().map(TokenFile::new);
         if let Some(token) = &token {
             let invalid = |error: super::token::TokenError| InvalidSettings {
@@ -138,7 +150,7 @@ impl Settings {
             };
             token.read_blocking().map_err(invalid)?;
         }
-        Ok(Client::new(agent, tls, token, self.timeout))
+        Ok(Client::new(agent, transport, token, self.timeout))
     }
 
     /// Where the agent is. A refusal never repeats what could hold a password.
@@ -160,21 +172,29 @@ impl Settings {
         Ok(Agent { scheme, authority: authority.to_owned() })
     }
 
-    fn tls(&self, agent: &Agent) -> Result<ClientConfig, InvalidSettings> {
-        let files = tls::Files {
-            ca: self.ca_file.as_deref(),
-            cert: self.cert_file.as_deref(),
-            key: self.key_file.as_deref(),
+    fn transport(&self, agent: &Agent) -> Result<Transport, InvalidSettings> {
+        let files = [
+            ("ca_file", &self.ca_file),
+            ("cert_file", &self.cert_file),
+            ("key_file", &self.key_file),
+        ];
+        if agent.scheme == "http" {
+            return match files.iter().find(|(_, file)| file.is_some()) {
+                Some((key, _)) => {
+                    let why = "is of no use without an https:// url".into();
+                    Err(InvalidSettings { key, why })
+                }
+                None => Ok(Transport::plain(self.timeout)),
+            };
+        }
+        let Some(ca_file) = &self.ca_file else {
+            let why = "is needed beside an https:// url".into();
+            return Err(InvalidSettings { key: "ca_file", why });
         };
-        if agent.scheme == "https" {
-            return files.configuration();
-        }
-        match files.any() {
-            Some(key) => {
-                Err(InvalidSettings { key, why: "is of no use without an https:// url".into() })
-            }
-            None => tls::unused(),
-        }
+        let (cert_file, key_file) = (self.cert_file.clone(), self.key_file.clone());
+        let tls = ClientTls { cert_file, key_file, ..ClientTls::trusting(ca_file) };
+        let live = tls.load().map_err(|InvalidTls { key, why }| InvalidSettings { key, why })?;
+        Ok(Transport::secure(live, self.timeout))
     }
 }
 
@@ -218,6 +238,34 @@ mod tests {
         assert_eq!(why, "wait: expected at most 10 min, got 601s");
         let why = refused(|settings| settings.wait = Duration::ZERO);
         assert_eq!(why, "wait: expected at least 1s, got 0ns");
+    }
+
+    #[test]
+    fn a_ttl_check_is_beaten_at_a_third_of_its_time_to_live() {
+        let seconds = |check, check_ttl, random| {
+            let check_ttl = Duration::from_secs(check_ttl);
+            let settings = Settings { check, check_ttl, ..Settings::default() };
+            settings.until_next_word(random).as_secs_f64()
+        };
+        for random in [0.0, 0.5, 1.0] {
+            assert_eq!(seconds(Check::Ttl, 6, random), 2.0, "at {random}");
+        }
+        // An agent that lost its data is to be noticed within 10 s all the same.
+        assert_eq!(seconds(Check::Ttl, 3600, 0.5), 3.0);
+        assert_eq!(seconds(Check::Grpc, 6, 1.0), 3.3);
+    }
+
+    /// A check begins every interval, and is over after its timeout.
+    #[test]
+    fn the_defaults_notice_a_killed_instance_and_a_lost_registration_within_ten_seconds() {
+        let settings = Settings::default();
+        let ten = Duration::from_secs(10);
+        assert!(settings.check_interval + settings.check_timeout < ten);
+        assert!(settings.check_ttl <= Duration::from_secs(15));
+        assert!(settings.until_next_word(1.0) + settings.timeout < ten);
+        assert_eq!(settings.check_interval, Duration::from_secs(5));
+        assert_eq!(settings.check_timeout, Duration::from_secs(2));
+        assert_eq!(settings.hold_empty, Duration::from_secs(30));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     client::{Client, ClientError},
-    pace::{Backoff, jittered},
+    pace::Backoff,
     settings::{Check, Settings},
     wire::{Registering, ServiceId},
 };
@@ -35,9 +35,7 @@ struct Supervisor {
     service: String,
     id: ServiceId,
     body: Registering,
-    check: Check,
-    /// How often the agent is spoken to while all is well.
-    period: Duration,
+    settings: Settings,
     state: watch::Sender<RegistrationState>,
     stop: oneshot::Receiver<()>,
     backoff: Backoff,
@@ -62,11 +60,7 @@ pub(super) async fn register(
         service: instance.service.clone(),
         id,
         body,
-        check: settings.check,
-        period: match settings.check {
-            Check::Grpc => settings.verify_interval,
-            Check::Ttl => settings.verify_interval.min(settings.check_ttl / 3),
-        },
+        settings: settings.clone(),
         state,
         stop,
         backoff: Backoff::default(),
@@ -110,13 +104,20 @@ impl Supervisor {
     /// Until the registration ends.
     async fn keep(&mut self, mut known: bool) {
         loop {
+            let until_next_word = self.settings.until_next_word(fastrand::f64());
             let pause = if known {
-                jittered(self.period, fastrand::f64())
+                until_next_word
             } else {
-                self.backoff.failed(fastrand::f64()).min(self.period)
+                self.backoff.failed(fastrand::f64()).min(until_next_word)
             };
-            let (client, id, check) = (&self.client, &self.id, self.check);
+            let (client, id, check) = (&self.client, &self.id, self.settings.check);
+            let sweep = known && !self.swept;
+            let service = self.service.as_str();
+            let swept = &mut self.swept;
             let verify = async {
+                if sweep {
+                    *swept = sweep_away(client, service, id).await;
+                }
                 sleep(pause).await;
                 // Who passes the check by itself learns from it whether it is known.
                 match check {
@@ -138,36 +139,12 @@ impl Supervisor {
 
     async fn register(&mut self) -> Result<(), ClientError> {
         self.client.register(&self.body).await?;
-        if self.check == Check::Ttl {
+        if self.settings.check == Check::Ttl {
             // Critical until the first beat: there is nothing to wait for.
             self.client.beat(&self.id).await?;
         }
         tracing::info!(service = self.service, id = %self.id, "registered at consul");
-        if !self.swept {
-            self.swept = self.sweep().await;
-        }
         Ok(())
-    }
-
-    /// Deregisters former selves that were killed: their health checks reach this
-    /// instance and pass, so that Consul would never forget them, not even once this
-    /// one deregisters to drain.
-    async fn sweep(&self) -> bool {
-        let swept = async {
-            for former in self.client.registered(&self.service).await? {
-                if self.id.replaces(&former) {
-                    self.client.deregister(&former).await?;
-                    tracing::info!(service = self.service, former, "deregistered a former self");
-                }
-            }
-            Ok::<_, ClientError>(())
-        };
-        swept
-            .await
-            .inspect_err(|error| {
-                tracing::warn!(service = self.service, %error, "former selves were not looked for");
-            })
-            .is_ok()
     }
 
     /// Makes the outcome known; gives whether it is good.
@@ -211,4 +188,24 @@ impl Supervisor {
             tracing::warn!(service = self.service, id, why, "not deregistered at consul");
         }
     }
+}
+
+/// Deregisters former selves that were killed: their health checks reach this instance
+/// and pass, so that Consul would never forget them, not even once this one deregisters
+/// to drain. Gives whether that is done.
+async fn sweep_away(client: &Client, service: &str, id: &ServiceId) -> bool {
+    let sweeping = async {
+        for former in client.registered(service).await? {
+            if id.replaces(&former) {
+                client.deregister(&former).await?;
+                tracing::info!(service, former, "deregistered a former self");
+            }
+        }
+        Ok::<_, ClientError>(())
+    };
+    let swept = sweeping.await;
+    if let Err(error) = &swept {
+        tracing::warn!(service, %error, "former selves were not looked for");
+    }
+    swept.is_ok()
 }

@@ -1,6 +1,6 @@
 //! The ACL token, read from its file each time it is needed.
 
-use std::{fs, path::PathBuf};
+use std::{fmt, fs, path::PathBuf};
 
 use http::HeaderValue;
 
@@ -49,6 +49,12 @@ impl TokenFile {
                 header
             })
             .map_err(failed)
+    }
+}
+
+impl fmt::Display for TokenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     pace::{Backoff, Pace},
     requests::Passing,
     settings::Settings,
+    wire::Entry,
 };
 use crate::{instance::EndpointSet, resolver::Publisher};
 
@@ -73,33 +74,31 @@ impl Watching {
     /// news: not always to them, since an instance that registers and is still
     /// critical is news to Consul, and the one that passes next must not wait for it.
     async fn take(&mut self, answer: Result<Passing, ClientError>) -> Result<bool, ClientError> {
-        let answer = answer?;
-        let (index, led) = (answer.index, answer.led);
-        let set = self.endpoints(answer);
+        let Passing { index, led, age, entries } = answer?;
+        let now = Instant::now();
+        let as_of = now.checked_sub(age).unwrap_or(now);
+        let set = self.endpoints(entries);
         let had = self.publisher.current();
         if !led {
             // What a server without a leader knows is better than nothing, but not
             // better than what is known already.
             if !self.answered && !set.is_empty() {
                 self.answered = true;
-                self.publisher.publish(set);
+                self.publisher.publish_as_of(as_of, set);
             }
             return Err(ClientError::NoLeader);
         }
 
-        let lost_all = set.is_empty() && !had.is_empty();
-        if set.is_empty()
-            && (lost_all || !self.answered)
-            && !self.client.may_read(&self.service).await?
-        {
-            return Err(ClientError::Denied { service: self.service.clone() });
+        if set.is_empty() {
+            self.client.may_read(&self.service).await?;
         }
+        let lost_all = set.is_empty() && !had.is_empty();
         let newer = self.follower.is_newer(index);
         match self.follower.answered(Instant::now(), index, lost_all) {
             Verdict::Tell => {
                 let news = !self.answered || newer || *had != set;
                 self.answered = true;
-                self.publisher.publish(set);
+                self.publisher.publish_as_of(as_of, set);
                 if self.trouble.take().is_some() {
                     tracing::info!(service = self.service, "consul answers again");
                 }
@@ -114,8 +113,8 @@ impl Watching {
         }
     }
 
-    fn endpoints(&self, answer: Passing) -> EndpointSet {
-        let usable = |entry: super::wire::Entry| {
+    fn endpoints(&self, entries: Vec<Entry>) -> EndpointSet {
+        let usable = |entry: Entry| {
             let unusable = |id| {
                 tracing::debug!(
                     service = self.service,
@@ -125,7 +124,7 @@ impl Watching {
             };
             entry.endpoint().map_err(unusable).ok()
         };
-        answer.entries.into_iter().filter_map(usable).collect()
+        entries.into_iter().filter_map(usable).collect()
     }
 
     fn in_trouble(&mut self, why: String) {

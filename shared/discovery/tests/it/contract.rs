@@ -1,6 +1,6 @@
 //! What holds for every adapter, whatever stands behind it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use gantry_discovery::{
     EndpointSet, Instance, InvalidInstance, RegisterError, Registry, Status, Watch,
@@ -62,6 +62,8 @@ pub(crate) async fn refusing(registry: &Registry) {
         (Instance::new("", address(1)), "name"),
         (Instance::new("a/b", address(1)), "name"),
         (Instance::new("user", "0.0.0.0:1".parse().unwrap()), "address"),
+        (Instance::new("user", "[::]:1".parse().unwrap()), "address"),
+        (Instance::new("user", "[::ffff:0.0.0.0]:1".parse().unwrap()), "address"),
         (Instance::new("user", address(0)), "address"),
         (Instance { weight: 0, ..Instance::new("user", address(1)) }, "weight"),
     ];
@@ -89,6 +91,12 @@ pub(crate) async fn unknown(registry: &Registry) {
     });
     assert!(answered.await.is_ok(), "{:?}", watch.status());
     assert!(watch.current().is_empty());
+
+    // Who asks for the state of the process is told of it for as long as it is watched.
+    let state = registry.resolver.watched().remove("nobody-knows-it");
+    assert!(matches!(state, Some(Status::Live { .. })), "{state:?}");
+    drop(watch);
+    assert!(!registry.resolver.watched().contains_key("nobody-knows-it"));
 }
 
 /// An instance of which everything is said.
@@ -98,6 +106,7 @@ pub(crate) fn described(port: u16) -> Instance {
         zone: Some("west".to_owned()),
         version: "1.2.3".to_owned(),
         tags: vec!["canary".to_owned()],
+        meta: BTreeMap::from([("shard".to_owned(), "7".to_owned())]),
         ..Instance::new("user", address(port))
     }
 }

@@ -7,4 +7,6 @@
 
 mod consul;
 mod contract;
+mod names;
+mod output;
 mod settings;

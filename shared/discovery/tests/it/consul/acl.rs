@@ -2,18 +2,18 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use gantry_consul_agent::{Agent, DENY};
 use gantry_discovery::{Registry, consul::Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    NeverEmpty,
-    agent::{Agent, DENY},
-    is_live, is_pending, is_stale, registry,
-    serving::Serving,
+    NeverEmpty, agent::Reached, is_live, is_pending, is_stale, registry, serving::Serving,
 };
 use crate::contract::{ports, sees};
 
 const RULES: &str = r#"service "user" { policy = "write" } node_prefix "" { policy = "read" }"#;
+const NODES: &str = r#"node_prefix "" { policy = "read" }"#;
+const SERVICE: &str = r#"service "user" { policy = "write" }"#;
 
 struct Guarded {
     agent: Agent,
@@ -25,8 +25,12 @@ struct Guarded {
 
 impl Guarded {
     async fn start() -> Self {
+        Self::allowing(RULES).await
+    }
+
+    async fn allowing(rules: &str) -> Self {
         let agent = Agent::start_with(DENY).await;
-        let policy = json!({"Name": "user", "Rules": RULES});
+        let policy = json!({"Name": "user", "Rules": rules});
         let policy = agent.ask("PUT", "/v1/acl/policy", Some(policy)).await;
         let policy = policy["ID"].as_str().unwrap().to_owned();
         let token = json!({"Policies": [{"ID": policy}]});
@@ -37,6 +41,17 @@ impl Guarded {
 
     fn token_file(&self) -> PathBuf {
         self.folder.path().join("token")
+    }
+
+    /// What is said where the token does not suffice for this.
+    fn denied(&self, what: &str) -> String {
+        let file = self.token_file();
+        format!("consul's ACLs deny {what} to the token in {}", file.display())
+    }
+
+    async fn rule(&self, rules: &str) {
+        let policy = json!({"ID": self.policy, "Name": "user", "Rules": rules});
+        self.agent.ask("PUT", &format!("/v1/acl/policy/{}", self.policy), Some(policy)).await;
     }
 
     /// As a process would make it whose token file says this.
@@ -64,16 +79,17 @@ async fn with_its_token_a_service_registers_and_is_found() {
                     Permission denied: Missing service:write on order";
     assert_eq!(error.to_string(), expected);
     let why = is_pending(&registry.resolver.watch("order")).await;
-    assert_eq!(why, "consul's ACLs deny service:read on order");
+    assert_eq!(why, guarded.denied("service:read on order"));
 }
 
 #[tokio::test]
-async fn without_a_token_an_empty_answer_is_not_taken_for_an_empty_service() {
+async fn without_a_token_the_start_says_what_is_missing_and_no_service_counts_as_empty() {
     let guarded = Guarded::start().await;
     let registry = registry(guarded.agent.settings());
     let server = Serving::start().await;
     let why = is_pending(&registry.resolver.watch("user")).await;
-    assert_eq!(why, "consul's ACLs deny service:read on user");
+    let expected = "consul's ACLs deny service:read on user without a token: set token_file";
+    assert_eq!(why, expected);
     let error = registry.registrar.register(server.instance("user")).await.unwrap_err();
     assert!(error.to_string().contains("consul says 403"), "{error}");
 }
@@ -111,13 +127,9 @@ async fn a_token_that_loses_its_permission_or_its_file_costs_no_endpoint() {
     sees(&mut watch, &[server.port()]).await;
     let never_empty = NeverEmpty::from_now_on(&watch);
 
-    let policy = format!("/v1/acl/policy/{}", guarded.policy);
-    let rules = |rules: &str| -> Option<Value> {
-        Some(json!({"ID": guarded.policy, "Name": "user", "Rules": rules}))
-    };
-    guarded.agent.ask("PUT", &policy, rules(r#"node_prefix "" { policy = "read" }"#)).await;
-    assert_eq!(is_stale(&watch).await, "consul's ACLs deny service:read on user");
-    guarded.agent.ask("PUT", &policy, rules(RULES)).await;
+    guarded.rule(NODES).await;
+    assert_eq!(is_stale(&watch).await, guarded.denied("service:read on user"));
+    guarded.rule(RULES).await;
     is_live(&watch).await;
 
     fs::remove_file(guarded.token_file()).unwrap();
@@ -127,4 +139,41 @@ async fn a_token_that_loses_its_permission_or_its_file_costs_no_endpoint() {
     fs::write(guarded.token_file(), &guarded.token).unwrap();
     is_live(&watch).await;
     never_empty.end().await;
+}
+
+/// Consul answers it with `200 []`, too.
+#[tokio::test]
+async fn a_token_that_may_see_no_node_is_told_so_at_the_start() {
+    let guarded = Guarded::allowing(SERVICE).await;
+    let registry = guarded.registry(&guarded.token);
+    let mut watch = registry.resolver.watch("user");
+    assert_eq!(is_pending(&watch).await, guarded.denied("node:read on every node"));
+    let server = Serving::start().await;
+    let _registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    guarded.rule(RULES).await;
+    sees(&mut watch, &[server.port()]).await;
+}
+
+#[tokio::test]
+async fn a_token_for_some_nodes_only_can_find_a_service_empty() {
+    let nodes = r#"node "node-127.0.0.1" { policy = "read" }"#;
+    let guarded = Guarded::allowing(&format!("{SERVICE} {nodes}")).await;
+    let registry = guarded.registry(&guarded.token);
+    let mut watch = registry.resolver.watch("user");
+    is_live(&watch).await;
+    let server = Serving::start().await;
+    let registration = registry.registrar.register(server.instance("user")).await.unwrap();
+    sees(&mut watch, &[server.port()]).await;
+    registration.deregister().await;
+    sees(&mut watch, &[]).await;
+}
+
+#[tokio::test]
+async fn a_token_that_loses_its_permission_while_nothing_is_registered_is_noticed() {
+    let guarded = Guarded::start().await;
+    let registry = guarded.registry(&guarded.token);
+    let watch = registry.resolver.watch("user");
+    is_live(&watch).await;
+    guarded.rule(NODES).await;
+    assert_eq!(is_stale(&watch).await, guarded.denied("service:read on user"));
 }

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
+use gantry_consul_agent::Agent;
 use serde_json::json;
 
-use super::{agent::Agent, eventually, registry};
+use super::{agent::Reached, eventually, registry};
 
 const INSTANCES: u16 = 1000;
 const ROUNDS: u16 = 6;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use gantry_consul_agent::Agent;
 use gantry_discovery::consul::{Check, Settings};
 use tokio::{
     runtime,
     time::{sleep, timeout},
 };
 
-use super::{NeverEmpty, agent::Agent, eventually, registry};
+use super::{NeverEmpty, agent::Reached, eventually, registry};
 use crate::contract::{self, described, sees};
 
 fn beating(agent: &Agent) -> Settings {

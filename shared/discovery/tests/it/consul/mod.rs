@@ -4,11 +4,15 @@ mod acl;
 mod agent;
 mod churn;
 mod heartbeat;
+mod nonsense;
 mod outages;
+mod pacing;
 mod partition;
 mod registering;
 mod scripted;
+mod secrecy;
 mod serving;
+mod supervising;
 mod tls;
 mod watching;
 

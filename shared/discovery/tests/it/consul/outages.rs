@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use gantry_consul_agent::{Agent, KEPT};
 use gantry_discovery::RegistrationState;
 use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    NeverEmpty,
-    agent::{Agent, KEPT},
-    eventually, is_live, is_pending, is_stale, registry,
+    NeverEmpty, agent::Reached, eventually, is_live, is_pending, is_stale, registry,
     serving::Serving,
 };
 use crate::contract::{ports, sees};

@@ -2,7 +2,6 @@
 
 use std::{
     net::Ipv4Addr,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,12 +9,15 @@ use std::{
     time::Duration,
 };
 
+use gantry_consul_agent::{Agent, Partition};
 use gantry_discovery::{RegistrationState, Watch};
 use tokio::{task::JoinHandle, time::sleep};
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::{NeverEmpty, agent::Agent, eventually, is_live, is_stale, registry, serving::Serving};
+use super::{
+    NeverEmpty, agent::Reached, eventually, is_live, is_stale, registry, serving::Serving,
+};
 use crate::contract::{ports, sees};
 
 /// Calls the first endpoint that the watch names, again and again.
@@ -106,43 +108,6 @@ async fn without_a_quorum_the_last_endpoints_are_kept() {
     assert_eq!(ports(&watch.current()), [server.port()]);
     calls.end().await;
     never_empty.end().await;
-}
-
-/// Packets to and from an agent are dropped for as long as this lives.
-struct Partition {
-    table: String,
-}
-
-impl Partition {
-    fn before(agent: &Agent) -> Self {
-        let (host, port) = agent.http();
-        // A table of its own: whatever else filters packets here is not touched.
-        let table = format!("gantry_test_{}_{port}", std::process::id());
-        let rules = format!(
-            "table ip {table} {{ chain input {{ type filter hook input priority 0; \
-             ip daddr {host} tcp dport {port} drop; ip saddr {host} tcp sport {port} drop; }}; }}\n"
-        );
-        if let Err(why) = nft(&rules) {
-            panic!("{why}");
-        }
-        Self { table }
-    }
-}
-
-impl Drop for Partition {
-    fn drop(&mut self) {
-        let deleted = nft(&format!("delete table ip {}", self.table));
-        assert!(deleted.is_ok() || std::thread::panicking(), "{deleted:?}");
-    }
-}
-
-fn nft(rules: &str) -> Result<(), String> {
-    let output = Command::new("nft").arg(rules).output().map_err(|error| {
-        format!("nft does not start ({error}); install it: apt-get install nftables")
-    })?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let refused = || format!("nft needs root, or CAP_NET_ADMIN: {said}");
-    if output.status.success() { Ok(()) } else { Err(refused()) }
 }
 
 #[tokio::test]

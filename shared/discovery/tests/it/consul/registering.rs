@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use gantry_discovery::{Instance, Registration, RegistrationState};
+use gantry_consul_agent::Agent;
+use gantry_discovery::{Instance, Registration, RegistrationState, consul::Settings};
 use serde_json::json;
 use tokio::time::sleep;
 use tonic_health::ServingStatus;
 
-use super::{agent::Agent, eventually, is_live, registry, serving::Serving};
+use super::{agent::Reached, eventually, is_live, registry, serving::Serving};
 use crate::contract::{self, described, sees};
 
 async fn is_registered(registration: &Registration) {
@@ -47,9 +48,10 @@ async fn an_instance_is_found_only_while_its_service_says_that_it_serves() {
 }
 
 #[tokio::test]
-async fn an_instance_that_was_killed_is_dropped() {
+async fn an_instance_that_was_killed_is_dropped_within_ten_seconds() {
     let agent = Agent::start().await;
-    let registry = registry(agent.settings());
+    // With the intervals of the defaults.
+    let registry = registry(Settings { url: agent.url(), ..Settings::default() });
     let (mut killed, stays) = (Serving::start().await, Serving::start().await);
     let mut watch = registry.resolver.watch("user");
     let _killed = registry.registrar.register(killed.instance("user")).await.unwrap();
@@ -76,6 +78,12 @@ async fn an_instance_in_maintenance_is_left_out() {
     agent.ask("PUT", &format!("{maintenance}true"), None).await;
     sees(&mut watch, &[]).await;
     agent.ask("PUT", &format!("{maintenance}false"), None).await;
+    sees(&mut watch, &[server.port()]).await;
+
+    // The agent's whole node.
+    agent.ask("PUT", "/v1/agent/maintenance?enable=true", None).await;
+    sees(&mut watch, &[]).await;
+    agent.ask("PUT", "/v1/agent/maintenance?enable=false", None).await;
     sees(&mut watch, &[server.port()]).await;
 }
 
@@ -143,10 +151,12 @@ async fn a_former_self_that_was_killed_does_not_stay_beside_its_successor() {
     let registry = registry(agent.settings());
     let registration = registry.registrar.register(server.instance("user")).await.unwrap();
     is_registered(&registration).await;
-    let services = agent.services().await;
-    let ids: Vec<_> = services.iter().map(|service| service["ID"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), 3, "{ids:?}");
-    assert!(!ids.contains(&format!("user-127.0.0.1-{port}-0123abcd.0").as_str()), "{ids:?}");
+    let former = format!("user-127.0.0.1-{port}-0123abcd.0");
+    let gone = async || {
+        let services = agent.services().await;
+        services.iter().all(|service| service["ID"] != former.as_str()).then_some(services.len())
+    };
+    assert_eq!(eventually("the former self is gone", gone).await, 3);
 
     // Two of one start at one address are none of each other's business.
     let second = registry.registrar.register(server.instance("user")).await.unwrap();

@@ -1,4 +1,4 @@
-//! An agent that answers questions for a service's health as it is told.
+//! An agent that answers as it is told.
 
 use std::{
     io,
@@ -15,51 +15,101 @@ use tokio::{
 };
 
 /// What it answers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) index: u64,
+    pub(super) index: String,
     pub(super) led: bool,
-    pub(super) body: &'static str,
+    pub(super) body: Arc<str>,
     /// How long it takes, as if it waited for a change.
     pub(super) after: Duration,
+    /// How long ago the server says that it heard from its leader, in milliseconds.
+    pub(super) last_contact: u64,
+    /// Whether the body never ends.
+    pub(super) endless: bool,
 }
 
 impl Answer {
-    pub(super) fn new(index: u64, body: &'static str) -> Self {
-        Self { status: 200, index, led: true, body, after: Duration::ZERO }
+    pub(super) fn new(index: u64, body: impl Into<Arc<str>>) -> Self {
+        Self {
+            status: 200,
+            index: index.to_string(),
+            led: true,
+            body: body.into(),
+            after: Duration::ZERO,
+            last_contact: 0,
+            endless: false,
+        }
+    }
+
+    /// As an agent without ACLs says to everything that it does not know.
+    fn unknown() -> Self {
+        Self { status: 401, ..Self::new(1, "ACL support disabled") }
     }
 
     /// Late enough for what was before it to be seen.
     pub(super) fn late(self) -> Self {
-        Self { after: Duration::from_secs(1), ..self }
+        self.after(Duration::from_secs(1))
     }
 
     pub(super) fn never(self) -> Self {
-        Self { after: Duration::from_secs(3600), ..self }
+        self.after(Duration::from_secs(3600))
+    }
+
+    pub(super) fn after(self, after: Duration) -> Self {
+        Self { after, ..self }
     }
 }
+
+/// What it was asked: the method, the path with its query, and the head.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) head: String,
+}
+
+type Script = dyn Fn(&Asked) -> Answer + Send + Sync;
 
 /// Ends with its connections when dropped.
 pub(super) struct Scripted {
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     task: JoinHandle<()>,
 }
 
 impl Scripted {
-    /// Answers the questions in turn, and the last answer to all further ones.
+    /// Answers the questions for a service's health in turn, and the last answer to all
+    /// further ones. To other questions, as an agent without ACLs.
     pub(super) async fn start<const N: usize>(answers: [Answer; N]) -> Self {
+        let number = Mutex::new(0);
+        Self::answering(move |asked| {
+            if !asked.path.starts_with("/v1/health/service/") {
+                return Answer::unknown();
+            }
+            let mut number = number.lock().unwrap();
+            *number += 1;
+            answers[answers.len().min(*number) - 1].clone()
+        })
+        .await
+    }
+
+    /// Answers everything as `script` says.
+    pub(super) async fn answering(
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let questions = Arc::clone(&asked);
+        let (questions, script) =
+            (Arc::clone(&asked), Arc::<Script>::from(Box::new(script) as Box<Script>));
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
-                let questions = Arc::clone(&questions);
+                let (questions, script) = (Arc::clone(&questions), Arc::clone(&script));
                 // A caller that goes away ends its connection.
-                connections.spawn(async move { serve(connection, &questions, &answers).await });
+                connections.spawn(async move { serve(connection, &questions, &*script).await });
+                while connections.try_join_next().is_some() {}
             }
         });
         Self { url, asked, task }
@@ -69,10 +119,16 @@ impl Scripted {
         Settings { url: self.url.clone(), ..Settings::default() }
     }
 
-    /// What it was asked so far, without the waiting times.
+    /// All that it was asked so far.
+    pub(super) fn all(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// The questions for a service's health so far, without the waiting times.
     pub(super) fn asked(&self) -> Vec<String> {
-        let without_wait = |path: &String| path.split("&wait=").next().unwrap().to_owned();
-        self.asked.lock().unwrap().iter().map(without_wait).collect()
+        let without_wait = |asked: &Asked| asked.path.split("&wait=").next().unwrap().to_owned();
+        let all = self.asked.lock().unwrap();
+        all.iter().filter(|one| one.path.starts_with("/v1/health/")).map(without_wait).collect()
     }
 }
 
@@ -84,34 +140,39 @@ impl Drop for Scripted {
 
 async fn serve(
     mut connection: TcpStream,
-    questions: &Mutex<Vec<String>>,
-    answers: &[Answer],
+    questions: &Mutex<Vec<Asked>>,
+    script: &Script,
 ) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(connection.read_u8().await?);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let path = head.split(' ').nth(1).unwrap().to_owned();
-    let answer = if path.starts_with("/v1/health/service/") {
-        let number = {
-            let mut questions = questions.lock().unwrap();
-            questions.push(path);
-            questions.len() - 1
-        };
-        answers[number.min(answers.len() - 1)]
-    } else {
-        // As an agent without ACLs says to everything else asked here.
-        Answer { status: 401, ..Answer::new(1, "ACL support disabled") }
-    };
+    let mut words = head.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let asked = Asked { method, path, head };
+    questions.lock().unwrap().push(asked.clone());
+    let answer = script(&asked);
     sleep(answer.after).await;
-    let Answer { status, index, led, body, .. } = answer;
-    let length = body.len();
-    let text = format!(
+    let Answer { status, index, led, body, last_contact, endless, .. } = answer;
+    let framing = if endless {
+        "transfer-encoding: chunked".to_owned()
+    } else {
+        format!("content-length: {}\r\nconnection: close", body.len())
+    };
+    let head = format!(
         "HTTP/1.1 {status} Whatever\r\nx-consul-index: {index}\r\nx-consul-knownleader: {led}\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+         x-consul-lastcontact: {last_contact}\r\n{framing}\r\n\r\n"
     );
-    connection.write_all(text.as_bytes()).await?;
+    connection.write_all(head.as_bytes()).await?;
+    if endless {
+        let chunk = format!("{:x}\r\n{body}\r\n", body.len());
+        loop {
+            connection.write_all(chunk.as_bytes()).await?;
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    connection.write_all(body.as_bytes()).await?;
     connection.shutdown().await?;
     // Until the caller has closed as well: what it sent may not have been read yet.
     connection.read_to_end(&mut Vec::new()).await?;

@@ -1,12 +1,19 @@
 //! An agent that is spoken to through TLS, and checks through TLS.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-use gantry_discovery::{Instance, RegistrationState, consul::Settings};
+use gantry_consul_agent::Agent;
+use gantry_discovery::{
+    Instance, RegistrationState,
+    consul::{Check, Settings},
+};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::{agent::Agent, eventually, is_pending, registry, serving::Serving};
+use super::{
+    NeverEmpty, agent::Reached, eventually, is_live, is_pending, is_stale, registry,
+    serving::Serving,
+};
 use crate::contract::{described, sees};
 
 /// An authority, a server's certificate for 127.0.0.1 and `gantry.test`, and a client's.
@@ -15,6 +22,15 @@ struct Certificates {
 }
 
 impl Certificates {
+    /// As when somebody renews them: the files are the same, what they hold is not.
+    fn renew(&self) {
+        let renewed = Self::make();
+        for file in fs::read_dir(renewed.folder.path()).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), self.file(file.file_name().to_str().unwrap())).unwrap();
+        }
+    }
+
     fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for arguments in [
@@ -107,4 +123,29 @@ async fn an_agent_is_told_nothing_before_both_sides_have_shown_who_they_are() {
     let registry = registry(good);
     let _registration = registry.registrar.register(described(50_051)).await.unwrap();
     eventually("it is known", async || (agent.services().await.len() == 1).then_some(())).await;
+}
+
+/// Another authority vouches for both sides, which neither believed before.
+#[tokio::test]
+async fn certificates_that_are_renewed_are_used_without_a_restart() {
+    let certificates = Certificates::make();
+    let mut agent = certificates.agent().await;
+    let registry = registry(Settings {
+        check: Check::Ttl,
+        wait: Duration::from_secs(1),
+        ..certificates.settings(&agent)
+    });
+    let mut watch = registry.resolver.watch("user");
+    let _registration = registry.registrar.register(described(50_051)).await.unwrap();
+    sees(&mut watch, &[50_051]).await;
+    let never_empty = NeverEmpty::from_now_on(&watch);
+
+    certificates.renew();
+    agent.kill();
+    is_stale(&watch).await;
+    agent.restart().await;
+    is_live(&watch).await;
+    let known = async || (agent.services().await.len() == 1).then_some(());
+    eventually("it is registered again", known).await;
+    never_empty.end().await;
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gantry_discovery::{Status, consul::Settings};
-use tokio::time::sleep;
+use gantry_discovery::{Status, Watch, consul::Settings};
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     NeverEmpty, eventually, is_pending, is_stale, registry,
@@ -12,9 +12,9 @@ use super::{
 use crate::contract::{ports, sees};
 
 const NONE: &str = "[]";
-const ONE: &str = r#"[{"Node":{"Address":"127.0.0.1"},
+pub(super) const ONE: &str = r#"[{"Node":{"Address":"127.0.0.1"},
     "Service":{"ID":"a","Address":"127.0.0.1","Port":1001}}]"#;
-const OTHER: &str = r#"[{"Node":{"Address":"127.0.0.1"},
+pub(super) const OTHER: &str = r#"[{"Node":{"Address":"127.0.0.1"},
     "Service":{"ID":"b","Address":"","Port":1002}}]"#;
 
 const AT_ONCE: &str = "/v1/health/service/user?passing&stale";
@@ -128,39 +128,11 @@ async fn an_empty_answer_soon_after_a_failure_is_held_even_with_others_in_betwee
 #[tokio::test]
 async fn an_empty_answer_with_a_higher_index_is_told_at_once() {
     let last_left = Answer::new(11, NONE);
-    let agent = Scripted::start([Answer::new(10, ONE), last_left, last_left.never()]).await;
+    let agent = Scripted::start([Answer::new(10, ONE), last_left.clone(), last_left.never()]).await;
     let registry = registry(agent.settings());
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1001]).await;
     sees(&mut watch, &[]).await;
-    assert!(matches!(watch.status(), Status::Live { .. }));
-}
-
-#[tokio::test]
-async fn answers_that_come_at_once_without_news_do_not_become_a_busy_loop() {
-    let agent = Scripted::start([Answer::new(10, ONE)]).await;
-    let registry = registry(agent.settings());
-    let mut watch = registry.resolver.watch("user");
-    sees(&mut watch, &[1001]).await;
-    sleep(Duration::from_millis(2500)).await;
-    let asked = agent.asked().len();
-    assert!(asked <= 5, "asked {asked} times");
-}
-
-#[tokio::test]
-async fn an_answer_that_is_nonsense_ends_nothing() {
-    let agent = Scripted::start([
-        Answer::new(1, "<html>"),
-        Answer { status: 404, ..Answer::new(1, "not here") }.late(),
-        Answer::new(10, ONE),
-        Answer::new(10, ONE).never(),
-    ])
-    .await;
-    let registry = registry(agent.settings());
-    let mut watch = registry.resolver.watch("user");
-    let why = is_pending(&watch).await;
-    assert!(why.starts_with("consul was not understood: "), "{why}");
-    sees(&mut watch, &[1001]).await;
     assert!(matches!(watch.status(), Status::Live { .. }));
 }
 
@@ -188,4 +160,89 @@ async fn a_name_cannot_break_out_of_the_question() {
     let _watch = registry.resolver.watch("../user?x#");
     let expected = "/v1/health/service/%2E%2E%2Fuser%3Fx%23?passing&stale&dc=a%26b";
     was_asked(&agent, &[expected.to_owned()]).await;
+}
+
+#[tokio::test]
+async fn a_set_that_stayed_as_it_was_is_not_told_again() {
+    let agent = Scripted::start([
+        Answer::new(10, ONE),
+        Answer::new(11, ONE),
+        Answer::new(12, OTHER).late(),
+        Answer::new(12, OTHER).never(),
+    ])
+    .await;
+    let registry = registry(agent.settings());
+    let mut watch = registry.resolver.watch("user");
+    sees(&mut watch, &[1001]).await;
+    watch.changed().await;
+    assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
+    assert_eq!(agent.asked()[..3], [AT_ONCE.to_owned(), newer_than(10), newer_than(11)]);
+}
+
+#[tokio::test]
+async fn an_answer_may_take_the_whole_wait_and_what_consul_adds_to_it() {
+    let agent = Scripted::answering(|asked| {
+        let answer = Answer::new(10, ONE);
+        let Some((_, wait)) = asked.path.split_once("&wait=") else { return answer };
+        let wait: u64 = wait.trim_end_matches("ms").parse().unwrap();
+        answer.after(Duration::from_millis(wait * 17 / 16))
+    })
+    .await;
+    let (wait, timeout) = (Duration::from_secs(1), Duration::from_millis(300));
+    let registry = registry(Settings { wait, timeout, ..agent.settings() });
+    let mut watch = registry.resolver.watch("user");
+    sees(&mut watch, &[1001]).await;
+    let (once, again) = (AT_ONCE.to_owned(), newer_than(10));
+    was_asked(&agent, &[once, again.clone(), again]).await;
+    assert!(matches!(watch.status(), Status::Live { .. }));
+}
+
+#[tokio::test]
+async fn an_agent_that_is_slow_is_followed_all_the_same() {
+    let slow = Duration::from_millis(700);
+    let agent = Scripted::start([
+        Answer::new(10, ONE).after(slow),
+        Answer::new(11, OTHER).after(slow),
+        Answer::new(12, ONE).after(slow),
+        Answer::new(12, ONE).never(),
+    ])
+    .await;
+    let registry = registry(agent.settings());
+    let mut watch = registry.resolver.watch("user");
+    for expected in [1001, 1002, 1001] {
+        watch.changed().await;
+        assert_eq!(ports(&watch.current()), [expected]);
+        assert!(matches!(watch.status(), Status::Live { .. }));
+    }
+}
+
+#[tokio::test]
+async fn how_old_an_answer_of_a_lagging_server_is_can_be_seen() {
+    let lagging = Answer { last_contact: 60_000, ..Answer::new(10, ONE) };
+    let agent =
+        Scripted::start([lagging, Answer::new(11, OTHER).late(), Answer::new(11, OTHER).never()]);
+    let agent = agent.await;
+    let registry = registry(agent.settings());
+    let mut watch = registry.resolver.watch("user");
+    let age = |watch: &Watch| watch.status().age(Instant::now()).unwrap();
+    watch.changed().await;
+    assert!(age(&watch) >= Duration::from_secs(60), "{:?}", age(&watch));
+    watch.current();
+    watch.changed().await;
+    assert!(age(&watch) < Duration::from_secs(30), "{:?}", age(&watch));
+}
+
+#[tokio::test]
+async fn a_watch_outlives_its_registry_and_leaves_no_task_behind() {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let news = Answer::new(11, OTHER);
+    let agent = Scripted::start([Answer::new(10, ONE), news.clone().late(), news.never()]).await;
+    let before = tasks();
+    let registry = registry(agent.settings());
+    let mut watch = registry.resolver.watch("user");
+    sees(&mut watch, &[1001]).await;
+    drop(registry);
+    sees(&mut watch, &[1002]).await;
+    drop(watch);
+    eventually("all tasks have ended", async || (tasks() == before).then_some(())).await;
 }

@@ -1,0 +1,95 @@
+//! How often an agent is asked that answers at once: counted, in paused time.
+
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    registry,
+    scripted::{Answer, Scripted},
+    watching::ONE,
+};
+
+const INSTANCES: u64 = 1000;
+
+/// A thousand instances, of which one has changed.
+fn changed(round: u64) -> String {
+    let mut set = String::from("[");
+    for number in 0..INSTANCES {
+        let version = if number == round % INSTANCES { round } else { 0 };
+        let separator = if number == 0 { "" } else { "," };
+        write!(
+            set,
+            r#"{separator}{{"Node":{{"Address":"127.0.0.1"}},"Service":{{"ID":"{number}",
+            "Address":"10.0.0.1","Port":{},"Meta":{{"version":"{version}"}}}}}}"#,
+            number + 1
+        )
+        .unwrap();
+    }
+    set + "]"
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_instances_in_endless_change_are_fetched_twenty_times_a_second_at_most() {
+    const ROUNDS: usize = 200;
+    let index = AtomicU64::new(1);
+    let agent = Scripted::answering(move |_| {
+        let round = index.fetch_add(1, Ordering::Relaxed);
+        Answer::new(round, changed(round))
+    })
+    .await;
+    let registry = registry(agent.settings());
+    let began = Instant::now();
+    let mut watch = registry.resolver.watch("user");
+    let mut sets = Vec::new();
+    while agent.asked().len() < ROUNDS {
+        watch.changed().await;
+        let set = watch.current();
+        assert_eq!(set.len() as u64, INSTANCES);
+        sets.push(Arc::downgrade(&set));
+    }
+    // Twenty are let through at once, and one is on its way.
+    let least = Duration::from_millis(50) * (ROUNDS as u32 - 22);
+    assert!(began.elapsed() >= least, "{ROUNDS} questions in {:?}", began.elapsed());
+    assert!(sets.len() <= ROUNDS, "told {} times", sets.len());
+    // However many there were, one is kept.
+    let kept = sets.iter().filter(|set| set.strong_count() > 0).count();
+    assert!(kept <= 1, "{kept} sets are kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_come_at_once_without_news_are_fetched_once_a_second() {
+    const ROUNDS: usize = 100;
+    let agent = Scripted::start([Answer::new(10, ONE)]).await;
+    let registry = registry(agent.settings());
+    let began = Instant::now();
+    let _watch = registry.resolver.watch("user");
+    while agent.asked().len() < ROUNDS {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let least = Duration::from_secs(ROUNDS as u64 - 4);
+    assert!(began.elapsed() >= least, "{ROUNDS} questions in {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_fails_at_once_is_asked_every_few_seconds() {
+    const ROUNDS: usize = 100;
+    let agent = Scripted::start([Answer { status: 500, ..Answer::new(10, "No cluster leader") }]);
+    let agent = agent.await;
+    let registry = registry(agent.settings());
+    let began = Instant::now();
+    let _watch = registry.resolver.watch("user");
+    while agent.asked().len() < ROUNDS {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The pauses double up to 4 s, of which chance takes up to half.
+    let least = Duration::from_secs(2) * (ROUNDS as u32 - 7);
+    assert!(began.elapsed() >= least, "{ROUNDS} questions in {:?}", began.elapsed());
+}

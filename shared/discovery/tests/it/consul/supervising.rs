@@ -1,0 +1,138 @@
+//! What a registration asks of its agent, and when.
+
+use std::time::{Duration, Instant};
+
+use gantry_discovery::{
+    RegistrationState,
+    consul::{Check, Settings},
+};
+use tokio::time::{sleep, timeout};
+
+use super::{
+    eventually, registry,
+    scripted::{Answer, Asked, Scripted},
+};
+use crate::{contract::described, output::Output};
+
+const REGISTER: &str = "PUT /v1/agent/service/register";
+const DEREGISTER: &str = "PUT /v1/agent/service/deregister/";
+const BEAT: &str = "PUT /v1/agent/check/pass/";
+const SWEEP: &str = "GET /v1/agent/services";
+
+/// An agent that takes every registration and knows it.
+fn good(_: &Asked) -> Answer {
+    Answer::new(1, "{}")
+}
+
+fn is(asked: &Asked, what: &str) -> bool {
+    format!("{} {}", asked.method, asked.path).starts_with(what)
+}
+
+fn count(agent: &Scripted, what: &str) -> usize {
+    agent.all().iter().filter(|asked| is(asked, what)).count()
+}
+
+async fn was_asked(agent: &Scripted, what: &str, times: usize) {
+    eventually(what, async || (count(agent, what) >= times).then_some(())).await;
+}
+
+/// Consul might otherwise carry it out after the deregistration.
+#[tokio::test]
+async fn a_registration_that_is_cancelled_on_its_way_is_taken_back_once_it_is_made() {
+    let agent = Scripted::answering(|asked| {
+        if is(asked, REGISTER) {
+            good(asked).after(Duration::from_millis(400))
+        } else {
+            good(asked)
+        }
+    })
+    .await;
+    let registry = registry(agent.settings());
+    let registering = registry.registrar.register(described(1001));
+    assert!(timeout(Duration::from_millis(100), registering).await.is_err());
+    let since = Instant::now();
+    was_asked(&agent, DEREGISTER, 1).await;
+    assert!(since.elapsed() > Duration::from_millis(200), "before it was made");
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!((count(&agent, REGISTER), count(&agent, DEREGISTER)), (1, 1));
+}
+
+#[tokio::test]
+async fn an_agent_that_fails_is_asked_again_with_growing_pauses_and_warned_of_once() {
+    let output = Output::of_this_thread();
+    let agent =
+        Scripted::answering(|_| Answer { status: 500, ..Answer::new(1, "No cluster leader") })
+            .await;
+    let registry = registry(agent.settings());
+    let registration = registry.registrar.register(described(1001)).await.unwrap();
+    let why = "consul says 500: No cluster leader".to_owned();
+    assert_eq!(registration.state(), RegistrationState::Retrying { why });
+    was_asked(&agent, "GET /v1/agent/health/service/id/", 4).await;
+    assert_eq!(output.count("WARN", "not registered at consul, trying again"), 1);
+}
+
+#[tokio::test]
+async fn a_ttl_check_is_beaten_for_as_long_as_the_registration_lives() {
+    let agent = Scripted::answering(good).await;
+    let (check, check_ttl) = (Check::Ttl, Duration::from_secs(3));
+    let registry = registry(Settings { check, check_ttl, ..agent.settings() });
+    let registration = registry.registrar.register(described(1001)).await.unwrap();
+    let since = Instant::now();
+    was_asked(&agent, BEAT, 5).await;
+    // The first belongs to the registration, the others come at a third of the TTL.
+    assert!(since.elapsed() >= Duration::from_millis(3500), "took {:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(6), "took {:?}", since.elapsed());
+    registration.deregister().await;
+    let beats = count(&agent, BEAT);
+    sleep(Duration::from_millis(1500)).await;
+    assert_eq!(count(&agent, BEAT), beats, "it is beaten although nobody wants it");
+    assert_eq!((count(&agent, REGISTER), count(&agent, DEREGISTER)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_until_former_selves_have_been_looked_for() {
+    let agent =
+        Scripted::answering(
+            |asked| {
+                if is(asked, SWEEP) { good(asked).never() } else { good(asked) }
+            },
+        )
+        .await;
+    let registry = registry(agent.settings());
+    let registration = registry.registrar.register(described(1001)).await.unwrap();
+    was_asked(&agent, SWEEP, 1).await;
+    let deregistered = timeout(Duration::from_secs(2), registration.deregister()).await;
+    assert!(deregistered.is_ok());
+    assert_eq!(count(&agent, DEREGISTER), 1);
+}
+
+#[tokio::test]
+async fn a_registration_outlives_its_registry() {
+    let agent = Scripted::answering(good).await;
+    let verify_interval = Duration::from_millis(100);
+    let registry = registry(Settings { verify_interval, ..agent.settings() });
+    let registration = registry.registrar.register(described(1001)).await.unwrap();
+    drop(registry);
+    was_asked(&agent, "GET /v1/agent/health/service/id/", 3).await;
+    assert_eq!(count(&agent, DEREGISTER), 0);
+    assert_eq!(registration.state(), RegistrationState::Registered);
+    drop(registration);
+    was_asked(&agent, DEREGISTER, 1).await;
+}
+
+/// Nobody is told twice of the same instance by one id: each start has its own.
+#[tokio::test]
+async fn each_registration_has_an_id_of_its_own() {
+    let agent = Scripted::answering(good).await;
+    let starts = [registry(agent.settings()), registry(agent.settings())];
+    let mut held = Vec::new();
+    for start in starts.iter().chain(&starts) {
+        held.push(start.registrar.register(described(1001)).await.unwrap());
+    }
+    drop(held);
+    was_asked(&agent, DEREGISTER, 4).await;
+    let mut ids: Vec<_> = agent.all().into_iter().filter(|one| is(one, DEREGISTER)).collect();
+    ids.sort_by(|one, other| one.path.cmp(&other.path));
+    ids.dedup_by(|one, other| one.path == other.path);
+    assert_eq!(ids.len(), 4, "{ids:?}");
+}
