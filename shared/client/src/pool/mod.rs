@@ -5,6 +5,8 @@
 //! connect: they take a stream on a live connection, or wait until there is one.
 //!
 //! - a stream is never taken above the peer's limit;
+//! - an endpoint has one connection, more while calls crowd, and one less for each minute
+//!   in which fewer would have done;
 //! - an endpoint that cannot be connected is not picked;
 //! - an endpoint that leaves the set keeps the calls and the connections it has, and
 //!   gets new calls only while no listed one is connected (see `follower`);

@@ -14,7 +14,7 @@ use fastrand::Rng;
 use gantry_resilience::balance::Load;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -28,6 +28,12 @@ const PROVEN: Duration = Duration::from_secs(1);
 
 /// Calls that wait for an endpoint cut a pause between attempts short after so long.
 const HURRIED: Duration = Duration::from_secs(1);
+
+/// A connection beyond the first is closed when it was not needed for so long. Before a
+/// middlebox forgets it: an idle connection to a server that is not asked for signs of life
+/// may be dead, and the burst that needs it would find that out. Long after a burst: calls
+/// come and go in waves, and each connection costs round trips to open.
+const NOT_NEEDED: Duration = Duration::from_secs(60);
 
 /// One endpoint, as long as it is listed or connected, or a call knows it.
 #[derive(Debug)]
@@ -43,6 +49,9 @@ pub(crate) struct Target {
     listed: AtomicBool,
     max_connections: AtomicUsize,
     crowded: AtomicBool,
+    /// Whether a call found half as many calls on the emptiest connection as open another
+    /// one, since that was last asked. One connection less would soon be too few.
+    busy: AtomicBool,
     /// Tells the dialer that a connection is gone or another one is wanted.
     changed: Notify,
     /// Tells the dialer that calls wait.
@@ -63,6 +72,7 @@ impl Target {
             listed: AtomicBool::new(false),
             max_connections: AtomicUsize::new(1),
             crowded: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
             changed: Notify::new(),
             hurry: Notify::new(),
             dial: Notify::new(),
@@ -87,7 +97,11 @@ impl Target {
             .iter()
             .filter(|connection| connection.has_room())
             .min_by_key(|connection| connection.in_flight())?;
-        if least.in_flight() >= calls_per_connection
+        let in_flight = least.in_flight();
+        if in_flight >= calls_per_connection.div_ceil(2) && !self.busy.load(Ordering::Relaxed) {
+            self.busy.store(true, Ordering::Relaxed);
+        }
+        if in_flight >= calls_per_connection
             && connections.len() < self.max_connections.load(Ordering::Relaxed)
             && !self.crowded.swap(true, Ordering::Relaxed)
         {
@@ -135,12 +149,13 @@ impl Target {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Connection>>)) {
+    fn change<R>(&self, change: impl FnOnce(&mut Vec<Arc<Connection>>) -> R) -> R {
         // Nothing in here panics; were it to, the list would still be whole.
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut connections = Vec::clone(&self.connections.load());
-        change(&mut connections);
+        let result = change(&mut connections);
         self.connections.store(Arc::new(connections));
+        result
     }
 
     /// Lets go of all connections: each ends when its last call does.
@@ -150,8 +165,42 @@ impl Target {
 
     /// Forgets a connection that takes no further calls.
     pub(super) fn forget(&self, gone: &Arc<Connection>) {
-        self.change(|connections| connections.retain(|other| !Arc::ptr_eq(other, gone)));
-        self.changed.notify_one();
+        let was_there = self.change(|connections| {
+            let before = connections.len();
+            connections.retain(|other| !Arc::ptr_eq(other, gone));
+            connections.len() < before
+        });
+        if was_there {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits for a change, and closes a connection after a time in which one less would
+    /// have done.
+    async fn rest(&self) {
+        if self.connections.load().len() < 2 {
+            return self.changed.notified().await;
+        }
+        if timeout(NOT_NEEDED, self.changed.notified()).await.is_ok() {
+            return;
+        }
+        let busy = self.busy.swap(false, Ordering::Relaxed);
+        // There are more than there may be where many endpoints have joined.
+        let too_many = self.connections.load().len() > self.max_connections.load(Ordering::Relaxed);
+        if too_many || !busy {
+            self.close_idle();
+        }
+    }
+
+    /// Closes the last connection that carries no call, if there are others. A call that
+    /// takes a stream on it at this moment keeps it open until it has ended.
+    fn close_idle(&self) {
+        self.change(|connections| {
+            let idle = connections.iter().rposition(|connection| connection.in_flight() == 0);
+            if let (Some(idle), true) = (idle, connections.len() > 1) {
+                connections.remove(idle);
+            }
+        });
     }
 
     fn wants_connection(&self) -> bool {
@@ -163,7 +212,8 @@ impl Target {
 }
 
 /// Keeps an endpoint connected for as long as the registry lists it: one connection,
-/// and more while the calls crowd. Ends by being aborted.
+/// and more while the calls crowd, which it closes when they do not any more. Ends by
+/// being aborted.
 pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
     let Some((settings, tls)) =
         pool.upgrade().map(|pool| (pool.settings.clone(), pool.tls.clone()))
@@ -176,7 +226,7 @@ pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
     let mut failing = false;
     loop {
         while !target.wants_connection() {
-            target.changed.notified().await;
+            target.rest().await;
         }
         match since.take() {
             Some(since) if target.connected() == 0 && since.elapsed() < PROVEN => {

@@ -6,6 +6,7 @@ mod answers;
 mod balancing;
 mod breaking;
 mod caller;
+mod connections;
 mod deadlines;
 mod draining;
 mod ejecting;

@@ -31,9 +31,16 @@ type Handler = Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     hits: Arc<AtomicUsize>,
-    connections: Arc<AtomicUsize>,
+    connections: Arc<Connections>,
     drain: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
+}
+
+/// The connections of a server.
+#[derive(Default)]
+struct Connections {
+    accepted: AtomicUsize,
+    ended: AtomicUsize,
 }
 
 impl Server {
@@ -75,7 +82,7 @@ impl Server {
     {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (hits, connections) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (hits, connections) = (Arc::<AtomicUsize>::default(), Arc::<Connections>::default());
         let counter = Arc::clone(&hits);
         let handler: Handler = Arc::new(move |request| {
             counter.fetch_add(1, Ordering::SeqCst);
@@ -93,7 +100,13 @@ impl Server {
 
     /// The connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        self.connections.accepted.load(Ordering::SeqCst)
+    }
+
+    /// The connections that have not ended.
+    pub(crate) fn open(&self) -> usize {
+        let ended = self.connections.ended.load(Ordering::SeqCst);
+        self.connections() - ended
     }
 
     /// Stops accepting, sends GOAWAY, finishes what is in flight.
@@ -115,7 +128,7 @@ async fn serve(
     listener: TcpListener,
     streams: u32,
     handler: Handler,
-    count: Arc<AtomicUsize>,
+    count: Arc<Connections>,
     mut drain: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -124,9 +137,10 @@ async fn serve(
             accepted = listener.accept() => accepted.unwrap(),
             _ = drain.wait_for(|drain| *drain) => break,
         };
-        count.fetch_add(1, Ordering::SeqCst);
+        count.accepted.fetch_add(1, Ordering::SeqCst);
         stream.set_nodelay(true).unwrap();
         let (handler, mut drain) = (Arc::clone(&handler), drain.clone());
+        let count = Arc::clone(&count);
         connections.spawn(async move {
             let service = service_fn(move |request| {
                 let answer = handler(request);
@@ -144,6 +158,7 @@ async fn serve(
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;
             }
+            count.ended.fetch_add(1, Ordering::SeqCst);
         });
     }
     drop(listener);

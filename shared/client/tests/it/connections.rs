@@ -1,0 +1,176 @@
+//! How many connections an endpoint has, as the load rises and falls. A burst opens them over
+//! real sockets, and the clock is paused only to let the time pass.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use gantry_client::{ClientSettings, MethodSettings};
+use gantry_discovery::Registration;
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    caller::{ADD, Setup, call, idle, within},
+    load::Load,
+    server::{Server, reply},
+};
+
+/// What is said in the pool: a connection that was not needed for so long is closed.
+const NOT_NEEDED: Duration = Duration::from_secs(60);
+
+/// Connections that a few calls crowd, calls that last, and no pings in between.
+fn settings(calls_per_connection: usize) -> ClientSettings {
+    let hour = Duration::from_secs(3_600);
+    let patient = MethodSettings { timeout: Some(hour), ..MethodSettings::default() };
+    ClientSettings {
+        calls_per_connection,
+        keep_alive_interval: hour,
+        methods: BTreeMap::from([("test.Echo".to_owned(), patient)]),
+        ..ClientSettings::default()
+    }
+}
+
+/// A service whose calls wait at a gate.
+struct Gated {
+    setup: Setup,
+    server: Server,
+    gate: Arc<Semaphore>,
+    calls: JoinSet<()>,
+    _registration: Registration,
+}
+
+impl Gated {
+    async fn new(calls_per_connection: usize) -> Self {
+        let gate = Arc::new(Semaphore::new(0));
+        let at_gate = Arc::clone(&gate);
+        let server = Server::answering(move |_| {
+            let gate = Arc::clone(&at_gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                reply("through")
+            }
+        })
+        .await;
+        let setup = Setup::with(settings(calls_per_connection));
+        let registration = setup.register(server.address).await;
+        Self { setup, server, gate, calls: JoinSet::new(), _registration: registration }
+    }
+
+    /// Has so many more calls wait at the gate, each begun when the one before is there.
+    async fn crowd(&mut self, calls: usize) {
+        for _ in 0..calls {
+            let (channel, before) = (self.setup.channel.clone(), self.server.hits());
+            self.calls.spawn(async move { drop(call(&channel, ADD).await.unwrap()) });
+            within(5, "call", || (self.server.hits() > before).then_some(()).ok_or(before)).await;
+            // One that crowds has another connection opened: let that happen.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn release(&mut self, calls: usize) {
+        self.gate.add_permits(calls);
+        for _ in 0..calls {
+            self.calls.join_next().await.unwrap().unwrap();
+        }
+    }
+
+    fn connections(&self) -> (usize, usize) {
+        (self.setup.channel.snapshot().endpoints[0].connections, self.server.open())
+    }
+
+    /// Waits until so many connections are left, as both sides see it.
+    async fn are_left(&self, connections: usize) {
+        within(5, "number of connections", || {
+            let now = self.connections();
+            (now == (connections, connections)).then_some(()).ok_or(now)
+        })
+        .await;
+    }
+}
+
+/// Lets the time pass at once. Who waited for that does what is then to be done before a
+/// sleep that began later is over.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+#[tokio::test]
+async fn connections_that_are_not_needed_any_more_are_closed_one_a_minute_but_for_the_first() {
+    let mut gated = Gated::new(1).await;
+    gated.crowd(6).await;
+    gated.are_left(4).await;
+    gated.release(6).await;
+    // All were needed in the first minute.
+    for left in [4, 3, 2, 1] {
+        let before = gated.connections();
+        pass(NOT_NEEDED - Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(gated.connections(), before, "too soon");
+        pass(Duration::from_secs(2)).await;
+        gated.are_left(left).await;
+    }
+    pass(10 * NOT_NEEDED).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(gated.connections(), (1, 1));
+    // And the next burst opens them again.
+    gated.crowd(6).await;
+    gated.are_left(4).await;
+    assert_eq!(gated.server.connections(), 7);
+    gated.release(6).await;
+}
+
+#[tokio::test]
+async fn a_connection_with_a_call_is_not_closed_however_long_the_call_lasts() {
+    let mut gated = Gated::new(1).await;
+    gated.crowd(6).await;
+    gated.are_left(4).await;
+    gated.release(5).await;
+    for left in [4, 3, 2, 1] {
+        pass(NOT_NEEDED).await;
+        gated.are_left(left).await;
+    }
+    pass(10 * NOT_NEEDED).await;
+    gated.release(1).await;
+    idle(&gated.setup.channel).await;
+    assert_eq!(gated.connections(), (1, 1));
+}
+
+#[tokio::test]
+async fn connections_that_waves_of_calls_need_are_kept() {
+    let mut gated = Gated::new(2).await;
+    for _ in 0..5 {
+        gated.crowd(10).await;
+        gated.are_left(4).await;
+        gated.release(10).await;
+        pass(NOT_NEEDED).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((gated.connections(), gated.server.connections()), ((4, 4), 4));
+    // The last wave is over.
+    for left in [3, 2, 1] {
+        pass(NOT_NEEDED).await;
+        gated.are_left(left).await;
+    }
+}
+
+#[tokio::test]
+async fn no_call_is_lost_while_connections_are_closed() {
+    let server = Server::start().await;
+    let setup = Setup::with(settings(2));
+    let _registration = setup.register(server.address).await;
+    let load = Load::start(&setup, 8);
+    load.pass(200).await;
+    let opened = server.connections();
+    assert!(opened > 1, "{opened} connections");
+    load.stop().await;
+    let load = Load::start(&setup, 1);
+    for _ in 0..=opened {
+        load.pass(20).await;
+        pass(NOT_NEEDED).await;
+    }
+    load.pass(20).await;
+    let (good, failed) = load.stop().await;
+    assert!(failed.is_empty(), "{} of {good}: {:?}", failed.len(), failed.first());
+    within(5, "one connection", || (server.open() == 1).then_some(()).ok_or(server.open())).await;
+}
