@@ -1,9 +1,17 @@
 //! One attempt: a request on a connection, and what becomes of it.
 
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::http2::SendRequest};
 
-use crate::{error::chain, patience::Patience, pool::Lease, request_body::RequestBody};
+use crate::{error::chain, pool::Lease, request_body::RequestBody};
+
+/// An attempt from when it is sent until it has ended.
+pub(crate) struct Attempt {
+    /// Gives the stream's place back when it is dropped.
+    pub(crate) lease: Lease,
+    /// Whether it had time enough.
+    pub(crate) fair: bool,
+}
 
 /// How an attempt ended without an answer.
 pub(crate) enum Unanswered {
@@ -13,8 +21,6 @@ pub(crate) enum Unanswered {
     Refused(String),
     /// Anything else: it may have been executed.
     Lost(String),
-    /// The patience is over.
-    Late,
 }
 
 /// The request of one attempt.
@@ -27,21 +33,15 @@ pub(crate) fn request(uri: &Uri, headers: HeaderMap, body: RequestBody) -> Reque
     request
 }
 
-/// Sends the request and waits for the head of the response.
-pub(crate) async fn send(
-    lease: &Lease,
+/// Sends the request and waits for the head of the response. Dropped before, it resets the
+/// stream.
+pub(crate) async fn exchange(
+    mut sender: SendRequest<RequestBody>,
     request: Request<RequestBody>,
-    patience: &mut Patience,
 ) -> Result<Response<Incoming>, Unanswered> {
-    let answer = lease.sender().try_send_request(request);
-    let mut failed = tokio::select! {
-        // Late answers count: what has arrived is not thrown away.
-        biased;
-        answer = answer => match answer {
-            Ok(response) => return Ok(response),
-            Err(failed) => failed,
-        },
-        () = patience.over() => return Err(Unanswered::Late),
+    let mut failed = match sender.try_send_request(request).await {
+        Ok(response) => return Ok(response),
+        Err(failed) => failed,
     };
     if let Some(request) = failed.take_message() {
         return Err(Unanswered::NeverSent(request.into_body()));

@@ -13,10 +13,12 @@ use hyper::body::Incoming;
 use tonic::Code;
 
 use crate::{
+    attempt::Attempt,
+    ended::Rest,
     error::{About, Error, chain},
     head,
     patience::Patience,
-    pool::{Judged, Lease},
+    pool::Judged,
     record::Record,
 };
 
@@ -32,14 +34,13 @@ pub struct ResponseBody {
 /// What a call holds until it has ended. Dropped before, its reader went away.
 struct Open {
     record: Record,
-    /// Gives the stream's place back when it is dropped.
-    lease: Lease,
+    attempt: Attempt,
 }
 
 impl Open {
     /// The server ended the call with this status.
     fn end(mut self, code: Code) {
-        let judged = self.record.attempt_ended(&mut self.lease, code);
+        let judged = self.record.attempt_ended(&mut self.attempt, code);
         if code == Code::Unavailable && judged == Some(Judged::Counted) {
             // Too late to be made again, but the budget learns of it.
             self.record.pool.health.budget.failed();
@@ -54,26 +55,22 @@ impl Open {
             // Silence, or its age: a stream that has begun may well end so.
             self.record.end_as(code, Outcome::Neutral);
         } else {
-            self.record.attempt_ended(&mut self.lease, code);
+            self.record.attempt_ended(&mut self.attempt, code);
             self.record.end(code);
         }
     }
 }
 
 impl ResponseBody {
-    /// `code` is the status of a response that has come to its end with its head.
-    pub(crate) fn new(
-        inner: Incoming,
-        patience: Patience,
-        lease: Lease,
-        record: Record,
-        code: Option<Code>,
-    ) -> Self {
-        let mut body = Self { inner, patience, open: Some(Open { record, lease }) };
-        if let Some(code) = code {
-            body.end(code);
-        }
-        body
+    pub(crate) fn new(inner: Incoming, patience: Patience, mut record: Record, rest: Rest) -> Self {
+        let open = match rest {
+            Rest::Body(attempt) => Some(Open { record, attempt }),
+            Rest::Nothing(code) => {
+                record.end(code);
+                None
+            }
+        };
+        Self { inner, patience, open }
     }
 
     fn end(&mut self, code: Code) {

@@ -21,6 +21,10 @@
 //!   as often as its policy, the budget, the deadline and the peer's pushback allow, until
 //!   response headers arrive. What may have been executed and was lost is `UNAVAILABLE`
 //!   with the reason `OUTCOME_UNKNOWN`;
+//! - where the contract hedges a method, further attempts are made elsewhere while none has
+//!   answered, paid from the same budget and ended by the same pushback. The first good
+//!   answer counts, a failure that could be retried does not; the other attempts are
+//!   cancelled, which the health of their endpoints does not learn of;
 //! - the breaker counts logical calls, by their final status. It rejects with
 //!   `UNAVAILABLE`, the reason `CIRCUIT_OPEN` and when to come back; a probe is a single
 //!   attempt and connects without waiting out a pause. What one endpoint does to calls that
@@ -72,9 +76,11 @@ mod attempt;
 mod body;
 mod call;
 mod channel;
+mod ended;
 mod error;
 mod head;
 mod health;
+mod hedging;
 mod metrics;
 mod patience;
 mod payload;
@@ -83,6 +89,7 @@ mod pool;
 mod prepare;
 mod record;
 mod request_body;
+mod retrying;
 mod settings;
 mod snapshot;
 mod trace;
@@ -96,7 +103,7 @@ pub use gantry_tls::{ClientTls, InvalidTls};
 pub use metrics::{AttemptEnded, CallEnded, Metrics};
 pub use prepare::ActingFor;
 pub use settings::{
-    BreakerSettings, ClientSettings, EjectionSettings, FailurePercentageSettings, InvalidSetting,
-    MethodSettings, RetrySettings, SuccessRateSettings,
+    BreakerSettings, ClientSettings, EjectionSettings, FailurePercentageSettings, HedgingSettings,
+    InvalidSetting, MethodSettings, RetrySettings, SuccessRateSettings,
 };
 pub use snapshot::{EndpointSnapshot, Snapshot};

@@ -13,11 +13,15 @@ pub trait Metrics: fmt::Debug + Send + Sync {
     fn call(&self, _ended: &CallEnded<'_>) {}
 
     /// An attempt has ended. What was certainly not executed and is made again at once
-    /// is told as well.
+    /// is told as well, and with `CANCELLED` what another attempt of a hedged call was
+    /// faster than.
     fn attempt(&self, _ended: &AttemptEnded<'_>) {}
 
     /// A call will be made again after this wait.
     fn retry(&self, _service: &str, _method: &str, _after: Duration) {}
+
+    /// Another attempt of a hedged call is made beside those that have not ended.
+    fn hedge(&self, _service: &str, _method: &str) {}
 
     /// The circuit breaker of the service changed its state.
     fn breaker(&self, _service: &str, _transition: &Transition) {}

@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use gantry_contract::{Contract, Idempotency, MethodKind, MethodPolicy, Repeats, RetryPolicy};
-use gantry_resilience::retry::Policy;
+use gantry_contract::{Contract, Idempotency, MethodKind, MethodPolicy};
+use gantry_resilience::retry::{HedgingPolicy, InvalidPolicy, Policy};
 
 use crate::settings::{ClientSettings, InvalidSetting};
 
@@ -17,9 +17,48 @@ pub(crate) struct Method {
     pub(crate) streams: bool,
     /// Whether it may be executed more than once.
     pub(crate) repeatable: bool,
-    pub(crate) retry: Policy,
+    pub(crate) repeats: Repeats,
     /// `None` for a method that the contract does not know.
     timeout: Option<Duration>,
+}
+
+/// How a call is made more than once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Repeats {
+    /// After it failed; a policy of one attempt is none.
+    Retry(Policy),
+    /// Before it has failed.
+    Hedging(HedgingPolicy),
+}
+
+impl Repeats {
+    fn new(policy: gantry_contract::Repeats) -> Result<Self, InvalidPolicy> {
+        Ok(match policy {
+            gantry_contract::Repeats::Never => Self::Retry(Policy::NEVER),
+            gantry_contract::Repeats::Retry(retry) => Self::Retry(Policy::try_new(
+                retry.max_attempts,
+                retry.initial_backoff,
+                retry.max_backoff,
+                retry.backoff_multiplier,
+            )?),
+            gantry_contract::Repeats::Hedging(hedging) => {
+                Self::Hedging(HedgingPolicy::try_new(hedging.max_attempts, hedging.delay)?)
+            }
+        })
+    }
+}
+
+/// Whether the request is one message.
+fn is_whole(kind: MethodKind) -> bool {
+    matches!(kind, MethodKind::Unary | MethodKind::ServerStreaming)
+}
+
+/// Why a method cannot be hedged.
+fn why_not_hedged(policy: &MethodPolicy) -> Option<&'static str> {
+    if policy.idempotency == Idempotency::NotIdempotent {
+        return Some("it must not be executed twice, so that it is never hedged");
+    }
+    (!is_whole(policy.kind)).then_some("a stream of requests cannot be sent twice")
 }
 
 impl Method {
@@ -28,42 +67,35 @@ impl Method {
         whole: false,
         streams: true,
         repeatable: false,
-        retry: Policy::NEVER,
+        repeats: Repeats::Retry(Policy::NEVER),
         timeout: None,
     };
 
     fn new(policy: &MethodPolicy, settings: &ClientSettings) -> Result<Self, InvalidSetting> {
-        let mut timeout = policy.timeout;
-        let mut retry = match policy.repeats {
-            Repeats::Retry(retry) => retry,
-            Repeats::Never | Repeats::Hedging(_) => {
-                RetryPolicy { max_attempts: 1, ..RetryPolicy::DEFAULT }
-            }
-        };
+        let (mut timeout, mut repeats) = (policy.timeout, policy.repeats);
         let method = policy.path.trim_start_matches('/');
         let service = method.split_once('/').map_or(method, |(service, _)| service);
         // The narrower name last, so that it prevails.
         for name in [service, method] {
-            if let Some(over) = settings.methods.get(name) {
-                timeout = over.timeout.unwrap_or(timeout);
-                over.change(&mut retry);
+            let Some(over) = settings.methods.get(name) else { continue };
+            timeout = over.timeout.unwrap_or(timeout);
+            // What holds for a whole service leaves out what must not be hedged.
+            if over.hedging.is_none() || why_not_hedged(policy).is_none() {
+                over.change(name, &mut repeats)?;
             }
         }
-        let retry = Policy::try_new(
-            retry.max_attempts,
-            retry.initial_backoff,
-            retry.max_backoff,
-            retry.backoff_multiplier,
-        )
-        .map_err(|invalid| InvalidSetting::new(format!("methods.{method:?}"), invalid))?;
+        if let gantry_contract::Repeats::Hedging(hedging) = repeats
+            && hedging.delay >= timeout
+        {
+            let key = format!("methods.{method:?}.hedging.delay");
+            return Err(InvalidSetting::new(key, "must be shorter than the timeout"));
+        }
         Ok(Self {
-            whole: matches!(policy.kind, MethodKind::Unary | MethodKind::ServerStreaming),
+            whole: is_whole(policy.kind),
             streams: policy.kind != MethodKind::Unary,
-            repeatable: match policy.idempotency {
-                Idempotency::NoSideEffects | Idempotency::Idempotent => true,
-                Idempotency::NotIdempotent => false,
-            },
-            retry,
+            repeatable: policy.idempotency != Idempotency::NotIdempotent,
+            repeats: Repeats::new(repeats)
+                .map_err(|invalid| InvalidSetting::new(format!("methods.{method:?}"), invalid))?,
             timeout: Some(timeout),
         })
     }
@@ -98,7 +130,7 @@ pub(crate) struct Methods {
 impl Methods {
     /// # Errors
     /// [`InvalidSetting`] where the configuration names what the contract does not have,
-    /// has retries of a method that must not be executed twice, or makes a policy that
+    /// repeats a method that must not be executed twice, or makes a policy that
     /// cannot be.
     pub(crate) fn new(
         contract: &'static Contract,
@@ -114,6 +146,9 @@ impl Methods {
             };
             if over.retries() && policy.idempotency == Idempotency::NotIdempotent {
                 let why = "it must not be executed twice, so that it is never retried";
+                return Err(InvalidSetting::new(key(), why));
+            }
+            if let (Some(why), Some(_)) = (why_not_hedged(policy), &over.hedging) {
                 return Err(InvalidSetting::new(key(), why));
             }
         }

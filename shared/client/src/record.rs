@@ -13,6 +13,8 @@ use tonic::{Code, Status};
 use tracing::Span;
 
 use crate::{
+    attempt::Attempt,
+    ended::Rest,
     error::About,
     health,
     metrics::{AttemptEnded, CallEnded},
@@ -39,10 +41,8 @@ pub(crate) struct Record {
     pub(crate) started: Instant,
     /// The attempts that were sent, or may have been.
     attempts: u32,
-    /// Where the last one went.
+    /// Where the last one went, or the one that ended last.
     endpoint: Option<SocketAddr>,
-    /// Whether the last attempt had time enough.
-    fair: bool,
     /// Those that failed, in their order.
     failed: Vec<FailedAttempt>,
     /// Whether the last failure is the endpoint's alone, so that it says nothing of the
@@ -78,7 +78,6 @@ impl Record {
             started,
             attempts: 0,
             endpoint: None,
-            fair: false,
             failed: Vec::new(),
             excused: false,
             gave_up: None,
@@ -105,29 +104,46 @@ impl Record {
     }
 
     /// An attempt is sent, with so much time left.
-    pub(crate) fn sending(&mut self, endpoint: SocketAddr, left: Duration) -> Span {
+    pub(crate) fn sending(&mut self, lease: Lease, left: Duration) -> (Attempt, Span) {
+        let endpoint = lease.address();
         self.attempts += 1;
         self.endpoint = Some(endpoint);
-        self.fair = self.method.is_fair(left);
-        trace::attempt(&self.span, self.attempts, endpoint)
+        let span = trace::attempt(&self.span, self.attempts, endpoint);
+        (Attempt { lease, fair: self.method.is_fair(left) }, span)
     }
 
     /// The attempt was certainly not executed: it does not count.
-    pub(crate) fn not_executed(&mut self, lease: &Lease) {
+    pub(crate) fn not_executed(&mut self, attempt: &Attempt) {
         self.attempts -= 1;
-        self.tell(lease, None);
+        self.tell(&attempt.lease, None);
+    }
+
+    /// The attempt got no answer in time. The load of its endpoint learns from the lease's
+    /// drop how long it took at least.
+    pub(crate) fn late(&mut self, mut attempt: Attempt) {
+        self.attempt_ended(&mut attempt, Code::DeadlineExceeded);
+    }
+
+    /// Another attempt was faster. That says nothing of the endpoint's health.
+    pub(crate) fn cancelled(&self, attempt: &Attempt) {
+        self.tell(&attempt.lease, Some(Code::Cancelled));
     }
 
     /// The service began to answer.
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self, rest: &Rest) {
+        if let Rest::Body(attempt) = rest {
+            self.endpoint = Some(attempt.lease.address());
+        }
         if let Some(permit) = &mut self.permit {
             permit.answered(Instant::now());
         }
     }
 
     /// The attempt has ended with this status; `None` where that was known already.
-    pub(crate) fn attempt_ended(&mut self, lease: &mut Lease, code: Code) -> Option<Judged> {
-        let judged = lease.judge(health::outcome(code, self.fair));
+    pub(crate) fn attempt_ended(&mut self, attempt: &mut Attempt, code: Code) -> Option<Judged> {
+        let Attempt { lease, fair } = attempt;
+        self.endpoint = Some(lease.address());
+        let judged = lease.judge(health::outcome(code, *fair));
         if judged.is_some() {
             self.tell(lease, Some(code));
             // The endpoint gets no further calls: were its failures to count, the calls
@@ -149,11 +165,9 @@ impl Record {
         }
     }
 
-    /// Keeps how the last attempt failed, for people.
-    pub(crate) fn note(&mut self, why: String) {
-        if let Some(endpoint) = self.endpoint {
-            self.failed.push(FailedAttempt { endpoint, why });
-        }
+    /// Keeps how an attempt failed, for people.
+    pub(crate) fn note(&mut self, endpoint: SocketAddr, why: String) {
+        self.failed.push(FailedAttempt { endpoint, why });
     }
 
     /// No other attempt is made.
@@ -171,6 +185,14 @@ impl Record {
         self.excused = false;
         if let Some(metrics) = &self.pool.health.metrics {
             metrics.retry(&self.pool.service, self.uri.path(), after);
+        }
+    }
+
+    /// Another attempt is made beside those that have not ended.
+    pub(crate) fn hedging(&mut self) {
+        self.excused = false;
+        if let Some(metrics) = &self.pool.health.metrics {
+            metrics.hedge(&self.pool.service, self.uri.path());
         }
     }
 

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use gantry_contract::RetryPolicy;
-use gantry_resilience::retry::{InvalidPolicy, Policy};
+use gantry_contract::{HedgingPolicy, Repeats, RetryPolicy};
+use gantry_resilience::retry::{self, InvalidPolicy, Policy};
 use serde::Deserialize;
 
 use super::InvalidSetting;
+
+/// The attempts of a hedged call where nobody says more.
+const HEDGED_ATTEMPTS: u32 = 2;
 
 /// What holds for a method, or all methods of a gRPC service, instead of the contract's
 /// policy; what is not given stays as it is. Whether a method may be executed twice is
@@ -27,6 +30,19 @@ pub struct MethodSettings {
     pub max_backoff: Option<Duration>,
     /// The factor between one wait and the next.
     pub backoff_multiplier: Option<f64>,
+    /// Makes further attempts while none has answered, instead of retrying.
+    pub hedging: Option<HedgingSettings>,
+}
+
+/// How a method is hedged; what is not given is as the contract says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HedgingSettings {
+    /// The attempts, the first included: 2 to 5. 2 where the contract does not hedge.
+    pub max_attempts: Option<u32>,
+    /// The time between one attempt and the next. Needed where the contract does not hedge.
+    #[serde(with = "humantime_serde")]
+    pub delay: Option<Duration>,
 }
 
 impl MethodSettings {
@@ -38,25 +54,56 @@ impl MethodSettings {
         if self.max_attempts.is_some_and(|most| !(1..=Policy::MOST_ATTEMPTS).contains(&most)) {
             return Err(wrong(name, "max_attempts", InvalidPolicy::Attempts));
         }
+        let Some(hedging) = &self.hedging else { return Ok(()) };
+        if self.retries() {
+            return Err(wrong(name, "hedging", "a method is retried or hedged, not both"));
+        }
+        let (attempts, delay) = (hedging.max_attempts.unwrap_or(HEDGED_ATTEMPTS), hedging.delay);
+        retry::HedgingPolicy::try_new(attempts, delay.unwrap_or_default())
+            .map_err(|invalid| wrong(name, "hedging.max_attempts", invalid))?;
         Ok(())
     }
 
     /// Whether it says anything of retries.
     pub(crate) fn retries(&self) -> bool {
-        let Self { timeout: _, max_attempts, initial_backoff, max_backoff, backoff_multiplier } =
-            self;
+        let Self { max_attempts, initial_backoff, max_backoff, backoff_multiplier, .. } = self;
         max_attempts.is_some()
             || initial_backoff.is_some()
             || max_backoff.is_some()
             || backoff_multiplier.is_some()
     }
 
-    /// Changes the policy to what is said here.
-    pub(crate) fn change(&self, policy: &mut RetryPolicy) {
-        policy.max_attempts = self.max_attempts.unwrap_or(policy.max_attempts);
-        policy.initial_backoff = self.initial_backoff.unwrap_or(policy.initial_backoff);
-        policy.max_backoff = self.max_backoff.unwrap_or(policy.max_backoff);
-        policy.backoff_multiplier = self.backoff_multiplier.unwrap_or(policy.backoff_multiplier);
+    /// Changes the policy of a method to what is said here. Of two ways to repeat a call the
+    /// one that is said here holds. Retries of what must not be repeated never happen,
+    /// whatever the numbers.
+    ///
+    /// # Errors
+    /// It is to be hedged and nobody says how far apart.
+    pub(crate) fn change(&self, name: &str, repeats: &mut Repeats) -> Result<(), InvalidSetting> {
+        if let Some(hedging) = &self.hedging {
+            let (most, delay) = match *repeats {
+                Repeats::Hedging(said) => (said.max_attempts, Some(said.delay)),
+                Repeats::Never | Repeats::Retry(_) => (HEDGED_ATTEMPTS, None),
+            };
+            let max_attempts = hedging.max_attempts.unwrap_or(most);
+            let delay = hedging.delay.or(delay);
+            let delay = delay.ok_or_else(|| wrong(name, "hedging.delay", "must be given"))?;
+            *repeats = Repeats::Hedging(HedgingPolicy { max_attempts, delay });
+        }
+        if self.retries() {
+            let said = match *repeats {
+                Repeats::Retry(said) => said,
+                Repeats::Never => RetryPolicy { max_attempts: 1, ..RetryPolicy::DEFAULT },
+                Repeats::Hedging(_) => RetryPolicy::DEFAULT,
+            };
+            *repeats = Repeats::Retry(RetryPolicy {
+                max_attempts: self.max_attempts.unwrap_or(said.max_attempts),
+                initial_backoff: self.initial_backoff.unwrap_or(said.initial_backoff),
+                max_backoff: self.max_backoff.unwrap_or(said.max_backoff),
+                backoff_multiplier: self.backoff_multiplier.unwrap_or(said.backoff_multiplier),
+            });
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use gantry_tls::ClientTls;
 use serde::Deserialize;
 
-pub use methods::MethodSettings;
+pub use methods::{HedgingSettings, MethodSettings};
 pub use resilience::{
     BreakerSettings, EjectionSettings, FailurePercentageSettings, RetrySettings,
     SuccessRateSettings,

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use gantry_client::{Channel, ClientSettings};
 use gantry_contract::{
-    Access, Contract, GantryReason, Idempotency, MethodKind, MethodPolicy, Reason, Repeats,
-    RetryPolicy, ServicePolicy,
+    Access, Contract, GantryReason, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, Reason,
+    Repeats, RetryPolicy, ServicePolicy,
 };
 use gantry_discovery::{Instance, Registration, Registry};
 use http::uri::PathAndQuery;
@@ -26,6 +26,10 @@ pub(crate) const FIND: &str = "/test.Echo/Find";
 pub(crate) const PUT: &str = "/test.Echo/Put";
 /// Streams answers, changes nothing: three attempts until one begins.
 pub(crate) const LIST: &str = "/test.Echo/List";
+/// Unary, 5 s, changes nothing: three attempts, 50 ms apart.
+pub(crate) const SEEK: &str = "/test.Echo/Seek";
+/// Streams answers, changes nothing: two attempts, 50 ms apart.
+pub(crate) const FOLLOW: &str = "/test.Echo/Follow";
 /// Not in the contract.
 pub(crate) const UNLISTED: &str = "/test.Other/Anything";
 
@@ -50,6 +54,11 @@ const fn retried(method: MethodPolicy) -> MethodPolicy {
     MethodPolicy { repeats: Repeats::Retry(RetryPolicy::DEFAULT), ..method }
 }
 
+const fn hedged(method: MethodPolicy, max_attempts: u32) -> MethodPolicy {
+    let hedging = HedgingPolicy { max_attempts, delay: Duration::from_millis(50) };
+    MethodPolicy { repeats: Repeats::Hedging(hedging), ..method }
+}
+
 static CONTRACT: Contract = Contract {
     services: &[ServicePolicy {
         name: "test.Echo",
@@ -61,6 +70,11 @@ static CONTRACT: Contract = Contract {
             retried(method(FIND, MethodKind::Unary, 5_000, Idempotency::NoSideEffects)),
             retried(method(PUT, MethodKind::Unary, 5_000, Idempotency::Idempotent)),
             retried(method(LIST, MethodKind::ServerStreaming, 1_000, Idempotency::NoSideEffects)),
+            hedged(method(SEEK, MethodKind::Unary, 5_000, Idempotency::NoSideEffects), 3),
+            hedged(
+                method(FOLLOW, MethodKind::ServerStreaming, 1_000, Idempotency::NoSideEffects),
+                2,
+            ),
         ],
     }],
     roles: &[],

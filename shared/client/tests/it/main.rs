@@ -11,6 +11,7 @@ mod deadlines;
 mod draining;
 mod ejecting;
 mod explaining;
+mod hedging;
 mod identity;
 mod last_resort;
 mod limits;

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gantry_client::{BuildError, ClientSettings, MethodSettings};
+use gantry_client::{BuildError, ClientSettings, HedgingSettings, MethodSettings};
 use gantry_discovery::Registry;
 use tonic::Code;
 
 use crate::{
-    caller::{ADD, FIND, PUT, Setup, builder, call, warm},
+    caller::{ADD, FIND, PUT, SEEK, Setup, builder, call, warm},
     server::{Server, trailers_only},
 };
 
@@ -32,6 +32,32 @@ async fn a_methods_settings_go_before_its_services_and_these_before_the_contract
     }
 }
 
+fn hedging(max_attempts: Option<u32>, millis: Option<u64>) -> MethodSettings {
+    let delay = millis.map(Duration::from_millis);
+    let hedging = Some(HedgingSettings { max_attempts, delay });
+    MethodSettings { hedging, ..MethodSettings::default() }
+}
+
+#[tokio::test]
+async fn hedging_can_be_configured_and_what_must_not_be_hedged_is_left_out() {
+    let server = Server::answering(|_| std::future::pending()).await;
+    let quick = |settings| MethodSettings { timeout: Some(Duration::from_millis(300)), ..settings };
+    let setup = Setup::with(methods([
+        ("test.Echo", quick(hedging(None, Some(10)))),
+        // The narrower name makes it a retried one.
+        ("test.Echo/Find", attempts(2)),
+        // The delay remains the contract's.
+        ("test.Echo/Seek", hedging(Some(2), None)),
+    ]));
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    for (path, hits) in [(PUT, 2), (ADD, 1), (FIND, 1), (SEEK, 2)] {
+        let before = server.hits();
+        call(&setup.channel, path).await.unwrap_err();
+        assert_eq!(server.hits() - before, hits, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_methods_time_can_be_configured() {
     let server = Server::slow(Duration::from_secs(60)).await;
@@ -53,12 +79,20 @@ async fn settings_that_cannot_hold_are_refused_when_the_channel_is_built() {
         max_backoff: longest,
         ..MethodSettings::default()
     };
+    let both = MethodSettings { max_attempts: Some(2), ..hedging(None, Some(1)) };
     for (settings, says) in [
         (zero, "max_connections"),
         (methods([("test.Echo/Ad", attempts(2))]), "no such method"),
         (methods([("test.Ecko", attempts(2))]), "no such method"),
         (methods([("test.Echo/Add", attempts(2))]), "must not be executed twice"),
         (methods([("test.Echo/Find", backoff)]), "maximum backoff"),
+        (methods([("test.Echo/Find", both)]), "retried or hedged, not both"),
+        (methods([("test.Echo/Find", hedging(Some(2), None))]), "hedging.delay: must be given"),
+        (methods([("test.Echo/Seek", hedging(Some(1), None))]), "hedging.max_attempts"),
+        (methods([("test.Echo/Seek", hedging(Some(6), None))]), "hedging.max_attempts"),
+        (methods([("test.Echo/Add", hedging(None, Some(1)))]), "must not be executed twice"),
+        (methods([("test.Echo/Chat", hedging(None, Some(1)))]), "must not be executed twice"),
+        (methods([("test.Echo/Find", hedging(None, Some(5_000)))]), "shorter than the timeout"),
     ] {
         let refused = builder(&Registry::memory()).settings(settings).build().unwrap_err();
         assert!(matches!(refused, BuildError::Setting(_)), "{refused}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Budget, Failed, Failure, InvalidPolicy, Policy, failure::Meaning};
+use super::{Budget, Failed, Failure, GiveUp, InvalidPolicy, Policy, failure::Meaning};
 use crate::deadline::Deadline;
 
 /// How many attempts a hedged call gets, and how far apart.
@@ -28,7 +28,7 @@ impl HedgingPolicy {
 }
 
 /// The attempts of one hedged call: further ones are sent while none has answered. Only
-/// for calls without side effects, and instead of retrying.
+/// for calls that may be executed several times, and at the same time; instead of retrying.
 ///
 /// The first good answer is the call's: whoever gets it drops the others. A failure that
 /// could be retried brings the next attempt forward, or puts it off for as long as the
@@ -41,8 +41,9 @@ pub struct Hedges {
     deadline: Deadline,
     sent: u32,
     failed: u32,
-    next: Option<Instant>,
-    /// Nothing more is sent.
+    /// When the next one is sent, or why none is.
+    next: Result<Instant, GiveUp>,
+    /// It stays with what `next` says.
     stopped: bool,
     /// Nothing more is awaited either.
     over: bool,
@@ -51,15 +52,21 @@ pub struct Hedges {
 impl Hedges {
     /// The first attempt is sent now.
     pub fn begin(policy: HedgingPolicy, deadline: Deadline, now: Instant) -> Self {
+        let next = Err(GiveUp::AttemptsSpent);
         let mut hedges =
-            Self { policy, deadline, sent: 1, failed: 0, next: None, stopped: false, over: false };
+            Self { policy, deadline, sent: 1, failed: 0, next, stopped: false, over: false };
         hedges.plan(now, policy.delay);
         hedges
     }
 
     /// When [`Self::due`] is to be asked; `None` when nothing more is sent.
     pub fn next_at(&self) -> Option<Instant> {
-        self.next
+        self.next.ok()
+    }
+
+    /// Why nothing more is sent; `None` while something is planned.
+    pub fn gave_up(&self) -> Option<GiveUp> {
+        self.next.err()
     }
 
     /// The attempts that were sent: what [`PREVIOUS_ATTEMPTS`](super::PREVIOUS_ATTEMPTS)
@@ -71,17 +78,21 @@ impl Hedges {
     /// Whether no answer is awaited any more: the last failure is the call's, and what is
     /// in flight is dropped.
     pub fn is_over(&self) -> bool {
-        self.over || (self.next.is_none() && self.failed >= self.sent)
+        self.over || (self.next.is_err() && self.failed >= self.sent)
     }
 
     /// Whether to send another attempt now. The budget is asked at this moment; where it
     /// does not allow one, nothing more is sent.
     pub fn due(&mut self, now: Instant, budget: &Budget) -> bool {
-        if self.next.is_none_or(|next| now < next) {
+        if self.next.map_or(true, |next| now < next) {
             return false;
         }
-        if !budget.allows() || self.deadline.left(now).is_none() {
-            self.stop();
+        if !budget.allows() {
+            self.stop(GiveUp::BudgetSpent);
+            return false;
+        }
+        if self.deadline.left(now).is_none() {
+            self.stop(GiveUp::NoTime { needed: Duration::ZERO });
             return false;
         }
         self.sent += 1;
@@ -98,22 +109,35 @@ impl Hedges {
         }
         match failed.meaning() {
             Meaning::Retryable(after) => self.plan(now, after.unwrap_or_default()),
-            Meaning::Stop => self.stop(),
+            Meaning::Stop => self.stop(GiveUp::PushedBack),
             Meaning::Final => {
-                self.stop();
+                self.stop(GiveUp::Final);
                 self.over = failed.failure != Failure::Exhausted;
             }
         }
     }
 
-    fn plan(&mut self, now: Instant, after: Duration) {
-        let more = !self.stopped && self.sent < self.policy.max_attempts;
-        let in_time = self.deadline.left(now).is_some_and(|left| after < left);
-        self.next = (more && in_time).then(|| now + after);
+    /// An attempt that was due found no place: nothing more is sent, and the others are
+    /// awaited.
+    pub fn not_sent(&mut self) {
+        self.sent -= 1;
+        self.stop(GiveUp::Final);
     }
 
-    fn stop(&mut self) {
+    fn plan(&mut self, now: Instant, after: Duration) {
+        if self.stopped {
+            return;
+        }
+        let in_time = self.deadline.left(now).is_some_and(|left| after < left);
+        self.next = match (self.sent < self.policy.max_attempts, in_time) {
+            (true, true) => Ok(now + after),
+            (true, false) => Err(GiveUp::NoTime { needed: after }),
+            (false, _) => Err(GiveUp::AttemptsSpent),
+        };
+    }
+
+    fn stop(&mut self, why: GiveUp) {
         self.stopped = true;
-        self.next = None;
+        self.next = Err(why);
     }
 }

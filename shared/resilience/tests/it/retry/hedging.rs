@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_resilience::{
     deadline::Deadline,
-    retry::{Budget, Failed, Failure, Hedges, HedgingPolicy, InvalidPolicy, Pushback},
+    retry::{Budget, Failed, Failure, GiveUp, Hedges, HedgingPolicy, InvalidPolicy, Pushback},
 };
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -153,6 +153,49 @@ fn a_spent_budget_stops_hedging() {
     assert!(!hedges.is_over(), "the first attempt is awaited");
     hedges.failed(now + 150 * MS, Failure::Unavailable, &budget);
     assert!(hedges.is_over());
+}
+
+#[test]
+fn it_says_why_nothing_more_is_sent() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    let mut hedges = begin(2, now);
+    assert_eq!(hedges.gave_up(), None);
+    assert!(hedges.due(now + 100 * MS, &budget));
+    assert_eq!(hedges.gave_up(), Some(GiveUp::AttemptsSpent));
+    let gave_up = |failed: Failed| {
+        let mut hedges = begin(3, now);
+        hedges.failed(now, failed, &budget);
+        hedges.gave_up()
+    };
+    let needed = Duration::from_secs(9);
+    for (failed, why) in [
+        (Failure::Final.into(), GiveUp::Final),
+        (pushed_back(Failure::Unavailable, Pushback::Stop), GiveUp::PushedBack),
+        (pushed_back(Failure::Unavailable, Pushback::After(needed)), GiveUp::NoTime { needed }),
+    ] {
+        assert_eq!(gave_up(failed), Some(why));
+    }
+    let mut broke = begin(3, now);
+    while budget.failed() {}
+    assert!(!broke.due(now + 100 * MS, &budget));
+    assert_eq!(broke.gave_up(), Some(GiveUp::BudgetSpent));
+}
+
+#[test]
+fn an_attempt_that_found_no_place_is_not_awaited_and_the_last() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    let mut hedges = begin(3, now);
+    assert!(hedges.due(now + 100 * MS, &budget));
+    hedges.not_sent();
+    assert_eq!((hedges.sent(), hedges.next_at()), (1, None));
+    assert!(!hedges.is_over(), "the first is awaited");
+    hedges.failed(now + 150 * MS, Failure::Unavailable, &budget);
+    assert!(hedges.is_over());
+    let mut nowhere = begin(3, now);
+    nowhere.not_sent();
+    assert!(nowhere.is_over());
 }
 
 proptest! {

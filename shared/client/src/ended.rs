@@ -1,0 +1,131 @@
+//! What an attempt came to: for the call, for its endpoint, for the caller.
+
+use gantry_resilience::{
+    balance,
+    retry::{Failed, Failure, Pushback},
+};
+use http::Response;
+use hyper::body::Incoming;
+use tonic::Code;
+
+use crate::{
+    attempt::Attempt,
+    error::{About, Error},
+    head,
+    pool::{Judged, NotPlaced},
+    record::{Record, describe},
+};
+
+/// How an attempt ended: what the caller gets if it is the last one.
+pub(crate) enum Ended {
+    Answered(Answered),
+    NotGrpc(Code, String),
+    Refused(String),
+    Lost(String),
+    NotPlaced(NotPlaced),
+    /// The patience is over.
+    Late,
+}
+
+/// A response, which ends the attempts if it is the last.
+pub(crate) struct Answered {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) rest: Rest,
+}
+
+/// What comes after the head of a response.
+pub(crate) enum Rest {
+    /// The body, with the status at its end.
+    Body(Attempt),
+    /// Nothing: the head brought the status.
+    Nothing(Code),
+}
+
+impl Ended {
+    /// Hands it to the caller.
+    ///
+    /// # Errors
+    /// It is no response.
+    pub(crate) fn last(self, record: &Record) -> Result<Answered, Error> {
+        Err(match self {
+            Self::Answered(answered) => return Ok(answered),
+            Self::NotGrpc(code, what) => record.about().not_grpc(code, &what),
+            Self::Refused(why) => record.about().refused(&why),
+            Self::Lost(why) => record.about().outcome_unknown(&why),
+            Self::NotPlaced(not_placed) => explain(&record.about(), not_placed),
+            Self::Late => record.about().unanswered(),
+        })
+    }
+}
+
+fn explain(about: &About<'_>, not_placed: NotPlaced) -> Error {
+    match not_placed {
+        NotPlaced::NoEndpoint(why) if about.left.is_some() => about.no_endpoint(&why),
+        NotPlaced::NoEndpoint(why) | NotPlaced::Full(why) => about.deadline_exceeded(&why),
+    }
+}
+
+/// Reads the head of a response: whether the attempt failed, and how it ended.
+pub(crate) fn read(
+    record: &mut Record,
+    mut response: Response<Incoming>,
+    mut attempt: Attempt,
+) -> (Option<Failed>, Ended) {
+    let (code, not_grpc) = match head::grpc_code(response.headers()) {
+        Some(code) => {
+            head::sanitize(response.headers_mut());
+            (Some(code), None)
+        }
+        None => {
+            let not_grpc = head::not_grpc(response.status(), response.headers());
+            (not_grpc.as_ref().map(|(code, _)| *code), not_grpc)
+        }
+    };
+    let pushback = code.and_then(|_| Pushback::of_grpc(response.headers()));
+    attempt.lease.learn(match (code.map_or(balance::Outcome::Answered, head::outcome), pushback) {
+        (balance::Outcome::Failed, Some(Pushback::After(time))) => {
+            balance::Outcome::FailedFor(time)
+        }
+        (outcome, _) => outcome,
+    });
+    let Some(code) = code else {
+        return (None, Ended::Answered(Answered { response, rest: Rest::Body(attempt) }));
+    };
+    if head::is_our_deadline(code, record.deadline) {
+        record.attempt_ended(&mut attempt, Code::DeadlineExceeded);
+        return (None, Ended::Late);
+    }
+    let judged = record.attempt_ended(&mut attempt, code);
+    let endpoint = attempt.lease.address();
+    let answered = |response| Answered { response, rest: Rest::Nothing(code) };
+    if code == Code::Ok {
+        return (None, Ended::Answered(answered(response)));
+    }
+    let failed = Failed {
+        failure: Failure::of_grpc(code as i32),
+        pushback,
+        was_ejected: judged == Some(Judged::WasEjected),
+    };
+    if let Some((code, what)) = not_grpc {
+        record.note(endpoint, what.clone());
+        return (Some(failed), Ended::NotGrpc(code, what));
+    }
+    record.note(endpoint, describe(code, response.headers()));
+    (Some(failed), Ended::Answered(answered(response)))
+}
+
+/// The connection or the stream broke.
+pub(crate) fn lost(record: &mut Record, mut attempt: Attempt, why: String) -> (Failed, Ended) {
+    attempt.lease.learn(balance::Outcome::Failed);
+    let judged = record.attempt_ended(&mut attempt, Code::Unavailable);
+    record.note(attempt.lease.address(), format!("lost: {why}"));
+    let was_ejected = judged == Some(Judged::WasEjected);
+    (Failed { failure: Failure::Unavailable, pushback: None, was_ejected }, Ended::Lost(why))
+}
+
+/// The endpoint would not take the stream. It was not executed.
+pub(crate) fn refused(record: &mut Record, mut attempt: Attempt, why: String) -> (Failed, Ended) {
+    attempt.lease.learn(balance::Outcome::Failed);
+    record.note(attempt.lease.address(), format!("refused: {why}"));
+    (Failure::Unavailable.into(), Ended::Refused(why))
+}

@@ -1,0 +1,112 @@
+//! The attempts of a call one after the other.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use gantry_resilience::{
+    balance,
+    retry::{Attempts, Decision, GiveUp, Policy},
+};
+use http::HeaderMap;
+use tokio::time::{Instant, sleep};
+use tracing::Instrument;
+
+use crate::{
+    attempt::{Unanswered, exchange, request},
+    ended::{self, Answered, Ended},
+    error::Error,
+    patience::Patience,
+    payload::Payload,
+    pool::Placing,
+    prepare::attempt_headers,
+    record::Record,
+};
+
+/// Makes attempts until one of them is the last. `repeatable`: whether it may be executed
+/// more than once, and sent again.
+///
+/// # Errors
+/// The last one got no response.
+pub(crate) async fn run(
+    record: &mut Record,
+    headers: &HeaderMap,
+    mut payload: Payload,
+    patience: &mut Patience,
+    policy: Policy,
+    repeatable: bool,
+    probe: bool,
+) -> Result<Answered, Error> {
+    let (deadline, pool) = (record.deadline, Arc::clone(&record.pool));
+    let mut attempts = Attempts::new(policy, repeatable, deadline);
+    let out_of_turn = repeatable && policy.max_attempts() > 1;
+    let mut placing =
+        Placing { deadline, patience: None, repeatable: out_of_turn, tried: Vec::new(), probe };
+    loop {
+        let lease = match pool.place(&mut placing).await {
+            Ok(lease) => lease,
+            Err(not_placed) => return Ended::NotPlaced(not_placed).last(record),
+        };
+        let (Some(left), Some(body)) = (deadline.left(Instant::now()), payload.take()) else {
+            lease.unused();
+            return Err(record.about().deadline_exceeded("nothing was left of it"));
+        };
+        let endpoint = lease.address();
+        let (mut attempt, span) = record.sending(lease, left);
+        let headers = attempt_headers(headers, left, attempts.previous_header(), &span);
+        let request = request(&record.uri, headers, body);
+        let answer = tokio::select! {
+            // Late answers count: what has arrived is not thrown away.
+            biased;
+            answer = exchange(attempt.lease.sender(), request).instrument(span) => answer,
+            () = patience.over() => {
+                // The load learns from the lease's drop how long it took at least.
+                record.late(attempt);
+                return Ended::Late.last(record);
+            }
+        };
+        let (failed, ended) = match answer {
+            Ok(response) => {
+                patience.sign();
+                match ended::read(record, response, attempt) {
+                    (Some(failed), ended) => (failed, ended),
+                    (None, ended) => return ended.last(record),
+                }
+            }
+            Err(Unanswered::NeverSent(body)) => {
+                record.not_executed(&attempt);
+                attempt.lease.unused();
+                payload.put_back(body);
+                continue;
+            }
+            Err(Unanswered::Refused(_)) if !payload.is_gone() && attempts.refused() => {
+                attempt.lease.learn(balance::Outcome::Failed);
+                record.not_executed(&attempt);
+                placing.tried.push(endpoint);
+                continue;
+            }
+            Err(Unanswered::Refused(why)) => ended::refused(record, attempt, why),
+            Err(Unanswered::Lost(why)) => ended::lost(record, attempt, why),
+        };
+        let budget = &pool.health.budget;
+        match attempts.failed(Instant::now(), failed, budget, &mut Rng::new()) {
+            Decision::GiveUp(why) => {
+                if why == GiveUp::NotRepeatable
+                    && matches!(ended, Ended::Lost(_))
+                    && pool.has_other(endpoint)
+                {
+                    // All calls on a connection are lost at once: one endpoint died.
+                    record.excuse();
+                }
+                record.give_up(why);
+                return ended.last(record);
+            }
+            Decision::Retry { after } => {
+                // Nothing of it is held during the wait.
+                drop(ended);
+                record.retrying(after);
+                placing.tried.push(endpoint);
+                sleep(after).await;
+            }
+        }
+    }
+}

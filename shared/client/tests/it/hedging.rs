@@ -1,0 +1,403 @@
+//! Calls that are made again before they have failed.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gantry_client::{
+    AttemptEnded, CallEnded, ClientSettings, EjectionSettings, HedgingSettings, MethodSettings,
+    Metrics, RetrySettings, circuit_breaker::State,
+};
+use gantry_contract::GantryReason;
+use gantry_discovery::Registration;
+use http::{Response, uri::PathAndQuery};
+use tonic::{Code, Request, Status, body::Body, client::Grpc};
+use tonic_prost::ProstCodec;
+
+use crate::{
+    caller::{FOLLOW, SEEK, Setup, assert_failed, builder, call, idle, send, warm, within},
+    raw,
+    server::{Hit, Server, reply, trailers_only},
+};
+
+type Fields = &'static [(&'static str, &'static str)];
+
+const UNAVAILABLE: Fields = &[("grpc-status", "14"), ("grpc-message", "not now")];
+
+/// What a server does with a call.
+#[derive(Clone, Copy)]
+enum Act {
+    /// Never answers.
+    Hang,
+    /// Answers well after so many milliseconds.
+    Well(u64),
+    /// Fails after so many milliseconds.
+    Fail(u64, Fields),
+}
+
+/// What several servers do, by the order in which calls reach them; the last act goes on.
+struct Script {
+    acts: Vec<Act>,
+    seen: Mutex<Vec<Seen>>,
+    cancelled: AtomicUsize,
+}
+
+struct Seen {
+    address: SocketAddr,
+    previous: Option<String>,
+}
+
+/// Notices when the server drops a call.
+struct Guard<'a>(Option<&'a Script>);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if let Some(script) = self.0 {
+            script.cancelled.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Script {
+    async fn play(self: Arc<Self>, hit: Hit) -> Response<Body> {
+        let act = {
+            let mut seen = self.seen.lock().unwrap();
+            let previous = hit.header("grpc-previous-rpc-attempts");
+            seen.push(Seen { address: hit.address, previous });
+            self.acts[(seen.len() - 1).min(self.acts.len() - 1)]
+        };
+        let mut guard = Guard(Some(&self));
+        let millis = |millis| tokio::time::sleep(Duration::from_millis(millis));
+        let answer = match act {
+            Act::Hang => std::future::pending().await,
+            Act::Well(after) => {
+                millis(after).await;
+                reply(&hit.address.to_string())
+            }
+            Act::Fail(after, fields) => {
+                millis(after).await;
+                trailers_only(fields)
+            }
+        };
+        guard.0 = None;
+        answer
+    }
+}
+
+/// Servers that play a script, and a channel to them.
+struct Play {
+    script: Arc<Script>,
+    setup: Setup,
+    _servers: Vec<(Server, Registration)>,
+}
+
+impl Play {
+    async fn new(servers: usize, acts: &[Act]) -> Self {
+        Self::with(ClientSettings::default(), servers, acts).await
+    }
+
+    async fn with(settings: ClientSettings, servers: usize, acts: &[Act]) -> Self {
+        Self::through(Setup::with(settings), servers, acts).await
+    }
+
+    async fn through(setup: Setup, servers: usize, acts: &[Act]) -> Self {
+        let (seen, cancelled) = (Mutex::default(), AtomicUsize::new(0));
+        let script = Arc::new(Script { acts: acts.to_vec(), seen, cancelled });
+        let mut running = Vec::new();
+        for _ in 0..servers {
+            let script = Arc::clone(&script);
+            let server = Server::answering(move |hit| Arc::clone(&script).play(hit)).await;
+            let registration = setup.register(server.address).await;
+            running.push((server, registration));
+        }
+        warm(&setup.channel, servers).await;
+        Self { script, setup, _servers: running }
+    }
+
+    async fn seek(&self) -> Result<String, Status> {
+        call(&self.setup.channel, SEEK).await
+    }
+
+    /// Waits no longer than this.
+    async fn seek_within(&self, time: Duration) -> Result<String, Status> {
+        let mut request = Request::new("hello".to_owned());
+        request.set_timeout(time);
+        send(&self.setup.channel, SEEK, request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Where the calls went, in their order.
+    fn went_to(&self) -> Vec<SocketAddr> {
+        self.script.seen.lock().unwrap().iter().map(|seen| seen.address).collect()
+    }
+
+    /// The servers saw so many calls cancelled, and nothing is held any more.
+    async fn cancelled(&self, expected: usize) {
+        within(5, "cancellation", || {
+            let cancelled = self.script.cancelled.load(Ordering::SeqCst);
+            (cancelled == expected).then_some(()).ok_or(cancelled)
+        })
+        .await;
+        idle(&self.setup.channel).await;
+    }
+}
+
+/// Attempts so far apart.
+fn apart(millis: u64) -> ClientSettings {
+    let delay = Some(Duration::from_millis(millis));
+    let hedging = Some(HedgingSettings { delay, ..HedgingSettings::default() });
+    let method = MethodSettings { hedging, ..MethodSettings::default() };
+    let methods = [("test.Echo/Seek".to_owned(), method)].into();
+    ClientSettings { methods, ..ClientSettings::default() }
+}
+
+#[tokio::test]
+async fn a_slow_replica_is_overtaken_and_what_it_was_doing_is_cancelled() {
+    let play = Play::new(2, &[Act::Hang, Act::Well(0)]).await;
+    let started = Instant::now();
+    let answer = play.seek().await.unwrap();
+    let took = started.elapsed().as_millis();
+    assert!((50..1_000).contains(&took), "{took} ms");
+    let went_to = play.went_to();
+    assert_eq!(went_to.len(), 2);
+    assert_ne!(went_to[0], went_to[1], "the hedge goes elsewhere");
+    assert_eq!(answer, went_to[1].to_string());
+    let previous: Vec<_> =
+        play.script.seen.lock().unwrap().iter().map(|seen| seen.previous.clone()).collect();
+    assert_eq!(previous, [None, Some("1".to_owned())]);
+    play.cancelled(1).await;
+}
+
+#[tokio::test]
+async fn the_first_attempt_wins_too_where_it_answers_before_its_hedge() {
+    let play = Play::with(apart(200), 2, &[Act::Well(300), Act::Hang]).await;
+    let answer = play.seek().await.unwrap();
+    assert_eq!(answer, play.went_to()[0].to_string());
+    play.cancelled(1).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_answered_in_time_is_sent_once() {
+    let play = Play::with(apart(2_000), 2, &[Act::Well(0)]).await;
+    for _ in 0..20 {
+        play.seek().await.unwrap();
+    }
+    assert_eq!(play.went_to().len(), 20);
+}
+
+#[tokio::test]
+async fn no_more_attempts_than_allowed_are_made_and_the_deadline_ends_them_all() {
+    let play = Play::new(3, &[Act::Hang]).await;
+    let started = Instant::now();
+    let status = play.seek_within(Duration::from_millis(400)).await.unwrap_err();
+    let took = started.elapsed().as_millis();
+    assert!((400..1_000).contains(&took), "{took} ms");
+    let mut went_to = play.went_to();
+    let names: Vec<_> = went_to.iter().map(|address| format!("{address}: no answer")).collect();
+    let says: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
+    went_to.sort();
+    went_to.dedup();
+    assert_eq!(went_to.len(), 3, "each of three attempts goes somewhere else");
+    play.cancelled(3).await;
+    assert_eq!(play.went_to().len(), 3);
+}
+
+#[tokio::test]
+async fn where_there_is_only_one_endpoint_the_hedge_goes_there() {
+    let play = Play::new(1, &[Act::Hang, Act::Well(0)]).await;
+    play.seek().await.unwrap();
+    play.cancelled(1).await;
+}
+
+#[tokio::test]
+async fn a_failure_brings_the_next_attempt_forward_and_a_pushback_puts_it_off() {
+    let play = Play::new(2, &[Act::Fail(0, UNAVAILABLE), Act::Well(0)]).await;
+    play.seek().await.unwrap();
+    let went_to = play.went_to();
+    assert!(went_to.len() == 2 && went_to[0] != went_to[1], "{went_to:?}");
+
+    let pushed_back: Fields = &[("grpc-status", "8"), ("grpc-retry-pushback-ms", "300")];
+    let play = Play::new(2, &[Act::Fail(0, pushed_back), Act::Well(0)]).await;
+    let started = Instant::now();
+    play.seek().await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(300));
+    assert_eq!(play.went_to().len(), 2);
+}
+
+#[tokio::test]
+async fn a_negative_pushback_ends_the_sending_and_what_is_under_way_may_still_answer() {
+    let stop: Fields = &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "-1")];
+    let acts = [Act::Fail(300, stop), Act::Well(500), Act::Well(0)];
+    let play = Play::with(apart(200), 3, &acts).await;
+    let answer = play.seek().await.unwrap();
+    let went_to = play.went_to();
+    assert_eq!(went_to.len(), 2, "the third was due while the second was under way");
+    assert_eq!(answer, went_to[1].to_string());
+
+    let play = Play::new(3, &[Act::Fail(0, stop)]).await;
+    assert_eq!(play.seek().await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(play.went_to().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_that_another_attempt_cannot_mend_is_the_calls() {
+    let missing: Fields = &[("grpc-status", "5"), ("grpc-message", "no such thing")];
+    let play = Play::new(2, &[Act::Hang, Act::Fail(0, missing)]).await;
+    let status = play.seek().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::NotFound, "no such thing"));
+    play.cancelled(1).await;
+}
+
+#[tokio::test]
+async fn a_status_after_several_failures_keeps_its_words_and_names_them_all() {
+    let play = Play::new(3, &[Act::Fail(0, UNAVAILABLE)]).await;
+    let status = play.seek().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "not now"));
+    let went_to = play.went_to();
+    assert_eq!(went_to.len(), 3);
+    let said = |name| status.metadata().get(name).unwrap().to_str().unwrap();
+    assert_eq!(said("gantry-attempts"), "3");
+    for address in &went_to {
+        assert!(said("gantry-failed-attempts").contains(&address.to_string()), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_after_several_failures_names_them_all() {
+    let play = Play::new(2, &[Act::Hang]).await;
+    let channel = play.setup.channel.clone();
+    let seeking = tokio::spawn(async move { call(&channel, SEEK).await });
+    within(5, "attempts", || {
+        let hits = play.went_to().len();
+        (hits == 3).then_some(()).ok_or(hits)
+    })
+    .await;
+    let went_to = play.went_to();
+    // All connections die at once, and all attempts are made.
+    let Play { _servers: servers, setup, .. } = play;
+    drop(servers);
+    let status = seeking.await.unwrap().unwrap_err();
+    let lost: Vec<_> = went_to.iter().map(|address| format!("{address}: lost")).collect();
+    let says: Vec<_> = lost.iter().map(String::as_str).collect();
+    assert_failed(&status, Code::Unavailable, GantryReason::OutcomeUnknown, &says);
+    idle(&setup.channel).await;
+}
+
+#[tokio::test]
+async fn a_spent_budget_leaves_one_attempt() {
+    let retry = RetrySettings { budget_tokens: 2, ..RetrySettings::default() };
+    let settings = ClientSettings { retry, ..ClientSettings::default() };
+    let play = Play::with(settings, 2, &[Act::Fail(0, UNAVAILABLE), Act::Hang]).await;
+    play.seek().await.unwrap_err();
+    assert_eq!(play.went_to().len(), 1, "half of the tokens are left, which is too few");
+    play.seek_within(Duration::from_millis(300)).await.unwrap_err();
+    assert_eq!(play.went_to().len(), 2, "nor is one that takes long sent again");
+}
+
+#[tokio::test]
+async fn a_request_too_long_to_be_kept_is_sent_once() {
+    let play = Play::new(2, &[Act::Hang]).await;
+    let mut request = Request::new("x".repeat(300 * 1024));
+    request.set_timeout(Duration::from_millis(300));
+    send(&play.setup.channel, SEEK, request).await.unwrap_err();
+    assert_eq!(play.went_to().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_refused_was_not_executed_and_does_not_count() {
+    let refusing = raw::refusing(raw::Refusal::RefusedStream).await;
+    let play = Play::new(1, &[Act::Well(0)]).await;
+    let _refusing = play.setup.register(refusing.address).await;
+    warm(&play.setup.channel, 2).await;
+    for turn in 0.. {
+        play.seek().await.unwrap();
+        if refusing.streams() > 0 {
+            break;
+        }
+        assert!(turn < 100, "the one that refuses got no call");
+    }
+    let seen = play.script.seen.lock().unwrap();
+    assert_eq!(seen.last().unwrap().previous, None);
+}
+
+#[tokio::test]
+async fn the_breaker_counts_one_call_and_probes_with_one_attempt() {
+    let mut settings = ClientSettings {
+        ejection: EjectionSettings { consecutive_failures: 1_000, ..EjectionSettings::default() },
+        ..ClientSettings::default()
+    };
+    settings.breaker.open = Duration::from_millis(200);
+    let play = Play::with(settings, 3, &[Act::Fail(0, UNAVAILABLE)]).await;
+    for calls in 1..=5 {
+        assert_eq!(play.setup.channel.snapshot().breaker.state, State::Closed);
+        play.seek().await.unwrap_err();
+        assert_eq!(play.went_to().len(), 3 * calls);
+    }
+    assert_eq!(play.setup.channel.snapshot().breaker.state, State::Open);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    play.seek().await.unwrap_err();
+    assert_eq!(play.went_to().len(), 16, "a probe is a single attempt");
+}
+
+#[tokio::test]
+async fn what_overtakes_says_nothing_of_the_health_of_what_is_overtaken() {
+    let play = Play::new(2, &[Act::Hang, Act::Well(0)]).await;
+    play.seek().await.unwrap();
+    for endpoint in play.setup.channel.snapshot().endpoints {
+        assert_eq!((endpoint.consecutive_failures, endpoint.ejections), (0, 0));
+        let slow = endpoint.address == play.went_to()[0];
+        // Its load learns that it would have taken longer than this.
+        let estimate = endpoint.estimate.unwrap_or_default();
+        assert_eq!(estimate > Duration::from_millis(45), slow, "{endpoint:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_answers_is_hedged_until_one_begins() {
+    let play = Play::new(2, &[Act::Hang, Act::Well(0)]).await;
+    let codec = ProstCodec::<String, String>::default();
+    let request = Request::new("hello".to_owned());
+    let mut answers = Grpc::new(play.setup.channel.clone())
+        .server_streaming(request, PathAndQuery::from_static(FOLLOW), codec)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap(), play.went_to()[1].to_string());
+    assert!(answers.message().await.unwrap().is_none());
+    play.cancelled(1).await;
+}
+
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Metrics for Told {
+    fn call(&self, ended: &CallEnded<'_>) {
+        self.0.lock().unwrap().push(format!("call {:?} {}", ended.code, ended.attempts));
+    }
+
+    fn attempt(&self, ended: &AttemptEnded<'_>) {
+        self.0.lock().unwrap().push(format!("attempt {:?}", ended.code));
+    }
+
+    fn hedge(&self, service: &str, method: &str) {
+        self.0.lock().unwrap().push(format!("hedge {service}{method}"));
+    }
+}
+
+#[tokio::test]
+async fn every_attempt_is_told() {
+    let mut setup = Setup::new();
+    let told = Arc::<Told>::default();
+    setup.channel = builder(&setup.registry).metrics(told.clone()).build().unwrap();
+    let play = Play::through(setup, 2, &[Act::Hang, Act::Well(0)]).await;
+    play.seek().await.unwrap();
+    assert_eq!(
+        *told.0.lock().unwrap(),
+        ["hedge echo/test.Echo/Seek", "attempt Some(Cancelled)", "attempt Some(Ok)", "call Ok 2"]
+    );
+}
