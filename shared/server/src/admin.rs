@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::{
-    connections::{self, Connections},
+    connections::{self, Connections, Ends},
     readiness::{Report, Status},
 };
 
@@ -37,6 +37,9 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 /// How long a client may take to say what it wants.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Operators and their probes: more are too many.
+const MAX_CONNECTIONS: usize = 100;
 
 /// Tells of all servers of a process.
 #[derive(Clone, Debug, Default)]
@@ -62,16 +65,15 @@ impl Admin {
     /// after the servers have drained.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let router = self.router();
-        let mut connections = Connections::default();
+        let mut connections = Connections::new(MAX_CONNECTIONS);
         let (stop, goaway) = (CancellationToken::new(), connections.goaway.clone());
         let mut protocol = http1::Builder::new();
         protocol.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
         let accept = connections.accept(listener, stop.clone(), |stream, peer| {
             let service = TowerToHyperService::new(router.clone());
             let connection = protocol.serve_connection(TokioIo::new(stream), service);
-            connections::run(connection, peer, goaway.clone(), |connection| {
-                connection.graceful_shutdown();
-            })
+            let ends = Ends { goaway: goaway.clone(), age: None, cut: CancellationToken::new() };
+            connections::run(connection, peer, ends, |connection| connection.graceful_shutdown())
         });
         let until = async {
             shutdown.await;

@@ -14,6 +14,8 @@ use std::{
 use gantry_contract::{Authorized, Caller};
 use http::Request;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpConnectInfo;
 use tracing::Span;
 
 use crate::methods::Method;
@@ -21,13 +23,22 @@ use crate::methods::Method;
 /// The longest unknown path that is logged or repeated to the caller.
 const MAX_PATH: usize = 128;
 
+/// What the calls of one connection have in common.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) info: TcpConnectInfo,
+    pub(crate) peer: SocketAddr,
+    /// Tells its calls that their time is over.
+    pub(crate) cut: CancellationToken,
+}
+
 /// What the layers tell each other about a call: written inside, read outside,
 /// where the call is logged.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request_id: Arc<str>,
     pub(crate) target: Target,
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) connection: Arc<Connection>,
     pub(crate) received: Instant,
     pub(crate) span: OnceLock<Span>,
     pub(crate) deadline: OnceLock<Instant>,
@@ -63,11 +74,11 @@ impl Target {
 }
 
 impl Call {
-    pub(crate) fn new(request_id: Arc<str>, target: Target, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(request_id: Arc<str>, target: Target, connection: Arc<Connection>) -> Self {
         Self {
             request_id,
             target,
-            peer,
+            connection,
             received: Instant::now(),
             span: OnceLock::new(),
             deadline: OnceLock::new(),
@@ -85,6 +96,12 @@ impl Call {
     pub(crate) fn has_panicked(&self) -> bool {
         self.panicked.load(Ordering::Relaxed)
     }
+}
+
+/// It came in on a connection.
+pub(crate) struct Received<B> {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) http: Request<B>,
 }
 
 /// It has an id.

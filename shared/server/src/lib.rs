@@ -43,6 +43,7 @@
 //! | the message is too long | RESOURCE_EXHAUSTED | MESSAGE_TOO_LARGE |
 //! | the message breaks off or is none | INVALID_ARGUMENT | MALFORMED_MESSAGE |
 //! | the message breaks a rule | INVALID_ARGUMENT | VALIDATION_FAILED |
+//! | the server drains, or its connection is too old | UNAVAILABLE | DRAINING |
 //! | the handler panicked | INTERNAL | INTERNAL |
 //!
 //! Every answer has the request id in `x-request-id`. What is no gRPC at all gets
@@ -72,6 +73,8 @@ pub use process::{ListenError, listen};
 pub use readiness::{CheckReport, Report, Status};
 pub use request::{Fingerprints, authorized};
 pub use server::{ServeError, Server};
-pub use settings::{AdminSettings, IdempotencySettings, InvalidSetting, Settings};
+pub use settings::{
+    AdminSettings, ConnectionSettings, IdempotencySettings, InvalidSetting, Settings,
+};
 pub use signal::shutdown_signal;
 pub use state::State;

@@ -13,7 +13,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{codegen::StdError, transport::server::TcpConnectInfo};
@@ -22,18 +22,14 @@ use tracing::info;
 
 use crate::{
     builder::ServerBuilder,
-    connections::{self, Connections},
+    call::{Connection, Received},
+    connections::{self, Age, Connections, Ends, PrefaceInTime},
     readiness::{Check, Status},
-    settings::Settings,
+    settings::{ConnectionSettings, Settings},
     stack::{self, Parts},
     state::{Life, State},
     tls::Security,
 };
-
-const MAX_STREAMS: u32 = 100;
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_HEADER_BYTES: u32 = 16 * 1024;
 
 /// Why a server ended other than by draining.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +74,8 @@ impl Server {
     /// 2. the registry forgets the server;
     /// 3. callers get time to hear of that, while calls are still taken;
     /// 4. no more connections; those there are get a GOAWAY;
-    /// 5. calls in flight finish, for the drain timeout at most.
+    /// 5. calls in flight finish, for the drain timeout at most; what is left then is
+    ///    told UNAVAILABLE.
     ///
     /// Dropping the future cuts everything off at once.
     ///
@@ -90,14 +87,18 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let address = listener.local_addr()?;
-        let mut connections = Connections::default();
+        let settings = &self.settings.connections;
+        let mut connections = Connections::new(settings.max as usize);
         let stop = CancellationToken::new();
         let http2 = Http2 {
-            protocol: protocol(connections.calls.clone()),
+            protocol: protocol(settings, connections.calls.clone()),
             stack: stack::compose(self.parts.clone()),
             local: address,
             security: self.security.clone(),
+            handshake_timeout: settings.handshake_timeout,
+            age: Age { max: settings.max_age, grace: settings.max_age_grace },
             goaway: connections.goaway.clone(),
+            cut: connections.cut.clone(),
         };
         let accept =
             connections.accept(listener, stop.clone(), |stream, peer| http2.serve(stream, peer));
@@ -163,12 +164,15 @@ struct Http2<S> {
     stack: S,
     local: SocketAddr,
     security: Security,
+    handshake_timeout: Duration,
+    age: Age,
     goaway: CancellationToken,
+    cut: CancellationToken,
 }
 
 impl<S, B> Http2<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    S: Service<Received<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static,
@@ -176,35 +180,46 @@ where
 {
     fn serve(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<S, B> {
         let info = TcpConnectInfo { local_addr: Some(self.local), remote_addr: Some(peer) };
-        let stack = self.stack.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(info.clone());
-            request
+        let ends = Ends {
+            goaway: self.goaway.clone(),
+            age: Some(self.age.jittered(fastrand::f64())),
+            cut: self.cut.child_token(),
+        };
+        let connection = Arc::new(Connection { info, peer, cut: ends.cut.clone() });
+        let stack = self.stack.clone().map_request(move |http: Request<Incoming>| Received {
+            connection: Arc::clone(&connection),
+            http,
         });
         let protocol = self.protocol.clone();
-        let (security, goaway) = (self.security.clone(), self.goaway.clone());
+        let (security, patience) = (self.security.clone(), self.handshake_timeout);
         async move {
-            if connections::speaks(&stream, &goaway).await
-                && let Some(stream) = security.secure(stream, peer, &goaway).await
-            {
-                let service = TowerToHyperService::new(stack);
-                let connection = protocol.serve_connection(TokioIo::new(stream), service);
-                connections::run(connection, peer, goaway, |connection| {
-                    connection.graceful_shutdown();
-                })
-                .await;
-            }
+            let Some(stream) = security.secure(stream, peer, patience, &ends.goaway).await else {
+                return;
+            };
+            let goaway = ends.goaway.clone();
+            // Either way it is over.
+            let over = async move {
+                timeout(patience, goaway.cancelled_owned()).await.unwrap_or_default();
+            };
+            let stream = TokioIo::new(PrefaceInTime::new(stream, over));
+            let served = protocol.serve_connection(stream, TowerToHyperService::new(stack));
+            connections::run(served, peer, ends, |served| served.graceful_shutdown()).await;
         }
     }
 }
 
-fn protocol(calls: TaskTracker) -> http2::Builder<Calls> {
+fn protocol(settings: &ConnectionSettings, calls: TaskTracker) -> http2::Builder<Calls> {
     let mut protocol = http2::Builder::new(Calls(calls));
     protocol
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        .max_concurrent_streams(settings.max_streams)
+        .max_header_list_size(settings.max_header_bytes)
+        .initial_stream_window_size(settings.stream_window_bytes)
+        .initial_connection_window_size(settings.connection_window_bytes)
+        .keep_alive_interval(settings.keep_alive_interval)
+        .keep_alive_timeout(settings.keep_alive_timeout)
+        .max_pending_accept_reset_streams(settings.max_pending_resets as usize)
+        .max_local_error_reset_streams(settings.max_local_resets as usize);
     protocol
 }
 

@@ -10,9 +10,6 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{either::Either, sync::CancellationToken};
 use tracing::debug;
 
-/// How long a peer may take to say who it is and to believe who we are.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The first byte of every TLS handshake (RFC 8446, section 5.1): no other protocol that a
 /// client could try begins with it.
 const HANDSHAKE: u8 = 22;
@@ -42,15 +39,16 @@ impl Security {
     }
 
     /// The connection as HTTP/2 is spoken over it; `None` where the peer did not get that
-    /// far in its time, or it was time to go.
+    /// far within `patience`, or it was time to go.
     pub(crate) async fn secure(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
+        patience: Duration,
         goaway: &CancellationToken,
     ) -> Option<Stream> {
         let Some(live) = &self.0 else { return Some(Either::Left(stream)) };
-        let shake_hands = timeout(HANDSHAKE_TIMEOUT, shake_hands(stream, live.current()));
+        let shake_hands = timeout(patience, shake_hands(stream, live.current()));
         let shaken = tokio::select! {
             shaken = shake_hands => shaken,
             () = goaway.cancelled() => return None,
@@ -58,7 +56,7 @@ impl Security {
         let why = match shaken {
             Ok(Ok(stream)) => return Some(Either::Right(stream)),
             Ok(Err(why)) => why,
-            Err(_) => format!("it did not end within {HANDSHAKE_TIMEOUT:?}"),
+            Err(_) => format!("it did not end within {patience:?}"),
         };
         debug!(%peer, why, "no TLS handshake");
         None
@@ -72,7 +70,6 @@ async fn shake_hands(
     config: Arc<ServerConfig>,
 ) -> Result<TlsStream<TcpStream>, String> {
     let mut first = [0];
-    // It has said something already: this does not wait.
     let speaks_tls = matches!(stream.peek(&mut first).await, Ok(1) if first == [HANDSHAKE]);
     TlsAcceptor::from(config).accept(stream).await.map_err(|error| {
         if speaks_tls { error.to_string() } else { "the peer does not speak TLS".to_owned() }

@@ -13,12 +13,11 @@ use std::{
 
 use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
-use tonic::transport::server::TcpConnectInfo;
 use tower::Service;
 use uuid::Uuid;
 
 use crate::{
-    call::{Arrived, Call, Target},
+    call::{Arrived, Call, Received, Target},
     methods::Methods,
 };
 
@@ -37,7 +36,7 @@ impl<S> Identify<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Identify<S>
+impl<S, B, R> Service<Received<B>> for Identify<S>
 where
     S: Service<Arrived<B>, Response = Response<R>, Error = Infallible>,
 {
@@ -49,12 +48,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, http: Request<B>) -> Self::Future {
+    fn call(&mut self, Received { connection, mut http }: Received<B>) -> Self::Future {
         let (request_id, header) = request_id(&http);
         let path = http.uri().path();
         let target = self.methods.get(path).map_or_else(|| Target::unknown(path), Target::Known);
-        let peer = http.extensions().get::<TcpConnectInfo>().and_then(|info| info.remote_addr);
-        let call = Arc::new(Call::new(request_id, target, peer));
+        http.extensions_mut().insert(connection.info.clone());
+        let call = Arc::new(Call::new(request_id, target, connection));
         IdentifyFuture { inner: self.inner.call(Arrived { call, http }), header: Some(header) }
     }
 }

@@ -20,12 +20,12 @@ use std::{convert::Infallible, sync::Arc};
 
 use gantry_contract::{Contract, access::Grants};
 use gantry_identity::Verifier;
-use http::{Request, Response};
+use http::Response;
 use hyper::body::Incoming;
 use tonic::service::Routes;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
-use crate::methods::Methods;
+use crate::{call::Received, methods::Methods};
 
 /// What the layers need to know.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Parts {
 pub(crate) fn compose(
     parts: Parts,
 ) -> impl Service<
-    Request<Incoming>,
+    Received<Incoming>,
     Response = Response<impl http_body::Body<Data = bytes::Bytes, Error = tonic::Status> + Send>,
     Error = Infallible,
     Future: Send,

@@ -71,8 +71,8 @@ fn open_span(call: &Call, headers: &HeaderMap) -> Span {
         rpc.method = call.target.name(),
         rpc.response.status_code = Empty,
         "error.type" = Empty,
-        client.address = call.peer.map(|peer| tracing::field::display(peer.ip())),
-        client.port = call.peer.map(|peer| peer.port()),
+        client.address = %call.connection.peer.ip(),
+        client.port = call.connection.peer.port(),
         request_id = &*call.request_id,
     );
     if !span.is_disabled() {
@@ -127,7 +127,7 @@ impl Recorder {
                     method = call.target.name(),
                     code,
                     duration_us = u64::try_from(call.received.elapsed().as_micros()).unwrap_or(u64::MAX),
-                    peer = call.peer.map(tracing::field::display),
+                    peer = %call.connection.peer,
                     caller = call.caller.get().map(String::as_str),
                     "call ended"
                 )

@@ -26,7 +26,7 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
 };
 
-use crate::world::{PATIENCE, World, eventually};
+use crate::world::{PATIENCE, World, eventually, reason};
 
 fn nap(nap_ms: u32) -> ActRequest {
     ActRequest { nap_ms, ..ActRequest::default() }
@@ -93,7 +93,7 @@ async fn what_does_not_end_is_cut_when_the_time_is_over() {
     let mut other = client.clone();
     let call = tokio::spawn(async move { client.act(nap(50_000)).await });
     let forever = CountRequest { pause_ms: 10, ..CountRequest::default() };
-    let mut numbers = other.count(forever).await.unwrap().into_inner();
+    let numbers = other.count(forever).await.unwrap().into_inner();
     let mut reflection = ServerReflectionClient::new(world.channel().await);
     let _open = reflection
         .server_reflection_info(futures_util::stream::pending::<ServerReflectionRequest>())
@@ -109,8 +109,13 @@ async fn what_does_not_end_is_cut_when_the_time_is_over() {
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
     // The handlers are gone before the server says that it is done.
     assert_eq!(seen.dropped(), 2);
-    assert!(call.await.unwrap().is_err());
-    while let Some(Ok(_)) = numbers.next().await {}
+    let ended = [
+        call.await.unwrap().unwrap_err(),
+        numbers.filter_map(async |number| number.err()).boxed().next().await.unwrap(),
+    ];
+    for ended in ended {
+        assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unavailable, "DRAINING"));
+    }
 }
 
 /// A registry that notes what the server still does when it is told to forget it.

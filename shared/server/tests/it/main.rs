@@ -8,6 +8,7 @@
 
 mod admin;
 mod build;
+mod connections;
 mod deadline;
 mod drain;
 mod health;

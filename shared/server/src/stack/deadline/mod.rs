@@ -1,17 +1,20 @@
 //! Ends a call when its time is over: the earlier of what the caller waits
-//! (`grpc-timeout`) and what the contract grants the method.
+//! (`grpc-timeout`) and what the contract grants the method. Or when that of its
+//! connection is: at the end of a drain, or of the grace of an old connection.
 //!
 //! The work is dropped, head or stream, and the caller is told
-//! DEADLINE_EXCEEDED. Work that must not stop halfway, a commit, protects itself.
+//! DEADLINE_EXCEEDED or UNAVAILABLE. Work that must not stop halfway, a commit,
+//! protects itself.
 
+mod alarm;
 mod timeout;
 
 use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,10 +22,10 @@ use gantry_contract::{Failure, GantryReason};
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status};
 use tower::Service;
 
+use self::alarm::{Alarm, Limit, Over};
 use super::verdict::Verdict;
 use crate::{call::Routed, status::trailers};
 
@@ -71,43 +74,11 @@ where
             // This layer is the only one that sets it, once per call.
             let _ = routed.call.deadline.set(limit.deadline);
             if limit.is_over() {
-                return Verdict::refuse(limit);
+                return Verdict::refuse(Over::Late(limit));
             }
         }
-        Verdict::pass(TimedFuture { inner: Some(self.inner.call(routed)), limit, sleep: None })
-    }
-}
-
-/// When a call ends, and how long it was given.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    deadline: Instant,
-    granted: Duration,
-}
-
-impl Limit {
-    fn is_over(self) -> bool {
-        self.deadline <= Instant::now()
-    }
-
-    /// Waits on a clock that is only set once there is something to wait for: most
-    /// calls are answered at once and never touch it.
-    fn poll_over(self, mut sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
-        if sleep.is_none() {
-            sleep.set(Some(sleep_until(self.deadline)));
-        }
-        sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
-    }
-}
-
-impl From<Limit> for Status {
-    fn from(limit: Limit) -> Self {
-        Failure::new(
-            Code::DeadlineExceeded,
-            GantryReason::DeadlineExceeded,
-            format!("the call was not done within {:?}", limit.granted),
-        )
-        .into()
+        let alarm = Alarm::new(Arc::clone(&routed.call), limit);
+        Verdict::pass(TimedFuture { inner: Some(self.inner.call(routed)), alarm })
     }
 }
 
@@ -117,8 +88,7 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         #[pin]
-        sleep: Option<Sleep>,
-        limit: Option<Limit>,
+        alarm: Alarm,
     }
 }
 
@@ -134,35 +104,31 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let limit = *this.limit;
         if let Poll::Ready(Ok(response)) = inner.poll(cx) {
-            let timed = |inner| TimedBody { inner: Some(inner), sleep: None, limit };
-            return Poll::Ready(Ok(response.map(timed)));
+            let alarm = Some(this.alarm.again());
+            return Poll::Ready(Ok(response.map(|inner| TimedBody { inner: Some(inner), alarm })));
         }
-        if let Some(limit) = limit
-            && limit.poll_over(this.sleep, cx).is_ready()
-        {
+        this.alarm.poll(cx).map(|over| {
             this.inner.set(None);
-            return Poll::Ready(Ok(Status::from(limit).into_http()));
-        }
-        Poll::Pending
+            Ok(Status::from(over).into_http())
+        })
     }
 }
 
 pin_project! {
-    /// A body that ends with DEADLINE_EXCEEDED when the time is over.
+    /// A body that ends with the reason when the time is over.
     pub(crate) struct TimedBody<B> {
         #[pin]
         inner: Option<B>,
+        // Without it there is no body either: the call was refused.
         #[pin]
-        sleep: Option<Sleep>,
-        limit: Option<Limit>,
+        alarm: Option<Alarm>,
     }
 }
 
 impl<B> Default for TimedBody<B> {
     fn default() -> Self {
-        Self { inner: None, sleep: None, limit: None }
+        Self { inner: None, alarm: None }
     }
 }
 
@@ -175,24 +141,26 @@ impl<B: Body<Data = Bytes>> Body for TimedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+        let (Some(inner), Some(alarm)) =
+            (this.inner.as_mut().as_pin_mut(), this.alarm.as_pin_mut())
+        else {
             return Poll::Ready(None);
         };
         let polled = inner.poll_frame(cx);
-        let Some(limit) = *this.limit else {
-            return polled;
-        };
         let over = match &polled {
-            Poll::Pending => limit.poll_over(this.sleep, cx).is_ready(),
+            Poll::Pending => match alarm.poll(cx) {
+                Poll::Ready(over) => Some(over),
+                Poll::Pending => None,
+            },
             // A stream that always has more would never get to wait.
-            Poll::Ready(Some(Ok(frame))) if frame.is_data() => limit.is_over(),
-            Poll::Ready(_) => false,
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => alarm.late(),
+            Poll::Ready(_) => None,
         };
-        if !over {
+        let Some(over) = over else {
             return polled;
-        }
+        };
         this.inner.set(None);
-        Poll::Ready(Some(Ok(Frame::trailers(trailers(&limit.into())))))
+        Poll::Ready(Some(Ok(Frame::trailers(trailers(&over.into())))))
     }
 
     fn is_end_stream(&self) -> bool {

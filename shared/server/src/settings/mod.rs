@@ -1,5 +1,7 @@
 //! What can be configured about a server.
 
+mod connections;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -10,6 +12,7 @@ use gantry_identity::{KeyError, load_or_create_secret};
 use gantry_tls::ServerTls;
 use serde::Deserialize;
 
+pub use self::connections::ConnectionSettings;
 use crate::Fingerprints;
 
 /// What tonic's decoder takes, unless a service raises it for itself.
@@ -33,6 +36,8 @@ pub struct Settings {
     pub max_message_bytes: u32,
     /// Whether and as whom it speaks TLS. Default: it does not.
     pub tls: Option<ServerTls>,
+    /// What it grants its connections.
+    pub connections: ConnectionSettings,
 }
 
 impl Default for Settings {
@@ -44,6 +49,7 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(20),
             max_message_bytes: MAX_MESSAGE_BYTES,
             tls: None,
+            connections: ConnectionSettings::default(),
         }
     }
 }
@@ -58,19 +64,24 @@ pub struct InvalidSetting {
     pub expected: &'static str,
 }
 
+impl InvalidSetting {
+    fn unless(holds: bool, key: &'static str, expected: &'static str) -> Option<Self> {
+        (!holds).then_some(Self { key, expected })
+    }
+}
+
 impl Settings {
     /// Every setting that cannot be.
     pub fn problems(&self) -> Vec<InvalidSetting> {
-        [
-            (
+        let own = [
+            InvalidSetting::unless(
                 (1..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes),
-                InvalidSetting { key: "max_message_bytes", expected: "from 1 to 4194304" },
+                "max_message_bytes",
+                "from 1 to 4194304",
             ),
-            (self.weight > 0, InvalidSetting { key: "weight", expected: "at least 1" }),
-        ]
-        .into_iter()
-        .filter_map(|(holds, problem)| (!holds).then_some(problem))
-        .collect()
+            InvalidSetting::unless(self.weight > 0, "weight", "at least 1"),
+        ];
+        own.into_iter().flatten().chain(self.connections.problems()).collect()
     }
 
     /// Where callers reach a server that listens at `local`.
@@ -147,9 +158,18 @@ mod tests {
     #[test]
     fn every_problem_is_named() {
         assert!(Settings::default().problems().is_empty());
-        let settings = Settings { weight: 0, max_message_bytes: 0, ..Settings::default() };
+        let connections = ConnectionSettings {
+            max: 0,
+            max_age: Duration::ZERO,
+            connection_window_bytes: 65_535,
+            ..ConnectionSettings::default()
+        };
+        let settings =
+            Settings { weight: 0, max_message_bytes: 0, connections, ..Settings::default() };
         let keys: Vec<_> = settings.problems().iter().map(|problem| problem.key).collect();
-        assert_eq!(keys, ["max_message_bytes", "weight"]);
+        let expected = ["max", "max_age", "connection_window_bytes"];
+        assert_eq!(keys[..2], ["max_message_bytes", "weight"]);
+        assert_eq!(keys[2..], expected.map(|key| format!("connections.{key}")));
     }
 
     #[test]

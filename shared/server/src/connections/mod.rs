@@ -1,6 +1,9 @@
 //! Accepting connections and owning them, so that ending them is bounded in time.
 
-use std::{fmt::Display, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+mod preface;
+mod run;
+
+use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -10,33 +13,56 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, warn};
 
+pub(crate) use self::{
+    preface::PrefaceInTime,
+    run::{Age, Ends, run},
+};
+
 /// How long to wait after a failed accept: mostly the process is out of file
 /// descriptors, and asking again at once would only burn the processor.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-
-/// How long a connection may stay silent at first; a client of gRPC speaks at once.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a peer may take to acknowledge a GOAWAY while none of its calls is in
 /// flight: one that is suspended never does, and must not hold up a drain.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// How long tasks may take to notice that their connection was cut.
+/// How long calls may take to end once they are told that their time is over, and
+/// tasks to notice that their connection was cut.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
+/// How often the log tells that there are too many connections.
+const TELL_REFUSED: Duration = Duration::from_secs(1);
+
 /// The connections of one listener.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connections {
     tasks: JoinSet<()>,
+    /// The most of them at once.
+    max: usize,
     /// What hyper spawns for single calls.
     pub(crate) calls: TaskTracker,
     /// Tells every connection to finish what is in flight and take nothing more.
     pub(crate) goaway: CancellationToken,
+    /// Tells every call that its time is over.
+    pub(crate) cut: CancellationToken,
+    refused: Refused,
 }
 
 impl Connections {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            max,
+            calls: TaskTracker::new(),
+            goaway: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            refused: Refused::default(),
+        }
+    }
+
     /// Accepts until `stop` says so, and closes the listener. Each connection is
-    /// what `serve` makes of it, in a task of its own.
+    /// what `serve` makes of it, in a task of its own; where there are as many as there
+    /// may be, it is closed instead.
     pub(crate) async fn accept<F, C>(
         &mut self,
         listener: TcpListener,
@@ -56,6 +82,10 @@ impl Connections {
                     }
                 }
                 accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) if self.tasks.len() >= self.max => {
+                        drop(stream);
+                        self.refused.count(self.max);
+                    }
                     Ok((stream, peer)) => {
                         no_delay(&stream);
                         self.tasks.spawn(serve(stream, peer));
@@ -72,28 +102,54 @@ impl Connections {
         }
     }
 
-    /// Lets every connection finish, for `patience` at most, and cuts the rest.
+    /// Lets every connection finish, for `patience` at most; then tells the calls that are
+    /// left to end, and cuts what does not.
     pub(crate) async fn drain(mut self, patience: Duration) {
         self.goaway.cancel();
         self.calls.close();
-        let finished = async {
-            while self.tasks.join_next().await.is_some() {}
-            self.calls.wait().await;
-        };
         tokio::select! {
-            () = finished => return,
+            () = finished(&mut self.tasks, &self.calls) => return,
             () = no_call_for(SILENCE, &self.calls) => {
                 debug!(connections = self.tasks.len(), "peers that do not go away are cut off");
             }
-            () = sleep(patience) => warn!(
-                connections = self.tasks.len(),
-                calls = self.calls.len(),
-                "not everything was done in time and is cut"
-            ),
+            () = sleep(patience) => {
+                warn!(
+                    connections = self.tasks.len(),
+                    calls = self.calls.len(),
+                    "not everything was done in time and is cut"
+                );
+                self.cut.cancel();
+                if timeout(CUT_GRACE, finished(&mut self.tasks, &self.calls)).await.is_ok() {
+                    return;
+                }
+            }
         }
         self.tasks.shutdown().await;
         if timeout(CUT_GRACE, self.calls.wait()).await.is_err() {
             warn!(calls = self.calls.len(), "calls do not stop");
+        }
+    }
+}
+
+/// Waits until all connections and their calls have ended.
+async fn finished(tasks: &mut JoinSet<()>, calls: &TaskTracker) {
+    while tasks.join_next().await.is_some() {}
+    calls.wait().await;
+}
+
+/// The connections there was no place for.
+#[derive(Debug, Default)]
+struct Refused {
+    total: u64,
+    told: Option<Instant>,
+}
+
+impl Refused {
+    fn count(&mut self, max: usize) {
+        self.total += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_REFUSED) {
+            self.told = Some(Instant::now());
+            warn!(max, refused_total = self.total, "too many connections: more are closed at once");
         }
     }
 }
@@ -107,47 +163,6 @@ async fn no_call_for(silence: Duration, calls: &TaskTracker) {
         if !calls.is_empty() {
             since = Instant::now();
         }
-    }
-}
-
-/// Waits for a connection's first byte; whether there was one before the peer had
-/// its time, or it was time to go.
-///
-/// hyper does not let go of a connection that has not said anything yet, and so a
-/// peer that only connects would hold up every drain.
-pub(crate) async fn speaks(stream: &TcpStream, goaway: &CancellationToken) -> bool {
-    let mut first = [0];
-    tokio::select! {
-        // Not `readable`, which may say so of a connection that has nothing to read.
-        peeked = timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)) => {
-            matches!(peeked, Ok(Ok(1..)))
-        }
-        () = goaway.cancelled() => false,
-    }
-}
-
-/// Runs one connection until it ends; once told to go away, only what is in
-/// flight. `graceful` tells the connection so.
-pub(crate) async fn run<C, E>(
-    connection: C,
-    peer: SocketAddr,
-    goaway: CancellationToken,
-    graceful: impl FnOnce(std::pin::Pin<&mut C>),
-) where
-    C: Future<Output = Result<(), E>>,
-    E: Display,
-{
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = goaway.cancelled() => {
-            graceful(connection.as_mut());
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        // A peer that speaks something else, or has gone: its affair, not ours.
-        debug!(%peer, %error, "a connection ended badly");
     }
 }
 
@@ -182,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_never_closes_is_cut_after_the_silence() {
-        let mut connections = Connections::default();
+        let mut connections = Connections::new(10);
         connections.tasks.spawn(std::future::pending());
         let started = Instant::now();
         connections.drain(Duration::from_secs(20)).await;
@@ -191,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_in_flight_has_the_whole_drain() {
-        let mut connections = Connections::default();
+        let mut connections = Connections::new(10);
         connections.tasks.spawn(std::future::pending());
         connections.calls.spawn(sleep(Duration::from_secs(19)));
         let started = Instant::now();

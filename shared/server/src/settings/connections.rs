@@ -1,0 +1,109 @@
+//! What a server grants its connections.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::InvalidSetting;
+
+/// RFC 9113, 6.9.1: windows have 31 bits.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// What a server grants its connections, and when it ends them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectionSettings {
+    /// The most connections at once; one more is closed as soon as it is accepted.
+    /// Stays below the files that the process may open. Default 1,000.
+    pub max: u32,
+    /// The most calls in flight on one connection. Default 100.
+    pub max_streams: u32,
+    /// How long a peer may take until it has said that it speaks HTTP/2. Default 10 s.
+    #[serde(with = "humantime_serde")]
+    pub handshake_timeout: Duration,
+    /// Silence after which a peer is asked for a sign of life. Default 20 s.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive_interval: Duration,
+    /// How long it may take to give one. Default 10 s.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive_timeout: Duration,
+    /// How old a connection gets, give or take a tenth, until its peer is told to open
+    /// another one: so that load finds new instances. Default 30 min.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    /// How long the calls in flight may then take, before they end with UNAVAILABLE.
+    /// Default 5 min.
+    #[serde(with = "humantime_serde")]
+    pub max_age_grace: Duration,
+    /// The longest list of headers, in bytes as HTTP/2 counts them. Default 16 KiB.
+    pub max_header_bytes: u32,
+    /// What a peer may send of one call before it is read, in bytes. Default 256 KiB.
+    pub stream_window_bytes: u32,
+    /// What a peer may send on one connection before it is read, in bytes: more than
+    /// for one call, so that one that is not read does not stop the others. Default
+    /// 1 MiB.
+    pub connection_window_bytes: u32,
+    /// How many calls a peer may take back before the server got to see them; more end
+    /// the connection (CVE-2023-44487, "rapid reset"). Default 20.
+    pub max_pending_resets: u32,
+    /// How many calls of a connection the server may have to reset for the peer's
+    /// mistakes, calls beyond `max_streams` among them; more end the connection
+    /// (RUSTSEC-2024-0003). Default 1,024.
+    pub max_local_resets: u32,
+}
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self {
+            max: 1000,
+            max_streams: 100,
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive_interval: Duration::from_secs(20),
+            keep_alive_timeout: Duration::from_secs(10),
+            max_age: Duration::from_secs(30 * 60),
+            max_age_grace: Duration::from_secs(5 * 60),
+            max_header_bytes: 16 * 1024,
+            stream_window_bytes: 256 * 1024,
+            connection_window_bytes: 1024 * 1024,
+            max_pending_resets: 20,
+            max_local_resets: 1024,
+        }
+    }
+}
+
+impl ConnectionSettings {
+    pub(super) fn problems(&self) -> impl Iterator<Item = InvalidSetting> {
+        let windows = 65_535..=MAX_WINDOW;
+        let time =
+            |key, value: Duration| InvalidSetting::unless(!value.is_zero(), key, "longer than 0s");
+        let count = |key, value| InvalidSetting::unless(value > 0, key, "at least 1");
+        [
+            count("connections.max", self.max),
+            count("connections.max_streams", self.max_streams),
+            time("connections.handshake_timeout", self.handshake_timeout),
+            time("connections.keep_alive_interval", self.keep_alive_interval),
+            time("connections.keep_alive_timeout", self.keep_alive_timeout),
+            time("connections.max_age", self.max_age),
+            InvalidSetting::unless(
+                (1024..=1024 * 1024).contains(&self.max_header_bytes),
+                "connections.max_header_bytes",
+                "from 1024 to 1048576",
+            ),
+            InvalidSetting::unless(
+                windows.contains(&self.stream_window_bytes),
+                "connections.stream_window_bytes",
+                "from 65535 to 2147483647",
+            ),
+            InvalidSetting::unless(
+                windows.contains(&self.connection_window_bytes)
+                    && self.connection_window_bytes >= self.stream_window_bytes,
+                "connections.connection_window_bytes",
+                "from stream_window_bytes to 2147483647",
+            ),
+            count("connections.max_pending_resets", self.max_pending_resets),
+            count("connections.max_local_resets", self.max_local_resets),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}

@@ -1,0 +1,100 @@
+//! What ends a call that does not end by itself.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use gantry_contract::{Failure, GantryReason};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::{Code, Status};
+
+use crate::call::Call;
+
+/// When a call ends, and how long it was given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) deadline: Instant,
+    pub(super) granted: Duration,
+}
+
+impl Limit {
+    pub(super) fn is_over(self) -> bool {
+        self.deadline <= Instant::now()
+    }
+}
+
+/// Why a call is ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Over {
+    /// Its time is over.
+    Late(Limit),
+    /// That of its connection is.
+    Cut,
+}
+
+impl From<Over> for Status {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Late(Limit { granted, .. }) => Failure::new(
+                Code::DeadlineExceeded,
+                GantryReason::DeadlineExceeded,
+                format!("the call was not done within {granted:?}"),
+            ),
+            Over::Cut => Failure::new(
+                Code::Unavailable,
+                GantryReason::Draining,
+                "the call was not done when the server had to end its connection",
+            ),
+        }
+        .into()
+    }
+}
+
+pin_project! {
+    /// Goes off when a call is to be ended. It is only wound up once there is something
+    /// to wait for: most calls are answered at once.
+    pub(super) struct Alarm {
+        call: Arc<Call>,
+        limit: Option<Limit>,
+        #[pin]
+        sleep: Option<Sleep>,
+        #[pin]
+        cut: Option<WaitForCancellationFutureOwned>,
+    }
+}
+
+impl Alarm {
+    pub(super) fn new(call: Arc<Call>, limit: Option<Limit>) -> Self {
+        Self { call, limit, sleep: None, cut: None }
+    }
+
+    /// The same for the next part of the call.
+    pub(super) fn again(&self) -> Self {
+        Self::new(Arc::clone(&self.call), self.limit)
+    }
+
+    /// Whether the call's time is over at this moment, without waiting.
+    pub(super) fn late(&self) -> Option<Over> {
+        self.limit.filter(|limit| limit.is_over()).map(Over::Late)
+    }
+
+    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Over> {
+        let mut this = self.project();
+        if this.cut.is_none() {
+            this.sleep.set(this.limit.map(|limit| sleep_until(limit.deadline)));
+            this.cut.set(Some(this.call.connection.cut.clone().cancelled_owned()));
+        }
+        if let (Some(sleep), Some(limit)) = (this.sleep.as_pin_mut(), *this.limit)
+            && sleep.poll(cx).is_ready()
+        {
+            return Poll::Ready(Over::Late(limit));
+        }
+        this.cut.as_pin_mut().map_or(Poll::Pending, |cut| cut.poll(cx)).map(|()| Over::Cut)
+    }
+}

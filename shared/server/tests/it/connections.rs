@@ -1,0 +1,217 @@
+//! What connections are granted, and when they end.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, future::join_all};
+use gantry_probe::probe::v1::{ActRequest, CountRequest};
+use gantry_server::{ConnectionSettings, Settings};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tonic::Code;
+
+use crate::{
+    raw::{framed, request},
+    world::{PATIENCE, World, eventually, reason},
+};
+
+const ACT: &str = "/probe.v1.ProbeService/Act";
+
+fn nap(nap_ms: u32) -> ActRequest {
+    ActRequest { nap_ms, ..ActRequest::default() }
+}
+
+async fn world(change: impl FnOnce(&mut ConnectionSettings)) -> World {
+    let mut settings = Settings::default();
+    change(&mut settings.connections);
+    World::with(|builder| builder.settings(settings)).await
+}
+
+/// Returns once the server has closed the connection.
+async fn closed(mut stream: TcpStream) {
+    let mut rest = Vec::new();
+    // By a reset, where it had not read everything.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it is closed");
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_closed_at_once_and_costs_nobody_else() {
+    let world = world(|connections| connections.max = 2).await;
+    let mut first = world.client().await;
+    let mut second = world.client().await;
+    for _ in 0..50 {
+        closed(TcpStream::connect(world.address).await.unwrap()).await;
+    }
+    first.act(nap(0)).await.unwrap();
+    second.act(nap(0)).await.unwrap();
+    drop(first);
+    let started = Instant::now();
+    // There is a place again, as soon as the server has noticed.
+    while try_call(&world).await.is_none() {
+        assert!(started.elapsed() < PATIENCE);
+    }
+    second.act(nap(0)).await.unwrap();
+}
+
+async fn connect(world: &World) -> Option<SendRequest<Full<Bytes>>> {
+    let stream = TokioIo::new(TcpStream::connect(world.address).await.ok()?);
+    let (sender, connection) = handshake(TokioExecutor::new(), stream).await.ok()?;
+    tokio::spawn(connection);
+    Some(sender)
+}
+
+async fn try_call(world: &World) -> Option<()> {
+    let mut sender = connect(world).await?;
+    let answer = sender.send_request(request(ACT, framed(&nap(0)))).await.ok()?;
+    answer.into_body().collect().await.ok().map(|_| ())
+}
+
+#[tokio::test]
+async fn a_peer_that_is_slow_to_say_what_it_speaks_is_closed() {
+    let world = world(|connections| connections.handshake_timeout = Duration::from_millis(300));
+    let world = world.await;
+    let patient = connect(&world).await.unwrap();
+    let silent = TcpStream::connect(world.address).await.unwrap();
+    let (mut reads, mut writes) = TcpStream::connect(world.address).await.unwrap().into_split();
+    let drip = async {
+        for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
+            if writes.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let mut rest = Vec::new();
+    let (ended, ()) = tokio::join!(timeout(PATIENCE, reads.read_to_end(&mut rest)), drip);
+    let _ = ended.expect("it is closed");
+    closed(silent).await;
+    // Whoever has said it may be silent for as long as it likes.
+    sleep(Duration::from_millis(400)).await;
+    assert!(!patient.is_closed());
+}
+
+#[tokio::test]
+async fn headers_that_do_not_end_end_the_connection() {
+    let world = world(|connections| {
+        connections.keep_alive_interval = Duration::from_millis(300);
+        connections.keep_alive_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut idle = world.client().await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    // HEADERS of stream 1 without END_HEADERS: a method, and nothing more.
+    stream.write_all(&[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x83]).await.unwrap();
+    let started = Instant::now();
+    closed(stream).await;
+    assert!(started.elapsed() >= Duration::from_millis(500), "{:?}", started.elapsed());
+    // One that gives a sign of life is not closed.
+    idle.act(nap(0)).await.unwrap();
+    assert_eq!(world.seen.started(), 1);
+}
+
+/// Whether the call came after those that the server says it still takes.
+fn is_goaway(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_go_away() && cause.is_remote() && cause.reason() == Some(h2::Reason::NO_ERROR)
+    })
+}
+
+/// One call after the other, each on the connection of the one before it where that still
+/// takes calls. Gives how many were answered, on how many connections.
+async fn calls(world: &World, until: Instant) -> (usize, usize) {
+    let (mut answered, mut connections) = (0, 1);
+    let mut sender = connect(world).await.unwrap();
+    while Instant::now() < until {
+        match sender.try_send_request(request(ACT, framed(&nap(2)))).await {
+            Ok(answer) => {
+                let body = answer.into_body().collect().await.unwrap();
+                assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+                answered += 1;
+            }
+            Err(mut failed) => {
+                let untaken = failed.take_message().is_some() || is_goaway(failed.error());
+                assert!(untaken, "the server took a call and lost it: {:?}", failed.error());
+                sender = connect(world).await.unwrap();
+                connections += 1;
+            }
+        }
+    }
+    (answered, connections)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_grow_old_without_losing_a_call() {
+    let world = world(|connections| {
+        connections.max_age = Duration::from_millis(200);
+        connections.max_age_grace = PATIENCE;
+    })
+    .await;
+    let until = Instant::now() + Duration::from_secs(3);
+    let done = join_all((0..16).map(|_| calls(&world, until))).await;
+    let answered: usize = done.iter().map(|(answered, _)| answered).sum();
+    let connections: usize = done.iter().map(|(_, connections)| connections).sum();
+    assert!(connections > 16 * 5, "{connections}");
+    assert_eq!((world.seen.started(), world.seen.finished()), (answered, answered));
+}
+
+#[tokio::test]
+async fn what_outlives_the_grace_of_an_old_connection_is_told_so() {
+    let world = world(|connections| {
+        connections.max_age = Duration::from_millis(200);
+        connections.max_age_grace = Duration::from_millis(300);
+    })
+    .await;
+    let mut client = world.client().await;
+    let forever = CountRequest { pause_ms: 10, ..CountRequest::default() };
+    let mut numbers = client.count(forever).await.unwrap().into_inner();
+    let started = Instant::now();
+    let ended = client.act(nap(50_000)).await.unwrap_err();
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert_eq!(reason(&ended), "DRAINING");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    let ended = loop {
+        match numbers.next().await.unwrap() {
+            Ok(_) => {}
+            Err(ended) => break ended,
+        }
+    };
+    assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unavailable, "DRAINING"));
+    eventually("the handlers are dropped", || world.seen.dropped() == 2).await;
+    // The others are not affected.
+    world.client().await.act(nap(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_beyond_the_streams_of_a_connection_wait_at_the_caller() {
+    let world = world(|connections| connections.max_streams = 10).await;
+    let mut client = world.client().await;
+    // So that it has heard of the limit.
+    client.act(nap(0)).await.unwrap();
+    let most = Arc::new(AtomicUsize::new(0));
+    let calls = (0..50).map(|_| {
+        let mut client = client.clone();
+        let (most, seen) = (Arc::clone(&most), Arc::clone(&world.seen));
+        async move {
+            client.act(nap(20)).await.unwrap();
+            most.fetch_max(seen.started() - seen.finished(), Ordering::SeqCst);
+        }
+    });
+    join_all(calls).await;
+    assert!(most.load(Ordering::SeqCst) <= 10);
+}
