@@ -10,6 +10,7 @@
 //! - [`bulkhead`]: how many calls one dependency may hold;
 //! - [`circuit_breaker`]: whether a call is worth making at all;
 //! - [`ejection`]: which endpoints get no calls for a while;
+//! - [`limits`]: what a server does not take on: too many calls at once, or of one caller;
 //! - [`retry`]: whether and when a failed call is made again; also as a tower layer.
 
 pub mod balance;
@@ -17,4 +18,5 @@ pub mod bulkhead;
 pub mod circuit_breaker;
 pub mod deadline;
 pub mod ejection;
+pub mod limits;
 pub mod retry;

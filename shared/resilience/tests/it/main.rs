@@ -9,6 +9,7 @@ mod deadline;
 mod ejection;
 mod http_stack;
 mod interleavings;
+mod limits;
 mod retry;
 
 use std::{fmt::Debug, future::Future, time::Duration};
