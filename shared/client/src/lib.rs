@@ -34,6 +34,8 @@
 //!   each attempt, streams included. Where no other is connected it is better than none;
 //! - an endpoint that the registry lists no more is a last resort while it stays connected:
 //!   it gets calls only while no listed one is connected. Nothing is dialled for it;
+//! - of the endpoints that the registry lists, those of a version or with some tags may be
+//!   the only ones that are connected and called ([`BalanceSettings`]);
 //! - requests of one message are kept to be sent again, streams of them are passed through.
 //!   A method that the contract does not know is passed through as a stream;
 //! - where a signer is given, calls carry a token of the service, in the name of the
@@ -103,7 +105,8 @@ pub use gantry_tls::{ClientTls, InvalidTls};
 pub use metrics::{AttemptEnded, CallEnded, Metrics};
 pub use prepare::ActingFor;
 pub use settings::{
-    BreakerSettings, ClientSettings, EjectionSettings, FailurePercentageSettings, HedgingSettings,
-    InvalidSetting, MethodSettings, RetrySettings, SuccessRateSettings,
+    BalancePolicy, BalanceSettings, BreakerSettings, ClientSettings, EjectionSettings,
+    FailurePercentageSettings, HedgingSettings, InvalidSetting, MethodSettings, Otherwise,
+    RetrySettings, SubsetSettings, SuccessRateSettings,
 };
 pub use snapshot::{EndpointSnapshot, Snapshot};

@@ -6,7 +6,7 @@ use gantry_discovery::Status;
 use gantry_resilience::{balance::Candidate, circuit_breaker, ejection};
 use tokio::time::Instant;
 
-use crate::pool::Shared;
+use crate::pool::{Labels, Shared};
 
 /// What a channel knows of its service.
 #[derive(Clone, Debug)]
@@ -15,7 +15,9 @@ pub struct Snapshot {
     pub service: String,
     /// How far the registry can be trusted.
     pub registry: Status,
-    /// The endpoints, in the order of their addresses.
+    /// How many endpoints the registry lists, whether they are in the subset or not.
+    pub listed: usize,
+    /// The endpoints that are called or were, in the order of their addresses.
     pub endpoints: Vec<EndpointSnapshot>,
     /// The circuit breaker.
     pub breaker: circuit_breaker::Snapshot,
@@ -32,8 +34,12 @@ pub struct EndpointSnapshot {
     pub version: String,
     /// Its zone, as registered.
     pub zone: Option<String>,
+    /// Its tags, as registered.
+    pub tags: Vec<String>,
     /// Its share relative to the others.
     pub weight: u32,
+    /// Whether it is in the configured subset. Else there is none in it, and all are called.
+    pub in_subset: bool,
     /// Whether the registry lists it. Else it is a last resort: it gets calls only while
     /// no listed endpoint is connected, and is gone with its last connection.
     pub listed: bool,
@@ -60,6 +66,7 @@ impl Snapshot {
         let now = Instant::now();
         let health = &pool.health;
         let ejections = health.detector.snapshot(now);
+        let subset = pool.settings.balance.subset();
         let endpoints = pool.members().into_iter().map(|member| {
             let (target, endpoint) = (member.target(), member.endpoint());
             // In the order of their keys.
@@ -70,7 +77,9 @@ impl Snapshot {
                 address: target.address,
                 version: endpoint.version.clone(),
                 zone: endpoint.zone.clone(),
+                tags: endpoint.tags.clone(),
                 weight: endpoint.weight,
+                in_subset: subset.contains(&Labels(endpoint)),
                 listed: target.is_listed(),
                 connections: target.connected(),
                 in_flight: member.load().in_flight(),
@@ -88,6 +97,7 @@ impl Snapshot {
         endpoints.dedup_by_key(|endpoint| endpoint.address);
         Self {
             service: pool.service.to_string(),
+            listed: pool.listed(),
             registry: pool.registry_status(),
             endpoints,
             breaker: health.breaker.snapshot(now),

@@ -22,7 +22,7 @@ use gantry_resilience::balance::Balancer;
 use tokio::time::Instant;
 
 use super::{
-    Listed, Member, Shared, Task,
+    Listed, Member, Shared, Task, labels,
     target::{Target, keep_connected},
 };
 
@@ -74,12 +74,14 @@ impl Follower {
     fn list(&mut self, set: &EndpointSet) {
         let now = Instant::now();
         let configured = self.pool.settings.max_connections.max(1);
-        let max = if set.len() > MANY_ENDPOINTS { 1 } else { configured };
-        let addresses = set.endpoints().iter().map(|endpoint| endpoint.address);
+        // Who is not in the subset is none of ours: not connected, and no last resort.
+        let chosen = labels::chosen(set, &self.pool.settings.balance.subset());
+        let max = if chosen.len() > MANY_ENDPOINTS { 1 } else { configured };
+        let addresses = chosen.iter().map(|endpoint| endpoint.address);
         let ejections = self.pool.health.detector.replace(addresses, now);
-        let mut members = Vec::with_capacity(set.len());
-        let mut listed = HashSet::with_capacity(set.len());
-        for (endpoint, ejection) in set.endpoints().iter().zip(ejections) {
+        let mut members = Vec::with_capacity(chosen.len());
+        let mut listed = HashSet::with_capacity(chosen.len());
+        for (&endpoint, ejection) in chosen.iter().zip(ejections) {
             let key = (endpoint.address, endpoint.is_gantry());
             let known = self.kept.get(&key).map(|kept| Arc::clone(&kept.member.0.target));
             let target = known.unwrap_or_else(|| Arc::new(Target::new(key.0, key.1)));
@@ -94,15 +96,15 @@ impl Follower {
             kept.member.target().delist();
             kept.delisted.get_or_insert(now);
         }
-        self.most = self.most.max(set.len());
+        self.most = self.most.max(chosen.len());
         // What the registry says something else of now is no last resort. Given up last of
         // all, so that no call sees an endpoint without connections for it.
         let known: HashSet<SocketAddr> = set.endpoints().iter().map(|one| one.address).collect();
         let is_other = |key: &Key, _: &mut Kept| known.contains(&key.0) && !listed.contains(key);
         let _other: Vec<(Key, Kept)> = self.kept.extract_if(is_other).collect();
         let _gone = self.settle();
-        self.pool.current.store(Arc::new(Balancer::new(members, now)));
-        tracing::debug!(service = %self.pool.service, endpoints = set.len(), "endpoints changed");
+        self.pool.current.store(self.balancer(members));
+        tracing::debug!(service = %self.pool.service, endpoints = set.len(), chosen = chosen.len(), "endpoints changed");
         self.pool.available.notify_waiters();
     }
 
@@ -133,8 +135,13 @@ impl Follower {
         let too_many = delisted.len().saturating_sub(self.most);
         gone.extend(delisted.drain(..too_many).filter_map(|(_, key)| self.kept.remove(&key)));
         let kept = delisted.iter().filter_map(|(_, key)| self.kept.get(key));
-        let last_resort = Balancer::new(kept.map(|kept| kept.member.clone()), Instant::now());
-        self.pool.last_resort.store(Arc::new(last_resort));
+        let last_resort = self.balancer(kept.map(|kept| kept.member.clone()));
+        self.pool.last_resort.store(last_resort);
         gone
+    }
+
+    fn balancer(&self, members: impl IntoIterator<Item = Member>) -> Arc<Balancer<Member>> {
+        let policy = self.pool.settings.balance.policy();
+        Arc::new(Balancer::with_policy(policy, members, Instant::now()))
     }
 }

@@ -16,6 +16,7 @@ mod backoff;
 mod connection;
 mod follower;
 mod io;
+mod labels;
 mod lease;
 mod placing;
 mod target;
@@ -34,6 +35,7 @@ use gantry_resilience::{
 };
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
+pub(crate) use labels::Labels;
 pub(crate) use lease::{Judged, Lease};
 pub(crate) use placing::{NotPlaced, Placing};
 pub(crate) use transport::Tls;
@@ -150,6 +152,11 @@ impl Shared {
     /// The endpoints of the moment, those of the last resort after the others.
     pub(crate) fn members(&self) -> Vec<Member> {
         [self.current.load().members(), self.last_resort.load().members()].concat()
+    }
+
+    /// How many endpoints the registry lists, whether they are in the subset or not.
+    pub(crate) fn listed(&self) -> usize {
+        self.watch.clone().current().len()
     }
 
     /// How far the registry can be trusted now.

@@ -153,6 +153,13 @@ impl Shared {
         let members = self.members();
         if members.is_empty() {
             return match self.watch.status() {
+                Status::Live { .. } if self.listed() > 0 => {
+                    format!(
+                        "none of {} endpoints has {}",
+                        self.listed(),
+                        self.settings.balance.subset()
+                    )
+                }
                 Status::Live { .. } => "the registry knows none".to_owned(),
                 Status::Pending { why: None } => "the registry has not answered yet".to_owned(),
                 Status::Pending { why: Some(why) } => format!("the registry fails: {why}"),

@@ -1,5 +1,6 @@
 //! How a channel connects, how long it waits, and when it gives something up.
 
+mod balance;
 mod methods;
 mod resilience;
 
@@ -8,6 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use gantry_tls::ClientTls;
 use serde::Deserialize;
 
+pub use balance::{BalancePolicy, BalanceSettings, Otherwise, SubsetSettings};
 pub use methods::{HedgingSettings, MethodSettings};
 pub use resilience::{
     BreakerSettings, EjectionSettings, FailurePercentageSettings, RetrySettings,
@@ -65,6 +67,8 @@ pub struct ClientSettings {
     pub stream_max_age: Duration,
     /// Whether and with whom TLS is spoken. Default: it is not.
     pub tls: Option<ClientTls>,
+    /// Which endpoints get the calls.
+    pub balance: BalanceSettings,
     /// When calls to the service are not worth making.
     pub breaker: BreakerSettings,
     /// What retries may cost. How often and after which waits is the contract's, and
@@ -106,6 +110,7 @@ impl ClientSettings {
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(InvalidSetting::new(*key, "must be at least 1"));
         }
+        self.balance.check()?;
         self.breaker.config()?;
         self.retry.budget()?;
         self.ejection.config()?;
@@ -127,6 +132,7 @@ impl Default for ClientSettings {
             max_request_bytes: 4 * 1024 * 1024,
             stream_max_age: Duration::from_secs(60 * 60),
             tls: None,
+            balance: BalanceSettings::default(),
             breaker: BreakerSettings::default(),
             retry: RetrySettings::default(),
             ejection: EjectionSettings::default(),
@@ -161,6 +167,8 @@ mod tests {
         for json in [
             r#"{"retries": 3}"#,
             r#"{"breaker": {"opne": "1s"}}"#,
+            r#"{"balance": {"polcy": "round_robin"}}"#,
+            r#"{"balance": {"subset": {"zone": "a"}}}"#,
             r#"{"retry": {"attempts": 3}}"#,
             r#"{"ejection": {"success_rate": {"stdev": 1.9}}}"#,
             r#"{"methods": {"test.Echo": {"timout": "1s"}}}"#,
@@ -170,11 +178,28 @@ mod tests {
     }
 
     #[test]
+    fn policies_and_what_to_do_without_a_subset_are_words() {
+        for (word, policy) in [
+            ("peak_ewma", BalancePolicy::PeakEwma),
+            ("round_robin", BalancePolicy::RoundRobin),
+            ("least_request", BalancePolicy::LeastRequest),
+        ] {
+            let json = format!(r#"{{"balance": {{"policy": "{word}"}}}}"#);
+            assert_eq!(parse(&json).unwrap().balance.policy, policy);
+        }
+        let json = r#"{"balance": {"subset": {"version": "2", "otherwise": "everybody"}}}"#;
+        assert_eq!(parse(json).unwrap().balance.subset.otherwise, Otherwise::Everybody);
+        assert!(parse(r#"{"balance": {"policy": "random"}}"#).unwrap_err().contains("variant"));
+    }
+
+    #[test]
     fn a_value_out_of_range_is_named_by_its_key() {
         for (json, key) in [
             (r#"{"max_connections": 0}"#, "max_connections: "),
             (r#"{"endpoint_wait": "0s"}"#, "endpoint_wait: "),
             (r#"{"reconnect_max": "1ms"}"#, "reconnect_max: "),
+            (r#"{"balance": {"subset": {"version": ""}}}"#, "balance.subset.version"),
+            (r#"{"balance": {"subset": {"tags": ["a", " "]}}}"#, "balance.subset.tags"),
             (r#"{"breaker": {"failure_rate": 1.5}}"#, "breaker: failure_rate"),
             (r#"{"breaker": {"open": "2m"}}"#, "breaker: open_max"),
             (r#"{"retry": {"budget_tokens": 0}}"#, "retry: tokens"),

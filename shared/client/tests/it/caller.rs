@@ -101,7 +101,18 @@ impl Setup {
     }
 
     pub(crate) async fn register(&self, address: SocketAddr) -> Registration {
-        let instance = Instance::new("echo", address);
+        self.register_as(address, "", &[]).await
+    }
+
+    pub(crate) async fn register_as(
+        &self,
+        address: SocketAddr,
+        version: &str,
+        tags: &[&str],
+    ) -> Registration {
+        let mut instance = Instance::new("echo", address);
+        instance.version = version.to_owned();
+        instance.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         self.registry.registrar.register(instance).await.unwrap()
     }
 }

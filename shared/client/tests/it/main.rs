@@ -21,4 +21,5 @@ mod retrying;
 mod server;
 mod settings;
 mod streams;
+mod subsets;
 mod tls;

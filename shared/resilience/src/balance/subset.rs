@@ -1,5 +1,7 @@
 //! A part of a service's endpoints, by version or tags.
 
+use std::fmt;
+
 /// What a registry says of an endpoint.
 pub trait Labelled {
     /// Its version, as in `2.1.0`.
@@ -44,6 +46,19 @@ impl Subset {
         match self.otherwise {
             Otherwise::Everybody if within.is_empty() => endpoints.iter().collect(),
             Otherwise::Everybody | Otherwise::Nobody => within,
+        }
+    }
+}
+
+impl fmt::Display for Subset {
+    /// What its endpoints have: `version 2.1 and the tags a, b`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tags = self.tags.join(", ");
+        match (&self.version, self.tags.is_empty()) {
+            (Some(version), true) => write!(f, "version {version}"),
+            (Some(version), false) => write!(f, "version {version} and the tags {tags}"),
+            (None, false) => write!(f, "the tags {tags}"),
+            (None, true) => f.write_str("an address"),
         }
     }
 }

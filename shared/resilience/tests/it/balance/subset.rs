@@ -30,6 +30,15 @@ fn tagged(tags: &[&str]) -> Subset {
 }
 
 #[test]
+fn a_subset_says_what_its_endpoints_have() {
+    let version = Some("2.1".to_owned());
+    let both = Subset { version: version.clone(), ..tagged(&["a", "b"]) };
+    let only = Subset { version, ..Subset::default() };
+    let said = [only, tagged(&["a"]), both].map(|subset| subset.to_string());
+    assert_eq!(said, ["version 2.1", "the tags a", "version 2.1 and the tags a, b"]);
+}
+
+#[test]
 fn no_subset_is_everybody() {
     assert_eq!(versions(&Subset::default()), ["1.9", "2.1.0", "2.10.3", ""]);
 }

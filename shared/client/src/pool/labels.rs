@@ -1,0 +1,23 @@
+//! Which of the listed endpoints are called: the configured subset of them.
+
+use gantry_discovery::{Endpoint, EndpointSet};
+use gantry_resilience::balance::{Labelled, Subset};
+
+/// What the registry says of an endpoint, by which it is in a subset or not.
+pub(crate) struct Labels<'a>(pub(crate) &'a Endpoint);
+
+impl Labelled for Labels<'_> {
+    fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    fn tags(&self) -> &[String] {
+        &self.0.tags
+    }
+}
+
+/// The endpoints to call.
+pub(super) fn chosen<'a>(set: &'a EndpointSet, subset: &Subset) -> Vec<&'a Endpoint> {
+    let all: Vec<Labels<'a>> = set.endpoints().iter().map(Labels).collect();
+    subset.of(&all).into_iter().map(|Labels(endpoint)| *endpoint).collect()
+}

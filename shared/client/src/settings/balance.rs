@@ -1,0 +1,87 @@
+//! Which endpoints get the calls, and how they are shared out.
+
+use gantry_resilience::balance::{self, Subset};
+use serde::Deserialize;
+
+use super::InvalidSetting;
+
+/// How the calls are shared out among the endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BalanceSettings {
+    /// How one is chosen.
+    pub policy: BalancePolicy,
+    /// Which of them are called at all; all of them by default.
+    pub subset: SubsetSettings,
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BalancePolicy {
+    /// The cheaper of two by time to response headers and calls in flight.
+    #[default]
+    PeakEwma,
+    /// One after the other: for endpoints that are all alike and never slow.
+    RoundRobin,
+    /// The one of two with fewer calls in flight.
+    LeastRequest,
+}
+
+/// Which endpoints are called. The others are not even connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubsetSettings {
+    /// The version they are registered with, or its leading parts: `2.1` is `2.1` and
+    /// `2.1.7`, not `2.10`.
+    pub version: Option<String>,
+    /// The tags they must have, all of them.
+    pub tags: Vec<String>,
+    /// Who is called where there is no such endpoint.
+    pub otherwise: Otherwise,
+}
+
+/// Who is called where no endpoint is in the subset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// Nobody, so that the call fails: for endpoints that differ in what they do.
+    #[default]
+    Nobody,
+    /// Anybody: for a preference.
+    Everybody,
+}
+
+impl BalanceSettings {
+    pub(crate) fn policy(&self) -> balance::Policy {
+        match self.policy {
+            BalancePolicy::PeakEwma => balance::Policy::PeakEwma,
+            BalancePolicy::RoundRobin => balance::Policy::RoundRobin,
+            BalancePolicy::LeastRequest => balance::Policy::LeastRequest,
+        }
+    }
+
+    pub(crate) fn subset(&self) -> Subset {
+        let SubsetSettings { version, tags, otherwise } = &self.subset;
+        Subset {
+            version: version.clone(),
+            tags: tags.clone(),
+            otherwise: match otherwise {
+                Otherwise::Nobody => balance::Otherwise::Nobody,
+                Otherwise::Everybody => balance::Otherwise::Everybody,
+            },
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), InvalidSetting> {
+        let wrong = |key: &str| InvalidSetting::new(key, "must not be empty");
+        let is_blank = |text: &String| text.trim().is_empty();
+        if self.subset.version.as_ref().is_some_and(is_blank) {
+            return Err(wrong("balance.subset.version"));
+        }
+        if self.subset.tags.iter().any(is_blank) {
+            return Err(wrong("balance.subset.tags"));
+        }
+        Ok(())
+    }
+}
