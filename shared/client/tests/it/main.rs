@@ -7,6 +7,7 @@ mod balancing;
 mod breaking;
 mod caller;
 mod connections;
+mod consul;
 mod deadlines;
 mod draining;
 mod ejecting;
