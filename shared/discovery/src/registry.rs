@@ -14,6 +14,10 @@ pub struct Registry {
     /// How long a deregistration takes to reach callers elsewhere: a draining
     /// server waits this long before it stops accepting.
     pub propagation: Duration,
+    /// Whether a server counts as ready while it is not registered: whoever found it
+    /// before goes on calling it. Where not, a rollout stops at instances that nobody
+    /// finds.
+    pub ready_unregistered: bool,
 }
 
 impl Registry {
@@ -24,6 +28,11 @@ impl Registry {
 
     /// The registry of an adapter that implements both ports.
     pub fn of<A: Registrar + Resolver + 'static>(adapter: Arc<A>, propagation: Duration) -> Self {
-        Self { registrar: Arc::<A>::clone(&adapter), resolver: adapter, propagation }
+        Self {
+            registrar: Arc::<A>::clone(&adapter),
+            resolver: adapter,
+            propagation,
+            ready_unregistered: true,
+        }
     }
 }

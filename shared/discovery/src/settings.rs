@@ -22,6 +22,9 @@ pub struct Settings {
     /// For `static`: how often names are looked up again: at least 1 s.
     #[serde(with = "humantime_serde")]
     pub static_refresh: Duration,
+    /// Whether a server counts as ready while it is not registered: see
+    /// [`Registry::ready_unregistered`].
+    pub ready_unregistered: bool,
     /// For `consul`: how it is reached.
     pub consul: consul::Settings,
 }
@@ -56,6 +59,7 @@ impl Default for Settings {
             kind: Kind::default(),
             endpoints: BTreeMap::new(),
             static_refresh: Duration::from_secs(10),
+            ready_unregistered: true,
             consul: consul::Settings::default(),
         }
     }
@@ -67,17 +71,18 @@ impl Registry {
     /// # Errors
     /// [`SettingsError`] naming the key that is wrong.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
-        match settings.kind {
-            Kind::Memory => Ok(Self::memory()),
+        let registry = match settings.kind {
+            Kind::Memory => Self::memory(),
             Kind::Static => {
                 let list = StaticList::new(&settings.endpoints, settings.static_refresh)?;
-                Ok(Self::of(Arc::new(list), PROPAGATION))
+                Self::of(Arc::new(list), PROPAGATION)
             }
             Kind::Consul => {
                 let consul = Consul::new(settings.consul.clone())?;
-                Ok(Self::of(Arc::new(consul), PROPAGATION))
+                Self::of(Arc::new(consul), PROPAGATION)
             }
-        }
+        };
+        Ok(Self { ready_unregistered: settings.ready_unregistered, ..registry })
     }
 }
 

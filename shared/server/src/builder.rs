@@ -18,6 +18,7 @@ use crate::{
     health::{self, HealthService, pb::health_server::HealthServer},
     methods::{Methods, service},
     readiness::Check,
+    registered::Registered,
     server::Server,
     settings::{InvalidSetting, Settings},
     stack::Parts,
@@ -198,7 +199,7 @@ impl ServerBuilder {
             },
             settings: self.settings,
             security,
-            registry: self.registry,
+            registered: self.registry.map(Registered::new),
             life,
             checks: self.checks.into(),
         })

@@ -57,6 +57,7 @@ mod health;
 mod methods;
 mod process;
 mod readiness;
+mod registered;
 mod request;
 mod server;
 mod settings;
@@ -71,6 +72,7 @@ pub use builder::{BuildError, ServerBuilder};
 pub use gantry_tls::{InvalidTls, ServerTls};
 pub use process::{ListenError, listen};
 pub use readiness::{CheckReport, Report, Status};
+pub use registered::{RegistryReport, WatchReport, WatchState};
 pub use request::{Fingerprints, authorized};
 pub use server::{ServeError, Server};
 pub use settings::{

@@ -12,7 +12,10 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::{sync::watch, time::timeout};
 
-use crate::state::State;
+use crate::{
+    registered::{Registered, RegistryReport},
+    state::State,
+};
 
 /// How long a dependency may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -69,11 +72,17 @@ pub struct Status {
     service: String,
     state: watch::Receiver<State>,
     checks: Arc<[Check]>,
+    registered: Option<Registered>,
 }
 
 impl Status {
-    pub(crate) fn new(service: &str, state: watch::Receiver<State>, checks: Arc<[Check]>) -> Self {
-        Self { service: service.to_owned(), state, checks }
+    pub(crate) fn new(
+        service: &str,
+        state: watch::Receiver<State>,
+        checks: Arc<[Check]>,
+        registered: Option<Registered>,
+    ) -> Self {
+        Self { service: service.to_owned(), state, checks, registered }
     }
 
     /// Where the server is in its life.
@@ -97,8 +106,11 @@ impl Status {
     pub async fn report(&self) -> Report {
         let state = self.state();
         let checks = join_all(self.checks.iter().map(Check::run)).await;
-        let ready = state == State::Serving && checks.iter().all(|check| check.ready);
-        Report { service: self.service.clone(), ready, state, checks }
+        let registry = self.registered.as_ref().map(Registered::report);
+        let suffices = self.registered.iter().zip(&registry).all(|(to, said)| to.suffices(said));
+        let checked = checks.iter().all(|check| check.ready);
+        let ready = state == State::Serving && checked && suffices;
+        Report { service: self.service.clone(), ready, state, checks, registry }
     }
 }
 
@@ -107,12 +119,16 @@ impl Status {
 pub struct Report {
     /// The service's name.
     pub service: String,
-    /// Whether it serves and every dependency answers.
+    /// Whether it serves, every dependency answers, and the registry knows it where that
+    /// is demanded.
     pub ready: bool,
     /// Where it is in its life.
     pub state: State,
     /// Each dependency.
     pub checks: Vec<CheckReport>,
+    /// The registry, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryReport>,
 }
 
 /// What a dependency answered.
@@ -137,7 +153,7 @@ mod tests {
     use crate::state::Life;
 
     fn status(life: &Life, checks: Vec<Check>) -> Status {
-        Status::new("greeter", life.watch(), checks.into())
+        Status::new("greeter", life.watch(), checks.into(), None)
     }
 
     #[tokio::test]

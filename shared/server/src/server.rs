@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, t
 
 use bytes::Bytes;
 use gantry_contract::Contract;
-use gantry_discovery::{Instance, RegisterError, Registration, Registry};
+use gantry_discovery::{Instance, RegisterError, Registration};
 use http::{Request, Response};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2};
 use hyper_util::{
@@ -25,6 +25,7 @@ use crate::{
     call::{Connection, Received},
     connections::{self, Age, Connections, Ends, PrefaceInTime},
     readiness::{Check, Status},
+    registered::Registered,
     settings::{ConnectionSettings, Settings},
     stack::{self, Parts},
     state::{Life, State},
@@ -51,7 +52,7 @@ pub struct Server {
     pub(crate) parts: Parts,
     pub(crate) settings: Settings,
     pub(crate) security: Security,
-    pub(crate) registry: Option<Registry>,
+    pub(crate) registered: Option<Registered>,
     pub(crate) life: Life,
     pub(crate) checks: Arc<[Check]>,
 }
@@ -65,7 +66,8 @@ impl Server {
 
     /// Its readiness, now and later.
     pub fn status(&self) -> Status {
-        Status::new(&self.name, self.life.watch(), Arc::clone(&self.checks))
+        let checks = Arc::clone(&self.checks);
+        Status::new(&self.name, self.life.watch(), checks, self.registered.clone())
     }
 
     /// Serves until `shutdown`, then drains, and returns once that is done:
@@ -142,9 +144,10 @@ impl Server {
         &self,
         address: SocketAddr,
     ) -> Result<Option<(Registration, Duration)>, ServeError> {
-        let Some(registry) = &self.registry else {
+        let Some(registered) = &self.registered else {
             return Ok(None);
         };
+        let registry = registered.registry();
         let instance = Instance {
             weight: self.settings.weight,
             zone: self.settings.zone.clone(),
@@ -154,6 +157,7 @@ impl Server {
             ..Instance::new(&self.name, self.settings.advertised(address))
         };
         let registration = registry.registrar.register(instance).await?;
+        registered.told(&registration);
         Ok(Some((registration, registry.propagation)))
     }
 }

@@ -33,7 +33,9 @@ async fn a_static_list_is_seen_as_it_stands_and_keeps_the_contract() {
 fn without_settings_everything_is_in_this_process() {
     let registry = Registry::from_settings(&settings("")).unwrap();
     assert_eq!(format!("{registry:?}"), format!("{:?}", Registry::memory()));
-    assert!(registry.propagation.is_zero());
+    assert!(registry.propagation.is_zero() && registry.ready_unregistered);
+    let strict = settings("ready_unregistered = false");
+    assert!(!Registry::from_settings(&strict).unwrap().ready_unregistered);
 }
 
 #[test]

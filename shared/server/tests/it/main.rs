@@ -18,6 +18,7 @@ mod panic;
 mod probe;
 mod raw;
 mod refusals;
+mod registered;
 mod tls;
 mod wire;
 mod world;

@@ -1,0 +1,108 @@
+//! What a registry knows of a server, and the server of the services that it watches.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use gantry_discovery::{Registration, RegistrationState, Registry, Status};
+use serde::Serialize;
+use tokio::time::Instant;
+
+type Stating = Arc<dyn Fn() -> RegistrationState + Send + Sync>;
+
+/// The registry of a server, once it has been told of it. Clones share that.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    registry: Registry,
+    stating: Arc<OnceLock<Stating>>,
+}
+
+impl Registered {
+    pub(crate) fn new(registry: Registry) -> Self {
+        Self { registry, stating: Arc::default() }
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The registry was told; it may still not know.
+    pub(crate) fn told(&self, registration: &Registration) {
+        // A server registers once in its life.
+        let _ = self.stating.set(registration.stating());
+    }
+
+    /// Whether a server is as ready as the registry demands.
+    pub(crate) fn suffices(&self, report: &RegistryReport) -> bool {
+        report.registered || self.registry.ready_unregistered
+    }
+
+    pub(crate) fn report(&self) -> RegistryReport {
+        let error = match self.stating.get().map(|stating| stating()) {
+            Some(RegistrationState::Registered) => None,
+            Some(RegistrationState::Retrying { why }) => Some(why),
+            None => Some("not yet asked".to_owned()),
+        };
+        let now = Instant::now();
+        let watched = self.registry.resolver.watched().into_iter();
+        let watched = watched.map(|(service, status)| (service, WatchReport::of(status, now)));
+        RegistryReport { registered: error.is_none(), error, watched: watched.collect() }
+    }
+}
+
+/// What a server says of its registry.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegistryReport {
+    /// Whether it knows the server.
+    pub registered: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The services that the process watches there. One that is stale makes nobody
+    /// unready: the last endpoints are kept.
+    pub watched: BTreeMap<String, WatchReport>,
+}
+
+/// How far the endpoints of one service can be trusted.
+#[derive(Clone, Debug, Serialize)]
+pub struct WatchReport {
+    /// Whether the registry answers.
+    pub state: WatchState,
+    /// How long ago it last confirmed the endpoints, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_millis: Option<u128>,
+    /// Why it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Whether a registry answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchState {
+    /// It has not answered yet.
+    Pending,
+    /// It does.
+    Live,
+    /// It did.
+    Stale,
+}
+
+impl WatchReport {
+    fn of(status: Status, now: Instant) -> Self {
+        let age_millis = status.age(now).map(|age| age.as_millis());
+        let (state, error) = match status {
+            Status::Pending { why } => (WatchState::Pending, why),
+            Status::Live { .. } => (WatchState::Live, None),
+            Status::Stale { why, .. } => (WatchState::Stale, Some(why)),
+        };
+        Self { state, age_millis, error }
+    }
+}
+
+impl std::fmt::Debug for Registered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registered").field("report", &self.report()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! What readiness says of the registry.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use gantry_discovery::{
+    Endpoint, EndpointSet, Instance, Publisher, RegisterError, Registrar, Registration,
+    RegistrationState, Registry, Resolver, Status, Watch,
+};
+use gantry_server::{RegistryReport, WatchState};
+use tokio::time::{sleep, timeout};
+
+use crate::world::{PATIENCE, World};
+
+/// A registry that is out of reach until it is told otherwise.
+#[derive(Clone, Debug)]
+struct Doubtful {
+    state: Arc<Mutex<RegistrationState>>,
+    publisher: Arc<Publisher>,
+}
+
+impl Doubtful {
+    fn new() -> Self {
+        let why = "consul is out of reach".to_owned();
+        let state = Arc::new(Mutex::new(RegistrationState::Retrying { why }));
+        Self { state, publisher: Arc::new(Publisher::new()) }
+    }
+
+    fn registry(&self, ready_unregistered: bool) -> Registry {
+        let registry = Registry::of(Arc::new(self.clone()), Duration::ZERO);
+        Registry { ready_unregistered, ..registry }
+    }
+
+    fn answers(&self) {
+        *self.state.lock().unwrap() = RegistrationState::Registered;
+    }
+}
+
+#[async_trait::async_trait]
+impl Registrar for Doubtful {
+    async fn register(&self, _: Instance) -> Result<Registration, RegisterError> {
+        let state = Arc::clone(&self.state);
+        let stating = move || state.lock().unwrap().clone();
+        Ok(Registration::new(stating, || std::future::ready(())))
+    }
+}
+
+impl Resolver for Doubtful {
+    fn watch(&self, _: &str) -> Watch {
+        let owner: Arc<dyn Any + Send + Sync> = Arc::<Publisher>::clone(&self.publisher);
+        self.publisher.watch(owner)
+    }
+
+    fn watched(&self) -> BTreeMap<String, Status> {
+        BTreeMap::from([("user".to_owned(), self.publisher.status())])
+    }
+}
+
+async fn asked(world: &World) -> RegistryReport {
+    world.status.report().await.registry.unwrap()
+}
+
+async fn says(world: &World, expected: impl Fn(&RegistryReport) -> bool) {
+    let saying = async {
+        while !expected(&asked(world).await) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, saying).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unregistered_server_is_ready_and_says_so_unless_configured_otherwise() {
+    for ready_unregistered in [true, false] {
+        let doubtful = Doubtful::new();
+        let registry = doubtful.registry(ready_unregistered);
+        let world = World::with(|builder| builder.registry(registry)).await;
+        let expected = Some("consul is out of reach".to_owned());
+        says(&world, |registry| registry.error == expected).await;
+        let report = world.status.report().await;
+        assert_eq!(report.ready, ready_unregistered);
+        let registry = report.registry.unwrap();
+        assert!(!registry.registered);
+        assert_eq!(registry.error, expected);
+
+        doubtful.answers();
+        let report = world.status.report().await;
+        assert!(report.ready && report.registry.unwrap().registered);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_fails_watchers_is_told_and_makes_nobody_unready() {
+    let doubtful = Doubtful::new();
+    doubtful.answers();
+    let registry = doubtful.registry(false);
+    let world = World::with(|builder| builder.registry(registry)).await;
+    says(&world, |registry| registry.registered).await;
+    let user = async || asked(&world).await.watched.remove("user").unwrap();
+    assert_eq!(user().await.state, WatchState::Pending);
+
+    let set: EndpointSet = [Endpoint::at("127.0.0.1:1".parse().unwrap())].into_iter().collect();
+    doubtful.publisher.publish(set);
+    let live = user().await;
+    assert_eq!((live.state, live.error), (WatchState::Live, None));
+    assert!(live.age_millis.is_some());
+
+    doubtful.publisher.failed("consul has no leader");
+    let stale = user().await;
+    assert_eq!(stale.state, WatchState::Stale);
+    assert_eq!(stale.error.as_deref(), Some("consul has no leader"));
+    assert!(world.status.report().await.ready);
+}
