@@ -143,7 +143,7 @@ fn metadata() -> Metadata {
         .expect("cargo metadata answers")
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
@@ -265,7 +265,7 @@ fn layer_of(source: &Path, file: &Path) -> String {
     first.file_stem().expect("a file has a name").to_string_lossy().into_owned()
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();

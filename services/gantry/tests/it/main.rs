@@ -17,5 +17,6 @@ mod consul;
 mod drain;
 mod process;
 mod restart;
+mod rules;
 mod shop;
 mod walk;

@@ -1,0 +1,74 @@
+//! The tables in docs/ that name the test of each rule, checked against the source.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crate::architecture::{root, rust_files};
+
+/// The names in the last column of each table whose last column is headed `tests`.
+fn named(markdown: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    let mut counts = false;
+    for line in markdown.lines() {
+        let Some(cells) = line.strip_prefix('|').and_then(|line| line.trim_end().strip_suffix('|'))
+        else {
+            counts = false;
+            continue;
+        };
+        let last = cells.rsplit('|').next().unwrap_or_default().trim();
+        if counts {
+            names.extend(last.split('`').skip(1).step_by(2));
+        }
+        counts |= last == "tests";
+    }
+    names
+}
+
+/// The functions of a file that a test attribute stands before.
+fn tests(source: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    let mut attribute = false;
+    for line in source.lines().map(str::trim) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            attribute = true;
+        } else if let Some((_, name)) = line.split_once("fn ")
+            && std::mem::take(&mut attribute)
+        {
+            names.insert(name.split(['(', '<']).next().unwrap_or_default());
+        }
+    }
+    names
+}
+
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let sources: Vec<String> = ["shared", "services"]
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+        .map(|file| fs::read_to_string(file).expect("a source file is text"))
+        .collect();
+    let exists: BTreeSet<&str> = sources.iter().flat_map(|source| tests(source)).collect();
+    let (mut wrong, mut read) = (Vec::new(), 0);
+    for document in fs::read_dir(root().join("docs")).expect("the documents") {
+        let path = document.expect("a document").path();
+        if path.extension() != Some("md".as_ref()) {
+            continue;
+        }
+        let markdown = fs::read_to_string(&path).expect("a document is text");
+        let names = named(&markdown);
+        read += names.len();
+        let missing = names.iter().filter(|name| !exists.contains(*name));
+        let document = path.file_name().map(Path::new).expect("a name").display();
+        wrong.extend(missing.map(|name| format!("{document}: no test is named {name}")));
+    }
+    assert!(read > 80, "only {read} names were read");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_table_reader_sees_what_it_must() {
+    let markdown = "| rule | tests |\n|---|---|\n| `a` | `b`, `c` |\n\n| x | y |\n|---|---|\n| d | `e` |";
+    assert_eq!(named(markdown), BTreeSet::from(["b", "c"]));
+    let source = "fn helper() {}\n#[test]\nfn one() {}\n#[tokio::test(start_paused = true)]\n\
+                  #[ignore]\nasync fn two() {}\nfn three() {}";
+    assert_eq!(tests(source), BTreeSet::from(["one", "two"]));
+}
