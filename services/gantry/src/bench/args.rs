@@ -22,6 +22,9 @@ pub enum What {
     /// A server that the benchmark starts and kills
     #[command(hide = true)]
     Replica(ReplicaArgs),
+    /// What is counted under valgrind
+    #[command(hide = true)]
+    Picks(PicksArgs),
 }
 
 /// How to measure, and where the results go.
@@ -74,7 +77,21 @@ pub struct ReplicaArgs {
     /// How many ports it listens on
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub ports: u32,
+    /// Serve with the whole stack and be found at this Consul agent, until SIGTERM
+    #[arg(long, value_name = "URL")]
+    pub consul: Option<String>,
     /// Where executions of what must not be repeated are written down
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
+}
+
+/// What to pick.
+#[derive(Clone, Debug, Args)]
+pub struct PicksArgs {
+    /// Of how many
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub endpoints: usize,
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub picks: usize,
 }

@@ -46,7 +46,7 @@ use super::{
 };
 
 /// The name of the service in the registry.
-const SERVICE: &str = "bench";
+pub(super) const SERVICE: &str = "bench";
 
 /// What may be done with a call that was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,13 +109,18 @@ impl Ours {
             let instance = Instance::new(SERVICE, *address);
             registered.push(registry.registrar.register(instance).await?);
         }
+        Ok(Self { registered, ..Self::within(registry, settings)? })
+    }
+
+    /// A channel to what stands in this registry.
+    pub(super) fn within(registry: Registry, settings: ClientSettings) -> Result<Self, BenchError> {
         let channel = Channel::builder(SERVICE)
             .contract(&CONTRACT)
             .registry(registry.clone())
             .settings(settings)
             .build()?;
         let client = BenchServiceClient::new(channel.clone());
-        Ok(Self { channel, client, registry, registered })
+        Ok(Self { channel, client, registry, registered: Vec::new() })
     }
 
     /// Tells it of one more endpoint.
@@ -125,12 +130,15 @@ impl Ours {
         Ok(())
     }
 
-    /// Waits until it has a connection to every endpoint.
-    pub(super) async fn connected(&self) -> Result<(), BenchError> {
-        const PATIENCE: Duration = Duration::from_secs(20);
+    /// Waits until it has a connection to so many endpoints.
+    pub(super) async fn connected(&self, endpoints: usize) -> Result<(), BenchError> {
+        const PATIENCE: Duration = Duration::from_secs(30);
         let until = Instant::now() + PATIENCE;
-        let all = || self.channel.snapshot().endpoints.iter().all(|one| one.connections > 0);
-        while !all() {
+        let connected = || {
+            let snapshot = self.channel.snapshot();
+            snapshot.endpoints.iter().filter(|one| one.connections > 0).count()
+        };
+        while connected() != endpoints {
             if Instant::now() > until {
                 return Err(BenchError::Late("the endpoints were not connected", PATIENCE));
             }

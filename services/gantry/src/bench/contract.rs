@@ -1,4 +1,9 @@
 //! The contract of `bench/v1/bench.proto`.
-#![allow(missing_docs, unreachable_pub, reason = "generated: its comments are the contract's")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "generated for whoever uses a contract, and documented by it"
+)]
 
 gantry_contract::include_contract!();

@@ -23,6 +23,15 @@ pub enum BenchError {
     /// The registry that the replicas stand in.
     #[error(transparent)]
     Register(#[from] gantry_discovery::RegisterError),
+    /// Its settings.
+    #[error(transparent)]
+    Registry(#[from] gantry_discovery::SettingsError),
+    /// The server stack of a replica.
+    #[error(transparent)]
+    Server(#[from] gantry_server::BuildError),
+    /// It could not serve.
+    #[error(transparent)]
+    Serve(#[from] gantry_server::ServeError),
     /// Calls failed where none may.
     #[error("a call failed where none may: {0}")]
     Call(Box<tonic::Status>),

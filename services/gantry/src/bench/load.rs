@@ -1,6 +1,7 @@
 //! Calls one after the other, by many callers at once: counted only, or each written down.
 
 use std::{
+    ops::AddAssign,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -22,28 +23,44 @@ use super::{
     error::BenchError,
 };
 
-/// What calls cost.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cost {
+/// What calls have cost so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
+    calls: u64,
+    took: Duration,
+    cpu: Duration,
+}
+
+impl Spent {
     /// Calls a second.
-    pub(super) rate: f64,
+    pub(super) fn rate(&self) -> f64 {
+        self.calls as f64 / self.took.as_secs_f64()
+    }
+
     /// Microseconds of this process's processor time a call.
-    pub(super) cpu: f64,
+    pub(super) fn cpu_a_call(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.calls as f64
+    }
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, more: Self) {
+        self.calls += more.calls;
+        self.took += more.took;
+        self.cpu += more.cpu;
+    }
 }
 
 /// Has `concurrency` tasks call for so long and gives what that cost; the tasks share the
 /// callers among them. No call may fail.
-pub(super) async fn cost<C: Caller>(
+pub(super) async fn spend<C: Caller>(
     callers: &[C],
     concurrency: usize,
     window: Duration,
-) -> Result<Cost, BenchError> {
-    // Connections, buffers and estimates are as they will be.
-    burst(callers, concurrency, window / 8).await?;
+) -> Result<Spent, BenchError> {
     let (started, used) = (Instant::now(), cpu::used());
-    let calls = burst(callers, concurrency, window).await? as f64;
-    let (took, used) = (started.elapsed(), cpu::used() - used);
-    Ok(Cost { rate: calls / took.as_secs_f64(), cpu: used.as_secs_f64() * 1e6 / calls })
+    let calls = burst(callers, concurrency, window).await?;
+    Ok(Spent { calls, took: started.elapsed(), cpu: cpu::used() - used })
 }
 
 async fn burst<C: Caller>(
@@ -109,6 +126,7 @@ impl Call {
 #[derive(Debug)]
 pub(super) struct Load {
     pub(super) started: Instant,
+    ended: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     tasks: JoinSet<Vec<Call>>,
 }
@@ -130,9 +148,11 @@ impl Load {
         /// No two calls of one process have the same number.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (started, stop) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+        let ended = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
         for first in 0..work.callers {
             let (mut caller, stop) = (caller.clone(), Arc::clone(&stop));
+            let ended = Arc::clone(&ended);
             tasks.spawn(async move {
                 let mut calls = Vec::new();
                 for turn in first.. {
@@ -144,6 +164,7 @@ impl Load {
                     let answer = caller.call(method, NEXT.fetch_add(1, Ordering::Relaxed)).await;
                     let outcome = answer.map_or_else(|status| failed(&status), Outcome::Answered);
                     calls.push(Call { made, ended: started.elapsed(), method, outcome });
+                    ended.fetch_add(1, Ordering::Relaxed);
                     if !work.pause.is_zero() {
                         sleep(work.pause).await;
                     }
@@ -151,7 +172,12 @@ impl Load {
                 calls
             });
         }
-        Self { started, stop, tasks }
+        Self { started, ended, stop, tasks }
+    }
+
+    /// The calls that have ended so far.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// Ends it, and gives every call that was made.

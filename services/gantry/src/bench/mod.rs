@@ -14,16 +14,18 @@
 mod args;
 mod callers;
 mod client;
+mod consul;
 mod contract;
 mod cpu;
 mod error;
 mod load;
+mod picks;
 mod replica;
 mod report;
 mod row;
 mod stats;
 
-pub use args::{BenchArgs, ClientArgs, ReplicaArgs, RunArgs, What};
+pub use args::{BenchArgs, ClientArgs, PicksArgs, ReplicaArgs, RunArgs, What};
 pub use client::Scenario;
 pub use error::BenchError;
 pub use replica::Behaviour;
@@ -36,6 +38,10 @@ pub async fn run(args: &BenchArgs) -> Result<(), BenchError> {
     match &args.what {
         What::Client(args) => client::run(args).await,
         What::Replica(args) => replica::serve(args).await,
+        What::Picks(args) => {
+            picks::run(args);
+            Ok(())
+        }
     }
 }
 

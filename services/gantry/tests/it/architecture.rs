@@ -64,6 +64,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-inventory",
             "gantry-order",
             "gantry-proto",
+            "gantry-resilience",
             "gantry-server",
             "gantry-telemetry",
             "gantry-user",

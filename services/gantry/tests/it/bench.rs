@@ -64,6 +64,24 @@ fn a_replica_that_fails_or_is_killed_costs_no_call_that_may_be_repeated() {
 }
 
 #[test]
+fn what_a_missing_tool_leaves_unmeasured_is_said_and_fails() {
+    for (scenario, install) in
+        [("pick", "apt-get install valgrind"), ("restart", "deploy/consul/install.sh")]
+    {
+        let mut command = gantry();
+        command.args(["bench", "client", "--only", scenario]).env("PATH", "/nowhere");
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(install));
+    }
+}
+
+#[test]
+fn an_outage_sends_little_and_ends_with_the_first_success() {
+    assert_eq!(rows("outage").len(), 4);
+}
+
+#[test]
 fn a_joiner_and_an_ejected_replica_get_calls() {
     for scenario in ["joiner", "ejected"] {
         assert_eq!(rows(scenario).len(), 1);

@@ -1,10 +1,15 @@
 //! `gantry bench client`: what RESILIENCE asks of the client, each with what it is compared
 //! with in the same run.
 
+mod contender;
 mod ejected;
 mod failing;
 mod joiner;
 mod killed;
+mod many;
+mod outage;
+mod pick;
+mod restart;
 mod slow;
 mod throughput;
 mod trio;
@@ -26,6 +31,10 @@ use super::{
 pub enum Scenario {
     /// Calls a second and processor time a call, one endpoint
     Throughput,
+    /// Processor time a call, 1,000 endpoints
+    Many,
+    /// Instructions of a pick among 10 and 1,000 endpoints
+    Pick,
     /// One of three replicas is 100 ms slower
     Slow,
     /// One of three replicas fails fast
@@ -36,17 +45,25 @@ pub enum Scenario {
     Joiner,
     /// An ejected replica returns
     Ejected,
+    /// All replicas fail, and recover
+    Outage,
+    /// Each of three replicas is restarted
+    Restart,
 }
 
 impl Scenario {
     async fn measure(self, run: &RunArgs) -> Result<Vec<Row>, BenchError> {
         match self {
             Self::Throughput => throughput::measure(run).await,
+            Self::Many => many::measure(run).await,
+            Self::Pick => pick::measure().await,
             Self::Slow => slow::measure(run).await,
             Self::Failing => failing::measure(run).await,
             Self::Killed => killed::measure(run).await,
             Self::Joiner => joiner::measure(run).await,
             Self::Ejected => ejected::measure(run).await,
+            Self::Outage => outage::measure(run).await,
+            Self::Restart => restart::measure().await,
         }
     }
 }

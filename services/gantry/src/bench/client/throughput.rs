@@ -1,13 +1,11 @@
 //! What a call costs with one endpoint: the whole stack beside a bare channel of tonic's
 //! and bare connections of hyper's.
 
-use std::slice::from_ref;
-
+use super::contender::{Contender, turns};
 use crate::bench::{
     args::RunArgs,
     callers::{Bare, Ours, tonic_channel},
     error::BenchError,
-    load::{Cost, cost},
     progress,
     replica::{Plan, Replica},
     row::{
@@ -18,68 +16,55 @@ use crate::bench::{
     stats::Runs,
 };
 
-const CALLERS: usize = 64;
-
 /// As many as our channel opens for so many callers.
 const CONNECTIONS: usize = 4;
-
-/// The runs of one contender.
-#[derive(Default)]
-struct Contender {
-    rate: Runs,
-    cpu: Runs,
-}
-
-impl Contender {
-    fn add(&mut self, cost: Cost) {
-        self.rate.push(cost.rate);
-        self.cpu.push(cost.cpu);
-    }
-}
 
 pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     let server = Replica::start(&Plan { ports: 1, ..Plan::default() }).await?;
     let address = server.address()?;
     let stack = Ours::new(&[address], Default::default()).await?;
-    stack.connected().await?;
-    let single = tonic_channel(address).await?;
+    stack.connected(1).await?;
     let mut several = Vec::new();
     for _ in 0..CONNECTIONS {
         several.push(tonic_channel(address).await?);
     }
-    let bare = Bare::connect([address; CONNECTIONS]).await?;
-
-    let [mut ours, mut one, mut four, mut hyper] = <[Contender; 4]>::default();
-    for turn in 0..run.runs {
-        progress(&format!("  run {} of {}", turn + 1, run.runs));
-        ours.add(cost(from_ref(&stack.client), CALLERS, run.window()).await?);
-        one.add(cost(from_ref(&single), CALLERS, run.window()).await?);
-        four.add(cost(&several, CALLERS, run.window()).await?);
-        hyper.add(cost(from_ref(&bare), CALLERS, run.window()).await?);
+    let mut ours = Contender::new(vec![stack.client.clone()]);
+    let mut one = Contender::new(vec![tonic_channel(address).await?]);
+    let mut four = Contender::new(several);
+    let mut hyper = Contender::new(vec![Bare::connect([address; CONNECTIONS]).await?]);
+    ours.warm_up().await?;
+    one.warm_up().await?;
+    four.warm_up().await?;
+    hyper.warm_up().await?;
+    for number in 1..=run.runs {
+        progress(&format!("  run {number} of {}", run.runs));
+        for _ in 0..turns(run) {
+            ours.turn(run).await?;
+            one.turn(run).await?;
+            four.turn(run).await?;
+            hyper.turn(run).await?;
+        }
+        ours.end_run();
+        one.end_run();
+        four.end_run();
+        hyper.end_run();
     }
-    let row = |name: &str, unit, ours: &Runs| Row::new(format!("1 endpoint, {name}"), unit, ours);
+
+    const TONIC_ONE: &str = "tonic, 1 connection";
+    const TONIC_FOUR: &str = "tonic, 4 connections";
+    const HYPER_FOUR: &str = "hyper, 4 connections";
+    let rate = |name, theirs: &Runs| {
+        Row::new("1 endpoint: throughput", "calls/s", &ours.rate).against(name, &ours.rate, theirs)
+    };
+    let cpu = |name, theirs: &Runs| {
+        Row::new("1 endpoint: client CPU a call", "us", &ours.cpu).against(name, &ours.cpu, theirs)
+    };
     Ok(vec![
-        row("throughput", "calls/s", &ours.rate)
-            .against("tonic, 1 connection", &ours.rate, &one.rate)
-            .target(Ratio(AtLeast(1.3))),
-        row("throughput", "calls/s", &ours.rate)
-            .against("tonic, 4 connections", &ours.rate, &four.rate)
-            .target(Ratio(AtLeast(1.0))),
-        row("client CPU a call", "us", &ours.cpu)
-            .against("tonic, 1 connection", &ours.cpu, &one.cpu)
-            .target(Ratio(AtMost(0.85))),
-        row("client CPU a call", "us", &ours.cpu).against(
-            "tonic, 4 connections",
-            &ours.cpu,
-            &four.cpu,
-        ),
-        row("client CPU a call", "us", &ours.cpu)
-            .against("hyper, 4 connections", &ours.cpu, &hyper.cpu)
-            .target(Ratio(AtMost(1.15))),
-        row("throughput", "calls/s", &ours.rate).against(
-            "hyper, 4 connections",
-            &ours.rate,
-            &hyper.rate,
-        ),
+        rate(TONIC_ONE, &one.rate).target(Ratio(AtLeast(1.3))),
+        rate(TONIC_FOUR, &four.rate).target(Ratio(AtLeast(1.0))),
+        rate(HYPER_FOUR, &hyper.rate),
+        cpu(TONIC_ONE, &one.cpu).target(Ratio(AtMost(0.85))),
+        cpu(TONIC_FOUR, &four.cpu),
+        cpu(HYPER_FOUR, &hyper.cpu).target(Ratio(AtMost(1.15))),
     ])
 }

@@ -49,7 +49,7 @@ impl Trio {
 
     fn plan(&self, number: u32, port: u16) -> Plan {
         let journal = self.journal.clone();
-        Plan { number, behaviour: HEALTHY, port, ports: 1, journal }
+        Plan { number, behaviour: HEALTHY, port, ports: 1, journal, consul: None }
     }
 
     fn sick(&mut self) -> Result<&mut Replica, BenchError> {
@@ -129,6 +129,11 @@ impl Failures {
         }
     }
 
+    /// All of them.
+    pub(super) fn all(self) -> u32 {
+        self.repeatable + self.others
+    }
+
     /// Those that could have been made again.
     pub(super) fn repeatable(self, name: String, tonic: &Self) -> Row {
         let (ours, theirs) = (total(self.repeatable), total(tonic.repeatable));
@@ -148,7 +153,8 @@ impl Failures {
     }
 }
 
-fn total(count: u32) -> Runs {
+/// One number, of all runs.
+pub(super) fn total(count: u32) -> Runs {
     [f64::from(count)].into_iter().collect()
 }
 

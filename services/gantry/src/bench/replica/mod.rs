@@ -9,6 +9,7 @@ mod serve;
 
 use std::{io, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -33,6 +34,8 @@ pub(super) struct Plan {
     /// How many ports it listens on.
     pub(super) ports: u32,
     pub(super) journal: Option<PathBuf>,
+    /// The Consul agent it is found at; then it has the whole server stack.
+    pub(super) consul: Option<String>,
 }
 
 /// A running replica; killed when dropped.
@@ -54,6 +57,9 @@ impl Replica {
         command.args(["--port", &plan.port.to_string(), "--ports", &plan.ports.to_string()]);
         if let Some(journal) = &plan.journal {
             command.arg("--journal").arg(journal);
+        }
+        if let Some(consul) = &plan.consul {
+            command.args(["--consul", consul]);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(BenchError::Replica)?;
@@ -88,6 +94,14 @@ impl Replica {
     /// Ends it without a word: SIGKILL.
     pub(super) async fn kill(mut self) -> Result<(), BenchError> {
         self.child.kill().await.map_err(BenchError::Replica)
+    }
+
+    /// Asks it to end, SIGTERM, and waits until it has.
+    pub(super) async fn terminate(mut self) -> Result<(), BenchError> {
+        if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            kill_process(pid, Signal::TERM).map_err(|error| BenchError::Replica(error.into()))?;
+        }
+        self.child.wait().await.map(drop).map_err(BenchError::Replica)
     }
 
     async fn ask(&mut self, line: &str) -> Result<String, BenchError> {

@@ -20,30 +20,75 @@ use tonic::{
 use super::Behaviour;
 use crate::bench::{
     args::ReplicaArgs,
-    contract::bench::v1::{
-        AddRequest, Answer, PutRequest, ReadRequest,
-        bench_service_server::{BenchService, BenchServiceServer},
+    callers::SERVICE,
+    consul::registry,
+    contract::{
+        CONTRACT,
+        bench::v1::{
+            AddRequest, Answer, PutRequest, ReadRequest,
+            bench_service_server::{BenchService, BenchServiceServer},
+        },
     },
     error::BenchError,
 };
 
-/// Serves until the standard input is closed.
+/// Serves until the standard input is closed, or, with the whole stack, until it is told
+/// to end and has drained.
 ///
 /// # Errors
-/// [`BenchError::Replica`] where it cannot listen or write.
+/// [`BenchError`] where it cannot listen, write or be found.
 pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
     let service = Service::new(args).map_err(BenchError::Replica)?;
     let (listeners, addresses) = listen(args).await.map_err(BenchError::Replica)?;
+    // Before anybody knows of this process: a signal must not find it unprepared.
+    let shutdown = gantry_server::shutdown_signal();
     say(&serde_json::json!(addresses).to_string()).map_err(BenchError::Replica)?;
+    let told = service.clone();
+    let told = tokio::task::spawn_blocking(move || told.obey());
+    let served = async {
+        match &args.consul {
+            None => bare(listeners, service).await,
+            Some(url) => found(listeners, service, url, shutdown).await,
+        }
+    };
+    tokio::select! {
+        // A panic in it, or the end of the input: it is over in either case.
+        told = told => told.unwrap_or(Ok(())).map_err(BenchError::Replica),
+        served = served => {
+            served?;
+            // The input is still open, and its reader cannot be woken.
+            std::process::exit(0)
+        }
+    }
+}
+
+/// tonic's server, as it is.
+async fn bare(listeners: Vec<TcpListener>, service: Service) -> Result<(), BenchError> {
     let mut servers = JoinSet::new();
     for listener in listeners {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let handlers = BenchServiceServer::new(service.clone());
         servers.spawn(Server::builder().add_service(handlers).serve_with_incoming(incoming));
     }
-    let told = tokio::task::spawn_blocking(move || service.obey());
-    // A panic in it, or the end of the input: it is over in either case.
-    told.await.unwrap_or(Ok(())).map_err(BenchError::Replica)
+    while let Some(ended) = servers.join_next().await {
+        ended.map_err(|panic| BenchError::Replica(panic.into()))??;
+    }
+    Ok(())
+}
+
+/// Ours, with all that it has.
+async fn found(
+    listeners: Vec<TcpListener>,
+    service: Service,
+    url: &str,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), BenchError> {
+    let Some(listener) = listeners.into_iter().next() else { return Ok(()) };
+    let server = gantry_server::Server::builder(SERVICE, &CONTRACT)
+        .service(BenchServiceServer::new(service))
+        .registry(registry(url)?)
+        .build()?;
+    Ok(server.serve(listener, shutdown).await?)
 }
 
 async fn listen(args: &ReplicaArgs) -> io::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {

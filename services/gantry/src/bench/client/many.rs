@@ -1,0 +1,46 @@
+//! What a call costs with 1,000 endpoints, each of which has one connection.
+
+use super::contender::{Contender, turns};
+use crate::bench::{
+    args::RunArgs,
+    callers::{Bare, Ours},
+    error::BenchError,
+    progress,
+    replica::{Plan, Replica},
+    row::{Bound::AtMost, Row, Target::Ratio},
+};
+
+const ENDPOINTS: u32 = 1_000;
+
+pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
+    // One process that listens on as many ports: a client cannot tell the difference.
+    let server = Replica::start(&Plan { ports: ENDPOINTS, ..Plan::default() }).await?;
+    let stack = Ours::new(&server.addresses, Default::default()).await?;
+    stack.connected(server.addresses.len()).await?;
+    let bare = Bare::connect(server.addresses.iter().copied()).await?;
+    let (mut ours, mut hyper) =
+        (Contender::new(vec![stack.client.clone()]), Contender::new(vec![bare]));
+    ours.warm_up().await?;
+    hyper.warm_up().await?;
+    for number in 1..=run.runs {
+        progress(&format!("  run {number} of {}", run.runs));
+        for _ in 0..turns(run) {
+            ours.turn(run).await?;
+            hyper.turn(run).await?;
+        }
+        ours.end_run();
+        hyper.end_run();
+    }
+
+    const HYPER: &str = "hyper, 1,000 connections";
+    Ok(vec![
+        Row::new("1,000 endpoints: throughput", "calls/s", &ours.rate).against(
+            HYPER,
+            &ours.rate,
+            &hyper.rate,
+        ),
+        Row::new("1,000 endpoints: client CPU a call", "us", &ours.cpu)
+            .against(HYPER, &ours.cpu, &hyper.cpu)
+            .target(Ratio(AtMost(1.15))),
+    ])
+}
