@@ -4,18 +4,18 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Poll, ready},
     time::Duration,
 };
 
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     io::ReadOut,
@@ -29,16 +29,36 @@ type Driver = http2::Connection<ReadOut<TokioIo<Transport>>, RequestBody, TokioE
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<RequestBody>,
-    in_flight: AtomicUsize,
-    /// The streams the peer allows at once, as last heard.
-    limit: Arc<AtomicUsize>,
+    streams: Arc<Streams>,
 }
+
+/// The streams of a connection.
+#[derive(Debug, Default)]
+struct Streams {
+    in_flight: AtomicUsize,
+    /// What the peer allows at once, as last heard.
+    limit: AtomicUsize,
+}
+
+impl Streams {
+    fn has_room(&self) -> bool {
+        // Ordered with the count of waiting calls: see the lease's drop.
+        self.in_flight.load(Ordering::SeqCst) < self.limit.load(Ordering::Relaxed)
+    }
+}
+
+/// Stands for a limit that was not heard yet: wider than what a peer can say.
+const NOT_HEARD: usize = usize::MAX - 1;
+
+/// Nothing wakes a task when the peer changes its limit. It is looked for this often while
+/// no stream is free: else a connection whose limit was 0 once would never recover.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Drives a connection until it ends. Once the last sender is gone it ends by itself,
 /// when the calls under way do: that is how a removed endpoint drains.
 pub(super) struct Drive {
     driver: Driver,
-    limit: Arc<AtomicUsize>,
+    streams: Arc<Streams>,
 }
 
 /// Why an endpoint could not be connected.
@@ -70,17 +90,17 @@ impl Connection {
                 .keep_alive_timeout(settings.keep_alive_timeout)
                 .keep_alive_while_idle(ping_when_idle)
                 // The peer's settings replace it: that is how their arrival shows.
-                .initial_max_send_streams(0)
+                .initial_max_send_streams(NOT_HEARD)
                 .handshake(ReadOut::new(TokioIo::new(stream)))
                 .await
                 .map_err(ConnectError::Http2)?;
-            let limit = Arc::new(AtomicUsize::new(0));
-            let mut drive = Drive { driver, limit: Arc::clone(&limit) };
+            let streams = Arc::<Streams>::default();
+            let mut drive = Drive { driver, streams: Arc::clone(&streams) };
             drive.settings_arrived().await.map_err(|error| match trouble.get() {
                 Some(why) => TransportError::Tls(why.clone()).into(),
                 None => error,
             })?;
-            Ok((Self { sender, in_flight: AtomicUsize::new(0), limit }, drive))
+            Ok((Self { sender, streams }, drive))
         };
         timeout(settings.connect_timeout, connecting)
             .await
@@ -94,28 +114,27 @@ impl Connection {
 
     /// The calls on it.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.streams.in_flight.load(Ordering::Relaxed)
     }
 
     /// Whether it can take a call now.
     pub(crate) fn has_room(&self) -> bool {
-        // Ordered with the count of waiting calls: see `Shared::release`.
-        self.in_flight.load(Ordering::SeqCst) < self.limit.load(Ordering::Relaxed)
-            && !self.sender.is_closed()
+        self.streams.has_room() && !self.sender.is_closed()
     }
 
     /// Takes a stream, unless the peer's limit is reached.
     pub(super) fn reserve(&self) -> bool {
-        if self.in_flight.fetch_add(1, Ordering::SeqCst) < self.limit.load(Ordering::Relaxed) {
+        let Streams { in_flight, limit } = &*self.streams;
+        if in_flight.fetch_add(1, Ordering::SeqCst) < limit.load(Ordering::Relaxed) {
             return true;
         }
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.release();
         false
     }
 
     /// Gives a stream back.
     pub(super) fn release(&self) {
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.streams.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Whether it takes no further calls.
@@ -128,27 +147,42 @@ impl Drive {
     async fn settings_arrived(&mut self) -> Result<(), ConnectError> {
         // Nothing wakes a task when settings arrive, so they are looked for.
         loop {
-            let polled = poll_fn(|cx| Poll::Ready(self.poll(cx))).await;
+            let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.driver).poll(cx))).await;
             if let Poll::Ready(ended) = polled {
                 ended.map_err(ConnectError::Http2)?;
                 return Err(TransportError::Tcp(io::ErrorKind::ConnectionReset.into()).into());
             }
-            if self.limit.load(Ordering::Relaxed) > 0 {
+            if self.driver.current_max_send_streams() != NOT_HEARD {
+                self.publish();
                 return Ok(());
             }
             sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// Runs until the connection takes no further calls.
-    pub(super) async fn run(&mut self) -> hyper::Result<()> {
-        poll_fn(|cx| self.poll(cx)).await
+    /// Runs until the connection takes no further calls. Tells when the peer allows more
+    /// streams than before.
+    pub(super) async fn run(&mut self, more_room: impl Fn()) -> hyper::Result<()> {
+        let mut look = pin!(sleep(LOOK));
+        poll_fn(|cx| {
+            loop {
+                let polled = Pin::new(&mut self.driver).poll(cx);
+                if self.publish() {
+                    more_room();
+                }
+                if polled.is_ready() || self.streams.has_room() {
+                    return polled;
+                }
+                ready!(look.as_mut().poll(cx));
+                look.as_mut().reset(Instant::now() + LOOK);
+            }
+        })
+        .await
     }
 
-    /// Drives the connection and publishes the peer's limit.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        let polled = Pin::new(&mut self.driver).poll(cx);
-        self.limit.store(self.driver.current_max_send_streams(), Ordering::Relaxed);
-        polled
+    /// Publishes the peer's limit; gives whether it is higher than before.
+    fn publish(&self) -> bool {
+        let limit = self.driver.current_max_send_streams();
+        self.streams.limit.swap(limit, Ordering::Relaxed) < limit
     }
 }

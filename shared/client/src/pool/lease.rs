@@ -60,6 +60,9 @@ impl Lease {
     pub(crate) fn learn(&mut self, outcome: Outcome) {
         self.learned = true;
         self.picked.learn(Instant::now(), outcome);
+        if outcome == Outcome::Answered {
+            self.picked.member().target().answered();
+        }
     }
 
     /// When the endpoint was picked.

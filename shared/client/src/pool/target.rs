@@ -23,7 +23,8 @@ use super::{
     connection::{Connection, Drive},
 };
 
-/// A connection that lived for less did not prove that the endpoint is well.
+/// A connection that lived for less, and on which nothing was answered, did not prove that
+/// the endpoint is well.
 const PROVEN: Duration = Duration::from_secs(1);
 
 /// Calls that wait for an endpoint cut a pause between attempts short after so long.
@@ -52,6 +53,8 @@ pub(crate) struct Target {
     /// Whether a call found half as many calls on the emptiest connection as open another
     /// one, since that was last asked. One connection less would soon be too few.
     busy: AtomicBool,
+    /// Whether it has answered a call since that was last asked.
+    answered: AtomicBool,
     /// Tells the dialer that a connection is gone or another one is wanted.
     changed: Notify,
     /// Tells the dialer that calls wait.
@@ -73,6 +76,7 @@ impl Target {
             max_connections: AtomicUsize::new(1),
             crowded: AtomicBool::new(false),
             busy: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
             changed: Notify::new(),
             hurry: Notify::new(),
             dial: Notify::new(),
@@ -163,6 +167,13 @@ impl Target {
         self.change(Vec::clear);
     }
 
+    /// It has answered a call: what is dialled for it serves.
+    pub(super) fn answered(&self) {
+        if !self.answered.load(Ordering::Relaxed) {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Forgets a connection that takes no further calls.
     pub(super) fn forget(&self, gone: &Arc<Connection>) {
         let was_there = self.change(|connections| {
@@ -228,12 +239,13 @@ pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
         while !target.wants_connection() {
             target.rest().await;
         }
-        match since.take() {
-            Some(since) if target.connected() == 0 && since.elapsed() < PROVEN => {
+        if let Some(since) = since.take() {
+            let answered = target.answered.swap(false, Ordering::Relaxed);
+            if target.connected() > 0 || answered || since.elapsed() >= PROVEN {
+                backoff.reset();
+            } else {
                 pause(&target, backoff.pause(&mut rng)).await;
             }
-            Some(_) => backoff.reset(),
-            None => {}
         }
         let opened =
             Connection::open(target.address, target.ping_when_idle, tls.as_deref(), &settings)
@@ -290,7 +302,12 @@ async fn drive_to_end(
     target: Weak<Target>,
     pool: Weak<Shared>,
 ) {
-    let ended = drive.run().await;
+    let more_room = || {
+        if let Some(pool) = pool.upgrade() {
+            pool.available.notify_waiters();
+        }
+    };
+    let ended = drive.run(more_room).await;
     // Gives back the calls that were queued and never sent.
     drop(drive);
     if let Some(target) = target.upgrade() {

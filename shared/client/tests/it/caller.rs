@@ -1,8 +1,8 @@
 //! The caller's side: a contract, a registry, and tonic's own client over the channel.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use gantry_client::{Channel, ClientSettings};
+use gantry_client::{Channel, ClientSettings, MethodSettings};
 use gantry_contract::{
     Access, Contract, GantryReason, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, Reason,
     Repeats, RetryPolicy, ServicePolicy,
@@ -82,6 +82,15 @@ static CONTRACT: Contract = Contract {
     rate_classes: &[],
     descriptor_set: &[],
 };
+
+/// Calls may take an hour: for tests in which none is to fail for want of time, however busy
+/// the machine is.
+pub(crate) fn patient() -> ClientSettings {
+    let hour = Some(Duration::from_secs(3_600));
+    let patient = MethodSettings { timeout: hour, ..MethodSettings::default() };
+    let methods = BTreeMap::from([("test.Echo".to_owned(), patient)]);
+    ClientSettings { methods, ..ClientSettings::default() }
+}
 
 /// A channel to the service `echo` and the registry it looks in.
 pub(crate) struct Setup {

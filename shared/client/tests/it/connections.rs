@@ -1,14 +1,14 @@
 //! How many connections an endpoint has, as the load rises and falls. A burst opens them over
 //! real sockets, and the clock is paused only to let the time pass.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use gantry_client::{ClientSettings, MethodSettings};
+use gantry_client::ClientSettings;
 use gantry_discovery::Registration;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
-    caller::{ADD, Setup, call, idle, within},
+    caller::{ADD, Setup, call, idle, patient, within},
     load::Load,
     server::{Server, reply},
 };
@@ -18,14 +18,8 @@ const NOT_NEEDED: Duration = Duration::from_secs(60);
 
 /// Connections that a few calls crowd, calls that last, and no pings in between.
 fn settings(calls_per_connection: usize) -> ClientSettings {
-    let hour = Duration::from_secs(3_600);
-    let patient = MethodSettings { timeout: Some(hour), ..MethodSettings::default() };
-    ClientSettings {
-        calls_per_connection,
-        keep_alive_interval: hour,
-        methods: BTreeMap::from([("test.Echo".to_owned(), patient)]),
-        ..ClientSettings::default()
-    }
+    let keep_alive_interval = Duration::from_secs(3_600);
+    ClientSettings { calls_per_connection, keep_alive_interval, ..patient() }
 }
 
 /// A service whose calls wait at a gate.

@@ -10,11 +10,15 @@ use std::{
 
 use gantry_client::ClientSettings;
 use gantry_contract::GantryReason;
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::{Barrier, Semaphore},
+    task::JoinSet,
+    time::timeout,
+};
 use tonic::Code;
 
 use crate::{
-    caller::{ADD, GET, QUICK, Setup, assert_failed, call, idle, warm},
+    caller::{ADD, GET, QUICK, Setup, assert_failed, call, idle, patient, warm},
     server::{Server, reply},
 };
 
@@ -49,30 +53,34 @@ async fn more_calls_than_one_connection_allows_open_more_connections() {
 
 #[tokio::test]
 async fn calls_above_the_peers_limit_wait_for_a_stream_and_none_is_lost() {
+    const LIMIT: usize = 10;
     let (now, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     let peak = Arc::clone(&most);
-    let server = Server::limited(10, move |_| {
-        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+    // Answers ten at a time: were there ever less at once, the rest would wait in vain.
+    let all = Arc::new(Barrier::new(LIMIT));
+    let server = Server::limited(LIMIT as u32, move |_| {
+        let (now, most, all) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&all));
         async move {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            all.wait().await;
             now.fetch_sub(1, Ordering::SeqCst);
             reply("done")
         }
     })
     .await;
-    let settings = ClientSettings { max_connections: 1, ..ClientSettings::default() };
-    let setup = Setup::with(settings);
+    // Thirty turns of ten: on a busy machine these take longer than a call of 5 s may.
+    let setup = Setup::with(ClientSettings { max_connections: 1, ..patient() });
     let _registration = setup.register(server.address).await;
     warm(&setup.channel, 1).await;
     let mut calls = JoinSet::new();
-    for _ in 0..300 {
+    for _ in 0..30 * LIMIT {
         let channel = setup.channel.clone();
         calls.spawn(async move { call(&channel, ADD).await.unwrap() });
     }
-    calls.join_all().await;
+    let answers = timeout(Duration::from_secs(60), calls.join_all()).await.unwrap();
+    assert_eq!(answers.len(), 30 * LIMIT);
     assert_eq!(server.connections(), 1);
-    assert_eq!(peak.load(Ordering::SeqCst), 10);
+    assert_eq!(peak.load(Ordering::SeqCst), LIMIT);
     idle(&setup.channel).await;
 }
 

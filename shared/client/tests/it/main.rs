@@ -1,6 +1,11 @@
 //! The channel over real sockets, against servers that misbehave in every way they can.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
 mod answers;
 mod balancing;
@@ -24,3 +29,4 @@ mod settings;
 mod streams;
 mod subsets;
 mod tls;
+mod wild;

@@ -1,25 +1,109 @@
-//! A peer that speaks just enough HTTP/2 to refuse a stream, byte by byte.
+//! A peer that speaks just enough HTTP/2 to misbehave, byte by byte.
 
 use std::{
+    future::Future,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
+    time::timeout,
 };
 
-const PREFACE: usize = 24;
-const SETTINGS: u8 = 4;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const GOAWAY: u8 = 7;
-const REFUSED_STREAM: u32 = 7;
+pub(crate) const PREFACE: usize = 24;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const CONTINUATION: u8 = 9;
+
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+
+pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const REFUSED_STREAM: u32 = 7;
+/// Larger than any stream: the GOAWAY of a server that begins to drain.
+pub(crate) const LAST_STREAM: u32 = 0x7fff_ffff;
+
+/// Fields of a head as a gRPC server sends it.
+pub(crate) const HEAD: [(&str, &str); 2] =
+    [(":status", "200"), ("content-type", "application/grpc")];
+
+/// A listening peer. Dropped, it dies with all of its connections.
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    streams: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl Peer {
+    /// The connections accepted so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The streams opened so far.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A peer that does this on every connection, and closes it then.
+pub(crate) async fn peer<F, A>(script: F) -> Peer
+where
+    F: Fn(Wire) -> A + Send + 'static,
+    A: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (connections, streams) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (accepted, opened) = (Arc::clone(&connections), Arc::clone(&streams));
+    let task = tokio::spawn(async move {
+        let mut running = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            accepted.fetch_add(1, Ordering::SeqCst);
+            running.spawn(script(Wire { stream, streams: Arc::clone(&opened) }));
+        }
+    });
+    Peer { address, connections, streams, task }
+}
+
+/// A peer that greets as it should and does this with every stream.
+pub(crate) async fn serving<F, A>(answer: F) -> Peer
+where
+    F: Fn(Wire, u32) -> A + Clone + Send + 'static,
+    A: Future<Output = Wire> + Send + 'static,
+{
+    peer(move |mut wire| {
+        let answer = answer.clone();
+        async move {
+            wire.greet(&[]).await;
+            while let Some(stream) = wire.request().await {
+                wire = answer(wire, stream).await;
+            }
+        }
+    })
+    .await
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Refusal {
@@ -29,79 +113,144 @@ pub(crate) enum Refusal {
     GoAway,
 }
 
-pub(crate) struct Refusing {
-    pub(crate) address: SocketAddr,
-    streams: Arc<AtomicUsize>,
-    task: JoinHandle<()>,
-}
-
-impl Refusing {
-    /// The streams refused so far.
-    pub(crate) fn streams(&self) -> usize {
-        self.streams.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Refusing {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// A peer that refuses every stream.
-pub(crate) async fn refusing(refusal: Refusal) -> Refusing {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let streams = Arc::<AtomicUsize>::default();
-    let count = Arc::clone(&streams);
-    let task = tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(refuse(stream, refusal, Arc::clone(&count)));
+pub(crate) async fn refusing(refusal: Refusal) -> Peer {
+    peer(move |mut wire| async move {
+        wire.greet(&[]).await;
+        while let Some(stream) = wire.request().await {
+            match refusal {
+                Refusal::RefusedStream => wire.reset(stream, REFUSED_STREAM).await,
+                Refusal::GoAway => return wire.go_away(0, NO_ERROR).await,
+            };
         }
-    });
-    Refusing { address, streams, task }
+    })
+    .await
 }
 
-async fn refuse(mut stream: TcpStream, refusal: Refusal, count: Arc<AtomicUsize>) {
-    let mut preface = [0; PREFACE];
-    if stream.read_exact(&mut preface).await.is_err() {
-        return;
+/// One connection, as the peer sees it.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    streams: Arc<AtomicUsize>,
+}
+
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+}
+
+impl Wire {
+    /// Reads the preface and sends these settings: their numbers and values.
+    pub(crate) async fn greet(&mut self, settings: &[(u16, u32)]) {
+        let mut preface = [0; PREFACE];
+        if self.stream.read_exact(&mut preface).await.is_ok() {
+            self.settings(settings).await;
+        }
     }
-    let mut ok = write(&mut stream, SETTINGS, 0, 0, &[]).await;
-    while ok {
-        let Some((kind, flags, id)) = read(&mut stream).await else { return };
-        ok = match (kind, refusal) {
-            (SETTINGS, _) if flags & 1 == 0 => write(&mut stream, SETTINGS, 1, 0, &[]).await,
-            (HEADERS, Refusal::RefusedStream) => {
-                count.fetch_add(1, Ordering::SeqCst);
-                write(&mut stream, RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes()).await
+
+    pub(crate) async fn settings(&mut self, settings: &[(u16, u32)]) {
+        let payload: Vec<u8> = settings
+            .iter()
+            .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
+            .collect();
+        self.write(SETTINGS, 0, 0, &payload).await;
+    }
+
+    /// The next frame; its payload is thrown away. Settings and pings are acknowledged.
+    pub(crate) async fn read(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).await.ok()?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        self.stream.read_exact(&mut payload).await.ok()?;
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        let frame = Frame { kind: head[3], flags: head[4], stream };
+        match (frame.kind, frame.flags & ACK) {
+            (SETTINGS, 0) => self.write(SETTINGS, ACK, 0, &[]).await,
+            (PING, 0) => self.write(PING, ACK, 0, &payload).await,
+            _ => {}
+        }
+        Some(frame)
+    }
+
+    /// Whether there is something to read within this time.
+    pub(crate) async fn has_more(&mut self, within: Duration) -> bool {
+        timeout(within, self.stream.peek(&mut [0])).await.is_ok()
+    }
+
+    /// Waits for a stream to be opened.
+    pub(crate) async fn request(&mut self) -> Option<u32> {
+        loop {
+            let frame = self.read().await?;
+            if frame.kind == HEADERS {
+                self.streams.fetch_add(1, Ordering::SeqCst);
+                return Some(frame.stream);
             }
-            (HEADERS, Refusal::GoAway) => {
-                count.fetch_add(1, Ordering::SeqCst);
-                write(&mut stream, GOAWAY, 0, 0, &[0; 8]).await;
-                return;
-            }
-            _ => true,
-        };
+        }
+    }
+
+    /// Reads until the client closes.
+    pub(crate) async fn wait(&mut self) {
+        while self.read().await.is_some() {}
+    }
+
+    /// Writes a frame. That the client may be gone is for the next read to find out.
+    pub(crate) async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.bytes(&frame).await;
+    }
+
+    /// Writes something that need not be HTTP/2.
+    pub(crate) async fn bytes(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    pub(crate) async fn headers(&mut self, stream: u32, fields: &[(&str, &str)], flags: u8) {
+        self.write(HEADERS, END_HEADERS | flags, stream, &block(fields)).await;
+    }
+
+    pub(crate) async fn reset(&mut self, stream: u32, code: u32) {
+        self.write(RST_STREAM, 0, stream, &code.to_be_bytes()).await;
+    }
+
+    pub(crate) async fn go_away(&mut self, last: u32, code: u32) {
+        let payload = [last.to_be_bytes(), code.to_be_bytes()].concat();
+        self.write(GOAWAY, 0, 0, &payload).await;
+    }
+
+    /// A whole answer of one empty message.
+    pub(crate) async fn answer(&mut self, stream: u32) {
+        self.headers(stream, &HEAD, 0).await;
+        self.write(DATA, 0, stream, &[0; 5]).await;
+        self.headers(stream, &[("grpc-status", "0")], END_STREAM).await;
     }
 }
 
-/// The kind, the flags and the stream of the next frame; its payload is thrown away.
-async fn read(stream: &mut TcpStream) -> Option<(u8, u8, u32)> {
-    let mut head = [0; 9];
-    stream.read_exact(&mut head).await.ok()?;
-    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-    let mut payload = vec![0; length];
-    stream.read_exact(&mut payload).await.ok()?;
-    let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-    Some((head[3], head[4], id))
+/// A header block: every field literal and not indexed.
+pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            length(&mut block, text.len());
+            block.extend(text.as_bytes());
+        }
+    }
+    block
 }
 
-async fn write(stream: &mut TcpStream, kind: u8, flags: u8, id: u32, payload: &[u8]) -> bool {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = vec![length[1], length[2], length[3], kind, flags];
-    frame.extend(id.to_be_bytes());
-    frame.extend(payload);
-    stream.write_all(&frame).await.is_ok()
+/// A length in HPACK's way: seven bits, and what is more in further bytes.
+fn length(block: &mut Vec<u8>, length: usize) {
+    if length < 127 {
+        return block.push(length as u8);
+    }
+    block.push(127);
+    let mut rest = length - 127;
+    while rest >= 128 {
+        block.push((rest % 128) as u8 | 128);
+        rest /= 128;
+    }
+    block.push(rest as u8);
 }

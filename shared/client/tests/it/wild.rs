@@ -1,0 +1,189 @@
+//! Peers whose connections behave wildly: calls are made as far as that is possible, and
+//! nobody dials in a loop.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use gantry_client::ClientSettings;
+use gantry_contract::GantryReason;
+use tokio::time::timeout;
+use tonic::Code;
+
+use crate::{
+    caller::{ADD, QUICK, Setup, assert_failed, call, idle, patient, warm, within},
+    load::Load,
+    raw::{ACK, HEADERS, LAST_STREAM, NO_ERROR, SETTINGS, Wire, peer},
+};
+
+const MAX_STREAMS: u16 = 3;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+#[tokio::test]
+async fn a_goaway_on_every_connection_at_once_is_dialled_with_growing_pauses() {
+    for (last, code) in [(0, NO_ERROR), (LAST_STREAM, NO_ERROR), (0, ENHANCE_YOUR_CALM)] {
+        let peer = peer(move |mut wire: Wire| async move {
+            wire.greet(&[]).await;
+            wire.go_away(last, code).await;
+            wire.wait().await;
+        })
+        .await;
+        let settings = ClientSettings {
+            endpoint_wait: Duration::from_millis(1_500),
+            ..ClientSettings::default()
+        };
+        let setup = Setup::with(settings);
+        let _registration = setup.register(peer.address).await;
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let channel = setup.channel.clone();
+            calls.spawn(async move { timeout(Duration::from_secs(10), call(&channel, ADD)).await });
+        }
+        for result in calls.join_all().await {
+            let status = result.expect("a caller hangs").unwrap_err();
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+            assert!(status.message().contains(&peer.address.to_string()), "{status:?}");
+        }
+        // 100 ms, 160 ms, 256 ms and so on: 6 dials in 1.5 s, each shortened by a fifth at most.
+        assert!(peer.connections() <= 10, "{} dials", peer.connections());
+        idle(&setup.channel).await;
+    }
+}
+
+#[tokio::test]
+async fn a_goaway_after_every_few_streams_loses_no_call() {
+    // As a proxy does that closes connections after so many requests.
+    for (streams, clients) in [(1, 1), (3, 1), (50, 4)] {
+        let peer = peer(move |mut wire: Wire| async move {
+            wire.greet(&[]).await;
+            for turn in 1..=streams {
+                let Some(stream) = wire.request().await else { return };
+                if turn == streams {
+                    wire.go_away(stream, NO_ERROR).await;
+                }
+                wire.answer(stream).await;
+            }
+            wire.wait().await;
+        })
+        .await;
+        let setup = Setup::with(patient());
+        let _registration = setup.register(peer.address).await;
+        let load = Load::start(&setup, clients);
+        load.pass(200).await;
+        let (good, failed) = load.stop().await;
+        assert!(failed.is_empty(), "{} of {good}: {:?}", failed.len(), failed.first());
+        // A dial serves calls: no more connections than these need, and some in passing.
+        let most = 2 * (peer.streams() / streams) + 8;
+        assert!(peer.connections() <= most, "{} dials for {good} calls", peer.connections());
+        idle(&setup.channel).await;
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_streams_that_is_raised_is_heard_by_those_who_wait() {
+    for initial in [0, 1] {
+        let raised = Arc::<AtomicBool>::default();
+        let raise = Arc::clone(&raised);
+        let peer = peer(move |mut wire: Wire| {
+            let raise = Arc::clone(&raise);
+            async move {
+                wire.greet(&[(MAX_STREAMS, initial)]).await;
+                let mut open = Vec::new();
+                if initial > 0 {
+                    open.extend(wire.request().await);
+                }
+                while !raise.load(Ordering::SeqCst) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                wire.settings(&[(MAX_STREAMS, 10)]).await;
+                // All ten at once, or none is answered.
+                while open.len() < 10 {
+                    let Some(stream) = wire.request().await else { return };
+                    open.push(stream);
+                }
+                for stream in open {
+                    wire.answer(stream).await;
+                }
+                wire.wait().await;
+            }
+        })
+        .await;
+        let setup = Setup::with(ClientSettings { max_connections: 1, ..patient() });
+        let _registration = setup.register(peer.address).await;
+        warm(&setup.channel, 1).await;
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let channel = setup.channel.clone();
+            calls.spawn(async move { call(&channel, ADD).await.unwrap() });
+        }
+        within(2, "streams", || {
+            let streams = u32::try_from(peer.streams()).unwrap();
+            (streams == initial).then_some(()).ok_or(streams)
+        })
+        .await;
+        raised.store(true, Ordering::SeqCst);
+        timeout(Duration::from_secs(5), calls.join_all()).await.expect("nobody heard of it");
+        idle(&setup.channel).await;
+        assert_eq!(peer.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_falls_to_0_and_rises_again_is_no_end() {
+    let (limit, heard) = (Arc::new(AtomicU32::new(100)), Arc::<AtomicU32>::default());
+    let (wanted, acknowledged) = (Arc::clone(&limit), Arc::clone(&heard));
+    let peer = peer(move |mut wire: Wire| {
+        let (wanted, acknowledged) = (Arc::clone(&wanted), Arc::clone(&acknowledged));
+        async move {
+            let mut said = wanted.load(Ordering::SeqCst);
+            wire.greet(&[(MAX_STREAMS, said)]).await;
+            loop {
+                let now = wanted.load(Ordering::SeqCst);
+                if now != said {
+                    wire.settings(&[(MAX_STREAMS, now)]).await;
+                    said = now;
+                }
+                if !wire.has_more(Duration::from_millis(2)).await {
+                    continue;
+                }
+                let Some(frame) = wire.read().await else { return };
+                match (frame.kind, frame.flags) {
+                    (HEADERS, _) => wire.answer(frame.stream).await,
+                    (SETTINGS, ACK) => acknowledged.store(said, Ordering::SeqCst),
+                    _ => {}
+                }
+            }
+        }
+    })
+    .await;
+    let setup = Setup::new();
+    let _registration = setup.register(peer.address).await;
+    let change = async |to: u32| {
+        limit.store(to, Ordering::SeqCst);
+        within(5, "acknowledgement", || {
+            let heard = heard.load(Ordering::SeqCst);
+            (heard == to).then_some(()).ok_or(heard)
+        })
+        .await;
+    };
+    for _ in 0..3 {
+        call(&setup.channel, ADD).await.unwrap();
+        change(0).await;
+        // The first one is sent in good faith, the second finds no stream to be had.
+        for _ in 0..2 {
+            let status = timeout(Duration::from_secs(4), call(&setup.channel, QUICK)).await;
+            let status = status.unwrap().unwrap_err();
+            let says = [&*peer.address.to_string()];
+            assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
+        }
+        change(100).await;
+        let again = timeout(Duration::from_secs(4), call(&setup.channel, ADD)).await;
+        again.expect("it never recovers").unwrap();
+    }
+    idle(&setup.channel).await;
+    assert_eq!(peer.connections(), 1);
+}
