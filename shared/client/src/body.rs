@@ -17,6 +17,7 @@ use crate::{
     ended::Rest,
     error::{About, Error, chain},
     head,
+    messages::{Malformed, Messages},
     patience::Patience,
     pool::Judged,
     record::Record,
@@ -27,6 +28,7 @@ use crate::{
 pub struct ResponseBody {
     inner: Incoming,
     patience: Patience,
+    messages: Messages,
     /// Taken when the call has ended.
     open: Option<Open>,
 }
@@ -62,7 +64,13 @@ impl Open {
 }
 
 impl ResponseBody {
-    pub(crate) fn new(inner: Incoming, patience: Patience, mut record: Record, rest: Rest) -> Self {
+    pub(crate) fn new(
+        inner: Incoming,
+        patience: Patience,
+        messages: Messages,
+        mut record: Record,
+        rest: Rest,
+    ) -> Self {
         let open = match rest {
             Rest::Body(attempt) => Some(Open { record, attempt }),
             Rest::Nothing(code) => {
@@ -70,7 +78,7 @@ impl ResponseBody {
                 None
             }
         };
-        Self { inner, patience, open }
+        Self { inner, patience, messages, open }
     }
 
     fn end(&mut self, code: Code) {
@@ -89,17 +97,36 @@ impl ResponseBody {
         Some(Err(error))
     }
 
+    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Error>> {
+        match frame.data_ref().map_or(Ok(()), |data| self.messages.pass(data)) {
+            Ok(()) => Some(Ok(frame)),
+            Err(Malformed::Flag(flag)) => {
+                let what = format!("a message that begins with {flag}, compressed by nothing");
+                self.fail(|about| about.malformed_answer(&what))
+            }
+            Err(Malformed::TooLong(length)) => self.fail(|about| about.too_long(length)),
+        }
+    }
+
+    /// Why a body that ends with OK is no answer.
+    fn what_is_missing(&self) -> Option<&'static str> {
+        let streams = self.open.as_ref().is_none_or(|open| open.record.method.streams);
+        if !self.messages.are_whole() {
+            Some("OK in the middle of a message")
+        } else if !streams && !self.messages.are_there() {
+            Some("OK without a message")
+        } else {
+            None
+        }
+    }
+
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Pending => {
                 std::task::ready!(self.patience.poll_over(cx));
                 return Poll::Ready(self.fail(|about| about.unanswered()));
             }
-            Poll::Ready(None) => {
-                // No trailers: what that means is for the reader to say.
-                self.end(Code::Unknown);
-                return Poll::Ready(None);
-            }
+            Poll::Ready(None) => return Poll::Ready(self.fail(|about| about.no_status())),
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
                 // A peer that resets the stream at our deadline means the deadline.
@@ -111,15 +138,21 @@ impl ResponseBody {
         };
         self.patience.sign();
         let mut trailers = match frame.into_trailers() {
-            Err(data) => return Poll::Ready(Some(Ok(data))),
+            Err(data) => return Poll::Ready(self.pass(data)),
             Ok(trailers) => trailers,
         };
         head::sanitize(&mut trailers);
-        let code = head::grpc_code(&trailers).unwrap_or(Code::Unknown);
+        let Some(code) = head::grpc_code(&trailers) else {
+            return Poll::Ready(self.fail(|about| about.no_status()));
+        };
         if head::is_our_deadline(code, self.patience.deadline()) {
             return Poll::Ready(self.fail(|about| about.unanswered()));
         }
-        if let (Some(open), true) = (&self.open, code != Code::Ok) {
+        if code == Code::Ok {
+            if let Some(what) = self.what_is_missing() {
+                return Poll::Ready(self.fail(|about| about.malformed_answer(what)));
+            }
+        } else if let Some(open) = &self.open {
             open.record.explain(&mut trailers);
         }
         self.end(code);

@@ -26,6 +26,7 @@ use crate::{
     ended::{Answered, Rest},
     error::Error,
     hedging,
+    messages::Messages,
     patience::Patience,
     payload::Payload,
     policy::{Method, Repeats},
@@ -67,7 +68,9 @@ impl Call {
                 if matches!(rest, Rest::Nothing(code) if code != Code::Ok) {
                     record.explain(&mut head.headers);
                 }
-                let body = ResponseBody::new(body, patience, record, rest);
+                let limit = record.pool.settings.max_response_bytes;
+                let messages = Messages::new(&head.headers, limit);
+                let body = ResponseBody::new(body, patience, messages, record, rest);
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {

@@ -72,6 +72,9 @@ pub(crate) fn read(
     mut attempt: Attempt,
 ) -> (Option<Failed>, Ended) {
     let (code, not_grpc) = match head::grpc_code(response.headers()) {
+        Some(Code::Ok) if !record.method.streams => {
+            (Some(Code::Internal), Some((Code::Internal, "OK without a message".to_owned())))
+        }
         Some(code) => {
             head::sanitize(response.headers_mut());
             (Some(code), None)

@@ -183,6 +183,27 @@ impl About<'_> {
         Error::foreign(Status::new(code, format!("{} answered {what}", self.at())))
     }
 
+    /// The answer ends without a status: something on the way cut it off.
+    pub(crate) fn no_status(&self) -> Error {
+        self.not_grpc(Code::Unknown, "without a status at its end")
+    }
+
+    /// What was answered cannot be read.
+    pub(crate) fn malformed_answer(&self, what: &str) -> Error {
+        let message = format!("{} answered {} with {what}", self.at(), self.path);
+        Error::new(Code::Internal, GantryReason::MalformedMessage, message, self)
+    }
+
+    /// The answer has a message of so many bytes.
+    pub(crate) fn too_long(&self, length: usize) -> Error {
+        let message = format!(
+            "{} answered {} with a message of {length} bytes, more than are taken",
+            self.at(),
+            self.path
+        );
+        Error::new(Code::ResourceExhausted, GantryReason::MessageTooLarge, message, self)
+    }
+
     /// The request is longer than is sent.
     pub(crate) fn too_large(&self, limit: usize) -> Error {
         let message = format!("the request of {} is longer than {limit} bytes", self.path);

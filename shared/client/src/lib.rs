@@ -83,6 +83,7 @@ mod error;
 mod head;
 mod health;
 mod hedging;
+mod messages;
 mod metrics;
 mod patience;
 mod payload;

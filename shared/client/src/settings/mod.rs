@@ -62,6 +62,10 @@ pub struct ClientSettings {
     pub calls_per_connection: usize,
     /// The longest message of a unary call, in bytes; more is refused before it is sent.
     pub max_request_bytes: usize,
+    /// The longest message that is taken, in bytes; a longer one fails the call when it is
+    /// announced. Generated clients have the same limit of their own: who raises it raises
+    /// theirs as well (`max_decoding_message_size`).
+    pub max_response_bytes: usize,
     /// The longest life of a streaming call.
     #[serde(with = "humantime_serde")]
     pub stream_max_age: Duration,
@@ -106,6 +110,7 @@ impl ClientSettings {
             ("max_connections", self.max_connections),
             ("calls_per_connection", self.calls_per_connection),
             ("max_request_bytes", self.max_request_bytes),
+            ("max_response_bytes", self.max_response_bytes),
         ];
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(InvalidSetting::new(*key, "must be at least 1"));
@@ -130,6 +135,7 @@ impl Default for ClientSettings {
             max_connections: 4,
             calls_per_connection: 16,
             max_request_bytes: 4 * 1024 * 1024,
+            max_response_bytes: 4 * 1024 * 1024,
             stream_max_age: Duration::from_secs(60 * 60),
             tls: None,
             balance: BalanceSettings::default(),

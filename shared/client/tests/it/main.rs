@@ -22,6 +22,7 @@ mod identity;
 mod last_resort;
 mod limits;
 mod load;
+mod malformed;
 mod raw;
 mod retrying;
 mod server;

@@ -1,0 +1,139 @@
+//! The messages of a response, followed as their bytes go by.
+//!
+//! Generated clients read them again, but what they say of a malformed one does not name
+//! the endpoint that sent it.
+
+use http::HeaderMap;
+
+/// A flag and a length stand before each message.
+const PREFIX: usize = 5;
+
+/// Where in its messages a response is.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    /// Whether a message may say that it is compressed.
+    compressible: bool,
+    /// The longest message, in bytes.
+    limit: usize,
+    prefix: [u8; PREFIX],
+    /// How much of the prefix has arrived.
+    arrived: usize,
+    /// What is missing of the message.
+    missing: usize,
+    any: bool,
+}
+
+/// What is wrong with a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// Its first byte.
+    Flag(u8),
+    /// Its length in bytes.
+    TooLong(usize),
+}
+
+impl Messages {
+    /// The messages of a response with this head.
+    pub(crate) fn new(head: &HeaderMap, limit: usize) -> Self {
+        let encoding = head.get("grpc-encoding");
+        let compressible = encoding.is_some_and(|encoding| encoding != "identity");
+        Self { compressible, limit, prefix: [0; PREFIX], arrived: 0, missing: 0, any: false }
+    }
+
+    /// More of them goes by.
+    ///
+    /// # Errors
+    /// [`Malformed`]: what comes then cannot be read.
+    pub(crate) fn pass(&mut self, mut data: &[u8]) -> Result<(), Malformed> {
+        loop {
+            let (message, rest) = data.split_at(self.missing.min(data.len()));
+            self.missing -= message.len();
+            let (head, rest) = rest.split_at((PREFIX - self.arrived).min(rest.len()));
+            self.prefix[self.arrived..self.arrived + head.len()].copy_from_slice(head);
+            self.arrived += head.len();
+            if self.arrived < PREFIX {
+                return Ok(());
+            }
+            let [flag, length @ ..] = self.prefix;
+            if flag > u8::from(self.compressible) {
+                return Err(Malformed::Flag(flag));
+            }
+            let length = u32::from_be_bytes(length) as usize;
+            if length > self.limit {
+                return Err(Malformed::TooLong(length));
+            }
+            (self.arrived, self.missing, self.any) = (0, length, true);
+            data = rest;
+        }
+    }
+
+    /// Whether all of what was begun has arrived.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.arrived == 0 && self.missing == 0
+    }
+
+    /// Whether there was one.
+    pub(crate) fn are_there(&self) -> bool {
+        self.any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(encoding: Option<&'static str>) -> Messages {
+        let encoding = encoding.map(|encoding| {
+            let name = http::HeaderName::from_static("grpc-encoding");
+            (name, http::HeaderValue::from_static(encoding))
+        });
+        Messages::new(&encoding.into_iter().collect(), 100)
+    }
+
+    #[test]
+    fn messages_are_followed_however_their_bytes_are_cut() {
+        let bytes = [
+            &[0, 0, 0, 0, 3, 1, 2, 3][..],
+            &[0, 0, 0, 0, 0],
+            &[0, 0, 0, 0, 100],
+            &[9; 100],
+            &[0, 0, 0, 0, 1, 7],
+        ]
+        .concat();
+        let ends = [8, 13, 118, 124];
+        for size in 1..=bytes.len() {
+            let (mut messages, mut passed) = (messages(None), 0);
+            for part in bytes.chunks(size) {
+                messages.pass(part).unwrap();
+                passed += part.len();
+                assert_eq!(messages.are_whole(), ends.contains(&passed), "{passed} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_whole_and_no_message() {
+        let mut messages = messages(None);
+        messages.pass(&[]).unwrap();
+        assert!(messages.are_whole() && !messages.are_there());
+        messages.pass(&[0; 5]).unwrap();
+        assert!(messages.are_whole() && messages.are_there());
+    }
+
+    #[test]
+    fn a_wrong_flag_and_a_length_above_the_limit_are_told() {
+        for (encoding, flag, result) in [
+            (None, 0, Ok(())),
+            (None, 1, Err(Malformed::Flag(1))),
+            (Some("identity"), 1, Err(Malformed::Flag(1))),
+            (Some("gzip"), 1, Ok(())),
+            (Some("gzip"), 2, Err(Malformed::Flag(2))),
+        ] {
+            assert_eq!(messages(encoding).pass(&[flag, 0, 0, 0, 1]), result, "{encoding:?}");
+        }
+        let too_long = Err(Malformed::TooLong(101));
+        assert_eq!(messages(None).pass(&[0, 0, 0, 0, 101]), too_long);
+        let too_long = Err(Malformed::TooLong(u32::MAX as usize));
+        assert_eq!(messages(None).pass(&[0, 255, 255, 255, 255]), too_long);
+    }
+}
