@@ -17,6 +17,7 @@ mod deadlines;
 mod draining;
 mod ejecting;
 mod explaining;
+mod foreign;
 mod hedging;
 mod identity;
 mod last_resort;
