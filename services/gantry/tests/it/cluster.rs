@@ -15,6 +15,9 @@ use crate::{
     shop::Shop,
 };
 
+/// The services that have a binary of their own.
+pub const SERVICES: &[&str] = &["user", "inventory", "order"];
+
 /// Processes that know each other's keys and addresses.
 pub struct Cluster {
     members: Vec<Member>,
@@ -83,13 +86,12 @@ impl Cluster {
 /// A service's own binary, configured by its file in deploy/local and, where that would
 /// collide, by the environment.
 fn member(service: &str, address: SocketAddr, places: &[(&str, SocketAddr)]) -> Command {
-    let mut command = binary(&format!("{service}-service"));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    command.arg("--config").arg(root.join(format!("deploy/local/{service}.toml")));
+    let mut command = own_binary(service);
+    command.arg("--config").arg(local_file(service));
     command.env("GANTRY_LISTEN", address.to_string());
     command.env("GANTRY_ADMIN__LISTEN", "127.0.0.1:0");
-    for name in ["user", "order", "inventory"] {
-        let of = places.iter().filter(|(service, _)| *service == name);
+    for name in SERVICES {
+        let of = places.iter().filter(|(service, _)| service == name);
         let list: Vec<_> = of.map(|(_, address)| address.to_string()).collect();
         let key = format!("GANTRY_DISCOVERY__STATIC__{}", name.to_uppercase());
         command.env(key, format!("{list:?}"));
@@ -97,9 +99,16 @@ fn member(service: &str, address: SocketAddr, places: &[(&str, SocketAddr)]) -> 
     command
 }
 
-/// A binary of another package of the workspace, which `cargo test --workspace` builds too.
-fn binary(name: &str) -> Command {
-    let beside: PathBuf = Path::new(gantry().get_program()).with_file_name(name);
+/// The settings of a service that runs by itself on one computer.
+pub fn local_file(service: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.join(format!("deploy/local/{service}.toml"))
+}
+
+/// A service's own binary, without what this environment says. It belongs to another package
+/// of the workspace, which `cargo test --workspace` builds too.
+pub fn own_binary(service: &str) -> Command {
+    let beside = Path::new(gantry().get_program()).with_file_name(format!("{service}-service"));
     assert!(beside.exists(), "{} is missing: cargo build --workspace", beside.display());
     let mut command = Command::new(beside);
     command.env_clear();

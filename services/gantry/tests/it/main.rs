@@ -15,6 +15,7 @@ mod bench;
 mod cluster;
 mod consul;
 mod drain;
+mod own_binaries;
 mod process;
 mod restart;
 mod rules;

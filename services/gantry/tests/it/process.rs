@@ -46,9 +46,20 @@ impl Process {
         }
     }
 
+    /// Waits until a line of the log contains `text`.
+    pub fn until_logged(&mut self, text: &str) {
+        let log = self.log.clone();
+        self.until(text, || fs::read_to_string(&log).unwrap().contains(text));
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the process to end.
     pub fn send_term(&self) {
-        let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let kill = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
         assert!(kill.unwrap().success());
     }
 

@@ -8,5 +8,4 @@
 
 mod api;
 mod files;
-mod process;
 mod repository;

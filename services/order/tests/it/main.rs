@@ -9,7 +9,6 @@
 
 mod api;
 mod files;
-mod process;
 mod repository;
 mod saga;
 mod saga_log;

@@ -10,6 +10,5 @@
 mod api;
 mod argon2id;
 mod files;
-mod process;
 mod repository;
 mod use_cases;
