@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use gantry_client::Channel;
+use gantry_client::{Channel, ClientSettings};
 use gantry_discovery::Registry;
 use gantry_identity::{KeyError, ServiceSigner, Verifier};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
@@ -75,9 +75,11 @@ impl Service {
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
 
-        let channel = |service| channel(service, &settings, &registry, &signer);
-        let users = Arc::new(UserClient::new(channel("user")?));
-        let inventory = Arc::new(InventoryClient::new(channel("inventory")?));
+        // One channel for each service: it is the one holder of that service's state here.
+        let channel = |service, settings| channel(service, settings, &registry, &signer);
+        let users = Arc::new(UserClient::new(channel("user", &settings.clients.user)?));
+        let inventory = channel("inventory", &settings.clients.inventory)?;
+        let inventory = Arc::new(InventoryClient::new(inventory));
         let orders: Arc<dyn Orders> = Arc::new(SqliteOrders::new(database.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids = Arc::new(SystemIds);
@@ -157,7 +159,7 @@ impl Service {
 
 fn channel(
     service: &str,
-    settings: &Settings,
+    settings: &ClientSettings,
     registry: &Registry,
     signer: &Arc<ServiceSigner>,
 ) -> Result<Channel, gantry_client::BuildError> {
@@ -165,7 +167,7 @@ fn channel(
         .contract(&CONTRACT)
         .registry(registry.clone())
         .signer(Some(Arc::clone(signer)))
-        .settings(settings.client.clone())
+        .settings(settings.clone())
         .build()
 }
 

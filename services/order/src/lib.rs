@@ -33,8 +33,8 @@ use tokio::net::TcpListener;
 
 pub use compose::{NAME, OpenError, Service};
 pub use settings::{
-    Amount, DEFAULTS, Destination, DiscountSettings, Own, Percent, PricingSettings, Settings,
-    TaxSettings, TierName,
+    Amount, Clients, DEFAULTS, Destination, DiscountSettings, Own, Percent, PricingSettings,
+    Settings, TaxSettings, TierName,
 };
 
 /// Why `order-service` does not serve.

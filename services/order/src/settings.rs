@@ -4,7 +4,9 @@ mod pricing;
 
 use std::net::SocketAddr;
 
+use gantry_client::ClientSettings;
 use gantry_config::{Check, ConfigError, Problems, Sources};
+use gantry_proto::CONTRACT;
 use serde::Deserialize;
 
 pub use self::pricing::{
@@ -43,11 +45,21 @@ pub struct Settings {
     /// How it recognises repeated requests.
     pub idempotency: gantry_server::IdempotencySettings,
     /// How it calls other services.
-    pub client: gantry_client::ClientSettings,
+    pub clients: Clients,
     /// How placed orders are carried through.
     pub saga: gantry_saga::Policy,
     /// What orders cost.
     pub pricing: PricingSettings,
+}
+
+/// The services it calls, by their names, and how.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    /// Who the customers are.
+    pub user: ClientSettings,
+    /// The catalogue and the stock.
+    pub inventory: ClientSettings,
 }
 
 impl Own {
@@ -83,6 +95,12 @@ impl Check for Settings {
     fn check(&self, problems: &mut Problems) {
         for problem in self.server.problems() {
             problems.expected(&format!("server.{}", problem.key), problem.expected);
+        }
+        for (peer, client) in [("user", &self.clients.user), ("inventory", &self.clients.inventory)]
+        {
+            for problem in client.problems(&CONTRACT) {
+                problems.add(&format!("clients.{peer}.{}", problem.key), problem.why);
+            }
         }
         for problem in self.saga.problems() {
             problems.expected(&format!("saga.{}", problem.key), problem.expected);

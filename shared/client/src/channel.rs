@@ -184,7 +184,9 @@ impl Builder<&'static Contract, Registry> {
         let Ok(authority) = self.service.parse() else {
             return Err(BuildError::Name(self.service));
         };
-        self.settings.check()?;
+        if let Some(problem) = self.settings.problems(self.contract).into_iter().next() {
+            return Err(problem.into());
+        }
         let methods = Methods::new(self.contract, &self.settings)?;
         let tls =
             self.settings.tls.as_ref().map(|tls| Tls::load(tls, &self.service)).transpose()?;

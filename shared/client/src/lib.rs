@@ -49,6 +49,10 @@
 //!   followed, and new connections use what they hold;
 //! - nothing a peer answers makes a caller panic.
 //!
+//! A [`Channel`] is the one holder of a service's state in a process: its breaker, its retry
+//! budget, its ejections and its connections. So a process builds one for each service that it
+//! calls and clones it: two of them would open their breakers apart, and retry twice as much.
+//!
 //! [`ClientSettings`] changes all of these numbers, and the policies of the contract by
 //! service and by method:
 //!

@@ -32,7 +32,9 @@ fn with_its_keys_named_the_defaults_are_enough() {
     let own = load(&KEYS).unwrap();
     assert_eq!(own.listen.port(), 50052);
     assert_eq!(own.order.saga, gantry_saga::Policy::default());
-    assert_eq!(own.order.client, gantry_client::ClientSettings::default());
+    assert_eq!(own.order.clients.user, ClientSettings::default());
+    assert_eq!(own.order.clients.inventory, ClientSettings::default());
+    assert_eq!(own.discovery.consul, gantry_discovery::Settings::default().consul);
 }
 
 #[test]
@@ -115,4 +117,57 @@ fn everything_wrong_is_said_at_once() {
     ];
     let error = load(&[&KEYS[..], &wrong].concat()).unwrap_err();
     assert_eq!(keys(&error), ["listen", "order.databse", "order.saga.poll", "order.server.weight"]);
+}
+
+#[test]
+fn each_service_is_called_by_settings_of_its_own() {
+    let patient = ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN", "10s");
+    let Clients { user, inventory } =
+        load(&[&KEYS[..], &[patient]].concat()).unwrap().order.clients;
+    assert_eq!(user.breaker.open.as_secs(), 10);
+    assert_eq!(inventory, ClientSettings::default());
+}
+
+#[test]
+fn a_wrong_setting_of_a_client_is_named_by_its_key() {
+    let wrong = [
+        ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN_MAX", "1s"),
+        ("GANTRY_ORDER__CLIENTS__USER__RETRY__BUDGET_TOKENS", "0"),
+        ("GANTRY_ORDER__CLIENTS__INVENTORY__EJECTION__BASE_TIME", "0s"),
+        ("GANTRY_ORDER__CLIENTS__PAYMENT__MAX_CONNECTIONS", "1"),
+        (
+            "GANTRY_ORDER__CLIENTS__INVENTORY__METHODS",
+            r#"{"shop.inventory.v1.InventoryService/Reserve" = {timeout = "1s"}}"#,
+        ),
+    ];
+    assert_eq!(
+        keys(&load(&[&KEYS[..], &wrong].concat()).unwrap_err()),
+        [
+            "order.clients.inventory.ejection.base_time",
+            "order.clients.inventory.methods.\"shop.inventory.v1.InventoryService/Reserve\"",
+            "order.clients.payment",
+            "order.clients.user.breaker.open_max",
+            "order.clients.user.retry.budget_tokens",
+        ]
+    );
+}
+
+#[test]
+fn the_examples_in_the_file_are_settings() {
+    let is_example = |text: &&str| {
+        text.starts_with("[[")
+            || text.starts_with("[order")
+            || text.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', ',']))
+    };
+    let text: String = DEFAULTS
+        .lines()
+        .filter(|line| !["trusted = []", "taxes = []"].contains(line))
+        .map(|line| line.strip_prefix("# ").filter(is_example).unwrap_or(line))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let sources = Sources::new().defaults(&text).variables([KEYS[0], KEYS[2]]);
+    let own: Own = gantry_config::load(sources).unwrap();
+    assert_eq!(own.order.identity.trusted.len(), 1);
+    assert_eq!(own.order.pricing.taxes.len(), 2);
+    assert_eq!(own.order.clients.user.methods.len(), 1);
+    assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
 }

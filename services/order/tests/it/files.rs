@@ -25,7 +25,8 @@ pub(crate) fn settings(folder: &Path) -> PathBuf {
             database.path = "{folder}/data/order.db"
             idempotency.key_file = "{folder}/requests.key"
             identity.key_file = "{folder}/order.pem"
-            client.endpoint_wait = "300ms"
+            clients.user.endpoint_wait = "300ms"
+            clients.inventory.endpoint_wait = "300ms"
             pricing.taxes = [{{ region = "DE", percent = 19 }}]
 
             [[order.identity.trusted]]

@@ -6,6 +6,7 @@ mod resilience;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use gantry_contract::Contract;
 use gantry_tls::ClientTls;
 use serde::Deserialize;
 
@@ -15,6 +16,8 @@ pub use resilience::{
     BreakerSettings, EjectionSettings, FailurePercentageSettings, RetrySettings,
     SuccessRateSettings,
 };
+
+use crate::policy::Methods;
 
 /// A setting that no channel can work with: its key and what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,40 +89,46 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
-    /// Checks everything but the names in `methods`, which only a contract knows.
-    ///
-    /// # Errors
-    /// The first [`InvalidSetting`] found.
-    pub fn check(&self) -> Result<(), InvalidSetting> {
-        let times = [
+    /// Everything that is wrong with them, by key. The contract says which names `methods`
+    /// may have, and which of these may be called twice.
+    pub fn problems(&self, contract: &'static Contract) -> Vec<InvalidSetting> {
+        let mut problems = Vec::new();
+        let mut expect = |holds: bool, key: &str, why: &str| {
+            if !holds {
+                problems.push(InvalidSetting::new(key, why));
+            }
+        };
+        for (key, time) in [
             ("connect_timeout", self.connect_timeout),
             ("reconnect_initial", self.reconnect_initial),
             ("endpoint_wait", self.endpoint_wait),
             ("keep_alive_interval", self.keep_alive_interval),
             ("keep_alive_timeout", self.keep_alive_timeout),
             ("stream_max_age", self.stream_max_age),
-        ];
-        if let Some((key, _)) = times.iter().find(|(_, time)| time.is_zero()) {
-            return Err(InvalidSetting::new(*key, "must be longer than 0"));
+        ] {
+            expect(!time.is_zero(), key, "must be longer than 0");
         }
-        if self.reconnect_max < self.reconnect_initial {
-            let why = "must not be shorter than reconnect_initial";
-            return Err(InvalidSetting::new("reconnect_max", why));
-        }
-        let counts = [
+        let longest = self.reconnect_max >= self.reconnect_initial;
+        expect(longest, "reconnect_max", "must not be shorter than reconnect_initial");
+        for (key, count) in [
             ("max_connections", self.max_connections),
             ("calls_per_connection", self.calls_per_connection),
             ("max_request_bytes", self.max_request_bytes),
             ("max_response_bytes", self.max_response_bytes),
-        ];
-        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(InvalidSetting::new(*key, "must be at least 1"));
+        ] {
+            expect(count > 0, key, "must be at least 1");
         }
-        self.balance.check()?;
-        self.breaker.config()?;
-        self.retry.budget()?;
-        self.ejection.config()?;
-        self.methods.iter().try_for_each(|(name, method)| method.check(name))
+        problems.extend(self.balance.check().err());
+        problems.extend(self.breaker.config().err());
+        problems.extend(self.retry.budget().err());
+        problems.extend(self.ejection.config().err());
+        let methods = self.methods.iter().filter_map(|(name, method)| method.check(name).err());
+        let methods: Vec<_> = methods.collect();
+        if methods.is_empty() {
+            problems.extend(Methods::new(contract, self).err());
+        }
+        problems.extend(methods);
+        problems
     }
 }
 
@@ -155,8 +164,12 @@ mod tests {
         serde_json::from_str(json).map_err(|error| error.to_string())
     }
 
-    fn wrong(json: &str) -> String {
-        parse(json).unwrap().check().unwrap_err().to_string()
+    /// One that has no methods.
+    static EMPTY: Contract =
+        Contract { services: &[], permissions: &[], roles: &[], descriptor_set: &[] };
+
+    fn wrong(json: &str) -> Vec<String> {
+        parse(json).unwrap().problems(&EMPTY).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -165,7 +178,7 @@ mod tests {
         assert_eq!(parse(r#"{"breaker": {}, "retry": {}, "ejection": {}}"#).unwrap(), {
             ClientSettings::default()
         });
-        assert_eq!(ClientSettings::default().check(), Ok(()));
+        assert_eq!(wrong("{}"), [""; 0]);
     }
 
     #[test]
@@ -204,17 +217,34 @@ mod tests {
             (r#"{"max_connections": 0}"#, "max_connections: "),
             (r#"{"endpoint_wait": "0s"}"#, "endpoint_wait: "),
             (r#"{"reconnect_max": "1ms"}"#, "reconnect_max: "),
-            (r#"{"balance": {"subset": {"version": ""}}}"#, "balance.subset.version"),
-            (r#"{"balance": {"subset": {"tags": ["a", " "]}}}"#, "balance.subset.tags"),
-            (r#"{"breaker": {"failure_rate": 1.5}}"#, "breaker: failure_rate"),
-            (r#"{"breaker": {"open": "2m"}}"#, "breaker: open_max"),
-            (r#"{"retry": {"budget_tokens": 0}}"#, "retry: tokens"),
-            (r#"{"ejection": {"max_ejected_percent": 101}}"#, "ejection: max_ejected_percent"),
+            (r#"{"balance": {"subset": {"version": ""}}}"#, "balance.subset.version: "),
+            (r#"{"balance": {"subset": {"tags": ["a", " "]}}}"#, "balance.subset.tags: "),
+            (r#"{"breaker": {"failure_rate": 1.5}}"#, "breaker.failure_rate: "),
+            (r#"{"breaker": {"window_calls": 0}}"#, "breaker.window_calls: "),
+            (r#"{"breaker": {"window_time": "0s"}}"#, "breaker.window_time: "),
+            (r#"{"breaker": {"open": "2m"}}"#, "breaker.open_max: "),
+            (r#"{"retry": {"budget_tokens": 0}}"#, "retry.budget_tokens: "),
+            (r#"{"retry": {"budget_per_success": 0}}"#, "retry.budget_per_success: "),
+            (r#"{"ejection": {"max_ejected_percent": 101}}"#, "ejection.max_ejected_percent: "),
+            (r#"{"ejection": {"base_time": "0s"}}"#, "ejection.base_time: "),
+            (r#"{"ejection": {"max_time": "1s"}}"#, "ejection.max_time: "),
+            (
+                r#"{"ejection": {"success_rate": {"stdev_factor": 0}}}"#,
+                "ejection.success_rate.stdev_factor: ",
+            ),
+            (
+                r#"{"ejection": {"failure_percentage": {"threshold": 101}}}"#,
+                "ejection.failure_percentage.threshold: ",
+            ),
+            (r#"{"methods": {"a.B": {}}}"#, "methods.\"a.B\": "),
             (r#"{"methods": {"a.B": {"timeout": "0s"}}}"#, "methods.\"a.B\".timeout: "),
             (r#"{"methods": {"a.B": {"max_attempts": 6}}}"#, "methods.\"a.B\".max_attempts: "),
         ] {
             let wrong = wrong(json);
-            assert!(wrong.starts_with(key), "{json}: {wrong}");
+            assert!(wrong.len() == 1 && wrong[0].starts_with(key), "{json}: {wrong:?}");
         }
+        let many =
+            r#"{"max_connections": 0, "breaker": {"probes": 0}, "retry": {"budget_tokens": 0}}"#;
+        assert_eq!(wrong(many).len(), 3);
     }
 }

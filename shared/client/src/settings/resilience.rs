@@ -5,7 +5,7 @@ use std::time::Duration;
 use gantry_resilience::{
     circuit_breaker::{self, WindowKind},
     ejection,
-    retry::Budget,
+    retry::{Budget, InvalidBudget},
 };
 use serde::Deserialize;
 
@@ -179,14 +179,26 @@ impl BreakerSettings {
             probes: self.probes,
             ..circuit_breaker::Parameters::default()
         })
-        .map_err(|invalid| InvalidSetting::new("breaker", invalid))
+        .map_err(|invalid| {
+            let key = match invalid.parameter() {
+                "window.calls" => "window_calls",
+                "window.bucket" => "window_time",
+                name => name,
+            };
+            InvalidSetting::new(format!("breaker.{key}"), invalid)
+        })
     }
 }
 
 impl RetrySettings {
     pub(crate) fn budget(&self) -> Result<Budget, InvalidSetting> {
-        Budget::try_new(self.budget_tokens, self.budget_per_success)
-            .map_err(|invalid| InvalidSetting::new("retry", invalid))
+        Budget::try_new(self.budget_tokens, self.budget_per_success).map_err(|invalid| {
+            let key = match invalid {
+                InvalidBudget::Tokens => "retry.budget_tokens",
+                InvalidBudget::PerSuccess => "retry.budget_per_success",
+            };
+            InvalidSetting::new(key, invalid)
+        })
     }
 }
 
@@ -210,6 +222,13 @@ impl EjectionSettings {
                 request_volume: failure.request_volume,
             }),
         })
-        .map_err(|invalid| InvalidSetting::new("ejection", invalid))
+        .map_err(|invalid| {
+            let key = match invalid.parameter() {
+                "base_ejection" => "base_time",
+                "max_ejection" => "max_time",
+                name => name,
+            };
+            InvalidSetting::new(format!("ejection.{key}"), invalid)
+        })
     }
 }

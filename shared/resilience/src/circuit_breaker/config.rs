@@ -113,6 +113,17 @@ pub enum InvalidConfig {
     OpenMax,
 }
 
+impl InvalidConfig {
+    /// The parameter that is wrong, by its name.
+    pub fn parameter(&self) -> &'static str {
+        match self {
+            Self::Count { name, .. } | Self::Rate { name } | Self::Time { name } => name,
+            Self::Jitter => "jitter",
+            Self::OpenMax => "open_max",
+        }
+    }
+}
+
 /// The numbers of a breaker, checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Config(Parameters);

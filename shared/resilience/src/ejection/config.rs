@@ -102,6 +102,17 @@ pub enum InvalidConfig {
     MaxEjection,
 }
 
+impl InvalidConfig {
+    /// The parameter that is wrong, by its name.
+    pub fn parameter(&self) -> &'static str {
+        match self {
+            Self::Count { name } | Self::Percentage { name } | Self::Time { name } => name,
+            Self::StdevFactor => "success_rate.stdev_factor",
+            Self::MaxEjection => "max_ejection",
+        }
+    }
+}
+
 /// The numbers of a detector, checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Config(Parameters);
