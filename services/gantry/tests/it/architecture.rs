@@ -1,5 +1,7 @@
 //! The arrows of docs/ARCHITECTURE.md, checked against `cargo metadata` and the paths in the source.
 
+mod paths;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -7,7 +9,8 @@ use std::{
 };
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
-use syn::visit::{self, Visit};
+
+use self::paths::named_paths;
 
 /// Which crate of ours may name which. A crate that is not listed may not exist.
 const CRATES: &[(&str, &[&str])] = &[
@@ -49,6 +52,17 @@ const CRATES: &[(&str, &[&str])] = &[
     ("gantry-contract-conformance", &["gantry-contract", "gantry-contract-build"]),
     ("gantry-probe", &["gantry-contract", "gantry-contract-build"]),
     ("gantry-test-authority", &[]),
+    // A process under test.
+    (
+        "gantry-replica",
+        &[
+            "gantry-contract",
+            "gantry-contract-build",
+            "gantry-discovery",
+            "gantry-server",
+            "gantry-telemetry",
+        ],
+    ),
     ("gantry-user", SERVICE),
     ("gantry-inventory", SERVICE),
     ("gantry-order", SERVICE),
@@ -94,7 +108,14 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["gantry-identity"]),
     ("sqlx", &["gantry-sql", "gantry-user", "gantry-inventory", "gantry-order"]),
     ("argon2", &["gantry-user"]),
+    // A way to a peer beside the client: `gantry` measures one against the other.
+    ("hyper", CONNECTING),
+    ("hyper-util", CONNECTING),
+    ("h2", CONNECTING),
 ];
+
+/// Which crates open or accept connections themselves.
+const CONNECTING: &[&str] = &["gantry-client", "gantry-server", "gantry-discovery", "gantry"];
 
 /// Which part of a service may name which other part.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -234,6 +255,54 @@ fn the_parts_of_a_service_name_only_the_parts_below_them() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Whether the path names what could reach a peer without `gantry-client`, or is too short to
+/// tell.
+fn connects(path: &[String]) -> bool {
+    const SOCKETS: &[&str] = &["TcpStream", "TcpSocket", "UnixStream", "UdpSocket"];
+    let path: Vec<_> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["tonic"] | ["tonic", "self" | "transport", ..] | ["hyper" | "hyper_util" | "h2", ..] => {
+            true
+        }
+        path => path.iter().any(|name| SOCKETS.contains(name)),
+    }
+}
+
+#[test]
+fn services_reach_their_peers_through_the_client_alone() {
+    let mut wrong = Vec::new();
+    let mut read = 0;
+    for service in SERVICES.iter().chain(&["gantry"]) {
+        let source = root().join("services").join(service).join("src");
+        for file in rust_files(&source) {
+            // It measures the client against what else there is.
+            if file.starts_with(source.join("bench")) {
+                continue;
+            }
+            read += 1;
+            let paths = named_paths(&source, &file).into_iter();
+            wrong.extend(paths.filter(|path| connects(path)).map(|path| (file.clone(), path)));
+        }
+    }
+    assert!(read > 100, "only {read} files were read");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_way_around_the_client_is_noticed() {
+    for (path, way) in [
+        ("tonic::transport::Endpoint", true),
+        ("tonic", true),
+        ("hyper_util::client::legacy::Client", true),
+        ("tokio::net::TcpStream", true),
+        ("tonic::Status", false),
+        ("tokio::net::TcpListener", false),
+    ] {
+        let path: Vec<_> = path.split("::").map(str::to_owned).collect();
+        assert_eq!(connects(&path), way, "{path:?}");
+    }
+}
+
 #[test]
 fn files_are_short_and_mains_only_wire() {
     let mut wrong = Vec::new();
@@ -277,119 +346,4 @@ pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
-}
-
-/// Every path a file names, with `self` and `super` resolved; unit tests are left out.
-fn named_paths(source: &Path, file: &Path) -> Vec<Vec<String>> {
-    let text = fs::read_to_string(file).expect("a source file is text");
-    let syntax =
-        syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let mut collector = Paths { module: module_of(source, file), found: Vec::new() };
-    collector.visit_file(&syntax);
-    collector.found
-}
-
-fn module_of(source: &Path, file: &Path) -> Vec<String> {
-    let relative = file.strip_prefix(source).expect("below source").with_extension("");
-    let mut module = vec!["crate".to_owned()];
-    module
-        .extend(relative.components().map(|part| part.as_os_str().to_string_lossy().into_owned()));
-    if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
-        module.pop();
-    }
-    module
-}
-
-struct Paths {
-    module: Vec<String>,
-    found: Vec<Vec<String>>,
-}
-
-impl Paths {
-    fn record(&mut self, mut path: Vec<String>) {
-        let mut base = self.module.clone();
-        let mut relative = false;
-        while path.first().is_some_and(|first| first == "self" || first == "super") {
-            relative = true;
-            if path.remove(0) == "super" {
-                base.pop();
-            }
-        }
-        if relative {
-            base.extend(path);
-            path = base;
-        }
-        self.found.push(path);
-    }
-
-    fn record_use(&mut self, prefix: &[String], tree: &syn::UseTree) {
-        let mut path = prefix.to_vec();
-        match tree {
-            syn::UseTree::Path(inner) => {
-                path.push(inner.ident.to_string());
-                self.record_use(&path, &inner.tree);
-            }
-            syn::UseTree::Name(name) => {
-                path.push(name.ident.to_string());
-                self.record(path);
-            }
-            syn::UseTree::Rename(rename) => {
-                path.push(rename.ident.to_string());
-                self.record(path);
-            }
-            syn::UseTree::Glob(_) => self.record(path),
-            syn::UseTree::Group(group) => {
-                for tree in &group.items {
-                    self.record_use(prefix, tree);
-                }
-            }
-        }
-    }
-}
-
-impl<'ast> Visit<'ast> for Paths {
-    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        self.record_use(&[], &item.tree);
-    }
-
-    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let test = item.attrs.iter().any(|attribute| {
-            attribute.path().is_ident("cfg")
-                && attribute.parse_args::<syn::Ident>().is_ok_and(|ident| ident == "test")
-        });
-        if !test {
-            self.module.push(item.ident.to_string());
-            visit::visit_item_mod(self, item);
-            self.module.pop();
-        }
-    }
-
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.record(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
-        visit::visit_path(self, path);
-    }
-}
-
-#[test]
-fn the_path_reader_sees_what_it_must() {
-    let syntax = syn::parse_str::<syn::File>(
-        "use super::super::outbound::{sqlite::Store, clients}; use crate::domain as d;
-         mod inner { fn f() { super::g(); sqlx::query(\"\"); } }
-         #[cfg(test)] mod tests { use crate::compose; }",
-    )
-    .expect("valid Rust");
-    let module = ["crate", "application", "place_order"].map(str::to_owned).to_vec();
-    let mut collector = Paths { module, found: Vec::new() };
-    collector.visit_file(&syntax);
-    let found: Vec<String> = collector.found.iter().map(|path| path.join("::")).collect();
-    for path in [
-        "crate::outbound::sqlite::Store",
-        "crate::outbound::clients",
-        "crate::domain",
-        "crate::application::place_order::g",
-        "sqlx::query",
-    ] {
-        assert!(found.iter().any(|seen| seen == path), "{path} in {found:?}");
-    }
-    assert!(!found.iter().any(|seen| seen.contains("compose")), "{found:?}");
 }
