@@ -1,17 +1,21 @@
 //! The services as processes of their own, as README starts them: with the files in
-//! deploy/local, on the keys that `gantry up` made, finding each other by a list.
+//! deploy/local, on the keys that `gantry up` made, finding each other by a list or through
+//! Consul.
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    collections::BTreeMap,
+    net::{SocketAddr, TcpStream},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use gantry_discovery::{Kind, Registry, Settings};
 use tempfile::TempDir;
 
 use crate::{
-    process::{Process, Suite, gantry},
+    agent::Agent,
+    process::{Process, Suite, free_address, gantry},
     shop::Shop,
 };
 
@@ -21,6 +25,7 @@ pub const SERVICES: &[&str] = &["user", "inventory", "order"];
 /// Processes that know each other's keys and addresses.
 pub struct Cluster {
     members: Vec<Member>,
+    registry: Registry,
     admin_password: String,
     _keys: Suite,
     _folder: TempDir,
@@ -29,44 +34,63 @@ pub struct Cluster {
 struct Member {
     service: String,
     address: SocketAddr,
+    command: Command,
+    log: PathBuf,
     process: Process,
+}
+
+/// How processes find each other.
+#[derive(Clone, Copy)]
+pub enum Through<'a> {
+    List,
+    Consul(&'a Agent),
 }
 
 impl Cluster {
     /// Starts one process for each name; a name given twice makes two replicas, each with a
     /// database of its own.
     pub fn start(services: &[&str]) -> Self {
+        Self::find_through(Through::List, services, &[])
+    }
+
+    /// The same, with settings of the services' own in the environment.
+    pub fn find_through(
+        through: Through<'_>,
+        services: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut keys = Suite::start(&[]);
         assert!(keys.terminate().success());
         let folder = tempfile::tempdir().unwrap();
         symlink(keys.data(), folder.path().join(".gantry")).unwrap();
         let places: Vec<_> = services.iter().map(|service| (*service, free_address())).collect();
+        let list = by_service(&places);
         let members = places.iter().enumerate().map(|(number, (service, address))| {
-            let mut command = member(service, *address, &places);
+            let mut command = member(service, *address, through, &list);
             command.current_dir(folder.path());
+            let own = format!("GANTRY_{}__", service.to_uppercase());
+            command.envs(variables.iter().copied().filter(|(key, _)| key.starts_with(&own)));
             if places[..number].iter().any(|(earlier, _)| earlier == service) {
                 let key = format!("GANTRY_{}__DATABASE__PATH", service.to_uppercase());
                 command.env(key, format!("{service}-{number}.db"));
             }
             let log = folder.path().join(format!("{number}.log"));
             let process = Process::start(&mut command, &log);
-            Member { service: (*service).to_owned(), address: *address, process }
+            Member { service: (*service).to_owned(), address: *address, command, log, process }
         });
         let mut members: Vec<_> = members.collect();
-        for Member { address, process, .. } in &mut members {
-            process.until("an open port", || TcpStream::connect(*address).is_ok());
-        }
+        members.iter_mut().for_each(Member::until_up);
+        let registry = match through {
+            Through::List => listing(list),
+            Through::Consul(agent) => agent.registry(),
+        };
         let admin_password = keys.admin_password();
-        Self { members, admin_password, _keys: keys, _folder: folder }
+        Self { members, registry, admin_password, _keys: keys, _folder: folder }
     }
 
     /// The cluster seen through our own client, as its admin.
     pub async fn shop(&self) -> Shop {
-        let addresses = |name: &str| -> Vec<SocketAddr> {
-            let of = self.members.iter().filter(|member| member.service == name);
-            of.map(|member| member.address).collect()
-        };
-        Shop::at(addresses, "admin@gantry.local", &self.admin_password).await
+        Shop::of(&self.registry, "admin@gantry.local", &self.admin_password).await
     }
 
     /// Ends the first process of a service as an operator would.
@@ -77,24 +101,81 @@ impl Cluster {
         assert!(member.process.wait().success(), "{}", member.process.log());
     }
 
+    /// Kills a service's replica, the first of which is number 0.
+    pub fn kill(&mut self, service: &str, replica: usize) {
+        self.member(service, replica).process.kill();
+    }
+
+    /// Starts a replica that has ended again, where it was.
+    pub fn start_again(&mut self, service: &str, replica: usize) {
+        let member = self.member(service, replica);
+        member.process = Process::start(&mut member.command, &member.log);
+        member.until_up();
+    }
+
+    fn member(&mut self, service: &str, replica: usize) -> &mut Member {
+        let mut of = self.members.iter_mut().filter(|member| member.service == service);
+        of.nth(replica).expect("a member of this name")
+    }
+
+    /// What every process of a service printed, whenever it was started.
+    pub fn log(&self, service: &str) -> String {
+        let of = self.members.iter().filter(|member| member.service == service);
+        of.map(|member| member.process.log()).collect()
+    }
+
     /// What every process printed.
     pub fn logs(&self) -> String {
         self.members.iter().map(|member| member.process.log()).collect()
     }
 }
 
+impl Member {
+    fn until_up(&mut self) {
+        let address = self.address;
+        self.process.until("an open port", || TcpStream::connect(address).is_ok());
+    }
+}
+
+/// A registry that is a list.
+pub fn listing(endpoints: BTreeMap<String, Vec<String>>) -> Registry {
+    let settings = Settings { kind: Kind::Static, endpoints, ..Settings::default() };
+    Registry::from_settings(&settings).unwrap()
+}
+
+fn by_service(places: &[(&str, SocketAddr)]) -> BTreeMap<String, Vec<String>> {
+    let mut list: BTreeMap<_, Vec<_>> =
+        SERVICES.iter().map(|&name| (name.into(), vec![])).collect();
+    for (service, address) in places {
+        list.entry((*service).to_owned()).or_default().push(address.to_string());
+    }
+    list
+}
+
 /// A service's own binary, configured by its file in deploy/local and, where that would
 /// collide, by the environment.
-fn member(service: &str, address: SocketAddr, places: &[(&str, SocketAddr)]) -> Command {
+fn member(
+    service: &str,
+    address: SocketAddr,
+    through: Through<'_>,
+    list: &BTreeMap<String, Vec<String>>,
+) -> Command {
     let mut command = own_binary(service);
     command.arg("--config").arg(local_file(service));
     command.env("GANTRY_LISTEN", address.to_string());
     command.env("GANTRY_ADMIN__LISTEN", "127.0.0.1:0");
-    for name in SERVICES {
-        let of = places.iter().filter(|(service, _)| service == name);
-        let list: Vec<_> = of.map(|(_, address)| address.to_string()).collect();
-        let key = format!("GANTRY_DISCOVERY__STATIC__{}", name.to_uppercase());
-        command.env(key, format!("{list:?}"));
+    match through {
+        Through::List => {
+            for (name, addresses) in list {
+                let key = format!("GANTRY_DISCOVERY__STATIC__{}", name.to_uppercase());
+                command.env(key, format!("{addresses:?}"));
+            }
+        }
+        Through::Consul(agent) => {
+            command.env("GANTRY_DISCOVERY__KIND", "consul");
+            command.env("GANTRY_DISCOVERY__CONSUL__URL", agent.url());
+            command.env("GANTRY_DISCOVERY__CONSUL__CHECK_INTERVAL", "1s");
+        }
     }
     command
 }
@@ -105,16 +186,16 @@ pub fn local_file(service: &str) -> PathBuf {
     root.join(format!("deploy/local/{service}.toml"))
 }
 
-/// A service's own binary, without what this environment says. It belongs to another package
-/// of the workspace, which `cargo test --workspace` builds too.
+/// A service's own binary, without what this environment says.
 pub fn own_binary(service: &str) -> Command {
-    let beside = Path::new(gantry().get_program()).with_file_name(format!("{service}-service"));
-    assert!(beside.exists(), "{} is missing: cargo build --workspace", beside.display());
-    let mut command = Command::new(beside);
+    let mut command = binary(&format!("{service}-service"));
     command.env_clear();
     command
 }
 
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// A binary of another package of the workspace, which `cargo test --workspace` builds too.
+pub fn binary(name: &str) -> Command {
+    let beside = Path::new(gantry().get_program()).with_file_name(name);
+    assert!(beside.exists(), "{} is missing: cargo build --workspace", beside.display());
+    Command::new(beside)
 }

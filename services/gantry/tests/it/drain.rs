@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,46 +12,24 @@ use tonic::Code;
 
 use crate::{
     cluster::Cluster,
+    load::Load,
     process::{PATIENCE, Suite},
     shop::{Shop, bearer},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_ends_under_load_fails_no_call() {
-    let cluster = Cluster::start(&["inventory", "inventory", "user"]);
+    let mut cluster = Cluster::start(&["inventory", "inventory", "user"]);
     let shop = cluster.shop().await;
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-    let mut callers = JoinSet::new();
-    for _ in 0..16 {
-        let (shop, stop, answered) = (shop.clone(), Arc::clone(&stop), Arc::clone(&answered));
-        callers.spawn(async move {
-            let mut inventory = shop.inventory.clone();
-            while !stop.load(Ordering::Relaxed) {
-                let request = bearer(ListProductsRequest::default(), &shop.admin);
-                inventory.list_products(request).await?;
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok::<_, tonic::Status>(())
-        });
-    }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let before = answered.load(Ordering::Relaxed);
-    let mut cluster = cluster;
-    let ended = tokio::task::spawn_blocking(move || {
-        cluster.terminate("inventory");
-        cluster
+    let load = Load::start(16, move || {
+        let mut inventory = shop.inventory.clone();
+        let request = bearer(ListProductsRequest::default(), &shop.admin);
+        async move { inventory.list_products(request).await.map(drop) }
     });
-    let cluster = ended.await.unwrap();
-    let after = answered.load(Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    stop.store(true, Ordering::Relaxed);
-    while let Some(caller) = callers.join_next().await {
-        if let Err(status) = caller.unwrap() {
-            panic!("{status:?}\n{}", cluster.logs());
-        }
-    }
-    assert!(before > 0 && after > before, "{before} calls before, {after} until the end");
-    assert!(answered.load(Ordering::Relaxed) > after, "the other replica went on");
+    load.pass(50).await;
+    cluster.terminate("inventory");
+    load.pass(50).await;
+    load.stop().await.expect_no_failure(|| cluster.logs());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and nothing reaches into its binary"
 )]
 
+mod agent;
 mod architecture;
 mod bad_input;
 mod bad_start;
@@ -15,8 +16,11 @@ mod bench;
 mod cluster;
 mod consul;
 mod drain;
+mod kills;
+mod load;
 mod own_binaries;
 mod process;
+mod replicas;
 mod restart;
 mod rules;
 mod shop;

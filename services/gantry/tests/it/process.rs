@@ -48,8 +48,14 @@ impl Process {
 
     /// Waits until a line of the log contains `text`.
     pub fn until_logged(&mut self, text: &str) {
+        self.until_logged_again(text, 1);
+    }
+
+    /// Waits until that many lines do.
+    pub fn until_logged_again(&mut self, text: &str, lines: usize) {
         let log = self.log.clone();
-        self.until(text, || fs::read_to_string(&log).unwrap().contains(text));
+        let logged = || fs::read_to_string(&log).unwrap().matches(text).count();
+        self.until(text, || logged() >= lines);
     }
 
     /// The process's id.
@@ -191,4 +197,17 @@ pub fn free_offset() -> u16 {
         }
     }
     panic!("no free ports");
+}
+
+/// An address that nobody uses, below those that the system gives to outgoing connections: one
+/// of those could be taken while its process is down.
+pub fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let seed = u16::try_from(std::process::id() % 1_000).unwrap();
+    let mut ports = (0..10_000).map(|_| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(seed * 10);
+        20_000 + step % 10_000
+    });
+    let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    ([127, 0, 0, 1], port.expect("a free port")).into()
 }

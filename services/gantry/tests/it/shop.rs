@@ -1,9 +1,9 @@
 //! A running suite seen through our own client: what the tests ask of it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use gantry_client::Channel;
-use gantry_discovery::{Kind, Registry, Settings};
+use gantry_discovery::Registry;
 use gantry_proto::{
     CONTRACT,
     google::r#type::Money,
@@ -25,7 +25,10 @@ use gantry_proto::{
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::process::Suite;
+use crate::{
+    cluster::{SERVICES, listing},
+    process::Suite,
+};
 
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -36,6 +39,8 @@ pub struct Shop {
     pub users: UserServiceClient<Channel>,
     pub inventory: InventoryServiceClient<Channel>,
     pub orders: OrderServiceClient<Channel>,
+    /// What `inventory` calls through.
+    pub inventory_channel: Channel,
     pub admin: String,
 }
 
@@ -48,23 +53,30 @@ pub struct Customer {
 impl Shop {
     /// Connects to every replica and logs in as the admin.
     pub async fn open(suite: &Suite) -> Self {
-        let password = suite.admin_password();
-        Self::at(|service| suite.addresses(service), "admin@gantry.local", &password).await
+        let addresses = |service: &str| {
+            suite.addresses(service).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let list = SERVICES.iter().map(|&service| (service.to_owned(), addresses(service)));
+        let registry = listing(list.collect());
+        Self::of(&registry, "admin@gantry.local", &suite.admin_password()).await
     }
 
     /// The same, wherever the services are.
-    pub async fn at(
-        addresses: impl Fn(&str) -> Vec<SocketAddr>,
-        admin: &str,
-        password: &str,
-    ) -> Self {
-        let channel = |service: &str| channel(service, &addresses(service));
-        let users = channel("user");
+    pub async fn of(registry: &Registry, admin: &str, password: &str) -> Self {
+        let channel = |service: &str| {
+            Channel::builder(service)
+                .contract(&CONTRACT)
+                .registry(registry.clone())
+                .build()
+                .unwrap()
+        };
+        let (users, inventory) = (channel("user"), channel("inventory"));
         let mut shop = Self {
             auth: AuthServiceClient::new(users.clone()),
             users: UserServiceClient::new(users),
-            inventory: InventoryServiceClient::new(channel("inventory")),
+            inventory: InventoryServiceClient::new(inventory.clone()),
             orders: OrderServiceClient::new(channel("order")),
+            inventory_channel: inventory,
             admin: String::new(),
         };
         shop.admin = shop.log_in(admin, password).await.unwrap();
@@ -134,15 +146,6 @@ impl Shop {
         let order = self.place(&customer, &order).await.unwrap();
         (customer.user, order)
     }
-}
-
-/// A channel to these addresses.
-pub fn channel(service: &str, addresses: &[SocketAddr]) -> Channel {
-    let list = addresses.iter().map(ToString::to_string).collect();
-    let endpoints = [(service.to_owned(), list)].into();
-    let settings = Settings { kind: Kind::Static, endpoints, ..Settings::default() };
-    let registry = Registry::from_settings(&settings).unwrap();
-    Channel::builder(service).contract(&CONTRACT).registry(registry).build().unwrap()
 }
 
 /// The request with a user's token.

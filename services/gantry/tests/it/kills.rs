@@ -1,0 +1,188 @@
+//! The shop's own processes on a real Consul agent, killed and started again.
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gantry_proto::shop::{
+    inventory::v1::ListProductsRequest,
+    order::v1::{OrderStatus, PlaceOrderRequest},
+};
+use tokio::{task::JoinSet, time::sleep};
+use tonic::{Code, Status};
+
+use crate::{
+    agent::Agent,
+    cluster::{Cluster, Through},
+    load::{Load, connected, eventually},
+    process::PATIENCE,
+    shop::{Shop, bearer, id, new_order, new_user},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_whose_replicas_are_killed_in_turn_answers_every_question() {
+    let mut agent = Agent::start();
+    let services = ["inventory", "inventory", "inventory", "user"];
+    let mut cluster = Cluster::find_through(Through::Consul(&agent), &services, &[]);
+    let shop = cluster.shop().await;
+    let channel = shop.inventory_channel.clone();
+    connected(&channel, 3).await;
+    let load = Load::start(8, move || {
+        let mut inventory = shop.inventory.clone();
+        let request = bearer(ListProductsRequest::default(), &shop.admin);
+        async move { inventory.list_products(request).await.map(drop) }
+    });
+    for replica in 0..3 {
+        load.pass(100).await;
+        cluster.kill("inventory", replica);
+        load.pass(100).await;
+        if replica == 1 {
+            agent.restart(Duration::from_millis(500));
+        }
+        cluster.start_again("inventory", replica);
+        connected(&channel, 3).await;
+    }
+    load.pass(100).await;
+    load.stop().await.expect_no_failure(|| cluster.logs());
+}
+
+/// A step of a shopper, repeated with the same request until it is answered.
+async fn insist<T, A>(step: impl Fn() -> A) -> T
+where
+    A: Future<Output = Result<T, Status>>,
+{
+    let started = Instant::now();
+    loop {
+        match step().await {
+            Ok(answer) => return answer,
+            Err(status) => {
+                let gone = [Code::Unavailable, Code::DeadlineExceeded].contains(&status.code());
+                assert!(gone && started.elapsed() < PATIENCE, "{status:?}");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// A new user drafts an order and places it; gives its id.
+async fn buy(shop: &Shop, sku: &str) -> String {
+    let user = new_user(&format!("{}@example.com", id()));
+    let (email, password) = (user.email.clone(), user.password.clone());
+    let user = insist(|| {
+        let (mut users, request) = (shop.users.clone(), bearer(user.clone(), &shop.admin));
+        async move { users.create_user(request).await }
+    });
+    let user = user.await.into_inner();
+    let token = insist(|| shop.log_in(&email, &password)).await;
+    let draft = new_order(&user.id, &[(sku, 1)]);
+    let order = insist(|| {
+        let (mut orders, request) = (shop.orders.clone(), bearer(draft.clone(), &token));
+        async move { orders.create_order(request).await }
+    });
+    let order = order.await.into_inner();
+    place(shop, order.id.clone(), &token).await;
+    order.id
+}
+
+/// Places an order until that is answered.
+async fn place(shop: &Shop, id: String, token: &str) {
+    let request = PlaceOrderRequest { id, request_id: self::id(), ..PlaceOrderRequest::default() };
+    let placed = insist(|| {
+        let (mut orders, request) = (shop.orders.clone(), bearer(request.clone(), token));
+        async move { orders.place_order(request).await }
+    });
+    let placed = placed.await.into_inner();
+    // A wait that ends answers PLACED for what goes on without the caller.
+    assert!(matches!(placed.status(), OrderStatus::Placed | OrderStatus::Confirmed), "{placed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_order_is_carried_through_whichever_process_is_killed_meanwhile() {
+    /// The services that are killed, in this order.
+    const KILLED: [&str; 6] = ["inventory", "user", "order", "inventory", "order", "user"];
+    const STOCK: i32 = 10_000;
+    let agent = Agent::start();
+    // Nobody else can answer for the one that is gone: do not wait long before asking again.
+    let impatient = [
+        ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN", "500ms"),
+        ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN_MAX", "1s"),
+        ("GANTRY_ORDER__CLIENTS__INVENTORY__BREAKER__OPEN", "500ms"),
+        ("GANTRY_ORDER__CLIENTS__INVENTORY__BREAKER__OPEN_MAX", "1s"),
+    ];
+    let services = ["user", "inventory", "order"];
+    let mut cluster = Cluster::find_through(Through::Consul(&agent), &services, &impatient);
+    let shop = cluster.shop().await;
+    let product = shop.product(STOCK).await;
+
+    // In the middle of a saga for certain: it waits for the stock, and then is gone itself.
+    let customer = shop.customer().await;
+    let order = shop.draft(&customer, &[(&product.sku, 1)]).await.unwrap();
+    cluster.kill("inventory", 0);
+    let placing = {
+        let (shop, id) = (shop.clone(), order.id.clone());
+        tokio::spawn(async move { place(&shop, id, &customer.token).await })
+    };
+    while shop.order(&order.id).await.status() != OrderStatus::Placed {
+        sleep(Duration::from_millis(10)).await;
+    }
+    cluster.kill("order", 0);
+    cluster.start_again("inventory", 0);
+    cluster.start_again("order", 0);
+    placing.await.unwrap();
+
+    let (stop, bought) = (Arc::<AtomicBool>::default(), Arc::<Mutex<BTreeSet<_>>>::default());
+    let begun = Arc::<AtomicUsize>::default();
+    let mut shoppers = JoinSet::new();
+    for _ in 0..8 {
+        let (shop, sku) = (shop.clone(), product.sku.clone());
+        let (stop, bought, begun) = (Arc::clone(&stop), Arc::clone(&bought), Arc::clone(&begun));
+        shoppers.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                begun.fetch_add(1, Ordering::Relaxed);
+                let order = buy(&shop, &sku).await;
+                assert!(bought.lock().unwrap().insert(order));
+            }
+        });
+    }
+    let sold = || bought.lock().unwrap().len();
+    for service in KILLED {
+        let before = sold();
+        eventually("orders go through", || sold() >= before + 8).await;
+        cluster.kill(service, 0);
+        sleep(Duration::from_millis(300)).await;
+        cluster.start_again(service, 0);
+    }
+    let before = sold();
+    eventually("orders go through", || sold() >= before + 8).await;
+    stop.store(true, Ordering::Relaxed);
+    while let Some(shopper) = shoppers.join_next().await {
+        shopper.unwrap();
+    }
+
+    let mut orders = bought.lock().unwrap().clone();
+    assert_eq!(orders.len(), begun.load(Ordering::Relaxed));
+    assert!(orders.insert(order.id));
+    let started = Instant::now();
+    for order in &orders {
+        while shop.order(order).await.status() != OrderStatus::Confirmed {
+            assert!(started.elapsed() < PATIENCE, "{order} is unfinished\n{}", cluster.logs());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    // Each was sold once, and nothing is left reserved.
+    let sold = i32::try_from(orders.len()).unwrap();
+    assert_eq!(shop.stock(&product.sku).await, (STOCK - sold, 0));
+    // One line for each service that was gone, and none for each call that waited for it.
+    let log = cluster.log("order");
+    let complaints: Vec<_> =
+        log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+    let gone = |line: &&&str| line.contains("endpoint cannot be connected");
+    assert!(complaints.iter().filter(gone).count() >= 2, "{log}");
+    assert!(complaints.len() <= 2 * (KILLED.len() + 2), "{complaints:#?}");
+}

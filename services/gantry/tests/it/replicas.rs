@@ -1,0 +1,201 @@
+//! Replicas of a server as processes on a real Consul agent, ended and started again under
+//! load. What they executed they wrote down: counts decide.
+
+use std::{
+    collections::HashMap,
+    fs,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use gantry_client::Channel;
+use gantry_contract::{GantryReason, Reason as _};
+use gantry_replica::{
+    CONTRACT,
+    replica::v1::{AddRequest, PutRequest, replica_service_client::ReplicaServiceClient},
+};
+use tempfile::TempDir;
+use tonic::Code;
+
+use crate::{
+    agent::Agent,
+    cluster::binary,
+    load::{Load, connected},
+    process::{Process, free_address},
+    shop::id,
+};
+
+const REPLICAS: usize = 3;
+
+/// Three replicas, each at an address that it keeps.
+struct Replicas {
+    running: Vec<Process>,
+    addresses: Vec<SocketAddr>,
+    agent: Agent,
+    folder: TempDir,
+    starts: usize,
+}
+
+impl Replicas {
+    fn start() -> Self {
+        let addresses: Vec<_> = (0..REPLICAS).map(|_| free_address()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let mut replicas =
+            Self { running: Vec::new(), addresses, agent: Agent::start(), folder, starts: 0 };
+        for number in 0..REPLICAS {
+            let process = replicas.process(number);
+            replicas.running.push(process);
+        }
+        replicas
+    }
+
+    /// A process for this replica, with a journal of its own.
+    fn process(&mut self, number: usize) -> Process {
+        let file = |extension| self.folder.path().join(format!("{}.{extension}", self.starts));
+        let mut command = binary("replica");
+        command.arg(self.addresses[number].to_string()).arg(self.agent.url()).arg(file("journal"));
+        let mut process = Process::start(&mut command, &file("log"));
+        self.starts += 1;
+        process.until_logged("serving");
+        process
+    }
+
+    /// Ends a replica as an operator would.
+    fn terminate(&mut self, number: usize) {
+        self.running[number].send_term();
+        let status = self.running[number].wait();
+        assert!(status.success(), "{}", self.running[number].log());
+    }
+
+    fn start_again(&mut self, number: usize) {
+        self.running[number] = self.process(number);
+    }
+
+    fn channel(&self) -> Channel {
+        let builder = Channel::builder("replica").contract(&CONTRACT);
+        builder.registry(self.agent.registry()).build().unwrap()
+    }
+
+    /// How often each call was executed; every process that was ever started had some.
+    fn executed(&self) -> HashMap<String, usize> {
+        let mut executed = HashMap::new();
+        for start in 0..self.starts {
+            let journal = self.folder.path().join(format!("{start}.journal"));
+            let journal = fs::read_to_string(journal).unwrap();
+            assert!(!journal.is_empty(), "process {start} got no call");
+            for call in journal.lines() {
+                *executed.entry(call.to_owned()).or_default() += 1;
+            }
+        }
+        executed
+    }
+
+    fn logs(&self) -> String {
+        let log = |start| fs::read_to_string(self.folder.path().join(format!("{start}.log")));
+        (0..self.starts).map(|start| log(start).unwrap()).collect()
+    }
+}
+
+/// Calls that must not be executed twice.
+fn adding(channel: &Channel, callers: usize) -> Load {
+    let client = ReplicaServiceClient::new(channel.clone());
+    Load::start(callers, move || {
+        let mut client = client.clone();
+        async move { client.add(AddRequest { call_id: id() }).await.map(drop) }
+    })
+}
+
+/// Calls that may be.
+fn putting(channel: &Channel, callers: usize) -> Load {
+    let client = ReplicaServiceClient::new(channel.clone());
+    Load::start(callers, move || {
+        let mut client = client.clone();
+        async move { client.put(PutRequest { request_id: id() }).await.map(drop) }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_restart_in_turn_fail_no_call_and_execute_none_twice() {
+    /// What the design asks for, where the computer makes it within the time.
+    const CALLS: usize = 50_000;
+    const TIME: Duration = Duration::from_secs(30);
+    let mut replicas = Replicas::start();
+    let channel = replicas.channel();
+    connected(&channel, REPLICAS).await;
+    let started = Instant::now();
+    let (adding, putting) = (adding(&channel, 16), putting(&channel, 16));
+    for number in 0..REPLICAS {
+        adding.pass(500).await;
+        replicas.terminate(number);
+        replicas.start_again(number);
+        connected(&channel, REPLICAS).await;
+    }
+    adding.pass(500).await;
+    while adding.good() + putting.good() < CALLS && started.elapsed() < TIME {
+        adding.pass(100).await;
+    }
+    let (adding, putting) = (adding.stop().await, putting.stop().await);
+    adding.expect_no_failure(|| replicas.logs());
+    putting.expect_no_failure(|| replicas.logs());
+    let executed = replicas.executed();
+    assert_eq!(executed.len(), adding.good + putting.good);
+    let twice = executed.values().filter(|times| **times != 1).count();
+    assert_eq!(twice, 0, "of {} calls", executed.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_are_killed_fail_no_call_that_may_be_repeated_and_repeat_no_other() {
+    let mut replicas = Replicas::start();
+    let channel = replicas.channel();
+    connected(&channel, REPLICAS).await;
+    let (adding, putting) = (adding(&channel, 4), putting(&channel, 12));
+    for turn in 0..6 {
+        putting.pass(500).await;
+        replicas.running[turn % REPLICAS].kill();
+        putting.pass(500).await;
+        replicas.start_again(turn % REPLICAS);
+        connected(&channel, REPLICAS).await;
+    }
+    putting.pass(500).await;
+    let (adding, putting) = (adding.stop().await, putting.stop().await);
+    putting.expect_no_failure(|| replicas.logs());
+    // What was in flight at a killed replica may have been executed: it is said, once each.
+    for status in &adding.failed {
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+        assert!(GantryReason::OutcomeUnknown.is_given_by(status), "{status:?}");
+    }
+    // No more than were in flight: at most one of each caller at each kill.
+    assert!(adding.failed.len() <= 6 * 4, "{} of {}", adding.failed.len(), adding.good);
+    let (added, put): (Vec<_>, Vec<_>) =
+        replicas.executed().into_iter().partition(|(call, _)| call.starts_with("add"));
+    assert!(added.iter().all(|(_, times)| *times == 1));
+    assert!(added.len() >= adding.good && added.len() <= adding.good + adding.failed.len());
+    assert_eq!(put.len(), putting.good);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consul_restarts_without_its_data_under_load_and_no_call_fails() {
+    let mut replicas = Replicas::start();
+    let channel = replicas.channel();
+    connected(&channel, REPLICAS).await;
+    let (adding, putting) = (adding(&channel, 8), putting(&channel, 8));
+    adding.pass(500).await;
+    replicas.agent.restart(Duration::from_secs(1));
+    // Registered once at the start and once again since.
+    for replica in &mut replicas.running {
+        replica.until_logged_again("registered at consul", 2);
+    }
+    adding.pass(500).await;
+    // What changes from now on is heard of.
+    replicas.terminate(0);
+    connected(&channel, REPLICAS - 1).await;
+    replicas.start_again(0);
+    connected(&channel, REPLICAS).await;
+    adding.pass(500).await;
+    let (adding, putting) = (adding.stop().await, putting.stop().await);
+    adding.expect_no_failure(|| replicas.logs());
+    putting.expect_no_failure(|| replicas.logs());
+    let executed = replicas.executed();
+    assert_eq!(executed.len(), adding.good + putting.good);
+    assert!(executed.values().all(|times| *times == 1));
+}

@@ -1,0 +1,76 @@
+//! A server that writes down what it executes: `replica ADDRESS CONSUL_URL JOURNAL`.
+
+use std::{
+    env,
+    error::Error,
+    fs::File,
+    io::Write,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use gantry_discovery::{Kind, Registry, Settings, consul};
+use gantry_replica::replica::v1::{
+    AddRequest, AddResponse, PutRequest, PutResponse,
+    replica_service_server::{ReplicaService, ReplicaServiceServer},
+};
+use gantry_server::{Server, listen, shutdown_signal};
+use tokio::time::sleep;
+use tonic::{Request, Response, Status};
+
+/// How long a call takes: so that some are in flight at any time.
+const WORK: Duration = Duration::from_millis(2);
+
+struct Replica {
+    journal: Mutex<File>,
+}
+
+impl Replica {
+    async fn execute(&self, method: &str, id: &str) -> Result<(), Status> {
+        {
+            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            // A whole line at once: it is there or not, however the process ends.
+            let written = journal.write_all(format!("{method} {id}\n").as_bytes());
+            written.map_err(|error| Status::data_loss(error.to_string()))?;
+        }
+        sleep(WORK).await;
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl ReplicaService for Replica {
+    async fn add(&self, request: Request<AddRequest>) -> Result<Response<AddResponse>, Status> {
+        self.execute("add", &request.get_ref().call_id).await?;
+        Ok(Response::new(AddResponse {}))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        self.execute("put", &request.get_ref().request_id).await?;
+        Ok(Response::new(PutResponse {}))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let mut argument = || arguments.next().ok_or("replica ADDRESS CONSUL_URL JOURNAL");
+    let (address, url, journal) = (argument()?.parse()?, argument()?, argument()?);
+    // Not a line for each of many thousand calls.
+    let filter = "info,gantry_server::stack=warn".to_owned().try_into()?;
+    let telemetry = gantry_telemetry::Settings { filter, ..Default::default() };
+    let _telemetry = gantry_telemetry::init(&telemetry, "replica")?;
+    let check_interval = Duration::from_secs(1);
+    let registry = Registry::from_settings(&Settings {
+        kind: Kind::Consul,
+        consul: consul::Settings { url, check_interval, ..Default::default() },
+        ..Default::default()
+    })?;
+    let journal = Mutex::new(File::options().create(true).append(true).open(journal)?);
+    let server = Server::builder("replica", &gantry_replica::CONTRACT)
+        .service(ReplicaServiceServer::new(Replica { journal }))
+        .registry(registry)
+        .build()?;
+    server.serve(listen(address).await?, shutdown_signal()).await?;
+    Ok(())
+}
