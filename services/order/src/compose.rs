@@ -44,8 +44,13 @@ pub enum OpenError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// There is no way to another service.
-    #[error(transparent)]
-    Client(#[from] gantry_client::BuildError),
+    #[error("order.clients.{peer}: {cause}")]
+    Client {
+        /// Which service.
+        peer: &'static str,
+        /// Why not.
+        cause: gantry_client::BuildError,
+    },
 }
 
 /// The order service: one database and one worker for its sagas, served by as many
@@ -76,7 +81,7 @@ impl Service {
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
 
         // One channel for each service: it is the one holder of that service's state here.
-        let channel = |service, settings| channel(service, settings, &registry, &signer);
+        let channel = |peer, settings| channel(peer, settings, &registry, &signer);
         let users = Arc::new(UserClient::new(channel("user", &settings.clients.user)?));
         let inventory = channel("inventory", &settings.clients.inventory)?;
         let inventory = Arc::new(InventoryClient::new(inventory));
@@ -158,17 +163,18 @@ impl Service {
 }
 
 fn channel(
-    service: &str,
+    peer: &'static str,
     settings: &ClientSettings,
     registry: &Registry,
     signer: &Arc<ServiceSigner>,
-) -> Result<Channel, gantry_client::BuildError> {
-    Channel::builder(service)
+) -> Result<Channel, OpenError> {
+    Channel::builder(peer)
         .contract(&CONTRACT)
         .registry(registry.clone())
         .signer(Some(Arc::clone(signer)))
         .settings(settings.clone())
         .build()
+        .map_err(|cause| OpenError::Client { peer, cause })
 }
 
 /// The computer's clock, cut to the microseconds that databases keep.

@@ -107,6 +107,7 @@ async fn every_order_is_carried_through_whichever_process_is_killed_meanwhile() 
     /// The services that are killed, in this order.
     const KILLED: [&str; 6] = ["inventory", "user", "order", "inventory", "order", "user"];
     const STOCK: i32 = 10_000;
+    let began = Instant::now();
     let agent = Agent::start();
     // Nobody else can answer for the one that is gone: do not wait long before asking again.
     let impatient = [
@@ -178,11 +179,19 @@ async fn every_order_is_carried_through_whichever_process_is_killed_meanwhile() 
     // Each was sold once, and nothing is left reserved.
     let sold = i32::try_from(orders.len()).unwrap();
     assert_eq!(shop.stock(&product.sku).await, (STOCK - sold, 0));
-    // One line for each service that was gone, and none for each call that waited for it.
+    // One line for each time that a service was gone or a breaker opened, whatever the number
+    // of calls that met it.
     let log = cluster.log("order");
-    let complaints: Vec<_> =
-        log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
-    let gone = |line: &&&str| line.contains("endpoint cannot be connected");
-    assert!(complaints.iter().filter(gone).count() >= 2, "{log}");
-    assert!(complaints.len() <= 2 * (KILLED.len() + 2), "{complaints:#?}");
+    let complaints = |of: &str| {
+        log.lines()
+            .filter(|line| ["WARN", "ERROR"].iter().any(|level| line.contains(level)))
+            .filter(|line| line.contains(of))
+            .count()
+    };
+    let gone = complaints("endpoint cannot be connected");
+    assert!((2..=KILLED.len() + 2).contains(&gone), "{gone}: {log}");
+    let opened = complaints("circuit breaker opened");
+    let most = began.elapsed().as_secs() as usize * 2;
+    assert!(opened <= most, "{opened}: {log}");
+    assert_eq!(complaints(""), gone + opened + complaints("endpoint ejected"), "{log}");
 }

@@ -165,8 +165,13 @@ mod tests {
     }
 
     /// One that has no methods.
-    static EMPTY: Contract =
-        Contract { services: &[], permissions: &[], roles: &[], descriptor_set: &[] };
+    static EMPTY: Contract = Contract {
+        services: &[],
+        permissions: &[],
+        roles: &[],
+        rate_classes: &[],
+        descriptor_set: &[],
+    };
 
     fn wrong(json: &str) -> Vec<String> {
         parse(json).unwrap().problems(&EMPTY).iter().map(ToString::to_string).collect()
