@@ -115,7 +115,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
 ];
 
 /// Which crates open or accept connections themselves.
-const CONNECTING: &[&str] = &["gantry-client", "gantry-server", "gantry-discovery", "gantry"];
+const CONNECTING: &[&str] =
+    &["gantry-client", "gantry-server", "gantry-discovery", "gantry-consul-agent", "gantry"];
 
 /// Which part of a service may name which other part.
 const LAYERS: &[(&str, &[&str])] = &[

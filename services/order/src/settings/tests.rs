@@ -168,6 +168,6 @@ fn the_examples_in_the_file_are_settings() {
     let own: Own = gantry_config::load(sources).unwrap();
     assert_eq!(own.order.identity.trusted.len(), 1);
     assert_eq!(own.order.pricing.taxes.len(), 2);
-    assert_eq!(own.order.clients.user.methods.len(), 1);
+    assert_eq!(own.order.clients.user.methods.len(), 2);
     assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
 }
