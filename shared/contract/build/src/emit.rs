@@ -76,10 +76,12 @@ pub(crate) fn contract(sources: &Sources, parts: Parts) -> Result<String, Error>
         };
 
         /// The policies as a gRPC service config (JSON), for clients in other languages.
+        #[allow(dead_code, reason = "a contract of a private module may not be exported")]
         pub const SERVICE_CONFIG: &str =
             include_str!(concat!(env!("OUT_DIR"), "/service_config.json"));
 
         /// The contract as a page of Markdown, for people.
+        #[allow(dead_code, reason = "a contract of a private module may not be exported")]
         pub const REFERENCE: &str = include_str!(concat!(env!("OUT_DIR"), "/reference.md"));
     };
     let ours = syn::parse2(ours).map_err(|error| Error::Generate(error.to_string()))?;
