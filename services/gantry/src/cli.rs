@@ -32,6 +32,18 @@ pub enum Command {
     Demo(DemoArgs),
     /// Measure what the suite promises, beside what it is compared with
     Bench(BenchArgs),
+    /// Print what the contract says to those who do not read Rust
+    #[command(subcommand)]
+    Contract(ContractPart),
+}
+
+/// What the contract is exported as.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ContractPart {
+    /// A gRPC service config (JSON), for clients in other languages
+    ServiceConfig,
+    /// The API reference (Markdown), for people
+    Reference,
 }
 
 /// How to serve.
@@ -147,6 +159,13 @@ mod tests {
         assert!(cli.command.is_none());
         assert_eq!(cli.up.port_offset, 7);
         assert_eq!(cli.up.admin_password_file(), PathBuf::from("./.gantry/admin-password"));
+    }
+
+    #[test]
+    fn the_contract_is_printed_in_parts() {
+        let cli = Cli::try_parse_from(["gantry", "contract", "service-config"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Contract(ContractPart::ServiceConfig))));
+        assert!(Cli::try_parse_from(["gantry", "contract"]).is_err());
     }
 
     #[test]

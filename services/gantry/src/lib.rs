@@ -1,6 +1,7 @@
 //! The `gantry` binary: the suite in one process, and the tools around it.
 //!
 //! - [`cli`]: the command line;
+//! - [`contract`]: what the contract says to those who do not read Rust;
 //! - [`ports`]: which service stands where;
 //! - [`up`]: every service on its own loopback port, calls between them crossing real sockets;
 //! - [`demo`]: a newcomer's walk through a running suite;
@@ -8,6 +9,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod contract;
 pub mod demo;
 pub mod ports;
 pub mod up;

@@ -6,7 +6,7 @@ use clap::Parser;
 use gantry::{
     bench,
     cli::{Cli, Command},
-    demo, up,
+    contract, demo, up,
 };
 
 #[tokio::main]
@@ -23,6 +23,10 @@ async fn main() -> ExitCode {
             Err(error) => failed(&error),
         },
         Command::Bench(args) => match bench::run(&args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Command::Contract(part) => match contract::print(part) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },

@@ -11,6 +11,7 @@ mod build;
 mod connections;
 mod deadline;
 mod drain;
+mod foreign;
 mod health;
 mod identity;
 mod log;

@@ -73,7 +73,12 @@ impl Drop for Working {
 impl Probe {
     async fn run(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
         let working = Working::start(&self.seen);
-        let ActRequest { nap_ms, panic, .. } = *request.get_ref();
+        let ActRequest { nap_ms, panic, fail_attempts, .. } = *request.get_ref();
+        let before = request.metadata().get("grpc-previous-rpc-attempts");
+        let before = before.map_or(0, |count| count.to_str().unwrap().parse().unwrap());
+        if fail_attempts > before {
+            return Err(Status::unavailable("not yet"));
+        }
         if nap_ms > 0 {
             sleep(Duration::from_millis(nap_ms.into())).await;
         }
@@ -101,6 +106,10 @@ impl ProbeService for Probe {
     }
 
     async fn brief(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
+        self.run(request).await
+    }
+
+    async fn once(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
         self.run(request).await
     }
 

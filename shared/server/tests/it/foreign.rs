@@ -1,0 +1,75 @@
+//! A stock client in another language follows the contract's service config: Python's
+//! grpcio, which is gRPC's C core.
+
+use std::{process::Command, time::Duration};
+
+use gantry_probe::{SERVICE_CONFIG, probe::v1::ActRequest};
+use prost::Message;
+use tokio::{task::spawn_blocking, time::Instant};
+
+use crate::world::World;
+
+/// What the foreign client says of a call, and how often the handler was reached.
+async fn call(config: &'static str, method: &str, request: ActRequest) -> (String, usize) {
+    let world = World::start().await;
+    let python = std::env::var_os("FOREIGN_PYTHON").expect(
+        "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
+         installed; `./test setup` makes one at target/venv/bin/python",
+    );
+    let digits = |byte: u8| format!("{byte:02x}");
+    let request: String = request.encode_to_vec().into_iter().map(digits).collect();
+    let path = format!("/probe.v1.ProbeService/{method}");
+    let address = world.address.to_string();
+    let output = spawn_blocking(move || {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config).unwrap();
+        Command::new(python)
+            .arg("-B")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/retry.py"))
+            .arg(address)
+            .arg(file.path())
+            .args([path, request])
+            .output()
+            .unwrap()
+    });
+    let output = output.await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (String::from_utf8(output.stdout).unwrap().trim().to_owned(), world.seen.started())
+}
+
+fn failing(fail_attempts: u32) -> ActRequest {
+    ActRequest { fail_attempts, ..ActRequest::default() }
+}
+
+fn outcome(code: &str, calls: usize) -> (String, usize) {
+    (code.to_owned(), calls)
+}
+
+#[tokio::test]
+async fn a_foreign_client_retries_as_the_contract_says() {
+    assert_eq!(call(SERVICE_CONFIG, "Act", failing(2)).await, outcome("OK", 3));
+}
+
+#[tokio::test]
+async fn a_foreign_client_gives_up_where_the_contract_says() {
+    assert_eq!(call(SERVICE_CONFIG, "Act", failing(9)).await, outcome("UNAVAILABLE", 3));
+}
+
+#[tokio::test]
+async fn a_foreign_client_does_not_retry_what_is_not_idempotent() {
+    assert_eq!(call(SERVICE_CONFIG, "Once", failing(1)).await, outcome("UNAVAILABLE", 1));
+}
+
+#[tokio::test]
+async fn without_the_service_config_a_foreign_client_retries_nothing() {
+    assert_eq!(call("{}", "Act", failing(1)).await, outcome("UNAVAILABLE", 1));
+}
+
+#[tokio::test]
+async fn a_foreign_client_has_the_contracts_timeout() {
+    let started = Instant::now();
+    let napping = ActRequest { nap_ms: 30_000, ..ActRequest::default() };
+    let (code, _) = call(SERVICE_CONFIG, "Brief", napping).await;
+    assert_eq!(code, "DEADLINE_EXCEEDED");
+    assert!(started.elapsed() < Duration::from_secs(30), "the server's answer, not the client's");
+}
