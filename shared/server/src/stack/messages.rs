@@ -1,8 +1,9 @@
 //! Watches the messages of a request go by: none may be longer than the server
-//! takes, and none may be missing or break off.
+//! takes, and none may be missing, break off or begin with what is no message.
 //!
 //! tonic checks the length as well, but answers OUT_OF_RANGE, and takes a broken
-//! message for a fault of ours.
+//! message for a fault of ours (as gRPC's specification does a compressed one where
+//! no encoding was named).
 
 use std::{
     pin::Pin,
@@ -29,9 +30,9 @@ pin_project! {
 
 impl<B> Messages<B> {
     /// Lets messages of up to `limit` bytes through; with `required`, at least one
-    /// has to come.
-    pub(crate) fn new(inner: B, limit: u32, required: bool) -> Self {
-        let scan = Scan { limit, required, prefix: [0; PREFIX], read: 0, left: 0 };
+    /// has to come, and only with `encoded` may one be compressed.
+    pub(crate) fn new(inner: B, limit: u32, required: bool, encoded: bool) -> Self {
+        let scan = Scan { limit, required, encoded, prefix: [0; PREFIX], read: 0, left: 0 };
         Self { inner, scan }
     }
 }
@@ -72,6 +73,7 @@ where
 struct Scan {
     limit: u32,
     required: bool,
+    encoded: bool,
     prefix: [u8; PREFIX],
     /// How much of the prefix has been read.
     read: usize,
@@ -100,7 +102,12 @@ impl Scan {
     }
 
     fn start(&mut self) -> Result<(), Failure> {
-        let [_, a, b, c, d] = self.prefix;
+        let [compressed, a, b, c, d] = self.prefix;
+        if compressed > u8::from(self.encoded) {
+            return Err(malformed(
+                "the request has what is no message, or one in an unnamed encoding",
+            ));
+        }
         let length = u32::from_be_bytes([a, b, c, d]);
         if length > self.limit {
             return Err(Failure::new(
@@ -121,16 +128,18 @@ impl Scan {
     }
 
     fn end(&self) -> Result<(), Failure> {
-        let malformed =
-            |what| Err(Failure::new(Code::InvalidArgument, GantryReason::MalformedMessage, what));
         if self.read > 0 || self.left > 0 {
-            malformed("the request breaks off within a message")
+            Err(malformed("the request breaks off within a message"))
         } else if self.required {
-            malformed("the request has no message")
+            Err(malformed("the request has no message"))
         } else {
             Ok(())
         }
     }
+}
+
+fn malformed(what: &str) -> Failure {
+    Failure::new(Code::InvalidArgument, GantryReason::MalformedMessage, what)
 }
 
 #[cfg(test)]
@@ -138,7 +147,11 @@ mod tests {
     use super::*;
 
     fn scan(required: bool, chunks: &[&[u8]]) -> Result<(), Code> {
-        let mut scan = Scan { limit: 4, required, prefix: [0; PREFIX], read: 0, left: 0 };
+        scan_encoded(false, required, chunks)
+    }
+
+    fn scan_encoded(encoded: bool, required: bool, chunks: &[&[u8]]) -> Result<(), Code> {
+        let mut scan = Scan { limit: 4, required, encoded, prefix: [0; PREFIX], read: 0, left: 0 };
         chunks.iter().try_for_each(|chunk| scan.data(chunk)).map_err(|failure| failure.code())?;
         scan.end().map_err(|failure| failure.code())
     }
@@ -173,5 +186,14 @@ mod tests {
             assert_eq!(scan(true, &[&FULL[..end]]), Err(Code::InvalidArgument), "{end}");
         }
         assert_eq!(scan(true, &[]), Err(Code::InvalidArgument));
+    }
+
+    #[test]
+    fn only_a_flag_that_the_headers_allow_begins_a_message() {
+        let flagged = |flag| [flag, 0, 0, 0, 0];
+        assert_eq!(scan(true, &[&flagged(1)]), Err(Code::InvalidArgument));
+        assert_eq!(scan(true, &[FULL, &flagged(10)]), Err(Code::InvalidArgument));
+        assert_eq!(scan_encoded(true, true, &[&flagged(1), FULL]), Ok(()));
+        assert_eq!(scan_encoded(true, true, &[&flagged(2)]), Err(Code::InvalidArgument));
     }
 }
