@@ -17,6 +17,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("gantry-config", &[]),
     ("gantry-contract", &[]),
     ("gantry-contract-build", &[]),
+    ("gantry-contract-fuzz", &[]),
     ("gantry-discovery", &["gantry-tls"]),
     ("gantry-money", &[]),
     ("gantry-resilience", &[]),

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and nothing reaches into its binary"
 )]
 
+mod access;
 mod agent;
 mod architecture;
 mod bad_input;
@@ -16,10 +17,12 @@ mod bench;
 mod cluster;
 mod consul;
 mod drain;
+mod fuzz;
 mod kills;
 mod load;
 mod own_binaries;
 mod process;
+mod raw;
 mod replicas;
 mod restart;
 mod rules;

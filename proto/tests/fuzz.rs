@@ -1,0 +1,92 @@
+//! No bytes make a message of the shop panic, and what is wrong is told.
+//!
+//! Few rounds by default; `./test fuzz 100000` for long.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use gantry_contract::Validate;
+use gantry_contract_fuzz::{Fuzz, rounds};
+use gantry_proto::{
+    CONTRACT,
+    google::r#type as google,
+    shop::{inventory::v1 as inventory, order::v1 as order, user::v1 as user},
+};
+use prost::Message;
+use tonic::{Code, Status};
+
+/// What became of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    NoMessage,
+    Refused,
+    Taken,
+}
+
+/// What a server does with a request before its handler sees it.
+fn take<M: Message + Default + Validate + Debug>(bytes: &[u8]) -> Outcome {
+    let Ok(message) = M::decode(bytes) else { return Outcome::NoMessage };
+    let _ = format!("{message:?}");
+    let Err(violations) = message.check() else { return Outcome::Taken };
+    let status = Status::from(violations);
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.details().len() <= 3072, "more than headers can carry");
+    Outcome::Refused
+}
+
+type Take = fn(&[u8]) -> Outcome;
+
+macro_rules! messages {
+    ($($package:literal $module:ident { $($message:ident),* $(,)? })*) => {
+        BTreeMap::from([$($((
+            concat!($package, ".", stringify!($message)),
+            take::<$module::$message> as Take,
+        )),*),*])
+    };
+}
+
+fn messages() -> BTreeMap<&'static str, Take> {
+    messages! {
+        "google.type" google { Money, PostalAddress }
+        "shop.inventory.v1" inventory {
+            Product, CreateProductRequest, GetProductRequest, BatchGetProductsRequest,
+            BatchGetProductsResponse, ListProductsRequest, ListProductsResponse, Reservation,
+            ReservationItem, ReserveStockRequest, CommitReservationRequest,
+            ReleaseReservationRequest,
+        }
+        "shop.order.v1" order {
+            Order, OrderItem, CreateOrderRequest, PlaceOrderRequest, GetOrderRequest,
+            ListOrdersRequest, ListOrdersResponse,
+        }
+        "shop.user.v1" user {
+            LoginRequest, TokenPair, User, CreateUserRequest, GetUserRequest, ListUsersRequest,
+            ListUsersResponse,
+        }
+    }
+}
+
+#[test]
+fn every_message_of_the_contract_is_in_the_list_here() {
+    let fuzz = Fuzz::new(CONTRACT.descriptor_set).unwrap();
+    let mut there = [fuzz.messages("google.type"), fuzz.messages("shop.")].concat();
+    there.sort();
+    let listed: Vec<_> = messages().into_keys().collect();
+    assert_eq!(there, listed, "left: the contract, right: the list");
+}
+
+#[test]
+fn whatever_the_bytes_a_message_is_taken_or_refused() {
+    let mut fuzz = Fuzz::new(CONTRACT.descriptor_set).unwrap();
+    let mut outcomes: BTreeMap<Outcome, u64> = BTreeMap::new();
+    for seed in 0..rounds(500) {
+        for (name, take) in messages() {
+            fuzz.seed(seed);
+            let bytes = fuzz.bytes(name);
+            let outcome = std::panic::catch_unwind(|| take(&bytes));
+            let outcome = outcome.unwrap_or_else(|_| panic!("{name} with seed {seed}: {bytes:?}"));
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+    }
+    // Bytes of one kind only would prove little.
+    assert_eq!(outcomes.len(), 3, "{outcomes:?}");
+}

@@ -1,0 +1,87 @@
+//! Calls below every generated client: bytes to a path.
+
+use gantry_contract_fuzz::Fuzz;
+use gantry_proto::CONTRACT;
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tonic::{Status, transport::Channel};
+use tower::ServiceExt;
+
+use crate::process::Suite;
+
+/// A method of the shop: its path and the message it takes.
+pub struct Method {
+    pub path: String,
+    pub request: String,
+}
+
+impl Method {
+    /// Which service of the suite has it: `/shop.user.v1...` is `user`'s.
+    pub fn service(&self) -> &str {
+        self.path.split('.').nth(1).unwrap()
+    }
+}
+
+/// Every method that the contract's descriptor set has.
+pub fn methods() -> Vec<Method> {
+    let set = FileDescriptorSet::decode(CONTRACT.descriptor_set).unwrap();
+    let mut methods = Vec::new();
+    for file in &set.file {
+        for service in &file.service {
+            for method in &service.method {
+                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                let request = method.input_type().trim_start_matches('.').to_owned();
+                methods.push(Method { path, request });
+            }
+        }
+    }
+    methods
+}
+
+/// Makes messages of the shop.
+pub fn fuzz() -> Fuzz {
+    Fuzz::new(CONTRACT.descriptor_set).unwrap()
+}
+
+/// Connections to a suite's services that know nothing of the contract.
+pub struct Raw(Vec<(String, Channel)>);
+
+impl Raw {
+    pub async fn open(suite: &Suite) -> Self {
+        let mut channels = Vec::new();
+        for service in ["user", "order", "inventory"] {
+            let address = format!("http://{}", suite.addresses(service)[0]);
+            let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+            channels.push((service.to_owned(), channel));
+        }
+        Self(channels)
+    }
+
+    /// The outcome of a call with this encoded message.
+    pub async fn call(&self, method: &Method, message: &[u8], token: Option<&str>) -> Status {
+        let mut body = vec![0];
+        body.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+        body.extend_from_slice(message);
+        self.send(method, body, token).await
+    }
+
+    /// The outcome of a call with this body, whatever it is.
+    pub async fn send(&self, method: &Method, body: Vec<u8>, token: Option<&str>) -> Status {
+        let (_, channel) = self.0.iter().find(|(name, _)| name == method.service()).unwrap();
+        let mut request = http::Request::post(&method.path)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(tonic::body::Body::new(Full::from(body))).unwrap();
+        let response = channel.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), http::StatusCode::OK);
+        if let Some(status) = Status::from_header_map(response.headers()) {
+            return status;
+        }
+        let body = response.into_body().collect().await.unwrap();
+        Status::from_header_map(body.trailers().expect("trailers")).expect("a status")
+    }
+}

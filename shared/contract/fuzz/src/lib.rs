@@ -1,0 +1,189 @@
+//! Messages as careless and hostile callers make them, from a contract's descriptor
+//! set alone: for tests of any team's contract.
+//!
+//! A [`Fuzz`] gives noise, messages whose fields hold what is likely to be wrong, and
+//! such messages with bytes changed. The same seed gives the same ones.
+
+use std::{collections::HashMap, env};
+
+use fastrand::Rng;
+use prost::Message;
+use prost_reflect::{
+    DescriptorError, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey,
+    MessageDescriptor, Value,
+};
+
+/// How deep messages contain each other.
+const DEPTH: usize = 4;
+
+/// How many seeds a test tries where `FUZZ_ROUNDS` does not say: `./test fuzz N` does.
+pub fn rounds(few: u64) -> u64 {
+    env::var("FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(few)
+}
+
+/// Makes messages.
+#[derive(Debug)]
+pub struct Fuzz {
+    pool: DescriptorPool,
+    rng: Rng,
+}
+
+impl Fuzz {
+    /// For the messages of this encoded `FileDescriptorSet`.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn new(descriptor_set: &[u8]) -> Result<Self, DescriptorError> {
+        Ok(Self { pool: DescriptorPool::decode(descriptor_set)?, rng: Rng::with_seed(0) })
+    }
+
+    /// Starts anew: what follows depends on the seed alone.
+    pub fn seed(&mut self, seed: u64) {
+        self.rng.seed(seed);
+    }
+
+    /// Every message of these packages, the nested ones included; not the entries of
+    /// maps, which are no type of their own in Rust.
+    pub fn messages(&self, package: &str) -> Vec<String> {
+        let all = self.pool.all_messages().filter(|message| !message.is_map_entry());
+        let names = all.filter(|m| m.package_name().starts_with(package));
+        names.map(|message| message.full_name().to_owned()).collect()
+    }
+
+    /// One of: noise, a message, a message with bytes changed. Noise where there is no
+    /// message of this name.
+    pub fn bytes(&mut self, message: &str) -> Vec<u8> {
+        let Some(message) = self.pool.get_message_by_name(message) else { return self.noise() };
+        match self.rng.u8(0..4) {
+            0 => self.noise(),
+            1 => self.message(&message, 0).encode_to_vec(),
+            _ => {
+                let encoded = self.message(&message, 0).encode_to_vec();
+                self.changed(encoded)
+            }
+        }
+    }
+
+    fn noise(&mut self) -> Vec<u8> {
+        let length = self.rng.usize(0..200);
+        std::iter::repeat_with(|| self.rng.u8(..)).take(length).collect()
+    }
+
+    /// A few bytes flipped, taken out, put in or repeated, or the end cut off.
+    fn changed(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        for _ in 0..self.rng.u8(1..8) {
+            let at = self.rng.usize(0..=bytes.len());
+            match self.rng.u8(0..5) {
+                0 if at < bytes.len() => bytes[at] ^= 1 << self.rng.u8(0..8),
+                1 if at < bytes.len() => drop(bytes.remove(at)),
+                2 => bytes.insert(at, self.rng.u8(..)),
+                3 => bytes.truncate(at),
+                _ => bytes.extend_from_within(at..),
+            }
+        }
+        bytes
+    }
+
+    fn message(&mut self, descriptor: &MessageDescriptor, depth: usize) -> DynamicMessage {
+        let mut message = DynamicMessage::new(descriptor.clone());
+        for field in descriptor.fields() {
+            if self.rng.u8(0..10) < 8
+                && let Some(value) = self.field(&field, depth)
+            {
+                message.set_field(&field, value);
+            }
+        }
+        message
+    }
+
+    fn field(&mut self, field: &FieldDescriptor, depth: usize) -> Option<Value> {
+        let few = self.rng.usize(0..4);
+        match field.kind() {
+            Kind::Message(entry) if field.is_map() => {
+                let mut map = HashMap::new();
+                for _ in 0..few {
+                    let key = self.value(&entry.map_entry_key_field().kind(), depth)?;
+                    let value = self.value(&entry.map_entry_value_field().kind(), depth)?;
+                    map.insert(map_key(key)?, value);
+                }
+                Some(Value::Map(map))
+            }
+            kind if field.is_list() => {
+                (0..few).map(|_| self.value(&kind, depth)).collect::<Option<_>>().map(Value::List)
+            }
+            kind => self.value(&kind, depth),
+        }
+    }
+
+    /// Nothing where a message would be too deep.
+    fn value(&mut self, kind: &Kind, depth: usize) -> Option<Value> {
+        Some(match kind {
+            Kind::Bool => Value::Bool(self.rng.bool()),
+            Kind::String => Value::String(self.text()),
+            Kind::Bytes => Value::Bytes(self.noise().into()),
+            Kind::Float => Value::F32(self.real() as f32),
+            Kind::Double => Value::F64(self.real()),
+            // Cut to their width, as a caller of another language might.
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(self.integer() as i32),
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(self.integer()),
+            Kind::Uint32 | Kind::Fixed32 => Value::U32(self.integer() as u32),
+            Kind::Uint64 | Kind::Fixed64 => Value::U64(self.integer() as u64),
+            Kind::Enum(kind) => {
+                let known = kind.values().nth(self.rng.usize(0..kind.values().len()));
+                let known = known.map_or(0, |value| value.number());
+                Value::EnumNumber(if self.rng.bool() { known } else { self.integer() as i32 })
+            }
+            Kind::Message(_) if depth == DEPTH => return None,
+            Kind::Message(message) => Value::Message(self.message(message, depth + 1)),
+        })
+    }
+
+    fn integer(&mut self) -> i64 {
+        match self.rng.u8(0..8) {
+            0 => i64::MIN,
+            1 => i64::MAX,
+            2 => i64::from(i32::MIN) - 1,
+            3 => -1,
+            4 => 0,
+            5 => self.rng.i64(..),
+            _ => self.rng.i64(1..101),
+        }
+    }
+
+    fn real(&mut self) -> f64 {
+        let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, f64::MIN_POSITIVE, f64::MAX];
+        self.rng.choice(odd).unwrap_or_default()
+    }
+
+    /// What fits into some field, and what fits into none.
+    fn text(&mut self) -> String {
+        match self.rng.u8(0..12) {
+            0 => String::new(),
+            1..=4 => uuid(self.rng.u128(..)),
+            5 => format!("{}@example.org", self.rng.u32(..)),
+            6 => "EUR".to_owned(),
+            7 => format!("SKU-{}", self.rng.u8(..)),
+            8 => "ä".repeat(self.rng.usize(0..400)),
+            9 => "'; DROP TABLE users; -- %s \0 \r\n \u{202e} <script>".to_owned(),
+            10 => String::from_utf8_lossy(&self.noise()).into_owned(),
+            _ => "correct horse battery".to_owned(),
+        }
+    }
+}
+
+fn uuid(bits: u128) -> String {
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+fn map_key(value: Value) -> Option<MapKey> {
+    match value {
+        Value::Bool(key) => Some(MapKey::Bool(key)),
+        Value::I32(key) => Some(MapKey::I32(key)),
+        Value::I64(key) => Some(MapKey::I64(key)),
+        Value::U32(key) => Some(MapKey::U32(key)),
+        Value::U64(key) => Some(MapKey::U64(key)),
+        Value::String(key) => Some(MapKey::String(key)),
+        _ => None,
+    }
+}
