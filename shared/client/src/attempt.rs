@@ -20,7 +20,14 @@ pub(crate) enum Unanswered {
     /// The peer says that it did not process the stream.
     Refused(String),
     /// Anything else: it may have been executed.
-    Lost(String),
+    Lost(Loss),
+}
+
+/// How an attempt was lost.
+pub(crate) struct Loss {
+    pub(crate) why: String,
+    /// Whether its connection broke, and not only its stream.
+    pub(crate) connection: bool,
 }
 
 /// The request of one attempt.
@@ -48,21 +55,32 @@ pub(crate) async fn exchange(
     }
     let error = failed.into_error();
     let why = chain(&error);
-    Err(if is_refusal(&error) { Unanswered::Refused(why) } else { Unanswered::Lost(why) })
+    if is_refusal(&error) {
+        return Err(Unanswered::Refused(why));
+    }
+    let connection = !http2(&error).is_some_and(h2::Error::is_reset);
+    Err(Unanswered::Lost(Loss { why, connection }))
 }
 
 /// Whether the peer itself said that it did not process the stream. A remote GOAWAY
 /// reaches the streams above the last one that the peer will process, and requests
 /// that hyper had begun to write when it came, whose message was not written.
 pub(crate) fn is_refusal(error: &hyper::Error) -> bool {
+    http2(error).is_some_and(|error| {
+        error.is_remote()
+            && (error.is_go_away()
+                || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
+    })
+}
+
+/// What HTTP/2 says is the cause.
+fn http2(error: &hyper::Error) -> Option<&h2::Error> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.is_remote()
-                && (error.is_go_away()
-                    || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)));
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         cause = error.source();
     }
-    false
+    None
 }

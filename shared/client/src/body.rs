@@ -40,8 +40,12 @@ struct Open {
 }
 
 impl Open {
-    /// The server ended the call with this status.
-    fn end(mut self, code: Code) {
+    /// The server ended the call with this status; `rejected` by a breaker on its side.
+    fn end(mut self, code: Code, rejected: bool) {
+        if rejected {
+            self.record.attempt_rejected(&mut self.attempt);
+            return self.record.end(code);
+        }
         let judged = self.record.attempt_ended(&mut self.attempt, code);
         if code == Code::Unavailable && judged == Some(Judged::Counted) {
             // Too late to be made again, but the budget learns of it.
@@ -81,9 +85,9 @@ impl ResponseBody {
         Self { inner, patience, messages, open }
     }
 
-    fn end(&mut self, code: Code) {
+    fn end(&mut self, code: Code, rejected: bool) {
         if let Some(open) = self.open.take() {
-            open.end(code);
+            open.end(code, rejected);
         }
     }
 
@@ -155,7 +159,7 @@ impl ResponseBody {
         } else if let Some(open) = &self.open {
             open.record.explain(&mut trailers);
         }
-        self.end(code);
+        self.end(code, head::rejection(code, &trailers).is_some());
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tonic::Code;
 
 use crate::{
-    attempt::Attempt,
+    attempt::{Attempt, Loss},
     error::{About, Error},
     head,
     pool::{Judged, NotPlaced},
@@ -21,7 +21,11 @@ pub(crate) enum Ended {
     Answered(Answered),
     NotGrpc(Code, String),
     Refused(String),
-    Lost(String),
+    Lost {
+        why: String,
+        /// Whether it went down with its connection, as others did before it.
+        with_others: bool,
+    },
     NotPlaced(NotPlaced),
     /// The patience is over.
     Late,
@@ -51,7 +55,7 @@ impl Ended {
             Self::Answered(answered) => return Ok(answered),
             Self::NotGrpc(code, what) => record.about().not_grpc(code, &what),
             Self::Refused(why) => record.about().refused(&why),
-            Self::Lost(why) => record.about().outcome_unknown(&why),
+            Self::Lost { why, .. } => record.about().outcome_unknown(&why),
             Self::NotPlaced(not_placed) => explain(&record.about(), not_placed),
             Self::Late => record.about().unanswered(),
         })
@@ -85,10 +89,14 @@ pub(crate) fn read(
         }
     };
     let pushback = code.and_then(|_| Pushback::of_grpc(response.headers()));
-    attempt.lease.learn(match (code.map_or(balance::Outcome::Answered, head::outcome), pushback) {
-        (balance::Outcome::Failed, Some(Pushback::After(time))) => {
-            balance::Outcome::FailedFor(time)
-        }
+    let rejection = code.and_then(|code| head::rejection(code, response.headers()));
+    let hint = match (pushback, &rejection) {
+        (Some(Pushback::After(time)), _) => Some(time),
+        (_, Some(rejection)) => rejection.retry_after,
+        (_, None) => None,
+    };
+    attempt.lease.learn(match (code.map_or(balance::Outcome::Answered, head::outcome), hint) {
+        (balance::Outcome::Failed, Some(time)) => balance::Outcome::FailedFor(time),
         (outcome, _) => outcome,
     });
     let Some(code) = code else {
@@ -98,14 +106,20 @@ pub(crate) fn read(
         record.attempt_ended(&mut attempt, Code::DeadlineExceeded);
         return (None, Ended::Late);
     }
-    let judged = record.attempt_ended(&mut attempt, code);
+    let judged = match rejection {
+        Some(_) => record.attempt_rejected(&mut attempt),
+        None => record.attempt_ended(&mut attempt, code),
+    };
     let endpoint = attempt.lease.address();
     let answered = |response| Answered { response, rest: Rest::Nothing(code) };
     if code == Code::Ok {
         return (None, Ended::Answered(answered(response)));
     }
     let failed = Failed {
-        failure: Failure::of_grpc(code as i32),
+        failure: match rejection {
+            Some(_) => Failure::Rejected,
+            None => Failure::of_grpc(code as i32),
+        },
         pushback,
         was_ejected: judged == Some(Judged::WasEjected),
     };
@@ -118,12 +132,15 @@ pub(crate) fn read(
 }
 
 /// The connection or the stream broke.
-pub(crate) fn lost(record: &mut Record, mut attempt: Attempt, why: String) -> (Failed, Ended) {
+pub(crate) fn lost(record: &mut Record, mut attempt: Attempt, loss: Loss) -> (Failed, Ended) {
+    let Loss { why, connection } = loss;
+    let with_others = connection && !attempt.lease.is_first_lost();
     attempt.lease.learn(balance::Outcome::Failed);
     let judged = record.attempt_ended(&mut attempt, Code::Unavailable);
     record.note(attempt.lease.address(), format!("lost: {why}"));
     let was_ejected = judged == Some(Judged::WasEjected);
-    (Failed { failure: Failure::Unavailable, pushback: None, was_ejected }, Ended::Lost(why))
+    let failed = Failed { failure: Failure::Unavailable, pushback: None, was_ejected };
+    (failed, Ended::Lost { why, with_others })
 }
 
 /// The endpoint would not take the stream. It was not executed.

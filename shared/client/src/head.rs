@@ -6,10 +6,12 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use gantry_contract::{GantryReason, Reason};
 use gantry_resilience::{balance::Outcome, deadline::Deadline};
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::Instant;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 /// A peer's timer may fire this much before ours: its CANCELLED is our deadline.
 const CLOCK_SLACK: Duration = Duration::from_millis(5);
@@ -32,6 +34,25 @@ pub(crate) fn sanitize(headers: &mut HeaderMap) {
         tracing::warn!("the peer sent grpc-status-details-bin that is not base64, left out");
         headers.remove(Status::GRPC_STATUS_DETAILS);
     }
+}
+
+/// A peer could not do its work because a circuit breaker on its side is open.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    /// When the breaker will let calls through again, as far as the peer says.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Whether a status was passed on from a circuit breaker of ours. Looks only at what
+/// [`sanitize`] has let through; details that do not parse say nothing.
+pub(crate) fn rejection(code: Code, headers: &HeaderMap) -> Option<Rejection> {
+    if code != Code::Unavailable || !headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        return None;
+    }
+    let status = Status::from_header_map(headers)?;
+    GantryReason::CircuitOpen.is_given_by(&status).then(|| Rejection {
+        retry_after: status.get_details_retry_info().and_then(|info| info.retry_delay),
+    })
 }
 
 /// Whether a status is only the peer's way of saying that our deadline passed. Many

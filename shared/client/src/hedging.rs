@@ -198,8 +198,8 @@ impl<'a> Race<'a> {
                 let (failed, ended) = ended::refused(self.record, attempt, why);
                 (Some(failed), ended)
             }
-            Err(Unanswered::Lost(why)) => {
-                let (failed, ended) = ended::lost(self.record, attempt, why);
+            Err(Unanswered::Lost(loss)) => {
+                let (failed, ended) = ended::lost(self.record, attempt, loss);
                 (Some(failed), ended)
             }
         };

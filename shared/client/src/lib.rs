@@ -28,8 +28,12 @@
 //! - the breaker counts logical calls, by their final status. It rejects with
 //!   `UNAVAILABLE`, the reason `CIRCUIT_OPEN` and when to come back; a probe is a single
 //!   attempt and connects without waiting out a pause. What one endpoint does to calls that
-//!   must not be repeated does not count where the others are well: its failures from its
-//!   ejection on, and the calls that a dying connection takes with it;
+//!   must not be repeated counts no more once that is known: its failures from its ejection
+//!   on (new calls go elsewhere, and where there is nowhere else they count), and all calls
+//!   but the first that it takes with it when its connections break while others are well;
+//! - a peer that passes on that a breaker on its side is open is not asked again, and neither
+//!   ejected nor held against the service: it is not what fails. Other endpoints are
+//!   preferred for as long as it says;
 //! - an endpoint that fails more than the others is ejected for a while, by what becomes of
 //!   each attempt, streams included. Where no other is connected it is better than none;
 //! - an endpoint that the registry lists no more is a last resort while it stays connected:

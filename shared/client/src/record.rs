@@ -45,8 +45,8 @@ pub(crate) struct Record {
     endpoint: Option<SocketAddr>,
     /// Those that failed, in their order.
     failed: Vec<FailedAttempt>,
-    /// Whether the last failure is the endpoint's alone, so that it says nothing of the
-    /// service.
+    /// Whether the last failure says nothing of the service: it is the endpoint's alone, or
+    /// that of a dependency behind it.
     excused: bool,
     gave_up: Option<GiveUp>,
     permit: Option<Permit>,
@@ -147,8 +147,22 @@ impl Record {
         if judged.is_some() {
             self.tell(lease, Some(code));
             // The endpoint gets no further calls: were its failures to count, the calls
-            // that must not be repeated would open the breaker for the healthy ones.
+            // that must not be repeated would open the breaker for the healthy ones. No
+            // outage hides here: at least half of the endpoints are never ejected by default,
+            // and a call that gets an ejected one for want of a better one counts.
             self.excused = code != Code::Ok && lease.is_ejected();
+        }
+        judged
+    }
+
+    /// The peer passes on that a circuit breaker on its side is open, which says nothing of
+    /// the peer itself.
+    pub(crate) fn attempt_rejected(&mut self, attempt: &mut Attempt) -> Option<Judged> {
+        self.endpoint = Some(attempt.lease.address());
+        let judged = attempt.lease.judge(Outcome::Neutral);
+        if judged.is_some() {
+            self.tell(&attempt.lease, Some(Code::Unavailable));
+            self.excused = true;
         }
         judged
     }

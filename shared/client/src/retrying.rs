@@ -85,16 +85,16 @@ pub(crate) async fn run(
                 continue;
             }
             Err(Unanswered::Refused(why)) => ended::refused(record, attempt, why),
-            Err(Unanswered::Lost(why)) => ended::lost(record, attempt, why),
+            Err(Unanswered::Lost(loss)) => ended::lost(record, attempt, loss),
         };
         let budget = &pool.health.budget;
         match attempts.failed(Instant::now(), failed, budget, &mut Rng::new()) {
             Decision::GiveUp(why) => {
                 if why == GiveUp::NotRepeatable
-                    && matches!(ended, Ended::Lost(_))
+                    && matches!(ended, Ended::Lost { with_others: true, .. })
                     && pool.has_other(endpoint)
                 {
-                    // All calls on a connection are lost at once: one endpoint died.
+                    // One endpoint died: that is one failure, whatever it took with it.
                     record.excuse();
                 }
                 record.give_up(why);

@@ -7,7 +7,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Poll, ready},
     time::Duration,
@@ -30,6 +30,9 @@ type Driver = http2::Connection<ReadOut<TokioIo<Transport>>, RequestBody, TokioE
 pub(crate) struct Connection {
     sender: SendRequest<RequestBody>,
     streams: Arc<Streams>,
+    /// Whether a call was lost with it, or with another connection to the same endpoint that
+    /// was alive when it was made: they die together.
+    lost: Arc<AtomicBool>,
 }
 
 /// The streams of a connection.
@@ -100,11 +103,22 @@ impl Connection {
                 Some(why) => TransportError::Tls(why.clone()).into(),
                 None => error,
             })?;
-            Ok((Self { sender, streams }, drive))
+            Ok((Self { sender, streams, lost: Arc::default() }, drive))
         };
         timeout(settings.connect_timeout, connecting)
             .await
             .unwrap_or(Err(ConnectError::Timeout(settings.connect_timeout)))
+    }
+
+    /// A further connection to an endpoint that has this one.
+    pub(super) fn beside(self, other: &Self) -> Self {
+        Self { lost: Arc::clone(&other.lost), ..self }
+    }
+
+    /// To be asked for each call that is lost because the connection broke: whether it is the
+    /// first.
+    pub(super) fn is_first_lost(&self) -> bool {
+        !self.lost.swap(true, Ordering::Relaxed)
     }
 
     /// A handle to send on.

@@ -93,6 +93,12 @@ impl Lease {
         !self.failed_open && self.picked.member().is_ejected(now)
     }
 
+    /// Whether the call, which was lost with its connection, is the first of those that the
+    /// endpoint has taken with it since it was connected.
+    pub(crate) fn is_first_lost(&self) -> bool {
+        self.connection.is_first_lost()
+    }
+
     /// Nothing was sent, so nothing is to be learned.
     pub(crate) fn unused(mut self) {
         self.learned = true;

@@ -162,6 +162,18 @@ impl Target {
         result
     }
 
+    fn add(&self, connection: Connection) -> Arc<Connection> {
+        self.change(|connections| {
+            let other = connections.iter().find(|other| !other.is_closed());
+            let connection = Arc::new(match other {
+                Some(other) => connection.beside(other),
+                None => connection,
+            });
+            connections.push(Arc::clone(&connection));
+            connection
+        })
+    }
+
     /// Lets go of all connections: each ends when its last call does.
     pub(super) fn retire(&self) {
         self.change(Vec::clear);
@@ -259,8 +271,7 @@ pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
                 failing = false;
                 since = Some(Instant::now());
                 target.set_error(None);
-                let connection = Arc::new(connection);
-                target.change(|connections| connections.push(Arc::clone(&connection)));
+                let connection = target.add(connection);
                 target.crowded.store(false, Ordering::Relaxed);
                 let (connection, target) = (Arc::downgrade(&connection), Arc::downgrade(&target));
                 tokio::spawn(drive_to_end(drive, connection, target, Weak::clone(weak)));
