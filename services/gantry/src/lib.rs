@@ -5,7 +5,7 @@
 //! - [`ports`]: which service stands where;
 //! - [`up`]: every service on its own loopback port, calls between them crossing real sockets;
 //! - [`demo`]: a newcomer's walk through a running suite;
-//! - [`bench`]: what the suite promises, measured.
+//! - [`mod@bench`]: what the suite promises, measured.
 
 pub mod bench;
 pub mod cli;

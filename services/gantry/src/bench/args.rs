@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::client::Scenario;
+use super::{client, replica::Served, server};
 
 /// What to measure.
 #[derive(Clone, Debug, Args)]
@@ -19,6 +19,8 @@ pub struct BenchArgs {
 pub enum What {
     /// The client beside a bare tonic channel: cost, sick replicas, outages, restarts
     Client(ClientArgs),
+    /// The server stack beside tonic's server: cost, validation
+    Server(ServerArgs),
     /// A server that the benchmark starts and kills
     #[command(hide = true)]
     Replica(ReplicaArgs),
@@ -59,7 +61,18 @@ pub struct ClientArgs {
     pub run: RunArgs,
     /// Only these; otherwise all of them
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_enum)]
-    pub only: Vec<Scenario>,
+    pub only: Vec<client::Scenario>,
+}
+
+/// What to measure of the server.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArgs {
+    /// How.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Only these; otherwise all of them
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_enum)]
+    pub only: Vec<server::Scenario>,
 }
 
 /// What a replica is like.
@@ -77,7 +90,10 @@ pub struct ReplicaArgs {
     /// How many ports it listens on
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub ports: u32,
-    /// Serve with the whole stack and be found at this Consul agent, until SIGTERM
+    /// What it serves with
+    #[arg(long, value_enum, default_value_t)]
+    pub served: Served,
+    /// Be found at this Consul agent
     #[arg(long, value_name = "URL")]
     pub consul: Option<String>,
     /// Where executions of what must not be repeated are written down

@@ -152,7 +152,8 @@ impl Ours {
 pub(super) async fn tonic_channel(
     address: SocketAddr,
 ) -> Result<BenchServiceClient<transport::Channel>, BenchError> {
-    Ok(BenchServiceClient::new(endpoint(address)?.connect().await?))
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+    Ok(BenchServiceClient::new(endpoint.connect().await?))
 }
 
 /// What tonic has against sick replicas: a channel that balances over a list.
@@ -164,9 +165,8 @@ pub(super) fn tonic_balanced(
     Ok(BenchServiceClient::new(transport::Channel::balance_list(endpoints.into_iter())))
 }
 
-/// How tonic is told of an address.
+/// An endpoint that may die: a call without a deadline would wait for it for ever.
 pub(super) fn endpoint(address: SocketAddr) -> Result<Endpoint, transport::Error> {
-    // A call without a deadline would wait for a dead replica for ever.
     Ok(Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(Duration::from_secs(1))
         .timeout(Duration::from_secs(2)))

@@ -28,7 +28,7 @@ use super::{
 pub(super) struct Spent {
     calls: u64,
     took: Duration,
-    cpu: Duration,
+    pub(super) cpu: Duration,
 }
 
 impl Spent {

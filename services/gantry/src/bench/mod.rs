@@ -3,18 +3,20 @@
 //!
 //! Contenders take turns in one run, because machines have moods: what disturbs one
 //! disturbs its neighbour, and the ratio of neighbours counts, the median of them all.
-//! Servers are processes of their own ([`replica`]), so that the processor time of this
+//! Servers are processes of their own (`replica`), so that the processor time of this
 //! one is the client's.
 //!
-//! - [`args`]: the flags;
-//! - [`callers`], [`load`]: who calls, and how much;
-//! - [`client`]: one file for each thing that is measured;
-//! - [`stats`], [`row`], [`report`]: what is made of it.
+//! - `args`: the flags;
+//! - `callers`, `load`: who calls, and how much;
+//! - `client`, `server`: one file for each thing that is measured;
+//! - `contender`, `scenario`: how they take turns, and one follows the other;
+//! - `stats`, `row`, `report`: what is made of it.
 
 mod args;
 mod callers;
-mod client;
+pub mod client;
 mod consul;
+mod contender;
 mod contract;
 mod cpu;
 mod error;
@@ -23,12 +25,13 @@ mod picks;
 mod replica;
 mod report;
 mod row;
+mod scenario;
+pub mod server;
 mod stats;
 
-pub use args::{BenchArgs, ClientArgs, PicksArgs, ReplicaArgs, RunArgs, What};
-pub use client::Scenario;
+pub use args::{BenchArgs, ClientArgs, PicksArgs, ReplicaArgs, RunArgs, ServerArgs, What};
 pub use error::BenchError;
-pub use replica::Behaviour;
+pub use replica::{Behaviour, Served};
 
 /// Measures, or is what is measured.
 ///
@@ -36,7 +39,8 @@ pub use replica::Behaviour;
 /// [`BenchError`]
 pub async fn run(args: &BenchArgs) -> Result<(), BenchError> {
     match &args.what {
-        What::Client(args) => client::run(args).await,
+        What::Client(args) => scenario::run(&args.only, &args.run).await,
+        What::Server(args) => scenario::run(&args.only, &args.run).await,
         What::Replica(args) => replica::serve(args).await,
         What::Picks(args) => {
             picks::run(args);

@@ -13,9 +13,13 @@ fn bench(args: &[&str]) -> Output {
 
 /// The rows of a scenario that is run once and briefly.
 fn rows(scenario: &str) -> Vec<Value> {
+    rows_of("client", scenario)
+}
+
+fn rows_of(benchmark: &str, scenario: &str) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("rows.json");
-    let flags = ["client", "--runs", "1", "--window-ms", "50", "--only", scenario, "--json"];
+    let flags = [benchmark, "--runs", "1", "--window-ms", "50", "--only", scenario, "--json"];
     let output = bench(&[&flags[..], &[json.to_str().unwrap()]].concat());
     let (told, table) =
         (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
@@ -86,6 +90,12 @@ fn a_joiner_and_an_ejected_replica_get_calls() {
     for scenario in ["joiner", "ejected"] {
         assert_eq!(rows(scenario).len(), 1);
     }
+}
+
+#[test]
+fn the_server_stack_is_compared_with_tonics_and_refuses_no_call() {
+    assert_eq!(rows_of("server", "cost").len(), 2);
+    assert_eq!(rows_of("server", "validation").len(), 1);
 }
 
 #[test]

@@ -66,7 +66,8 @@ fn every_test_that_a_document_names_exists() {
 
 #[test]
 fn the_table_reader_sees_what_it_must() {
-    let markdown = "| rule | tests |\n|---|---|\n| `a` | `b`, `c` |\n\n| x | y |\n|---|---|\n| d | `e` |";
+    let markdown =
+        "| rule | tests |\n|---|---|\n| `a` | `b`, `c` |\n\n| x | y |\n|---|---|\n| d | `e` |";
     assert_eq!(named(markdown), BTreeSet::from(["b", "c"]));
     let source = "fn helper() {}\n#[test]\nfn one() {}\n#[tokio::test(start_paused = true)]\n\
                   #[ignore]\nasync fn two() {}\nfn three() {}";

@@ -1,9 +1,9 @@
 //! What a call costs with 1,000 endpoints, each of which has one connection.
 
-use super::contender::{Contender, turns};
 use crate::bench::{
     args::RunArgs,
     callers::{Bare, Ours},
+    contender::{Contender, turns},
     error::BenchError,
     progress,
     replica::{Plan, Replica},

@@ -1,7 +1,6 @@
 //! `gantry bench client`: what RESILIENCE asks of the client, each with what it is compared
 //! with in the same run.
 
-mod contender;
 mod ejected;
 mod failing;
 mod joiner;
@@ -14,17 +13,9 @@ mod slow;
 mod throughput;
 mod trio;
 
-use std::time::Instant;
-
 use clap::ValueEnum;
 
-use super::{
-    args::{ClientArgs, RunArgs},
-    error::BenchError,
-    progress,
-    report::Report,
-    row::Row,
-};
+use super::{args::RunArgs, error::BenchError, row::Row, scenario};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -51,7 +42,9 @@ pub enum Scenario {
     Restart,
 }
 
-impl Scenario {
+impl scenario::Scenario for Scenario {
+    const BENCH: &'static str = "client";
+
     async fn measure(self, run: &RunArgs) -> Result<Vec<Row>, BenchError> {
         match self {
             Self::Throughput => throughput::measure(run).await,
@@ -66,20 +59,4 @@ impl Scenario {
             Self::Restart => restart::measure().await,
         }
     }
-}
-
-/// Measures and reports.
-///
-/// # Errors
-/// [`BenchError`] where something could not be measured or written; the rest is reported.
-pub(super) async fn run(args: &ClientArgs) -> Result<(), BenchError> {
-    let started = Instant::now();
-    let mut report = Report::new("client", &args.run);
-    let chosen = |one: &&Scenario| args.only.is_empty() || args.only.contains(*one);
-    for scenario in Scenario::value_variants().iter().filter(chosen) {
-        let name = scenario.to_possible_value().map_or_else(String::new, |v| v.get_name().into());
-        progress(&name);
-        report.add(&name, scenario.measure(&args.run).await);
-    }
-    report.publish(started.elapsed(), &args.run)
 }

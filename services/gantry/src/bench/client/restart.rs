@@ -12,7 +12,7 @@ use crate::bench::{
     error::BenchError,
     load::{Load, Work},
     progress,
-    replica::{Plan, Replica},
+    replica::{Plan, Replica, Served},
     row::{
         Bound::{AtLeast, AtMost},
         Row,
@@ -87,6 +87,7 @@ impl Fleet {
             port,
             ports: 1,
             journal: Some(self.journal.clone()),
+            served: Served::Ours,
             consul: Some(self.url.clone()),
             ..Plan::default()
         })

@@ -1,10 +1,10 @@
 //! What a call costs with one endpoint: the whole stack beside a bare channel of tonic's
 //! and bare connections of hyper's.
 
-use super::contender::{Contender, turns};
 use crate::bench::{
     args::RunArgs,
     callers::{Bare, Ours, tonic_channel},
+    contender::{Contender, turns},
     error::BenchError,
     progress,
     replica::{Plan, Replica},

@@ -49,7 +49,7 @@ impl Trio {
 
     fn plan(&self, number: u32, port: u16) -> Plan {
         let journal = self.journal.clone();
-        Plan { number, behaviour: HEALTHY, port, ports: 1, journal, consul: None }
+        Plan { number, behaviour: HEALTHY, port, ports: 1, journal, ..Plan::default() }
     }
 
     fn sick(&mut self) -> Result<&mut Replica, BenchError> {

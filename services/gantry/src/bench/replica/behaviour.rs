@@ -1,6 +1,18 @@
-//! How a replica behaves.
+//! What a replica is, and how it behaves.
 
 use std::{fmt, str::FromStr, time::Duration};
+
+use clap::ValueEnum;
+
+/// What a replica serves with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Served {
+    /// tonic's server, as it is
+    #[default]
+    Tonic,
+    /// Our whole server stack, until SIGTERM and its drain
+    Ours,
+}
 
 /// How a replica behaves, as `delay=5ms` or `fail`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-pub use behaviour::Behaviour;
+pub use behaviour::{Behaviour, Served};
 pub(super) use serve::serve;
 
 use super::error::BenchError;
@@ -34,7 +34,8 @@ pub(super) struct Plan {
     /// How many ports it listens on.
     pub(super) ports: u32,
     pub(super) journal: Option<PathBuf>,
-    /// The Consul agent it is found at; then it has the whole server stack.
+    pub(super) served: Served,
+    /// The Consul agent it is found at.
     pub(super) consul: Option<String>,
 }
 
@@ -57,6 +58,9 @@ impl Replica {
         command.args(["--port", &plan.port.to_string(), "--ports", &plan.ports.to_string()]);
         if let Some(journal) = &plan.journal {
             command.arg("--journal").arg(journal);
+        }
+        if plan.served == Served::Ours {
+            command.args(["--served", "ours"]);
         }
         if let Some(consul) = &plan.consul {
             command.args(["--consul", consul]);
@@ -89,6 +93,12 @@ impl Replica {
     pub(super) async fn calls(&mut self) -> Result<u64, BenchError> {
         let line = self.ask("calls").await?;
         line.parse().map_err(|_| BenchError::Nonsense(line))
+    }
+
+    /// The processor time it has used so far.
+    pub(super) async fn cpu(&mut self) -> Result<Duration, BenchError> {
+        let line = self.ask("cpu").await?;
+        line.parse().map(Duration::from_nanos).map_err(|_| BenchError::Nonsense(line))
     }
 
     /// Ends it without a word: SIGKILL.

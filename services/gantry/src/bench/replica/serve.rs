@@ -17,7 +17,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use super::Behaviour;
+use super::{Behaviour, Served};
 use crate::bench::{
     args::ReplicaArgs,
     callers::SERVICE,
@@ -29,6 +29,7 @@ use crate::bench::{
             bench_service_server::{BenchService, BenchServiceServer},
         },
     },
+    cpu,
     error::BenchError,
 };
 
@@ -46,9 +47,9 @@ pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
     let told = service.clone();
     let told = tokio::task::spawn_blocking(move || told.obey());
     let served = async {
-        match &args.consul {
-            None => bare(listeners, service).await,
-            Some(url) => found(listeners, service, url, shutdown).await,
+        match args.served {
+            Served::Tonic => tonics(listeners, service).await,
+            Served::Ours => ours(listeners, service, args.consul.as_deref(), shutdown).await,
         }
     };
     tokio::select! {
@@ -63,7 +64,7 @@ pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
 }
 
 /// tonic's server, as it is.
-async fn bare(listeners: Vec<TcpListener>, service: Service) -> Result<(), BenchError> {
+async fn tonics(listeners: Vec<TcpListener>, service: Service) -> Result<(), BenchError> {
     let mut servers = JoinSet::new();
     for listener in listeners {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -77,18 +78,19 @@ async fn bare(listeners: Vec<TcpListener>, service: Service) -> Result<(), Bench
 }
 
 /// Ours, with all that it has.
-async fn found(
+async fn ours(
     listeners: Vec<TcpListener>,
     service: Service,
-    url: &str,
+    consul: Option<&str>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BenchError> {
     let Some(listener) = listeners.into_iter().next() else { return Ok(()) };
-    let server = gantry_server::Server::builder(SERVICE, &CONTRACT)
-        .service(BenchServiceServer::new(service))
-        .registry(registry(url)?)
-        .build()?;
-    Ok(server.serve(listener, shutdown).await?)
+    let mut server = gantry_server::Server::builder(SERVICE, &CONTRACT)
+        .service(BenchServiceServer::new(service));
+    if let Some(consul) = consul {
+        server = server.registry(registry(consul)?);
+    }
+    Ok(server.build()?.serve(listener, shutdown).await?)
 }
 
 async fn listen(args: &ReplicaArgs) -> io::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
@@ -144,6 +146,8 @@ impl Service {
             let line = line?;
             if line == "calls" {
                 say(&self.told.calls.load(Ordering::Relaxed).to_string())?;
+            } else if line == "cpu" {
+                say(&cpu::used().as_nanos().to_string())?;
             } else {
                 let behaviour = line.parse().map_err(io::Error::other)?;
                 self.behave(behaviour);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::bench::{
+use super::{
     args::RunArgs,
     callers::Caller,
     error::BenchError,
     load::{Spent, spend},
+    replica::Replica,
     stats::Runs,
 };
 
@@ -20,6 +21,8 @@ const TURN: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Contender<C> {
     callers: Vec<C>,
+    /// Whose processor time counts; without it that of this process, which is the client's.
+    server: Option<Replica>,
     spent: Spent,
     /// Calls a second, run by run.
     pub(super) rate: Runs,
@@ -30,7 +33,13 @@ pub(super) struct Contender<C> {
 impl<C: Caller> Contender<C> {
     /// The callers are shared among the tasks that call.
     pub(super) fn new(callers: Vec<C>) -> Self {
-        Self { callers, spent: Spent::default(), rate: Runs::default(), cpu: Runs::default() }
+        let (spent, rate, cpu) = Default::default();
+        Self { callers, server: None, spent, rate, cpu }
+    }
+
+    /// Counts the processor time of this server instead of the client's.
+    pub(super) fn judged_by(self, server: Replica) -> Self {
+        Self { server: Some(server), ..self }
     }
 
     /// Calls without being measured, so that buffers and estimates are as they will be.
@@ -40,8 +49,20 @@ impl<C: Caller> Contender<C> {
 
     /// Takes one of the turns of a run.
     pub(super) async fn turn(&mut self, run: &RunArgs) -> Result<(), BenchError> {
-        self.spent += spend(&self.callers, CALLERS, run.window() / turns(run)).await?;
+        let before = self.server_cpu().await?;
+        let mut spent = spend(&self.callers, CALLERS, run.window() / turns(run)).await?;
+        if let (Some(before), Some(after)) = (before, self.server_cpu().await?) {
+            spent.cpu = after - before;
+        }
+        self.spent += spent;
         Ok(())
+    }
+
+    async fn server_cpu(&mut self) -> Result<Option<Duration>, BenchError> {
+        match &mut self.server {
+            Some(server) => server.cpu().await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The run is over.

@@ -1,0 +1,32 @@
+//! Scenarios one after the other, and their report.
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use super::{args::RunArgs, error::BenchError, progress, report::Report, row::Row};
+
+/// What a benchmark consists of.
+pub(super) trait Scenario: ValueEnum + PartialEq + 'static {
+    /// The name of the benchmark.
+    const BENCH: &'static str;
+
+    /// Measures it, bounded in time.
+    async fn measure(self, run: &RunArgs) -> Result<Vec<Row>, BenchError>;
+}
+
+/// Measures those that were asked for, or all, and reports.
+///
+/// # Errors
+/// [`BenchError`] where something could not be measured or written; the rest is reported.
+pub(super) async fn run<S: Scenario>(only: &[S], run: &RunArgs) -> Result<(), BenchError> {
+    let started = Instant::now();
+    let mut report = Report::new(S::BENCH, run);
+    let chosen = |one: &&S| only.is_empty() || only.contains(*one);
+    for scenario in S::value_variants().iter().filter(chosen) {
+        let name = scenario.to_possible_value().map_or_else(String::new, |v| v.get_name().into());
+        progress(&name);
+        report.add(&name, scenario.clone().measure(run).await);
+    }
+    report.publish(started.elapsed(), run)
+}

@@ -1,0 +1,50 @@
+//! What our server stack costs beside tonic's server, for the same handlers and callers.
+
+use crate::bench::{
+    args::RunArgs,
+    callers::{Bare, Caller},
+    contender::{Contender, turns},
+    error::BenchError,
+    progress,
+    replica::{Plan, Replica, Served},
+    row::{
+        Bound::{AtLeast, AtMost},
+        Row,
+        Target::Ratio,
+    },
+};
+
+/// The callers' connections, with nothing around them.
+const CONNECTIONS: usize = 4;
+
+pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
+    let mut ours = contender(Served::Ours).await?;
+    let mut tonic = contender(Served::Tonic).await?;
+    ours.warm_up().await?;
+    tonic.warm_up().await?;
+    for number in 1..=run.runs {
+        progress(&format!("  run {number} of {}", run.runs));
+        for _ in 0..turns(run) {
+            ours.turn(run).await?;
+            tonic.turn(run).await?;
+        }
+        ours.end_run();
+        tonic.end_run();
+    }
+
+    const TONIC: &str = "tonic's server";
+    Ok(vec![
+        Row::new("server stack: throughput", "calls/s", &ours.rate)
+            .against(TONIC, &ours.rate, &tonic.rate)
+            .target(Ratio(AtLeast(0.9))),
+        Row::new("server stack: server CPU a call", "us", &ours.cpu)
+            .against(TONIC, &ours.cpu, &tonic.cpu)
+            .target(Ratio(AtMost(1.15))),
+    ])
+}
+
+async fn contender(served: Served) -> Result<Contender<impl Caller>, BenchError> {
+    let server = Replica::start(&Plan { ports: 1, served, ..Plan::default() }).await?;
+    let callers = Bare::connect([server.address()?; CONNECTIONS]).await?;
+    Ok(Contender::new(vec![callers]).judged_by(server))
+}

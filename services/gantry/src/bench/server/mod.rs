@@ -1,0 +1,29 @@
+//! `gantry bench server`: what the server stack promises, each with what it is compared with
+//! in the same run.
+
+mod cost;
+mod validation;
+
+use clap::ValueEnum;
+
+use super::{args::RunArgs, error::BenchError, row::Row, scenario};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Calls a second and processor time a call, beside tonic's server
+    Cost,
+    /// A typical request against its rules
+    Validation,
+}
+
+impl scenario::Scenario for Scenario {
+    const BENCH: &'static str = "server";
+
+    async fn measure(self, run: &RunArgs) -> Result<Vec<Row>, BenchError> {
+        match self {
+            Self::Cost => cost::measure(run).await,
+            Self::Validation => validation::measure(run),
+        }
+    }
+}
