@@ -8,22 +8,30 @@ use std::{
 use gantry_client::Deadline;
 use gantry_contract::{CallContext, Caller, GantryReason};
 use gantry_resilience::deadline;
-use http::HeaderValue;
-use tonic::{Code, Request};
+use http::{HeaderValue, Response};
+use tonic::{Code, Request, body::Body};
 
 use crate::{
-    caller::{ADD, GET, QUICK, Setup, UNLISTED, assert_failed, call, idle, send, warm},
+    caller::{ADD, FIND, GET, QUICK, Setup, UNLISTED, assert_failed, call, idle, send, warm},
     server::{Server, answer, encode, reply, trailers_only},
 };
 
 /// A server that notes the `grpc-timeout` of each call.
 async fn noting() -> (Server, Arc<Mutex<Vec<Duration>>>) {
+    noting_and(|| reply("noted")).await
+}
+
+/// The same, answering with this.
+async fn noting_and<F>(answer: F) -> (Server, Arc<Mutex<Vec<Duration>>>)
+where
+    F: Fn() -> Response<Body> + Send + Sync + 'static,
+{
     let noted = Arc::<Mutex<Vec<Duration>>>::default();
     let notes = Arc::clone(&noted);
     let server = Server::answering(move |hit| {
         let timeout = HeaderValue::from_str(&hit.header("grpc-timeout").unwrap()).unwrap();
         notes.lock().unwrap().push(deadline::decode(&timeout).unwrap());
-        async { reply("noted") }
+        std::future::ready(answer())
     })
     .await;
     (server, noted)
@@ -60,7 +68,7 @@ async fn a_body_that_never_ends_is_a_deadline_exceeded_too() {
             tokio_stream::pending(),
         );
         let mut response = reply("");
-        *response.body_mut() = tonic::body::Body::new(http_body_util::StreamBody::new(frames));
+        *response.body_mut() = Body::new(http_body_util::StreamBody::new(frames));
         response
     })
     .await;
@@ -111,6 +119,20 @@ async fn an_attempt_is_sent_with_what_is_left_after_the_wait_for_an_endpoint() {
     waiting.await.unwrap().unwrap();
     let noted = noted.lock().unwrap()[0];
     assert!(noted < Duration::from_millis(4_501), "{noted:?}");
+}
+
+#[tokio::test]
+async fn each_further_attempt_is_sent_with_what_is_left_then() {
+    let (server, noted) = noting_and(|| trailers_only(&[("grpc-status", "14")])).await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    call(&setup.channel, FIND).await.unwrap_err();
+    let noted = noted.lock().unwrap().clone();
+    let [first, second, third] = noted[..] else { panic!("{noted:?}") };
+    // The waits are 50 ms and 100 ms, less a fifth.
+    assert!(first <= Duration::from_secs(5), "{noted:?}");
+    assert!(second <= first - Duration::from_millis(40), "{noted:?}");
+    assert!(third <= second - Duration::from_millis(80), "{noted:?}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::{
 use tonic::Code;
 
 use crate::{
-    caller::{ADD, GET, QUICK, Setup, assert_failed, call, idle, patient, warm},
+    caller::{ADD, GET, QUICK, Setup, assert_failed, call, idle, patient, warm, within},
     server::{Server, reply},
 };
 
@@ -41,14 +41,56 @@ async fn more_calls_than_one_connection_allows_open_more_connections() {
         let channel = setup.channel.clone();
         calls.spawn(async move { call(&channel, ADD).await });
     }
-    crate::caller::within(5, "350 calls in flight", || {
-        (server.hits() == 350).then_some(()).ok_or(server.hits())
-    })
-    .await;
+    within(5, "350 calls in flight", || (server.hits() == 350).then_some(()).ok_or(server.hits()))
+        .await;
     assert_eq!(server.connections(), 4);
     gate.add_permits(350);
     assert!(calls.join_all().await.into_iter().all(|result| result.is_ok()));
     idle(&setup.channel).await;
+}
+
+#[tokio::test]
+async fn where_there_are_more_than_16_endpoints_each_has_one_connection_however_crowded() {
+    let gate = Arc::new(Semaphore::new(0));
+    let at_gate = Arc::clone(&gate);
+    let server = Server::answering(move |_| {
+        let gate = Arc::clone(&at_gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            reply("through")
+        }
+    })
+    .await;
+    let setup = Setup::with(patient());
+    let mut registrations = vec![setup.register(server.address).await];
+    // Nobody is there, but they count.
+    for port in 1..=16 {
+        registrations.push(setup.register(([127, 0, 0, 1], port).into()).await);
+    }
+    warm(&setup.channel, 1).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        let channel = setup.channel.clone();
+        calls.spawn(async move { call(&channel, ADD).await });
+    }
+    within(5, "100 calls in flight", || (server.hits() == 100).then_some(()).ok_or(server.hits()))
+        .await;
+    assert_eq!(server.connections(), 1);
+    // With one less there may be more.
+    registrations.pop().unwrap().deregister().await;
+    within(5, "16 endpoints", || {
+        let count = setup.channel.snapshot().endpoints.len();
+        (count == 16).then_some(()).ok_or(count)
+    })
+    .await;
+    let channel = setup.channel.clone();
+    calls.spawn(async move { call(&channel, ADD).await });
+    within(5, "a second connection", || {
+        (server.connections() > 1).then_some(()).ok_or(server.connections())
+    })
+    .await;
+    gate.add_permits(101);
+    assert!(calls.join_all().await.into_iter().all(|result| result.is_ok()));
 }
 
 #[tokio::test]

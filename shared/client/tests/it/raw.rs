@@ -188,6 +188,11 @@ impl Wire {
         }
     }
 
+    /// Reads until the client closes, and answers nothing at all.
+    pub(crate) async fn swallow(&mut self) {
+        while self.stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
+    }
+
     /// Reads until the client closes.
     pub(crate) async fn wait(&mut self) {
         while self.read().await.is_some() {}

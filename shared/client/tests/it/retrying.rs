@@ -8,14 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gantry_client::{ClientSettings, RetrySettings};
+use gantry_client::{ClientSettings, Metrics, RetrySettings};
 use gantry_contract::{GantryReason, Reason};
 use http::uri::PathAndQuery;
 use tonic::{Code, Request, client::Grpc};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    caller::{ADD, CHAT, FIND, LIST, PUT, Setup, assert_failed, call, idle, send, warm},
+    caller::{
+        ADD, CHAT, FIND, LIST, PUT, Setup, assert_failed, builder, call, idle, patient, send, warm,
+        within,
+    },
     server::{Server, answer, encode, reply, trailers_only},
 };
 
@@ -85,14 +88,26 @@ async fn a_status_that_another_attempt_cannot_mend_is_handed_on() {
     }
 }
 
+/// The waits before further attempts.
+#[derive(Debug, Default)]
+struct Waits(Mutex<Vec<Duration>>);
+
+impl Metrics for Waits {
+    fn retry(&self, _: &str, _: &str, after: Duration) {
+        self.0.lock().unwrap().push(after);
+    }
+}
+
 #[tokio::test]
 async fn a_pushback_is_honoured_exactly_and_a_negative_one_ends_the_attempts() {
     let server = failing_first(1, &[("grpc-status", "8"), ("grpc-retry-pushback-ms", "300")]).await;
-    let (first, _registration) = setup(&server).await;
+    let (mut first, _registration) = setup(&server).await;
+    let waits = Arc::<Waits>::default();
+    first.channel = builder(&first.registry).metrics(waits.clone()).build().unwrap();
     let started = Instant::now();
     call(&first.channel, FIND).await.unwrap();
-    let took = started.elapsed();
-    assert!((300..1_000).contains(&took.as_millis()), "{took:?}");
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    assert_eq!(*waits.0.lock().unwrap(), [Duration::from_millis(300)]);
     for pushback in ["-1", "soon"] {
         let server = Server::answering(move |_| async move {
             trailers_only(&[("grpc-status", "14"), ("grpc-retry-pushback-ms", pushback)])
@@ -186,17 +201,25 @@ async fn a_non_idempotent_call_is_never_executed_twice_while_replicas_die() {
             }
         })
     };
-    let setup = Setup::new();
+    let setup = Setup::with(patient());
     let mut replicas = Vec::new();
     for _ in 0..3 {
         let server = start().await;
         replicas.push((setup.register(server.address).await, server));
     }
     warm(&setup.channel, 3).await;
-    let stop = Arc::<AtomicBool>::default();
+    let (stop, ended) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let pass = async |calls: usize| {
+        let until = ended.load(Ordering::Relaxed) + calls;
+        within(60, "progress", || {
+            let ended = ended.load(Ordering::Relaxed);
+            (ended >= until).then_some(()).ok_or(ended)
+        })
+        .await;
+    };
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..16 {
-        let (channel, stop) = (setup.channel.clone(), Arc::clone(&stop));
+        let (channel, stop, ended) = (setup.channel.clone(), stop.clone(), ended.clone());
         clients.spawn(async move {
             let mut outcomes = Vec::new();
             for turn in 0.. {
@@ -208,12 +231,13 @@ async fn a_non_idempotent_call_is_never_executed_twice_while_replicas_die() {
                 let name = format!("{path} {client} {turn}");
                 let result = send(&channel, path, Request::new(name.clone())).await;
                 outcomes.push((path, name, result.map(drop)));
+                ended.fetch_add(1, Ordering::Relaxed);
             }
             outcomes
         });
     }
     for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        pass(200).await;
         // Dies with all its connections, and another one takes its place.
         let (registration, server) = replicas.remove(0);
         drop(server);
@@ -221,10 +245,10 @@ async fn a_non_idempotent_call_is_never_executed_twice_while_replicas_die() {
         let server = start().await;
         replicas.push((setup.register(server.address).await, server));
     }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    pass(200).await;
     stop.store(true, Ordering::Relaxed);
     let outcomes: Vec<_> = clients.join_all().await.into_iter().flatten().collect();
-    assert!(outcomes.len() > 16, "{} calls", outcomes.len());
+    assert!(outcomes.len() >= 1_000, "{} calls", outcomes.len());
     idle(&setup.channel).await;
     let executed = executed.lock().unwrap();
     for (path, name, result) in &outcomes {

@@ -11,13 +11,14 @@ use std::{
 
 use gantry_client::ClientSettings;
 use gantry_contract::GantryReason;
+use gantry_discovery::Instance;
 use tokio::time::timeout;
 use tonic::Code;
 
 use crate::{
     caller::{ADD, QUICK, Setup, assert_failed, call, idle, patient, warm, within},
     load::Load,
-    raw::{ACK, HEADERS, LAST_STREAM, NO_ERROR, SETTINGS, Wire, peer},
+    raw::{ACK, HEADERS, LAST_STREAM, NO_ERROR, Peer, SETTINGS, Wire, peer},
 };
 
 const MAX_STREAMS: u16 = 3;
@@ -186,4 +187,58 @@ async fn a_limit_that_falls_to_0_and_rises_again_is_no_end() {
     }
     idle(&setup.channel).await;
     assert_eq!(peer.connections(), 1);
+}
+
+/// Its first connection takes everything and answers nothing, not even pings.
+async fn dead_at_first() -> Peer {
+    let is_first = AtomicBool::new(true);
+    peer(move |mut wire: Wire| {
+        let is_dead = is_first.swap(false, Ordering::SeqCst);
+        async move {
+            wire.greet(&[]).await;
+            if is_dead {
+                return wire.swallow().await;
+            }
+            while let Some(stream) = wire.request().await {
+                wire.answer(stream).await;
+            }
+        }
+    })
+    .await
+}
+
+fn pinging() -> Setup {
+    Setup::with(ClientSettings {
+        keep_alive_interval: Duration::from_millis(50),
+        keep_alive_timeout: Duration::from_millis(50),
+        ..patient()
+    })
+}
+
+#[tokio::test]
+async fn a_connection_that_died_silently_is_noticed_without_a_call() {
+    let peer = dead_at_first().await;
+    let setup = pinging();
+    let _registration = setup.register(peer.address).await;
+    within(5, "second connection", || {
+        (peer.connections() == 2).then_some(()).ok_or(peer.connections())
+    })
+    .await;
+    call(&setup.channel, ADD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_died_silently_is_noticed_by_its_call_long_before_the_deadline() {
+    let peer = dead_at_first().await;
+    let setup = pinging();
+    // Who is not known to be ours is asked for signs of life only while it has a call.
+    let mut foreign = Instance::new("echo", peer.address);
+    foreign.meta.clear();
+    let _registration = setup.registry.registrar.register(foreign).await.unwrap();
+    warm(&setup.channel, 1).await;
+    let status = timeout(Duration::from_secs(5), call(&setup.channel, ADD)).await.unwrap();
+    let (status, says) = (status.unwrap_err(), [&*peer.address.to_string()]);
+    assert_failed(&status, Code::Unavailable, GantryReason::OutcomeUnknown, &says);
+    call(&setup.channel, ADD).await.unwrap();
+    assert_eq!(peer.connections(), 2);
 }
