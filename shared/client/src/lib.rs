@@ -92,6 +92,7 @@ mod head;
 mod health;
 mod hedging;
 mod messages;
+mod measure;
 mod metrics;
 mod patience;
 mod payload;

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gantry_discovery::Status;
 use gantry_resilience::{balance::Candidate, circuit_breaker, ejection};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 use tokio::time::Instant;
 
 use crate::pool::{Labels, Shared};
@@ -26,7 +27,7 @@ pub struct Snapshot {
 }
 
 /// What a channel knows of one endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct EndpointSnapshot {
     /// Where it is.
     pub address: SocketAddr,
@@ -48,14 +49,17 @@ pub struct EndpointSnapshot {
     /// Calls that have not ended.
     pub in_flight: u32,
     /// The estimated time to response headers; `None` before the first answer.
+    #[serde(rename = "estimate_ms", serialize_with = "millis")]
     pub estimate: Option<Duration>,
     /// Why it was not connected when that was last tried in vain.
     pub last_error: Option<String>,
     /// What is left of its ejection; `None` where it is not ejected.
+    #[serde(rename = "ejected_for_ms", serialize_with = "millis")]
     pub ejected_for: Option<Duration>,
     /// How often it was ejected since it joined.
     pub ejections: u64,
     /// Why it was ejected the last time, if ever.
+    #[serde(serialize_with = "words")]
     pub ejection_reason: Option<ejection::Reason>,
     /// The failures in a row.
     pub consecutive_failures: u32,
@@ -104,4 +108,69 @@ impl Snapshot {
             retry_tokens: health.budget.tokens(),
         }
     }
+}
+
+/// For admin pages: times in milliseconds.
+impl Serialize for Snapshot {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { service, registry, endpoints, breaker, retry_tokens } = self;
+        let mut page = serializer.serialize_struct("Snapshot", 5)?;
+        page.serialize_field("service", service)?;
+        page.serialize_field("registry", &RegistryPage::of(registry))?;
+        page.serialize_field("breaker", &BreakerPage::of(breaker))?;
+        page.serialize_field("retry_tokens", retry_tokens)?;
+        page.serialize_field("endpoints", endpoints)?;
+        page.end()
+    }
+}
+
+#[derive(Serialize)]
+struct RegistryPage<'a> {
+    state: &'static str,
+    confirmed_ms_ago: Option<u128>,
+    error: Option<&'a str>,
+}
+
+impl<'a> RegistryPage<'a> {
+    fn of(status: &'a Status) -> Self {
+        let (state, error) = match status {
+            Status::Pending { why } => ("pending", why.as_deref()),
+            Status::Live { .. } => ("live", None),
+            Status::Stale { why, .. } => ("stale", Some(&**why)),
+        };
+        let age = status.age(Instant::now()).map(|age| age.as_millis());
+        Self { state, confirmed_ms_ago: age, error }
+    }
+}
+
+#[derive(Serialize)]
+struct BreakerPage {
+    state: &'static str,
+    cause: Option<String>,
+    half_open_in_ms: Option<u128>,
+    consecutive_failures: u32,
+    openings: u32,
+}
+
+impl BreakerPage {
+    fn of(breaker: &circuit_breaker::Snapshot) -> Self {
+        Self {
+            state: breaker.state.as_str(),
+            cause: breaker.cause.map(|cause| cause.to_string()),
+            half_open_in_ms: breaker.half_open_in.map(|left| left.as_millis()),
+            consecutive_failures: breaker.consecutive_failures,
+            openings: breaker.openings,
+        }
+    }
+}
+
+fn millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64() * 1_000.0).serialize(serializer)
+}
+
+fn words<S: Serializer>(
+    reason: &Option<ejection::Reason>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    reason.map(ejection::Reason::as_str).serialize(serializer)
 }

@@ -54,11 +54,12 @@ mod load;
 
 mod problem;
 mod secret;
+mod shown;
 mod source;
 mod start;
 mod tree;
 
-pub use load::load;
+pub use load::{Loaded, load, load_shown};
 pub use problem::{Check, ConfigError, Problem, Problems};
 pub use secret::Secret;
 pub use source::Sources;

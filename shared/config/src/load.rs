@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     problem::{Check, ConfigError, Problem, Problems},
     secret,
+    shown::shown,
     source::{self, Layer, Sources},
     tree,
 };
@@ -31,7 +32,29 @@ const FILE_SUFFIX: &str = "_file";
 /// # Errors
 /// Everything that is wrong: sources that cannot be read, unknown keys, missing and
 /// bad values, and what [`Check`] finds.
-pub fn load<S: DeserializeOwned + Check>(mut sources: Sources) -> Result<S, ConfigError> {
+pub fn load<S: DeserializeOwned + Check>(sources: Sources) -> Result<S, ConfigError> {
+    read(sources).map(|(settings, _)| settings)
+}
+
+/// Settings, and what operators may see of them.
+#[derive(Debug)]
+pub struct Loaded<S> {
+    /// The settings.
+    pub settings: S,
+    /// All of them as they were merged, `[redacted]` where a [`Secret`](crate::Secret) is.
+    pub shown: serde_json::Value,
+}
+
+/// As [`load`], with what operators may see of the settings.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_shown<S: DeserializeOwned + Check>(sources: Sources) -> Result<Loaded<S>, ConfigError> {
+    let (settings, root) = read(sources)?;
+    Ok(Loaded { settings, shown: shown::<S>(&root) })
+}
+
+fn read<S: DeserializeOwned + Check>(mut sources: Sources) -> Result<(S, Value), ConfigError> {
     let mut problems = std::mem::take(&mut sources.problems);
     let mut reading = Reading::new(&sources);
     let settings = reading.settings::<S>(&mut problems);
@@ -39,7 +62,7 @@ pub fn load<S: DeserializeOwned + Check>(mut sources: Sources) -> Result<S, Conf
         reading.check(settings, &mut problems);
     }
     match settings {
-        Some(settings) if problems.is_empty() => Ok(settings),
+        Some(settings) if problems.is_empty() => Ok((settings, reading.root)),
         _ => Err(ConfigError { problems }),
     }
 }

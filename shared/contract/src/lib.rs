@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod call;
+mod code;
 pub mod codec;
 mod failure;
 pub mod idempotency;
@@ -27,6 +28,7 @@ mod validate;
 
 pub use access::{Actor, Authorized, Caller, Denied, Scope};
 pub use call::CallContext;
+pub use code::code_name;
 pub use failure::Failure;
 pub use policy::{
     Access, Contract, HedgingPolicy, Idempotency, MethodKind, MethodPolicy, RateClass, Repeats,

@@ -4,16 +4,22 @@
 //! |---|---|
 //! | `/livez`, `/healthz` | 200 while the process runs |
 //! | `/readyz` | 200 where every server serves and every dependency answers within 3 s, otherwise 503; JSON that names each |
+//! | `/metrics` | what was counted and measured, as Prometheus reads it |
+//! | `/endpoints` | by the service that calls: whom it calls, the endpoints it knows, and what it thinks of them; JSON |
+//! | `/config` | the settings in use, without secrets; JSON |
+//!
+//! The last three say what [`Admin`] was given to say; a page that it was not given is
+//! not there. This crate knows of no client, no exporter and no configuration.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State as Shared, response::IntoResponse, routing::get};
 use futures_util::future::join_all;
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-        X_FRAME_OPTIONS,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+        X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
     },
 };
 use hyper::server::conn::http1;
@@ -22,7 +28,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -41,11 +47,20 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Operators and their probes: more are too many.
 const MAX_CONNECTIONS: usize = 100;
 
+/// What Prometheus's text format is called.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Says something anew whenever it is asked.
+type Source<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
 /// Tells of all servers of a process.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "an admin server does nothing until it serves"]
 pub struct Admin {
     servers: Vec<Status>,
+    metrics: Option<Source<String>>,
+    endpoints: BTreeMap<String, Source<Value>>,
+    config: Option<Value>,
 }
 
 impl Admin {
@@ -58,6 +73,30 @@ impl Admin {
     #[expect(clippy::should_implement_trait, reason = "servers are added, not summed")]
     pub fn add(mut self, server: Status) -> Self {
         self.servers.push(server);
+        self
+    }
+
+    /// Gives `/metrics`: all of it, in Prometheus's text format.
+    pub fn metrics(mut self, text: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Arc::new(text));
+        self
+    }
+
+    /// Adds to `/endpoints` whom the service `caller` calls.
+    pub fn endpoints<T: Serialize>(
+        mut self,
+        caller: &str,
+        channels: impl Fn() -> T + Send + Sync + 'static,
+    ) -> Self {
+        // What cannot be written as JSON is null there.
+        let page = move || serde_json::to_value(channels()).unwrap_or_default();
+        self.endpoints.insert(caller.to_owned(), Arc::new(page));
+        self
+    }
+
+    /// Gives `/config`: what the settings are, without secrets.
+    pub fn config(mut self, settings: Value) -> Self {
+        self.config = Some(settings);
         self
     }
 
@@ -84,15 +123,36 @@ impl Admin {
     }
 
     fn router(self) -> Router {
-        let router = Router::new()
+        let Self { servers, metrics, endpoints, config } = self;
+        let mut router = Router::new()
             .route("/livez", get(live))
             .route("/healthz", get(live))
             .route("/readyz", get(ready))
-            .with_state(Arc::from(self.servers));
+            .with_state(Arc::from(servers));
+        if let Some(text) = metrics {
+            let page = async move || ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text());
+            router = router.route("/metrics", get(page));
+        }
+        if !endpoints.is_empty() {
+            let page = async move || {
+                let pages = endpoints.iter().map(|(caller, page)| (caller.clone(), page()));
+                Json(pages.collect::<BTreeMap<_, _>>())
+            };
+            router = router.route("/endpoints", get(page));
+        }
+        if let Some(config) = config {
+            router = router.route("/config", get(async move || Json(config)));
+        }
         SECURITY_HEADERS.into_iter().fold(router, |router, (name, value)| {
             let value = HeaderValue::from_static(value);
             router.layer(SetResponseHeaderLayer::overriding(name, value))
         })
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("servers", &self.servers).finish_non_exhaustive()
     }
 }
 

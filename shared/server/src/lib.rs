@@ -54,6 +54,7 @@ mod builder;
 mod call;
 mod connections;
 mod health;
+mod measure;
 mod methods;
 mod process;
 mod readiness;

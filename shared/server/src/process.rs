@@ -29,19 +29,21 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
 }
 
 impl Server {
-    /// As [`serve`](Self::serve), with admin pages of its own on `admin`, which end after
-    /// the drain: operators see it.
+    /// As [`serve`](Self::serve), with admin pages on a listener of their own, which end
+    /// after the drain: operators see it. They tell of this server, and of what `admin`
+    /// was given besides.
     ///
     /// # Errors
     /// [`ServeError`] where it could not start.
     pub async fn serve_with_admin(
         self,
         listener: TcpListener,
-        admin: TcpListener,
+        admin: Admin,
+        pages: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let drained = CancellationToken::new();
-        let pages = Admin::new().add(self.status()).serve(admin, drained.clone().cancelled_owned());
+        let pages = admin.add(self.status()).serve(pages, drained.clone().cancelled_owned());
         let serve = async {
             let served = self.serve(listener, shutdown).await;
             drained.cancel();

@@ -17,6 +17,7 @@
 mod build_info;
 mod line;
 mod logs;
+mod metrics;
 mod redact;
 mod settings;
 
@@ -36,6 +37,8 @@ use tracing_subscriber::{
 };
 
 pub use build_info::{BUILD, BuildInfo};
+pub use metrics::{Metrics, MetricsError};
+pub use opentelemetry::metrics::Meter;
 pub use redact::redact;
 pub use settings::{Filter, Format, InvalidFilter, Settings};
 

@@ -26,6 +26,7 @@ mod limits;
 mod load;
 mod malformed;
 mod passing_on;
+mod measuring;
 mod raw;
 mod retrying;
 mod server;

@@ -69,3 +69,23 @@ fn only_a_secret_is_read_from_a_file() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("name_file: "), "{found:?}");
 }
+
+#[test]
+fn operators_see_everything_but_secrets_wherever_they_come_from() {
+    let secret = file("hunter3");
+    let path = secret.path().to_str().unwrap();
+    let user = ("GANTRY_DATABASE__USER", "hunter2");
+    for password in
+        [("GANTRY_DATABASE__PASSWORD", "hunter2"), ("GANTRY_DATABASE__PASSWORD_FILE", path)]
+    {
+        let sources = sources().variables([user, password]);
+        let loaded = gantry_config::load_shown::<Settings>(sources).unwrap();
+        assert!(loaded.settings.database.is_some());
+        let database = &loaded.shown["database"];
+        // By its place, not by its value, which another key has as well.
+        assert_eq!(database["user"], "hunter2");
+        assert_eq!(database["password"], "[redacted]");
+        assert!(!loaded.shown.to_string().contains("hunter3"));
+        assert_eq!(loaded.shown["name"], loaded.settings.name.as_str());
+    }
+}

@@ -21,6 +21,17 @@ pub enum Reason {
     FailurePercentage,
 }
 
+impl Reason {
+    /// The name for metrics and admin pages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::SuccessRate => "success_rate",
+            Self::FailurePercentage => "failure_percentage",
+        }
+    }
+}
+
 /// An endpoint that was ejected just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ejected<K> {

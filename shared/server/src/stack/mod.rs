@@ -25,7 +25,7 @@ use hyper::body::Incoming;
 use tonic::service::Routes;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
-use crate::{call::Received, methods::Methods};
+use crate::{call::Received, measure::Measures, methods::Methods};
 
 /// What the layers need to know.
 #[derive(Clone, Debug)]
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) verifier: Option<Arc<Verifier>>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) max_message_bytes: u32,
+    pub(crate) measures: Option<Arc<Measures>>,
 }
 
 /// The whole stack, outermost first.
@@ -49,14 +50,14 @@ pub(crate) fn compose(
 > + Clone
 + Send
 + 'static {
-    let Parts { routes, methods, contract, verifier, grants, max_message_bytes } = parts;
+    let Parts { routes, methods, contract, verifier, grants, max_message_bytes, measures } = parts;
     ServiceBuilder::new()
         // Outermost, so that every answer says the request id, even that to a panic.
         .layer(layer_fn(|inner| identify::Identify::new(inner, Arc::clone(&methods))))
         // Around everything that can go wrong, the layers and what they call included.
         .layer(layer_fn(panic::CatchPanic::new))
-        // Around every refusal, so that each is traced and logged like an answer.
-        .layer(layer_fn(record::Record::new))
+        // Around every refusal, so that each is traced, counted and logged like an answer.
+        .layer(layer_fn(|inner| record::Record::new(inner, measures.clone())))
         // Before anything is spent on what is no call of ours.
         .layer(layer_fn(route::Route::new))
         // Before any wait or work, so that all of it counts and ends in time.

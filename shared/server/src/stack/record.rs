@@ -1,5 +1,5 @@
-//! Opens the call's span, in the trace the caller started, and writes one line to
-//! the log when the call is over: answered, failed, out of time or given up.
+//! Opens the call's span, in the trace the caller started, counts and measures it, and
+//! writes one line to the log when the call is over: answered, failed, out of time or given up.
 
 use std::{
     convert::Infallible,
@@ -10,9 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use gantry_contract::code_name;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use opentelemetry::propagation::Extractor;
+use opentelemetry::{StringValue, propagation::Extractor};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tonic::Code;
@@ -22,17 +23,20 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
     call::{Arrived, Call},
-    status::{code, code_name, is_server_error},
+    measure::Measures,
+    status::{code, is_server_error},
 };
 
 #[derive(Clone, Debug)]
 pub(crate) struct Record<S> {
     inner: S,
+    measures: Option<Arc<Measures>>,
 }
 
 impl<S> Record<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner }
+    /// Without measures nothing is counted.
+    pub(crate) fn new(inner: S, measures: Option<Arc<Measures>>) -> Self {
+        Self { inner, measures }
     }
 }
 
@@ -51,7 +55,11 @@ where
     fn call(&mut self, arrived: Arrived<B>) -> Self::Future {
         let call = Arc::clone(&arrived.call);
         let span = call.span.get_or_init(|| open_span(&call, arrived.http.headers())).clone();
-        let recorder = Recorder { call, over: false };
+        let measures = self.measures.clone();
+        if let Some(measures) = &measures {
+            measures.started(&call.target);
+        }
+        let recorder = Recorder { call, measures, over: false };
         let inner = {
             let _entered = span.enter();
             self.inner.call(arrived)
@@ -100,6 +108,7 @@ impl Extractor for Headers<'_> {
 /// Records how the call ended; when dropped before that, that it was given up.
 struct Recorder {
     call: Arc<Call>,
+    measures: Option<Arc<Measures>>,
     over: bool,
 }
 
@@ -113,7 +122,10 @@ impl Recorder {
         let call = &*self.call;
         let none = Span::none();
         let span = call.span.get().unwrap_or(&none);
-        let code = outcome.name();
+        let (code, took) = (outcome.name(), call.received.elapsed());
+        if let Some(measures) = &self.measures {
+            measures.ended(&call.target, outcome.label(), outcome.is_server_error(), took);
+        }
         span.record("rpc.response.status_code", code);
         if outcome.is_server_error() {
             span.record("otel.status_code", "ERROR");
@@ -126,7 +138,7 @@ impl Recorder {
                     parent: span,
                     method = call.target.name(),
                     code,
-                    duration_us = u64::try_from(call.received.elapsed().as_micros()).unwrap_or(u64::MAX),
+                    duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                     peer = %call.connection.peer,
                     caller = call.caller.get().map(String::as_str),
                     "call ended"
@@ -165,6 +177,14 @@ impl Outcome {
         match self {
             Self::Grpc(code) => code_name(*code),
             Self::Http(status) => status.as_str(),
+        }
+    }
+
+    /// The same as a metric's attribute, of which there are few.
+    fn label(&self) -> StringValue {
+        match self {
+            Self::Grpc(code) => code_name(*code).into(),
+            Self::Http(status) => status.as_str().to_owned().into(),
         }
     }
 

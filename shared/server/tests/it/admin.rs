@@ -10,7 +10,7 @@ use std::{
 
 use gantry_probe::probe::v1::ActRequest;
 use gantry_server::Admin;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -21,13 +21,13 @@ use tokio::{
 
 use crate::world::{PATIENCE, World, eventually};
 
-struct Running {
-    address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     shutdown: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
 
-async fn start(admin: Admin) -> Running {
+pub(crate) async fn start(admin: Admin) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (shutdown, told) = oneshot::channel();
@@ -38,7 +38,7 @@ async fn start(admin: Admin) -> Running {
 }
 
 /// The head and the body of an answer.
-async fn get(address: SocketAddr, path: &str) -> (String, String) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -117,6 +117,28 @@ async fn every_answer_has_the_security_headers() {
         ] {
             assert!(head.contains(header), "{path} lacks {header}: {head}");
         }
+    }
+}
+
+#[tokio::test]
+async fn it_shows_what_it_was_given_and_has_no_other_pages() {
+    let admin = Admin::new()
+        .endpoints("order", || json!([{ "service": "user" }]))
+        .config(json!({ "listen": "127.0.0.1:1" }));
+    let admin = start(admin).await;
+    for (path, expected) in [
+        ("/endpoints", json!({ "order": [{ "service": "user" }] })),
+        ("/config", json!({ "listen": "127.0.0.1:1" })),
+    ] {
+        let (head, body) = get(admin.address, path).await;
+        assert!(head.contains("content-type: application/json"), "{head}");
+        assert!(head.contains("cache-control: no-store"), "{head}");
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), expected);
+    }
+    assert!(get(admin.address, "/metrics").await.0.starts_with("http/1.1 404"));
+    let bare = start(Admin::new()).await;
+    for path in ["/endpoints", "/config"] {
+        assert!(get(bare.address, path).await.0.starts_with("http/1.1 404"), "{path}");
     }
 }
 

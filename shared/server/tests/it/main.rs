@@ -15,6 +15,7 @@ mod foreign;
 mod health;
 mod identity;
 mod log;
+mod metrics;
 mod panic;
 mod probe;
 mod raw;

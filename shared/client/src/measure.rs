@@ -1,0 +1,186 @@
+//! The channel's numbers as instruments of OpenTelemetry.
+//!
+//! Names and attributes are gRPC's where gRPC has them: A66 (calls and attempts), A96
+//! (retries), A91 (ejections) and A94 (connections). `grpc.target` is the name of the
+//! service; endpoints are no attribute, for they come and go without an end.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::SocketAddr,
+};
+
+use gantry_contract::{Contract, code_name};
+use gantry_resilience::{circuit_breaker::Transition, ejection::Ejected};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram, Meter},
+};
+
+use crate::{
+    metrics::{AttemptEnded, CallEnded, Metrics},
+    snapshot::{EndpointSnapshot, Snapshot},
+};
+
+/// Stands for every method that the contract does not have (A66).
+const OTHER: &str = "other";
+
+/// Counts and measures the calls of one channel.
+pub(crate) struct Measures {
+    target: KeyValue,
+    methods: HashMap<&'static str, KeyValue>,
+    other: KeyValue,
+    calls: Histogram<f64>,
+    attempts: Histogram<f64>,
+    retries: Histogram<u64>,
+    transitions: Counter<u64>,
+    ejections: Counter<u64>,
+}
+
+impl Measures {
+    pub(crate) fn new(meter: &Meter, service: &str, contract: &'static Contract) -> Self {
+        let method = |name| KeyValue::new("grpc.method", name);
+        Self {
+            target: target(service),
+            methods: contract
+                .methods()
+                .map(|policy| (policy.path, method(policy.path.trim_start_matches('/'))))
+                .collect(),
+            other: method(OTHER),
+            calls: meter
+                .f64_histogram("grpc.client.call.duration")
+                .with_unit("s")
+                .with_description("How long calls took, with all of their attempts.")
+                .build(),
+            attempts: meter
+                .f64_histogram("grpc.client.attempt.duration")
+                .with_unit("s")
+                .with_description("How long single attempts took.")
+                .build(),
+            retries: meter
+                .u64_histogram("grpc.client.call.retries")
+                .with_unit("{retry}")
+                .with_description("The attempts after the first, of calls that had any.")
+                .with_boundaries(vec![1.0, 2.0, 3.0, 4.0, 5.0])
+                .build(),
+            transitions: meter
+                .u64_counter("gantry.client.circuit_breaker.transitions")
+                .with_description("How often the circuit breaker came to a state.")
+                .build(),
+            ejections: meter
+                .u64_counter("grpc.lb.outlier_detection.ejections_enforced")
+                .with_unit("{ejection}")
+                .with_description("How often an endpoint was ejected.")
+                .build(),
+        }
+    }
+
+    fn method(&self, path: &str) -> KeyValue {
+        self.methods.get(path).unwrap_or(&self.other).clone()
+    }
+}
+
+impl Metrics for Measures {
+    fn call(&self, ended: &CallEnded<'_>) {
+        let [method, target] = [self.method(ended.method), self.target.clone()];
+        if let Some(retries @ 1..) = ended.attempts.checked_sub(1) {
+            self.retries.record(retries.into(), &[method.clone(), target.clone()]);
+        }
+        let status = KeyValue::new("grpc.status", code_name(ended.code));
+        self.calls.record(ended.took.as_secs_f64(), &[method, target, status]);
+    }
+
+    fn attempt(&self, ended: &AttemptEnded<'_>) {
+        // What was certainly not executed has no status: it did not get so far.
+        let status = KeyValue::new("grpc.status", ended.code.map_or("NOT_SENT", code_name));
+        let method = self.method(ended.method);
+        self.attempts.record(ended.took.as_secs_f64(), &[method, self.target.clone(), status]);
+    }
+
+    fn breaker(&self, _: &str, transition: &Transition) {
+        let state = KeyValue::new("gantry.state", transition.to.as_str());
+        self.transitions.add(1, &[self.target.clone(), state]);
+    }
+
+    fn ejected(&self, _: &str, ejected: &Ejected<SocketAddr>) {
+        let method =
+            KeyValue::new("grpc.lb.outlier_detection.detection_method", ejected.reason.as_str());
+        self.ejections.add(1, &[self.target.clone(), method]);
+    }
+}
+
+impl fmt::Debug for Measures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measures").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+fn target(service: &str) -> KeyValue {
+    KeyValue::new("grpc.target", service.to_owned())
+}
+
+/// Tells the state of a channel whenever somebody asks, for as long as `snapshot` gives one.
+pub(crate) fn observe<S>(meter: &Meter, snapshot: S)
+where
+    S: Fn() -> Option<Snapshot> + Clone + Send + Sync + 'static,
+{
+    let now = snapshot.clone();
+    meter
+        .i64_observable_up_down_counter("grpc.subchannel.open_connections")
+        .with_unit("{connection}")
+        .with_description("Connections that are open.")
+        .with_callback(move |sum| {
+            let Some(now) = now() else { return };
+            let open: usize = now.endpoints.iter().map(|endpoint| endpoint.connections).sum();
+            sum.observe(i64::try_from(open).unwrap_or(i64::MAX), &[target(&now.service)]);
+        })
+        .build();
+    let now = snapshot.clone();
+    meter
+        .u64_observable_gauge("gantry.client.endpoints")
+        .with_description("Endpoints by what they are good for.")
+        .with_callback(move |gauge| {
+            let Some(now) = now() else { return };
+            for (state, count) in by_state(&now.endpoints) {
+                let state = KeyValue::new("gantry.state", state);
+                gauge.observe(count, &[target(&now.service), state]);
+            }
+        })
+        .build();
+    let now = snapshot.clone();
+    meter
+        .u64_observable_gauge("gantry.client.circuit_breaker.state")
+        .with_description("1 for the state that the circuit breaker is in.")
+        .with_callback(move |gauge| {
+            let Some(now) = now() else { return };
+            for state in ["closed", "open", "half_open"] {
+                let is = u64::from(now.breaker.state.as_str() == state);
+                let state = KeyValue::new("gantry.state", state);
+                gauge.observe(is, &[target(&now.service), state]);
+            }
+        })
+        .build();
+    meter
+        .f64_observable_gauge("gantry.client.retry.tokens")
+        .with_description("What is left to pay retries with.")
+        .with_callback(move |gauge| {
+            let Some(now) = snapshot() else { return };
+            gauge.observe(now.retry_tokens, &[target(&now.service)]);
+        })
+        .build();
+}
+
+/// Every state with its count, those without endpoints included: a series that ends would
+/// look as if nothing had changed.
+fn by_state(endpoints: &[EndpointSnapshot]) -> BTreeMap<&'static str, u64> {
+    let mut counts = BTreeMap::from([("connected", 0), ("ejected", 0), ("unconnected", 0)]);
+    for endpoint in endpoints {
+        let state = match endpoint {
+            EndpointSnapshot { ejected_for: Some(_), .. } => "ejected",
+            EndpointSnapshot { connections: 0, .. } => "unconnected",
+            EndpointSnapshot { .. } => "connected",
+        };
+        *counts.entry(state).or_default() += 1;
+    }
+    counts
+}

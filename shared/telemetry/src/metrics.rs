@@ -1,0 +1,117 @@
+//! What the process counts and measures, as Prometheus reads it.
+//!
+//! Whoever measures is given a [`Meter`] of OpenTelemetry's API and knows nothing of who
+//! reads. There is no global provider: a process makes one [`Metrics`] and hands out its
+//! meter.
+
+use std::fmt;
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Meter, MeterProvider},
+};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream},
+};
+use prometheus::{Registry, TextEncoder};
+
+use crate::BUILD;
+
+/// Everything that the process counts and measures.
+///
+/// ```
+/// let metrics = gantry_telemetry::Metrics::new("greeter")?;
+/// let greeted = metrics.meter().u64_counter("greeter.greeted").build();
+/// greeted.add(1, &[]);
+/// assert!(metrics.text().contains("greeter_greeted_total 1"));
+/// # Ok::<(), gantry_telemetry::MetricsError>(())
+/// ```
+#[derive(Clone)]
+pub struct Metrics {
+    provider: SdkMeterProvider,
+    registry: Registry,
+}
+
+/// Why nothing can be measured.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics cannot be collected: {0}")]
+pub struct MetricsError(#[from] opentelemetry_sdk::error::OTelSdkError);
+
+impl Metrics {
+    /// For a process that calls itself `service`. Says at once what it was built from.
+    ///
+    /// # Errors
+    /// [`MetricsError`] where the exporter cannot be registered.
+    pub fn new(service: &str) -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .scope_info_enabled(false)
+            .build()?;
+        let resource = Resource::builder()
+            .with_service_name(service.to_owned())
+            .with_attribute(KeyValue::new("service.version", BUILD.version))
+            .build();
+        let provider = SdkMeterProvider::builder()
+            .with_reader(exporter)
+            .with_resource(resource)
+            .with_view(latency)
+            .build();
+        let metrics = Self { provider, registry };
+        let build = [
+            KeyValue::new("version", BUILD.version),
+            KeyValue::new("commit", BUILD.commit),
+            KeyValue::new("built", BUILD.time),
+        ];
+        metrics
+            .meter()
+            .u64_observable_gauge("gantry.build.info")
+            .with_description("What the process was built from.")
+            .with_callback(move |gauge| gauge.observe(1, &build))
+            .build();
+        Ok(metrics)
+    }
+
+    /// What to measure with.
+    pub fn meter(&self) -> Meter {
+        self.provider.meter("gantry")
+    }
+
+    /// All of it as of now, in Prometheus's text format, version 0.0.4.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::warn!(%error, "metrics cannot be written as text");
+            text.clear();
+        }
+        text
+    }
+}
+
+/// The buckets of everything that is measured in seconds: gRFC A66's, which tell apart what
+/// takes less than a millisecond.
+fn latency(instrument: &Instrument) -> Option<Stream> {
+    const SECONDS: [f64; 40] = [
+        0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006,
+        0.008, 0.01, 0.013, 0.016, 0.02, 0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16,
+        0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
+    ];
+    let wanted = instrument.kind() == InstrumentKind::Histogram && instrument.unit() == "s";
+    wanted.then(|| {
+        Stream::builder()
+            .with_aggregation(Aggregation::ExplicitBucketHistogram {
+                boundaries: SECONDS.to_vec(),
+                record_min_max: false,
+            })
+            .build()
+            // Refuses boundaries that are not in order, and these are.
+            .ok()
+    })?
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
