@@ -9,7 +9,7 @@ use gantry_proto::{
 };
 use gantry_server::{BuildError, Fingerprints, Server};
 use gantry_sql::{Sqlite, requests};
-use gantry_telemetry::BUILD;
+use gantry_telemetry::{BUILD, Meter};
 use time::OffsetDateTime;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -39,6 +39,7 @@ pub enum OpenError {
 pub struct Service {
     settings: Settings,
     registry: Registry,
+    meter: Option<Meter>,
     verifier: Arc<Verifier>,
     fingerprints: Fingerprints,
     database: Sqlite,
@@ -49,10 +50,15 @@ pub struct Service {
 
 impl Service {
     /// Opens what the service needs once.
+    /// Where there is a meter, calls are measured with it.
     ///
     /// # Errors
     /// [`OpenError`]
-    pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
+    pub async fn open(
+        settings: Settings,
+        registry: Registry,
+        meter: Option<Meter>,
+    ) -> Result<Self, OpenError> {
         let verifier = Arc::new(settings.identity.verifier(NAME)?);
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
@@ -63,6 +69,7 @@ impl Service {
             purge: AbortOnDropHandle::new(purge),
             settings,
             registry,
+            meter,
             verifier,
             fingerprints,
             database,
@@ -83,6 +90,7 @@ impl Service {
             .verifier(Arc::clone(&self.verifier))
             .grants(self.settings.identity.grants.clone())
             .registry(self.registry.clone())
+            .meter(self.meter.clone())
             .readiness("database", move || {
                 let database = database.clone();
                 async move { database.ping().await }

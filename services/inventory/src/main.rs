@@ -24,8 +24,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &gantry_config::Args) -> Result<(), Box<dyn Error>> {
-    let settings = Own::load(args)?;
-    let _telemetry = gantry_telemetry::init(&settings.telemetry, "inventory-service")?;
-    let listener = listen(settings.listen).await?;
-    Ok(serve(listener, settings, shutdown_signal()).await?)
+    let own = Own::load(args)?;
+    let _telemetry = gantry_telemetry::init(&own.settings.telemetry, "inventory-service")?;
+    let listener = listen(own.settings.listen).await?;
+    Ok(serve(listener, own, shutdown_signal()).await?)
 }

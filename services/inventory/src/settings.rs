@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gantry_config::{Check, ConfigError, Problems, Sources};
+use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
 use serde::Deserialize;
 
 /// `config/default.toml`.
@@ -43,9 +43,9 @@ impl Own {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn load(args: &gantry_config::Args) -> Result<Self, ConfigError> {
+    pub fn load(args: &gantry_config::Args) -> Result<Loaded<Self>, ConfigError> {
         let sources = Sources::new().defaults(DEFAULTS).file(args.config.as_deref()).environment();
-        gantry_config::load(sources)
+        gantry_config::load_shown(sources)
     }
 }
 

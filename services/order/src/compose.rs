@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use gantry_client::{Channel, ClientSettings};
+use gantry_client::{Channel, ClientSettings, Snapshot};
 use gantry_discovery::Registry;
 use gantry_identity::{KeyError, ServiceSigner, Verifier};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
 use gantry_saga::Engine;
 use gantry_server::{BuildError, Fingerprints, Server};
 use gantry_sql::{Sqlite, requests};
-use gantry_telemetry::BUILD;
+use gantry_telemetry::{BUILD, Meter};
 use time::OffsetDateTime;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -59,10 +59,13 @@ pub enum OpenError {
 pub struct Service {
     settings: Settings,
     registry: Registry,
+    meter: Option<Meter>,
     verifier: Arc<Verifier>,
     fingerprints: Fingerprints,
     database: Sqlite,
     orders: UseCases,
+    /// The ways to the services it calls.
+    channels: [Channel; 2],
     /// Carries placed orders through.
     sagas: Engine,
     /// Forgets old request records, for as long as the service is there.
@@ -71,19 +74,28 @@ pub struct Service {
 
 impl Service {
     /// Opens what the service needs once, and goes on with what was left unfinished.
+    /// Where there is a meter, calls are measured with it.
     ///
     /// # Errors
     /// [`OpenError`]
-    pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
+    pub async fn open(
+        settings: Settings,
+        registry: Registry,
+        meter: Option<Meter>,
+    ) -> Result<Self, OpenError> {
         let verifier = Arc::new(settings.identity.verifier(NAME)?);
         let signer = Arc::new(settings.identity.signer(NAME)?);
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
 
         // One channel for each service: it is the one holder of that service's state here.
-        let channel = |peer, settings| channel(peer, settings, &registry, &signer);
-        let users = Arc::new(UserClient::new(channel("user", &settings.clients.user)?));
-        let inventory = channel("inventory", &settings.clients.inventory)?;
+        let channel = |peer, settings| channel(peer, settings, &registry, &signer, meter.as_ref());
+        let channels = [
+            channel("user", &settings.clients.user)?,
+            channel("inventory", &settings.clients.inventory)?,
+        ];
+        let [users, inventory] = channels.clone();
+        let users = Arc::new(UserClient::new(users));
         let inventory = Arc::new(InventoryClient::new(inventory));
         let orders: Arc<dyn Orders> = Arc::new(SqliteOrders::new(database.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -124,7 +136,18 @@ impl Service {
             list_orders: ListOrders { orders },
         };
         let purge = AbortOnDropHandle::new(purge);
-        Ok(Self { settings, registry, verifier, fingerprints, database, orders, sagas, purge })
+        Ok(Self {
+            settings,
+            registry,
+            meter,
+            verifier,
+            fingerprints,
+            database,
+            orders,
+            channels,
+            sagas,
+            purge,
+        })
     }
 
     /// One more server; all of them share the database.
@@ -143,6 +166,7 @@ impl Service {
             .verifier(Arc::clone(&self.verifier))
             .grants(self.settings.identity.grants.clone())
             .registry(self.registry.clone())
+            .meter(self.meter.clone())
             .readiness("database", move || {
                 let database = database.clone();
                 async move { database.ping().await }
@@ -150,6 +174,12 @@ impl Service {
             .build()?;
         status.get_or_init(|| server.status());
         Ok(server)
+    }
+
+    /// Tells whom it calls and what it thinks of them, whenever it is asked.
+    pub fn calls(&self) -> impl Fn() -> Vec<Snapshot> + Send + Sync + 'static {
+        let channels = self.channels.clone();
+        move || channels.iter().map(Channel::snapshot).collect()
     }
 
     /// Finishes what has begun, as far as the next safe point, and lets go of the
@@ -167,12 +197,14 @@ fn channel(
     settings: &ClientSettings,
     registry: &Registry,
     signer: &Arc<ServiceSigner>,
+    meter: Option<&Meter>,
 ) -> Result<Channel, OpenError> {
     Channel::builder(peer)
         .contract(&CONTRACT)
         .registry(registry.clone())
         .signer(Some(Arc::clone(signer)))
         .settings(settings.clone())
+        .meter(meter.cloned())
         .build()
         .map_err(|cause| OpenError::Client { peer, cause })
 }

@@ -5,7 +5,7 @@ mod pricing;
 use std::net::SocketAddr;
 
 use gantry_client::ClientSettings;
-use gantry_config::{Check, ConfigError, Problems, Sources};
+use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
 use gantry_proto::CONTRACT;
 use serde::Deserialize;
 
@@ -67,9 +67,9 @@ impl Own {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn load(args: &gantry_config::Args) -> Result<Self, ConfigError> {
+    pub fn load(args: &gantry_config::Args) -> Result<Loaded<Self>, ConfigError> {
         let sources = Sources::new().defaults(DEFAULTS).file(args.config.as_deref()).environment();
-        gantry_config::load(sources)
+        gantry_config::load_shown(sources)
     }
 }
 

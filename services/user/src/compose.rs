@@ -13,7 +13,7 @@ use gantry_proto::{
 };
 use gantry_server::{BuildError, Fingerprints, Server};
 use gantry_sql::{Sqlite, requests};
-use gantry_telemetry::BUILD;
+use gantry_telemetry::{BUILD, Meter};
 use time::OffsetDateTime;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -71,6 +71,7 @@ pub enum EnsureAdminError {
 pub struct Service {
     settings: Settings,
     registry: Registry,
+    meter: Option<Meter>,
     verifier: Arc<Verifier>,
     fingerprints: Fingerprints,
     database: Sqlite,
@@ -85,10 +86,15 @@ pub struct Service {
 impl Service {
     /// Opens what the service needs once, and makes the administrator of the
     /// settings.
+    /// Where there is a meter, calls are measured with it.
     ///
     /// # Errors
     /// [`OpenError`]
-    pub async fn open(settings: Settings, registry: Registry) -> Result<Self, OpenError> {
+    pub async fn open(
+        settings: Settings,
+        registry: Registry,
+        meter: Option<Meter>,
+    ) -> Result<Self, OpenError> {
         let verifier = Arc::new(settings.identity.verifier(NAME)?);
         let fingerprints = settings.idempotency.fingerprints()?;
         let key = SigningKey::load(&settings.tokens.key_file)?;
@@ -101,6 +107,7 @@ impl Service {
         ];
         let service = Self {
             registry,
+            meter,
             verifier,
             fingerprints,
             database,
@@ -135,6 +142,7 @@ impl Service {
             .verifier(Arc::clone(&self.verifier))
             .grants(self.settings.identity.grants.clone())
             .registry(self.registry.clone())
+            .meter(self.meter.clone())
             .readiness("database", move || {
                 let database = database.clone();
                 async move { database.ping().await }

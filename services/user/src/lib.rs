@@ -27,8 +27,10 @@ mod settings;
 
 use std::future::Future;
 
+use gantry_config::Loaded;
 use gantry_discovery::Registry;
-use gantry_server::{ListenError, listen};
+use gantry_server::{Admin, ListenError, listen};
+use gantry_telemetry::{Metrics, MetricsError};
 use tokio::net::TcpListener;
 
 pub use compose::{EnsureAdminError, NAME, OpenError, Service};
@@ -43,6 +45,9 @@ pub enum ServeError {
     /// The registry cannot be used.
     #[error(transparent)]
     Registry(#[from] gantry_discovery::SettingsError),
+    /// Nothing can be measured.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The service cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -60,13 +65,16 @@ pub enum ServeError {
 /// [`ServeError`], before anything was served.
 pub async fn serve(
     listener: TcpListener,
-    settings: Own,
+    own: Loaded<Own>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let admin = listen(settings.admin.listen).await?;
+    let Loaded { settings, shown } = own;
+    let pages = listen(settings.admin.listen).await?;
     let registry = Registry::from_settings(&settings.discovery)?;
-    let service = Service::open(settings.user, registry).await?;
-    let served = service.server()?.serve_with_admin(listener, admin, shutdown).await;
+    let metrics = Metrics::new("user-service")?;
+    let service = Service::open(settings.user, registry, Some(metrics.meter())).await?;
+    let admin = Admin::new().metrics(move || metrics.text()).config(shown);
+    let served = service.server()?.serve_with_admin(listener, admin, pages, shutdown).await;
     service.close().await;
     Ok(served?)
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use gantry_config::{Check, ConfigError, Problems, Secret, Sources};
+use gantry_config::{Check, ConfigError, Loaded, Problems, Secret, Sources};
 use serde::Deserialize;
 
 use crate::domain::{Email, Password};
@@ -103,9 +103,9 @@ impl Own {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn load(args: &gantry_config::Args) -> Result<Self, ConfigError> {
+    pub fn load(args: &gantry_config::Args) -> Result<Loaded<Self>, ConfigError> {
         let sources = Sources::new().defaults(DEFAULTS).file(args.config.as_deref()).environment();
-        gantry_config::load(sources)
+        gantry_config::load_shown(sources)
     }
 }
 

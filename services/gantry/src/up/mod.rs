@@ -19,8 +19,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gantry_config::Loaded;
 use gantry_discovery::{Kind, Registry};
-use gantry_server::shutdown_signal;
+use gantry_server::{Admin, shutdown_signal};
+use gantry_telemetry::Metrics;
 
 use self::{
     admin::{Bootstrap, BootstrapError},
@@ -49,6 +51,9 @@ pub enum UpError {
     /// The logs cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] gantry_telemetry::InitError),
+    /// Nothing can be measured.
+    #[error(transparent)]
+    Metrics(#[from] gantry_telemetry::MetricsError),
     /// The ports are not ours.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -104,7 +109,7 @@ impl UpError {
 /// # Errors
 /// [`UpError`]
 pub async fn run(args: UpArgs) -> Result<(), UpError> {
-    let settings = Settings::load(&args)?;
+    let Loaded { settings, shown } = Settings::load(&args)?;
     if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
         return Err(UpError::ConsulWithoutRegistry(url.clone()));
     }
@@ -118,9 +123,12 @@ pub async fn run(args: UpArgs) -> Result<(), UpError> {
     let keys = Keys::provide(&args.data_dir)?;
     let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
 
-    let services = Services::open(settings, &keys, registry.clone()).await?;
+    let metrics = Metrics::new("gantry")?;
+    let meter = metrics.meter();
+    let services = Services::open(settings, &keys, registry.clone(), &meter).await?;
     let admin = admin::bootstrap(&services.user, args.admin_password_file()).await?;
-    let mut running = services.serve(listeners)?;
+    let pages = Admin::new().metrics(move || metrics.text()).config(shown);
+    let mut running = services.serve(listeners, pages)?;
 
     let life = async {
         all_found(&registry, &plan).await;

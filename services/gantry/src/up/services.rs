@@ -8,6 +8,7 @@ use std::{
 
 use gantry_discovery::Registry;
 use gantry_server::{Admin, BuildError, ServeError, Server};
+use gantry_telemetry::Meter;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -27,6 +28,7 @@ impl Services {
         mut settings: Settings,
         keys: &Keys,
         registry: Registry,
+        meter: &Meter,
     ) -> Result<Self, UpError> {
         keys.identify(USER.name, &mut settings.user.identity);
         keys.identify(ORDER.name, &mut settings.order.identity);
@@ -45,15 +47,18 @@ impl Services {
         // At once: each waits for its disk.
         let (user, inventory, order) = tokio::try_join!(
             async {
-                let open = gantry_user::Service::open(settings.user, registry.clone());
+                let (registry, meter) = (registry.clone(), Some(meter.clone()));
+                let open = gantry_user::Service::open(settings.user, registry, meter);
                 open.await.map_err(cannot_open(USER))
             },
             async {
-                let open = gantry_inventory::Service::open(settings.inventory, registry.clone());
+                let (registry, meter) = (registry.clone(), Some(meter.clone()));
+                let open = gantry_inventory::Service::open(settings.inventory, registry, meter);
                 open.await.map_err(cannot_open(INVENTORY))
             },
             async {
-                let open = gantry_order::Service::open(settings.order, registry.clone());
+                let (registry, meter) = (registry.clone(), Some(meter.clone()));
+                let open = gantry_order::Service::open(settings.order, registry, meter);
                 open.await.map_err(cannot_open(ORDER))
             },
         )?;
@@ -61,9 +66,9 @@ impl Services {
     }
 
     /// Serves a replica on each listener, and the admin pages of all of them.
-    pub(super) fn serve(&self, listeners: Listeners) -> Result<Running, UpError> {
+    pub(super) fn serve(&self, listeners: Listeners, mut admin: Admin) -> Result<Running, UpError> {
+        admin = admin.endpoints(ORDER.name, self.order.calls());
         let (mut orders, mut others) = (Group::default(), Group::default());
-        let mut admin = Admin::new();
         for (service, listener) in listeners.replicas {
             let server = self.server(service).map_err(cannot_open(service))?;
             admin = admin.add(server.status());

@@ -1,6 +1,6 @@
 //! The settings of the suite: its own few, and each service's in its table.
 
-use gantry_config::{Check, ConfigError, Problems, Sources};
+use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
 use serde::Deserialize;
 
 use crate::cli::UpArgs;
@@ -34,7 +34,7 @@ impl Settings {
     ///
     /// # Errors
     /// Every problem at once.
-    pub(super) fn load(args: &UpArgs) -> Result<Self, ConfigError> {
+    pub(super) fn load(args: &UpArgs) -> Result<Loaded<Self>, ConfigError> {
         let database =
             |service: &str| args.data_dir.join(format!("{service}.db")).display().to_string();
         let mut sources = Sources::new()
@@ -54,6 +54,6 @@ impl Settings {
         if let Some(url) = &args.consul {
             sources = sources.set("discovery.consul.url", url.as_str(), "--consul");
         }
-        gantry_config::load(sources)
+        gantry_config::load_shown(sources)
     }
 }

@@ -106,6 +106,8 @@ const SERVICE: &[&str] = &[
 const KEPT_IN: &[(&str, &[&str])] = &[
     ("axum", &["gantry-server"]),
     ("figment", &["gantry-config"]),
+    ("opentelemetry_sdk", &["gantry-telemetry"]),
+    ("prometheus", &["gantry-telemetry"]),
     ("jsonwebtoken", &["gantry-identity"]),
     ("sqlx", &["gantry-sql", "gantry-user", "gantry-inventory", "gantry-order"]),
     ("argon2", &["gantry-user"]),

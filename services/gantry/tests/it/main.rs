@@ -21,6 +21,7 @@ mod fuzz;
 mod kills;
 mod load;
 mod own_binaries;
+mod pages;
 mod process;
 mod raw;
 mod replicas;

@@ -48,7 +48,7 @@ impl Running {
         let address: SocketAddr = listener.local_addr().unwrap();
         let file = files::settings(folder.path());
         let sources = Sources::new().defaults(DEFAULTS).file(Some(&file));
-        let own: Own = gantry_config::load(sources).unwrap();
+        let own = gantry_config::load_shown::<Own>(sources).unwrap();
         let stop = CancellationToken::new();
         let shutdown = stop.clone().cancelled_owned();
         let served = tokio::spawn(serve(listener, own, shutdown));

@@ -191,7 +191,7 @@ async fn open(folder: &TempDir, registry: &Registry) -> (Service, Serving) {
     let file = files::settings(folder.path());
     let sources = Sources::new().defaults(DEFAULTS).file(Some(&file));
     let own: Own = gantry_config::load(sources).unwrap();
-    let service = Service::open(own.order, registry.clone()).await.unwrap();
+    let service = Service::open(own.order, registry.clone(), None).await.unwrap();
     let server = Serving::start(service.server().unwrap()).await;
     (service, server)
 }

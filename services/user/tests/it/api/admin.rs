@@ -15,7 +15,7 @@ async fn open(folder: &std::path::Path) -> Service {
         "test",
     );
     let own: Own = gantry_config::load(sources).unwrap();
-    Service::open(own.user, Registry::memory()).await.unwrap()
+    Service::open(own.user, Registry::memory(), None).await.unwrap()
 }
 
 #[tokio::test]

@@ -49,11 +49,11 @@ impl Running {
         // Without the environment's settings.
         let file = folder.path().join("settings.toml");
         let sources = Sources::new().defaults(DEFAULTS).file(Some(&file));
-        let own: Own = gantry_config::load(sources).unwrap();
-        let listener = TcpListener::bind(own.listen).await.unwrap();
+        let mut own = gantry_config::load_shown::<Own>(sources).unwrap();
+        let listener = TcpListener::bind(own.settings.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let own = Own { discovery: gantry_discovery::Settings::default(), ..own };
+        own.settings.discovery = gantry_discovery::Settings::default();
         let served = tokio::spawn(serve(listener, own, stop.clone().cancelled_owned()));
         let signer = |service: &str| {
             let key = SigningKey::load(&folder.path().join(format!("{service}.pem")));

@@ -1,0 +1,66 @@
+//! The admin pages of a suite: what they say of calls, of endpoints and of the settings,
+//! and what they keep to themselves.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use serde_json::Value;
+
+use crate::{process::Suite, shop::Shop};
+
+/// The body of a page.
+fn page(suite: &Suite, path: &str) -> String {
+    let address = suite.ready()["admin"].as_str().unwrap().to_owned();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+    body.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
+    let password = "correct horse battery staple";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "[user.bootstrap]\nadmin_email = 'root@example.org'\nadmin_password = '{password}'\n"
+    );
+    std::fs::write(file.path(), text).unwrap();
+    let suite =
+        Suite::start(&["--replicas", "inventory=2", "--config", file.path().to_str().unwrap()]);
+    let shop = Shop::at(|service| suite.addresses(service), "root@example.org", password).await;
+    shop.one_confirmed_order().await;
+
+    let metrics = page(&suite, "/metrics");
+    for series in [
+        "rpc_server_call_duration_seconds_count{rpc_method=\"shop.order.v1.OrderService/PlaceOrder\"",
+        "grpc_client_call_duration_seconds_count{grpc_method=\"shop.user.v1.UserService/GetUser\"",
+        "grpc_client_attempt_duration_seconds_bucket{",
+        "gantry_client_circuit_breaker_state{gantry_state=\"closed\",grpc_target=\"inventory\"} 1",
+        "gantry_client_endpoints{gantry_state=\"connected\",grpc_target=\"inventory\"} 2",
+        "gantry_build_info{",
+    ] {
+        assert!(metrics.lines().any(|line| line.starts_with(series)), "{series}:\n{metrics}");
+    }
+
+    let endpoints: Value = serde_json::from_str(&page(&suite, "/endpoints")).unwrap();
+    let inventory = endpoints["order"].as_array().unwrap();
+    let inventory = inventory.iter().find(|channel| channel["service"] == "inventory").unwrap();
+    assert_eq!(inventory["breaker"]["state"], "closed");
+    let mut addresses: Vec<_> = inventory["endpoints"].as_array().unwrap().iter().collect();
+    addresses.retain(|endpoint| endpoint["connections"].as_u64() > Some(0));
+    assert_eq!(addresses.len(), 2, "{inventory:#}");
+
+    let config = page(&suite, "/config");
+    let shown: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(shown["user"]["bootstrap"]["admin_email"], "root@example.org");
+    assert_eq!(shown["user"]["bootstrap"]["admin_password"], "[redacted]");
+    assert_eq!(shown["discovery"]["kind"], "memory");
+    for page in [&config, &metrics, &endpoints.to_string()] {
+        assert!(!page.contains(password) && !page.contains(suite.admin_password().trim()));
+    }
+}
