@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_examples_in_the_file_are_settings() {
         let is_example = |text: &&str| {
-            text.starts_with("[[")
+            text.starts_with('[')
                 || text.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', ',']))
         };
         let text: String = DEFAULTS
@@ -120,6 +120,7 @@ mod tests {
         let own: Own = gantry_config::load(sources).unwrap();
         assert_eq!(own.inventory.identity.trusted.len(), 2);
         assert_eq!(own.inventory.server.zone.as_deref(), Some("a"));
+        assert!(own.inventory.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
         assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
     }
 

@@ -46,7 +46,7 @@ fn the_file_says_what_the_code_defaults_to() {
 #[test]
 fn the_examples_in_the_file_are_settings() {
     let is_example = |text: &&str| {
-        text.starts_with("[[")
+        text.starts_with('[')
             || text.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', ',']))
     };
     let text: String = DEFAULTS
@@ -58,6 +58,7 @@ fn the_examples_in_the_file_are_settings() {
     let own: Own = gantry_config::load(sources).unwrap();
     assert_eq!(own.user.identity.trusted.len(), 2);
     assert_eq!(own.user.server.zone.as_deref(), Some("a"));
+    assert!(own.user.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
     assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
 }
 
