@@ -10,7 +10,7 @@ use std::{
     net::SocketAddr,
 };
 
-use gantry_contract::{Contract, code_name};
+use gantry_contract::{Contract, Repeats, code_name};
 use gantry_resilience::{circuit_breaker::Transition, ejection::Ejected};
 use opentelemetry::{
     KeyValue,
@@ -25,28 +25,43 @@ use crate::{
 /// Stands for every method that the contract does not have (A66).
 const OTHER: &str = "other";
 
+/// How a method appears.
+struct Measured {
+    name: KeyValue,
+    /// Whether its further attempts are hedges; else they are retries.
+    hedged: bool,
+}
+
 /// Counts and measures the calls of one channel.
 pub(crate) struct Measures {
     target: KeyValue,
-    methods: HashMap<&'static str, KeyValue>,
-    other: KeyValue,
+    methods: HashMap<&'static str, Measured>,
+    other: Measured,
     calls: Histogram<f64>,
     attempts: Histogram<f64>,
     retries: Histogram<u64>,
+    hedges: Histogram<u64>,
     transitions: Counter<u64>,
     ejections: Counter<u64>,
 }
 
 impl Measures {
     pub(crate) fn new(meter: &Meter, service: &str, contract: &'static Contract) -> Self {
-        let method = |name| KeyValue::new("grpc.method", name);
+        let method = |name, hedged| Measured { name: KeyValue::new("grpc.method", name), hedged };
+        let further = |name, description| {
+            let histogram = meter.u64_histogram(name).with_description(description);
+            histogram.with_boundaries(vec![1.0, 2.0, 3.0, 4.0, 5.0]).build()
+        };
         Self {
             target: target(service),
             methods: contract
                 .methods()
-                .map(|policy| (policy.path, method(policy.path.trim_start_matches('/'))))
+                .map(|policy| {
+                    let hedged = matches!(policy.repeats, Repeats::Hedging(_));
+                    (policy.path, method(policy.path.trim_start_matches('/'), hedged))
+                })
                 .collect(),
-            other: method(OTHER),
+            other: method(OTHER, false),
             calls: meter
                 .f64_histogram("grpc.client.call.duration")
                 .with_unit("s")
@@ -57,12 +72,8 @@ impl Measures {
                 .with_unit("s")
                 .with_description("How long single attempts took.")
                 .build(),
-            retries: meter
-                .u64_histogram("grpc.client.call.retries")
-                .with_unit("{retry}")
-                .with_description("The attempts after the first, of calls that had any.")
-                .with_boundaries(vec![1.0, 2.0, 3.0, 4.0, 5.0])
-                .build(),
+            retries: further("grpc.client.call.retries", "Retries of calls that had any."),
+            hedges: further("grpc.client.call.hedges", "Hedges of calls that had any."),
             transitions: meter
                 .u64_counter("gantry.client.circuit_breaker.transitions")
                 .with_description("How often the circuit breaker came to a state.")
@@ -75,16 +86,18 @@ impl Measures {
         }
     }
 
-    fn method(&self, path: &str) -> KeyValue {
-        self.methods.get(path).unwrap_or(&self.other).clone()
+    fn method(&self, path: &str) -> &Measured {
+        self.methods.get(path).unwrap_or(&self.other)
     }
 }
 
 impl Metrics for Measures {
     fn call(&self, ended: &CallEnded<'_>) {
-        let [method, target] = [self.method(ended.method), self.target.clone()];
-        if let Some(retries @ 1..) = ended.attempts.checked_sub(1) {
-            self.retries.record(retries.into(), &[method.clone(), target.clone()]);
+        let Measured { name, hedged } = self.method(ended.method);
+        let [method, target] = [name.clone(), self.target.clone()];
+        if let Some(further @ 1..) = ended.attempts.checked_sub(1) {
+            let histogram = if *hedged { &self.hedges } else { &self.retries };
+            histogram.record(further.into(), &[method.clone(), target.clone()]);
         }
         let status = KeyValue::new("grpc.status", code_name(ended.code));
         self.calls.record(ended.took.as_secs_f64(), &[method, target, status]);
@@ -93,7 +106,7 @@ impl Metrics for Measures {
     fn attempt(&self, ended: &AttemptEnded<'_>) {
         // What was certainly not executed has no status: it did not get so far.
         let status = KeyValue::new("grpc.status", ended.code.map_or("NOT_SENT", code_name));
-        let method = self.method(ended.method);
+        let method = self.method(ended.method).name.clone();
         self.attempts.record(ended.took.as_secs_f64(), &[method, self.target.clone(), status]);
     }
 

@@ -113,10 +113,11 @@ impl Snapshot {
 /// For admin pages: times in milliseconds.
 impl Serialize for Snapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { service, registry, endpoints, breaker, retry_tokens } = self;
-        let mut page = serializer.serialize_struct("Snapshot", 5)?;
+        let Self { service, registry, listed, endpoints, breaker, retry_tokens } = self;
+        let mut page = serializer.serialize_struct("Snapshot", 6)?;
         page.serialize_field("service", service)?;
         page.serialize_field("registry", &RegistryPage::of(registry))?;
+        page.serialize_field("listed", listed)?;
         page.serialize_field("breaker", &BreakerPage::of(breaker))?;
         page.serialize_field("retry_tokens", retry_tokens)?;
         page.serialize_field("endpoints", endpoints)?;
