@@ -32,7 +32,7 @@ async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
     std::fs::write(file.path(), text).unwrap();
     let suite =
         Suite::start(&["--replicas", "inventory=2", "--config", file.path().to_str().unwrap()]);
-    let shop = Shop::at(|service| suite.addresses(service), "root@example.org", password).await;
+    let shop = Shop::open(&suite).await;
     shop.one_confirmed_order().await;
 
     let metrics = page(&suite, "/metrics");
