@@ -94,6 +94,10 @@ impl Connection {
                 .keep_alive_while_idle(ping_when_idle)
                 // The peer's settings replace it: that is how their arrival shows.
                 .initial_max_send_streams(NOT_HEARD)
+                // Counted are also answers to calls that were given up, as all but one of a
+                // hedged call are, where they cross our reset: after 1,024 of them in all its
+                // life the connection would be closed under everybody else's calls.
+                .max_local_error_reset_streams(None)
                 .handshake(ReadOut::new(TokioIo::new(stream)))
                 .await
                 .map_err(ConnectError::Http2)?;

@@ -11,6 +11,7 @@ mod answers;
 mod balancing;
 mod breaking;
 mod caller;
+mod cancelling;
 mod connections;
 mod consul;
 mod deadlines;
