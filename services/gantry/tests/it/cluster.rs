@@ -10,11 +10,11 @@ use std::{
     process::Command,
 };
 
-use gantry_discovery::{Kind, Registry, Settings};
+use gantry_consul_agent::Agent;
+use gantry_discovery::{Kind, Registry, Settings, consul};
 use tempfile::TempDir;
 
 use crate::{
-    agent::Agent,
     process::{Process, Suite, free_address, gantry},
     shop::Shop,
 };
@@ -82,7 +82,7 @@ impl Cluster {
         members.iter_mut().for_each(Member::until_up);
         let registry = match through {
             Through::List => listing(list),
-            Through::Consul(agent) => agent.registry(),
+            Through::Consul(agent) => at_consul(agent),
         };
         let admin_password = keys.admin_password();
         Self { members, registry, admin_password, _keys: keys, _folder: folder }
@@ -135,6 +135,13 @@ impl Member {
         let address = self.address;
         self.process.until("an open port", || TcpStream::connect(address).is_ok());
     }
+}
+
+/// Consul, as a caller's process has it.
+pub fn at_consul(agent: &Agent) -> Registry {
+    let consul = consul::Settings { url: agent.url(), ..consul::Settings::default() };
+    let settings = Settings { kind: Kind::Consul, consul, ..Settings::default() };
+    Registry::from_settings(&settings).unwrap()
 }
 
 /// A registry that is a list.

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gantry_consul_agent::Agent;
 use gantry_proto::shop::{
     inventory::v1::ListProductsRequest,
     order::v1::{OrderStatus, PlaceOrderRequest},
@@ -18,7 +19,6 @@ use tokio::{task::JoinSet, time::sleep};
 use tonic::{Code, Status};
 
 use crate::{
-    agent::Agent,
     cluster::{Cluster, Through},
     load::{Load, connected, eventually},
     process::PATIENCE,
@@ -27,7 +27,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_whose_replicas_are_killed_in_turn_answers_every_question() {
-    let mut agent = Agent::start();
+    let mut agent = Agent::start().await;
     let services = ["inventory", "inventory", "inventory", "user"];
     let mut cluster = Cluster::find_through(Through::Consul(&agent), &services, &[]);
     let shop = cluster.shop().await;
@@ -43,7 +43,9 @@ async fn a_service_whose_replicas_are_killed_in_turn_answers_every_question() {
         cluster.kill("inventory", replica);
         load.pass(100).await;
         if replica == 1 {
-            agent.restart(Duration::from_millis(500));
+            agent.kill();
+            load.pass(100).await;
+            agent.restart().await;
         }
         cluster.start_again("inventory", replica);
         connected(&channel, 3).await;
@@ -108,7 +110,7 @@ async fn every_order_is_carried_through_whichever_process_is_killed_meanwhile() 
     const KILLED: [&str; 6] = ["inventory", "user", "order", "inventory", "order", "user"];
     const STOCK: i32 = 10_000;
     let began = Instant::now();
-    let agent = Agent::start();
+    let agent = Agent::start().await;
     // Nobody else can answer for the one that is gone: do not wait long before asking again.
     let impatient = [
         ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN", "500ms"),

@@ -9,7 +9,6 @@
 )]
 
 mod access;
-mod agent;
 mod architecture;
 mod bad_input;
 mod bad_start;

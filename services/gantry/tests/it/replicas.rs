@@ -9,6 +9,7 @@ use std::{
 };
 
 use gantry_client::Channel;
+use gantry_consul_agent::Agent;
 use gantry_contract::{GantryReason, Reason as _};
 use gantry_replica::{
     CONTRACT,
@@ -18,8 +19,7 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    agent::Agent,
-    cluster::binary,
+    cluster::{at_consul, binary},
     load::{Load, connected},
     process::{Process, free_address},
     shop::id,
@@ -37,11 +37,11 @@ struct Replicas {
 }
 
 impl Replicas {
-    fn start() -> Self {
+    async fn start() -> Self {
         let addresses: Vec<_> = (0..REPLICAS).map(|_| free_address()).collect();
         let folder = tempfile::tempdir().unwrap();
         let mut replicas =
-            Self { running: Vec::new(), addresses, agent: Agent::start(), folder, starts: 0 };
+            Self { running: Vec::new(), addresses, agent: Agent::start().await, folder, starts: 0 };
         for number in 0..REPLICAS {
             let process = replicas.process(number);
             replicas.running.push(process);
@@ -73,7 +73,7 @@ impl Replicas {
 
     fn channel(&self) -> Channel {
         let builder = Channel::builder("replica").contract(&CONTRACT);
-        builder.registry(self.agent.registry()).build().unwrap()
+        builder.registry(at_consul(&self.agent)).build().unwrap()
     }
 
     /// How often each call was executed; every process that was ever started had some.
@@ -119,7 +119,7 @@ async fn replicas_that_restart_in_turn_fail_no_call_and_execute_none_twice() {
     /// What the design asks for, where the computer makes it within the time.
     const CALLS: usize = 50_000;
     const TIME: Duration = Duration::from_secs(30);
-    let mut replicas = Replicas::start();
+    let mut replicas = Replicas::start().await;
     let channel = replicas.channel();
     connected(&channel, REPLICAS).await;
     let started = Instant::now();
@@ -145,7 +145,7 @@ async fn replicas_that_restart_in_turn_fail_no_call_and_execute_none_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_are_killed_fail_no_call_that_may_be_repeated_and_repeat_no_other() {
-    let mut replicas = Replicas::start();
+    let mut replicas = Replicas::start().await;
     let channel = replicas.channel();
     connected(&channel, REPLICAS).await;
     let (adding, putting) = (adding(&channel, 4), putting(&channel, 12));
@@ -175,12 +175,14 @@ async fn replicas_that_are_killed_fail_no_call_that_may_be_repeated_and_repeat_n
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consul_restarts_without_its_data_under_load_and_no_call_fails() {
-    let mut replicas = Replicas::start();
+    let mut replicas = Replicas::start().await;
     let channel = replicas.channel();
     connected(&channel, REPLICAS).await;
     let (adding, putting) = (adding(&channel, 8), putting(&channel, 8));
     adding.pass(500).await;
-    replicas.agent.restart(Duration::from_secs(1));
+    replicas.agent.kill();
+    adding.pass(500).await;
+    replicas.agent.restart().await;
     // Registered once at the start and once again since.
     for replica in &mut replicas.running {
         replica.until_logged_again("registered at consul", 2);
