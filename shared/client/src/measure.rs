@@ -16,6 +16,7 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter},
 };
+use tokio::time::Instant;
 
 use crate::{
     metrics::{AttemptEnded, CallEnded, Metrics},
@@ -170,6 +171,34 @@ where
                 let is = u64::from(now.breaker.state.as_str() == state);
                 let state = KeyValue::new("gantry.state", state);
                 gauge.observe(is, &[target(&now.service), state]);
+            }
+        })
+        .build();
+    let now = snapshot.clone();
+    meter
+        .u64_observable_gauge("gantry.client.registry.state")
+        .with_description(
+            "1 for what the registry is: it answers (live), did (stale), never did (pending).",
+        )
+        .with_callback(move |gauge| {
+            let Some(now) = now() else { return };
+            for state in ["pending", "live", "stale"] {
+                let is = u64::from(now.registry.as_str() == state);
+                let state = KeyValue::new("gantry.state", state);
+                gauge.observe(is, &[target(&now.service), state]);
+            }
+        })
+        .build();
+    let now = snapshot.clone();
+    meter
+        .f64_observable_gauge("gantry.client.registry.age")
+        .with_unit("s")
+        .with_description("How long ago the registry last confirmed the endpoints.")
+        .with_callback(move |gauge| {
+            let Some(now) = now() else { return };
+            // Nothing before its first answer.
+            if let Some(age) = now.registry.age(Instant::now()) {
+                gauge.observe(age.as_secs_f64(), &[target(&now.service)]);
             }
         })
         .build();

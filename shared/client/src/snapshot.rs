@@ -134,13 +134,8 @@ struct RegistryPage<'a> {
 
 impl<'a> RegistryPage<'a> {
     fn of(status: &'a Status) -> Self {
-        let (state, error) = match status {
-            Status::Pending { why } => ("pending", why.as_deref()),
-            Status::Live { .. } => ("live", None),
-            Status::Stale { why, .. } => ("stale", Some(&**why)),
-        };
         let age = status.age(Instant::now()).map(|age| age.as_millis());
-        Self { state, confirmed_ms_ago: age, error }
+        Self { state: status.as_str(), confirmed_ms_ago: age, error: status.why() }
     }
 }
 

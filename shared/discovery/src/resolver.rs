@@ -41,6 +41,24 @@ pub enum Status {
 }
 
 impl Status {
+    /// `pending`, `live` or `stale`: for pages and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "pending",
+            Self::Live { .. } => "live",
+            Self::Stale { .. } => "stale",
+        }
+    }
+
+    /// What went wrong last, where the registry does not answer.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Pending { why } => why.as_deref(),
+            Self::Live { .. } => None,
+            Self::Stale { why, .. } => Some(why),
+        }
+    }
+
     /// How long ago the registry confirmed the set; `None` before its first answer.
     pub fn age(&self, now: Instant) -> Option<Duration> {
         match self {

@@ -73,7 +73,7 @@ pub use builder::{BuildError, ServerBuilder};
 pub use gantry_tls::{InvalidTls, ServerTls};
 pub use process::{ListenError, listen};
 pub use readiness::{CheckReport, Report, Status};
-pub use registered::{RegistryReport, WatchReport, WatchState};
+pub use registered::{RegistryReport, WatchReport};
 pub use request::{Fingerprints, authorized};
 pub use server::{ServeError, Server};
 pub use settings::{

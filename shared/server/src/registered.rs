@@ -46,7 +46,7 @@ impl Registered {
         };
         let now = Instant::now();
         let watched = self.registry.resolver.watched().into_iter();
-        let watched = watched.map(|(service, status)| (service, WatchReport::of(status, now)));
+        let watched = watched.map(|(service, status)| (service, WatchReport::of(&status, now)));
         RegistryReport { registered: error.is_none(), error, watched: watched.collect() }
     }
 }
@@ -67,8 +67,8 @@ pub struct RegistryReport {
 /// How far the endpoints of one service can be trusted.
 #[derive(Clone, Debug, Serialize)]
 pub struct WatchReport {
-    /// Whether the registry answers.
-    pub state: WatchState,
+    /// Whether the registry answers (`live`), did (`stale`), or never did (`pending`).
+    pub state: &'static str,
     /// How long ago it last confirmed the endpoints, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_millis: Option<u128>,
@@ -77,27 +77,13 @@ pub struct WatchReport {
     pub error: Option<String>,
 }
 
-/// Whether a registry answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WatchState {
-    /// It has not answered yet.
-    Pending,
-    /// It does.
-    Live,
-    /// It did.
-    Stale,
-}
-
 impl WatchReport {
-    fn of(status: Status, now: Instant) -> Self {
-        let age_millis = status.age(now).map(|age| age.as_millis());
-        let (state, error) = match status {
-            Status::Pending { why } => (WatchState::Pending, why),
-            Status::Live { .. } => (WatchState::Live, None),
-            Status::Stale { why, .. } => (WatchState::Stale, Some(why)),
-        };
-        Self { state, age_millis, error }
+    fn of(status: &Status, now: Instant) -> Self {
+        Self {
+            state: status.as_str(),
+            age_millis: status.age(now).map(|age| age.as_millis()),
+            error: status.why().map(str::to_owned),
+        }
     }
 }
 

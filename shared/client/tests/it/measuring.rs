@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gantry_client::ClientSettings;
+use gantry_discovery::{Kind, Registry, Settings, consul};
 use gantry_telemetry::Metrics;
 use tonic::Request;
 
@@ -89,4 +90,31 @@ async fn an_open_breaker_and_an_ejected_endpoint_are_measured_and_shown() {
     assert_eq!(endpoint["address"], server.address.to_string());
     assert_eq!(endpoint["weight"], 1);
     assert!(endpoint["ejected_for_ms"].is_number() || endpoint["ejections"] == 0, "{page}");
+}
+
+#[tokio::test]
+async fn a_registry_that_fails_is_measured_by_its_state_and_its_age() {
+    let metrics = Metrics::new("test").unwrap();
+    // Nobody listens there.
+    let url = "http://127.0.0.1:1".to_owned();
+    let consul = consul::Settings { url, ..consul::Settings::default() };
+    let settings = Settings { kind: Kind::Consul, consul, ..Settings::default() };
+    let unreachable = Registry::from_settings(&settings).unwrap();
+    let setup = Setup::new();
+    let _fine = builder(&setup.registry).meter(Some(metrics.meter())).build().unwrap();
+    let state = |state: &str, value| {
+        let text = metrics.text();
+        let state = format!("gantry_state=\"{state}\"");
+        assert!(has(&text, "gantry_client_registry_state{", &[&state], value), "{text}");
+    };
+    for (is, value) in [("live", "1"), ("stale", "0"), ("pending", "0")] {
+        state(is, value);
+    }
+    assert!(metrics.text().contains("gantry_client_registry_age_seconds{grpc_target=\"echo\"} "));
+
+    let metrics = Metrics::new("test").unwrap();
+    let _unsure = builder(&unreachable).meter(Some(metrics.meter())).build().unwrap();
+    let text = metrics.text();
+    assert!(has(&text, "gantry_client_registry_state{", &["\"pending\""], "1"), "{text}");
+    assert!(!text.contains("gantry_client_registry_age_seconds{"), "{text}");
 }
