@@ -59,7 +59,7 @@ impl Service {
         registry: Registry,
         meter: Option<Meter>,
     ) -> Result<Self, OpenError> {
-        let verifier = Arc::new(settings.identity.verifier(NAME)?);
+        let verifier = Arc::new(settings.identity.verifier(NAME, |_| None)?);
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
         let repository = SqliteRepository::new(database.clone());

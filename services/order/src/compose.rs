@@ -83,7 +83,7 @@ impl Service {
         registry: Registry,
         meter: Option<Meter>,
     ) -> Result<Self, OpenError> {
-        let verifier = Arc::new(settings.identity.verifier(NAME)?);
+        let verifier = Arc::new(settings.identity.verifier(NAME, |_| None)?);
         let signer = Arc::new(settings.identity.signer(NAME)?);
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;

@@ -95,7 +95,7 @@ impl Service {
         registry: Registry,
         meter: Option<Meter>,
     ) -> Result<Self, OpenError> {
-        let verifier = Arc::new(settings.identity.verifier(NAME)?);
+        let verifier = Arc::new(settings.identity.verifier(NAME, |_| None)?);
         let fingerprints = settings.idempotency.fingerprints()?;
         let key = SigningKey::load(&settings.tokens.key_file)?;
         let hasher = hasher(&settings.passwords).await.map_err(OpenError::Passwords)?;

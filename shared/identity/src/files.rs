@@ -34,6 +34,18 @@ pub enum KeyError {
         /// What was expected.
         expected: &'static str,
     },
+    /// An issuer is to be believed, and no key of its is named.
+    #[error("the trusted issuer {issuer} has neither key_file nor jwks")]
+    NoKey {
+        /// The issuer.
+        issuer: String,
+    },
+    /// Keys are to be fetched from a service that this process cannot fetch them from.
+    #[error("the published keys of {service} cannot be fetched from here")]
+    NoSource {
+        /// The service.
+        service: String,
+    },
 }
 
 impl KeyError {

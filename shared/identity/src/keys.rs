@@ -118,6 +118,10 @@ impl PublicKey {
         pem("PUBLIC KEY", &[&SPKI_PREFIX[..], &self.raw].concat())
     }
 
+    pub(crate) fn raw(&self) -> &[u8; 32] {
+        &self.raw
+    }
+
     pub(crate) fn decoding(&self) -> DecodingKey {
         DecodingKey::from_ed_der(&self.raw)
     }
@@ -131,7 +135,7 @@ impl PublicKey {
         Self::from_raw(key.try_get_as_bytes().ok()?)
     }
 
-    fn from_raw(raw: &[u8]) -> Option<Self> {
+    pub(crate) fn from_raw(raw: &[u8]) -> Option<Self> {
         let raw: [u8; 32] = raw.try_into().ok()?;
         let digest = digest(&SHA256, &raw);
         let key_id = hex(&digest.as_ref()[..8]);

@@ -52,6 +52,10 @@ impl Known {
         self.0.remove(mark);
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.clear();
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.len()

@@ -9,10 +9,16 @@
 //! | service token | [`ServiceSigner`] | the service | the callee | 60 s | a service, for itself or for a user |
 //!
 //! A [`Verifier`] holds the list of keys it trusts, each with the issuer it may
-//! speak for; no other service is asked. The rules:
+//! speak for; no other service is asked. Keys that rotate can also be fetched from who
+//! publishes them ([`PublishedKeys`]): those known stay while it is away. The rules:
 //!
 //! - the algorithm is EdDSA over Ed25519 and is not read from the token;
 //! - `kid`, `iss`, `aud`, `exp` and `nbf` are required and checked;
+//! - a token is for one audience, and may be used by whoever has it until it expires:
+//!   presented to another service it is refused, presented again to the same one within its
+//!   60 s it is believed. That nobody else comes to have it is the wire's affair (TLS), that
+//!   a repeated mutation does nothing twice is `request_id`'s;
+//! - an unknown key makes the verifier ask who publishes keys, at most once in 10 s;
 //! - a token never appears in a `Debug`, an error or a log;
 //! - a signature is checked once: the verifier keeps what it learnt, under the
 //!   token's hash, and still checks the times at every call.
@@ -34,15 +40,19 @@
 
 mod claims;
 mod files;
+mod jwk;
 mod keys;
 mod known;
+mod published;
 mod settings;
 mod sign;
 mod verify;
 
 pub use claims::{Acting, USERS};
 pub use files::KeyError;
+pub use jwk::Jwk;
 pub use keys::{PublicKey, SigningKey, load_or_create_secret};
+pub use published::{KeySource, PublishedKeys};
 pub use settings::{Settings, TrustedKeySettings};
 pub use sign::{AccessToken, ServiceSigner, UserClaims, UserSigner};
 pub use verify::{Issues, TokenError, TrustedKey, Verifier};

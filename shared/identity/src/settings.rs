@@ -1,11 +1,14 @@
 //! How an identity is configured.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use gantry_contract::access::Grants;
 use serde::Deserialize;
 
-use crate::{Issues, KeyError, PublicKey, ServiceSigner, SigningKey, TrustedKey, Verifier};
+use crate::{
+    Issues, KeyError, KeySource, PublicKey, PublishedKeys, ServiceSigner, SigningKey, TrustedKey,
+    Verifier,
+};
 
 /// A service's identity: its own key, the keys it believes, and what calling
 /// services may do.
@@ -22,7 +25,7 @@ pub struct Settings {
     pub grants: Grants,
 }
 
-/// One entry of the list of trusted keys.
+/// One entry of the list of trusted keys: a file, or a service that publishes them, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedKeySettings {
@@ -31,7 +34,11 @@ pub struct TrustedKeySettings {
     /// What it may sign: `users` or `service`.
     pub issues: Issues,
     /// The public key, SubjectPublicKeyInfo PEM.
-    pub key_file: PathBuf,
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// The service that publishes the keys; those are fetched from it, and followed.
+    #[serde(default)]
+    pub jwks: Option<String>,
 }
 
 impl Settings {
@@ -43,19 +50,38 @@ impl Settings {
         Ok(ServiceSigner::new(service, SigningKey::load(&self.key_file)?))
     }
 
-    /// Checks the tokens that callers of `service` bring.
+    /// The services whose published keys are believed, each once.
+    pub fn publishers(&self) -> BTreeSet<&str> {
+        self.trusted.iter().filter_map(|entry| entry.jwks.as_deref()).collect()
+    }
+
+    /// Checks the tokens that callers of `service` bring. `source` gives the way to a
+    /// service that publishes keys, where there is one.
     ///
     /// # Errors
-    /// [`KeyError`] where a trusted key's file is missing or no key.
-    pub fn verifier(&self, service: &str) -> Result<Verifier, KeyError> {
-        let load = |entry: &TrustedKeySettings| {
-            Ok(TrustedKey {
-                issuer: entry.issuer.clone(),
-                issues: entry.issues,
-                key: PublicKey::load(&entry.key_file)?,
-            })
-        };
-        let trusted = self.trusted.iter().map(load).collect::<Result<_, _>>()?;
-        Ok(Verifier::new(service, trusted))
+    /// [`KeyError`] where a trusted key's file is missing or no key, an issuer has no key,
+    /// or there is no way to who publishes it.
+    pub fn verifier(
+        &self,
+        service: &str,
+        source: impl Fn(&str) -> Option<Arc<dyn KeySource>>,
+    ) -> Result<Verifier, KeyError> {
+        let mut trusted = Vec::new();
+        let mut published = Vec::new();
+        for TrustedKeySettings { issuer, issues, key_file, jwks } in &self.trusted {
+            if let Some(path) = key_file {
+                let key = PublicKey::load(path)?;
+                trusted.push(TrustedKey { issuer: issuer.clone(), issues: *issues, key });
+            }
+            if let Some(service) = jwks {
+                let source = source(service)
+                    .ok_or_else(|| KeyError::NoSource { service: service.clone() })?;
+                published.push(PublishedKeys::new(issuer, *issues, source));
+            }
+            if key_file.is_none() && jwks.is_none() {
+                return Err(KeyError::NoKey { issuer: issuer.clone() });
+            }
+        }
+        Ok(published.into_iter().fold(Verifier::new(service, trusted), Verifier::published))
     }
 }

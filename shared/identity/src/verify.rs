@@ -1,5 +1,7 @@
 //! Checking tokens.
 
+use std::{borrow::Cow, convert::Infallible, time::Duration};
+
 use gantry_contract::access::{Actor, Caller};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -9,6 +11,7 @@ use crate::{
     claims::{Registered, Service, USERS, User},
     keys::PublicKey,
     known::{Known, Mark, Proven},
+    published::{PublishedKeys, REFRESH},
 };
 
 /// Tokens of which the signature is not checked again: a few megabytes, and enough
@@ -71,7 +74,8 @@ pub enum TokenError {
 pub struct Verifier {
     service: String,
     trusted: Vec<TrustedKey>,
-    /// Right for as long as `trusted` is, which never changes.
+    published: Vec<PublishedKeys>,
+    /// Right for as long as the keys are, and forgotten when they change.
     known: Known,
 }
 
@@ -82,7 +86,65 @@ impl Verifier {
     }
 
     fn knowing(most: usize, service: &str, trusted: Vec<TrustedKey>) -> Self {
-        Self { service: service.to_owned(), trusted, known: Known::new(most) }
+        Self {
+            service: service.to_owned(),
+            trusted,
+            published: Vec::new(),
+            known: Known::new(most),
+        }
+    }
+
+    /// Believes these keys as well.
+    #[must_use]
+    pub fn trusting(mut self, keys: impl IntoIterator<Item = TrustedKey>) -> Self {
+        self.trusted.extend(keys);
+        self
+    }
+
+    /// Believes what somebody publishes as well.
+    #[must_use]
+    pub fn published(mut self, keys: PublishedKeys) -> Self {
+        self.published.push(keys);
+        self
+    }
+
+    /// Keeps published keys as they are published, for as long as it is polled.
+    pub async fn follow(&self) -> Infallible {
+        loop {
+            self.learn().await;
+            let ignorant = self.published.iter().any(PublishedKeys::is_empty);
+            tokio::time::sleep(if ignorant { Duration::from_secs(1) } else { REFRESH }).await;
+        }
+    }
+
+    /// As [`verify`](Self::verify); where the key is not known, asks first who publishes
+    /// keys, unless that was done a moment ago.
+    ///
+    /// # Errors
+    /// [`TokenError`] where it proves nothing.
+    pub async fn verify_or_learn(&self, token: &str) -> Result<Caller, TokenError> {
+        match self.verify(token) {
+            Err(TokenError::UnknownKey) if self.may_learn() => {
+                self.learn().await;
+                self.verify(token)
+            }
+            verified => verified,
+        }
+    }
+
+    /// Whether there is somebody to ask for keys.
+    pub fn may_learn(&self) -> bool {
+        !self.published.is_empty()
+    }
+
+    async fn learn(&self) {
+        let mut changed = false;
+        for keys in &self.published {
+            changed |= keys.refresh().await;
+        }
+        if changed {
+            self.known.clear();
+        }
     }
 
     /// Who brings this token, as of now.
@@ -122,11 +184,7 @@ impl Verifier {
             return Err(TokenError::Malformed);
         }
         let key_id = header.kid.ok_or(TokenError::UnknownKey)?;
-        let trusted = self
-            .trusted
-            .iter()
-            .find(|trusted| trusted.key.key_id() == key_id)
-            .ok_or(TokenError::UnknownKey)?;
+        let trusted = self.trusts(&key_id).ok_or(TokenError::UnknownKey)?;
         match trusted.issues {
             Issues::Users => {
                 let claims: User = signed_claims(token, &trusted.key)?;
@@ -141,6 +199,19 @@ impl Verifier {
                 Ok(Proven { caller: caller(claims)?, lifetime })
             }
         }
+    }
+}
+
+impl Verifier {
+    fn trusts(&self, key_id: &str) -> Option<Cow<'_, TrustedKey>> {
+        let listed = self.trusted.iter().find(|trusted| trusted.key.key_id() == key_id);
+        listed.map(Cow::Borrowed).or_else(|| {
+            self.published.iter().find_map(|published| {
+                let key = published.find(key_id)?;
+                let PublishedKeys { issuer, issues, .. } = published;
+                Some(Cow::Owned(TrustedKey { issuer: issuer.clone(), issues: *issues, key }))
+            })
+        })
     }
 }
 

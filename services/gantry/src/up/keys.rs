@@ -41,13 +41,15 @@ impl Keys {
             let users = TrustedKeySettings {
                 issuer: USERS_ISSUER.to_owned(),
                 issues: Issues::Users,
-                key_file: self.public("users-tokens"),
+                key_file: Some(self.public("users-tokens")),
+                jwks: None,
             };
             let others = SERVICES.iter().filter(|other| other.name != service).map(|other| {
                 TrustedKeySettings {
                     issuer: other.name.to_owned(),
                     issues: Issues::Service,
-                    key_file: self.public(other.name),
+                    key_file: Some(self.public(other.name)),
+                    jwks: None,
                 }
             });
             identity.trusted = [users].into_iter().chain(others).collect();
@@ -85,7 +87,7 @@ mod tests {
             let mut identity = Settings::default();
             keys.identify(service.name, &mut identity);
             identity.signer(service.name).unwrap();
-            identity.verifier(service.name).unwrap();
+            identity.verifier(service.name, |_| None).unwrap();
             assert_eq!(identity.trusted.len(), SERVICES.len());
             assert!(identity.trusted.iter().all(|entry| entry.issuer != service.name));
         }

@@ -1,6 +1,8 @@
 //! What a verifier believes and what it does not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod published;
+
 use std::time::Duration as StdDuration;
 
 use gantry_contract::access::{Actor, Caller};
@@ -125,6 +127,24 @@ fn a_token_lives_from_its_not_before_to_its_expiry_give_or_take_five_seconds() {
     let user = user_token(&world);
     assert_eq!(at(&user, 904), Ok(()));
     assert_eq!(at(&user, 905), Err(TokenError::Expired));
+}
+
+#[test]
+fn a_replayed_token_is_believed_by_its_one_callee_until_it_expires_and_by_nobody_else() {
+    let world = world();
+    let token = order_token(&world, Acting::For(ann()));
+    let expected = Caller::Delegate { service: "order".into(), actor: ann() };
+    for seconds in [0, 1, 59] {
+        let caller = world.inventory.verify_at(&token, NOW + Duration::seconds(seconds));
+        assert_eq!(caller, Ok(expected.clone()));
+    }
+    let later = NOW + Duration::seconds(65);
+    assert_eq!(world.inventory.verify_at(&token, later), Err(TokenError::Expired));
+    let key = world.order.trusted("order", Issues::Service);
+    for service in ["user", "gateway", "gantry"] {
+        let other = Verifier::new(service, vec![key.clone()]);
+        assert_eq!(other.verify_at(&token, NOW), Err(TokenError::WrongAudience));
+    }
 }
 
 #[test]
@@ -289,13 +309,21 @@ fn settings_name_files_and_give_signer_and_verifier() {
     );
     let settings: Settings = toml::from_str(&text).unwrap();
     let token = settings.signer("order").unwrap().token("inventory", Acting::For(ann()));
-    let caller = settings.verifier("inventory").unwrap().verify(&token);
+    let caller = settings.verifier("inventory", |_| None).unwrap().verify(&token);
     assert_eq!(caller, Ok(Caller::Delegate { service: "order".into(), actor: ann() }));
 
     std::fs::remove_file(path("order.pub.pem")).unwrap();
-    let error = settings.verifier("inventory").unwrap_err();
+    let error = settings.verifier("inventory", |_| None).unwrap_err();
     assert!(error.to_string().contains("order.pub.pem"), "{error}");
     assert!(toml::from_str::<Settings>("key_file = 'a'\nkeyfile = 'b'").is_err());
+
+    let trusted = |entry: &str| {
+        let text =
+            format!("key_file = 'a'\ntrusted = [{{ issuer = 'x', issues = 'users', {entry} }}]");
+        toml::from_str::<Settings>(&text).unwrap().verifier("inventory", |_| None).unwrap_err()
+    };
+    assert!(trusted("jwks = 'user'").to_string().contains("published keys of user"));
+    assert!(trusted("").to_string().contains("neither key_file nor jwks"));
 }
 
 fn encode_part(value: &Value) -> String {

@@ -1,5 +1,8 @@
 //! Learns who calls, from the token the call brings.
 //!
+//! Only a call with a token of an unknown key waits, where there is somebody who publishes
+//! keys and may have published this one since he was last asked.
+//!
 //! Where the method needs credentials, they must hold. Where it is public they
 //! are welcome: a token that holds names the caller, one that does not is as good
 //! as none, so that a login works while an old token is still being sent along.
@@ -7,6 +10,8 @@
 
 use std::{
     convert::Infallible,
+    future::Future,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -14,6 +19,7 @@ use std::{
 use gantry_contract::{Access, Caller, Failure, GantryReason};
 use gantry_identity::{TokenError, Verifier};
 use http::{HeaderMap, Response, header::AUTHORIZATION};
+use pin_project_lite::pin_project;
 use tonic::Code;
 use tower::Service;
 
@@ -36,29 +42,101 @@ impl<S> Authenticate<S> {
 impl<S, B, R> Service<Routed<B>> for Authenticate<S>
 where
     S: Service<Authenticated<B>, Response = Response<R>, Error = Infallible>,
-    R: Default,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: Default + Send,
 {
     type Response = Response<R>;
     type Error = Infallible;
-    type Future = Verdict<S::Future, R>;
+    type Future = Authenticating<S::Future, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, Routed { call, method, http }: Routed<B>) -> Self::Future {
-        let verified = match &self.verifier {
-            Some(verifier) if !method.infrastructure => verify(verifier, http.headers()),
-            _ => Ok(Caller::Anonymous),
+    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+        let verifier = self.verifier.as_ref().filter(|_| !routed.method.infrastructure);
+        let Some(verifier) = verifier else {
+            return Authenticating::decided(decide(&mut self.inner, routed, Ok(Caller::Anonymous)));
         };
-        let caller = match verified {
-            Ok(caller) => caller,
-            Err(_) if method.policy.access == Access::Public => Caller::Anonymous,
-            Err(unproven) => return Verdict::refuse(unproven),
+        let token = match token(routed.http.headers()) {
+            Ok(token) => token,
+            Err(unproven) => {
+                return Authenticating::decided(decide(&mut self.inner, routed, Err(unproven)));
+            }
         };
-        // This layer is the only one that sets it, once per call.
-        let _ = call.caller.set(describe(&caller));
-        Verdict::pass(self.inner.call(Authenticated { call, method, caller, http }))
+        // Without credentials a caller is anonymous: whether that is enough is for
+        // authorization to say.
+        let verified = token.map_or(Ok(Caller::Anonymous), |token| verifier.verify(token));
+        if let (Err(TokenError::UnknownKey), Some(token)) = (&verified, token)
+            && verifier.may_learn()
+            && routed.method.policy.access != Access::Public
+        {
+            let (verifier, token) = (Arc::clone(verifier), token.to_owned());
+            // It is this one that is ready, and not its clone.
+            let ready = self.inner.clone();
+            let mut inner = std::mem::replace(&mut self.inner, ready);
+            return Authenticating::Learning {
+                future: Box::pin(async move {
+                    let verified = verifier.verify_or_learn(&token).await;
+                    decide(&mut inner, routed, verified.map_err(Unproven::from)).await
+                }),
+            };
+        }
+        let verified = verified.map_err(Unproven::from);
+        Authenticating::decided(decide(&mut self.inner, routed, verified))
+    }
+}
+
+/// Passes a call on whose caller is proven, or need not be.
+fn decide<S, B, R>(
+    inner: &mut S,
+    Routed { call, method, http }: Routed<B>,
+    verified: Result<Caller, Unproven>,
+) -> Verdict<S::Future, R>
+where
+    S: Service<Authenticated<B>, Response = Response<R>, Error = Infallible>,
+    R: Default,
+{
+    let caller = match verified {
+        Ok(caller) => caller,
+        Err(_) if method.policy.access == Access::Public => Caller::Anonymous,
+        Err(unproven) => return Verdict::refuse(unproven),
+    };
+    // This layer is the only one that sets it, once per call.
+    let _ = call.caller.set(describe(&caller));
+    Verdict::pass(inner.call(Authenticated { call, method, caller, http }))
+}
+
+type Answering<R> = Pin<Box<dyn Future<Output = Result<Response<R>, Infallible>> + Send>>;
+
+pin_project! {
+    /// The rest of the call, at once or after its key was asked for.
+    #[project = AuthenticatingProject]
+    pub(crate) enum Authenticating<F, R> {
+        Decided { #[pin] verdict: Verdict<F, R> },
+        Learning { future: Answering<R> },
+    }
+}
+
+impl<F, R> Authenticating<F, R> {
+    fn decided(verdict: Verdict<F, R>) -> Self {
+        Self::Decided { verdict }
+    }
+}
+
+impl<F, R> Future for Authenticating<F, R>
+where
+    F: Future<Output = Result<Response<R>, Infallible>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AuthenticatingProject::Decided { verdict } => verdict.poll(cx),
+            AuthenticatingProject::Learning { future } => future.as_mut().poll(cx),
+        }
     }
 }
 
@@ -81,15 +159,13 @@ impl From<Unproven> for tonic::Status {
     }
 }
 
-/// Without credentials a caller is anonymous: whether that is enough is for
-/// authorization to say.
-fn verify(verifier: &Verifier, headers: &HeaderMap) -> Result<Caller, Unproven> {
+/// The token that the call brings, if any.
+fn token(headers: &HeaderMap) -> Result<Option<&str>, Unproven> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
-        (None, _) => Ok(Caller::Anonymous),
+        (None, _) => Ok(None),
         (Some(value), None) => {
-            let token = value.to_str().ok().and_then(bearer).ok_or(Unproven::NoBearer)?;
-            Ok(verifier.verify(token)?)
+            value.to_str().ok().and_then(bearer).map(Some).ok_or(Unproven::NoBearer)
         }
         (Some(_), Some(_)) => Err(Unproven::NoBearer),
     }

@@ -1,5 +1,16 @@
 //! Who may call what, and who the handler is told calls.
 
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use gantry_identity::{
+    Issues, KeySource, PublicKey, PublishedKeys, SigningKey, UserClaims, UserSigner, Verifier,
+};
 use gantry_probe::probe::v1::ActRequest;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -91,4 +102,58 @@ async fn on_a_public_method_credentials_are_welcome_and_bad_ones_are_none() {
         let found = client.act(with_token(act(), &token)).await.unwrap().into_inner();
         assert_eq!(found.subject, subject);
     }
+}
+
+/// Says which keys are published, and counts who asks.
+#[derive(Debug, Default)]
+struct Publisher {
+    keys: Mutex<Vec<PublicKey>>,
+    asked: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl KeySource for Publisher {
+    async fn keys(&self) -> Result<Vec<PublicKey>, String> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let keys = self.keys.lock().unwrap().clone();
+        if keys.is_empty() { Err("out of reach".to_owned()) } else { Ok(keys) }
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
+    let key = SigningKey::generate();
+    let token = |key: &SigningKey| {
+        let claims = UserClaims {
+            sub: "ann".into(),
+            email: String::new(),
+            roles: vec!["admin".into()],
+            permissions: vec![],
+        };
+        let signer = UserSigner::new(key.clone(), Duration::from_secs(60));
+        format!("Bearer {}", signer.token(&claims, std::time::SystemTime::now().into()).token)
+    };
+    let publisher = Arc::new(Publisher::default());
+    let published = PublishedKeys::new("gantry", Issues::Users, Arc::clone(&publisher) as _);
+    let verifier = Arc::new(Verifier::new("probe", Vec::new()).published(published));
+    let world = World::with(|builder| builder.verifier(verifier)).await;
+    let mut client = world.client().await;
+
+    // What is public asks nobody, whatever is sent along.
+    client.act(with_token(ActRequest::default(), &token(&key))).await.unwrap();
+    assert_eq!(publisher.asked.load(Ordering::SeqCst), 0);
+    let refused = client.guarded(with_token(ActRequest::default(), &token(&key))).await;
+    assert_eq!(reason(&refused.unwrap_err()), "TOKEN_INVALID");
+    assert_eq!(publisher.asked.load(Ordering::SeqCst), 1);
+
+    publisher.keys.lock().unwrap().push(key.public());
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    client.guarded(with_token(ActRequest::default(), &token(&key))).await.unwrap();
+    // Strangers do not make it ask again.
+    for _ in 0..5 {
+        let forged = token(&SigningKey::generate());
+        let refused = client.guarded(with_token(ActRequest::default(), &forged)).await;
+        assert_eq!(reason(&refused.unwrap_err()), "TOKEN_INVALID");
+    }
+    assert_eq!(publisher.asked.load(Ordering::SeqCst), 2);
 }
