@@ -22,7 +22,7 @@ use May::{All, No, Own};
 const ROLES: [&str; 2] = ["user", "admin"];
 
 /// A method that is not here fails the tests, and so does a role.
-const TABLE: [(&str, [May; 3]); 15] = [
+const TABLE: [(&str, [May; 3]); 16] = [
     ("shop.inventory.v1.InventoryService/CreateProduct", [No, No, All]),
     ("shop.inventory.v1.InventoryService/GetProduct", [No, All, All]),
     ("shop.inventory.v1.InventoryService/BatchGetProducts", [No, All, All]),
@@ -35,6 +35,7 @@ const TABLE: [(&str, [May; 3]); 15] = [
     ("shop.order.v1.OrderService/GetOrder", [No, Own, All]),
     ("shop.order.v1.OrderService/ListOrders", [No, Own, All]),
     ("shop.user.v1.AuthService/Login", [All, All, All]),
+    ("shop.user.v1.AuthService/GetJwks", [All, All, All]),
     ("shop.user.v1.UserService/CreateUser", [No, Own, All]),
     ("shop.user.v1.UserService/GetUser", [No, Own, All]),
     ("shop.user.v1.UserService/ListUsers", [No, Own, All]),

@@ -1,9 +1,10 @@
 //! The service, put together: the only file that names adapters.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
+use gantry_client::{Channel, Snapshot};
 use gantry_discovery::Registry;
-use gantry_identity::{KeyError, Verifier};
+use gantry_identity::{KeyError, KeySource, Verifier};
 use gantry_proto::{
     CONTRACT, shop::inventory::v1::inventory_service_server::InventoryServiceServer,
 };
@@ -16,7 +17,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     application::{Clock, Inventory},
     inbound::grpc::Api,
-    outbound::sqlite::{MIGRATIONS, SqliteRepository},
+    outbound::{
+        UserKeys,
+        sqlite::{MIGRATIONS, SqliteRepository},
+    },
     settings::Settings,
 };
 
@@ -32,6 +36,9 @@ pub enum OpenError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] gantry_sql::OpenError),
+    /// There is no way to who publishes users' keys.
+    #[error("inventory.client: {0}")]
+    Client(#[from] gantry_client::BuildError),
 }
 
 /// The inventory service: one database, served by as many servers as are asked for.
@@ -39,6 +46,10 @@ pub enum OpenError {
 pub struct Service {
     settings: Settings,
     registry: Registry,
+    /// The way to who publishes users' keys, where one is used.
+    channels: Vec<Channel>,
+    /// Follows published keys.
+    follower: AbortOnDropHandle<Infallible>,
     meter: Option<Meter>,
     verifier: Arc<Verifier>,
     fingerprints: Fingerprints,
@@ -59,7 +70,23 @@ impl Service {
         registry: Registry,
         meter: Option<Meter>,
     ) -> Result<Self, OpenError> {
-        let verifier = Arc::new(settings.identity.verifier(NAME, |_| None)?);
+        let jwks = settings.identity.publishers();
+        let channels = jwks.iter().map(|user| {
+            Channel::builder(*user)
+                .contract(&CONTRACT)
+                .registry(registry.clone())
+                .settings(settings.client.clone())
+                .meter(meter.clone())
+                .build()
+        });
+        let channels: Vec<_> = channels.collect::<Result<_, _>>()?;
+        let source = |service: &str| {
+            let channel = channels.iter().find(|channel| channel.service() == service)?;
+            Some(Arc::new(UserKeys::new(channel.clone())) as Arc<dyn KeySource>)
+        };
+        let verifier = Arc::new(settings.identity.verifier(NAME, source)?);
+        let following = Arc::clone(&verifier);
+        let follower = tokio::spawn(async move { following.follow().await });
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
         let repository = SqliteRepository::new(database.clone());
@@ -69,6 +96,8 @@ impl Service {
             purge: AbortOnDropHandle::new(purge),
             settings,
             registry,
+            channels,
+            follower: AbortOnDropHandle::new(follower),
             meter,
             verifier,
             fingerprints,
@@ -98,9 +127,15 @@ impl Service {
             .build()
     }
 
+    /// Tells whom it calls and what it thinks of them, whenever it is asked.
+    pub fn calls(&self) -> impl Fn() -> Vec<Snapshot> + Send + Sync + 'static {
+        let channels = self.channels.clone();
+        move || channels.iter().map(Channel::snapshot).collect()
+    }
+
     /// Finishes what has begun and lets go of the database. Its servers have drained before.
     pub async fn close(self) {
-        drop(self.purge);
+        drop((self.purge, self.follower));
         self.database.close().await;
     }
 }

@@ -73,7 +73,8 @@ pub async fn serve(
     let registry = Registry::from_settings(&settings.discovery)?;
     let metrics = Metrics::new("inventory-service")?;
     let service = Service::open(settings.inventory, registry, Some(metrics.meter())).await?;
-    let admin = Admin::new().metrics(move || metrics.text()).config(shown);
+    let admin =
+        Admin::new().metrics(move || metrics.text()).endpoints(NAME, service.calls()).config(shown);
     let served = service.server()?.serve_with_admin(listener, admin, pages, shutdown).await;
     service.close().await;
     Ok(served?)

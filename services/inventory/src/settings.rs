@@ -36,6 +36,9 @@ pub struct Settings {
     pub database: gantry_sql::Settings,
     /// How it recognises repeated requests.
     pub idempotency: gantry_server::IdempotencySettings,
+    /// How it fetches users' keys, where `identity` says so.
+    #[serde(default)]
+    pub client: gantry_client::ClientSettings,
 }
 
 impl Own {
@@ -118,7 +121,7 @@ mod tests {
             .fold(String::new(), |text, line| text + line + "\n");
         let sources = Sources::new().defaults(&text).variables([KEYS[1]]);
         let own: Own = gantry_config::load(sources).unwrap();
-        assert_eq!(own.inventory.identity.trusted.len(), 2);
+        assert_eq!(own.inventory.identity.trusted.len(), 3);
         assert_eq!(own.inventory.server.zone.as_deref(), Some("a"));
         assert!(own.inventory.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
         assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));

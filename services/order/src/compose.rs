@@ -1,10 +1,13 @@
 //! The service, put together: the only file that names adapters.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+};
 
 use gantry_client::{Channel, ClientSettings, Snapshot};
 use gantry_discovery::Registry;
-use gantry_identity::{KeyError, ServiceSigner, Verifier};
+use gantry_identity::{KeyError, KeySource, ServiceSigner, Verifier};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
 use gantry_saga::Engine;
 use gantry_server::{BuildError, Fingerprints, Server};
@@ -22,7 +25,7 @@ use crate::{
     domain::Pricing,
     inbound::grpc::{Api, UseCases},
     outbound::{
-        clients::{InventoryClient, UserClient},
+        clients::{InventoryClient, UserClient, UserKeys},
         sqlite::{MIGRATIONS, SqliteOrders, SqliteSagaLog},
     },
     settings::Settings,
@@ -66,6 +69,8 @@ pub struct Service {
     orders: UseCases,
     /// The ways to the services it calls.
     channels: [Channel; 2],
+    /// Follows published keys.
+    follower: AbortOnDropHandle<Infallible>,
     /// Carries placed orders through.
     sagas: Engine,
     /// Forgets old request records, for as long as the service is there.
@@ -83,7 +88,6 @@ impl Service {
         registry: Registry,
         meter: Option<Meter>,
     ) -> Result<Self, OpenError> {
-        let verifier = Arc::new(settings.identity.verifier(NAME, |_| None)?);
         let signer = Arc::new(settings.identity.signer(NAME)?);
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
@@ -95,6 +99,14 @@ impl Service {
             channel("inventory", &settings.clients.inventory)?,
         ];
         let [users, inventory] = channels.clone();
+        let keys = |service: &str| {
+            let source = UserKeys::new(users.clone());
+            (service == "user").then(|| Arc::new(source) as Arc<dyn KeySource>)
+        };
+        let verifier = Arc::new(settings.identity.verifier(NAME, keys)?);
+        let following = Arc::clone(&verifier);
+        let follower = tokio::spawn(async move { following.follow().await });
+        let follower = AbortOnDropHandle::new(follower);
         let users = Arc::new(UserClient::new(users));
         let inventory = Arc::new(InventoryClient::new(inventory));
         let orders: Arc<dyn Orders> = Arc::new(SqliteOrders::new(database.clone()));
@@ -145,6 +157,7 @@ impl Service {
             database,
             orders,
             channels,
+            follower,
             sagas,
             purge,
         })
@@ -187,7 +200,7 @@ impl Service {
     /// through are resumed when the service is next opened.
     pub async fn close(self) {
         self.sagas.close().await;
-        drop(self.purge);
+        drop((self.purge, self.follower));
         self.database.close().await;
     }
 }

@@ -1,10 +1,12 @@
 //! The service, put together: the only file that names adapters.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc};
 
 use argon2::Params;
 use gantry_discovery::Registry;
-use gantry_identity::{KeyError, SigningKey, UserSigner, Verifier};
+use gantry_identity::{
+    Issues, KeyError, PublicKey, SigningKey, TrustedKey, USERS, UserSigner, Verifier,
+};
 use gantry_proto::{
     CONTRACT,
     shop::user::v1::{
@@ -73,6 +75,8 @@ pub struct Service {
     registry: Registry,
     meter: Option<Meter>,
     verifier: Arc<Verifier>,
+    /// What users' tokens are, were or will be signed with.
+    keys: Arc<[PublicKey]>,
     fingerprints: Fingerprints,
     database: Sqlite,
     users: Arc<dyn UserRepository>,
@@ -95,9 +99,16 @@ impl Service {
         registry: Registry,
         meter: Option<Meter>,
     ) -> Result<Self, OpenError> {
-        let verifier = Arc::new(settings.identity.verifier(NAME, |_| None)?);
         let fingerprints = settings.idempotency.fingerprints()?;
         let key = SigningKey::load(&settings.tokens.key_file)?;
+        let keys = published(&key, &settings.tokens.published_key_files)?;
+        // What it publishes it believes itself, and asks nobody.
+        let own = keys.iter().map(|key| TrustedKey {
+            issuer: USERS.to_owned(),
+            issues: Issues::Users,
+            key: key.clone(),
+        });
+        let verifier = settings.identity.verifier(NAME, |_| None)?.trusting(own);
         let hasher = hasher(&settings.passwords).await.map_err(OpenError::Passwords)?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
         let repository = Arc::new(SqliteRepository::new(database.clone()));
@@ -108,7 +119,8 @@ impl Service {
         let service = Self {
             registry,
             meter,
-            verifier,
+            verifier: Arc::new(verifier),
+            keys,
             fingerprints,
             database,
             users: Arc::<SqliteRepository>::clone(&repository),
@@ -212,7 +224,7 @@ impl Service {
             ids: Arc::new(System),
             refresh_ttl: self.settings.tokens.refresh_ttl,
         };
-        AuthApi { login }
+        AuthApi { login, keys: Arc::clone(&self.keys) }
     }
 }
 
@@ -220,6 +232,17 @@ impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// The key that signs, and those that are published beside it.
+fn published(signing: &SigningKey, files: &[PathBuf]) -> Result<Arc<[PublicKey]>, KeyError> {
+    let others = files.iter().map(|path| PublicKey::load(path));
+    let mut keys: Vec<_> =
+        [Ok(signing.public())].into_iter().chain(others).collect::<Result<_, _>>()?;
+    // The same file may be listed on all replicas, before and after it begins to sign.
+    let mut seen = BTreeSet::new();
+    keys.retain(|key| seen.insert(key.key_id().to_owned()));
+    Ok(keys.into())
 }
 
 async fn hasher(settings: &Passwords) -> Result<Argon2id, UserError> {

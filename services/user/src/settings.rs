@@ -58,6 +58,10 @@ pub struct Settings {
 pub struct Tokens {
     /// The private key that signs access tokens, PKCS#8 PEM.
     pub key_file: PathBuf,
+    /// The public keys, SubjectPublicKeyInfo PEM, that are published besides: of the key
+    /// that will sign next, and of the one that did before.
+    #[serde(default)]
+    pub published_key_files: Vec<PathBuf>,
     /// How long an access token is valid.
     #[serde(with = "humantime_serde")]
     pub access_ttl: Duration,

@@ -67,7 +67,9 @@ impl Services {
 
     /// Serves a replica on each listener, and the admin pages of all of them.
     pub(super) fn serve(&self, listeners: Listeners, mut admin: Admin) -> Result<Running, UpError> {
-        admin = admin.endpoints(ORDER.name, self.order.calls());
+        admin = admin
+            .endpoints(ORDER.name, self.order.calls())
+            .endpoints(INVENTORY.name, self.inventory.calls());
         let (mut orders, mut others) = (Group::default(), Group::default());
         for (service, listener) in listeners.replicas {
             let server = self.server(service).map_err(cannot_open(service))?;

@@ -22,6 +22,7 @@ mod load;
 mod own_binaries;
 mod pages;
 mod process;
+mod published_keys;
 mod raw;
 mod replicas;
 mod restart;

@@ -1,3 +1,6 @@
 //! The ports of the application, on what is really there.
 
+mod keys;
 pub mod sqlite;
+
+pub use self::keys::UserKeys;

@@ -166,7 +166,7 @@ fn the_examples_in_the_file_are_settings() {
         .fold(String::new(), |text, line| text + line + "\n");
     let sources = Sources::new().defaults(&text).variables([KEYS[0], KEYS[2]]);
     let own: Own = gantry_config::load(sources).unwrap();
-    assert_eq!(own.order.identity.trusted.len(), 1);
+    assert_eq!(own.order.identity.trusted.len(), 2);
     assert_eq!(own.order.pricing.taxes.len(), 2);
     assert_eq!(own.order.clients.user.methods.len(), 2);
     assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));

@@ -1,6 +1,7 @@
 //! Between the contract's messages and what the application speaks of.
 
 use gantry_contract::{Violations, idempotency::RequestKey};
+use gantry_identity::{Jwk, PublicKey};
 use gantry_proto::shop::user::v1 as contract;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
@@ -9,6 +10,12 @@ use crate::{
     application::{Registration, Session},
     domain::{Email, Invalid, Name, Password, Status, Tier, User, UserId},
 };
+
+/// A key as it is published.
+pub(super) fn jwk(key: &PublicKey) -> contract::Jwk {
+    let Jwk { kty, crv, x, kid, alg } = key.into();
+    contract::Jwk { kty, crv, x, kid, alg, r#use: "sig".to_owned() }
+}
 
 /// Everything that is wrong with the request is said at once.
 pub(super) fn registration(

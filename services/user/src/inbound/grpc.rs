@@ -3,10 +3,14 @@
 //! Each method reads a command from a request that was validated and authorized
 //! before it came here, runs one use case, and says what came of it.
 
+use std::sync::Arc;
+
 use gantry_contract::page::PageRequest;
+use gantry_identity::PublicKey;
 use gantry_proto::shop::user::v1::{
-    CreateUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, LoginRequest,
-    TokenPair, User, auth_service_server::AuthService, user_service_server::UserService,
+    CreateUserRequest, GetJwksRequest, GetUserRequest, Jwks, ListUsersRequest, ListUsersResponse,
+    LoginRequest, TokenPair, User, auth_service_server::AuthService,
+    user_service_server::UserService,
 };
 use gantry_server::{Fingerprints, authorized};
 use tonic::{Request, Response, Status};
@@ -69,6 +73,8 @@ impl UserService for UserApi {
 pub(crate) struct AuthApi {
     /// Logs users in.
     pub(crate) login: Login,
+    /// What is signed with, was or will be.
+    pub(crate) keys: Arc<[PublicKey]>,
 }
 
 #[tonic::async_trait]
@@ -77,5 +83,9 @@ impl AuthService for AuthApi {
         let LoginRequest { email, password } = request.into_inner();
         let session = self.login.run(&email, Attempt::new(password)).await.map_err(status)?;
         Ok(Response::new(convert::token_pair(&session)))
+    }
+
+    async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {
+        Ok(Response::new(Jwks { keys: self.keys.iter().map(convert::jwk).collect() }))
     }
 }

@@ -1,7 +1,10 @@
 //! AuthService: logging in, and what the tokens are good for.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gantry_proto::shop::user::v1::{LoginRequest, auth_service_client::AuthServiceClient};
+use gantry_identity::SigningKey;
+use gantry_proto::shop::user::v1::{
+    GetJwksRequest, LoginRequest, auth_service_client::AuthServiceClient,
+};
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use tonic::Code;
@@ -37,6 +40,40 @@ async fn a_login_gives_what_one_calls_with() {
     let again = running.login("ann@example.org", PASSWORD).await.unwrap();
     assert_ne!(again.refresh_token, pair.refresh_token);
     assert_ne!(again.access_token, pair.access_token);
+}
+
+#[tokio::test]
+async fn the_keys_of_tokens_are_published_and_rotate_with_overlap() {
+    let running = Running::start().await;
+    let (ann, _) = running.customer("ann@example.org").await;
+    let old = running.login("ann@example.org", PASSWORD).await.unwrap().access_token;
+    let published = async |running: &Running| {
+        let mut client = AuthServiceClient::new(running.channel.clone());
+        client.get_jwks(GetJwksRequest {}).await.unwrap().into_inner().keys
+    };
+    let before = published(&running).await;
+    assert_eq!(before.len(), 1);
+    assert_eq!((&*before[0].kty, &*before[0].crv, &*before[0].r#use), ("OKP", "Ed25519", "sig"));
+
+    // Another key signs from now on, and the old one stays published.
+    let file = |name: &str| running.folder.path().join(name).display().to_string();
+    SigningKey::load_or_create(&running.folder.path().join("next.pem")).unwrap();
+    let settings = running.folder.path().join("settings.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let signing = format!("user.tokens.key_file = '{}'", file("next.pem"));
+    let kept = format!("user.tokens.published_key_files = ['{}']", file("users-tokens.pub.pem"));
+    let current = format!("user.tokens.key_file = '{}'", file("users-tokens.pem"));
+    assert!(text.contains(&current));
+    std::fs::write(&settings, text.replace(&current, &format!("{signing}\n{kept}"))).unwrap();
+
+    let running = running.restart().await;
+    let after = published(&running).await;
+    assert_eq!(after.len(), 2);
+    assert!(after.contains(&before[0]));
+    let new = running.login("ann@example.org", PASSWORD).await.unwrap().access_token;
+    for token in [old, new] {
+        assert_eq!(running.with(token).get(&ann.id).await.unwrap().id, ann.id);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,30 @@
+//! A suite whose services fetch users' keys from the user service and have no file of them.
+
+use gantry_identity::SigningKey;
+
+use crate::{process::Suite, shop::Shop};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_believe_the_keys_that_the_user_service_publishes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    for service in ["order", "inventory"] {
+        SigningKey::load_or_create(file(&format!("{service}.pem")).as_ref()).unwrap();
+    }
+    let (order, inventory) = (file("order.pem"), file("inventory.pem"));
+    let by_order = format!(
+        "{{ issuer = 'order', issues = 'service', key_file = '{}' }}",
+        file("order.pub.pem")
+    );
+    let by_users = "{ issuer = 'gantry', issues = 'users', jwks = 'user' }";
+    let settings = format!(
+        "[user.identity]\ntrusted = [{by_order}]\n\
+         [order.identity]\nkey_file = '{order}'\ntrusted = [{by_users}]\n\
+         [inventory.identity]\nkey_file = '{inventory}'\ntrusted = [{by_users}, {by_order}]\n",
+    );
+    std::fs::write(file("settings.toml"), settings).unwrap();
+    let suite = Suite::start(&["--config", &file("settings.toml")]);
+    let shop = Shop::open(&suite).await;
+    let (_, order) = shop.one_confirmed_order().await;
+    assert_eq!(order.status(), gantry_proto::shop::order::v1::OrderStatus::Confirmed);
+}
