@@ -93,7 +93,6 @@ impl Follower {
             members.push(member);
         }
         for (_, kept) in self.kept.iter_mut().filter(|(key, _)| !listed.contains(key)) {
-            kept.member.target().delist();
             kept.delisted.get_or_insert(now);
         }
         self.most = self.most.max(chosen.len());
@@ -104,6 +103,9 @@ impl Follower {
         let _other: Vec<(Key, Kept)> = self.kept.extract_if(is_other).collect();
         let _gone = self.settle();
         self.pool.current.store(self.balancer(members));
+        // So that nobody who is told so is picked among the listed any more.
+        let delisted = self.kept.values().filter(|kept| kept.delisted.is_some());
+        delisted.for_each(|kept| kept.member.target().delist());
         tracing::debug!(service = %self.pool.service, endpoints = set.len(), chosen = chosen.len(), "endpoints changed");
         self.pool.available.notify_waiters();
     }

@@ -28,6 +28,7 @@ mod load;
 mod malformed;
 mod measuring;
 mod passing_on;
+mod properties;
 mod raw;
 mod retrying;
 mod server;
