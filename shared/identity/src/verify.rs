@@ -155,6 +155,12 @@ impl Verifier {
         self.verify_at(token, OffsetDateTime::now_utc())
     }
 
+    /// Whether this token has proven itself before, which is cheap to find out. It may have
+    /// expired since.
+    pub fn knows(&self, token: &str) -> bool {
+        self.known.get(&Mark::of(token)).is_some()
+    }
+
     /// As [`verify`](Self::verify), at a given time.
     ///
     /// # Errors

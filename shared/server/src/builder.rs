@@ -6,8 +6,10 @@ use axum::response::IntoResponse;
 use gantry_contract::{Contract, ServicePolicy, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::Verifier;
+use gantry_resilience::limits::{InvalidConcurrency, InvalidRate, Limiter};
 use gantry_tls::InvalidTls;
 use opentelemetry::metrics::Meter;
+use tokio::time::Instant;
 use tonic::{
     body::Body,
     server::NamedService,
@@ -16,6 +18,7 @@ use tonic::{
 use tower::Service;
 
 use crate::{
+    client::Proxies,
     health::{self, HealthService, pb::health_server::HealthServer},
     measure::Measures,
     methods::{Methods, service},
@@ -23,7 +26,7 @@ use crate::{
     registered::Registered,
     server::Server,
     settings::{InvalidSetting, Settings},
-    stack::Parts,
+    stack::{Addresses, Callers, InvalidClass, Parts},
     state::Life,
     tls::Security,
 };
@@ -43,6 +46,15 @@ pub enum BuildError {
     /// The contract's descriptors are damaged.
     #[error("the contract cannot be served by reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// A limit cannot be.
+    #[error("the rate class {0} cannot be: {1}")]
+    RateClass(String, InvalidRate),
+    /// There are settings for a class that no method is in.
+    #[error("the rate class {0} is not in the contract")]
+    UnknownRateClass(String),
+    /// The limit of calls at once cannot be.
+    #[error("the setting concurrency: {0}")]
+    Concurrency(#[from] InvalidConcurrency),
     /// A setting cannot be.
     #[error("the setting {0}")]
     Setting(InvalidSetting),
@@ -184,6 +196,15 @@ impl ServerBuilder {
         {
             return Err(BuildError::NoVerifier(restricted.name()));
         }
+        let limits = &self.settings.limits;
+        let addresses = Addresses::new(limits)
+            .map_err(|error| BuildError::RateClass("per_address".to_owned(), error))?;
+        let callers = Callers::new(self.contract, limits).map_err(|invalid| match invalid {
+            InvalidClass::Rate(class, error) => BuildError::RateClass(class, error),
+            InvalidClass::Unknown(class) => BuildError::UnknownRateClass(class),
+        })?;
+        let concurrency = self.settings.concurrency.config()?;
+        let limiter = Limiter::new(concurrency, methods.len(), Instant::now());
         let life = Life::new();
         let names = || self.services.iter().map(|service| service.name);
         self.routes.add_service(HealthServer::new(HealthService::new(names(), life.watch())));
@@ -211,6 +232,10 @@ impl ServerBuilder {
                 grants: Arc::new(self.grants),
                 max_message_bytes: self.settings.max_message_bytes,
                 measures: self.meter.as_ref().map(|meter| Arc::new(Measures::new(meter))),
+                proxies: Arc::new(Proxies::new(&self.settings.limits)),
+                addresses: Arc::new(addresses),
+                limiter,
+                callers: Arc::new(callers),
             },
             settings: self.settings,
             security,

@@ -4,7 +4,7 @@
 //! reached with a call that was not authorized.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -39,6 +39,8 @@ pub(crate) struct Call {
     pub(crate) request_id: Arc<str>,
     pub(crate) target: Target,
     pub(crate) connection: Arc<Connection>,
+    /// The address it comes from, behind the proxies that are believed.
+    pub(crate) client: IpAddr,
     pub(crate) received: Instant,
     pub(crate) span: OnceLock<Span>,
     pub(crate) deadline: OnceLock<Instant>,
@@ -74,11 +76,17 @@ impl Target {
 }
 
 impl Call {
-    pub(crate) fn new(request_id: Arc<str>, target: Target, connection: Arc<Connection>) -> Self {
+    pub(crate) fn new(
+        request_id: Arc<str>,
+        target: Target,
+        connection: Arc<Connection>,
+        client: IpAddr,
+    ) -> Self {
         Self {
             request_id,
             target,
             connection,
+            client,
             received: Instant::now(),
             span: OnceLock::new(),
             deadline: OnceLock::new(),

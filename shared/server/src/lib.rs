@@ -40,11 +40,18 @@
 //! | no token where one is needed | UNAUTHENTICATED | TOKEN_MISSING |
 //! | a token that does not hold | UNAUTHENTICATED | TOKEN_INVALID, TOKEN_EXPIRED |
 //! | not allowed | PERMISSION_DENIED | PERMISSION_MISSING |
+//! | the address calls too often without credentials that hold | RESOURCE_EXHAUSTED | RATE_LIMITED |
+//! | the caller calls too often | RESOURCE_EXHAUSTED | RATE_LIMITED |
+//! | more calls at once than can be worked at | RESOURCE_EXHAUSTED | OVERLOADED |
 //! | the message is too long | RESOURCE_EXHAUSTED | MESSAGE_TOO_LARGE |
 //! | the message breaks off or is none | INVALID_ARGUMENT | MALFORMED_MESSAGE |
 //! | the message breaks a rule | INVALID_ARGUMENT | VALIDATION_FAILED |
 //! | the server drains, or its connection is too old | UNAVAILABLE | DRAINING |
 //! | the handler panicked | INTERNAL | INTERNAL |
+//!
+//! RATE_LIMITED and OVERLOADED say when to come again, in `grpc-retry-pushback-ms` and in
+//! a `RetryInfo`; RATE_LIMITED also names the `limit`: `address`, `caller` or a rate class.
+//! Health and reflection are never limited.
 //!
 //! Every answer has the request id in `x-request-id`. What is no gRPC at all gets
 //! an HTTP status: 405 or 415.
@@ -52,6 +59,7 @@
 mod admin;
 mod builder;
 mod call;
+mod client;
 mod connections;
 mod health;
 mod measure;
@@ -77,7 +85,8 @@ pub use registered::{RegistryReport, WatchReport};
 pub use request::{Fingerprints, authorized};
 pub use server::{ServeError, Server};
 pub use settings::{
-    AdminSettings, ConnectionSettings, IdempotencySettings, InvalidSetting, Settings,
+    AdminSettings, ConcurrencySettings, ConnectionSettings, ForwardedBy, IdempotencySettings,
+    InvalidSetting, LimitSettings, RateSettings, Settings,
 };
 pub use signal::shutdown_signal;
 pub use state::State;

@@ -13,6 +13,8 @@ pub(crate) struct Method {
     /// Whether it is asked by machinery (health, reflection) and not by callers:
     /// exempt from limits, and too frequent for the log.
     pub(crate) infrastructure: bool,
+    /// Its number among the methods of its server.
+    pub(crate) index: usize,
 }
 
 impl Method {
@@ -44,13 +46,21 @@ pub(crate) struct Methods(HashMap<&'static str, Method>);
 impl Methods {
     /// The methods of the services that are served, and of health and reflection.
     pub(crate) fn new(services: &[&'static ServicePolicy]) -> Self {
-        let own = services
-            .iter()
-            .flat_map(|service| service.methods)
-            .map(|policy| Method { policy, infrastructure: false });
-        let infrastructure =
-            INFRASTRUCTURE.iter().map(|policy| Method { policy, infrastructure: true });
-        Self(own.chain(infrastructure).map(|method| (method.policy.path, method)).collect())
+        let own = services.iter().flat_map(|service| service.methods).map(|policy| (policy, false));
+        let infrastructure = INFRASTRUCTURE.iter().map(|policy| (policy, true));
+        let methods = own.chain(infrastructure).enumerate();
+        Self(
+            methods
+                .map(|(index, (policy, infrastructure))| {
+                    (policy.path, Method { policy, infrastructure, index })
+                })
+                .collect(),
+        )
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Method> {

@@ -1,7 +1,13 @@
 //! Reading and writing the status of a call where it travels: in headers and trailers.
 
+use std::time::Duration;
+
+use gantry_contract::Failure;
 use http::HeaderMap;
 use tonic::{Code, Status};
+
+/// gRFC A6: when to come again, in milliseconds.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// The status as trailers.
 pub(crate) fn trailers(status: &Status) -> HeaderMap {
@@ -12,6 +18,18 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
         headers.insert("grpc-status", i32::from(status.code()).into());
     }
     headers
+}
+
+/// A refusal that says when to come again: to programs that read gRFC A6's header, and to
+/// those that read the details.
+pub(crate) fn come_again(failure: Failure, after: Duration) -> Status {
+    // Not before: a fraction of a millisecond counts as a whole one.
+    let millis = after.as_nanos().div_ceil(1_000_000);
+    // What would not fit is weeks away.
+    let millis = i32::try_from(millis).unwrap_or(i32::MAX);
+    let mut status = Status::from(failure.retry_after(after));
+    status.metadata_mut().insert(PUSHBACK, millis.into());
+    status
 }
 
 /// The code that headers or trailers tell, where they do.
@@ -33,4 +51,22 @@ pub(crate) fn is_server_error(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_contract::GantryReason;
+    use gantry_resilience::retry::Pushback;
+
+    use super::*;
+
+    #[test]
+    fn a_client_reads_when_to_come_again_and_never_comes_before() {
+        for (nanos, millis) in [(0, 0), (1, 1), (1_000_000, 1), (1_500_000, 2)] {
+            let failure = Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "");
+            let headers = trailers(&come_again(failure, Duration::from_nanos(nanos)));
+            let expected = Pushback::After(Duration::from_millis(millis));
+            assert_eq!(Pushback::of_grpc(&headers), Some(expected), "{nanos} ns");
+        }
+    }
 }

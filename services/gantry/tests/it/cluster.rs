@@ -15,7 +15,7 @@ use gantry_discovery::{Kind, Registry, Settings, consul};
 use tempfile::TempDir;
 
 use crate::{
-    process::{Process, Suite, free_address, gantry},
+    process::{Process, Suite, free_address, gantry, one_caller},
     shop::Shop,
 };
 
@@ -168,7 +168,7 @@ fn member(
     list: &BTreeMap<String, Vec<String>>,
 ) -> Command {
     let mut command = own_binary(service);
-    command.arg("--config").arg(local_file(service));
+    command.arg("--config").arg(local_file(service)).envs(one_caller(service));
     command.env("GANTRY_LISTEN", address.to_string());
     command.env("GANTRY_ADMIN__LISTEN", "127.0.0.1:0");
     match through {

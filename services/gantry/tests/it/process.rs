@@ -123,6 +123,9 @@ impl Suite {
         command.arg("up").args(["--port-offset", &offset.to_string()]);
         command.arg("--data-dir").arg(folder.path().join("data"));
         command.arg("--ready-file").arg(&ready).args(&args);
+        for service in ["user", "order", "inventory"] {
+            command.envs(one_caller(service));
+        }
         let mut process = Process::start(&mut command, &folder.path().join("log"));
         process.until("readiness", || ready.exists());
         Self { process, folder, offset, args }
@@ -176,6 +179,15 @@ pub fn gantry() -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Settings of a service that do not mind that all of a test's calls come from one address
+/// and one user.
+pub fn one_caller(service: &str) -> impl Iterator<Item = (String, String)> {
+    let limits = format!("GANTRY_{}__SERVER__LIMITS", service.to_uppercase());
+    ["PER_ADDRESS__PER_SECOND", "PER_ADDRESS__BURST", "PER_USER__PER_SECOND", "PER_USER__BURST"]
+        .into_iter()
+        .map(move |key| (format!("{limits}__{key}"), "1000000".to_owned()))
 }
 
 /// An offset at which the ports of up to three replicas are free.

@@ -27,6 +27,8 @@ pub(crate) fn settings(folder: &Path) -> PathBuf {
             discovery.kind = "memory"
 
             [inventory]
+            # All calls of a test come from one address.
+            server.limits.per_address = {{ per_second = 1e6, burst = 1000000 }}
             database.path = "{database}"
             idempotency.key_file = "{folder}/requests.key"
 

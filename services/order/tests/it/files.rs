@@ -22,6 +22,8 @@ pub(crate) fn settings(folder: &Path) -> PathBuf {
             discovery.kind = "memory"
 
             [order]
+            # All calls of a test come from one address.
+            server.limits.per_address = {{ per_second = 1e6, burst = 1000000 }}
             database.path = "{folder}/data/order.db"
             idempotency.key_file = "{folder}/requests.key"
             identity.key_file = "{folder}/order.pem"

@@ -1,6 +1,7 @@
 //! What can be configured about a server.
 
 mod connections;
+mod limits;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -12,14 +13,17 @@ use gantry_identity::{KeyError, load_or_create_secret};
 use gantry_tls::ServerTls;
 use serde::Deserialize;
 
-pub use self::connections::ConnectionSettings;
+pub use self::{
+    connections::ConnectionSettings,
+    limits::{ConcurrencySettings, ForwardedBy, LimitSettings, RateSettings},
+};
 use crate::Fingerprints;
 
 /// What tonic's decoder takes, unless a service raises it for itself.
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
 /// How a server makes itself known, what it takes and how it ends.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The address callers elsewhere reach it at; port 0 stands for the port it
@@ -38,6 +42,10 @@ pub struct Settings {
     pub tls: Option<ServerTls>,
     /// What it grants its connections.
     pub connections: ConnectionSettings,
+    /// How many calls at once it works at.
+    pub concurrency: ConcurrencySettings,
+    /// How often one caller may call.
+    pub limits: LimitSettings,
 }
 
 impl Default for Settings {
@@ -50,6 +58,8 @@ impl Default for Settings {
             max_message_bytes: MAX_MESSAGE_BYTES,
             tls: None,
             connections: ConnectionSettings::default(),
+            concurrency: ConcurrencySettings::default(),
+            limits: LimitSettings::default(),
         }
     }
 }
@@ -81,7 +91,12 @@ impl Settings {
             ),
             InvalidSetting::unless(self.weight > 0, "weight", "at least 1"),
         ];
-        own.into_iter().flatten().chain(self.connections.problems()).collect()
+        own.into_iter()
+            .flatten()
+            .chain(self.connections.problems())
+            .chain(self.concurrency.problem())
+            .chain(self.limits.problems())
+            .collect()
     }
 
     /// Where callers reach a server that listens at `local`.
@@ -164,12 +179,29 @@ mod tests {
             connection_window_bytes: 65_535,
             ..ConnectionSettings::default()
         };
-        let settings =
-            Settings { weight: 0, max_message_bytes: 0, connections, ..Settings::default() };
+        let concurrency = ConcurrencySettings { tolerance: 0.5, ..ConcurrencySettings::default() };
+        let never = RateSettings { per_second: 0.0, burst: 1 };
+        let limits = LimitSettings { per_address: never, max_keys: 0, ..LimitSettings::default() };
+        let settings = Settings {
+            weight: 0,
+            max_message_bytes: 0,
+            connections,
+            concurrency,
+            limits,
+            ..Settings::default()
+        };
         let keys: Vec<_> = settings.problems().iter().map(|problem| problem.key).collect();
-        let expected = ["max", "max_age", "connection_window_bytes"];
-        assert_eq!(keys[..2], ["max_message_bytes", "weight"]);
-        assert_eq!(keys[2..], expected.map(|key| format!("connections.{key}")));
+        let expected = [
+            "max_message_bytes",
+            "weight",
+            "connections.max",
+            "connections.max_age",
+            "connections.connection_window_bytes",
+            "concurrency.tolerance",
+            "limits.per_address",
+            "limits.max_keys",
+        ];
+        assert_eq!(keys, expected);
     }
 
     #[test]

@@ -23,19 +23,24 @@ use pin_project_lite::pin_project;
 use tonic::Code;
 use tower::Service;
 
-use super::verdict::Verdict;
+use super::{addresses::Addresses, verdict::Verdict};
 use crate::call::{Authenticated, Routed};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Authenticate<S> {
     inner: S,
     verifier: Option<Arc<Verifier>>,
+    addresses: Arc<Addresses>,
 }
 
 impl<S> Authenticate<S> {
     /// Without a verifier every caller is anonymous.
-    pub(crate) fn new(inner: S, verifier: Option<Arc<Verifier>>) -> Self {
-        Self { inner, verifier }
+    pub(crate) fn new(
+        inner: S,
+        verifier: Option<Arc<Verifier>>,
+        addresses: Arc<Addresses>,
+    ) -> Self {
+        Self { inner, verifier, addresses }
     }
 }
 
@@ -58,12 +63,22 @@ where
     fn call(&mut self, routed: Routed<B>) -> Self::Future {
         let verifier = self.verifier.as_ref().filter(|_| !routed.method.infrastructure);
         let Some(verifier) = verifier else {
-            return Authenticating::decided(decide(&mut self.inner, routed, Ok(Caller::Anonymous)));
+            return Authenticating::decided(decide(
+                &mut self.inner,
+                &self.addresses,
+                routed,
+                Ok(Caller::Anonymous),
+            ));
         };
         let token = match token(routed.http.headers()) {
             Ok(token) => token,
             Err(unproven) => {
-                return Authenticating::decided(decide(&mut self.inner, routed, Err(unproven)));
+                return Authenticating::decided(decide(
+                    &mut self.inner,
+                    &self.addresses,
+                    routed,
+                    Err(unproven),
+                ));
             }
         };
         // Without credentials a caller is anonymous: whether that is enough is for
@@ -74,24 +89,26 @@ where
             && routed.method.policy.access != Access::Public
         {
             let (verifier, token) = (Arc::clone(verifier), token.to_owned());
+            let addresses = Arc::clone(&self.addresses);
             // It is this one that is ready, and not its clone.
             let ready = self.inner.clone();
             let mut inner = std::mem::replace(&mut self.inner, ready);
             return Authenticating::Learning {
                 future: Box::pin(async move {
                     let verified = verifier.verify_or_learn(&token).await;
-                    decide(&mut inner, routed, verified.map_err(Unproven::from)).await
+                    decide(&mut inner, &addresses, routed, verified.map_err(Unproven::from)).await
                 }),
             };
         }
         let verified = verified.map_err(Unproven::from);
-        Authenticating::decided(decide(&mut self.inner, routed, verified))
+        Authenticating::decided(decide(&mut self.inner, &self.addresses, routed, verified))
     }
 }
 
 /// Passes a call on whose caller is proven, or need not be.
 fn decide<S, B, R>(
     inner: &mut S,
+    addresses: &Addresses,
     Routed { call, method, http }: Routed<B>,
     verified: Result<Caller, Unproven>,
 ) -> Verdict<S::Future, R>
@@ -99,6 +116,9 @@ where
     S: Service<Authenticated<B>, Response = Response<R>, Error = Infallible>,
     R: Default,
 {
+    if verified.is_err() {
+        addresses.failed(call.client, call.received);
+    }
     let caller = match verified {
         Ok(caller) => caller,
         Err(_) if method.policy.access == Access::Public => Caller::Anonymous,
@@ -171,7 +191,7 @@ fn token(headers: &HeaderMap) -> Result<Option<&str>, Unproven> {
     }
 }
 
-fn bearer(value: &str) -> Option<&str> {
+pub(super) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)

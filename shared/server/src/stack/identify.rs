@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     call::{Arrived, Call, Received, Target},
+    client::Proxies,
     methods::Methods,
 };
 
@@ -28,11 +29,12 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(crate) struct Identify<S> {
     inner: S,
     methods: Arc<Methods>,
+    proxies: Arc<Proxies>,
 }
 
 impl<S> Identify<S> {
-    pub(crate) fn new(inner: S, methods: Arc<Methods>) -> Self {
-        Self { inner, methods }
+    pub(crate) fn new(inner: S, methods: Arc<Methods>, proxies: Arc<Proxies>) -> Self {
+        Self { inner, methods, proxies }
     }
 }
 
@@ -53,7 +55,8 @@ where
         let path = http.uri().path();
         let target = self.methods.get(path).map_or_else(|| Target::unknown(path), Target::Known);
         http.extensions_mut().insert(connection.info.clone());
-        let call = Arc::new(Call::new(request_id, target, connection));
+        let client = self.proxies.client(connection.peer.ip(), http.headers());
+        let call = Arc::new(Call::new(request_id, target, connection, client));
         IdentifyFuture { inner: self.inner.call(Arrived { call, http }), header: Some(header) }
     }
 }

@@ -5,8 +5,10 @@
 //! [`call`](crate::call)), so that the order of what depends on each other is
 //! checked by the compiler.
 
+mod addresses;
 mod authenticate;
 mod authorize;
+mod callers;
 mod deadline;
 mod handle;
 mod identify;
@@ -14,18 +16,24 @@ mod messages;
 mod panic;
 mod record;
 mod route;
+mod shed;
 mod verdict;
 
 use std::{convert::Infallible, sync::Arc};
 
 use gantry_contract::{Contract, access::Grants};
 use gantry_identity::Verifier;
+use gantry_resilience::limits::Limiter;
 use http::Response;
 use hyper::body::Incoming;
 use tonic::service::Routes;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
-use crate::{call::Received, measure::Measures, methods::Methods};
+pub(crate) use self::{
+    addresses::Addresses,
+    callers::{Callers, InvalidClass},
+};
+use crate::{call::Received, client::Proxies, measure::Measures, methods::Methods};
 
 /// What the layers need to know.
 #[derive(Clone, Debug)]
@@ -37,6 +45,10 @@ pub(crate) struct Parts {
     pub(crate) grants: Arc<Grants>,
     pub(crate) max_message_bytes: u32,
     pub(crate) measures: Option<Arc<Measures>>,
+    pub(crate) proxies: Arc<Proxies>,
+    pub(crate) addresses: Arc<Addresses>,
+    pub(crate) limiter: Limiter,
+    pub(crate) callers: Arc<Callers>,
 }
 
 /// The whole stack, outermost first.
@@ -50,10 +62,24 @@ pub(crate) fn compose(
 > + Clone
 + Send
 + 'static {
-    let Parts { routes, methods, contract, verifier, grants, max_message_bytes, measures } = parts;
+    let Parts {
+        routes,
+        methods,
+        contract,
+        verifier,
+        grants,
+        max_message_bytes,
+        proxies,
+        addresses,
+        limiter,
+        callers,
+        measures,
+    } = parts;
     ServiceBuilder::new()
         // Outermost, so that every answer says the request id, even that to a panic.
-        .layer(layer_fn(|inner| identify::Identify::new(inner, Arc::clone(&methods))))
+        .layer(layer_fn(|inner| {
+            identify::Identify::new(inner, Arc::clone(&methods), Arc::clone(&proxies))
+        }))
         // Around everything that can go wrong, the layers and what they call included.
         .layer(layer_fn(panic::CatchPanic::new))
         // Around every refusal, so that each is traced, counted and logged like an answer.
@@ -62,13 +88,19 @@ pub(crate) fn compose(
         .layer(layer_fn(route::Route::new))
         // Before any wait or work, so that all of it counts and ends in time.
         .layer(layer_fn(deadline::Deadline::new))
-        // Here: limit per peer address, then shedding. Both are cheaper than a
-        // signature check, which is what a flood would otherwise buy.
-        //
+        // Before a signature check, which is what a flood would otherwise buy, and before
+        // shedding: a stranger's flood is not to take the places of the others.
+        .layer(layer_fn(|inner| {
+            addresses::LimitAddress::new(inner, Arc::clone(&addresses), verifier.clone())
+        }))
+        // Before a signature check too: it is the cheapest answer there is.
+        .layer(layer_fn(|inner| shed::Shed::new(inner, limiter.clone())))
         // Before whatever asks who calls.
-        .layer(layer_fn(|inner| authenticate::Authenticate::new(inner, verifier.clone())))
-        // Here: limit per caller, which needs to know the caller and not the method.
-        //
+        .layer(layer_fn(|inner| {
+            authenticate::Authenticate::new(inner, verifier.clone(), Arc::clone(&addresses))
+        }))
+        // As soon as it is known who calls: what the caller may not do counts as well.
+        .layer(layer_fn(|inner| callers::LimitCaller::new(inner, Arc::clone(&callers))))
         // Before a byte of the request's message is read.
         .layer(layer_fn(|inner| authorize::Authorize::new(inner, contract, Arc::clone(&grants))))
         // Innermost: the codec decodes and validates the message, then the handler runs.

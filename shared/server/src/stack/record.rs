@@ -79,8 +79,9 @@ fn open_span(call: &Call, headers: &HeaderMap) -> Span {
         rpc.method = call.target.name(),
         rpc.response.status_code = Empty,
         "error.type" = Empty,
-        client.address = %call.connection.peer.ip(),
-        client.port = call.connection.peer.port(),
+        client.address = %call.client,
+        network.peer.address = %call.connection.peer.ip(),
+        network.peer.port = call.connection.peer.port(),
         request_id = &*call.request_id,
     );
     if !span.is_disabled() {

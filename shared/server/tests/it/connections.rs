@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all};
 use gantry_probe::probe::v1::{ActRequest, CountRequest};
-use gantry_server::{ConnectionSettings, Settings};
+use gantry_server::ConnectionSettings;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -25,7 +25,7 @@ use tonic::Code;
 
 use crate::{
     raw::{framed, request},
-    world::{PATIENCE, World, eventually, reason},
+    world::{PATIENCE, World, eventually, lenient, reason},
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
@@ -35,7 +35,7 @@ fn nap(nap_ms: u32) -> ActRequest {
 }
 
 async fn world(change: impl FnOnce(&mut ConnectionSettings)) -> World {
-    let mut settings = Settings::default();
+    let mut settings = lenient();
     change(&mut settings.connections);
     World::with(|builder| builder.settings(settings)).await
 }

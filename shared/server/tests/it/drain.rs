@@ -26,7 +26,7 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
 };
 
-use crate::world::{PATIENCE, World, eventually, reason};
+use crate::world::{PATIENCE, World, eventually, lenient, reason};
 
 fn nap(nap_ms: u32) -> ActRequest {
     ActRequest { nap_ms, ..ActRequest::default() }
@@ -87,7 +87,7 @@ async fn no_call_that_reached_a_handler_is_lost() {
 
 #[tokio::test]
 async fn what_does_not_end_is_cut_when_the_time_is_over() {
-    let settings = Settings { drain_timeout: Duration::from_millis(300), ..Settings::default() };
+    let settings = Settings { drain_timeout: Duration::from_millis(300), ..lenient() };
     let mut world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
     let mut other = client.clone();

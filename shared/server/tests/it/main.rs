@@ -14,6 +14,7 @@ mod drain;
 mod foreign;
 mod health;
 mod identity;
+mod limits;
 mod log;
 mod metrics;
 mod panic;

@@ -117,6 +117,10 @@ impl ProbeService for Probe {
         self.run(request).await
     }
 
+    async fn scarce(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
+        self.run(request).await
+    }
+
     type CountStream = Pin<Box<dyn Stream<Item = Result<CountResponse, Status>> + Send>>;
 
     async fn count(

@@ -9,7 +9,7 @@ use tonic_types::StatusExt;
 
 use crate::{
     raw::{framed, request, send},
-    world::{World, reason},
+    world::{World, lenient, reason},
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
@@ -62,7 +62,7 @@ async fn a_timeout_that_cannot_be_read_is_an_invalid_argument() {
 
 #[tokio::test]
 async fn a_message_over_the_limit_exhausts_it_and_learns_it() {
-    let settings = Settings { max_message_bytes: 1000, ..Settings::default() };
+    let settings = Settings { max_message_bytes: 1000, ..lenient() };
     let world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
     let ballast = |bytes| ActRequest { ballast: vec![0; bytes], ..ActRequest::default() };

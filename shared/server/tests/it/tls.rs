@@ -26,7 +26,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Identity},
 };
 
-use crate::world::{PATIENCE, World, eventually};
+use crate::world::{PATIENCE, World, eventually, lenient};
 
 /// A server of the name `probe` that looks at its files all the time.
 async fn serve(issued: &Issued, client_ca: Option<&Authority>) -> World {
@@ -36,7 +36,7 @@ async fn serve(issued: &Issued, client_ca: Option<&Authority>) -> World {
         client_ca_file: client_ca.map(Authority::ca_file),
         reload_interval: Duration::from_millis(20),
     };
-    let settings = Settings { tls: Some(tls), ..Settings::default() };
+    let settings = Settings { tls: Some(tls), ..lenient() };
     World::with(|builder| builder.settings(settings)).await
 }
 

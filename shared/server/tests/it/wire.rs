@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     raw::{framed, request, send},
-    world::{PATIENCE, World},
+    world::{PATIENCE, World, lenient},
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
@@ -106,7 +106,9 @@ async fn headers_over_the_limit_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_do_not_wait_for_each_other() {
-    let world = World::start().await;
+    let mut settings = lenient();
+    settings.concurrency.initial = 400;
+    let world = World::with(|builder| builder.settings(settings)).await;
     let started = Instant::now();
     let clients = join_all((0..4).map(|_| world.client())).await;
     let calls = (0..300).map(|n| {

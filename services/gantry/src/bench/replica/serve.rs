@@ -85,7 +85,11 @@ async fn ours(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BenchError> {
     let Some(listener) = listeners.into_iter().next() else { return Ok(()) };
+    let mut settings = gantry_server::Settings::default();
+    // All load is that of one stranger.
+    settings.limits.per_address = gantry_server::RateSettings { per_second: 1e6, burst: 1_000_000 };
     let mut server = gantry_server::Server::builder(SERVICE, &CONTRACT)
+        .settings(settings)
         .service(BenchServiceServer::new(service));
     if let Some(consul) = consul {
         server = server.registry(registry(consul)?);

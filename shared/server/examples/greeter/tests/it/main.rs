@@ -6,8 +6,14 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[cfg(target_os = "linux")]
+mod floods;
+#[cfg(target_os = "linux")]
+mod frames;
+
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -37,6 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Greeter {
     process: Child,
     log: Lines<BufReader<ChildStderr>>,
+    address: SocketAddr,
     channel: Channel,
 }
 
@@ -53,7 +60,7 @@ impl Greeter {
         let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
         let channel =
             Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { process, log, channel }
+        Self { process, log, address: address.parse().unwrap(), channel }
     }
 
     async fn terminate(&mut self) {

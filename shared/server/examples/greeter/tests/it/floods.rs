@@ -1,0 +1,264 @@
+//! Floods against the compiled greeter: it stays up, its memory is bounded, and others are
+//! served meanwhile. Nothing in the greeter's source is about any of this.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use greeter::greeter::v1::{SayHelloRequest, greeter_service_client::GreeterServiceClient};
+use tokio::{
+    process::Child,
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tonic::{Code, transport::Channel};
+use tonic_types::StatusExt;
+
+use crate::{
+    Greeter, PATIENCE,
+    frames::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, Peer,
+        RST_STREAM, frame, greeting, literal,
+    },
+};
+
+/// What a flood may cost. Without the bounds, each of them would cost far more.
+const MOST_MIB: u64 = 64;
+
+/// A greeter under a flood, and a client elsewhere that wants to be greeted.
+struct Flooded {
+    address: SocketAddr,
+    process: Child,
+    before: u64,
+    stop: oneshot::Sender<()>,
+    polite: JoinHandle<Vec<Duration>>,
+}
+
+impl Flooded {
+    async fn start() -> Self {
+        let Greeter { process, mut log, address, .. } = Greeter::start().await;
+        // Somebody has to read the log, or the greeter waits for that.
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+        let channel = Channel::from_shared(format!("http://{address}"))
+            .unwrap()
+            .local_address(Some(elsewhere))
+            .connect()
+            .await
+            .unwrap();
+        let (stop, mut stopped) = oneshot::channel();
+        let polite = tokio::spawn(async move {
+            let mut client = GreeterServiceClient::new(channel);
+            let mut took = Vec::new();
+            // Within the limit of an address.
+            while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
+                let called = Instant::now();
+                client.say_hello(SayHelloRequest { name: "ann".into() }).await.unwrap();
+                took.push(called.elapsed());
+                sleep(Duration::from_millis(200)).await;
+            }
+            took
+        });
+        let before = resident(&process);
+        Self { address, process, before, stop, polite }
+    }
+
+    /// It lives, has not grown, and has greeted whoever was polite.
+    async fn survived(mut self) {
+        let grown = resident(&self.process).saturating_sub(self.before);
+        // One call at least after the flood.
+        sleep(Duration::from_millis(300)).await;
+        self.stop.send(()).expect("the polite client was refused");
+        let took = timeout(PATIENCE, self.polite).await.unwrap().unwrap();
+        assert!(!took.is_empty());
+        let longest = took.iter().max().unwrap();
+        assert!(*longest < Duration::from_secs(10), "a polite call took {longest:?}");
+        assert!(grown < MOST_MIB, "it has grown by {grown} MiB");
+        assert!(self.process.try_wait().unwrap().is_none(), "it has ended");
+    }
+}
+
+/// What it has of the memory, in MiB.
+fn resident(process: &Child) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{}/statm", process.id().unwrap())).unwrap();
+    let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096 / 1024 / 1024
+}
+
+fn odd(n: u32) -> u32 {
+    2 * n + 1
+}
+
+#[tokio::test]
+async fn calls_that_are_taken_back_at_once_end_their_connection() {
+    let flooded = Flooded::start().await;
+    for _ in 0..20 {
+        let mut peer = Peer::connect(flooded.address).await;
+        let mut flood = Vec::new();
+        for n in 0..5000 {
+            flood.extend(frame(HEADERS, END_HEADERS, odd(n), &greeting()));
+            flood.extend(frame(RST_STREAM, 0, odd(n), &8_u32.to_be_bytes()));
+        }
+        // Cut off by then, or not read to the end.
+        peer.send(&flood).await;
+        let code = timeout(PATIENCE, peer.goaway()).await.expect("it is ended");
+        // A reset of the connection may be faster than what was said last.
+        assert!(code.is_none_or(|code| code == ENHANCE_YOUR_CALM), "{code:?}");
+    }
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn calls_that_are_taken_back_once_they_have_begun_cost_little() {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    for n in 0..3000 {
+        if !peer.send(&frame(HEADERS, END_HEADERS, odd(n), &greeting())).await {
+            break;
+        }
+        tokio::task::yield_now().await;
+        peer.send(&frame(RST_STREAM, 0, odd(n), &8_u32.to_be_bytes())).await;
+    }
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn ten_thousand_streams_of_one_connection_end_it() {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    let mut flood = Vec::new();
+    for n in 0..10_000 {
+        flood.extend(frame(HEADERS, END_HEADERS, odd(n), &greeting()));
+    }
+    peer.send(&flood).await;
+    let code = timeout(PATIENCE, peer.goaway()).await.expect("it is ended");
+    assert!(code.is_none_or(|code| code == ENHANCE_YOUR_CALM), "{code:?}");
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn ten_thousand_streams_of_a_hundred_connections_are_refused_one_by_one() {
+    let flooded = Flooded::start().await;
+    let peers = join_all((0..100).map(|_| async {
+        let mut peer = Peer::connect(flooded.address).await;
+        for n in 0..100 {
+            // Without a message, so that whatever is let in stays.
+            peer.send(&frame(HEADERS, END_HEADERS, odd(n), &greeting())).await;
+        }
+        peer
+    }))
+    .await;
+    flooded.survived().await;
+    drop(peers);
+}
+
+#[tokio::test]
+async fn a_message_of_a_hundred_megabytes_is_refused_before_it_is_read() {
+    let flooded = Flooded::start().await;
+    let calls = (0..4).map(|_| async {
+        let channel = Channel::from_shared(format!("http://{}", flooded.address)).unwrap();
+        let mut client = GreeterServiceClient::new(channel.connect().await.unwrap())
+            .max_encoding_message_size(usize::MAX);
+        let name = "a".repeat(100 * 1024 * 1024);
+        let refused = client.say_hello(SayHelloRequest { name }).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        let info = refused.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "MESSAGE_TOO_LARGE");
+    });
+    timeout(PATIENCE, join_all(calls)).await.unwrap();
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn messages_that_never_come_do_not_add_up() {
+    let flooded = Flooded::start().await;
+    // The prefix says 4 MiB, and of that much less follows.
+    let mut part = vec![0, 0, 64, 0, 0];
+    part.extend([0; 16_000]);
+    let peers = join_all((0..50).map(|_| async {
+        let mut peer = Peer::connect(flooded.address).await;
+        for n in 0..100 {
+            peer.send(&frame(HEADERS, END_HEADERS, odd(n), &greeting())).await;
+            if !peer.send(&frame(DATA, 0, odd(n), &part)).await {
+                break;
+            }
+        }
+        peer
+    }));
+    let peers = timeout(PATIENCE, peers).await.unwrap();
+    flooded.survived().await;
+    drop(peers);
+}
+
+#[tokio::test]
+async fn headers_that_unfold_to_gigabytes_are_refused() {
+    let flooded = Flooded::start().await;
+    let calls = (0..20).map(|_| async {
+        let mut peer = Peer::connect(flooded.address).await;
+        // One entry of the table that is as large as the table, and then one byte for each
+        // time that it is meant: 16,000 x 4 kB.
+        let mut bomb = greeting();
+        bomb.extend(literal(b"x", &[b'a'; 4000], true));
+        bomb.extend([0x80 | 62; 12_000]);
+        for n in 0..50 {
+            if !peer.send(&frame(HEADERS, END_HEADERS | END_STREAM, odd(n), &bomb)).await {
+                break;
+            }
+        }
+        peer
+    });
+    let peers = timeout(PATIENCE, join_all(calls)).await.unwrap();
+    flooded.survived().await;
+    drop(peers);
+}
+
+#[tokio::test]
+async fn headers_that_go_on_for_ever_end_their_connection() {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    peer.send(&frame(HEADERS, 0, 1, &greeting())).await;
+    let more = literal(b"x-more", &[b'a'; 8000], false);
+    for _ in 0..10_000 {
+        if !peer.send(&frame(CONTINUATION, 0, 1, &more)).await {
+            break;
+        }
+    }
+    timeout(PATIENCE, peer.goaway()).await.expect("it is ended");
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn pings_whose_answers_nobody_reads_do_not_add_up() {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    let pings = frame(PING, 0, 0, &[7; 8]).repeat(1000);
+    let flood = async {
+        for _ in 0..1000 {
+            if !peer.send(&pings).await {
+                break;
+            }
+        }
+    };
+    // It stops reading where it cannot write.
+    let _ = timeout(Duration::from_secs(5), flood).await;
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_more_are_cheap_and_leave_room_for_others() {
+    let flooded = Flooded::start().await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(Peer::connect(flooded.address).await);
+    }
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(tokio::net::TcpStream::connect(flooded.address).await.unwrap());
+    }
+    flooded.survived().await;
+    drop((idle, silent));
+}

@@ -1,0 +1,103 @@
+//! HTTP/2 by hand: what no proper client would send.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const CONTINUATION: u8 = 9;
+
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+
+/// RFC 9113, 7: the peer does too much of something.
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
+
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The header block of a call of the greeter, without Huffman coding or a dynamic table.
+pub(crate) fn greeting() -> Vec<u8> {
+    // POST, http; then names of the static table and values: :path, :authority, content-type.
+    let mut block = vec![0x83, 0x86];
+    let path = "/greeter.v1.GreeterService/SayHello";
+    for (name, value) in [(&[4][..], path), (&[1], "greeter"), (&[15, 16], "application/grpc")] {
+        block.extend(name);
+        block.push(value.len().try_into().unwrap());
+        block.extend(value.as_bytes());
+    }
+    block.extend(b"\x00\x02te\x08trailers");
+    block
+}
+
+/// A header that is not in any table, of any length.
+pub(crate) fn literal(name: &[u8], value: &[u8], indexed: bool) -> Vec<u8> {
+    let mut header = vec![if indexed { 0x40 } else { 0 }, name.len().try_into().unwrap()];
+    header.extend(name);
+    // An integer with a prefix of 7 bits (RFC 7541, 5.1).
+    if let Ok(short @ ..127) = u8::try_from(value.len()) {
+        header.push(short);
+    } else {
+        let mut rest = value.len() - 127;
+        header.push(127);
+        while rest >= 128 {
+            header.push((rest % 128) as u8 | 128);
+            rest /= 128;
+        }
+        header.push(rest as u8);
+    }
+    header.extend(value);
+    header
+}
+
+/// A connection that has said what it has to say first.
+pub(crate) struct Peer(pub(crate) TcpStream);
+
+impl Peer {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        hello.extend(frame(SETTINGS, 0, 0, &[]));
+        stream.write_all(&hello).await.unwrap();
+        Self(stream)
+    }
+
+    /// Whether it could be sent, and was not cut off.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).await.is_ok()
+    }
+
+    /// The next frame: its kind and payload; `None` where the connection has ended.
+    pub(crate) async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        self.0.read_exact(&mut payload).await.ok()?;
+        Some((head[3], payload))
+    }
+
+    /// The error code of the GOAWAY that ends the connection, where there is one.
+    pub(crate) async fn goaway(&mut self) -> Option<u32> {
+        let mut code = None;
+        while let Some((kind, payload)) = self.next().await {
+            if kind == GOAWAY {
+                code = Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
+            }
+        }
+        code
+    }
+}

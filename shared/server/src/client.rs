@@ -1,0 +1,126 @@
+//! Which address a call comes from: the peer's, or the one a trusted proxy tells.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, header::FORWARDED};
+use ipnet::IpNet;
+
+use crate::settings::{ForwardedBy, LimitSettings};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The proxies that are believed.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxies {
+    trusted: Vec<IpNet>,
+    by: ForwardedBy,
+}
+
+impl Proxies {
+    pub(crate) fn new(settings: &LimitSettings) -> Self {
+        Self { trusted: settings.trusted_proxies.clone(), by: settings.forwarded_by }
+    }
+
+    /// Who called first of those that can be believed. Each proxy appends whom it was
+    /// called by, so the list is read from its end, and up to the first that is no proxy of
+    /// ours: what stands before it, it may have made up.
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        if !self.trusts(client) {
+            return client;
+        }
+        let (header, read): (_, fn(&str) -> Option<IpAddr>) = match self.by {
+            ForwardedBy::XForwardedFor => (X_FORWARDED_FOR, address),
+            ForwardedBy::Forwarded => (FORWARDED, forwarded_for),
+        };
+        // A comma within quotes parts them too: then the rest is unreadable, and ignored.
+        let lists = headers.get_all(header);
+        let hops = lists.iter().rev().flat_map(|list| list.to_str().unwrap_or("?").rsplit(','));
+        for hop in hops {
+            let Some(address) = read(hop.trim()) else { return client };
+            client = address.to_canonical();
+            if !self.trusts(client) {
+                return client;
+            }
+        }
+        client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// `for=192.0.2.43;proto=http`
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| address(value.trim().trim_matches('"')))?
+    })
+}
+
+/// An address with or without a port, in brackets or not.
+fn address(node: &str) -> Option<IpAddr> {
+    let bare = || node.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    node.parse()
+        .ok()
+        .or_else(|| node.parse().ok().map(|address: SocketAddr| address.ip()))
+        .or_else(|| bare().map(IpAddr::V6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(by: ForwardedBy, peer: &str, values: &[&str]) -> String {
+        let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let settings =
+            LimitSettings { trusted_proxies, forwarded_by: by, ..LimitSettings::default() };
+        let name = match by {
+            ForwardedBy::XForwardedFor => X_FORWARDED_FOR,
+            ForwardedBy::Forwarded => FORWARDED,
+        };
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(&name, value.parse().unwrap());
+        }
+        Proxies::new(&settings).client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        let client = |peer, values| client(ForwardedBy::XForwardedFor, peer, values);
+        assert_eq!(client("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_a_caller_made_up_is_not_read() {
+        let client = |values| client(ForwardedBy::XForwardedFor, "10.0.0.1", values);
+        assert_eq!(client(&["1.1.1.1, 198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client(&["1.1.1.1, 198.51.100.7, 10.0.0.2"]), "198.51.100.7");
+        assert_eq!(client(&["1.1.1.1", "198.51.100.7", "10.0.0.2 , 10.0.0.3"]), "198.51.100.7");
+        assert_eq!(client(&["198.51.100.7, nonsense, 10.0.0.2"]), "10.0.0.2");
+        assert_eq!(client(&["10.0.0.9, 10.0.0.2"]), "10.0.0.9");
+    }
+
+    #[test]
+    fn addresses_are_read_however_they_are_written() {
+        for (by, value, expected) in [
+            (ForwardedBy::XForwardedFor, "198.51.100.7:4711", "198.51.100.7"),
+            (ForwardedBy::XForwardedFor, "2001:db8::7", "2001:db8::7"),
+            (ForwardedBy::XForwardedFor, "[2001:db8::7]:4711", "2001:db8::7"),
+            (ForwardedBy::XForwardedFor, "::ffff:198.51.100.7", "198.51.100.7"),
+            (ForwardedBy::Forwarded, "for=198.51.100.7", "198.51.100.7"),
+            (ForwardedBy::Forwarded, "proto=https; For=\"[2001:db8::7]:47\"", "2001:db8::7"),
+            (ForwardedBy::Forwarded, "for=\"[2001:db8::7]\";by=10.0.0.1", "2001:db8::7"),
+            (ForwardedBy::Forwarded, "for=unknown", "10.0.0.1"),
+            (ForwardedBy::Forwarded, "for=_hidden, for=10.0.0.2", "10.0.0.2"),
+            (ForwardedBy::Forwarded, "198.51.100.7", "10.0.0.1"),
+        ] {
+            assert_eq!(client(by, "10.0.0.1", &[value]), expected, "{value}");
+        }
+    }
+}

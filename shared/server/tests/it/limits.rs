@@ -1,0 +1,313 @@
+//! Every limit by name: whom it refuses, how, and whom not.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, future::join_all};
+use gantry_probe::probe::v1::{
+    ActRequest, ActResponse, CountRequest, probe_service_client::ProbeServiceClient,
+};
+use gantry_server::{BuildError, ForwardedBy, RateSettings, Server, Settings};
+use http_body_util::Full;
+use tokio::task::JoinSet;
+use tonic::{Code, Request, Response, Status, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_types::StatusExt;
+
+use crate::{
+    raw::{framed, request, send},
+    world::{World, eventually, lenient, reason, with_token},
+};
+
+const ACT: &str = "/probe.v1.ProbeService/Act";
+
+/// So many calls, and then none for longer than a test runs.
+const fn only(burst: u32) -> RateSettings {
+    RateSettings { per_second: 0.001, burst }
+}
+
+fn nap(nap_ms: u32) -> ActRequest {
+    ActRequest { nap_ms, ..ActRequest::default() }
+}
+
+async fn world(change: impl FnOnce(&mut Settings)) -> World {
+    let mut settings = lenient();
+    change(&mut settings);
+    World::with(|builder| builder.settings(settings)).await
+}
+
+/// It is refused by this limit, and says when to come again.
+fn assert_limited(refused: &Status, limit: &str) {
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    assert_eq!(reason(refused), "RATE_LIMITED");
+    assert_eq!(refused.get_details_error_info().unwrap().metadata["limit"], limit);
+    let (header, details) = come_again(refused);
+    // A token takes 1,000 s to fill.
+    assert!((900_000..=1_000_000).contains(&header), "{header}");
+    assert_eq!(details.as_millis().div_ceil(1000), u128::from(header).div_ceil(1000));
+}
+
+/// What a refusal says of coming again: in milliseconds, and as a detail.
+fn come_again(refused: &Status) -> (u64, Duration) {
+    let header = refused.metadata().get("grpc-retry-pushback-ms").expect("a pushback");
+    let details = refused.get_details_retry_info().expect("a RetryInfo");
+    (header.to_str().unwrap().parse().unwrap(), details.retry_delay.unwrap())
+}
+
+async fn healthy(channel: Channel) {
+    HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_have_a_limit_for_each_address() {
+    let world = world(|settings| settings.limits.per_address = only(5)).await;
+    let mut client = world.client().await;
+    for _ in 0..5 {
+        client.act(nap(0)).await.unwrap();
+    }
+    for _ in 0..3 {
+        assert_limited(&client.act(nap(0)).await.unwrap_err(), "address");
+        assert_limited(&client.guarded(nap(0)).await.unwrap_err(), "address");
+    }
+    // Another connection is the same address.
+    assert_limited(&world.client().await.act(nap(0)).await.unwrap_err(), "address");
+    assert_eq!(world.seen.started(), 5);
+    // Whoever says who it is is no stranger, and probes are never limited.
+    for _ in 0..20 {
+        client.act(with_token(nap(0), &world.keys.user("admin", 0))).await.unwrap();
+        healthy(world.channel().await).await;
+    }
+}
+
+#[tokio::test]
+async fn by_default_it_is_twenty_at_once() {
+    let world = world(|settings| settings.limits = Settings::default().limits).await;
+    let client = world.client().await;
+    let calls = (0..60).map(|_| {
+        let mut client = client.clone();
+        async move { client.act(nap(0)).await.is_ok() }
+    });
+    let answered = join_all(calls).await.into_iter().filter(|answered| *answered).count();
+    // And ten a second, for as long as this takes.
+    assert!((20..60).contains(&answered), "{answered}");
+}
+
+#[tokio::test]
+async fn credentials_that_do_not_hold_are_no_way_around_the_limit_of_the_address() {
+    let world = world(|settings| settings.limits.per_address = only(5)).await;
+    let mut client = world.client().await;
+    let known = world.keys.user("admin", 0);
+    client.guarded(with_token(nap(0), &known)).await.unwrap();
+    let mut bad = (0..).map(|n| format!("Bearer made-up-{n}"));
+    let mut bad = || bad.next().unwrap();
+    for _ in 0..3 {
+        let refused = client.guarded(with_token(nap(0), &bad())).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+    }
+    for _ in 0..2 {
+        // A public method takes it for none.
+        client.act(with_token(nap(0), &bad())).await.unwrap();
+    }
+    assert_limited(&client.guarded(with_token(nap(0), &bad())).await.unwrap_err(), "address");
+    assert_limited(&client.act(with_token(nap(0), &bad())).await.unwrap_err(), "address");
+    assert_limited(&client.act(nap(0)).await.unwrap_err(), "address");
+    // Neither a good one in their company, unless it is known.
+    let unknown = world.keys.user("owner", 0);
+    assert_limited(&client.guarded(with_token(nap(0), &unknown)).await.unwrap_err(), "address");
+    client.guarded(with_token(nap(0), &known)).await.unwrap();
+    assert_eq!(world.seen.started(), 4);
+}
+
+fn forwarded(header: &'static str, value: &str) -> http::Request<Full<Bytes>> {
+    let mut request = request(ACT, framed(&nap(0)));
+    request.headers_mut().insert(header, value.parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_address_is_the_clients_own() {
+    for (by, header, prefix) in [
+        (ForwardedBy::XForwardedFor, "x-forwarded-for", ""),
+        (ForwardedBy::Forwarded, "forwarded", "for="),
+    ] {
+        let world = world(|settings| {
+            settings.limits.per_address = only(2);
+            settings.limits.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+            settings.limits.forwarded_by = by;
+        })
+        .await;
+        for client in ["192.0.2.1", "192.0.2.2"] {
+            for made_up in ["198.51.100.1", "198.51.100.2"] {
+                let value = format!("{prefix}{made_up}, {prefix}{client}");
+                assert_eq!(send(&world, forwarded(header, &value)).await.grpc().code(), Code::Ok);
+            }
+            let value = format!("{prefix}198.51.100.3, {prefix}{client}");
+            assert_limited(&send(&world, forwarded(header, &value)).await.grpc(), "address");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_header_of_somebody_who_is_no_proxy_of_ours_says_nothing() {
+    let world = world(|settings| settings.limits.per_address = only(2)).await;
+    for n in 0..4 {
+        let client = Ipv4Addr::new(192, 0, 2, n).to_string();
+        let status = send(&world, forwarded("x-forwarded-for", &client)).await.grpc();
+        assert_eq!(status.code() == Code::Ok, n < 2, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_has_a_limit_however_the_calls_come() {
+    let world = world(|settings| settings.limits.per_user = only(3)).await;
+    let mut client = world.client().await;
+    // One user with two tokens, one of them a service's.
+    for token in [
+        world.keys.user("admin", 0),
+        world.keys.service(Some("admin")),
+        world.keys.user("admin", 1),
+    ] {
+        client.guarded(with_token(nap(0), &token)).await.unwrap();
+    }
+    for token in [world.keys.user("admin", 0), world.keys.service(Some("admin"))] {
+        assert_limited(&client.guarded(with_token(nap(0), &token)).await.unwrap_err(), "caller");
+        assert_limited(&client.act(with_token(nap(0), &token)).await.unwrap_err(), "caller");
+    }
+    // Others are not affected, and a service has no limit unless it is given one.
+    for _ in 0..10 {
+        client.act(nap(0)).await.unwrap();
+        client.guarded(with_token(nap(0), &world.keys.service(None))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_service_can_be_given_a_limit() {
+    let world = world(|settings| settings.limits.per_service = Some(only(2))).await;
+    let mut client = world.client().await;
+    let token = world.keys.service(None);
+    for _ in 0..2 {
+        client.guarded(with_token(nap(0), &token)).await.unwrap();
+    }
+    assert_limited(&client.guarded(with_token(nap(0), &token)).await.unwrap_err(), "caller");
+}
+
+#[tokio::test]
+async fn calls_that_a_caller_may_not_make_count_as_well() {
+    let world = world(|settings| settings.limits.per_user = only(2)).await;
+    let mut client = world.client().await;
+    let token = world.keys.user("nobody", 0);
+    for _ in 0..2 {
+        let denied = client.guarded(with_token(nap(0), &token)).await.unwrap_err();
+        assert_eq!(denied.code(), Code::PermissionDenied);
+    }
+    assert_limited(&client.guarded(with_token(nap(0), &token)).await.unwrap_err(), "caller");
+}
+
+#[tokio::test]
+async fn a_class_of_the_contract_has_a_bucket_for_each_caller() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let requests: [&dyn Fn() -> Request<ActRequest>; 3] =
+        [&|| Request::new(nap(0)), &|| with_token(nap(0), &world.keys.user("admin", 0)), &|| {
+            with_token(nap(0), &world.keys.service(None))
+        }];
+    for request in requests {
+        for _ in 0..3 {
+            client.scarce(request()).await.unwrap();
+        }
+        assert_limited(&client.scarce(request()).await.unwrap_err(), "scarce");
+        // What is not in the class is apart from it.
+        client.act(request()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn settings_change_the_numbers_of_a_class_and_know_no_other() {
+    let classes = [("scarce".to_owned(), only(1))];
+    let world = world(|settings| settings.limits.classes = classes.into()).await;
+    let mut client = world.client().await;
+    client.scarce(nap(0)).await.unwrap();
+    assert_limited(&client.scarce(nap(0)).await.unwrap_err(), "scarce");
+
+    let mut settings = Settings::default();
+    settings.limits.classes = [("abundant".to_owned(), only(1))].into();
+    let built = Server::builder("probe", &gantry_probe::CONTRACT).settings(settings).build();
+    let Err(BuildError::UnknownRateClass(class)) = built else { panic!("{built:?}") };
+    assert_eq!(class, "abundant");
+}
+
+/// Calls that run until they are dropped.
+async fn busy(
+    world: &World,
+    client: &ProbeServiceClient<Channel>,
+    calls: usize,
+) -> JoinSet<Result<Response<ActResponse>, Status>> {
+    let before = world.seen.started();
+    let mut running = JoinSet::new();
+    for _ in 0..calls {
+        let mut client = client.clone();
+        running.spawn(async move { client.act(nap(50_000)).await });
+    }
+    eventually("all run", || world.seen.started() == before + calls).await;
+    running
+}
+
+fn at_most(calls: u32) -> impl FnOnce(&mut Settings) {
+    move |settings| {
+        let concurrency = &mut settings.concurrency;
+        (concurrency.min, concurrency.initial, concurrency.max) = (calls, calls, calls);
+    }
+}
+
+#[tokio::test]
+async fn a_call_too_many_is_shed_at_once_and_told_when_to_come_again() {
+    let world = world(at_most(5)).await;
+    let mut client = world.client().await;
+    let running = busy(&world, &client, 5).await;
+    for method in ["act", "guarded"] {
+        let token = world.keys.user("admin", 0);
+        let refused = match method {
+            "act" => client.act(nap(0)).await.unwrap_err(),
+            _ => client.guarded(with_token(nap(0), &token)).await.unwrap_err(),
+        };
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert_eq!(reason(&refused), "OVERLOADED");
+        let (header, details) = come_again(&refused);
+        assert!((50..=150).contains(&header), "{header}");
+        assert!(details.as_millis().abs_diff(header.into()) <= 1);
+    }
+    assert_eq!(world.seen.started(), 5);
+    // Probes are never shed.
+    healthy(world.channel().await).await;
+    // A call that is given up gives its place back.
+    drop(running);
+    eventually("all are dropped", || world.seen.dropped() == 5).await;
+    client.act(nap(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_counts_until_its_answer_begins() {
+    let world = world(at_most(2)).await;
+    let mut client = world.client().await;
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let forever = CountRequest { pause_ms: 10, ..CountRequest::default() };
+        let mut numbers = client.count(forever).await.unwrap().into_inner();
+        assert_eq!(numbers.next().await.unwrap().unwrap().number, 1);
+        streams.push(numbers);
+    }
+    client.act(nap(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_call_gives_its_place_back_whatever_refused_it() {
+    let world = world(at_most(2)).await;
+    let mut client = world.client().await;
+    for _ in 0..10 {
+        client.guarded(nap(0)).await.unwrap_err();
+        client.act(ActRequest { word: "four".into(), ..nap(0) }).await.unwrap_err();
+        client.act(ActRequest { panic: true, ..nap(0) }).await.unwrap_err();
+        client.brief(nap(60_000)).await.unwrap_err();
+    }
+    client.act(nap(0)).await.unwrap();
+}
