@@ -1,0 +1,18 @@
+//! The program as the suite's tests start it. Cargo builds a package's programs for `cargo
+//! test` where it has tests like these.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::Command;
+
+#[test]
+fn what_is_missing_or_cannot_be_read_ends_it_with_a_word_on_why() {
+    for (arguments, why) in [
+        (&[][..], "replica ADDRESS CONSUL_URL JOURNAL"),
+        (&["127.0.0.1", "http://127.0.0.1:8500", "journal"], "invalid socket address"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_replica")).args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(why), "{arguments:?}: {said}");
+    }
+}
