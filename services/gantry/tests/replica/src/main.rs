@@ -14,7 +14,7 @@ use gantry_replica::replica::v1::{
     AddRequest, AddResponse, PutRequest, PutResponse,
     replica_service_server::{ReplicaService, ReplicaServiceServer},
 };
-use gantry_server::{Server, listen, shutdown_signal};
+use gantry_server::{RateSettings, Server, listen, shutdown_signal};
 use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
@@ -67,7 +67,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ..Default::default()
     })?;
     let journal = Mutex::new(File::options().create(true).append(true).open(journal)?);
+    let mut settings = gantry_server::Settings::default();
+    // All load is that of one stranger.
+    settings.limits.per_address = RateSettings { per_second: 1e6, burst: 1_000_000 };
     let server = Server::builder("replica", &gantry_replica::CONTRACT)
+        .settings(settings)
         .service(ReplicaServiceServer::new(Replica { journal }))
         .registry(registry)
         .build()?;
