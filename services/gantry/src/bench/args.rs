@@ -19,7 +19,7 @@ pub struct BenchArgs {
 pub enum What {
     /// The client beside a bare tonic channel: cost, sick replicas, outages, restarts
     Client(ClientArgs),
-    /// The server stack beside tonic's server: cost, validation
+    /// The server stack beside tonic's server: cost, validation, overload
     Server(ServerArgs),
     /// A server that the benchmark starts and kills
     #[command(hide = true)]
@@ -93,6 +93,9 @@ pub struct ReplicaArgs {
     /// What it serves with
     #[arg(long, value_enum, default_value_t)]
     pub served: Served,
+    /// How many calls the handler works at at once
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u32>,
     /// Be found at this Consul agent
     #[arg(long, value_name = "URL")]
     pub consul: Option<String>,

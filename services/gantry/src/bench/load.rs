@@ -145,8 +145,6 @@ pub(super) struct Work {
 impl Load {
     /// Has them call until [`finish`](Self::finish).
     pub(super) fn start<C: Caller>(caller: &C, work: Work) -> Self {
-        /// No two calls of one process have the same number.
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let (started, stop) = (Instant::now(), Arc::new(AtomicBool::new(false)));
         let ended = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
@@ -160,10 +158,7 @@ impl Load {
                         break;
                     }
                     let method = work.methods[turn % work.methods.len()];
-                    let made = started.elapsed();
-                    let answer = caller.call(method, NEXT.fetch_add(1, Ordering::Relaxed)).await;
-                    let outcome = answer.map_or_else(|status| failed(&status), Outcome::Answered);
-                    calls.push(Call { made, ended: started.elapsed(), method, outcome });
+                    calls.push(one(&mut caller, method, started).await);
                     ended.fetch_add(1, Ordering::Relaxed);
                     if !work.pause.is_zero() {
                         sleep(work.pause).await;
@@ -185,6 +180,44 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await.concat()
     }
+}
+
+/// Calls that are made whatever becomes of those before them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Calls a second.
+    pub(super) rate: f64,
+    pub(super) method: Method,
+    pub(super) window: Duration,
+}
+
+impl Pace {
+    /// Makes them, and waits until all have ended.
+    pub(super) async fn calls<C: Caller>(self, caller: &C) -> Vec<Call> {
+        /// Short beside what a call takes.
+        const TICK: Duration = Duration::from_millis(2);
+        let (started, mut tasks, mut made) = (Instant::now(), JoinSet::new(), 0);
+        while started.elapsed() < self.window {
+            let due = (self.rate * started.elapsed().as_secs_f64()) as u64;
+            for _ in made..due {
+                let mut caller = caller.clone();
+                tasks.spawn(async move { one(&mut caller, self.method, started).await });
+            }
+            made = due;
+            sleep(TICK).await;
+        }
+        tasks.join_all().await
+    }
+}
+
+/// Makes a call and writes it down.
+async fn one<C: Caller>(caller: &mut C, method: Method, started: Instant) -> Call {
+    /// No two calls of one process have the same number.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let made = started.elapsed();
+    let answer = caller.call(method, NEXT.fetch_add(1, Ordering::Relaxed)).await;
+    let outcome = answer.map_or_else(|status| failed(&status), Outcome::Answered);
+    Call { made, ended: started.elapsed(), method, outcome }
 }
 
 fn failed(status: &Status) -> Outcome {

@@ -96,6 +96,7 @@ fn a_joiner_and_an_ejected_replica_get_calls() {
 fn the_server_stack_is_compared_with_tonics_and_refuses_no_call() {
     assert_eq!(rows_of("server", "cost").len(), 2);
     assert_eq!(rows_of("server", "validation").len(), 1);
+    assert_eq!(rows_of("server", "overload").len(), 6);
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub enum Served {
     Tonic,
     /// Our whole server stack, until SIGTERM and its drain
     Ours,
+    /// Ours without a limit on calls at once
+    Unlimited,
 }
 
 /// How a replica behaves, as `delay=5ms` or `fail`.

@@ -9,6 +9,7 @@ mod serve;
 
 use std::{io, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
+use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -35,6 +36,8 @@ pub(super) struct Plan {
     pub(super) ports: u32,
     pub(super) journal: Option<PathBuf>,
     pub(super) served: Served,
+    /// How many calls the handler works at at once; no limit without it.
+    pub(super) slots: Option<u32>,
     /// The Consul agent it is found at.
     pub(super) consul: Option<String>,
 }
@@ -59,8 +62,11 @@ impl Replica {
         if let Some(journal) = &plan.journal {
             command.arg("--journal").arg(journal);
         }
-        if plan.served == Served::Ours {
-            command.args(["--served", "ours"]);
+        if let Some(served) = plan.served.to_possible_value() {
+            command.args(["--served", served.get_name()]);
+        }
+        if let Some(slots) = plan.slots {
+            command.args(["--slots", &slots.to_string()]);
         }
         if let Some(consul) = &plan.consul {
             command.args(["--consul", consul]);

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, task::JoinSet, time::sleep};
+use gantry_server::{ConcurrencySettings, LimitSettings, RateSettings, Settings};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep};
 use tonic::{
     Request, Response, Status,
     transport::{Server, server::TcpIncoming},
@@ -49,7 +50,7 @@ pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
     let served = async {
         match args.served {
             Served::Tonic => tonics(listeners, service).await,
-            Served::Ours => ours(listeners, service, args.consul.as_deref(), shutdown).await,
+            Served::Ours | Served::Unlimited => ours(listeners, service, args, shutdown).await,
         }
     };
     tokio::select! {
@@ -81,21 +82,37 @@ async fn tonics(listeners: Vec<TcpListener>, service: Service) -> Result<(), Ben
 async fn ours(
     listeners: Vec<TcpListener>,
     service: Service,
-    consul: Option<&str>,
+    args: &ReplicaArgs,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BenchError> {
     let Some(listener) = listeners.into_iter().next() else { return Ok(()) };
-    let mut settings = gantry_server::Settings::default();
-    // All load is that of one stranger.
-    settings.limits.per_address = gantry_server::RateSettings { per_second: 1e6, burst: 1_000_000 };
     let mut server = gantry_server::Server::builder(SERVICE, &CONTRACT)
-        .settings(settings)
-        .service(BenchServiceServer::new(service));
-    if let Some(consul) = consul {
+        .service(BenchServiceServer::new(service))
+        .settings(settings(args.served));
+    if let Some(consul) = &args.consul {
         server = server.registry(registry(consul)?);
     }
     Ok(server.build()?.serve(listener, shutdown).await?)
 }
+
+/// All callers have the same address and no credentials, and there is more than one of them.
+fn settings(served: Served) -> Settings {
+    let per_address = RateSettings { per_second: 1e6, burst: 1_000_000 };
+    let limits = LimitSettings { per_address, ..LimitSettings::default() };
+    let concurrency = match served {
+        Served::Unlimited => ConcurrencySettings {
+            min: NO_LIMIT,
+            initial: NO_LIMIT,
+            max: NO_LIMIT,
+            ..ConcurrencySettings::default()
+        },
+        Served::Ours | Served::Tonic => ConcurrencySettings::default(),
+    };
+    Settings { concurrency, limits, ..Settings::default() }
+}
+
+/// More than the benchmark ever has under way.
+const NO_LIMIT: u32 = 100_000;
 
 async fn listen(args: &ReplicaArgs) -> io::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
     let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
@@ -120,6 +137,7 @@ struct Service {
     number: u32,
     told: Arc<Told>,
     journal: Option<Arc<File>>,
+    slots: Option<Arc<Semaphore>>,
 }
 
 #[derive(Debug)]
@@ -139,7 +157,8 @@ impl Service {
             None => None,
         };
         let told = Told { calls: AtomicU64::new(0), delay: AtomicU64::new(0) };
-        let service = Self { number: args.number, told: Arc::new(told), journal };
+        let slots = args.slots.map(|slots| Arc::new(Semaphore::new(slots as usize)));
+        let service = Self { number: args.number, told: Arc::new(told), journal, slots };
         service.behave(args.behaviour);
         Ok(service)
     }
@@ -171,6 +190,11 @@ impl Service {
 
     async fn answer(&self) -> Result<Response<Answer>, Status> {
         self.told.calls.fetch_add(1, Ordering::Relaxed);
+        let _slot = match &self.slots {
+            // Never closed: the service holds it.
+            Some(slots) => slots.acquire().await.ok(),
+            None => None,
+        };
         match self.told.delay.load(Ordering::Relaxed) {
             0 => {}
             FAIL => return Err(Status::unavailable("told to fail")),

@@ -2,6 +2,7 @@
 //! in the same run.
 
 mod cost;
+mod overload;
 mod validation;
 
 use clap::ValueEnum;
@@ -15,6 +16,8 @@ pub enum Scenario {
     Cost,
     /// A typical request against its rules
     Validation,
+    /// Five times as many calls as can be worked at
+    Overload,
 }
 
 impl scenario::Scenario for Scenario {
@@ -24,6 +27,7 @@ impl scenario::Scenario for Scenario {
         match self {
             Self::Cost => cost::measure(run).await,
             Self::Validation => validation::measure(run),
+            Self::Overload => overload::measure(run).await,
         }
     }
 }
