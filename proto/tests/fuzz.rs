@@ -59,7 +59,7 @@ fn messages() -> BTreeMap<&'static str, Take> {
             ListOrdersRequest, ListOrdersResponse,
         }
         "shop.user.v1" user {
-            LoginRequest, TokenPair, User, CreateUserRequest, GetUserRequest, ListUsersRequest,
+            LoginRequest, TokenPair, User, CreateUserRequest, GetJwksRequest, GetUserRequest, Jwk, Jwks, ListUsersRequest,
             ListUsersResponse,
         }
     }

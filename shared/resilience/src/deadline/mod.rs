@@ -93,7 +93,7 @@ pub fn encode(left: Duration) -> HeaderValue {
     // A year fits by far.
     let nanos = left.min(LONGEST).as_nanos() as u64;
     let step = 10_u64.pow((nanos.max(1).ilog10() + 1).saturating_sub(SIGNIFICANT));
-    let nanos = nanos.div_ceil(step) * step;
+    let nanos = (nanos.div_ceil(step) * step).min(LONGEST.as_nanos() as u64);
     let (unit, length) =
         UNITS.into_iter().find(|(_, length)| nanos.div_ceil(*length) <= MOST).unwrap_or(UNITS[5]);
     let mut text = [0; 9];
