@@ -9,7 +9,7 @@ use std::process::Command;
 fn what_is_missing_or_cannot_be_read_ends_it_with_a_word_on_why() {
     for (arguments, why) in [
         (&[][..], "replica ADDRESS CONSUL_URL JOURNAL"),
-        (&["127.0.0.1", "http://127.0.0.1:8500", "journal"], "invalid socket address"),
+        (&["127.0.0.1", "http://127.0.0.1:8500", "journal"], "AddrParseError"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_replica")).args(arguments).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
