@@ -75,6 +75,14 @@ pub(super) enum ConnectError {
     Timeout(Duration),
 }
 
+/// Bytes that a peer may send on one connection before they are read: the most that HTTP/2
+/// can say. What a peer can make us hold is bounded by the windows of the calls in flight.
+///
+/// h2 lets small frames cost up to half of this window in all, gives that back when they are
+/// read, and never where their call was given up: with hyper's 5 MiB some thousand late
+/// answers end a connection under everybody else's calls, with this window some million.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
 impl Connection {
     /// Connects, and waits until the peer has sent its settings: a peer that accepts
     /// but is stuck, or speaks something else, must never get a call.
@@ -98,6 +106,7 @@ impl Connection {
                 // hedged call are, where they cross our reset: after 1,024 of them in all its
                 // life the connection would be closed under everybody else's calls.
                 .max_local_error_reset_streams(None)
+                .initial_connection_window_size(CONNECTION_WINDOW)
                 .handshake(ReadOut::new(TokioIo::new(stream)))
                 .await
                 .map_err(ConnectError::Http2)?;
