@@ -1,6 +1,6 @@
 //! How a refusal is said: a status with the standard details of `google.rpc`.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -120,6 +120,35 @@ impl Failure {
         &self.0.message
     }
 
+    /// The word for programs.
+    pub fn reason(&self) -> &'static str {
+        self.0.reason
+    }
+
+    /// Whose word it is.
+    pub fn domain(&self) -> &'static str {
+        self.0.domain
+    }
+
+    /// A value of the reason's metadata.
+    pub fn metadata_of(&self, key: &str) -> Option<&str> {
+        self.0.metadata.get(key).map(String::as_str)
+    }
+
+    /// What the status was made of, where that was done in this process: nothing of it has
+    /// to be decoded.
+    pub fn of(status: &Status) -> Option<&Self> {
+        // A body's status has been wrapped on its way through its layers.
+        let mut source = status.source();
+        while let Some(error) = source {
+            if let Some(failure) = error.downcast_ref() {
+                return Some(failure);
+            }
+            source = error.source();
+        }
+        None
+    }
+
     fn status(&self) -> Status {
         let Inner { code, message, reason, domain, metadata, details, violations } = &*self.0;
         let mut details = details.clone();
@@ -137,8 +166,9 @@ impl Failure {
 impl From<Failure> for Status {
     fn from(mut failure: Failure) -> Self {
         loop {
-            let status = failure.status();
+            let mut status = failure.status();
             if status.details().len() <= MAX_DETAILS || !failure.0.violations.drop_one() {
+                status.set_source(Arc::new(failure));
                 return status;
             }
         }
@@ -151,7 +181,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {}
 
 /// Cuts a text that is too long, visibly.
 fn cut(mut text: String) -> String {

@@ -104,7 +104,7 @@ impl Admin {
     /// after the servers have drained.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let router = self.router();
-        let mut connections = Connections::new(MAX_CONNECTIONS);
+        let mut connections = Connections::new(MAX_CONNECTIONS, None);
         let (stop, goaway) = (CancellationToken::new(), connections.goaway.clone());
         let mut protocol = http1::Builder::new();
         protocol.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
@@ -112,7 +112,12 @@ impl Admin {
             let service = TowerToHyperService::new(router.clone());
             let connection = protocol.serve_connection(TokioIo::new(stream), service);
             let ends = Ends { goaway: goaway.clone(), age: None, cut: CancellationToken::new() };
-            connections::run(connection, peer, ends, |connection| connection.graceful_shutdown())
+            let run = connections::run(connection, peer, ends, |connection| {
+                connection.graceful_shutdown();
+            });
+            async move {
+                run.await;
+            }
         });
         let until = async {
             shutdown.await;

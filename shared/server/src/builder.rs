@@ -8,7 +8,7 @@ use gantry_discovery::Registry;
 use gantry_identity::Verifier;
 use gantry_resilience::limits::{InvalidConcurrency, InvalidRate, Limiter};
 use gantry_tls::InvalidTls;
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::{Meter, MeterProvider, noop::NoopMeterProvider};
 use tokio::time::Instant;
 use tonic::{
     body::Body,
@@ -156,11 +156,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Counts and measures its calls. Default: nobody does.
+    /// Counts and measures its calls, what it refuses, its connections and its limits, as
+    /// docs/METRICS.md lists them. Default: nobody does.
     ///
-    /// `rpc.server.call.duration` (seconds) by method and status, as OpenTelemetry's
-    /// conventions for RPC have it, and `grpc.server.call.started` by method (gRFC A66).
-    /// Whatever is no method of this server is one: `_OTHER`.
+    /// Whatever is no method of this server is one there: `other`.
     pub fn meter(mut self, meter: Option<Meter>) -> Self {
         self.meter = meter;
         self
@@ -205,6 +204,8 @@ impl ServerBuilder {
         })?;
         let concurrency = self.settings.concurrency.config()?;
         let limiter = Limiter::new(concurrency, methods.len(), Instant::now());
+        let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("nobody"));
+        let measures = Measures::new(meter, &methods, self.contract);
         let life = Life::new();
         let names = || self.services.iter().map(|service| service.name);
         self.routes.add_service(HealthServer::new(HealthService::new(names(), life.watch())));
@@ -231,7 +232,7 @@ impl ServerBuilder {
                 verifier: self.verifier,
                 grants: Arc::new(self.grants),
                 max_message_bytes: self.settings.max_message_bytes,
-                measures: self.meter.as_ref().map(|meter| Arc::new(Measures::new(meter))),
+                measures: Arc::new(measures),
                 proxies: Arc::new(Proxies::new(&self.settings.limits)),
                 addresses: Arc::new(addresses),
                 limiter,

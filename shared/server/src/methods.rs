@@ -63,6 +63,13 @@ impl Methods {
         self.0.len()
     }
 
+    /// All of them, in the order of their numbers.
+    pub(crate) fn by_number(&self) -> impl Iterator<Item = Method> {
+        let mut methods: Vec<_> = self.0.values().copied().collect();
+        methods.sort_by_key(|method| method.index);
+        methods.into_iter()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<Method> {
         self.0.get(path).copied()
     }

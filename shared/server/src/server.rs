@@ -24,6 +24,7 @@ use crate::{
     builder::ServerBuilder,
     call::{Connection, Received},
     connections::{self, Age, Connections, Ends, PrefaceInTime},
+    measure::{Closed, Observed, ServerMeasures},
     readiness::{Check, Status},
     registered::Registered,
     settings::{ConnectionSettings, Settings},
@@ -90,7 +91,13 @@ impl Server {
     ) -> Result<(), ServeError> {
         let address = listener.local_addr()?;
         let settings = &self.settings.connections;
-        let mut connections = Connections::new(settings.max as usize);
+        let meter = self.parts.measures.meter();
+        let measures = Arc::new(ServerMeasures::new(meter, &self.name, address));
+        // Told for as long as this is here.
+        let observed =
+            Arc::new(Observed { limiter: self.parts.limiter.clone(), state: self.life.watch() });
+        measures.observe(meter, &observed);
+        let mut connections = Connections::new(settings.max as usize, Some(Arc::clone(&measures)));
         let stop = CancellationToken::new();
         let http2 = Http2 {
             protocol: protocol(settings, connections.calls.clone()),
@@ -99,6 +106,7 @@ impl Server {
             security: self.security.clone(),
             handshake_timeout: settings.handshake_timeout,
             age: Age { max: settings.max_age, grace: settings.max_age_grace },
+            measures,
             goaway: connections.goaway.clone(),
             cut: connections.cut.clone(),
         };
@@ -170,6 +178,7 @@ struct Http2<S> {
     security: Security,
     handshake_timeout: Duration,
     age: Age,
+    measures: Arc<ServerMeasures>,
     goaway: CancellationToken,
     cut: CancellationToken,
 }
@@ -196,8 +205,10 @@ where
         });
         let protocol = self.protocol.clone();
         let (security, patience) = (self.security.clone(), self.handshake_timeout);
+        let open = self.measures.accepted();
         async move {
             let Some(stream) = security.secure(stream, peer, patience, &ends.goaway).await else {
+                open.ended(Closed::Handshake);
                 return;
             };
             let goaway = ends.goaway.clone();
@@ -207,7 +218,8 @@ where
             };
             let stream = TokioIo::new(PrefaceInTime::new(stream, over));
             let served = protocol.serve_connection(stream, TowerToHyperService::new(stack));
-            connections::run(served, peer, ends, |served| served.graceful_shutdown()).await;
+            let run = connections::run(served, peer, ends, |served| served.graceful_shutdown());
+            open.ended(run.await);
         }
     }
 }

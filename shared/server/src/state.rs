@@ -15,6 +15,16 @@ pub enum State {
     Draining,
 }
 
+impl State {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 /// The one who says where the server is.
 #[derive(Clone, Debug)]
 pub(crate) struct Life(watch::Sender<State>);

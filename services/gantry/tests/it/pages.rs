@@ -37,7 +37,7 @@ async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
 
     let metrics = page(&suite, "/metrics");
     for series in [
-        "rpc_server_call_duration_seconds_count{rpc_method=\"shop.order.v1.OrderService/PlaceOrder\"",
+        "grpc_server_call_duration_seconds_count{grpc_method=\"shop.order.v1.OrderService/PlaceOrder\"",
         "grpc_client_call_duration_seconds_count{grpc_method=\"shop.user.v1.UserService/GetUser\"",
         "grpc_client_attempt_duration_seconds_bucket{",
         "gantry_client_circuit_breaker_state{gantry_state=\"closed\",grpc_target=\"inventory\"} 1",

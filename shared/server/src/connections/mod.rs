@@ -3,7 +3,7 @@
 mod preface;
 mod run;
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -17,6 +17,7 @@ pub(crate) use self::{
     preface::PrefaceInTime,
     run::{Age, Ends, run},
 };
+use crate::measure::{self, ServerMeasures};
 
 /// How long to wait after a failed accept: mostly the process is out of file
 /// descriptors, and asking again at once would only burn the processor.
@@ -46,10 +47,12 @@ pub(crate) struct Connections {
     /// Tells every call that its time is over.
     pub(crate) cut: CancellationToken,
     refused: Refused,
+    measures: Option<Arc<ServerMeasures>>,
 }
 
 impl Connections {
-    pub(crate) fn new(max: usize) -> Self {
+    /// Without measures nobody counts what is refused.
+    pub(crate) fn new(max: usize, measures: Option<Arc<ServerMeasures>>) -> Self {
         Self {
             tasks: JoinSet::new(),
             max,
@@ -57,6 +60,7 @@ impl Connections {
             goaway: CancellationToken::new(),
             cut: CancellationToken::new(),
             refused: Refused::default(),
+            measures,
         }
     }
 
@@ -85,6 +89,9 @@ impl Connections {
                     Ok((stream, _)) if self.tasks.len() >= self.max => {
                         drop(stream);
                         self.refused.count(self.max);
+                        if let Some(measures) = &self.measures {
+                            measures.refused(measure::Refused::Full);
+                        }
                     }
                     Ok((stream, peer)) => {
                         no_delay(&stream);
@@ -197,7 +204,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_never_closes_is_cut_after_the_silence() {
-        let mut connections = Connections::new(10);
+        let mut connections = Connections::new(10, None);
         connections.tasks.spawn(std::future::pending());
         let started = Instant::now();
         connections.drain(Duration::from_secs(20)).await;
@@ -206,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_in_flight_has_the_whole_drain() {
-        let mut connections = Connections::new(10);
+        let mut connections = Connections::new(10, None);
         connections.tasks.spawn(std::future::pending());
         connections.calls.spawn(sleep(Duration::from_secs(19)));
         let started = Instant::now();

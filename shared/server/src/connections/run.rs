@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::CUT_GRACE;
+use crate::measure::Closed;
 
 /// When a connection ends, other than by its peer.
 #[derive(Debug)]
@@ -40,34 +41,41 @@ impl Age {
     }
 }
 
-/// Runs one connection until it ends; `graceful` tells it to finish.
+/// Runs one connection until it ends, and says how; `graceful` tells it to finish.
 pub(crate) async fn run<C, E>(
     connection: C,
     peer: SocketAddr,
     ends: Ends,
     graceful: impl FnOnce(Pin<&mut C>),
-) where
+) -> Closed
+where
     C: Future<Output = Result<(), E>>,
     E: Display,
 {
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => Some(ended),
+    let (how, ended) = tokio::select! {
+        ended = &mut connection => (Closed::Peer, Some(ended)),
         () = ends.goaway.cancelled() => {
             graceful(connection.as_mut());
             // Whoever drains says when it is cut.
-            Some(connection.await)
+            (Closed::Drain, Some(connection.await))
         }
         age = grown(ends.age) => {
             graceful(connection.as_mut());
-            finish(connection, age.grace, &ends.cut).await
+            (Closed::Age, finish(connection, age.grace, &ends.cut).await)
         }
     };
     match ended {
-        Some(Ok(())) => {}
+        Some(Ok(())) => how,
         // A peer that speaks something else, or has gone: its affair, not ours.
-        Some(Err(error)) => debug!(%peer, %error, "a connection ended badly"),
-        None => debug!(%peer, "an old connection is cut off"),
+        Some(Err(error)) => {
+            debug!(%peer, %error, "a connection ended badly");
+            Closed::Error
+        }
+        None => {
+            debug!(%peer, "an old connection is cut off");
+            Closed::Cut
+        }
     }
 }
 

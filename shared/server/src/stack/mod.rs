@@ -44,7 +44,7 @@ pub(crate) struct Parts {
     pub(crate) verifier: Option<Arc<Verifier>>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) max_message_bytes: u32,
-    pub(crate) measures: Option<Arc<Measures>>,
+    pub(crate) measures: Arc<Measures>,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) limiter: Limiter,
@@ -83,7 +83,7 @@ pub(crate) fn compose(
         // Around everything that can go wrong, the layers and what they call included.
         .layer(layer_fn(panic::CatchPanic::new))
         // Around every refusal, so that each is traced, counted and logged like an answer.
-        .layer(layer_fn(|inner| record::Record::new(inner, measures.clone())))
+        .layer(layer_fn(|inner| record::Record::new(inner, Arc::clone(&measures))))
         // Before anything is spent on what is no call of ours.
         .layer(layer_fn(route::Route::new))
         // Before any wait or work, so that all of it counts and ends in time.

@@ -13,10 +13,10 @@ use bytes::Bytes;
 use gantry_contract::code_name;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use opentelemetry::{StringValue, propagation::Extractor};
+use opentelemetry::propagation::Extractor;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tonic::Code;
+use tonic::{Code, Status};
 use tower::Service;
 use tracing::{Span, debug, field::Empty, info, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -30,12 +30,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Record<S> {
     inner: S,
-    measures: Option<Arc<Measures>>,
+    measures: Arc<Measures>,
 }
 
 impl<S> Record<S> {
-    /// Without measures nothing is counted.
-    pub(crate) fn new(inner: S, measures: Option<Arc<Measures>>) -> Self {
+    pub(crate) fn new(inner: S, measures: Arc<Measures>) -> Self {
         Self { inner, measures }
     }
 }
@@ -55,10 +54,8 @@ where
     fn call(&mut self, arrived: Arrived<B>) -> Self::Future {
         let call = Arc::clone(&arrived.call);
         let span = call.span.get_or_init(|| open_span(&call, arrived.http.headers())).clone();
-        let measures = self.measures.clone();
-        if let Some(measures) = &measures {
-            measures.started(&call.target);
-        }
+        let measures = Arc::clone(&self.measures);
+        measures.started(&call.target);
         let recorder = Recorder { call, measures, over: false };
         let inner = {
             let _entered = span.enter();
@@ -109,7 +106,7 @@ impl Extractor for Headers<'_> {
 /// Records how the call ended; when dropped before that, that it was given up.
 struct Recorder {
     call: Arc<Call>,
-    measures: Option<Arc<Measures>>,
+    measures: Arc<Measures>,
     over: bool,
 }
 
@@ -124,9 +121,7 @@ impl Recorder {
         let none = Span::none();
         let span = call.span.get().unwrap_or(&none);
         let (code, took) = (outcome.name(), call.received.elapsed());
-        if let Some(measures) = &self.measures {
-            measures.ended(&call.target, outcome.label(), outcome.is_server_error(), took);
-        }
+        self.measures.ended(&call.target, outcome.grpc(), took);
         span.record("rpc.response.status_code", code);
         if outcome.is_server_error() {
             span.record("otel.status_code", "ERROR");
@@ -156,8 +151,13 @@ impl Drop for Recorder {
             return;
         }
         let late = self.call.deadline.get().is_some_and(|deadline| *deadline <= Instant::now());
+        // Where a layer panicked while it was called, this is dropped before it is caught.
+        let panicked = self.call.has_panicked() || std::thread::panicking();
+        if panicked {
+            self.measures.panicked(&self.call.target);
+        }
         let code = match () {
-            () if self.call.has_panicked() => Code::Internal,
+            () if panicked => Code::Internal,
             // The caller gives up at its own deadline, often before we get to say so.
             () if late => Code::DeadlineExceeded,
             () => Code::Cancelled,
@@ -181,11 +181,10 @@ impl Outcome {
         }
     }
 
-    /// The same as a metric's attribute, of which there are few.
-    fn label(&self) -> StringValue {
+    fn grpc(&self) -> Option<Code> {
         match self {
-            Self::Grpc(code) => code_name(*code).into(),
-            Self::Http(status) => status.as_str().to_owned().into(),
+            Self::Grpc(code) => Some(*code),
+            Self::Http(_) => None,
         }
     }
 
@@ -226,6 +225,10 @@ where
         if let Some(outcome) = outcome
             && let Some(recorder) = recorder.take()
         {
+            // Tonic leaves the status beside the headers that were made of it.
+            if let Some(status) = response.extensions().get::<Status>() {
+                recorder.measures.refused(&recorder.call.target, status);
+            }
             recorder.ended(&outcome);
         }
         let span = this.span.clone();

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gantry_probe::probe::v1::ActRequest;
-use gantry_server::Admin;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use gantry_probe::probe::v1::{ActRequest, CountRequest};
+use gantry_server::{Admin, ConcurrencySettings, RateSettings, ServerBuilder};
 use gantry_telemetry::Metrics;
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use crate::{
     admin::{get, start},
     raw::{framed, request, send},
-    world::{World, eventually, with_token},
+    world::{World, eventually, lenient, with_token},
 };
 
 /// A line of the text format: name, labels and value.
@@ -94,11 +97,23 @@ pub(crate) fn sum(samples: &[Sample], name: &str, with: &[(&str, &str)]) -> f64 
     matching.map(|(_, _, value)| value).sum()
 }
 
-#[tokio::test]
-async fn calls_are_counted_and_measured_by_method_and_status_and_nothing_else() {
+/// A server whose numbers can be read.
+async fn measured(change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (World, Metrics) {
     let metrics = Metrics::new("probe").unwrap();
     let meter = metrics.meter();
-    let world = World::with(|builder| builder.meter(Some(meter))).await;
+    (World::with(|builder| change(builder.meter(Some(meter)))).await, metrics)
+}
+
+/// What the samples of this name with these labels add up to at this moment.
+fn now(metrics: &Metrics, name: &str, with: &[(&str, &str)]) -> u64 {
+    sum(&read(&metrics.text()), name, with) as u64
+}
+
+const ENDED: &str = "grpc_server_call_duration_seconds_count";
+
+#[tokio::test]
+async fn calls_are_counted_and_measured_by_method_and_status_and_nothing_else() {
+    let (world, metrics) = measured(|builder| builder).await;
     let page = metrics.clone();
     let admin = start(Admin::new().metrics(move || page.text())).await;
     let mut client = world.client().await;
@@ -106,33 +121,184 @@ async fn calls_are_counted_and_measured_by_method_and_status_and_nothing_else() 
         client.act(ActRequest::default()).await.unwrap();
     }
     client.guarded(with_token(ActRequest::default(), "Bearer nonsense")).await.unwrap_err();
-    // Paths that callers think up do not become series.
-    for n in 0..20 {
-        let path = format!("/made.up/Method{n}");
-        send(&world, request(&path, framed(&ActRequest::default()))).await;
-    }
-    eventually("all have ended", || {
-        let samples = read(&metrics.text());
-        sum(&samples, "rpc_server_call_duration_seconds_count", &[]) as u64 == 24
-    })
-    .await;
+    eventually("all have ended", || now(&metrics, ENDED, &[]) == 4).await;
 
     let (head, body) = get(admin.address, "/metrics").await;
     assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
     assert!(head.contains("x-content-type-options: nosniff"), "{head}");
     let samples = read(&body);
-    let count = |with: &[(&str, &str)]| {
-        sum(&samples, "rpc_server_call_duration_seconds_count", with) as u64
-    };
-    let method = ("rpc_method", "probe.v1.ProbeService/Act");
-    assert_eq!(count(&[method, ("rpc_response_status_code", "OK")]), 3);
-    assert_eq!(count(&[("rpc_response_status_code", "UNAUTHENTICATED")]), 1);
-    assert_eq!(count(&[("rpc_method", "_OTHER"), ("error_type", "UNIMPLEMENTED")]), 20);
-    assert_eq!(sum(&samples, "grpc_server_call_started_total", &[]) as u64, 24);
-    assert!(!body.contains("made.up"), "{body}");
+    let count = |with: &[(&str, &str)]| sum(&samples, ENDED, with) as u64;
+    let method = ("grpc_method", "probe.v1.ProbeService/Act");
+    assert_eq!(count(&[method, ("grpc_status", "OK")]), 3);
+    assert_eq!(count(&[("grpc_status", "UNAUTHENTICATED")]), 1);
+    assert_eq!(sum(&samples, "grpc_server_call_started_total", &[method]) as u64, 3);
     // What takes microseconds is told apart.
     assert!(body.contains("le=\"0.0001\""), "{body}");
     assert_eq!(sum(&samples, "gantry_build_info", &[]) as u64, 1);
+}
+
+#[tokio::test]
+async fn what_callers_make_up_makes_no_series() {
+    let (world, metrics) = measured(|builder| builder).await;
+    let series = || read(&metrics.text()).len();
+    let odd = |n: u32| {
+        let mut odd = request(&format!("/made.up{n}/Method{n}"), framed(&ActRequest::default()));
+        let header = odd.headers_mut();
+        header.insert("user-agent", format!("made-up/{n}").parse().unwrap());
+        header.insert("authorization", format!("Bearer made-up{n}").parse().unwrap());
+        header.insert("x-request-id", format!("made-up{n}").parse().unwrap());
+        if n % 2 == 1 {
+            *odd.method_mut() = format!("MADEUP{n}").parse().unwrap();
+        }
+        odd
+    };
+    send(&world, odd(0)).await;
+    send(&world, odd(1)).await;
+    eventually("both have ended", || now(&metrics, ENDED, &[]) == 2).await;
+    let before = series();
+    for n in 2..40 {
+        send(&world, odd(n)).await;
+    }
+    eventually("all have ended", || now(&metrics, ENDED, &[]) == 40).await;
+    assert_eq!(series(), before);
+    let other = ("grpc_method", "other");
+    assert_eq!(now(&metrics, ENDED, &[other, ("grpc_status", "UNIMPLEMENTED")]), 20);
+    assert_eq!(now(&metrics, ENDED, &[other, ("grpc_status", "NOT_GRPC")]), 20);
+    let text = metrics.text().to_lowercase();
+    assert!(!text.contains("made.up") && !text.contains("madeup"), "{text}");
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_method_reason_and_limit() {
+    let mut settings = lenient();
+    settings.limits.per_user = RateSettings { per_second: 0.001, burst: 2 };
+    settings.max_message_bytes = 1024;
+    let (world, metrics) = measured(|builder| builder.settings(settings)).await;
+    let mut client = world.client().await;
+    let act = ActRequest::default();
+    let owner = world.keys.user("nobody", 0);
+    client.guarded(act.clone()).await.unwrap_err();
+    client.guarded(with_token(act.clone(), "Bearer nonsense")).await.unwrap_err();
+    client.guarded(with_token(act.clone(), &world.keys.user("admin", 3600))).await.unwrap_err();
+    for _ in 0..3 {
+        client.guarded(with_token(act.clone(), &owner)).await.unwrap_err();
+    }
+    for _ in 0..4 {
+        let _ = client.scarce(act.clone()).await;
+    }
+    // A client that knows of its own deadline gives up itself.
+    let napping = ActRequest { nap_ms: 10_000, ..act.clone() };
+    let mut late = request("/probe.v1.ProbeService/Act", framed(&napping));
+    late.headers_mut().insert("grpc-timeout", "50m".parse().unwrap());
+    send(&world, late).await;
+    let long = ActRequest { ballast: vec![0; 2000], ..act.clone() };
+    client.act(long).await.unwrap_err();
+    client.act(ActRequest { word: "long".into(), ..act.clone() }).await.unwrap_err();
+    send(
+        &world,
+        request("/probe.v1.ProbeService/Act", Bytes::from_static(b"\0\0\0\0\x02\xff\xff")),
+    )
+    .await;
+    send(&world, request("/no/such", framed(&act))).await;
+
+    const REFUSED: &str = "gantry_server_refusals_total";
+    let refused = |method: &str, reason: &str| {
+        let method = format!("probe.v1.ProbeService/{method}");
+        now(&metrics, REFUSED, &[("grpc_method", &method), ("gantry_reason", reason)])
+    };
+    assert_eq!(refused("Guarded", "TOKEN_MISSING"), 1);
+    assert_eq!(refused("Guarded", "TOKEN_INVALID"), 1);
+    assert_eq!(refused("Guarded", "TOKEN_EXPIRED"), 1);
+    assert_eq!(refused("Guarded", "PERMISSION_MISSING"), 2);
+    assert_eq!(refused("Guarded", "RATE_LIMITED"), 1);
+    assert_eq!(refused("Act", "DEADLINE_EXCEEDED"), 1);
+    assert_eq!(refused("Act", "VALIDATION_FAILED"), 1);
+    assert_eq!(refused("Act", "MESSAGE_TOO_LARGE"), 1);
+    assert_eq!(refused("Act", "MALFORMED_MESSAGE"), 1);
+    let limited = |limit| now(&metrics, REFUSED, &[("gantry_limit", limit)]);
+    assert_eq!((limited("caller"), limited("scarce"), limited("address")), (1, 1, 0));
+    let unknown = [("grpc_method", "other"), ("gantry_reason", "METHOD_UNKNOWN")];
+    assert_eq!(now(&metrics, REFUSED, &unknown), 1);
+    assert_eq!(now(&metrics, REFUSED, &[]), 12);
+}
+
+#[tokio::test]
+async fn panics_are_counted() {
+    let (world, metrics) = measured(|builder| builder).await;
+    let mut client = world.client().await;
+    assert_eq!(now(&metrics, "gantry_server_panics_total", &[]), 0);
+    let panicking = ActRequest { panic: true, ..ActRequest::default() };
+    client.act(panicking).await.unwrap_err();
+    let counting = CountRequest { to: 9, pause_ms: 1, panic_at: 3 };
+    let numbers = client.count(counting).await.unwrap().into_inner();
+    numbers.collect::<Vec<_>>().await;
+    eventually("both were counted", || now(&metrics, "gantry_server_panics_total", &[]) == 2).await;
+    let act = [("grpc_method", "probe.v1.ProbeService/Act")];
+    assert_eq!(now(&metrics, "gantry_server_panics_total", &act), 1);
+    assert_eq!(now(&metrics, ENDED, &[("grpc_status", "INTERNAL")]), 2);
+}
+
+#[tokio::test]
+async fn the_limit_its_use_and_what_it_sheds_are_told() {
+    let mut settings = lenient();
+    settings.concurrency =
+        ConcurrencySettings { min: 2, initial: 2, max: 2, ..ConcurrencySettings::default() };
+    let (world, metrics) = measured(|builder| builder.settings(settings)).await;
+    let port = world.address.port().to_string();
+    let who = [("gantry_service", "probe"), ("server_port", &port)];
+    let in_flight = || now(&metrics, "gantry_server_concurrency_in_flight", &who);
+    assert_eq!((now(&metrics, "gantry_server_concurrency_limit", &who), in_flight()), (2, 0));
+    let mut client = world.client().await;
+    let napping: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = client.clone();
+            let long = ActRequest { nap_ms: 60_000, ..ActRequest::default() };
+            tokio::spawn(async move { client.act(long).await })
+        })
+        .collect();
+    eventually("both are there", || in_flight() == 2).await;
+    client.act(ActRequest::default()).await.unwrap_err();
+    let shed = [("gantry_reason", "OVERLOADED")];
+    eventually("it was counted", || now(&metrics, "gantry_server_refusals_total", &shed) == 1)
+        .await;
+    napping.iter().for_each(tokio::task::JoinHandle::abort);
+    eventually("both are gone", || in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn connections_are_counted_by_how_they_end_and_the_drain_is_told() {
+    let mut settings = lenient();
+    settings.connections.max = 2;
+    let (mut world, metrics) = measured(|builder| builder.settings(settings)).await;
+    let count = |name: &str, with: &[(&str, &str)]| {
+        now(&metrics, &format!("gantry_server_connections_{name}"), with)
+    };
+    let state = |state| now(&metrics, "gantry_server_state", &[("gantry_state", state)]);
+    assert_eq!((state("starting"), state("serving"), state("draining")), (0, 1, 0));
+    let mut client = world.client().await;
+    client.act(ActRequest::default()).await.unwrap();
+    assert_eq!((count("open", &[]), count("accepted_total", &[])), (1, 1));
+    let gone = TcpStream::connect(world.address).await.unwrap();
+    eventually("it is open", || count("open", &[]) == 2).await;
+    let mut refused = TcpStream::connect(world.address).await.unwrap();
+    assert_eq!(refused.read(&mut [0]).await.unwrap_or_default(), 0);
+    assert_eq!(count("refused_total", &[("gantry_reason", "full")]), 1);
+    drop(gone);
+    eventually("it is closed", || count("open", &[]) == 1).await;
+    assert_eq!(count("closed_total", &[("gantry_reason", "drain")]), 0);
+
+    let nap = tokio::spawn(async move {
+        client.act(ActRequest { nap_ms: 300, ..ActRequest::default() }).await
+    });
+    eventually("the call runs", || world.seen.started() == 2).await;
+    world.shut_down();
+    eventually("it drains", || state("draining") == 1).await;
+    nap.await.unwrap().unwrap();
+    world.ended().await.unwrap();
+    // What is gone tells of itself no more; what was counted stays.
+    assert!(!metrics.text().contains("gantry_server_state"));
+    assert_eq!(count("closed_total", &[("gantry_reason", "drain")]), 1);
+    assert_eq!((count("open", &[]), count("accepted_total", &[])), (0, 2));
 }
 
 #[test]

@@ -1,0 +1,209 @@
+//! What is told of a server as a whole: its connections, its limit, where it is in its life.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use gantry_resilience::limits::Limiter;
+use opentelemetry::{
+    KeyValue,
+    metrics::{BoundCounter, BoundUpDownCounter, Counter, Meter},
+};
+use tokio::sync::watch;
+
+use crate::state::State;
+
+/// Why a connection was closed at once, unserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There are as many as there may be.
+    Full,
+}
+
+impl Refused {
+    const ALL: [Self; 1] = [Self::Full];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+        }
+    }
+}
+
+/// How a connection ended that was served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// Its peer closed it.
+    Peer,
+    /// It broke, or its peer broke the rules of HTTP/2.
+    Error,
+    /// There was no TLS handshake, or none in time.
+    Handshake,
+    /// It was told to end because it was old, and did.
+    Age,
+    /// It was told to end because the server drains, and did.
+    Drain,
+    /// It was told to end, did not, and was cut.
+    Cut,
+}
+
+impl Closed {
+    const ALL: [Self; 6] =
+        [Self::Peer, Self::Error, Self::Handshake, Self::Age, Self::Drain, Self::Cut];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Error => "error",
+            Self::Handshake => "handshake",
+            Self::Age => "max_age",
+            Self::Drain => "drain",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+/// The instruments of one server on one address.
+pub(crate) struct ServerMeasures {
+    who: [KeyValue; 3],
+    accepted: BoundCounter<u64>,
+    open: BoundUpDownCounter<i64>,
+    refused: Counter<u64>,
+    closed: Counter<u64>,
+}
+
+impl ServerMeasures {
+    pub(crate) fn new(meter: &Meter, service: &str, address: SocketAddr) -> Self {
+        let who = [
+            KeyValue::new("gantry.service", service.to_owned()),
+            KeyValue::new("server.address", address.ip().to_string()),
+            KeyValue::new("server.port", i64::from(address.port())),
+        ];
+        let connections = |name, description| {
+            let counter = meter.u64_counter(name).with_unit("{connection}");
+            counter.with_description(description).build()
+        };
+        let this = Self {
+            accepted: connections(
+                "gantry.server.connections.accepted",
+                "Connections that were accepted.",
+            )
+            .bind(&who),
+            open: meter
+                .i64_up_down_counter("gantry.server.connections.open")
+                .with_unit("{connection}")
+                .with_description("Connections that are open.")
+                .build()
+                .bind(&who),
+            refused: connections(
+                "gantry.server.connections.refused",
+                "Connections that were closed at once, by reason.",
+            ),
+            closed: connections(
+                "gantry.server.connections.closed",
+                "Connections that ended, by how.",
+            ),
+            who,
+        };
+        for reason in Refused::ALL {
+            this.refused.add(0, &this.with("gantry.reason", reason.as_str()));
+        }
+        for reason in Closed::ALL {
+            this.closed.add(0, &this.with("gantry.reason", reason.as_str()));
+        }
+        this
+    }
+
+    pub(crate) fn refused(&self, reason: Refused) {
+        self.refused.add(1, &self.with("gantry.reason", reason.as_str()));
+    }
+
+    /// A connection is open until what this gives is told how it ended, or is dropped with
+    /// the task that served it.
+    pub(crate) fn accepted(self: &Arc<Self>) -> Open {
+        self.accepted.add(1);
+        self.open.add(1);
+        Open { measures: Arc::clone(self), ended: Closed::Cut }
+    }
+
+    /// Tells the server's state whenever somebody asks, for as long as `observed` is there.
+    pub(crate) fn observe(&self, meter: &Meter, observed: &Arc<Observed>) {
+        let gauge = |name, description, read: fn(&Observed) -> u64| {
+            let (who, observed) = (self.who.clone(), Arc::downgrade(observed));
+            meter
+                .u64_observable_gauge(name)
+                .with_unit("{call}")
+                .with_description(description)
+                .with_callback(move |gauge| {
+                    if let Some(observed) = observed.upgrade() {
+                        gauge.observe(read(&observed), &who);
+                    }
+                })
+                .build();
+        };
+        gauge(
+            "gantry.server.concurrency.limit",
+            "The most calls at once that the adaptive limit lets in.",
+            |observed| observed.limiter.snapshot().limit.into(),
+        );
+        gauge(
+            "gantry.server.concurrency.in_flight",
+            "The calls that count towards the adaptive limit.",
+            |observed| observed.limiter.snapshot().in_flight.into(),
+        );
+        let (who, observed) = (self.who.clone(), Arc::downgrade(observed));
+        meter
+            .u64_observable_gauge("gantry.server.state")
+            .with_description("1 for where the server is in its life.")
+            .with_callback(move |gauge| {
+                let Some(observed) = observed.upgrade() else { return };
+                let now = *observed.state.borrow();
+                for state in [State::Starting, State::Serving, State::Draining] {
+                    let attributes = with(&who, "gantry.state", state.as_str());
+                    gauge.observe(u64::from(state == now), &attributes);
+                }
+            })
+            .build();
+    }
+
+    fn with(&self, key: &'static str, value: &'static str) -> [KeyValue; 4] {
+        with(&self.who, key, value)
+    }
+}
+
+fn with(who: &[KeyValue; 3], key: &'static str, value: &'static str) -> [KeyValue; 4] {
+    let [service, address, port] = who.clone();
+    [service, address, port, KeyValue::new(key, value)]
+}
+
+impl fmt::Debug for ServerMeasures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerMeasures").field("who", &self.who).finish_non_exhaustive()
+    }
+}
+
+/// A connection that is open.
+#[derive(Debug)]
+pub(crate) struct Open {
+    measures: Arc<ServerMeasures>,
+    ended: Closed,
+}
+
+impl Open {
+    pub(crate) fn ended(mut self, how: Closed) {
+        self.ended = how;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Self { measures, ended } = self;
+        measures.open.add(-1);
+        measures.closed.add(1, &measures.with("gantry.reason", ended.as_str()));
+    }
+}
+
+/// Whose state is told.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub(crate) limiter: Limiter,
+    pub(crate) state: watch::Receiver<State>,
+}
