@@ -2,7 +2,8 @@
 //!
 //! A list is read in the order of a key. A page token holds the key of the last
 //! item seen, so that a page is one range read, and items added or removed
-//! meanwhile neither repeat nor hide others.
+//! meanwhile neither repeat nor hide others. It belongs to its list: another list
+//! does not take it for one of its own, whatever its keys look like.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -24,15 +25,23 @@ pub struct PageRequest {
     pub after: Option<String>,
     /// Whether the caller wants to know how many there are.
     pub include_total: bool,
+    /// The list that is read.
+    list: &'static str,
 }
 
 impl PageRequest {
-    /// Reads the three standard fields of a list request.
+    /// Reads the three standard fields of a request for a list, which is named by
+    /// what it lists and by all that chooses among that.
     ///
     /// # Errors
     /// A violation on `page_size` where it is negative, on `page_token` where it
-    /// is not one that [`token`] made.
-    pub fn new(page_size: i32, page_token: &str, include_total: bool) -> Result<Self, Violations> {
+    /// is not one that [`token`] made for this list.
+    pub fn new(
+        list: &'static str,
+        page_size: i32,
+        page_token: &str,
+        include_total: bool,
+    ) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let size = match u32::try_from(page_size) {
             Ok(0) => DEFAULT_SIZE,
@@ -42,12 +51,13 @@ impl PageRequest {
                 DEFAULT_SIZE
             }
         };
-        let after = (!page_token.is_empty()).then(|| key(page_token));
+        let after = (!page_token.is_empty()).then(|| key(list, page_token));
         if after == Some(None) {
-            violations.push("page_token", "must be a next_page_token of an earlier answer");
+            violations
+                .push("page_token", "must be a next_page_token of an earlier answer of this list");
         }
         if violations.is_empty() {
-            Ok(Self { size, after: after.flatten(), include_total })
+            Ok(Self { size, after: after.flatten(), include_total, list })
         } else {
             Err(violations)
         }
@@ -65,8 +75,8 @@ impl PageRequest {
 pub struct Page<T> {
     /// The items, in the order of the list.
     pub items: Vec<T>,
-    /// The key of the last item, where another page follows.
-    pub next: Option<String>,
+    /// What asks for the page after this one; empty on the last page.
+    pub next_page_token: String,
     /// How many items the whole list has, where asked for; at most [`MAX_TOTAL`].
     pub total: Option<u32>,
 }
@@ -82,22 +92,18 @@ impl<T> Page<T> {
         let size = request.size as usize;
         let more = items.len() > size;
         items.truncate(size);
-        let next = if more { items.last().map(key) } else { None };
-        Self { items, next, total: total.map(|total| total.min(MAX_TOTAL)) }
+        let last = if more { items.last().map(key) } else { None };
+        let next_page_token = last.map(|key| token(request.list, &key)).unwrap_or_default();
+        Self { items, next_page_token, total: total.map(|total| total.min(MAX_TOTAL)) }
     }
 
     /// The page with every item converted.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page {
             items: self.items.into_iter().map(convert).collect(),
-            next: self.next,
+            next_page_token: self.next_page_token,
             total: self.total,
         }
-    }
-
-    /// The field `next_page_token`: empty on the last page.
-    pub fn next_page_token(&self) -> String {
-        self.next.as_deref().map(token).unwrap_or_default()
     }
 
     /// The field `total_size`.
@@ -106,25 +112,29 @@ impl<T> Page<T> {
     }
 }
 
-/// The page token that stands for a key: opaque and safe in a URL.
+/// The page token that stands for a key of a list: opaque and safe in a URL.
 ///
-/// Its checksum finds tokens that were cut or mistyped; it keeps no secret and
-/// proves no origin, so a key in it grants nothing.
-pub fn token(key: &str) -> String {
-    let mut bytes = checksum(key.as_bytes()).to_be_bytes().to_vec();
+/// Its checksum finds tokens that were cut, mistyped or made for another list; it
+/// keeps no secret and proves no origin, so a key in it grants nothing.
+pub fn token(list: &str, key: &str) -> String {
+    let mut bytes = checksum(list, key.as_bytes()).to_be_bytes().to_vec();
     bytes.extend_from_slice(key.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The key that a page token stands for.
-fn key(token: &str) -> Option<String> {
+/// The key that a page token of this list stands for.
+fn key(list: &str, token: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (sum, key) = bytes.split_first_chunk::<4>()?;
-    let matches = u32::from_be_bytes(*sum) == checksum(key);
+    let matches = u32::from_be_bytes(*sum) == checksum(list, key);
     matches.then(|| String::from_utf8(key.to_vec()).ok()).flatten()
 }
 
-/// FNV-1a.
-fn checksum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+/// FNV-1a of the list's name, a byte that no text has, and the key.
+fn checksum(list: &str, key: &[u8]) -> u32 {
+    list.as_bytes()
+        .iter()
+        .chain(&[0xff])
+        .chain(key)
+        .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

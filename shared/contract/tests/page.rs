@@ -4,12 +4,14 @@
 use gantry_contract::page::{MAX_TOTAL, Page, PageRequest, token};
 use proptest::prelude::*;
 
+const LIST: &str = "shop.user.v1.User";
+
 fn request(size: i32) -> PageRequest {
-    PageRequest::new(size, "", false).unwrap()
+    PageRequest::new(LIST, size, "", false).unwrap()
 }
 
 fn first_violation(size: i32, token: &str) -> String {
-    PageRequest::new(size, token, false).unwrap_err().iter().next().unwrap().field.clone()
+    PageRequest::new(LIST, size, token, false).unwrap_err().iter().next().unwrap().field.clone()
 }
 
 #[test]
@@ -27,16 +29,17 @@ fn a_negative_size_is_refused() {
 
 #[test]
 fn a_token_that_was_not_given_is_refused() {
-    let good = token("u1");
+    let good = token(LIST, "u1");
+    let other = token("shop.order.v1.Order", "u1");
     let cut = &good[..good.len() - 1];
-    for bad in ["?", "AAAA", "bm90IG91cnM", cut, &format!("{good}A")] {
+    for bad in ["?", "AAAA", "bm90IG91cnM", cut, &format!("{good}A"), &other] {
         assert_eq!(first_violation(0, bad), "page_token", "{bad}");
     }
 }
 
 #[test]
 fn both_mistakes_are_told() {
-    assert_eq!(PageRequest::new(-1, "?", false).unwrap_err().len(), 2);
+    assert_eq!(PageRequest::new(LIST, -1, "?", false).unwrap_err().len(), 2);
 }
 
 #[test]
@@ -44,17 +47,17 @@ fn one_item_too_many_means_another_page() {
     let request = request(2);
     assert_eq!(request.limit(), 3);
     let page = Page::cut(vec!["a", "b", "c"], &request, ToString::to_string, None);
-    assert_eq!((page.items.as_slice(), page.next.as_deref()), (["a", "b"].as_slice(), Some("b")));
-    let next = PageRequest::new(2, &page.next_page_token(), false).unwrap();
+    assert_eq!((page.items, page.next_page_token), (vec!["a", "b"], token(LIST, "b")));
+    let next = PageRequest::new(LIST, 2, &token(LIST, "b"), false).unwrap();
     assert_eq!(next.after.as_deref(), Some("b"));
 }
 
 #[test]
 fn a_last_page_has_no_token() {
     let page = Page::cut(vec!["a", "b"], &request(2), ToString::to_string, None);
-    assert_eq!(page.next_page_token(), "");
+    assert_eq!(page.next_page_token, "");
     let empty = Page::cut(Vec::<String>::new(), &request(2), ToString::to_string, None);
-    assert_eq!(empty.next_page_token(), "");
+    assert_eq!(empty.next_page_token, "");
 }
 
 #[test]
@@ -69,15 +72,15 @@ fn a_total_stops_at_10_000() {
 proptest! {
     #[test]
     fn a_token_brings_its_key_back_and_is_safe_in_a_url(key in ".{0,60}") {
-        let token = token(&key);
+        let token = token(LIST, &key);
         prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
-        let request = PageRequest::new(0, &token, true).unwrap();
+        let request = PageRequest::new(LIST, 0, &token, true).unwrap();
         prop_assert_eq!(request.after, Some(key));
     }
 
     #[test]
     fn any_other_text_is_no_token(text in "[A-Za-z0-9_-]{1,40}") {
         // One in 2^32 would be.
-        prop_assert!(PageRequest::new(0, &text, false).is_err());
+        prop_assert!(PageRequest::new(LIST, 0, &text, false).is_err());
     }
 }

@@ -13,7 +13,10 @@ use gantry_proto::shop::inventory::v1::{
 use gantry_server::Fingerprints;
 use tonic::{Request, Response, Status};
 
-use super::{convert, status::status};
+use super::{
+    convert,
+    status::{PRODUCT, status},
+};
 use crate::application::Inventory;
 
 /// The service's methods.
@@ -66,11 +69,11 @@ impl InventoryService for Api {
         request: Request<ListProductsRequest>,
     ) -> Result<Response<ListProductsResponse>, Status> {
         let ListProductsRequest { page_size, page_token, include_total } = request.into_inner();
-        let page = PageRequest::new(page_size, &page_token, include_total)?;
+        let page = PageRequest::new(PRODUCT, page_size, &page_token, include_total)?;
         let page = self.inventory.list_products(&page).await.map_err(status)?;
         Ok(Response::new(ListProductsResponse {
-            next_page_token: page.next_page_token(),
             total_size: page.total_size(),
+            next_page_token: page.next_page_token,
             products: page.items.into_iter().map(convert::product).collect(),
         }))
     }

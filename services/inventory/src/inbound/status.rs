@@ -12,7 +12,7 @@ use crate::{
     domain::{ProductError, Refusal, Shortage, Sku},
 };
 
-const PRODUCT: &str = "shop.inventory.v1.Product";
+pub(super) const PRODUCT: &str = "shop.inventory.v1.Product";
 const RESERVATION: &str = "shop.inventory.v1.Reservation";
 
 /// How much of the answer a list of products may take, in bytes: clients refuse long

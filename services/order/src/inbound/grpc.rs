@@ -17,7 +17,10 @@ use gantry_server::{Fingerprints, authorized};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{convert, status::status};
+use super::{
+    convert,
+    status::{ORDER, status},
+};
 use crate::application::{CreateOrder, GetOrder, ListOrders, PlaceOrder};
 
 /// What is kept of a call's time for the answer to arrive in.
@@ -100,13 +103,13 @@ impl OrderService for Api {
         request: Request<ListOrdersRequest>,
     ) -> Result<Response<ListOrdersResponse>, Status> {
         let ListOrdersRequest { page_size, page_token, include_total } = request.get_ref();
-        let page = PageRequest::new(*page_size, page_token, *include_total)?;
+        let page = PageRequest::new(ORDER, *page_size, page_token, *include_total)?;
         let page = convert::page(page)?;
         let scope = &authorized(&request).scope;
         let page = self.orders.list_orders.run(&page, scope).await.map_err(status)?;
         Ok(Response::new(ListOrdersResponse {
-            next_page_token: page.next_page_token(),
             total_size: page.total_size(),
+            next_page_token: page.next_page_token,
             orders: page.items.into_iter().map(convert::order).collect(),
         }))
     }

@@ -11,7 +11,7 @@ use crate::{
     domain::{LinesError, Sku},
 };
 
-const ORDER: &str = "shop.order.v1.Order";
+pub(super) const ORDER: &str = "shop.order.v1.Order";
 const USER: &str = "shop.user.v1.User";
 const PRODUCT: &str = "shop.inventory.v1.Product";
 

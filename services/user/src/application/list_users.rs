@@ -47,5 +47,9 @@ impl ListUsers {
 }
 
 fn empty(page: &PageRequest) -> Page<User> {
-    Page { items: Vec::new(), next: None, total: page.include_total.then_some(0) }
+    Page {
+        items: Vec::new(),
+        next_page_token: String::new(),
+        total: page.include_total.then_some(0),
+    }
 }

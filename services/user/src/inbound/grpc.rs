@@ -15,7 +15,10 @@ use gantry_proto::shop::user::v1::{
 use gantry_server::{Fingerprints, authorized};
 use tonic::{Request, Response, Status};
 
-use super::{convert, status::status};
+use super::{
+    convert,
+    status::{USER, status},
+};
 use crate::{
     application::{CreateUser, GetUser, ListUsers, Login},
     domain::Attempt,
@@ -58,13 +61,13 @@ impl UserService for UserApi {
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
         let ListUsersRequest { page_size, page_token, include_total } = request.get_ref();
-        let page = PageRequest::new(*page_size, page_token, *include_total)?;
+        let page = PageRequest::new(USER, *page_size, page_token, *include_total)?;
         let scope = &authorized(&request).scope;
         let page = self.list_users.run(scope, &page).await.map_err(status)?;
         Ok(Response::new(ListUsersResponse {
             users: page.items.iter().map(convert::user).collect(),
-            next_page_token: page.next_page_token(),
             total_size: page.total_size(),
+            next_page_token: page.next_page_token,
         }))
     }
 }

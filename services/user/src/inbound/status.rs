@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use crate::application::UserError;
 
-const USER: &str = "shop.user.v1.User";
+pub(super) const USER: &str = "shop.user.v1.User";
 
 /// When somebody who came at a busy time should come again.
 const A_MOMENT: Duration = Duration::from_secs(1);

@@ -68,7 +68,7 @@ async fn a_user_lists_their_own_orders_and_an_admin_all() {
 #[tokio::test]
 async fn a_page_token_of_another_list_is_refused() {
     let running = Running::start().await;
-    for token in ["x", &*page::token("mug")] {
+    for token in ["x", &*page::token("shop.order.v1.Order", "mug")] {
         let request = ListOrdersRequest { page_token: token.to_owned(), ..Default::default() };
         let call = running.list(ANN, request);
         let status = refused(call, Code::InvalidArgument, "VALIDATION_FAILED").await;

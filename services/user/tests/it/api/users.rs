@@ -150,7 +150,7 @@ async fn pages_have_everybody_once_oldest_first() {
 async fn a_page_token_of_something_else_is_refused() {
     let running = Running::start().await;
     let admin = running.admin().await;
-    for token in ["nonsense", &page::token("SKU-1")] {
+    for token in ["nonsense", &page::token("shop.user.v1.User", "SKU-1")] {
         let listed = admin.list(page(0, token));
         let status = refused(listed, Code::InvalidArgument, "VALIDATION_FAILED").await;
         assert_eq!(wrong_fields(&status), ["page_token"]);
