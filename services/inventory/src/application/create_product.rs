@@ -23,15 +23,14 @@ impl Inventory {
     /// Adds a product; the same request again returns it as it is now.
     ///
     /// # Errors
-    /// [`InventoryError::SkuTaken`], [`InventoryError::RequestIdReused`],
-    /// [`InventoryError::Product`].
+    /// [`InventoryError::SkuTaken`], [`InventoryError::RequestIdReused`].
     pub async fn create_product(
         &self,
         command: CreateProduct,
         request: RequestKey,
     ) -> Result<Product, InventoryError> {
         let CreateProduct { sku, name, price, stock } = command;
-        let product = Product::new(sku, name, price, stock, self.clock.now())?;
+        let product = Product::new(sku, name, price, stock, self.clock.now());
         let product = self.repository.create_product(product, request).await?;
         tracing::info!(sku = %product.sku, price = %product.price, "product created");
         Ok(product)

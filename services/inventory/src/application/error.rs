@@ -1,6 +1,6 @@
 //! Why a use case fails.
 
-use crate::domain::{ProductError, Refusal, Sku};
+use crate::domain::{Refusal, Sku};
 
 /// Why a use case fails: nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -8,9 +8,6 @@ pub enum InventoryError {
     /// The rules forbid it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// There can be no such product.
-    #[error(transparent)]
-    Product(#[from] ProductError),
     /// A product with this SKU exists.
     #[error("the SKU {0} is taken")]
     SkuTaken(Sku),

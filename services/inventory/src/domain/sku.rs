@@ -4,8 +4,7 @@ use std::fmt;
 
 /// A stock keeping unit: 1 to 64 characters, upper and lower case being different.
 ///
-/// It may be a product's key or one that was merely asked for; that a new product's has
-/// only certain characters is the rule of [`super::Product::new`].
+/// It has plain characters only, so that it can stand in a URL, a file name or a list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sku(String);
 
@@ -15,6 +14,9 @@ pub enum SkuError {
     /// It is empty or longer than 64 characters.
     #[error("must have 1 to {} characters", Sku::MAX_LEN)]
     Length,
+    /// It has other characters than letters, digits, dots, underscores and dashes.
+    #[error("must have only letters, digits, dots, underscores and dashes")]
+    Characters,
 }
 
 impl Sku {
@@ -24,11 +26,13 @@ impl Sku {
     /// The SKU of this text.
     ///
     /// # Errors
-    /// [`SkuError::Length`].
+    /// [`SkuError::Length`], [`SkuError::Characters`].
     pub fn parse(text: impl Into<String>) -> Result<Self, SkuError> {
         let text = text.into();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         match text.chars().count() {
-            1..=Self::MAX_LEN => Ok(Self(text)),
+            1..=Self::MAX_LEN if text.chars().all(fits) => Ok(Self(text)),
+            1..=Self::MAX_LEN => Err(SkuError::Characters),
             _ => Err(SkuError::Length),
         }
     }
@@ -50,9 +54,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn length_counts_characters() {
+    fn it_has_1_to_64_plain_characters() {
         assert_eq!(Sku::parse(""), Err(SkuError::Length));
-        assert!(Sku::parse("é".repeat(64)).is_ok());
-        assert_eq!(Sku::parse("é".repeat(65)), Err(SkuError::Length));
+        assert!(Sku::parse("Az09._-".repeat(9)).is_ok());
+        assert_eq!(Sku::parse("e".repeat(65)), Err(SkuError::Length));
+        for sku in ["a b", "a,b", "a/b", "é", "a\n"] {
+            assert_eq!(Sku::parse(sku), Err(SkuError::Characters), "{sku:?}");
+        }
     }
 }

@@ -87,6 +87,19 @@ async fn everything_wrong_with_a_product_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn a_name_that_would_forge_lines_is_refused_as_the_callers_mistake() {
+    let running = Running::start().await;
+    // SQLite counts the characters before a NUL only.
+    for name in ["\0", "tea\nlevel=error", "\u{1b}[31mtea"] {
+        let wrong = CreateProductRequest { name: name.to_owned(), ..create("a", 1) };
+        let mut client = running.client.clone();
+        let call = client.create_product(running.by_admin(wrong));
+        let status = refused(call, Code::InvalidArgument, "VALIDATION_FAILED").await;
+        assert_eq!(wrong_fields(&status), ["name"], "{name:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_batch_answers_in_the_order_asked_for_or_names_all_that_is_unknown() {
     let running = Running::start().await;
     for sku in ["a", "b", "c"] {
@@ -102,9 +115,9 @@ async fn a_batch_answers_in_the_order_asked_for_or_names_all_that_is_unknown() {
     let skus: Vec<_> = found.iter().map(|product| product.sku.as_str()).collect();
     assert_eq!(skus, ["c", "a", "b"]);
 
-    let status = refused(batch(&["z", "a", "y, y"]), Code::NotFound, "PRODUCT_NOT_FOUND").await;
-    assert_eq!(status.get_details_error_info().unwrap().metadata["skus"], "z,y, y");
-    for (wrong, field) in [(&[][..], "skus"), (&["a", "a"], "skus[1]")] {
+    let status = refused(batch(&["z", "a", "y"]), Code::NotFound, "PRODUCT_NOT_FOUND").await;
+    assert_eq!(status.get_details_error_info().unwrap().metadata["skus"], "z,y");
+    for (wrong, field) in [(&[][..], "skus"), (&["a", "a"], "skus[1]"), (&["a,b"], "skus[0]")] {
         let status = refused(batch(wrong), Code::InvalidArgument, "VALIDATION_FAILED").await;
         assert_eq!(wrong_fields(&status), [field]);
     }

@@ -43,7 +43,7 @@ fn items(list: &[(&str, u32)]) -> Items {
 fn product(text: &str, stock: u32) -> Product {
     let price = Money::from_units_nanos("EUR", 12, 340_000_000).unwrap();
     let name = ProductName::parse(format!("The {text}")).unwrap();
-    Product::new(sku(text), name, price, Stock::new(stock).unwrap(), NOW).unwrap()
+    Product::new(sku(text), name, price, Stock::new(stock).unwrap(), NOW)
 }
 
 /// A request with this id and this body.
