@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    SqlitePool,
+    Connection, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -129,8 +129,18 @@ impl Sqlite {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writer =
-            pool().max_connections(1).connect_with(connect.clone()).await.map_err(&failed)?;
+        let writer = pool()
+            .max_connections(1)
+            // SQLite itself ends the transaction in which a disk is full or fails. sqlx then
+            // believes for ever that one is open, and no other can be begun: a new connection
+            // has to be made.
+            .before_acquire(|conn, _| {
+                let left_open = conn.is_in_transaction();
+                Box::pin(async move { Ok(!left_open) })
+            })
+            .connect_with(connect.clone())
+            .await
+            .map_err(&failed)?;
         migrations.run(&writer).await.map_err(|source| match source {
             MigrateError::VersionMissing(version) => {
                 OpenError::Newer { path: path.clone(), version }

@@ -37,6 +37,26 @@ async fn a_unit_that_refuses_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_an_error_only_for_as_long_as_it_is_full() {
+    let fixture = Fixture::new().await;
+    let full: Result<(), sqlx::Error> = fixture
+        .db
+        .write(|conn| {
+            Box::pin(async move {
+                sqlx::query("PRAGMA max_page_count = 1").execute(&mut *conn).await?;
+                sqlx::query("INSERT INTO things VALUES (hex(zeroblob(100000)), 'x')")
+                    .execute(conn)
+                    .await
+                    .map(drop)
+            })
+        })
+        .await;
+    assert!(full.unwrap_err().to_string().contains("disk is full"));
+    insert(&fixture.db, "a", "x").await.unwrap();
+    assert_eq!(fixture.names().await, ["a"]);
+}
+
+#[tokio::test]
 async fn a_panic_rolls_back_and_reaches_the_caller() {
     let fixture = Fixture::new().await;
     let db = fixture.db.clone();
