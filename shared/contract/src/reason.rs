@@ -38,6 +38,8 @@ pub enum GantryReason {
     MessageTooLarge,
     /// UNIMPLEMENTED: the server does not know the method.
     MethodUnknown,
+    /// UNIMPLEMENTED: the server does not take messages in this encoding.
+    EncodingUnknown,
     /// UNAUTHENTICATED: the method needs credentials and there were none.
     TokenMissing,
     /// UNAUTHENTICATED: the credentials prove nothing.
@@ -73,6 +75,7 @@ impl Reason for GantryReason {
             Self::MalformedMetadata => "MALFORMED_METADATA",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
             Self::MethodUnknown => "METHOD_UNKNOWN",
+            Self::EncodingUnknown => "ENCODING_UNKNOWN",
             Self::TokenMissing => "TOKEN_MISSING",
             Self::TokenInvalid => "TOKEN_INVALID",
             Self::TokenExpired => "TOKEN_EXPIRED",

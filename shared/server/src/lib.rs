@@ -35,6 +35,7 @@
 //! | refused because | code | reason |
 //! |---|---|---|
 //! | no such method | UNIMPLEMENTED | METHOD_UNKNOWN |
+//! | compressed messages | UNIMPLEMENTED | ENCODING_UNKNOWN |
 //! | `grpc-timeout` cannot be read | INVALID_ARGUMENT | MALFORMED_METADATA |
 //! | its time is over | DEADLINE_EXCEEDED | DEADLINE_EXCEEDED |
 //! | no token where one is needed | UNAUTHENTICATED | TOKEN_MISSING |

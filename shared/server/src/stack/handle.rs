@@ -48,10 +48,8 @@ where
 
     fn call(&mut self, Permitted { call, method, authorized, http }: Permitted<B>) -> Self::Future {
         let limit = self.max_message_bytes;
-        let encoding = http.headers().get("grpc-encoding");
-        let encoded = encoding.is_some_and(|encoding| encoding != "identity");
         let required = method.takes_one_message();
-        let mut http = http.map(|body| Messages::new(body, limit, required, encoded));
+        let mut http = http.map(|body| Messages::new(body, limit, required));
         let context = CallContext {
             deadline: call.deadline.get().copied(),
             request_id: Arc::clone(&call.request_id),

@@ -10,7 +10,7 @@ use http::{
     HeaderMap, HeaderValue, Method as Verb, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
 };
-use tonic::Code;
+use tonic::{Code, Status, metadata::MetadataValue};
 use tower::Service;
 
 use super::verdict::Verdict;
@@ -59,8 +59,23 @@ where
                 ));
             }
         };
+        if let Some(encoding) = http.headers().get("grpc-encoding").filter(|e| *e != "identity") {
+            return Verdict::refuse(not_encoded(encoding));
+        }
         Verdict::pass(self.inner.call(Routed { call, method, http }))
     }
+}
+
+/// As gRPC's specification of compression asks: a client that reads it calls again with an
+/// encoding that is listed.
+fn not_encoded(encoding: &HeaderValue) -> Status {
+    let mut status = Status::from(Failure::new(
+        Code::Unimplemented,
+        GantryReason::EncodingUnknown,
+        format!("messages encoded as {encoding:?} are not taken here: send them as they are"),
+    ));
+    status.metadata_mut().insert("grpc-accept-encoding", MetadataValue::from_static("identity"));
+    status
 }
 
 fn bare<R: Default>(status: StatusCode) -> Response<R> {
