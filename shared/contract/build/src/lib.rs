@@ -26,7 +26,7 @@
 //! timeout, who may call it and its idempotency level; an IDEMPOTENT one has a
 //! `request_id`, which is what makes it so; a rule that this library cannot apply
 //! is refused rather than ignored. All problems are reported at once, each with
-//! its file and line.
+//! its file, line and column.
 //!
 //! How it works: `sources` reads the files into a descriptor pool; `access`, `rates`
 //! and `methods` read what is declared, `reasons`, `rules` and `redact` make Rust code

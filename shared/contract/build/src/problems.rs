@@ -26,7 +26,7 @@ impl Problems {
 
 /// Something that stands in a .proto file.
 pub(crate) trait Place {
-    /// `shop/user/v1/user.proto:17: shop.user.v1.UserService.GetUser`.
+    /// `shop/user/v1/user.proto:17:3: shop.user.v1.UserService.GetUser`.
     fn place(&self) -> String;
 
     /// The comment above it, as it stands there.
@@ -86,12 +86,12 @@ impl OptionPlace {
 impl Place for OptionPlace {
     fn place(&self) -> String {
         // FileDescriptorProto.options is field 8.
-        at_line(&self.file, &[8, self.number])
+        position(&self.file, &[8, self.number])
     }
 }
 
 fn place(file: &FileDescriptor, path: &[i32], name: &str) -> String {
-    format!("{}: {name}", at_line(file, path))
+    format!("{}: {name}", position(file, path))
 }
 
 fn comment(file: &FileDescriptor, path: &[i32]) -> String {
@@ -101,13 +101,13 @@ fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     comments.next().unwrap_or_default()
 }
 
-/// The file's name, with the line where that is known.
-fn at_line(file: &FileDescriptor, path: &[i32]) -> String {
+/// The file's name, with line and column where they are known.
+fn position(file: &FileDescriptor, path: &[i32]) -> String {
     let locations = file.file_descriptor_proto().source_code_info.iter().flat_map(|i| &i.location);
     // Options have longer paths than what they are looked for by: the message's fields.
-    let line = locations.filter(|l| l.path.starts_with(path)).find_map(|l| l.span.first());
-    match line {
-        Some(line) => format!("{}:{}", file.name(), line + 1),
-        None => file.name().to_owned(),
+    let span = locations.filter(|l| l.path.starts_with(path)).map(|l| l.span.as_slice()).next();
+    match span {
+        Some([line, column, ..]) => format!("{}:{}:{}", file.name(), line + 1, column + 1),
+        _ => file.name().to_owned(),
     }
 }

@@ -118,7 +118,7 @@ fn a_contract_has_one_access_policy() {
     let Err(Error::Contract(problems)) = compile(&[("a.proto", &one), ("b.proto", &two)]) else {
         panic!("it builds");
     };
-    assert_eq!(problems, ["  b.proto:6: a second access policy; the first is in a.proto"]);
+    assert_eq!(problems, ["  b.proto:6:1: a second access policy; the first is in a.proto"]);
 }
 
 fn rated(rates: &str, class: &str) -> Vec<String> {
@@ -180,7 +180,7 @@ fn a_contract_has_one_rate_policy() {
     let Err(Error::Contract(problems)) = compile(&[("a.proto", &one), ("b.proto", &two)]) else {
         panic!("it builds");
     };
-    assert_eq!(problems, ["  b.proto:6: a second rate policy; the first is in a.proto"]);
+    assert_eq!(problems, ["  b.proto:6:1: a second rate policy; the first is in a.proto"]);
 }
 
 #[test]
@@ -365,8 +365,8 @@ fn every_problem_of_every_file_is_told_at_once_and_readably() {
         panic!("it builds");
     };
     let expected = "the contract has 2 problem(s):\n  \
-                    a.proto:6: t.A.a: int32 rules on a value of type string\n  \
-                    b/b.proto:6: u.A.a: int32 rules on a value of type string";
+                    a.proto:6:13: t.A.a: int32 rules on a value of type string\n  \
+                    b/b.proto:6:13: u.A.a: int32 rules on a value of type string";
     assert_eq!(error.to_string(), expected);
     // What `fn main() -> Result<(), Error>` shows.
     assert_eq!(format!("{error:?}"), expected);

@@ -86,7 +86,7 @@ fn predefined_rules_are_not_supported() {
     };
     assert!(
         error.to_string().ends_with(
-            "t.proto:6: t.M.f: the rule buf.validate string, predefined is not supported"
+            "t.proto:6:33: t.M.f: the rule buf.validate string, predefined is not supported"
         ),
         "{error}"
     );

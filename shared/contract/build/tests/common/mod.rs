@@ -38,13 +38,19 @@ pub(crate) fn compile(files: &[(&str, &str)]) -> Result<Made, Error> {
 }
 
 /// The problems of `t.proto` with this text after its five lines of header; each
-/// without the file's name.
+/// without the file's name and the column.
 pub(crate) fn problems(text: &str) -> Vec<String> {
     match compile(&[("t.proto", &with_header(text))]) {
         Ok(_) => Vec::new(),
         Err(Error::Contract(problems)) => problems
             .iter()
-            .map(|problem| problem.trim().strip_prefix("t.proto:").unwrap().to_owned())
+            .map(|problem| {
+                let place = problem.trim().strip_prefix("t.proto:").unwrap();
+                let (line, rest) = place.split_once(':').unwrap();
+                let (column, what) = rest.split_once(':').unwrap();
+                assert!(column.parse::<u32>().is_ok(), "{problem}");
+                format!("{line}:{what}")
+            })
             .collect(),
         Err(error) => panic!("{error}"),
     }
