@@ -3,15 +3,14 @@
 //! Few rounds by default; `./test fuzz 100000` for long.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+#[macro_use]
+mod common;
+
 use std::{collections::BTreeMap, fmt::Debug};
 
 use gantry_contract::Validate;
 use gantry_contract_fuzz::{Fuzz, rounds};
-use gantry_proto::{
-    CONTRACT,
-    google::r#type as google,
-    shop::{inventory::v1 as inventory, order::v1 as order, user::v1 as user},
-};
+use gantry_proto::CONTRACT;
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -36,33 +35,8 @@ fn take<M: Message + Default + Validate + Debug>(bytes: &[u8]) -> Outcome {
 
 type Take = fn(&[u8]) -> Outcome;
 
-macro_rules! messages {
-    ($($package:literal $module:ident { $($message:ident),* $(,)? })*) => {
-        BTreeMap::from([$($((
-            concat!($package, ".", stringify!($message)),
-            take::<$module::$message> as Take,
-        )),*),*])
-    };
-}
-
 fn messages() -> BTreeMap<&'static str, Take> {
-    messages! {
-        "google.type" google { Money, PostalAddress }
-        "shop.inventory.v1" inventory {
-            Product, CreateProductRequest, GetProductRequest, BatchGetProductsRequest,
-            BatchGetProductsResponse, ListProductsRequest, ListProductsResponse, Reservation,
-            ReservationItem, ReserveStockRequest, CommitReservationRequest,
-            ReleaseReservationRequest,
-        }
-        "shop.order.v1" order {
-            Order, OrderItem, CreateOrderRequest, PlaceOrderRequest, GetOrderRequest,
-            ListOrdersRequest, ListOrdersResponse,
-        }
-        "shop.user.v1" user {
-            LoginRequest, TokenPair, User, CreateUserRequest, GetJwksRequest, GetUserRequest, Jwk, Jwks, ListUsersRequest,
-            ListUsersResponse,
-        }
-    }
+    messages!(take as Take)
 }
 
 #[test]

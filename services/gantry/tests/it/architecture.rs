@@ -17,7 +17,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("gantry-config", &[]),
     ("gantry-contract", &[]),
     ("gantry-contract-build", &[]),
-    ("gantry-contract-fuzz", &[]),
     ("gantry-discovery", &["gantry-tls"]),
     ("gantry-money", &[]),
     ("gantry-resilience", &[]),
@@ -50,6 +49,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("greeter", &["gantry-contract", "gantry-contract-build", "gantry-server", "gantry-telemetry"]),
     // For tests alone: nothing that ships may name them.
     ("gantry-consul-agent", &[]),
+    ("gantry-contract-fuzz", &["gantry-contract"]),
     ("gantry-contract-conformance", &["gantry-contract", "gantry-contract-build"]),
     ("gantry-probe", &["gantry-contract", "gantry-contract-build"]),
     ("gantry-test-authority", &[]),

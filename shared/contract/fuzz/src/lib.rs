@@ -2,7 +2,8 @@
 //! set alone: for tests of any team's contract.
 //!
 //! A [`Fuzz`] gives noise, messages whose fields hold what is likely to be wrong, and
-//! such messages with bytes changed. The same seed gives the same ones.
+//! such messages with bytes changed. The same seed gives the same ones. [`oracle`] compares
+//! what a contract makes of them with what protovalidate itself does.
 
 use std::{collections::HashMap, env};
 
@@ -12,6 +13,10 @@ use prost_reflect::{
     DescriptorError, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey,
     MessageDescriptor, Value,
 };
+
+pub mod oracle;
+mod telling;
+mod texts;
 
 /// How deep messages contain each other.
 const DEPTH: usize = 4;
@@ -59,9 +64,18 @@ impl Fuzz {
             1 => self.message(&message, 0).encode_to_vec(),
             _ => {
                 let encoded = self.message(&message, 0).encode_to_vec();
-                self.changed(encoded)
+                self.mutated(encoded)
             }
         }
+    }
+
+    /// Encoded messages of this name that tell whether its rules are understood: for each
+    /// field, and on its own, what stands in its rules, what is just beside that, and what
+    /// formats are misread by. With the field's name; the first has no field. None where
+    /// there is no such message.
+    pub fn telling(&self, message: &str) -> Vec<(Option<String>, Vec<u8>)> {
+        let message = self.pool.get_message_by_name(message);
+        message.map_or_else(Vec::new, |message| telling::messages(&self.pool, &message))
     }
 
     fn noise(&mut self) -> Vec<u8> {
@@ -69,8 +83,9 @@ impl Fuzz {
         std::iter::repeat_with(|| self.rng.u8(..)).take(length).collect()
     }
 
-    /// A few bytes flipped, taken out, put in or repeated, or the end cut off.
-    fn changed(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+    /// A few bytes flipped, taken out, put in or repeated, or the end cut off: of a valid
+    /// message, what is nearly one.
+    pub fn mutated(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
         for _ in 0..self.rng.u8(1..8) {
             let at = self.rng.usize(0..=bytes.len());
             match self.rng.u8(0..5) {

@@ -1,0 +1,61 @@
+//! Every rule means what protovalidate means by it, and has a value that keeps it and one
+//! that breaks it. Both are made of the descriptor set: a new rule or field has its values.
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
+use std::collections::BTreeMap;
+
+use gantry_contract_conformance::{CONTRACT, conformance::v1 as messages};
+use gantry_contract_fuzz::{
+    Fuzz,
+    oracle::{Judge, compare, judge},
+    rounds,
+};
+
+macro_rules! judges {
+    ($($message:ident),* $(,)?) => {
+        BTreeMap::from([$((
+            concat!("conformance.v1.", stringify!($message)).to_owned(),
+            judge::<messages::$message> as Judge,
+        )),*])
+    };
+}
+
+fn judges() -> BTreeMap<String, Judge> {
+    let mut judges = judges!(
+        Strings, Texts, Formats, Binary, Bytes, Numbers, Ranges, Flags, Enums, Durations, Times,
+        Others, Presence, Leaf, Lists, Maps, Keys, Choices, Contact, Tree, Branch, Names, Word,
+        PutRequest,
+    );
+    let nested: [(&str, Judge); 3] = [
+        ("Inner", judge::<messages::names::Inner>),
+        ("Inner.Deep", judge::<messages::names::inner::Deep>),
+        ("Choice", judge::<messages::names::Choice>),
+    ];
+    judges.extend(nested.map(|(name, judge)| (format!("conformance.v1.Names.{name}"), judge)));
+    judges
+}
+
+#[test]
+fn every_rule_means_what_protovalidate_means_by_it() {
+    let python = std::env::var_os("FOREIGN_PYTHON").expect(
+        "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
+         installed; `./test setup` makes one at target/venv/bin/python",
+    );
+    let judges = judges();
+    let mut there =
+        Fuzz::new(CONTRACT.descriptor_set).expect("a descriptor set").messages("conformance.");
+    there.sort();
+    assert_eq!(there, judges.keys().cloned().collect::<Vec<_>>(), "left: the contract");
+
+    let compared = compare(&python, CONTRACT.descriptor_set, &judges, rounds(100));
+    let missing = compared.missing(CONTRACT.descriptor_set, &judges);
+    assert!(missing.is_empty(), "{missing:#?}");
+    let different = compared.different;
+    assert!(
+        different.is_empty(),
+        "{} differ: {:#?}",
+        different.len(),
+        &different[..different.len().min(20)]
+    );
+    assert!(compared.same > 20_000, "{}", compared.same);
+}
