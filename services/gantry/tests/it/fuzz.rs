@@ -2,13 +2,24 @@
 //!
 //! Few rounds by default; `./test fuzz 100000` for long.
 
+use gantry_contract::Actor;
 use gantry_contract_fuzz::rounds;
+use gantry_identity::{Acting, ServiceSigner, SigningKey};
+use gantry_proto::shop::{
+    inventory::v1::{
+        BatchGetProductsRequest, CommitReservationRequest, GetProductRequest, ListProductsRequest,
+        ReleaseReservationRequest, ReservationItem, ReserveStockRequest,
+    },
+    order::v1::{GetOrderRequest, ListOrdersRequest, PlaceOrderRequest},
+    user::v1::{GetUserRequest, ListUsersRequest, LoginRequest},
+};
+use prost::Message;
 use tonic::{Code, Status};
 
 use crate::{
     process::Suite,
-    raw::{Raw, fuzz, methods},
-    shop::Shop,
+    raw::{Method, Raw, fuzz, methods},
+    shop::{Customer, PASSWORD, Shop, id, new_order, new_product, new_user},
 };
 
 /// Codes with which a server says that it, or nobody, knows what is wrong.
@@ -23,27 +34,147 @@ fn is_the_callers(status: &Status, what: &str) {
     assert!(leak.is_none(), "{what}: {status:?}");
 }
 
-#[tokio::test]
-async fn whatever_the_message_every_method_answers_and_is_never_at_fault() {
-    let suite = Suite::start(&[]);
-    let shop = Shop::open(&suite).await;
-    let (raw, mut fuzz) = (Raw::open(&suite).await, fuzz());
-    let mut token = shop.admin.clone();
-    for seed in 0..rounds(30) {
-        // A long run outlives a token.
-        if seed % 100 == 99 {
-            token = shop.log_in("admin@gantry.local", &suite.admin_password()).await.unwrap();
-        }
-        for method in methods() {
-            fuzz.seed(seed);
-            let message = fuzz.bytes(&method.request);
-            let what = format!("{} with seed {seed}", method.path);
-            is_the_callers(&raw.call(&method, &message, Some(&token)).await, &what);
-            // The same bytes where a frame should be.
-            is_the_callers(&raw.send(&method, message, Some(&token)).await, &what);
+/// Every sort of caller.
+struct Callers {
+    suite: Suite,
+    shop: Shop,
+    customer: Customer,
+}
+
+impl Callers {
+    async fn new() -> Self {
+        let suite = Suite::start(&[]);
+        let shop = Shop::open(&suite).await;
+        let customer = shop.customer().await;
+        Self { suite, shop, customer }
+    }
+
+    /// A long run outlives tokens.
+    async fn log_in(&mut self) {
+        let password = self.suite.admin_password();
+        self.shop.admin = self.shop.log_in("admin@gantry.local", &password).await.unwrap();
+        self.customer.token = self.shop.log_in(&self.customer.user.email, PASSWORD).await.unwrap();
+    }
+
+    /// Tokens for a service: of nobody, of each role, of another service on its own account
+    /// and for users.
+    fn tokens(&self, target: &str) -> [Option<String>; 6] {
+        let name = if target == "order" { "user" } else { "order" };
+        let key = SigningKey::load(&self.suite.data().join(format!("keys/{name}.pem"))).unwrap();
+        let signer = ServiceSigner::new(name, key);
+        let actor = |role: &str| {
+            Acting::For(Actor { subject: self.customer.user.id.clone(), roles: vec![role.into()] })
+        };
+        let signed = |acting| Some(signer.token(target, acting).to_string());
+        [
+            None,
+            Some(self.shop.admin.clone()),
+            Some(self.customer.token.clone()),
+            signed(Acting::Itself { cause: None }),
+            signed(actor("user")),
+            signed(actor("admin")),
+        ]
+    }
+}
+
+/// What there is to ask for.
+struct Known {
+    user: String,
+    email: String,
+    sku: String,
+    order: String,
+    reservation: String,
+}
+
+impl Known {
+    async fn new(Callers { shop, customer, .. }: &Callers) -> Self {
+        let product = shop.product(1_000_000).await;
+        let order = shop.draft(customer, &[(&product.sku, 1)]).await.unwrap();
+        let (user, email) = (customer.user.id.clone(), customer.user.email.clone());
+        Self { user, email, sku: product.sku, order: order.id, reservation: id() }
+    }
+
+    /// A message that the method takes, and acts on.
+    fn valid(&self, method: &Method) -> Vec<u8> {
+        let (sku, page_token) = (self.sku.clone(), String::new());
+        let reservation_id = self.reservation.clone();
+        let request_id = id();
+        match method.path.rsplit('/').next().unwrap() {
+            "CreateProduct" => new_product(&format!("SKU-{}", id()), 3).encode_to_vec(),
+            "GetProduct" => GetProductRequest { sku }.encode_to_vec(),
+            "BatchGetProducts" => BatchGetProductsRequest { skus: vec![sku] }.encode_to_vec(),
+            "ListProducts" => ListProductsRequest { page_size: 2, page_token, include_total: true }
+                .encode_to_vec(),
+            "ReserveStock" => {
+                let items = vec![ReservationItem { sku, quantity: 1 }];
+                ReserveStockRequest { reservation_id, items, request_id }.encode_to_vec()
+            }
+            "CommitReservation" => {
+                CommitReservationRequest { reservation_id, request_id }.encode_to_vec()
+            }
+            "ReleaseReservation" => {
+                ReleaseReservationRequest { reservation_id, request_id }.encode_to_vec()
+            }
+            "CreateOrder" => new_order(&self.user, &[(&self.sku, 1)]).encode_to_vec(),
+            "PlaceOrder" => PlaceOrderRequest {
+                id: self.order.clone(),
+                request_id,
+                ..PlaceOrderRequest::default()
+            }
+            .encode_to_vec(),
+            "GetOrder" => GetOrderRequest { id: self.order.clone() }.encode_to_vec(),
+            "ListOrders" => {
+                ListOrdersRequest { page_size: 2, page_token, include_total: true }.encode_to_vec()
+            }
+            "CreateUser" => new_user(&format!("{}@example.com", id())).encode_to_vec(),
+            "GetUser" => GetUserRequest { id: self.user.clone() }.encode_to_vec(),
+            "ListUsers" => {
+                ListUsersRequest { page_size: 2, page_token, include_total: true }.encode_to_vec()
+            }
+            "Login" => LoginRequest { email: self.email.clone(), password: PASSWORD.to_owned() }
+                .encode_to_vec(),
+            "GetJwks" => Vec::new(),
+            _ => panic!("no valid message for {}", method.path),
         }
     }
-    assert!(!suite.process.log().contains("panicked"), "{}", suite.process.log());
+}
+
+#[tokio::test]
+async fn whatever_the_message_every_method_answers_and_is_never_at_fault() {
+    let mut callers = Callers::new().await;
+    let raw = Raw::open(&callers.suite).await;
+    let (mut known, mut fuzz, methods) = (Known::new(&callers).await, fuzz(), methods());
+    let mut taken = 0;
+    for seed in 0..rounds(30) {
+        if seed % 100 == 99 {
+            callers.log_in().await;
+            known = Known::new(&callers).await;
+        }
+        // Each caller sends to each method in turn.
+        let tokens = ["user", "order", "inventory"].map(|target| (target, callers.tokens(target)));
+        for (index, method) in methods.iter().enumerate() {
+            let (_, tokens) = tokens.iter().find(|(name, _)| *name == method.service()).unwrap();
+            let caller = (seed as usize + index) % tokens.len();
+            let token = tokens[caller].as_deref();
+            fuzz.seed(seed);
+            let message = fuzz.bytes(&method.request);
+            let valid = known.valid(method);
+            let nearly = fuzz.mutated(valid.clone());
+            for message in [&message, &valid, &nearly] {
+                let what = format!("{} by {caller}, seed {seed}: {message:02x?}", method.path);
+                let status = raw.call(method, message, token).await;
+                is_the_callers(&status, &what);
+                taken += usize::from(status.code() == Code::Ok);
+            }
+            // The same bytes where a frame should be.
+            let what = format!("{} by {caller}, seed {seed}, unframed", method.path);
+            is_the_callers(&raw.send(method, message, token).await, &what);
+        }
+    }
+    // Messages that are all refused at the door would prove little.
+    assert!(taken > rounds(30) as usize, "{taken}");
+    let log = callers.suite.process.log();
+    assert!(!log.contains("panicked") && !log.contains(" ERROR "), "{log}");
     // Others are served as before.
-    shop.one_confirmed_order().await;
+    callers.shop.one_confirmed_order().await;
 }
