@@ -1,8 +1,8 @@
 //! What holds for every method of the shop.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
-use gantry_contract::{Idempotency, MethodKind, Reason as _, Repeats};
+use gantry_contract::{Idempotency, MethodKind, RateClass, Reason as _, Repeats};
 use gantry_proto::{
     CONTRACT,
     google::r#type::PostalAddress,
@@ -43,6 +43,24 @@ fn what_reads_has_no_side_effects_and_what_writes_is_idempotent_but_for_login() 
         assert_eq!(retried, expected != Idempotency::NotIdempotent, "{}", method.path);
         assert_eq!(method.kind, MethodKind::Unary, "{}", method.path);
     }
+}
+
+#[test]
+fn what_costs_most_has_a_rate_of_its_own() {
+    let classes = CONTRACT.methods().filter_map(|method| {
+        let RateClass { name, per_second, burst } = *method.rate_class?;
+        Some((method.path.rsplit('/').next().unwrap(), (name, per_second, burst)))
+    });
+    assert_eq!(
+        classes.collect::<BTreeMap<_, _>>(),
+        BTreeMap::from([
+            ("CreateUser", ("sign_up", 50.0, 250)),
+            ("ListOrders", ("lists", 100.0, 200)),
+            ("ListProducts", ("lists", 100.0, 200)),
+            ("ListUsers", ("lists", 100.0, 200)),
+            ("Login", ("login", 5.0, 20)),
+        ])
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gantry_proto::CONTRACT;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -107,16 +108,27 @@ pub struct Suite {
     folder: TempDir,
     offset: u16,
     args: Vec<String>,
+    settings: Vec<(String, String)>,
 }
 
 impl Suite {
     /// Starts a suite in a new folder and waits until it serves.
     pub fn start(args: &[&str]) -> Self {
-        let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        Self::start_in(tempfile::tempdir().unwrap(), free_offset(), args)
+        Self::start_set(args, &[])
     }
 
-    fn start_in(folder: TempDir, offset: u16, args: Vec<String>) -> Self {
+    /// The same, with settings in the environment over those of [`one_caller`].
+    pub fn start_set(args: &[&str], settings: &[(String, String)]) -> Self {
+        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        Self::start_in(tempfile::tempdir().unwrap(), free_offset(), args, settings.to_vec())
+    }
+
+    fn start_in(
+        folder: TempDir,
+        offset: u16,
+        args: Vec<String>,
+        settings: Vec<(String, String)>,
+    ) -> Self {
         let ready = folder.path().join("ready.json");
         let _ = fs::remove_file(&ready);
         let mut command = gantry();
@@ -126,9 +138,10 @@ impl Suite {
         for service in ["user", "order", "inventory"] {
             command.envs(one_caller(service));
         }
+        command.envs(settings.iter().cloned());
         let mut process = Process::start(&mut command, &folder.path().join("log"));
         process.until("readiness", || ready.exists());
-        Self { process, folder, offset, args }
+        Self { process, folder, offset, args, settings }
     }
 
     /// Stops the suite as an operator would.
@@ -139,9 +152,9 @@ impl Suite {
 
     /// Starts a suite that has ended again, on the same data and ports.
     pub fn start_again(self) -> Self {
-        let Self { mut process, folder, offset, args } = self;
+        let Self { mut process, folder, offset, args, settings } = self;
         process.wait();
-        Self::start_in(folder, offset, args)
+        Self::start_in(folder, offset, args, settings)
     }
 
     /// The data directory.
@@ -184,10 +197,18 @@ pub fn gantry() -> Command {
 /// Settings of a service that do not mind that all of a test's calls come from one address
 /// and one user.
 pub fn one_caller(service: &str) -> impl Iterator<Item = (String, String)> {
-    let limits = format!("GANTRY_{}__SERVER__LIMITS", service.to_uppercase());
-    ["PER_ADDRESS__PER_SECOND", "PER_ADDRESS__BURST", "PER_USER__PER_SECOND", "PER_USER__BURST"]
-        .into_iter()
-        .map(move |key| (format!("{limits}__{key}"), "1000000".to_owned()))
+    let classes = CONTRACT.rate_classes.iter().map(|class| format!("CLASSES__{}", class.name));
+    let limits = ["PER_ADDRESS".to_owned(), "PER_USER".to_owned()].into_iter().chain(classes);
+    limits.flat_map(|limit| limit_of(service, &limit, 1e6, 1_000_000))
+}
+
+/// The settings of one limit of a service.
+pub fn limit_of(service: &str, limit: &str, per_second: f64, burst: u32) -> [(String, String); 2] {
+    let limit = format!("GANTRY_{service}__SERVER__LIMITS__{limit}").to_uppercase();
+    [
+        (format!("{limit}__PER_SECOND"), per_second.to_string()),
+        (format!("{limit}__BURST"), burst.to_string()),
+    ]
 }
 
 /// An offset at which the ports of up to three replicas are free.
