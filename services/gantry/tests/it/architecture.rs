@@ -51,7 +51,16 @@ const CRATES: &[(&str, &[&str])] = &[
     ("gantry-consul-agent", &[]),
     ("gantry-contract-fuzz", &["gantry-contract"]),
     ("gantry-contract-conformance", &["gantry-contract", "gantry-contract-build"]),
-    ("gantry-probe", &["gantry-contract", "gantry-contract-build"]),
+    (
+        "gantry-probe",
+        &[
+            "gantry-contract",
+            "gantry-contract-build",
+            "gantry-identity",
+            "gantry-server",
+            "gantry-telemetry",
+        ],
+    ),
     ("gantry-test-authority", &[]),
     // A process under test.
     (

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use gantry_contract::Contract;
 use gantry_discovery::Registry;
 use gantry_identity::Verifier;
-use gantry_probe::{CONTRACT, probe::v1::probe_service_server::ProbeServiceServer};
+use gantry_probe::{CONTRACT, Probe, probe::v1::probe_service_server::ProbeServiceServer};
 use gantry_server::{BuildError, ServeError, Server, ServerBuilder, Settings};
 use tokio::net::TcpListener;
 
-use crate::{probe::Probe, world::World};
+use crate::world::World;
 
 static EMPTY: Contract = Contract {
     services: &[],

@@ -18,7 +18,6 @@ mod limits;
 mod log;
 mod metrics;
 mod panic;
-mod probe;
 mod raw;
 mod refusals;
 mod registered;

@@ -31,7 +31,7 @@ async fn a_panicking_handler_is_an_internal_error_without_a_leak() {
     let line = log.line("a call panicked").await;
     assert_eq!(line["level"], "ERROR");
     assert_eq!(line["panic"], "the secret is 42");
-    assert!(line["location"].contains("probe.rs"), "{}", line["location"]);
+    assert!(line["location"].contains("service.rs"), "{}", line["location"]);
     assert!(line["backtrace"].contains("probe"), "{}", line["backtrace"]);
     assert_eq!(line["span request_id"], "oops");
     assert_eq!(log.line("call ended").await["code"], "INTERNAL");

@@ -7,7 +7,7 @@ use gantry_identity::{
     Acting, Issues, ServiceSigner, SigningKey, TrustedKey, UserClaims, UserSigner, Verifier,
 };
 use gantry_probe::{
-    CONTRACT,
+    CONTRACT, Probe, Seen,
     probe::v1::{
         probe_service_client::ProbeServiceClient, probe_service_server::ProbeServiceServer,
     },
@@ -22,10 +22,7 @@ use tokio::{
 use tonic::{Request, transport::Channel};
 use tonic_types::StatusExt;
 
-use crate::{
-    log,
-    probe::{Probe, Seen},
-};
+use crate::log;
 
 /// Longer than anything here takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

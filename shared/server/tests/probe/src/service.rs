@@ -11,16 +11,17 @@ use std::{
 
 use futures_util::{Stream, StreamExt, stream};
 use gantry_contract::{CallContext, Scope};
-use gantry_probe::probe::v1::{
-    ActRequest, ActResponse, CountRequest, CountResponse, probe_service_server::ProbeService,
-};
 use gantry_server::authorized;
 use tokio::time::{Instant, sleep};
 use tonic::{Request, Response, Status};
 
+use crate::probe::v1::{
+    ActRequest, ActResponse, CountRequest, CountResponse, probe_service_server::ProbeService,
+};
+
 /// What the service did so far.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub struct Seen {
     started: AtomicUsize,
     finished: AtomicUsize,
     dropped: AtomicUsize,
@@ -28,24 +29,26 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// How many calls reached the handler.
-    pub(crate) fn started(&self) -> usize {
+    pub fn started(&self) -> usize {
         self.started.load(Ordering::SeqCst)
     }
 
     /// How many the handler answered.
-    pub(crate) fn finished(&self) -> usize {
+    pub fn finished(&self) -> usize {
         self.finished.load(Ordering::SeqCst)
     }
 
     /// How many were taken from it before that.
-    pub(crate) fn dropped(&self) -> usize {
+    pub fn dropped(&self) -> usize {
         self.dropped.load(Ordering::SeqCst)
     }
 }
 
+/// The service.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Probe {
-    pub(crate) seen: Arc<Seen>,
+pub struct Probe {
+    /// What it did.
+    pub seen: Arc<Seen>,
 }
 
 struct Working(Arc<Seen>, bool);
