@@ -11,10 +11,20 @@
 //! The last three say what [`Admin`] was given to say; a page that it was not given is
 //! not there. This crate knows of no client, no exporter and no configuration.
 
-use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{Json, Router, extract::State as Shared, response::IntoResponse, routing::get};
 use futures_util::future::join_all;
+use h2::Reason;
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{
@@ -29,12 +39,14 @@ use hyper_util::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
+use tracing::debug;
 
 use crate::{
-    connections::{self, Connections, Ends},
+    connections::{Age, Connections, Endable, Ends, Places, run},
+    measure::Closed,
     readiness::{Report, Status},
 };
 
@@ -44,8 +56,11 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// How long a client may take to say what it wants.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection lasts.
+const AGE: Age = Age { max: Duration::from_secs(15 * 60), grace: Duration::from_secs(10) };
+
 /// Operators and their probes: more are too many.
-const MAX_CONNECTIONS: usize = 100;
+const MAX_CONNECTIONS: u32 = 100;
 
 /// What Prometheus's text format is called.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -104,17 +119,20 @@ impl Admin {
     /// after the servers have drained.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let router = self.router();
-        let mut connections = Connections::new(MAX_CONNECTIONS, None);
+        let mut connections = Connections::new(Places::new(MAX_CONNECTIONS), None);
         let (stop, goaway) = (CancellationToken::new(), connections.goaway.clone());
         let mut protocol = http1::Builder::new();
         protocol.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
         let accept = connections.accept(listener, stop.clone(), |stream, peer| {
             let service = TowerToHyperService::new(router.clone());
             let connection = protocol.serve_connection(TokioIo::new(stream), service);
-            let ends = Ends { goaway: goaway.clone(), age: None, cut: CancellationToken::new() };
-            let run = connections::run(connection, peer, ends, |connection| {
-                connection.graceful_shutdown();
-            });
+            let ends = Ends {
+                goaway: goaway.clone(),
+                age: AGE,
+                restless: CancellationToken::new(),
+                cut: CancellationToken::new(),
+            };
+            let run = run(Http1 { connection, peer }, peer, ends);
             async move {
                 run.await;
             }
@@ -153,6 +171,34 @@ impl Admin {
             router.layer(SetResponseHeaderLayer::overriding(name, value))
         })
     }
+}
+
+/// What hyper makes of a connection.
+struct Http1 {
+    connection: http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>,
+    peer: SocketAddr,
+}
+
+impl Future for Http1 {
+    type Output = Closed;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+        Pin::new(&mut self.connection).poll(cx).map(|ended| match ended {
+            Ok(()) => Closed::Peer,
+            Err(error) => {
+                debug!(peer = %self.peer, %error, "a connection ended badly");
+                Closed::Error
+            }
+        })
+    }
+}
+
+impl Endable for Http1 {
+    fn graceful(mut self: Pin<&mut Self>) {
+        Pin::new(&mut self.connection).graceful_shutdown();
+    }
+
+    fn abrupt(self: Pin<&mut Self>, _: Reason) {}
 }
 
 impl fmt::Debug for Admin {

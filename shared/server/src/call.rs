@@ -5,14 +5,17 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use gantry_contract::{Authorized, Caller};
-use http::Request;
+use http::{HeaderMap, Request};
+use http_body::Body;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpConnectInfo;
@@ -30,6 +33,29 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     /// Tells its calls that their time is over.
     pub(crate) cut: CancellationToken,
+    /// Whether a part of a request was read since somebody asked.
+    heard: AtomicBool,
+}
+
+impl Connection {
+    pub(crate) fn new(info: TcpConnectInfo, peer: SocketAddr, cut: CancellationToken) -> Self {
+        Self { info, peer, cut, heard: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_heard(&self) -> bool {
+        self.heard.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// The body of an answer, which may have to end while nobody asks for more of it.
+pub(crate) trait Timed: Body {
+    /// The trailers that end it once its time is over: asked for while its peer does not
+    /// take what it gave last.
+    fn poll_over(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HeaderMap>;
 }
 
 /// What the layers tell each other about a call: written inside, read outside,
@@ -81,13 +107,14 @@ impl Call {
         target: Target,
         connection: Arc<Connection>,
         client: IpAddr,
+        received: Instant,
     ) -> Self {
         Self {
             request_id,
             target,
             connection,
             client,
-            received: Instant::now(),
+            received,
             span: OnceLock::new(),
             deadline: OnceLock::new(),
             caller: OnceLock::new(),
@@ -109,6 +136,7 @@ impl Call {
 /// It came in on a connection.
 pub(crate) struct Received<B> {
     pub(crate) connection: Arc<Connection>,
+    pub(crate) at: Instant,
     pub(crate) http: Request<B>,
 }
 

@@ -5,25 +5,20 @@ use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, t
 use bytes::Bytes;
 use gantry_contract::Contract;
 use gantry_discovery::{Instance, RegisterError, Registration};
-use http::{Request, Response};
-use hyper::{body::Incoming, rt::Executor, server::conn::http2};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use http::Response;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{codegen::StdError, transport::server::TcpConnectInfo};
-use tower::{Service, ServiceExt};
-use tracing::info;
+use tonic::transport::server::TcpConnectInfo;
+use tower::Service;
+use tracing::{debug, info};
 
 use crate::{
     builder::ServerBuilder,
-    call::{Connection, Received},
-    connections::{self, Age, Connections, Ends, PrefaceInTime},
+    call::{Connection, Received, Timed},
+    connections::{Age, Connections, Ends, Places, RequestBody, Serving, protocol, run},
     measure::{Closed, Observed, ServerMeasures},
     readiness::{Check, Status},
     registered::Registered,
@@ -97,15 +92,17 @@ impl Server {
         let observed =
             Arc::new(Observed { limiter: self.parts.limiter.clone(), state: self.life.watch() });
         measures.observe(meter, &observed);
-        let mut connections = Connections::new(settings.max as usize, Some(Arc::clone(&measures)));
+        let places = Places::new(settings.max)
+            .per_address(settings.max_per_address, Arc::clone(&self.parts.proxies));
+        let mut connections = Connections::new(places, Some(Arc::clone(&measures)));
         let stop = CancellationToken::new();
         let http2 = Http2 {
-            protocol: protocol(settings, connections.calls.clone()),
+            protocol: protocol(settings),
+            settings: settings.clone(),
             stack: stack::compose(self.parts.clone()),
             local: address,
             security: self.security.clone(),
-            handshake_timeout: settings.handshake_timeout,
-            age: Age { max: settings.max_age, grace: settings.max_age_grace },
+            calls: connections.calls.clone(),
             measures,
             goaway: connections.goaway.clone(),
             cut: connections.cut.clone(),
@@ -172,12 +169,12 @@ impl Server {
 
 /// What every connection of a server has in common.
 struct Http2<S> {
-    protocol: http2::Builder<Calls>,
+    protocol: h2::server::Builder,
+    settings: ConnectionSettings,
     stack: S,
     local: SocketAddr,
     security: Security,
-    handshake_timeout: Duration,
-    age: Age,
+    calls: TaskTracker,
     measures: Arc<ServerMeasures>,
     goaway: CancellationToken,
     cut: CancellationToken,
@@ -185,70 +182,46 @@ struct Http2<S> {
 
 impl<S, B> Http2<S>
 where
-    S: Service<Received<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    S: Service<Received<RequestBody>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
+        + Unpin
         + 'static,
-    B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+    S::Future: Send + 'static,
+    B: Timed<Data = Bytes> + Send + 'static,
 {
     fn serve(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<S, B> {
+        let (security, protocol) = (self.security.clone(), self.protocol.clone());
+        let (settings, stack, calls) =
+            (self.settings.clone(), self.stack.clone(), self.calls.clone());
         let info = TcpConnectInfo { local_addr: Some(self.local), remote_addr: Some(peer) };
+        let age = Age { max: settings.max_age, grace: settings.max_age_grace };
         let ends = Ends {
             goaway: self.goaway.clone(),
-            age: Some(self.age.jittered(fastrand::f64())),
+            age: age.jittered(fastrand::f64()),
+            restless: CancellationToken::new(),
             cut: self.cut.child_token(),
         };
-        let connection = Arc::new(Connection { info, peer, cut: ends.cut.clone() });
-        let stack = self.stack.clone().map_request(move |http: Request<Incoming>| Received {
-            connection: Arc::clone(&connection),
-            http,
-        });
-        let protocol = self.protocol.clone();
-        let (security, patience) = (self.security.clone(), self.handshake_timeout);
         let open = self.measures.accepted();
         async move {
-            let Some(stream) = security.secure(stream, peer, patience, &ends.goaway).await else {
+            let patience = settings.handshake_timeout;
+            let shake_hands = async {
+                let stream = security.secure(stream, peer, patience, &ends.goaway).await?;
+                let shaken = protocol.handshake(stream).await;
+                shaken.inspect_err(|error| debug!(%peer, %error, "the peer speaks no HTTP/2")).ok()
+            };
+            let shaken = tokio::select! {
+                shaken = timeout(patience, shake_hands) => shaken,
+                () = ends.goaway.cancelled() => Ok(None),
+            };
+            let Ok(Some(http2)) = shaken else {
                 open.ended(Closed::Handshake);
                 return;
             };
-            let goaway = ends.goaway.clone();
-            // Either way it is over.
-            let over = async move {
-                timeout(patience, goaway.cancelled_owned()).await.unwrap_or_default();
-            };
-            let stream = TokioIo::new(PrefaceInTime::new(stream, over));
-            let served = protocol.serve_connection(stream, TowerToHyperService::new(stack));
-            let run = connections::run(served, peer, ends, |served| served.graceful_shutdown());
-            open.ended(run.await);
+            let connection = Arc::new(Connection::new(info, peer, ends.cut.clone()));
+            let restless = ends.restless.clone();
+            let serving = Serving::new(http2, connection, stack, calls, restless, &settings);
+            open.ended(run(serving, peer, ends).await);
         }
-    }
-}
-
-fn protocol(settings: &ConnectionSettings, calls: TaskTracker) -> http2::Builder<Calls> {
-    let mut protocol = http2::Builder::new(Calls(calls));
-    protocol
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(settings.max_streams)
-        .max_header_list_size(settings.max_header_bytes)
-        .initial_stream_window_size(settings.stream_window_bytes)
-        .initial_connection_window_size(settings.connection_window_bytes)
-        .keep_alive_interval(settings.keep_alive_interval)
-        .keep_alive_timeout(settings.keep_alive_timeout)
-        .max_pending_accept_reset_streams(settings.max_pending_resets as usize)
-        .max_local_error_reset_streams(settings.max_local_resets as usize);
-    protocol
-}
-
-/// Spawns what hyper runs for single calls where it can be waited for.
-#[derive(Clone, Debug)]
-struct Calls(TaskTracker);
-
-impl<F> Executor<F> for Calls
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, call: F) {
-        // The tracker is what is waited for, not the task's result.
-        drop(self.0.spawn(call));
     }
 }

@@ -1,7 +1,12 @@
 //! Accepting connections and owning them, so that ending them is bounded in time.
 
-mod preface;
+mod answer;
+mod body;
+mod keep_alive;
+mod places;
+mod resets;
 mod run;
+mod serve;
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -14,10 +19,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, warn};
 
 pub(crate) use self::{
-    preface::PrefaceInTime,
-    run::{Age, Ends, run},
+    body::RequestBody,
+    places::Places,
+    run::{Age, Endable, Ends, run},
+    serve::{Serving, protocol},
 };
-use crate::measure::{self, ServerMeasures};
+use crate::measure::{Refused, ServerMeasures};
 
 /// How long to wait after a failed accept: mostly the process is out of file
 /// descriptors, and asking again at once would only burn the processor.
@@ -38,35 +45,34 @@ const TELL_REFUSED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Connections {
     tasks: JoinSet<()>,
-    /// The most of them at once.
-    max: usize,
-    /// What hyper spawns for single calls.
+    places: Places,
+    /// What is spawned for single calls.
     pub(crate) calls: TaskTracker,
     /// Tells every connection to finish what is in flight and take nothing more.
     pub(crate) goaway: CancellationToken,
     /// Tells every call that its time is over.
     pub(crate) cut: CancellationToken,
-    refused: Refused,
+    log: Log,
     measures: Option<Arc<ServerMeasures>>,
 }
 
 impl Connections {
     /// Without measures nobody counts what is refused.
-    pub(crate) fn new(max: usize, measures: Option<Arc<ServerMeasures>>) -> Self {
+    pub(crate) fn new(places: Places, measures: Option<Arc<ServerMeasures>>) -> Self {
         Self {
             tasks: JoinSet::new(),
-            max,
+            places,
             calls: TaskTracker::new(),
             goaway: CancellationToken::new(),
             cut: CancellationToken::new(),
-            refused: Refused::default(),
+            log: Log::default(),
             measures,
         }
     }
 
     /// Accepts until `stop` says so, and closes the listener. Each connection is
-    /// what `serve` makes of it, in a task of its own; where there are as many as there
-    /// may be, it is closed instead.
+    /// what `serve` makes of it, in a task of its own; where there is no place for it, it is
+    /// closed instead.
     pub(crate) async fn accept<F, C>(
         &mut self,
         listener: TcpListener,
@@ -86,17 +92,23 @@ impl Connections {
                     }
                 }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) if self.tasks.len() >= self.max => {
-                        drop(stream);
-                        self.refused.count(self.max);
-                        if let Some(measures) = &self.measures {
-                            measures.refused(measure::Refused::Full);
+                    Ok((stream, peer)) => match self.places.take(peer.ip()) {
+                        Ok(place) => {
+                            no_delay(&stream);
+                            let served = serve(stream, peer);
+                            self.tasks.spawn(async move {
+                                served.await;
+                                drop(place);
+                            });
                         }
-                    }
-                    Ok((stream, peer)) => {
-                        no_delay(&stream);
-                        self.tasks.spawn(serve(stream, peer));
-                    }
+                        Err(full) => {
+                            drop(stream);
+                            self.log.tell(full, peer);
+                            if let Some(measures) = &self.measures {
+                                measures.refused(full);
+                            }
+                        }
+                    },
                     Err(error) if is_of_connection(&error) => {
                         debug!(%error, "a connection was gone before it was accepted");
                     }
@@ -144,19 +156,20 @@ async fn finished(tasks: &mut JoinSet<()>, calls: &TaskTracker) {
     calls.wait().await;
 }
 
-/// The connections there was no place for.
+/// Tells the log of connections that there was no place for.
 #[derive(Debug, Default)]
-struct Refused {
-    total: u64,
+struct Log {
+    refused: u64,
     told: Option<Instant>,
 }
 
-impl Refused {
-    fn count(&mut self, max: usize) {
-        self.total += 1;
+impl Log {
+    fn tell(&mut self, why: Refused, peer: SocketAddr) {
+        self.refused += 1;
         if self.told.is_none_or(|told| told.elapsed() >= TELL_REFUSED) {
             self.told = Some(Instant::now());
-            warn!(max, refused_total = self.total, "too many connections: more are closed at once");
+            let (reason, refused_total) = (why.as_str(), self.refused);
+            warn!(%peer, reason, refused_total, "too many connections: more are closed at once");
         }
     }
 }
@@ -192,7 +205,6 @@ fn is_of_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     #[tokio::test(start_paused = true)]
     async fn silence_begins_anew_with_every_call() {
         let calls = TaskTracker::new();
@@ -204,7 +216,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_never_closes_is_cut_after_the_silence() {
-        let mut connections = Connections::new(10, None);
+        let mut connections = Connections::new(Places::new(10), None);
         connections.tasks.spawn(std::future::pending());
         let started = Instant::now();
         connections.drain(Duration::from_secs(20)).await;
@@ -213,7 +225,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_in_flight_has_the_whole_drain() {
-        let mut connections = Connections::new(10, None);
+        let mut connections = Connections::new(Places::new(10), None);
         connections.tasks.spawn(std::future::pending());
         connections.calls.spawn(sleep(Duration::from_secs(19)));
         let started = Instant::now();

@@ -1,19 +1,34 @@
 //! One connection, from its first byte to its end.
 
 use std::{
-    fmt::Display,
-    future::{Future, pending},
+    future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
     time::Duration,
 };
 
+use h2::Reason;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::CUT_GRACE;
 use crate::measure::Closed;
+
+/// How long the calls of a peer that takes back too many may take to end.
+const RESTLESS_GRACE: Duration = Duration::from_secs(5);
+
+/// How long the last words to a peer may take to be sent.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What can be told to end.
+pub(crate) trait Endable: Future<Output = Closed> {
+    /// By finishing what is in flight and taking nothing more.
+    fn graceful(self: Pin<&mut Self>);
+
+    /// At once, once the peer was told why.
+    fn abrupt(self: Pin<&mut Self>, reason: Reason);
+}
 
 /// When a connection ends, other than by its peer.
 #[derive(Debug)]
@@ -21,7 +36,9 @@ pub(crate) struct Ends {
     /// Tells it to finish what is in flight and to take nothing more.
     pub(crate) goaway: CancellationToken,
     /// How old it gets until it does so by itself.
-    pub(crate) age: Option<Age>,
+    pub(crate) age: Age,
+    /// Tells that its peer takes back too many calls.
+    pub(crate) restless: CancellationToken,
     /// Tells its calls that their time is over.
     pub(crate) cut: CancellationToken,
 }
@@ -41,73 +58,60 @@ impl Age {
     }
 }
 
-/// Runs one connection until it ends, and says how; `graceful` tells it to finish.
-pub(crate) async fn run<C, E>(
-    connection: C,
-    peer: SocketAddr,
-    ends: Ends,
-    graceful: impl FnOnce(Pin<&mut C>),
-) -> Closed
-where
-    C: Future<Output = Result<(), E>>,
-    E: Display,
-{
+/// Runs one connection until it ends, and says how.
+pub(crate) async fn run<C: Endable>(connection: C, peer: SocketAddr, ends: Ends) -> Closed {
     let mut connection = pin!(connection);
-    let (how, ended) = tokio::select! {
-        ended = &mut connection => (Closed::Peer, Some(ended)),
+    let closed = tokio::select! {
+        closed = &mut connection => closed,
         () = ends.goaway.cancelled() => {
-            graceful(connection.as_mut());
+            connection.as_mut().graceful();
             // Whoever drains says when it is cut.
-            (Closed::Drain, Some(connection.await))
+            connection.await;
+            Closed::Drain
         }
-        age = grown(ends.age) => {
-            graceful(connection.as_mut());
-            (Closed::Age, finish(connection, age.grace, &ends.cut).await)
+        () = sleep(ends.age.max) => {
+            let grace = ends.age.grace;
+            let finished = finish(connection, grace, &ends.cut, Reason::NO_ERROR).await;
+            if finished { Closed::Age } else { Closed::Cut }
+        }
+        () = ends.restless.cancelled() => {
+            warn!(%peer, "a peer takes back too many calls: its connection is closed");
+            finish(connection, RESTLESS_GRACE, &ends.cut, Reason::ENHANCE_YOUR_CALM).await;
+            Closed::Resets
         }
     };
-    match ended {
-        Some(Ok(())) => how,
-        // A peer that speaks something else, or has gone: its affair, not ours.
-        Some(Err(error)) => {
-            debug!(%peer, %error, "a connection ended badly");
-            Closed::Error
-        }
-        None => {
-            debug!(%peer, "an old connection is cut off");
-            Closed::Cut
-        }
-    }
+    debug!(%peer, how = closed.as_str(), "a connection ended");
+    closed
 }
 
-/// Returns once a connection is old.
-async fn grown(age: Option<Age>) -> Age {
-    match age {
-        Some(age) => {
-            sleep(age.max).await;
-            age
-        }
-        None => pending().await,
-    }
-}
-
-/// Lets what is in flight finish, then tells it to end, then gives up.
-async fn finish<C: Future>(
+/// Lets what is in flight finish, then tells it to end, then gives the reason and gives up.
+/// Whether that was not needed.
+async fn finish<C: Endable>(
     mut connection: Pin<&mut C>,
     grace: Duration,
     cut: &CancellationToken,
-) -> Option<C::Output> {
-    if let Ok(ended) = timeout(grace, &mut connection).await {
-        return Some(ended);
+    reason: Reason,
+) -> bool {
+    connection.as_mut().graceful();
+    if timeout(grace, &mut connection).await.is_ok() {
+        return true;
     }
     cut.cancel();
-    timeout(CUT_GRACE, connection).await.ok()
+    if timeout(CUT_GRACE, &mut connection).await.is_err() {
+        connection.as_mut().abrupt(reason);
+        let _ = timeout(LAST_WORDS, connection).await;
+    }
+    false
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, convert::Infallible, rc::Rc};
+    use std::{
+        cell::Cell,
+        task::{Context, Poll},
+    };
 
-    use tokio::time::Instant;
+    use tokio::time::{Instant, Sleep};
 
     use super::*;
 
@@ -119,56 +123,95 @@ mod tests {
         assert_eq!((seconds(0.0), seconds(0.5), seconds(0.999)), (90, 100, 109));
     }
 
-    /// When a connection that ends so long after it was told to has ended.
-    async fn ended(lasts: Option<Duration>) -> (u64, bool) {
-        let ends = Ends {
-            goaway: CancellationToken::new(),
-            age: Some(AGE),
-            cut: CancellationToken::new(),
-        };
-        let cut = ends.cut.clone();
-        let told = Rc::new(Cell::new(None));
-        let connection = {
-            let told = Rc::clone(&told);
-            Box::pin(async move {
-                loop {
-                    if let (Some(told), Some(lasts)) = (told.get(), lasts) {
-                        tokio::time::sleep_until(told + lasts).await;
-                        return Ok::<_, Infallible>(());
-                    }
-                    sleep(Duration::from_millis(100)).await;
-                }
-            })
-        };
-        let started = Instant::now();
-        run(connection, ([127, 0, 0, 1], 1).into(), ends, |_| told.set(Some(Instant::now()))).await;
-        (started.elapsed().as_secs(), cut.is_cancelled())
+    /// Ends so long after it was told to, or when it is broken off.
+    struct Fake<'a> {
+        lasts: Duration,
+        end: Option<Pin<Box<Sleep>>>,
+        broken: &'a Cell<Option<Reason>>,
     }
+
+    impl Future for Fake<'_> {
+        type Output = Closed;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+            if self.broken.get().is_some() {
+                return Poll::Ready(Closed::Peer);
+            }
+            self.end
+                .as_mut()
+                .map_or(Poll::Pending, |end| end.as_mut().poll(cx).map(|()| Closed::Peer))
+        }
+    }
+
+    impl Endable for Fake<'_> {
+        fn graceful(mut self: Pin<&mut Self>) {
+            self.end = Some(Box::pin(sleep(self.lasts)));
+        }
+
+        fn abrupt(self: Pin<&mut Self>, reason: Reason) {
+            self.broken.set(Some(reason));
+        }
+    }
+
+    fn ends() -> Ends {
+        Ends {
+            goaway: CancellationToken::new(),
+            age: AGE,
+            restless: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    #[derive(Debug, PartialEq)]
+    struct Ended {
+        why: Closed,
+        after: u64,
+        cut: bool,
+        broken: Option<Reason>,
+    }
+
+    async fn ended(ends: Ends, lasts: u64) -> Ended {
+        let (started, cut, broken) = (Instant::now(), ends.cut.clone(), Cell::new(None));
+        let connection = Fake { lasts: Duration::from_secs(lasts), end: None, broken: &broken };
+        let why = run(connection, ([127, 0, 0, 1], 1).into(), ends).await;
+        let after = started.elapsed().as_secs();
+        Ended { why, after, cut: cut.is_cancelled(), broken: broken.get() }
+    }
+
+    const FOREVER: u64 = 1_000_000;
 
     #[tokio::test(start_paused = true)]
     async fn an_old_connection_has_its_grace_and_then_its_calls_are_told() {
-        assert_eq!(ended(Some(Duration::ZERO)).await, (100, false));
-        assert_eq!(ended(Some(Duration::from_secs(5))).await, (105, false));
-        assert_eq!(ended(None).await, (111, true));
+        let why = Closed::Age;
+        let aged = || ended(ends(), 0);
+        assert_eq!(aged().await, Ended { why, after: 100, cut: false, broken: None });
+        let late = ended(ends(), 5).await;
+        assert_eq!(late, Ended { why, after: 105, cut: false, broken: None });
+        let never = ended(ends(), FOREVER).await;
+        let (why, broken) = (Closed::Cut, Some(Reason::NO_ERROR));
+        assert_eq!(never, Ended { why, after: 111, cut: true, broken });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restless_peer_is_told_to_be_calm_where_it_does_not_go() {
+        let restless = || {
+            let ends = ends();
+            ends.restless.cancel();
+            ends
+        };
+        let why = Closed::Resets;
+        let goes = ended(restless(), 2).await;
+        assert_eq!(goes, Ended { why, after: 2, cut: false, broken: None });
+        let stays = ended(restless(), FOREVER).await;
+        let broken = Some(Reason::ENHANCE_YOUR_CALM);
+        assert_eq!(stays, Ended { why, after: 6, cut: true, broken });
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_drain_does_not_wait_for_the_age() {
-        let ends = Ends {
-            goaway: CancellationToken::new(),
-            age: Some(AGE),
-            cut: CancellationToken::new(),
-        };
+        let ends = ends();
         ends.goaway.cancel();
-        let told = Cell::new(false);
-        let connection = pin!(async {
-            while !told.get() {
-                tokio::task::yield_now().await;
-            }
-            Ok::<_, Infallible>(())
-        });
-        let started = Instant::now();
-        run(connection, ([127, 0, 0, 1], 1).into(), ends, |_| told.set(true)).await;
-        assert_eq!(started.elapsed(), Duration::ZERO);
+        let drained = ended(ends, 0).await;
+        assert_eq!(drained, Ended { why: Closed::Drain, after: 0, cut: false, broken: None });
     }
 }

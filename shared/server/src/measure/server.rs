@@ -16,14 +16,17 @@ use crate::state::State;
 pub(crate) enum Refused {
     /// There are as many as there may be.
     Full,
+    /// There are as many as there may be of its address.
+    FullForAddress,
 }
 
 impl Refused {
-    const ALL: [Self; 1] = [Self::Full];
+    const ALL: [Self; 2] = [Self::Full, Self::FullForAddress];
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::FullForAddress => "full_for_address",
         }
     }
 }
@@ -35,27 +38,41 @@ pub(crate) enum Closed {
     Peer,
     /// It broke, or its peer broke the rules of HTTP/2.
     Error,
-    /// There was no TLS handshake, or none in time.
+    /// There was no handshake, of TLS or of HTTP/2, or none in time.
     Handshake,
     /// It was told to end because it was old, and did.
     Age,
     /// It was told to end because the server drains, and did.
     Drain,
+    /// Its peer gave no sign of life.
+    Silent,
+    /// Its peer took back too many calls.
+    Resets,
     /// It was told to end, did not, and was cut.
     Cut,
 }
 
 impl Closed {
-    const ALL: [Self; 6] =
-        [Self::Peer, Self::Error, Self::Handshake, Self::Age, Self::Drain, Self::Cut];
+    const ALL: [Self; 8] = [
+        Self::Peer,
+        Self::Error,
+        Self::Handshake,
+        Self::Age,
+        Self::Drain,
+        Self::Silent,
+        Self::Resets,
+        Self::Cut,
+    ];
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Peer => "peer",
             Self::Error => "error",
             Self::Handshake => "handshake",
             Self::Age => "max_age",
             Self::Drain => "drain",
+            Self::Silent => "keep_alive",
+            Self::Resets => "max_resets",
             Self::Cut => "cut",
         }
     }

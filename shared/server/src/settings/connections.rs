@@ -16,6 +16,11 @@ pub struct ConnectionSettings {
     /// The most connections at once; one more is closed as soon as it is accepted.
     /// Stays below the files that the process may open. Default 1,000.
     pub max: u32,
+    /// The most of one address (of IPv6, of one network of 64 bits), so that nobody takes
+    /// all of them. `limits.trusted_proxies` are exempt; behind a balancer that passes
+    /// connections on under its own address and is none of these, this is to be `max`.
+    /// Default 250.
+    pub max_per_address: u32,
     /// The most calls in flight on one connection. Default 100.
     pub max_streams: u32,
     /// How long a peer may take until it has said that it speaks HTTP/2. Default 10 s.
@@ -27,6 +32,11 @@ pub struct ConnectionSettings {
     /// How long it may take to give one. Default 10 s.
     #[serde(with = "humantime_serde")]
     pub keep_alive_timeout: Duration,
+    /// How long an answer waits for a peer that takes nothing of it, until the call is reset
+    /// (RST_STREAM, CANCEL). A call whose own time is over before ends then. nginx's
+    /// `send_timeout`; default 60 s.
+    #[serde(with = "humantime_serde")]
+    pub send_timeout: Duration,
     /// How old a connection gets, give or take a tenth, until its peer is told to open
     /// another one: so that load finds new instances. Default 30 min.
     #[serde(with = "humantime_serde")]
@@ -46,6 +56,11 @@ pub struct ConnectionSettings {
     /// How many calls a peer may take back before the server got to see them; more end
     /// the connection (CVE-2023-44487, "rapid reset"). Default 20.
     pub max_pending_resets: u32,
+    /// How many of twice as many calls a peer may take back within their first second; more
+    /// end the connection: with a GOAWAY, so that no call is lost, and with
+    /// ENHANCE_YOUR_CALM where the peer goes on or is not gone 5 s later. Envoy's
+    /// `premature_reset_total_stream_count`. Default 500, of 1,000.
+    pub max_resets: u32,
     /// How many calls of a connection the server may have to reset for the peer's
     /// mistakes, calls beyond `max_streams` among them; more end the connection
     /// (RUSTSEC-2024-0003). Default 1,024.
@@ -56,16 +71,19 @@ impl Default for ConnectionSettings {
     fn default() -> Self {
         Self {
             max: 1000,
+            max_per_address: 250,
             max_streams: 100,
             handshake_timeout: Duration::from_secs(10),
             keep_alive_interval: Duration::from_secs(20),
             keep_alive_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(60),
             max_age: Duration::from_secs(30 * 60),
             max_age_grace: Duration::from_secs(5 * 60),
             max_header_bytes: 16 * 1024,
             stream_window_bytes: 256 * 1024,
             connection_window_bytes: 1024 * 1024,
             max_pending_resets: 20,
+            max_resets: 500,
             max_local_resets: 1024,
         }
     }
@@ -79,10 +97,12 @@ impl ConnectionSettings {
         let count = |key, value| InvalidSetting::unless(value > 0, key, "at least 1");
         [
             count("connections.max", self.max),
+            count("connections.max_per_address", self.max_per_address),
             count("connections.max_streams", self.max_streams),
             time("connections.handshake_timeout", self.handshake_timeout),
             time("connections.keep_alive_interval", self.keep_alive_interval),
             time("connections.keep_alive_timeout", self.keep_alive_timeout),
+            time("connections.send_timeout", self.send_timeout),
             time("connections.max_age", self.max_age),
             InvalidSetting::unless(
                 (1024..=1024 * 1024).contains(&self.max_header_bytes),
@@ -101,6 +121,7 @@ impl ConnectionSettings {
                 "from stream_window_bytes to 2147483647",
             ),
             count("connections.max_pending_resets", self.max_pending_resets),
+            count("connections.max_resets", self.max_resets),
             count("connections.max_local_resets", self.max_local_resets),
         ]
         .into_iter()

@@ -22,30 +22,10 @@ use tonic::Code;
 use tower::Service;
 
 use super::{authenticate::bearer, verdict::Verdict};
-use crate::{call::Routed, settings::LimitSettings, status::come_again};
+use crate::{call::Routed, client::Source, settings::LimitSettings, status::come_again};
 
 /// Once in this time an address may be wrong about its credentials for nothing.
 const LATELY: f64 = 60.0;
-
-/// Who shares a bucket: an IPv4 address, or the network of 64 bits that is the least one
-/// is given of IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Source {
-    V4(u32),
-    V6(u64),
-}
-
-impl From<IpAddr> for Source {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments().map(u64::from);
-                Self::V6(a << 48 | b << 32 | c << 16 | d)
-            }
-        }
-    }
-}
 
 /// What is known of the addresses.
 #[derive(Debug)]

@@ -50,13 +50,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, Received { connection, mut http }: Received<B>) -> Self::Future {
+    fn call(&mut self, Received { connection, at, mut http }: Received<B>) -> Self::Future {
         let (request_id, header) = request_id(&http);
         let path = http.uri().path();
         let target = self.methods.get(path).map_or_else(|| Target::unknown(path), Target::Known);
         http.extensions_mut().insert(connection.info.clone());
         let client = self.proxies.client(connection.peer.ip(), http.headers());
-        let call = Arc::new(Call::new(request_id, target, connection, client));
+        let call = Arc::new(Call::new(request_id, target, connection, client, at));
         IdentifyFuture { inner: self.inner.call(Arrived { call, http }), header: Some(header) }
     }
 }

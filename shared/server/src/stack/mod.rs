@@ -25,7 +25,6 @@ use gantry_contract::{Contract, access::Grants};
 use gantry_identity::Verifier;
 use gantry_resilience::limits::Limiter;
 use http::Response;
-use hyper::body::Incoming;
 use tonic::service::Routes;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
@@ -33,7 +32,13 @@ pub(crate) use self::{
     addresses::Addresses,
     callers::{Callers, InvalidClass},
 };
-use crate::{call::Received, client::Proxies, measure::Measures, methods::Methods};
+use crate::{
+    call::{Received, Timed},
+    client::Proxies,
+    connections::RequestBody,
+    measure::Measures,
+    methods::Methods,
+};
 
 /// What the layers need to know.
 #[derive(Clone, Debug)]
@@ -55,8 +60,8 @@ pub(crate) struct Parts {
 pub(crate) fn compose(
     parts: Parts,
 ) -> impl Service<
-    Received<Incoming>,
-    Response = Response<impl http_body::Body<Data = bytes::Bytes, Error = tonic::Status> + Send>,
+    Received<RequestBody>,
+    Response = Response<impl Timed<Data = bytes::Bytes> + Send>,
     Error = Infallible,
     Future: Send,
 > + Clone

@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use gantry_contract::{Failure, GantryReason};
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tonic::{Code, Status};
@@ -26,7 +26,7 @@ use tower::Service;
 use tracing::{Span, error};
 
 use crate::{
-    call::{Arrived, Call},
+    call::{Arrived, Call, Timed},
     status::trailers,
 };
 
@@ -131,6 +131,23 @@ impl<B: Body<Data = Bytes>> Body for CaughtBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B: Timed<Data = Bytes>> Timed for CaughtBody<B> {
+    fn poll_over(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HeaderMap> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        // Dropping what the handler made may panic as well.
+        match caught(this.call, || inner.poll_over(cx)) {
+            Some(polled) => polled,
+            None => {
+                this.inner.set(None);
+                Poll::Ready(trailers(&internal(this.call)))
+            }
+        }
     }
 }
 

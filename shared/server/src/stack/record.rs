@@ -22,7 +22,7 @@ use tracing::{Span, debug, field::Empty, info, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
-    call::{Arrived, Call},
+    call::{Arrived, Call, Timed},
     measure::Measures,
     status::{code, is_server_error},
 };
@@ -257,15 +257,14 @@ impl<B: Body<Data = Bytes>> Body for RecordedBody<B> {
         let this = self.project();
         let _entered = this.span.enter();
         let frame = ready!(this.inner.poll_frame(cx));
-        let outcome = match &frame {
-            Some(Ok(frame)) => frame.trailers_ref().map(code),
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    ended(this.recorder, code(trailers));
+                }
+            }
             // Without trailers the caller does not know how it ended either.
-            Some(Err(_)) | None => Some(None),
-        };
-        if let Some(code) = outcome
-            && let Some(recorder) = this.recorder.take()
-        {
-            recorder.ended(&Outcome::Grpc(code.unwrap_or(Code::Unknown)));
+            Some(Err(_)) | None => ended(this.recorder, None),
         }
         Poll::Ready(frame)
     }
@@ -276,5 +275,21 @@ impl<B: Body<Data = Bytes>> Body for RecordedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl<B: Timed<Data = Bytes>> Timed for RecordedBody<B> {
+    fn poll_over(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HeaderMap> {
+        let this = self.project();
+        let _entered = this.span.enter();
+        let trailers = ready!(this.inner.poll_over(cx));
+        ended(this.recorder, code(&trailers));
+        Poll::Ready(trailers)
+    }
+}
+
+fn ended(recorder: &mut Option<Recorder>, code: Option<Code>) {
+    if let Some(recorder) = recorder.take() {
+        recorder.ended(&Outcome::Grpc(code.unwrap_or(Code::Unknown)));
     }
 }

@@ -18,7 +18,7 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, sleep, timeout},
 };
 use tonic::Code;
@@ -122,6 +122,103 @@ async fn headers_that_do_not_end_end_the_connection() {
     // One that gives a sign of life is not closed.
     idle.act(nap(0)).await.unwrap();
     assert_eq!(world.seen.started(), 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_gives_no_sign_of_life_is_closed() {
+    let world = world(|connections| {
+        connections.keep_alive_interval = Duration::from_millis(300);
+        connections.keep_alive_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let started = Instant::now();
+    closed(stream).await;
+    assert!(started.elapsed() >= Duration::from_millis(500), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_peer_that_stops_reading_is_closed_though_it_cannot_be_told() {
+    let world = world(|connections| {
+        connections.keep_alive_interval = Duration::from_millis(500);
+        connections.keep_alive_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(world.address).await.unwrap();
+    let mut windows = h2::client::Builder::new();
+    windows.initial_window_size(1 << 30).initial_connection_window_size(1 << 30);
+    let (mut sender, mut connection) = windows.handshake::<_, Bytes>(stream).await.unwrap();
+    let count = request("/probe.v1.ProbeService/Count", Bytes::new()).map(drop);
+    let (answer, mut body) = sender.send_request(count, false).unwrap();
+    body.send_data(framed(&CountRequest::default()), true).unwrap();
+    let _answer = tokio::select! {
+        answer = answer => answer.unwrap(),
+        ended = &mut connection => panic!("{ended:?}"),
+    };
+    // From here on nobody reads.
+    eventually("the stream is dropped", || world.seen.dropped() == 1).await;
+    drop(connection);
+}
+
+/// Makes calls that do not end and takes back all but every so manieth, which it waits
+/// for, until the server takes no more. Gives how many it made.
+async fn take_back(world: &World, every: usize, most: usize) -> usize {
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for made in 1..=most {
+        let Ok(mut sender) = sender.clone().ready().await else { return made };
+        let lasts = if made % every == 0 { 0 } else { 50_000 };
+        let Ok((answer, mut body)) =
+            sender.send_request(request(ACT, Bytes::new()).map(drop), false)
+        else {
+            return made;
+        };
+        body.send_data(framed(&nap(lasts)), true).unwrap();
+        if lasts == 0 {
+            answer.await.expect("no call is lost");
+        } else {
+            let started = || world.seen.started() >= made;
+            while !started() {
+                if connection.is_finished() {
+                    return made;
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+            body.send_reset(h2::Reason::CANCEL);
+        }
+    }
+    most
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_back_most_of_its_calls_is_sent_away() {
+    let most = world(|connections| connections.max_resets = 50).await;
+    let made = take_back(&most, 3, 1000).await;
+    assert!((50..=200).contains(&made), "{made}");
+    most.client().await.act(nap(0)).await.unwrap();
+    let half = world(|connections| connections.max_resets = 50).await;
+    assert_eq!(take_back(&half, 2, 500).await, 500);
+}
+
+#[tokio::test]
+async fn one_address_does_not_get_the_places_of_all() {
+    let world = world(|connections| connections.max_per_address = 2).await;
+    let mut own = (world.client().await, world.client().await);
+    for _ in 0..50 {
+        closed(TcpStream::connect(world.address).await.unwrap()).await;
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let stream = TokioIo::new(socket.connect(world.address).await.unwrap());
+    let (mut other, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    other.send_request(request(ACT, framed(&nap(0)))).await.unwrap();
+    own.0.act(nap(0)).await.unwrap();
+    own.1.act(nap(0)).await.unwrap();
 }
 
 /// Whether the call came after those that the server says it still takes.

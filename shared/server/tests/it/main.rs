@@ -22,5 +22,6 @@ mod raw;
 mod refusals;
 mod registered;
 mod tls;
+mod windows;
 mod wire;
 mod world;

@@ -14,12 +14,12 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use gantry_contract::{Failure, GantryReason};
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tonic::{Code, Status};
@@ -27,7 +27,10 @@ use tower::Service;
 
 use self::alarm::{Alarm, Limit, Over};
 use super::verdict::Verdict;
-use crate::{call::Routed, status::trailers};
+use crate::{
+    call::{Routed, Timed},
+    status::trailers,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline<S> {
@@ -169,5 +172,15 @@ impl<B: Body<Data = Bytes>> Body for TimedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B: Body<Data = Bytes>> Timed for TimedBody<B> {
+    fn poll_over(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HeaderMap> {
+        let mut this = self.project();
+        let Some(alarm) = this.alarm.as_pin_mut() else { return Poll::Pending };
+        let over = ready!(alarm.poll(cx));
+        this.inner.set(None);
+        Poll::Ready(trailers(&over.into()))
     }
 }

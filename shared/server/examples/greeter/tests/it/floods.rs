@@ -10,6 +10,8 @@ use std::{
 use futures_util::future::join_all;
 use greeter::greeter::v1::{SayHelloRequest, greeter_service_client::GreeterServiceClient};
 use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
     process::Child,
     sync::oneshot,
     task::JoinHandle,
@@ -21,8 +23,9 @@ use tonic_types::StatusExt;
 use crate::{
     Greeter, PATIENCE,
     frames::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, Peer,
-        RST_STREAM, frame, greeting, literal,
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADER_TABLE_SIZE,
+        HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY, Peer, RST_STREAM, WINDOW_UPDATE, call,
+        error_code, frame, greeting, literal, settings,
     },
 };
 
@@ -43,13 +46,7 @@ impl Flooded {
         let Greeter { process, mut log, address, .. } = Greeter::start().await;
         // Somebody has to read the log, or the greeter waits for that.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-        let channel = Channel::from_shared(format!("http://{address}"))
-            .unwrap()
-            .local_address(Some(elsewhere))
-            .connect()
-            .await
-            .unwrap();
+        let channel = from_elsewhere(address, 2).await;
         let (stop, mut stopped) = oneshot::channel();
         let polite = tokio::spawn(async move {
             let mut client = GreeterServiceClient::new(channel);
@@ -82,6 +79,16 @@ impl Flooded {
     }
 }
 
+/// A connection from another address of this machine.
+async fn from_elsewhere(address: SocketAddr, host: u8) -> Channel {
+    Channel::from_shared(format!("http://{address}"))
+        .unwrap()
+        .local_address(Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host))))
+        .connect()
+        .await
+        .unwrap()
+}
+
 /// What it has of the memory, in MiB.
 fn resident(process: &Child) -> u64 {
     let pages = fs::read_to_string(format!("/proc/{}/statm", process.id().unwrap())).unwrap();
@@ -112,17 +119,40 @@ async fn calls_that_are_taken_back_at_once_end_their_connection() {
     flooded.survived().await;
 }
 
+/// A call that no limit holds up, and which lasts.
+fn watch(stream: u32) -> Vec<u8> {
+    let mut call = frame(HEADERS, END_HEADERS, stream, &call("/grpc.health.v1.Health/Watch"));
+    call.extend(frame(DATA, END_STREAM, stream, &[0; 5]));
+    call
+}
+
 #[tokio::test]
-async fn calls_that_are_taken_back_once_they_have_begun_cost_little() {
+async fn calls_that_are_taken_back_once_they_have_begun_end_their_connection() {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
-    for n in 0..3000 {
-        if !peer.send(&frame(HEADERS, END_HEADERS, odd(n), &greeting())).await {
-            break;
+    let mut code = None;
+    let mut calls = 0;
+    // One after the other, none faster than it is answered, and never mind the GOAWAY.
+    let flood = async {
+        while peer.send(&watch(odd(calls))).await {
+            let answered = loop {
+                match peer.next().await {
+                    Some((GOAWAY, said)) => code = Some(error_code(&said)),
+                    Some((HEADERS, _)) => break true,
+                    Some(_) => {}
+                    None => break false,
+                }
+            };
+            if !answered {
+                break;
+            }
+            peer.send(&frame(RST_STREAM, 0, odd(calls), &8_u32.to_be_bytes())).await;
+            calls += 1;
         }
-        tokio::task::yield_now().await;
-        peer.send(&frame(RST_STREAM, 0, odd(n), &8_u32.to_be_bytes())).await;
-    }
+    };
+    timeout(PATIENCE, flood).await.expect("it is ended");
+    assert!(calls > 500, "{calls} are not too many yet");
+    assert_eq!(code, Some(ENHANCE_YOUR_CALM));
     flooded.survived().await;
 }
 
@@ -156,7 +186,8 @@ async fn ten_thousand_streams_of_a_hundred_connections_are_refused_one_by_one() 
     drop(peers);
 }
 
-#[tokio::test]
+// The callers have enough to do with their messages to hold up the polite one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_of_a_hundred_megabytes_is_refused_before_it_is_read() {
     let flooded = Flooded::start().await;
     let calls = (0..4).map(|_| async {
@@ -248,17 +279,114 @@ async fn pings_whose_answers_nobody_reads_do_not_add_up() {
     flooded.survived().await;
 }
 
+/// Poured as fast as the greeter takes it, by a peer that reads all answers.
+async fn is_poured(bytes: &[u8]) {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    peer.pour(&bytes.repeat(100), Duration::from_secs(3)).await;
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn pings_keep_nobody_else_waiting() {
+    is_poured(&frame(PING, 0, 0, &[7; 8])).await;
+}
+
+#[tokio::test]
+async fn settings_keep_nobody_else_waiting() {
+    is_poured(&settings(&[(INITIAL_WINDOW_SIZE, 1), (HEADER_TABLE_SIZE, u32::MAX)])).await;
+}
+
+#[tokio::test]
+async fn priorities_keep_nobody_else_waiting() {
+    is_poured(&frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 7])).await;
+}
+
+#[tokio::test]
+async fn windows_that_grow_byte_by_byte_keep_nobody_else_waiting() {
+    is_poured(&frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])).await;
+}
+
+#[tokio::test]
+async fn settings_whose_acknowledgements_nobody_reads_do_not_add_up() {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    let flood = settings(&[(INITIAL_WINDOW_SIZE, 1)]).repeat(1000);
+    let flood = async { while peer.send(&flood).await {} };
+    // It stops reading where it cannot write.
+    let _ = timeout(Duration::from_secs(3), flood).await;
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn data_without_data_ends_its_connection() {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    peer.send(&frame(HEADERS, END_HEADERS, 1, &greeting())).await;
+    let empty = frame(DATA, 0, 1, &[]).repeat(1000);
+    let flood = async {
+        while peer.send(&empty).await {}
+        peer.goaway().await
+    };
+    let code = timeout(PATIENCE, flood).await.expect("it is ended");
+    assert!(code.is_none_or(|code| code == ENHANCE_YOUR_CALM), "{code:?}");
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_do_not_add_up() {
+    let flooded = Flooded::start().await;
+    // The longest answers there are without a limit: the contract, by reflection.
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let symbol = b"buf.validate.FieldRules";
+    let mut ask = vec![0, 0, 0, 0, symbol.len() as u8 + 2, 0x22, symbol.len() as u8];
+    ask.extend(symbol);
+    let peers = join_all((0..50).map(|_| async {
+        let mut peer = Peer::with(flooded.address, &[(INITIAL_WINDOW_SIZE, 1)]).await;
+        for n in 0..100 {
+            peer.send(&frame(HEADERS, END_HEADERS, odd(n), &call(path))).await;
+            peer.send(&frame(DATA, 0, odd(n), &ask)).await;
+        }
+        peer
+    }))
+    .await;
+    flooded.survived().await;
+    drop(peers);
+}
+
+#[tokio::test]
+async fn connections_that_come_and_go_leave_nothing_behind() {
+    let flooded = Flooded::start().await;
+    let address = flooded.address;
+    let come_and_go = (0..8).map(|n| async move {
+        for round in 0..500 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            // Some say nothing, some begin, some call and do not wait.
+            match (n + round) % 3 {
+                0 => {}
+                1 => drop(stream.write_all(b"PRI * HTTP/2.0\r\n").await),
+                _ => drop(Peer::connect(address).await.send(&watch(1)).await),
+            }
+        }
+    });
+    timeout(PATIENCE, join_all(come_and_go)).await.unwrap();
+    flooded.survived().await;
+}
+
 #[tokio::test]
 async fn connections_that_say_nothing_more_are_cheap_and_leave_room_for_others() {
     let flooded = Flooded::start().await;
+    // As many as one address may have, and more.
     let mut idle = Vec::new();
-    for _ in 0..300 {
+    for _ in 0..150 {
         idle.push(Peer::connect(flooded.address).await);
     }
     let mut silent = Vec::new();
-    for _ in 0..200 {
-        silent.push(tokio::net::TcpStream::connect(flooded.address).await.unwrap());
+    for _ in 0..500 {
+        silent.push(TcpStream::connect(flooded.address).await.unwrap());
     }
+    let elsewhere = GreeterServiceClient::new(from_elsewhere(flooded.address, 3).await);
+    elsewhere.clone().say_hello(SayHelloRequest { name: "bea".into() }).await.unwrap();
     flooded.survived().await;
     drop((idle, silent));
 }

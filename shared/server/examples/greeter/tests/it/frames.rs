@@ -1,22 +1,29 @@
 //! HTTP/2 by hand: what no proper client would send.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
+
+/// RFC 9113, 6.5.2: what settings are about.
+pub(crate) const HEADER_TABLE_SIZE: u16 = 1;
+pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// RFC 9113, 7: the peer does too much of something.
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
@@ -29,11 +36,24 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// The header block of a call of the greeter, without Huffman coding or a dynamic table.
+/// Settings, by their numbers.
+pub(crate) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
+    let payload: Vec<u8> = values
+        .iter()
+        .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
+        .collect();
+    frame(SETTINGS, 0, 0, &payload)
+}
+
+/// The header block of a call of the greeter.
 pub(crate) fn greeting() -> Vec<u8> {
+    call("/greeter.v1.GreeterService/SayHello")
+}
+
+/// The header block of a call, without Huffman coding or a dynamic table.
+pub(crate) fn call(path: &str) -> Vec<u8> {
     // POST, http; then names of the static table and values: :path, :authority, content-type.
     let mut block = vec![0x83, 0x86];
-    let path = "/greeter.v1.GreeterService/SayHello";
     for (name, value) in [(&[4][..], path), (&[1], "greeter"), (&[15, 16], "application/grpc")] {
         block.extend(name);
         block.push(value.len().try_into().unwrap());
@@ -68,11 +88,27 @@ pub(crate) struct Peer(pub(crate) TcpStream);
 
 impl Peer {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::with(address, &[]).await
+    }
+
+    /// With settings of its own.
+    pub(crate) async fn with(address: SocketAddr, values: &[(u16, u32)]) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        hello.extend(frame(SETTINGS, 0, 0, &[]));
+        hello.extend(settings(values));
         stream.write_all(&hello).await.unwrap();
         Self(stream)
+    }
+
+    /// Sends the same again and again and drops whatever comes back, for a while or until it
+    /// is cut off.
+    pub(crate) async fn pour(&mut self, bytes: &[u8], how_long: Duration) {
+        let (mut reads, mut writes) = self.0.split();
+        let pour = async { while writes.write_all(bytes).await.is_ok() {} };
+        let mut sink = tokio::io::sink();
+        let drain = tokio::io::copy(&mut reads, &mut sink);
+        let _ = timeout(how_long, async { tokio::join!(pour, drain) }).await;
     }
 
     /// Whether it could be sent, and was not cut off.
@@ -95,9 +131,14 @@ impl Peer {
         let mut code = None;
         while let Some((kind, payload)) = self.next().await {
             if kind == GOAWAY {
-                code = Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
+                code = Some(error_code(&payload));
             }
         }
         code
     }
+}
+
+/// The error code of a GOAWAY's payload.
+pub(crate) fn error_code(goaway: &[u8]) -> u32 {
+    u32::from_be_bytes(goaway[4..8].try_into().unwrap())
 }

@@ -1,0 +1,199 @@
+//! One call: its answer is made, and sent as fast as the peer takes it.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream, server::SendResponse};
+use http::Response;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+
+use super::resets::Begun;
+use crate::call::Timed;
+
+/// The most of one answer that waits to be written, in bytes: what is longer waits where
+/// its time can end it.
+pub(super) const SEND_BUFFER: usize = 64 * 1024;
+
+pin_project! {
+    /// Makes and sends the answer to one call. Dropped, it resets the call.
+    pub(super) struct Answer<F, B> {
+        #[pin]
+        state: State<F, B>,
+        begun: Begun,
+        patience: Duration,
+    }
+}
+
+pin_project! {
+    #[project = StateProject]
+    enum State<F, B> {
+        Making { #[pin] call: F, respond: SendResponse<Bytes> },
+        Sending { #[pin] sending: Sending<B> },
+    }
+}
+
+impl<F, B> Answer<F, B> {
+    /// `patience` is how long the answer waits for the peer to take more of it.
+    pub(super) fn new(
+        call: F,
+        respond: SendResponse<Bytes>,
+        begun: Begun,
+        patience: Duration,
+    ) -> Self {
+        Self { state: State::Making { call, respond }, begun, patience }
+    }
+}
+
+impl<F, B> Future for Answer<F, B>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Timed<Data = Bytes>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let sent = loop {
+            let (head, body, respond) = match this.state.as_mut().project() {
+                StateProject::Sending { sending } => break ready!(sending.poll(cx)),
+                StateProject::Making { call, respond } => {
+                    let Poll::Ready(Ok(answer)) = call.poll(cx) else {
+                        ready!(respond.poll_reset(cx)).ok();
+                        break Sent::TakenBack;
+                    };
+                    let (head, body) = answer.into_parts();
+                    (Response::from_parts(head, ()), body, respond)
+                }
+            };
+            let whole = body.is_end_stream();
+            match respond.send_response(head, whole) {
+                Err(_) => break Sent::TakenBack,
+                Ok(_) if whole => break Sent::Done,
+                Ok(stream) => {
+                    let patience = *this.patience;
+                    let sending = Sending {
+                        body,
+                        stream,
+                        unsent: Bytes::new(),
+                        cut: false,
+                        patience,
+                        stall: None,
+                    };
+                    this.state.set(State::Sending { sending });
+                }
+            }
+        };
+        if let Sent::TakenBack = sent {
+            this.begun.taken_back();
+        }
+        Poll::Ready(())
+    }
+}
+
+/// How sending ended.
+enum Sent {
+    /// All that there was, or a reset of ours in its place.
+    Done,
+    /// The peer does not want it any more, or is gone.
+    TakenBack,
+}
+
+pin_project! {
+    /// The rest of an answer, after its head.
+    struct Sending<B> {
+        #[pin]
+        body: B,
+        stream: SendStream<Bytes>,
+        // What the body gave last and the peer has not taken.
+        unsent: Bytes,
+        // Whether a part of it has been sent.
+        cut: bool,
+        patience: Duration,
+        // Since the peer takes nothing.
+        #[pin]
+        stall: Option<Sleep>,
+    }
+}
+
+impl<B: Timed<Data = Bytes>> Sending<B> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sent> {
+        loop {
+            if let Some(sent) = ready!(self.as_mut().poll_unsent(cx)) {
+                return Poll::Ready(sent);
+            }
+            let this = self.as_mut().project();
+            let Poll::Ready(frame) = this.body.poll_frame(cx) else {
+                return this.stream.poll_reset(cx).map(|_| Sent::TakenBack);
+            };
+            let frame = match frame {
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => {
+                    this.stream.send_reset(Reason::INTERNAL_ERROR);
+                    return Poll::Ready(Sent::Done);
+                }
+                None => return Poll::Ready(sent(this.stream.send_data(Bytes::new(), true))),
+            };
+            match frame.into_data() {
+                Ok(data) => (*this.unsent, *this.cut) = (data, false),
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        return Poll::Ready(sent(this.stream.send_trailers(trailers)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ready with nothing once all of it is sent, or with how it ended.
+    ///
+    /// What is sent goes into the window that the peer has granted and never waits for
+    /// more of it in h2, where it could not be called back.
+    fn poll_unsent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Sent>> {
+        let mut this = self.project();
+        while !this.unsent.is_empty() {
+            this.stream.reserve_capacity(this.unsent.len().min(SEND_BUFFER));
+            let room = this.stream.capacity().min(this.unsent.len());
+            if room > 0 {
+                this.stall.set(None);
+                *this.cut = true;
+                if this.stream.send_data(this.unsent.split_to(room), false).is_err() {
+                    return Poll::Ready(Some(Sent::TakenBack));
+                }
+                continue;
+            }
+            match this.stream.poll_capacity(cx) {
+                Poll::Ready(Some(Ok(_))) => continue,
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Some(Sent::TakenBack)),
+                Poll::Pending => {}
+            }
+            if let Poll::Ready(trailers) = this.body.as_mut().poll_over(cx) {
+                // In the middle of a message nobody expects them.
+                if *this.cut {
+                    this.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(Some(Sent::Done));
+                }
+                return Poll::Ready(Some(sent(this.stream.send_trailers(trailers))));
+            }
+            if this.stall.is_none() {
+                this.stall.set(Some(sleep(*this.patience)));
+            }
+            if let Some(stall) = this.stall.as_mut().as_pin_mut() {
+                ready!(stall.poll(cx));
+            }
+            this.stream.send_reset(Reason::CANCEL);
+            return Poll::Ready(Some(Sent::Done));
+        }
+        Poll::Ready(None)
+    }
+}
+
+fn sent(result: Result<(), h2::Error>) -> Sent {
+    result.map_or(Sent::TakenBack, |()| Sent::Done)
+}

@@ -1,0 +1,105 @@
+//! Calls that a peer takes back soon after it made them.
+//!
+//! Each costs the server its headers, its limits and the beginning of its work, and the
+//! peer nothing: not even one of its streams. h2 counts those that no handler has seen yet
+//! (CVE-2023-44487, "rapid reset"), and these are the others. It is Envoy's rule: a
+//! connection of which more than half of the calls are taken back within their first second
+//! is closed. Callers that hedge, or whose deadlines are short while we are slow, take back
+//! less than that, and where they do not, they lose a connection and no call.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// What is taken back later has held one of the peer's streams long enough.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The calls of one connection.
+#[derive(Debug)]
+pub(super) struct Resets {
+    /// The most of twice as many.
+    max: u32,
+    begun: u32,
+    taken_back: Arc<AtomicU32>,
+}
+
+impl Resets {
+    pub(super) fn new(max: u32) -> Self {
+        Self { max, begun: 0, taken_back: Arc::default() }
+    }
+
+    /// Notes that a call begins, and gives what notes its end.
+    pub(super) fn begin(&mut self, now: Instant) -> Begun {
+        self.begun += 1;
+        Begun { at: now, taken_back: Arc::clone(&self.taken_back) }
+    }
+
+    /// Whether too many of the last calls were taken back.
+    pub(super) fn are_too_many(&mut self) -> bool {
+        // As soon as it is certain, and of all calls anew.
+        let too_many = self.taken_back.load(Ordering::Relaxed) > self.max;
+        if too_many || self.begun / 2 >= self.max {
+            self.begun = 0;
+            self.taken_back.store(0, Ordering::Relaxed);
+        }
+        too_many
+    }
+}
+
+/// A call that has begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    at: Instant,
+    taken_back: Arc<AtomicU32>,
+}
+
+impl Begun {
+    pub(super) fn taken_back(&self) {
+        if self.at.elapsed() < SOON {
+            self.taken_back.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// Whether it was too much at any time; of each `every` calls one is answered.
+    async fn restless(calls: u32, every: u32, lasts: Duration) -> bool {
+        let mut resets = Resets::new(100);
+        let mut too_many = false;
+        for n in 0..calls {
+            let begun = resets.begin(Instant::now());
+            too_many |= resets.are_too_many();
+            advance(lasts).await;
+            if n % every != 0 {
+                begun.taken_back();
+            }
+        }
+        too_many
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_half_of_the_calls_are_too_many_and_half_are_not() {
+        let lasts = Duration::from_millis(2);
+        assert!(restless(1000, 1000, lasts).await);
+        assert!(restless(1000, 3, lasts).await);
+        assert!(!restless(100_000, 2, lasts).await);
+        // Not as many yet.
+        assert!(!restless(100, 1000, lasts).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_lasted_a_second_do_not_count() {
+        assert!(!restless(1000, 1000, Duration::from_secs(1)).await);
+    }
+}

@@ -1,0 +1,176 @@
+//! HTTP/2 on one connection: calls are accepted and given to the stack.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{Reason, server};
+use http::Response;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+use tracing::debug;
+
+use super::{
+    answer::{Answer, SEND_BUFFER},
+    body::RequestBody,
+    keep_alive::KeepAlive,
+    resets::Resets,
+    run::{Endable, LAST_WORDS},
+};
+use crate::{
+    call::{Connection, Received, Timed},
+    measure::Closed,
+    settings::ConnectionSettings,
+};
+
+/// HTTP/2 with the limits of the settings.
+pub(crate) fn protocol(settings: &ConnectionSettings) -> server::Builder {
+    let mut protocol = server::Builder::new();
+    protocol
+        .max_concurrent_streams(settings.max_streams)
+        .max_header_list_size(settings.max_header_bytes)
+        .initial_window_size(settings.stream_window_bytes)
+        .initial_connection_window_size(settings.connection_window_bytes)
+        .max_pending_accept_reset_streams(settings.max_pending_resets as usize)
+        .max_local_error_reset_streams(Some(settings.max_local_resets as usize))
+        .max_send_buffer_size(SEND_BUFFER);
+    protocol
+}
+
+/// A connection whose peer speaks HTTP/2.
+pub(crate) struct Serving<T, S> {
+    http2: server::Connection<T, Bytes>,
+    connection: Arc<Connection>,
+    stack: S,
+    calls: TaskTracker,
+    send_timeout: Duration,
+    keep_alive: KeepAlive,
+    /// When the peer gave the last sign of life by itself.
+    heard: Instant,
+    resets: Resets,
+    /// Told that the peer takes back too many calls.
+    restless: CancellationToken,
+    /// Where it is broken off: why, and until when the peer may be told.
+    broken: Option<(Closed, Pin<Box<Sleep>>)>,
+}
+
+impl<T, S> Serving<T, S>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    pub(crate) fn new(
+        mut http2: server::Connection<T, Bytes>,
+        connection: Arc<Connection>,
+        stack: S,
+        calls: TaskTracker,
+        restless: CancellationToken,
+        settings: &ConnectionSettings,
+    ) -> Self {
+        let (interval, timeout) = (settings.keep_alive_interval, settings.keep_alive_timeout);
+        Self {
+            keep_alive: KeepAlive::new(http2.ping_pong(), interval, timeout),
+            http2,
+            connection,
+            stack,
+            calls,
+            send_timeout: settings.send_timeout,
+            heard: Instant::now(),
+            resets: Resets::new(settings.max_resets),
+            restless,
+            broken: None,
+        }
+    }
+
+    fn break_off(&mut self, why: Closed, reason: Reason) {
+        self.http2.abrupt_shutdown(reason);
+        self.broken.get_or_insert_with(|| (why, Box::pin(sleep(LAST_WORDS))));
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { keep_alive, heard, connection, .. } = self;
+        keep_alive.poll(cx, || {
+            if connection.was_heard() {
+                *heard = Instant::now();
+            }
+            *heard
+        })
+    }
+}
+
+impl<T, S, B> Future for Serving<T, S>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Received<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Unpin,
+    S::Future: 'static,
+    B: Timed<Data = Bytes> + Send + 'static,
+{
+    type Output = Closed;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+        let this = &mut *self;
+        loop {
+            if this.broken.is_none() && this.poll_silence(cx).is_ready() {
+                this.break_off(Closed::Silent, Reason::NO_ERROR);
+            }
+            if let Some((why, patience)) = &mut this.broken {
+                // A peer that takes nothing is not to be told.
+                let told = this.http2.poll_closed(cx).is_ready();
+                if told || patience.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(*why);
+                }
+                return Poll::Pending;
+            }
+            let Ok(()) = ready!(this.stack.poll_ready(cx));
+            let (request, respond) = match ready!(this.http2.poll_accept(cx)) {
+                Some(Ok(call)) => call,
+                Some(Err(error)) => {
+                    debug!(peer = %this.connection.peer, %error, "a connection ended badly");
+                    return Poll::Ready(Closed::Error);
+                }
+                None => return Poll::Ready(Closed::Peer),
+            };
+            let now = Instant::now();
+            this.heard = now;
+            let connection = Arc::clone(&this.connection);
+            let http = request.map(|stream| RequestBody::new(stream, Arc::clone(&connection)));
+            let call = this.stack.call(Received { connection, at: now, http });
+            let begun = this.resets.begin(now);
+            // The tracker is what is waited for, not the task's result.
+            drop(this.calls.spawn(Answer::new(call, respond, begun, this.send_timeout)));
+            if this.resets.are_too_many() {
+                if this.restless.is_cancelled() {
+                    this.break_off(Closed::Resets, Reason::ENHANCE_YOUR_CALM);
+                }
+                this.restless.cancel();
+            }
+        }
+    }
+}
+
+impl<T, S, B> Endable for Serving<T, S>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Received<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Unpin,
+    S::Future: 'static,
+    B: Timed<Data = Bytes> + Send + 'static,
+{
+    fn graceful(mut self: Pin<&mut Self>) {
+        self.http2.graceful_shutdown();
+    }
+
+    fn abrupt(mut self: Pin<&mut Self>, reason: Reason) {
+        self.break_off(Closed::Cut, reason);
+    }
+}

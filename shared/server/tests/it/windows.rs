@@ -1,0 +1,139 @@
+//! Peers that call and take no answer, or only slowly.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gantry_probe::probe::v1::{ActRequest, CountRequest};
+use gantry_server::Settings;
+use h2::{Reason, RecvStream, client::SendRequest};
+use http::Request;
+use prost::Message;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    raw::framed,
+    world::{PATIENCE, World, eventually, lenient},
+};
+
+const ACT: &str = "/probe.v1.ProbeService/Act";
+const COUNT: &str = "/probe.v1.ProbeService/Count";
+
+const FOREVER: CountRequest = CountRequest { to: 0, pause_ms: 0, panic_at: 0 };
+
+/// A peer that gives each answer so many bytes at first.
+async fn peer(world: &World, window: u32) -> SendRequest<Bytes> {
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (sender, connection) = h2::client::Builder::new()
+        .initial_window_size(window)
+        .initial_connection_window_size(1 << 30)
+        .handshake(stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn call(
+    peer: &SendRequest<Bytes>,
+    path: &str,
+    message: &impl Message,
+    grpc_timeout: Option<&str>,
+) -> RecvStream {
+    let mut request = Request::post(format!("http://probe{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    if let Some(timeout) = grpc_timeout {
+        request = request.header("grpc-timeout", timeout);
+    }
+    let mut sender = peer.clone().ready().await.unwrap();
+    let (answer, mut body) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+    body.send_data(framed(message), true).unwrap();
+    timeout(PATIENCE, answer).await.expect("the head needs no window").unwrap().into_body()
+}
+
+/// How the answer ended without its window ever being opened again: with a status, or by a
+/// reset.
+async fn end(answer: &mut RecvStream) -> Result<String, Reason> {
+    let ended = async {
+        while let Some(data) = answer.data().await {
+            data.map_err(|error| error.reason().unwrap())?;
+        }
+        let trailers = answer.trailers().await.unwrap().unwrap();
+        Ok(trailers["grpc-status"].to_str().unwrap().to_owned())
+    };
+    timeout(PATIENCE, ended).await.expect("an answer that is not taken is ended")
+}
+
+async fn patient_for(send_timeout: Duration) -> World {
+    let mut settings = lenient();
+    settings.connections.send_timeout = send_timeout;
+    World::with(|builder| builder.settings(settings)).await
+}
+
+const DEADLINE_EXCEEDED: &str = "4";
+const UNAVAILABLE: &str = "14";
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_ends_with_the_time_of_its_call() {
+    let world = World::start().await;
+    let shut = peer(&world, 0).await;
+    let started = Instant::now();
+    let mut answer = call(&shut, ACT, &ActRequest::default(), Some("300m")).await;
+    assert_eq!(end(&mut answer).await, Ok(DEADLINE_EXCEEDED.to_owned()));
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    // Taken in part, it is a message that breaks off, which no status can follow.
+    let ajar = peer(&world, 1).await;
+    let mut answer = call(&ajar, ACT, &ActRequest::default(), Some("300m")).await;
+    assert_eq!(end(&mut answer).await, Err(Reason::CANCEL));
+    let mut answer = call(&shut, COUNT, &FOREVER, Some("300m")).await;
+    assert_eq!(end(&mut answer).await, Ok(DEADLINE_EXCEEDED.to_owned()));
+    eventually("the stream is dropped", || world.seen.dropped() == 1).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_is_reset_in_the_end() {
+    let world = patient_for(Duration::from_millis(300)).await;
+    let peer = peer(&world, 10_000).await;
+    let started = Instant::now();
+    let mut numbers = call(&peer, COUNT, &FOREVER, None).await;
+    assert_eq!(end(&mut numbers).await, Err(Reason::CANCEL));
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    eventually("the stream is dropped", || world.seen.dropped() == 1).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_read_slowly_goes_on() {
+    let world = patient_for(Duration::from_secs(1)).await;
+    let peer = peer(&world, 1000).await;
+    let mut numbers = call(&peer, COUNT, &FOREVER, None).await;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(3) {
+        let data = timeout(PATIENCE, numbers.data()).await.unwrap().unwrap().unwrap();
+        sleep(Duration::from_millis(100)).await;
+        numbers.flow_control().release_capacity(data.len()).unwrap();
+    }
+    assert_eq!(world.seen.dropped(), 0);
+}
+
+#[tokio::test]
+async fn what_nobody_takes_holds_up_neither_the_others_nor_a_drain() {
+    let settings = Settings { drain_timeout: Duration::from_millis(300), ..lenient() };
+    let mut world = World::with(|builder| builder.settings(settings)).await;
+    let peer = peer(&world, 0).await;
+    let mut stuck = Vec::new();
+    for _ in 0..50 {
+        stuck.push(call(&peer, COUNT, &FOREVER, None).await);
+    }
+    world.client().await.act(ActRequest::default()).await.unwrap();
+    let started = Instant::now();
+    world.shut_down();
+    // Told in time, since it was not in the middle of a message.
+    for numbers in &mut stuck {
+        assert_eq!(end(numbers).await, Ok(UNAVAILABLE.to_owned()));
+    }
+    world.ended().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
