@@ -219,6 +219,12 @@ impl Builder<&'static Contract, Registry> {
         if let Some(meter) = &self.meter {
             // Whoever measures does not keep the channel.
             let channel = Arc::downgrade(&inner);
+            if inner.pool.shared().tls.is_some() {
+                let channel = channel.clone();
+                measure::observe_tls(meter, inner.pool.shared().service.as_ref(), move || {
+                    Some(channel.upgrade()?.pool.shared().tls.as_ref()?.followed())
+                });
+            }
             measure::observe(meter, move || Some(Snapshot::of(channel.upgrade()?.pool.shared())));
         }
         Ok(Channel { inner })

@@ -12,6 +12,7 @@ use std::{
 
 use gantry_contract::{Contract, Repeats, code_name};
 use gantry_resilience::{circuit_breaker::Transition, ejection::Ejected};
+use gantry_tls::Followed;
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter},
@@ -210,6 +211,15 @@ where
             gauge.observe(now.retry_tokens, &[target(&now.service)]);
         })
         .build();
+}
+
+/// Tells what became of the files of the channel to `service`.
+pub(crate) fn observe_tls<F>(meter: &Meter, service: &str, followed: F)
+where
+    F: Fn() -> Option<Followed> + Clone + Send + Sync + 'static,
+{
+    let who = [target(service), KeyValue::new("gantry.side", "client")];
+    gantry_tls::observe(meter, &who, followed);
 }
 
 /// Every state with its count, those without endpoints included: a series that ends would

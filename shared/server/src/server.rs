@@ -89,8 +89,11 @@ impl Server {
         let meter = self.parts.measures.meter();
         let measures = Arc::new(ServerMeasures::new(meter, &self.name, address));
         // Told for as long as this is here.
-        let observed =
-            Arc::new(Observed { limiter: self.parts.limiter.clone(), state: self.life.watch() });
+        let observed = Arc::new(Observed {
+            limiter: self.parts.limiter.clone(),
+            state: self.life.watch(),
+            security: self.security.clone(),
+        });
         measures.observe(meter, &observed);
         let places = Places::new(settings.max)
             .per_address(settings.max_per_address, Arc::clone(&self.parts.proxies));

@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
-use gantry_tls::{InvalidTls, Live, ServerTls};
+use gantry_tls::{Followed, InvalidTls, Live, ServerTls};
 use rustls::ServerConfig;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -28,6 +28,11 @@ impl Security {
 
     pub(crate) fn is_tls(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// What became of its files, where it has any.
+    pub(crate) fn followed(&self) -> Option<Followed> {
+        self.0.as_ref().map(|live| live.followed())
     }
 
     /// Follows the certificates on disk for as long as it is polled.

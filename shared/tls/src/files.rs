@@ -10,6 +10,7 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use x509_parser::parse_x509_certificate;
 
 /// A key of the settings that cannot be used. Never holds what a file contains.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -63,6 +64,20 @@ impl Files {
             None => None,
         };
         Ok(Contents { authorities, identity })
+    }
+}
+
+impl Contents {
+    /// When the first of the certificates that say who we are ends, in seconds since 1970.
+    pub(crate) fn expires_at(&self) -> Option<i64> {
+        let (chain, _) = self.identity.as_ref()?;
+        let certificates = chain.certificates().ok()?;
+        let ends = certificates.iter().filter_map(|certificate| {
+            // What cannot be read here was refused before, as no certificate.
+            let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+            Some(certificate.validity().not_after.timestamp())
+        });
+        ends.min()
     }
 }
 

@@ -19,11 +19,13 @@
 mod client;
 mod files;
 mod live;
+mod measure;
 mod server;
 
 pub use client::ClientTls;
 pub use files::InvalidTls;
-pub use live::Live;
+pub use live::{Followed, Live};
+pub use measure::observe;
 pub use server::ServerTls;
 
 use std::time::Duration;

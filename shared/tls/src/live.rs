@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -22,9 +22,24 @@ pub struct Live<C> {
     current: ArcSwap<C>,
     /// The [`Mark`] of what is current.
     loaded: AtomicU64,
+    followed: Mutex<Followed>,
     files: Files,
     build: Build<C>,
     interval: Duration,
+}
+
+/// What became of the files so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// When the certificate in use ends, or the first of those that vouch for it, in seconds
+    /// since 1970; nothing where the side says of itself nothing.
+    pub expires_at: Option<i64>,
+    /// How often they changed and were taken up.
+    pub reloads: u64,
+    /// How often they changed and were refused.
+    pub failures: u64,
+    /// Whether what lies there now is refused.
+    pub is_refused: bool,
 }
 
 impl<C> Live<C> {
@@ -35,8 +50,20 @@ impl<C> Live<C> {
     ) -> Result<Self, InvalidTls> {
         let read = files.read();
         let loaded = AtomicU64::new(Mark::of(&read).0);
-        let current = ArcSwap::from_pointee(build(&read?)?);
-        Ok(Self { current, loaded, files, build: Box::new(build), interval })
+        let contents = read?;
+        let current = ArcSwap::from_pointee(build(&contents)?);
+        let expires_at = contents.expires_at();
+        let followed = Mutex::new(Followed { expires_at, ..Followed::default() });
+        Ok(Self { current, loaded, followed, files, build: Box::new(build), interval })
+    }
+
+    /// What became of the files so far.
+    pub fn followed(&self) -> Followed {
+        *self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, what: impl FnOnce(&mut Followed)) {
+        what(&mut self.followed.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// What a new connection is to use.
@@ -58,17 +85,29 @@ impl<C> Live<C> {
             let mark = Mark::of(&read);
             if mark.0 == self.loaded.load(Ordering::Relaxed) {
                 refused = Refused::default();
+                self.note(|followed| followed.is_refused = false);
                 continue;
             }
-            match read.and_then(|contents| (self.build)(&contents)) {
-                Ok(config) => {
+            let built =
+                read.and_then(|contents| Ok(((self.build)(&contents)?, contents.expires_at())));
+            match built {
+                Ok((config, expires_at)) => {
                     self.current.store(Arc::new(config));
                     self.loaded.store(mark.0, Ordering::Relaxed);
                     refused = Refused::default();
+                    self.note(|followed| {
+                        let reloads = followed.reloads + 1;
+                        let is_refused = false;
+                        *followed = Followed { expires_at, reloads, is_refused, ..*followed };
+                    });
                     tracing::info!("certificates reloaded");
                 }
                 Err(InvalidTls { key, why }) => {
                     if refused.is_to_be_told(mark) {
+                        self.note(|followed| {
+                            followed.failures += 1;
+                            followed.is_refused = true;
+                        });
                         tracing::warn!(key, why, "certificates not reloaded, the old ones stay");
                     }
                 }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use gantry_tls::{ClientTls, InvalidTls, Live};
+use gantry_tls::{ClientTls, Followed, InvalidTls, Live};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -30,6 +30,11 @@ pub(crate) struct Tls {
 impl Tls {
     pub(crate) fn load(settings: &ClientTls, service: &str) -> Result<Self, InvalidTls> {
         Ok(Self { live: settings.load()?, name: settings.server_name(service)? })
+    }
+
+    /// What became of the files.
+    pub(crate) fn followed(&self) -> Followed {
+        self.live.followed()
     }
 
     /// Follows the files for as long as it is polled.

@@ -9,7 +9,7 @@ use opentelemetry::{
 };
 use tokio::sync::watch;
 
-use crate::state::State;
+use crate::{state::State, tls::Security};
 
 /// Why a connection was closed at once, unserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +166,12 @@ impl ServerMeasures {
             "The calls that count towards the adaptive limit.",
             |observed| observed.limiter.snapshot().in_flight.into(),
         );
+        if observed.security.is_tls() {
+            let observed = Arc::downgrade(observed);
+            gantry_tls::observe(meter, &self.with("gantry.side", "server"), move || {
+                observed.upgrade()?.security.followed()
+            });
+        }
         let (who, observed) = (self.who.clone(), Arc::downgrade(observed));
         meter
             .u64_observable_gauge("gantry.server.state")
@@ -223,4 +229,5 @@ impl Drop for Open {
 pub(crate) struct Observed {
     pub(crate) limiter: Limiter,
     pub(crate) state: watch::Receiver<State>,
+    pub(crate) security: Security,
 }

@@ -1,13 +1,20 @@
 //! What a server counts and measures, as Prometheus reads it on the admin page.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use gantry_probe::probe::v1::{ActRequest, CountRequest};
-use gantry_server::{Admin, ConcurrencySettings, RateSettings, ServerBuilder};
+use gantry_server::{Admin, ConcurrencySettings, RateSettings, ServerBuilder, ServerTls, Settings};
 use gantry_telemetry::Metrics;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use gantry_test_authority::{Authority, Issued};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     admin::{get, start},
@@ -299,6 +306,31 @@ async fn connections_are_counted_by_how_they_end_and_the_drain_is_told() {
     assert!(!metrics.text().contains("gantry_server_state"));
     assert_eq!(count("closed_total", &[("gantry_reason", "drain")]), 1);
     assert_eq!((count("open", &[]), count("accepted_total", &[])), (0, 2));
+}
+
+#[tokio::test]
+async fn the_end_of_the_certificate_and_failed_handshakes_are_told() {
+    let authority = Authority::new();
+    let Issued { cert_file, key_file } = authority.issue("server", &["probe"]);
+    let reload_interval = Duration::from_secs(10);
+    let tls = ServerTls { cert_file, key_file, client_ca_file: None, reload_interval };
+    let settings = Settings { tls: Some(tls), ..lenient() };
+    let (world, metrics) = measured(|builder| builder.settings(settings)).await;
+    let who = [("gantry_service", "probe"), ("gantry_side", "server")];
+    let ends = now(&metrics, "gantry_tls_certificate_expiry_timestamp_seconds", &who);
+    let left = UNIX_EPOCH + Duration::from_secs(ends);
+    let left = left.duration_since(SystemTime::now()).unwrap();
+    assert!(left > Duration::from_secs(23 * 60 * 60), "{left:?}");
+    assert_eq!(now(&metrics, "gantry_tls_last_reload_successful", &who), 1);
+    assert_eq!(now(&metrics, "gantry_tls_reloads_total", &[("gantry_outcome", "failed")]), 0);
+
+    let failed = || {
+        now(&metrics, "gantry_server_connections_closed_total", &[("gantry_reason", "handshake")])
+    };
+    assert_eq!(failed(), 0);
+    let mut plain = TcpStream::connect(world.address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    eventually("it was counted", || failed() == 1).await;
 }
 
 #[test]

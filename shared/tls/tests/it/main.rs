@@ -121,3 +121,30 @@ async fn other_authorities_are_a_change_too() {
     put(&authority.ca_file(), &new);
     assert!(changes_within(1, &live).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_tells_when_the_certificate_ends_and_what_became_of_changes() {
+    let authority = Authority::new();
+    let tls = server(&authority, None);
+    let live = tls.load().unwrap();
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let day = 24 * 60 * 60;
+    let left = live.followed().expires_at.unwrap() - now;
+    assert!((day - 60..=day).contains(&left), "{left}");
+
+    let good = fs::read_to_string(&tls.cert_file).unwrap();
+    put(&tls.cert_file, "no certificate");
+    assert!(!changes_within(5, &live).await);
+    let followed = live.followed();
+    assert_eq!((followed.reloads, followed.failures, followed.is_refused), (0, 1, true));
+    put(&tls.cert_file, &good);
+    assert!(!changes_within(2, &live).await);
+    assert!(!live.followed().is_refused);
+
+    authority.issue_until("server", &["user"], time::Duration::days(30));
+    assert!(changes_within(2, &live).await);
+    let followed = live.followed();
+    assert_eq!((followed.reloads, followed.failures, followed.is_refused), (1, 1, false));
+    let left = followed.expires_at.unwrap() - now;
+    assert!((29 * day..=31 * day).contains(&left), "{left}");
+}
