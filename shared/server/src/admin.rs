@@ -10,6 +10,10 @@
 //!
 //! The last three say what [`Admin`] was given to say; a page that it was not given is
 //! not there. This crate knows of no client, no exporter and no configuration.
+//!
+//! Whoever reaches this port can ask as often as they like and cost the services little: a
+//! connection is for one request and lasts seconds, there is a bounded number of them, and
+//! `/readyz` and `/metrics` are worked out once for all who ask at the same time.
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +27,7 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State as Shared, response::IntoResponse, routing::get};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use h2::Reason;
 use http::{
@@ -39,15 +44,21 @@ use hyper_util::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::spawn_blocking,
+};
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::debug;
 
 use crate::{
+    client::Proxies,
     connections::{Age, Connections, Endable, Ends, Places, run},
     measure::Closed,
     readiness::{Report, Status},
+    settings::LimitSettings,
+    together::Together,
 };
 
 /// Answers are short: whoever has not read one by then is not waited for.
@@ -56,11 +67,17 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// How long a client may take to say what it wants.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection lasts.
-const AGE: Age = Age { max: Duration::from_secs(15 * 60), grace: Duration::from_secs(10) };
+/// How long a connection lasts: for the request, 3 s of checks, and the reading of the answer.
+const AGE: Age = Age { max: Duration::from_secs(15), grace: Duration::from_secs(1) };
+
+/// What a client may say before its request is no request, in bytes.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// Operators and their probes: more are too many.
 const MAX_CONNECTIONS: u32 = 100;
+
+/// So that no address takes the places of the probes.
+const MAX_OF_ADDRESS: u32 = 25;
 
 /// What Prometheus's text format is called.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -119,10 +136,17 @@ impl Admin {
     /// after the servers have drained.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let router = self.router();
-        let mut connections = Connections::new(Places::new(MAX_CONNECTIONS), None);
+        let nobody = Arc::new(Proxies::new(&LimitSettings::default()));
+        let places = Places::new(MAX_CONNECTIONS).per_address(MAX_OF_ADDRESS, nobody);
+        let mut connections = Connections::new(places, None);
         let (stop, goaway) = (CancellationToken::new(), connections.goaway.clone());
         let mut protocol = http1::Builder::new();
-        protocol.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+        protocol
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(MAX_HEADER_BYTES)
+            // Else those who are done would keep their places.
+            .keep_alive(false);
         let accept = connections.accept(listener, stop.clone(), |stream, peer| {
             let service = TowerToHyperService::new(router.clone());
             let connection = protocol.serve_connection(TokioIo::new(stream), service);
@@ -147,21 +171,23 @@ impl Admin {
 
     fn router(self) -> Router {
         let Self { servers, metrics, endpoints, config } = self;
+        let servers: Arc<[Status]> = servers.into();
         let mut router = Router::new()
             .route("/livez", get(live))
             .route("/healthz", get(live))
             .route("/readyz", get(ready))
-            .with_state(Arc::from(servers));
+            .with_state(Together::new(move || readiness(Arc::clone(&servers))));
         if let Some(text) = metrics {
-            let page = async move || ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text());
+            let text = Together::new(move || write(Arc::clone(&text)));
+            let page = async move || text.ask().await.ok_or(StatusCode::INTERNAL_SERVER_ERROR);
             router = router.route("/metrics", get(page));
         }
         if !endpoints.is_empty() {
-            let page = async move || {
+            let pages = Together::new(move || {
                 let pages = endpoints.iter().map(|(caller, page)| (caller.clone(), page()));
-                Json(pages.collect::<BTreeMap<_, _>>())
-            };
-            router = router.route("/endpoints", get(page));
+                std::future::ready(json(&pages.collect::<BTreeMap<_, _>>()))
+            });
+            router = router.route("/endpoints", get(async move || pages.ask().await));
         }
         if let Some(config) = config {
             router = router.route("/config", get(async move || Json(config)));
@@ -226,12 +252,31 @@ struct Readiness {
     servers: Vec<Report>,
 }
 
-async fn ready(Shared(servers): Shared<Arc<[Status]>>) -> impl IntoResponse {
+/// A page as it is sent: the same for all who ask at the same time.
+type Page = ([(HeaderName, &'static str); 1], Bytes);
+
+fn json(page: &impl Serialize) -> Page {
+    // Of maps with text for keys, which all can be written.
+    let text = serde_json::to_vec(page).unwrap_or_default();
+    ([(CONTENT_TYPE, "application/json")], text.into())
+}
+
+async fn readiness(servers: Arc<[Status]>) -> (StatusCode, Page) {
     let servers = join_all(servers.iter().map(Status::report)).await;
     let (code, status) = if servers.iter().all(|server| server.ready) {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    (code, Json(Readiness { status, servers }))
+    (code, json(&Readiness { status, servers }))
+}
+
+async fn ready(Shared(readiness): Shared<Together<(StatusCode, Page)>>) -> impl IntoResponse {
+    readiness.ask().await
+}
+
+/// On a thread where it holds up nobody's calls. Nothing where it panicked.
+async fn write(text: Source<String>) -> Option<Page> {
+    let text = spawn_blocking(move || text()).await.ok()?;
+    Some(([(CONTENT_TYPE, PROMETHEUS_TEXT)], text.into()))
 }

@@ -76,6 +76,7 @@ mod stack;
 mod state;
 mod status;
 mod tls;
+mod together;
 
 pub use admin::Admin;
 pub use builder::{BuildError, ServerBuilder};

@@ -4,22 +4,28 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+use bytes::Bytes;
+use futures_util::future::join_all;
 use gantry_probe::probe::v1::ActRequest;
 use gantry_server::Admin;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
-use crate::world::{PATIENCE, World, eventually};
+use crate::{
+    raw::{request, send},
+    world::{PATIENCE, World, eventually},
+};
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -39,8 +45,15 @@ pub(crate) async fn start(admin: Admin) -> Running {
 
 /// The head and the body of an answer.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+    ask(address, "GET", path).await
+}
+
+async fn ask(address: SocketAddr, method: &str, path: &str) -> (String, String) {
+    asked(TcpStream::connect(address).await.unwrap(), method, path).await
+}
+
+async fn asked(mut stream: TcpStream, method: &str, path: &str) -> (String, String) {
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
@@ -102,21 +115,152 @@ async fn a_draining_process_lives_and_is_not_ready() {
     world.ended().await.unwrap();
 }
 
+const SECURITY_HEADERS: [&str; 5] = [
+    "x-content-type-options: nosniff",
+    "x-frame-options: deny",
+    "content-security-policy: default-src 'none'",
+    "referrer-policy: no-referrer",
+    "cache-control: no-store",
+];
+
+const PAGES: [&str; 6] = ["/livez", "/healthz", "/readyz", "/metrics", "/endpoints", "/config"];
+
+/// With all of its pages.
+fn whole() -> Admin {
+    Admin::new()
+        .metrics(|| "# EOF\n".to_owned())
+        .endpoints("order", || json!([{ "service": "user" }]))
+        .config(json!({ "listen": "127.0.0.1:1" }))
+}
+
 #[tokio::test]
-async fn every_answer_has_the_security_headers() {
-    let admin = start(Admin::new()).await;
-    for (path, status) in [("/livez", "200"), ("/readyz", "200"), ("/absent", "404")] {
-        let (head, _) = get(admin.address, path).await;
-        assert!(head.starts_with(&format!("http/1.1 {status}")), "{head}");
-        for header in [
-            "x-content-type-options: nosniff",
-            "x-frame-options: deny",
-            "content-security-policy: default-src 'none'",
-            "referrer-policy: no-referrer",
-            "cache-control: no-store",
-        ] {
-            assert!(head.contains(header), "{path} lacks {header}: {head}");
+async fn every_page_can_be_read_and_nothing_else_and_every_answer_has_the_security_headers() {
+    let admin = start(whole()).await;
+    let refusals = ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "MADEUP"];
+    for path in PAGES {
+        for (method, status) in [("GET", "200"), ("HEAD", "200")]
+            .into_iter()
+            .chain(refusals.map(|method| (method, "405")))
+        {
+            let (head, body) = ask(admin.address, method, path).await;
+            assert!(head.starts_with(&format!("http/1.1 {status}")), "{method} {path}: {head}");
+            assert_eq!(body.is_empty(), method != "GET", "{method} {path}: {body}");
+            assert_eq!(
+                head.contains("allow: get,head"),
+                status == "405",
+                "{method} {path}: {head}"
+            );
+            for header in SECURITY_HEADERS {
+                assert!(head.contains(header), "{method} {path} lacks {header}: {head}");
+            }
         }
+    }
+    for path in ["/", "/absent", "/metrics/", "//metrics", "/config/../readyz", "/debug/pprof"] {
+        let (head, _) = get(admin.address, path).await;
+        assert!(head.starts_with("http/1.1 404"), "{path}: {head}");
+        assert!(SECURITY_HEADERS.iter().all(|header| head.contains(header)), "{path}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_and_let_go() {
+    let admin = start(whole()).await;
+    let long = format!("GET /livez HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(100_000));
+    let many = format!("GET /livez HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: x\r\n".repeat(1000));
+    let longest = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(100_000));
+    for request in [&long, &many, &longest, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\0\0\0"] {
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        // What is refused may be closed before it was said to its end.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+        assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", &request[..10]);
+    }
+    // A body that is announced and never comes holds nobody up.
+    let mut stream = TcpStream::connect(admin.address).await.unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    assert!(get(admin.address, "/livez").await.0.starts_with("http/1.1 200"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_slow_to_ask_or_to_read_loses_its_connection_within_seconds() {
+    let page = "x".repeat(50_000_000);
+    let admin = start(Admin::new().config(json!(page))).await;
+    let started = Instant::now();
+    let mut silent = TcpStream::connect(admin.address).await.unwrap();
+    silent.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = silent.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 2"));
+    assert!((4..=7).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+
+    let mut reader = TcpStream::connect(admin.address).await.unwrap();
+    reader.write_all(b"GET /config HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    reader.readable().await.unwrap();
+    sleep(Duration::from_secs(20)).await;
+    let mut answer = Vec::new();
+    let _ = reader.read_to_end(&mut answer).await;
+    assert!(answer.len() < page.len(), "it was cut off");
+}
+
+#[tokio::test]
+async fn a_flood_from_one_address_leaves_places_for_the_probes() {
+    let admin = start(whole()).await;
+    let mut flood = Vec::new();
+    for _ in 0..100 {
+        flood.push(TcpStream::connect(admin.address).await.unwrap());
+    }
+    let probe = TcpSocket::new_v4().unwrap();
+    probe.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let probe = probe.connect(admin.address).await.unwrap();
+    let (head, _) = asked(probe, "GET", "/livez").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+}
+
+#[tokio::test]
+async fn however_many_ask_for_readiness_a_dependency_is_asked_once_at_a_time() {
+    let (asked, at_once) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (Arc::clone(&asked), Arc::clone(&at_once));
+    let world = World::with(|builder| {
+        builder.readiness("database", move || {
+            let (asked, at_once) = counts.clone();
+            async move {
+                asked.fetch_add(1, Ordering::SeqCst);
+                let others = at_once.fetch_add(1, Ordering::SeqCst);
+                sleep(Duration::from_millis(300)).await;
+                at_once.fetch_sub(1, Ordering::SeqCst);
+                if others == 0 { Ok(()) } else { Err("asked twice at once") }
+            }
+        })
+    })
+    .await;
+    let admin = start(Admin::new().add(world.status.clone())).await;
+    let answers = join_all((0..20).map(|_| readiness(admin.address))).await;
+    assert!(answers.iter().all(|(ready, _)| *ready), "{answers:?}");
+    assert!(asked.load(Ordering::SeqCst) < 10, "{asked:?}");
+}
+
+#[tokio::test]
+async fn the_port_of_the_service_has_none_of_the_pages() {
+    let world = World::start().await;
+    for path in PAGES {
+        let answer = send(&world, request(path, Bytes::new())).await;
+        assert_eq!(answer.headers["grpc-status"], "12", "{path}");
+        let mut plain = request(path, Bytes::new());
+        *plain.method_mut() = http::Method::GET;
+        plain.headers_mut().remove("content-type");
+        let answer = send(&world, plain).await;
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (405, 0), "{path}");
+        // HTTP/1.1 is not spoken there at all.
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+        assert!(!answer.starts_with(b"HTTP/1"), "{path}");
     }
 }
 
