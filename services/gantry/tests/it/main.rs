@@ -20,6 +20,7 @@ mod front;
 mod fuzz;
 mod kills;
 mod load;
+mod metrics;
 mod own_binaries;
 mod pages;
 mod process;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{process::Suite, shop::Shop};
 
 /// The body of a page.
-fn page(suite: &Suite, path: &str) -> String {
+pub fn page(suite: &Suite, path: &str) -> String {
     let address = suite.ready()["admin"].as_str().unwrap().to_owned();
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").unwrap();
