@@ -1,6 +1,6 @@
 //! Where settings come from.
 
-use std::{env, ffi::OsString, fs, io, path::Path};
+use std::{env, ffi::OsString, fs, io, ops::Range, path::Path};
 
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -120,7 +120,7 @@ impl Sources {
                 }
                 self.layers.push(Layer { kind, name, values });
             }
-            Err(error) => self.problem(name, format!("not TOML: {}", error.to_string().trim_end())),
+            Err(error) => self.problem(name, not_toml(text, error.span(), error.message())),
         }
         self
     }
@@ -204,4 +204,15 @@ fn unquoted(text: &str) -> &str {
         .into_iter()
         .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))
         .unwrap_or(text)
+}
+
+/// Where a text is no TOML, and why; not by the line itself, which may hold a secret that
+/// was not quoted.
+fn not_toml(text: &str, at: Option<Range<usize>>, why: &str) -> String {
+    let why = why.trim_end().replace('\n', ", ");
+    let before = at.and_then(|at| text.get(..at.start));
+    let Some(before) = before else { return format!("not TOML: {why}") };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("not TOML at line {line}, column {column}: {why}")
 }

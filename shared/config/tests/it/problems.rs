@@ -79,7 +79,7 @@ fn a_file_that_cannot_be_read_or_is_no_toml_is_named() {
 
     let file = file("name = ");
     let broken = refused(sources().file(Some(file.path())));
-    assert!(broken[0].starts_with("not TOML: "), "{broken:?}");
+    assert!(broken[0].starts_with("not TOML at line 1, column "), "{broken:?}");
     assert!(broken[0].contains("line 1"), "{broken:?}");
 }
 

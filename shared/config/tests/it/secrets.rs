@@ -89,3 +89,66 @@ fn operators_see_everything_but_secrets_wherever_they_come_from() {
         assert_eq!(loaded.shown["name"], loaded.settings.name.as_str());
     }
 }
+
+/// A word that is nowhere else, and what it stands in: texts that look like other things.
+fn odd_secret() -> (String, String) {
+    let word: String = (0..16).map(|_| fastrand::alphanumeric()).collect();
+    let around = [
+        ("", ""),
+        ("\"", ""),
+        ("'", "'"),
+        ("[", ""),
+        ("[\"", "\"]"),
+        ("{a = \"", "\"}"),
+        ("0x", ""),
+        ("-", ""),
+        (" ", "\t"),
+        ("\n", "\n"),
+        ("ä€", "😀"),
+        ("${", "}"),
+        ("\\", "\\"),
+        ("# ", ""),
+    ];
+    let (before, after) = fastrand::choice(around).unwrap();
+    (format!("{before}{word}{after}"), word)
+}
+
+/// As a string of TOML.
+fn quoted(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", escaped.replace('\n', "\\n").replace('\t', "\\t"))
+}
+
+#[test]
+fn no_secret_is_shown_whatever_it_looks_like_wherever_it_comes_from_and_whatever_else_is_wrong() {
+    for _ in 0..100 {
+        let (secret, word) = odd_secret();
+        let in_file = file(&secret);
+        let path = in_file.path().to_str().unwrap();
+        let direct = file(&format!("[database]\nuser = 'u'\npassword = {}", quoted(&secret)));
+        let named = file(&format!("[database]\nuser = 'u'\npassword_file = '{path}'"));
+        // Not quoted, it is mostly no TOML: then the error must not quote it either.
+        let raw = file(&format!("[database]\nuser = 'u'\npassword = {secret}"));
+        let nested = file(&format!("[database.password]\nuser = 'u'\ninner = {}", quoted(&secret)));
+        let user = ("GANTRY_DATABASE__USER", "u");
+        let all = [
+            sources().variables([user, ("GANTRY_DATABASE__PASSWORD", &secret)]),
+            sources().variables([user, ("GANTRY_DATABASE__PASSWORD_FILE", path)]),
+            sources().variables([user, ("GANTRY_DATABASE__PASSWORD__INNER", &secret)]),
+            sources().variables([user]).set("database.password", secret.clone(), "--password"),
+            sources().file(Some(direct.path())),
+            sources().file(Some(named.path())),
+            sources().file(Some(raw.path())),
+            sources().file(Some(nested.path())),
+        ];
+        for (number, sources) in all.into_iter().enumerate() {
+            let wrong = if fastrand::bool() { "fast" } else { "neither" };
+            let sources = sources.set("mode", wrong, "--mode");
+            let told = match gantry_config::load_shown::<Settings>(sources) {
+                Ok(loaded) => format!("{} {:?}", loaded.shown, loaded.settings),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!told.contains(&word), "{number} {secret:?}: {told}");
+        }
+    }
+}
