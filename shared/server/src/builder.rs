@@ -2,19 +2,16 @@
 
 use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 
-use axum::response::IntoResponse;
+use bytes::Bytes;
 use gantry_contract::{Contract, ServicePolicy, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::Verifier;
 use gantry_resilience::limits::{InvalidConcurrency, InvalidRate, Limiter};
 use gantry_tls::InvalidTls;
+use http::{Request, Response};
 use opentelemetry::metrics::{Meter, MeterProvider, noop::NoopMeterProvider};
 use tokio::time::Instant;
-use tonic::{
-    body::Body,
-    server::NamedService,
-    service::{Routes, RoutesBuilder},
-};
+use tonic::{body::Body, codegen::StdError, server::NamedService};
 use tower::Service;
 
 use crate::{
@@ -26,7 +23,7 @@ use crate::{
     registered::Registered,
     server::Server,
     settings::{InvalidSetting, Settings},
-    stack::{Addresses, Callers, InvalidClass, Parts},
+    stack::{Addresses, Callers, Generated, Handlers, InvalidClass, Parts},
     state::Life,
     tls::Security,
 };
@@ -68,8 +65,9 @@ pub enum BuildError {
 pub struct ServerBuilder {
     name: String,
     contract: &'static Contract,
-    routes: RoutesBuilder,
     services: Vec<&'static ServicePolicy>,
+    /// Those of each service, in the same order.
+    handlers: Vec<Box<dyn Handlers>>,
     /// The first mistake made with `service`, told by `build`.
     mistake: Option<BuildError>,
     settings: Settings,
@@ -86,8 +84,8 @@ impl ServerBuilder {
         Self {
             name: name.to_owned(),
             contract,
-            routes: Routes::builder(),
             services: Vec::new(),
+            handlers: Vec::new(),
             mistake: None,
             settings: Settings::default(),
             version: String::new(),
@@ -100,15 +98,15 @@ impl ServerBuilder {
     }
 
     /// Serves one of the contract's services: what tonic generated, around the handlers.
-    pub fn service<S>(mut self, handlers: S) -> Self
+    pub fn service<S, B>(mut self, handlers: S) -> Self
     where
-        S: Service<http::Request<Body>, Error = Infallible, Future: Send>
+        S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send>
             + NamedService
             + Clone
             + Send
             + Sync
             + 'static,
-        S::Response: IntoResponse,
+        B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
     {
         let added = self.services.iter().any(|added| added.name == S::NAME);
         match service(self.contract, S::NAME) {
@@ -117,7 +115,7 @@ impl ServerBuilder {
             }
             Some(policy) => {
                 self.services.push(policy);
-                self.routes.add_service(handlers);
+                self.handlers.push(Box::new(Generated(handlers)));
             }
             None => {
                 self.mistake.get_or_insert(BuildError::UnknownService(S::NAME));
@@ -208,7 +206,9 @@ impl ServerBuilder {
         let measures = Measures::new(meter, &methods, self.contract);
         let life = Life::new();
         let names = || self.services.iter().map(|service| service.name);
-        self.routes.add_service(HealthServer::new(HealthService::new(names(), life.watch())));
+        // In the order of `INFRASTRUCTURE`.
+        let health = HealthServer::new(HealthService::new(names(), life.watch()));
+        self.handlers.push(Box::new(Generated(health)));
         let reflection = || {
             names()
                 .fold(tonic_reflection::server::Builder::configure(), |builder, name| {
@@ -218,15 +218,15 @@ impl ServerBuilder {
                 .register_encoded_file_descriptor_set(self.contract.descriptor_set)
                 .register_encoded_file_descriptor_set(health::DESCRIPTOR_SET)
         };
-        self.routes.add_service(reflection().build_v1()?);
-        self.routes.add_service(reflection().build_v1alpha()?);
+        self.handlers.push(Box::new(Generated(reflection().build_v1()?)));
+        self.handlers.push(Box::new(Generated(reflection().build_v1alpha()?)));
         let names = names().collect();
         Ok(Server {
             name: self.name,
             version: self.version,
             names,
             parts: Parts {
-                routes: self.routes.routes().prepare(),
+                services: self.handlers.into(),
                 methods: Arc::new(methods),
                 contract: self.contract,
                 verifier: self.verifier,

@@ -15,6 +15,8 @@ pub(crate) struct Method {
     pub(crate) infrastructure: bool,
     /// Its number among the methods of its server.
     pub(crate) index: usize,
+    /// The number of its service among those of its server.
+    pub(crate) service: usize,
 }
 
 impl Method {
@@ -44,18 +46,20 @@ impl Method {
 pub(crate) struct Methods(HashMap<&'static str, Method>);
 
 impl Methods {
-    /// The methods of the services that are served, and of health and reflection.
+    /// The methods of the services that are served, and of [`INFRASTRUCTURE`], which are
+    /// numbered after them.
     pub(crate) fn new(services: &[&'static ServicePolicy]) -> Self {
-        let own = services.iter().flat_map(|service| service.methods).map(|policy| (policy, false));
-        let infrastructure = INFRASTRUCTURE.iter().map(|policy| (policy, true));
-        let methods = own.chain(infrastructure).enumerate();
-        Self(
-            methods
-                .map(|(index, (policy, infrastructure))| {
-                    (policy.path, Method { policy, infrastructure, index })
-                })
-                .collect(),
-        )
+        let own = services.iter().map(|service| (service.methods, false));
+        let infrastructure = INFRASTRUCTURE.iter().map(|service| (service.methods, true));
+        let methods = own.chain(infrastructure).enumerate().flat_map(
+            |(service, (methods, infrastructure))| {
+                methods.iter().map(move |policy| (service, policy, infrastructure))
+            },
+        );
+        let methods = methods.enumerate().map(|(index, (service, policy, infrastructure))| {
+            (policy.path, Method { policy, infrastructure, index, service })
+        });
+        Self(methods.collect())
     }
 
     /// How many there are.
@@ -88,27 +92,38 @@ pub(crate) fn service(contract: &Contract, name: &str) -> Option<&'static Servic
 /// A health watch lasts as long as its connection.
 const UNLIMITED: Duration = Duration::MAX;
 
-/// What every server has besides the services of its contract.
-static INFRASTRUCTURE: [MethodPolicy; 5] = [
-    MethodPolicy {
-        timeout: Duration::from_secs(5),
-        ..infrastructure("/grpc.health.v1.Health/Check")
+/// What every server has besides the services of its contract: health and reflection.
+pub(crate) static INFRASTRUCTURE: [ServicePolicy; 3] = [
+    ServicePolicy {
+        name: "grpc.health.v1.Health",
+        methods: &[
+            MethodPolicy {
+                timeout: Duration::from_secs(5),
+                ..infrastructure("/grpc.health.v1.Health/Check")
+            },
+            MethodPolicy {
+                timeout: Duration::from_secs(5),
+                ..infrastructure("/grpc.health.v1.Health/List")
+            },
+            MethodPolicy {
+                kind: MethodKind::ServerStreaming,
+                ..infrastructure("/grpc.health.v1.Health/Watch")
+            },
+        ],
     },
-    MethodPolicy {
-        timeout: Duration::from_secs(5),
-        ..infrastructure("/grpc.health.v1.Health/List")
+    ServicePolicy {
+        name: "grpc.reflection.v1.ServerReflection",
+        methods: &[MethodPolicy {
+            kind: MethodKind::Bidirectional,
+            ..infrastructure("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        }],
     },
-    MethodPolicy {
-        kind: MethodKind::ServerStreaming,
-        ..infrastructure("/grpc.health.v1.Health/Watch")
-    },
-    MethodPolicy {
-        kind: MethodKind::Bidirectional,
-        ..infrastructure("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
-    },
-    MethodPolicy {
-        kind: MethodKind::Bidirectional,
-        ..infrastructure("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+    ServicePolicy {
+        name: "grpc.reflection.v1alpha.ServerReflection",
+        methods: &[MethodPolicy {
+            kind: MethodKind::Bidirectional,
+            ..infrastructure("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        }],
     },
 ];
 

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use gantry_contract::Contract;
 use gantry_discovery::{Instance, RegisterError, Registration};
 use http::Response;
+use hyper::service::Service;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::TcpConnectInfo;
-use tower::Service;
 use tracing::{debug, info};
 
 use crate::{
@@ -102,7 +102,7 @@ impl Server {
         let http2 = Http2 {
             protocol: protocol(settings),
             settings: settings.clone(),
-            stack: stack::compose(self.parts.clone()),
+            stack: Arc::new(stack::compose(self.parts.clone())),
             local: address,
             security: self.security.clone(),
             calls: connections.calls.clone(),
@@ -174,7 +174,7 @@ impl Server {
 struct Http2<S> {
     protocol: h2::server::Builder,
     settings: ConnectionSettings,
-    stack: S,
+    stack: Arc<S>,
     local: SocketAddr,
     security: Security,
     calls: TaskTracker,
@@ -186,9 +186,8 @@ struct Http2<S> {
 impl<S, B> Http2<S>
 where
     S: Service<Received<RequestBody>, Response = Response<B>, Error = Infallible>
-        + Clone
         + Send
-        + Unpin
+        + Sync
         + 'static,
     S::Future: Send + 'static,
     B: Timed<Data = Bytes> + Send + 'static,

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use gantry_contract::Failure;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status};
+
+/// Parsed once and not for each call, as are other names that every call is asked for.
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// gRFC A6: when to come again, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -15,7 +18,7 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
     if status.add_header(&mut headers).is_err() {
         // Only metadata that is no header can fail; the code always can be said.
         headers = HeaderMap::new();
-        headers.insert("grpc-status", i32::from(status.code()).into());
+        headers.insert(STATUS, i32::from(status.code()).into());
     }
     headers
 }
@@ -37,7 +40,7 @@ pub(crate) fn come_again(failure: Failure, after: Duration) -> Status {
 /// Reads that one header and nothing else: a damaged `grpc-status-details-bin`
 /// panics in tonic's own reader.
 pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
-    headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes()))
+    headers.get(STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 /// Whether the code says that the server is at fault, as OpenTelemetry judges it.

@@ -10,6 +10,7 @@
 //! - `callers`, `load`: who calls, and how much;
 //! - `client`, `server`: one file for each thing that is measured;
 //! - `contender`, `scenario`: how they take turns, and one follows the other;
+//! - `valgrind`: where instructions are counted instead of time;
 //! - `stats`, `row`, `report`: what is made of it.
 
 mod args;
@@ -28,6 +29,7 @@ mod row;
 mod scenario;
 pub mod server;
 mod stats;
+mod valgrind;
 
 pub use args::{BenchArgs, ClientArgs, PicksArgs, ReplicaArgs, RunArgs, ServerArgs, What};
 pub use error::BenchError;

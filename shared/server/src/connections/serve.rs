@@ -12,12 +12,12 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, server};
 use http::Response;
+use hyper::service::Service;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Service;
 use tracing::debug;
 
 use super::{
@@ -51,7 +51,7 @@ pub(crate) fn protocol(settings: &ConnectionSettings) -> server::Builder {
 pub(crate) struct Serving<T, S> {
     http2: server::Connection<T, Bytes>,
     connection: Arc<Connection>,
-    stack: S,
+    stack: Arc<S>,
     calls: TaskTracker,
     send_timeout: Duration,
     keep_alive: KeepAlive,
@@ -71,7 +71,7 @@ where
     pub(crate) fn new(
         mut http2: server::Connection<T, Bytes>,
         connection: Arc<Connection>,
-        stack: S,
+        stack: Arc<S>,
         calls: TaskTracker,
         restless: CancellationToken,
         settings: &ConnectionSettings,
@@ -110,8 +110,7 @@ where
 impl<T, S, B> Future for Serving<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Received<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>
-        + Unpin,
+    S: Service<Received<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>,
     S::Future: 'static,
     B: Timed<Data = Bytes> + Send + 'static,
 {
@@ -131,7 +130,6 @@ where
                 }
                 return Poll::Pending;
             }
-            let Ok(()) = ready!(this.stack.poll_ready(cx));
             let (request, respond) = match ready!(this.http2.poll_accept(cx)) {
                 Some(Ok(call)) => call,
                 Some(Err(error)) => {
@@ -161,8 +159,7 @@ where
 impl<T, S, B> Endable for Serving<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin,
-    S: Service<Received<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>
-        + Unpin,
+    S: Service<Received<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>,
     S::Future: 'static,
     B: Timed<Data = Bytes> + Send + 'static,
 {

@@ -5,21 +5,15 @@
 //! each of them would buy a signature check, and credentials made up on the spot would be a
 //! way around the limit. Whoever has proven who it is goes past all this.
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use gantry_contract::{Failure, GantryReason};
 use gantry_identity::Verifier;
 use gantry_resilience::limits::{Buckets, InvalidRate, Rate};
 use http::{HeaderMap, Response, header::AUTHORIZATION};
+use hyper::service::Service;
 use tokio::time::Instant;
 use tonic::Code;
-use tower::Service;
 
 use super::{authenticate::bearer, verdict::Verdict};
 use crate::{call::Routed, client::Source, settings::LimitSettings, status::come_again};
@@ -110,11 +104,7 @@ where
     type Error = Infallible;
     type Future = Verdict<S::Future, R>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+    fn call(&self, routed: Routed<B>) -> Self::Future {
         let Routed { call, method, http } = &routed;
         if !method.infrastructure
             && let Err(wait) = self.admit(call.client, http.headers(), call.received)

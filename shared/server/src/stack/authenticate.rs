@@ -19,9 +19,9 @@ use std::{
 use gantry_contract::{Access, Caller, Failure, GantryReason};
 use gantry_identity::{TokenError, Verifier};
 use http::{HeaderMap, Response, header::AUTHORIZATION};
+use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tonic::Code;
-use tower::Service;
 
 use super::{addresses::Addresses, verdict::Verdict};
 use crate::call::{Authenticated, Routed};
@@ -56,30 +56,14 @@ where
     type Error = Infallible;
     type Future = Authenticating<S::Future, R>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+    fn call(&self, routed: Routed<B>) -> Self::Future {
         let verifier = self.verifier.as_ref().filter(|_| !routed.method.infrastructure);
         let Some(verifier) = verifier else {
-            return Authenticating::decided(decide(
-                &mut self.inner,
-                &self.addresses,
-                routed,
-                Ok(Caller::Anonymous),
-            ));
+            return self.decide(routed, Ok(Caller::Anonymous)).into();
         };
         let token = match token(routed.http.headers()) {
             Ok(token) => token,
-            Err(unproven) => {
-                return Authenticating::decided(decide(
-                    &mut self.inner,
-                    &self.addresses,
-                    routed,
-                    Err(unproven),
-                ));
-            }
+            Err(unproven) => return self.decide(routed, Err(unproven)).into(),
         };
         // Without credentials a caller is anonymous: whether that is enough is for
         // authorization to say.
@@ -88,45 +72,41 @@ where
             && verifier.may_learn()
             && routed.method.policy.access != Access::Public
         {
-            let (verifier, token) = (Arc::clone(verifier), token.to_owned());
-            let addresses = Arc::clone(&self.addresses);
-            // It is this one that is ready, and not its clone.
-            let ready = self.inner.clone();
-            let mut inner = std::mem::replace(&mut self.inner, ready);
+            let (layer, verifier, token) = (self.clone(), Arc::clone(verifier), token.to_owned());
             return Authenticating::Learning {
                 future: Box::pin(async move {
                     let verified = verifier.verify_or_learn(&token).await;
-                    decide(&mut inner, &addresses, routed, verified.map_err(Unproven::from)).await
+                    layer.decide(routed, verified.map_err(Unproven::from)).await
                 }),
             };
         }
-        let verified = verified.map_err(Unproven::from);
-        Authenticating::decided(decide(&mut self.inner, &self.addresses, routed, verified))
+        self.decide(routed, verified.map_err(Unproven::from)).into()
     }
 }
 
-/// Passes a call on whose caller is proven, or need not be.
-fn decide<S, B, R>(
-    inner: &mut S,
-    addresses: &Addresses,
-    Routed { call, method, http }: Routed<B>,
-    verified: Result<Caller, Unproven>,
-) -> Verdict<S::Future, R>
-where
-    S: Service<Authenticated<B>, Response = Response<R>, Error = Infallible>,
-    R: Default,
-{
-    if verified.is_err() {
-        addresses.failed(call.client, call.received);
+impl<S> Authenticate<S> {
+    /// Passes a call on whose caller is proven, or need not be.
+    fn decide<B, R>(
+        &self,
+        Routed { call, method, http }: Routed<B>,
+        verified: Result<Caller, Unproven>,
+    ) -> Verdict<S::Future, R>
+    where
+        S: Service<Authenticated<B>, Response = Response<R>, Error = Infallible>,
+        R: Default,
+    {
+        if verified.is_err() {
+            self.addresses.failed(call.client, call.received);
+        }
+        let caller = match verified {
+            Ok(caller) => caller,
+            Err(_) if method.policy.access == Access::Public => Caller::Anonymous,
+            Err(unproven) => return Verdict::refuse(unproven),
+        };
+        // This layer is the only one that sets it, once per call.
+        let _ = call.caller.set(describe(&caller));
+        Verdict::pass(self.inner.call(Authenticated { call, method, caller, http }))
     }
-    let caller = match verified {
-        Ok(caller) => caller,
-        Err(_) if method.policy.access == Access::Public => Caller::Anonymous,
-        Err(unproven) => return Verdict::refuse(unproven),
-    };
-    // This layer is the only one that sets it, once per call.
-    let _ = call.caller.set(describe(&caller));
-    Verdict::pass(inner.call(Authenticated { call, method, caller, http }))
 }
 
 type Answering<R> = Pin<Box<dyn Future<Output = Result<Response<R>, Infallible>> + Send>>;
@@ -140,8 +120,8 @@ pin_project! {
     }
 }
 
-impl<F, R> Authenticating<F, R> {
-    fn decided(verdict: Verdict<F, R>) -> Self {
+impl<F, R> From<Verdict<F, R>> for Authenticating<F, R> {
+    fn from(verdict: Verdict<F, R>) -> Self {
         Self::Decided { verdict }
     }
 }

@@ -1,15 +1,11 @@
 //! Decides, from the contract alone, whether the caller may call the method.
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use gantry_contract::{Authorized, Contract, Denied, Failure, GantryReason, access::Grants};
 use http::Response;
+use hyper::service::Service;
 use tonic::Code;
-use tower::Service;
 
 use super::verdict::Verdict;
 use crate::call::{Authenticated, Permitted};
@@ -36,11 +32,7 @@ where
     type Error = Infallible;
     type Future = Verdict<S::Future, R>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, authenticated: Authenticated<B>) -> Self::Future {
+    fn call(&self, authenticated: Authenticated<B>) -> Self::Future {
         let Authenticated { call, method, caller, http } = authenticated;
         match self.contract.authorize(method.policy, &caller, &self.grants) {
             Ok(scope) => {

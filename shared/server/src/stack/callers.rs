@@ -11,16 +11,15 @@ use std::{
     net::IpAddr,
     ptr,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use gantry_contract::{Caller, Contract, Failure, GantryReason, MethodPolicy, RateClass};
 use gantry_resilience::limits::{Buckets, InvalidRate, Rate};
 use http::Response;
+use hyper::service::Service;
 use tokio::time::Instant;
 use tonic::Code;
-use tower::Service;
 
 use super::verdict::Verdict;
 use crate::{
@@ -156,11 +155,7 @@ where
     type Error = Infallible;
     type Future = Verdict<S::Future, R>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, authenticated: Authenticated<B>) -> Self::Future {
+    fn call(&self, authenticated: Authenticated<B>) -> Self::Future {
         let Authenticated { call, method, caller, .. } = &authenticated;
         if !method.infrastructure
             && let Err((limit, wait)) =

@@ -4,6 +4,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
@@ -12,44 +13,85 @@ use std::{
 
 use bytes::Bytes;
 use gantry_contract::{Authorized, CallContext};
-use http::Response;
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
+use hyper::service::Service;
 use pin_project_lite::pin_project;
-use tonic::{Status, body::Body, codegen::StdError, service::Routes};
-use tower::Service;
+use tonic::{Status, body::Body, codegen::StdError};
+use tower::ServiceExt;
 
 use super::messages::Messages;
 use crate::call::Permitted;
 
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// The handlers of one service.
+pub(crate) trait Handlers: Send + Sync {
+    /// Has the method that the path names make its answer, within the context of its call.
+    fn answer(&self, http: Request<Body>, context: CallContext, streams: bool) -> Answering;
+}
+
+impl fmt::Debug for dyn Handlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handlers").finish_non_exhaustive()
+    }
+}
+
+/// What tonic generated around the handlers.
+pub(crate) struct Generated<S>(pub(crate) S);
+
+impl<S, B> Handlers for Generated<S>
+where
+    S: tower::Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+{
+    fn answer(&self, http: Request<Body>, context: CallContext, streams: bool) -> Answering {
+        let answer = self.0.clone().oneshot(http);
+        if streams {
+            let context_of_body = context.clone();
+            Box::pin(async move {
+                let Ok(answer) = context.scope(answer).await;
+                let body = |inner| Body::new(InContext { inner, context: context_of_body });
+                Ok(answer.map(Body::new).map(body))
+            })
+        } else {
+            Box::pin(async move {
+                let Ok(answer) = context.scope(answer).await;
+                Ok(answer.map(Body::new))
+            })
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
-    routes: Routes,
+    services: Arc<[Box<dyn Handlers>]>,
     max_message_bytes: u32,
 }
 
 impl Handle {
-    pub(crate) fn new(routes: Routes, max_message_bytes: u32) -> Self {
-        Self { routes, max_message_bytes }
+    /// The handlers of the services by the services' numbers.
+    pub(crate) fn new(services: Arc<[Box<dyn Handlers>]>, max_message_bytes: u32) -> Self {
+        Self { services, max_message_bytes }
     }
 }
 
 impl<B> Service<Permitted<B>> for Handle
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<StdError>,
+    B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<http::Request<Body>>::poll_ready(&mut self.routes, cx)
-    }
-
-    fn call(&mut self, Permitted { call, method, authorized, http }: Permitted<B>) -> Self::Future {
+    fn call(&self, Permitted { call, method, authorized, http }: Permitted<B>) -> Answering {
         let limit = self.max_message_bytes;
         let required = method.takes_one_message();
-        let mut http = http.map(|body| Messages::new(body, limit, required));
+        let mut http = http.map(|body| Body::new(Messages::new(body, limit, required)));
         let context = CallContext {
             deadline: call.deadline.get().copied(),
             request_id: Arc::clone(&call.request_id),
@@ -57,15 +99,7 @@ where
         };
         http.extensions_mut().insert::<Authorized>(authorized);
         http.extensions_mut().insert(method.policy);
-        if method.streams_answers() {
-            let handled = context.clone().scope(self.routes.call(http));
-            Box::pin(async move {
-                let Ok(response) = handled.await;
-                Ok(response.map(|inner| Body::new(InContext { inner, context })))
-            })
-        } else {
-            Box::pin(context.scope(self.routes.call(http)))
-        }
+        self.services[method.service].answer(http, context, method.streams_answers())
     }
 }
 

@@ -9,11 +9,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderName, HeaderValue, Request, Response};
+use hyper::service::Service;
 use pin_project_lite::pin_project;
-use tower::Service;
 use uuid::Uuid;
 
 use crate::{
@@ -46,11 +47,7 @@ where
     type Error = Infallible;
     type Future = IdentifyFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, Received { connection, at, mut http }: Received<B>) -> Self::Future {
+    fn call(&self, Received { connection, at, mut http }: Received<B>) -> Self::Future {
         let (request_id, header) = request_id(&http);
         let path = http.uri().path();
         let target = self.methods.get(path).map_or_else(|| Target::unknown(path), Target::Known);
@@ -68,10 +65,21 @@ fn request_id<B>(http: &Request<B>) -> (Arc<str>, HeaderValue) {
     {
         return (id.into(), header.clone());
     }
-    let id = Uuid::now_v7().to_string();
+    let id = new_id().hyphenated();
+    let mut text = Uuid::encode_buffer();
+    let id = &*id.encode_lower(&mut text);
     #[expect(clippy::expect_used, reason = "a UUID is hexadecimal digits and hyphens")]
-    let header = HeaderValue::from_str(&id).expect("a UUID is a header value");
+    let header = HeaderValue::from_str(id).expect("a UUID is a header value");
     (id.into(), header)
+}
+
+/// An id is not a secret: it need not ask the system for its chance, as `Uuid::now_v7` does.
+fn new_id() -> Uuid {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut chance = [0; 10];
+    fastrand::fill(&mut chance);
+    // In 8,000 years it no longer fits.
+    uuid::Builder::from_unix_timestamp_millis(since_epoch.as_millis() as u64, &chance).into_uuid()
 }
 
 fn is_sane(id: &str) -> bool {
@@ -96,7 +104,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Ok(mut response) = ready!(this.inner.poll(cx));
-        if let Some(header) = this.header.take() {
+        if let Some(mut header) = this.header.take() {
+            // No two calls have the same: HPACK is not to make room for it in its table.
+            header.set_sensitive(true);
             response.headers_mut().insert(REQUEST_ID, header);
         }
         Poll::Ready(Ok(response))
@@ -119,5 +129,6 @@ mod tests {
         }
         let (made, header) = request_id(&Request::new(()));
         assert_eq!(header, *made);
+        assert_eq!(Uuid::parse_str(&made).unwrap().get_version_num(), 7);
     }
 }

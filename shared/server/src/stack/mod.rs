@@ -4,6 +4,10 @@
 //! own file; each takes the stage of a call that the layer before it made (see
 //! [`call`](crate::call)), so that the order of what depends on each other is
 //! checked by the compiler.
+//!
+//! The layers are hyper's services and not tower's: those are called through a shared
+//! reference and need no clone of the whole stack for each call, and they have no
+//! `poll_ready` in which a layer could claim what it refuses later.
 
 mod addresses;
 mod authenticate;
@@ -25,12 +29,13 @@ use gantry_contract::{Contract, access::Grants};
 use gantry_identity::Verifier;
 use gantry_resilience::limits::Limiter;
 use http::Response;
-use tonic::service::Routes;
-use tower::{Service, ServiceBuilder, layer::layer_fn};
+use hyper::service::Service;
+use tower::{ServiceBuilder, layer::layer_fn};
 
 pub(crate) use self::{
     addresses::Addresses,
     callers::{Callers, InvalidClass},
+    handle::{Generated, Handlers},
 };
 use crate::{
     call::{Received, Timed},
@@ -43,7 +48,8 @@ use crate::{
 /// What the layers need to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
-    pub(crate) routes: Routes,
+    /// By the services' numbers.
+    pub(crate) services: Arc<[Box<dyn Handlers>]>,
     pub(crate) methods: Arc<Methods>,
     pub(crate) contract: &'static Contract,
     pub(crate) verifier: Option<Arc<Verifier>>,
@@ -64,11 +70,11 @@ pub(crate) fn compose(
     Response = Response<impl Timed<Data = bytes::Bytes> + Send>,
     Error = Infallible,
     Future: Send,
-> + Clone
-+ Send
+> + Send
++ Sync
 + 'static {
     let Parts {
-        routes,
+        services,
         methods,
         contract,
         verifier,
@@ -109,5 +115,5 @@ pub(crate) fn compose(
         // Before a byte of the request's message is read.
         .layer(layer_fn(|inner| authorize::Authorize::new(inner, contract, Arc::clone(&grants))))
         // Innermost: the codec decodes and validates the message, then the handler runs.
-        .service(handle::Handle::new(routes, max_message_bytes))
+        .service(handle::Handle::new(services, max_message_bytes))
 }

@@ -20,9 +20,9 @@ use bytes::Bytes;
 use gantry_contract::{Failure, GantryReason};
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
+use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tonic::{Code, Status};
-use tower::Service;
 use tracing::{Span, error};
 
 use crate::{
@@ -50,11 +50,7 @@ where
     type Error = Infallible;
     type Future = CaughtFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, arrived: Arrived<B>) -> Self::Future {
+    fn call(&self, arrived: Arrived<B>) -> Self::Future {
         let call = Arc::clone(&arrived.call);
         let inner = caught(&call, || self.inner.call(arrived));
         CaughtFuture { inner, call }

@@ -13,11 +13,11 @@ use bytes::Bytes;
 use gantry_contract::code_name;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use hyper::service::Service;
 use opentelemetry::propagation::Extractor;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tonic::{Code, Status};
-use tower::Service;
 use tracing::{Span, debug, field::Empty, info, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -47,11 +47,7 @@ where
     type Error = Infallible;
     type Future = RecordedFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, arrived: Arrived<B>) -> Self::Future {
+    fn call(&self, arrived: Arrived<B>) -> Self::Future {
         let call = Arc::clone(&arrived.call);
         let span = call.span.get_or_init(|| open_span(&call, arrived.http.headers())).clone();
         let measures = Arc::clone(&self.measures);

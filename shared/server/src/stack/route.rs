@@ -1,20 +1,19 @@
 //! Lets through what is a gRPC call of a method this server has.
 
-use std::{
-    convert::Infallible,
-    task::{Context, Poll},
-};
+use std::convert::Infallible;
 
 use gantry_contract::{Failure, GantryReason};
 use http::{
-    HeaderMap, HeaderValue, Method as Verb, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method as Verb, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
 };
+use hyper::service::Service;
 use tonic::{Code, Status, metadata::MetadataValue};
-use tower::Service;
 
 use super::verdict::Verdict;
 use crate::call::{Arrived, Routed, Target};
+
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 #[derive(Clone, Debug)]
 pub(crate) struct Route<S> {
@@ -36,11 +35,7 @@ where
     type Error = Infallible;
     type Future = Verdict<S::Future, R>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, Arrived { call, http }: Arrived<B>) -> Self::Future {
+    fn call(&self, Arrived { call, http }: Arrived<B>) -> Self::Future {
         if http.method() != Verb::POST {
             let mut answer = bare(StatusCode::METHOD_NOT_ALLOWED);
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
@@ -59,7 +54,7 @@ where
                 ));
             }
         };
-        if let Some(encoding) = http.headers().get("grpc-encoding").filter(|e| *e != "identity") {
+        if let Some(encoding) = http.headers().get(ENCODING).filter(|e| *e != "identity") {
             return Verdict::refuse(not_encoded(encoding));
         }
         Verdict::pass(self.inner.call(Routed { call, method, http }))

@@ -13,9 +13,9 @@ use std::{
 use gantry_contract::{Failure, GantryReason};
 use gantry_resilience::limits::{Limiter, Permit};
 use http::Response;
+use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tonic::Code;
-use tower::Service;
 
 use super::verdict::Verdict;
 use crate::{
@@ -45,12 +45,7 @@ where
     type Error = Infallible;
     type Future = Verdict<ShedFuture<S::Future>, R>;
 
-    /// Says nothing of the limit: a call that is to be refused is refused in `call`.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+    fn call(&self, routed: Routed<B>) -> Self::Future {
         let method = routed.method;
         let entered = (!method.infrastructure)
             .then(|| self.limiter.try_enter(method.index, routed.call.received));

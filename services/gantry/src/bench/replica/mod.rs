@@ -20,7 +20,10 @@ use tokio::{
 pub use behaviour::{Behaviour, Served};
 pub(super) use serve::serve;
 
-use super::error::BenchError;
+use super::{
+    error::BenchError,
+    valgrind::{callgrind, collected, not_started},
+};
 
 /// Longer than a process takes to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,6 +43,8 @@ pub(super) struct Plan {
     pub(super) slots: Option<u32>,
     /// The Consul agent it is found at.
     pub(super) consul: Option<String>,
+    /// Whether its instructions are counted.
+    pub(super) counted: bool,
 }
 
 /// A running replica; killed when dropped.
@@ -55,7 +60,10 @@ impl Replica {
     /// Starts it and waits until it listens.
     pub(super) async fn start(plan: &Plan) -> Result<Self, BenchError> {
         let program = std::env::current_exe().map_err(BenchError::Replica)?;
-        let mut command = Command::new(program);
+        let mut command = match plan.counted {
+            true => callgrind(&program, None),
+            false => Command::new(program),
+        };
         command.args(["bench", "replica", "--number", &plan.number.to_string()]);
         command.args(["--behaviour", &plan.behaviour.to_string()]);
         command.args(["--port", &plan.port.to_string(), "--ports", &plan.ports.to_string()]);
@@ -72,7 +80,13 @@ impl Replica {
             command.args(["--consul", consul]);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(BenchError::Replica)?;
+        if plan.counted {
+            command.stderr(Stdio::piped());
+        }
+        let mut child = command.spawn().map_err(|error| match plan.counted {
+            true => not_started(error),
+            false => BenchError::Replica(error),
+        })?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(BenchError::Replica(io::ErrorKind::BrokenPipe.into()));
         };
@@ -105,6 +119,13 @@ impl Replica {
     pub(super) async fn cpu(&mut self) -> Result<Duration, BenchError> {
         let line = self.ask("cpu").await?;
         line.parse().map(Duration::from_nanos).map_err(|_| BenchError::Nonsense(line))
+    }
+
+    /// Ends it, and gives the instructions that were counted in its life.
+    pub(super) async fn instructions(self) -> Result<f64, BenchError> {
+        let Self { child, stdin, .. } = self;
+        drop(stdin);
+        collected(&child.wait_with_output().await.map_err(BenchError::Replica)?)
     }
 
     /// Ends it without a word: SIGKILL.

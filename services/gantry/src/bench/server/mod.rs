@@ -2,6 +2,7 @@
 //! in the same run.
 
 mod cost;
+mod instructions;
 mod overload;
 mod validation;
 
@@ -14,6 +15,8 @@ use super::{args::RunArgs, error::BenchError, row::Row, scenario};
 pub enum Scenario {
     /// Calls a second and processor time a call, beside tonic's server
     Cost,
+    /// Instructions a call, beside tonic's server
+    Instructions,
     /// A typical request against its rules
     Validation,
     /// Five times as many calls as can be worked at
@@ -26,6 +29,7 @@ impl scenario::Scenario for Scenario {
     async fn measure(self, run: &RunArgs) -> Result<Vec<Row>, BenchError> {
         match self {
             Self::Cost => cost::measure(run).await,
+            Self::Instructions => instructions::measure().await,
             Self::Validation => validation::measure(run),
             Self::Overload => overload::measure(run).await,
         }

@@ -21,9 +21,9 @@ use bytes::Bytes;
 use gantry_contract::{Failure, GantryReason};
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
+use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tonic::{Code, Status};
-use tower::Service;
 
 use self::alarm::{Alarm, Limit, Over};
 use super::verdict::Verdict;
@@ -52,11 +52,7 @@ where
     type Error = Infallible;
     type Future = Verdict<TimedFuture<S::Future>, TimedBody<R>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+    fn call(&self, routed: Routed<B>) -> Self::Future {
         let received = routed.call.received;
         let wanted = match timeout::read(routed.http.headers()) {
             Ok(wanted) => wanted,

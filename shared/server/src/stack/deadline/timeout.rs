@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The header is there and cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +13,7 @@ pub(crate) struct Malformed;
 
 /// How long the caller waits, where it says so.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
-    let mut values = headers.get_all("grpc-timeout").iter();
+    let mut values = headers.get_all(TIMEOUT).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => parse(value.as_bytes()).map(Some),

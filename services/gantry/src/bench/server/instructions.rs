@@ -1,0 +1,53 @@
+//! What our server stack costs beside tonic's server in instructions, which are the same on a
+//! busy machine: those of a process that served more calls, less those of one that served fewer.
+
+use tokio::task::JoinSet;
+
+use crate::bench::{
+    callers::{Bare, Caller, Method},
+    error::BenchError,
+    replica::{Plan, Replica, Served},
+    row::Row,
+    stats::Runs,
+};
+
+/// Multiples of [`AT_ONCE`].
+const FEW: u64 = 1_600;
+const MANY: u64 = 6_400;
+
+/// Calls at once, on one connection.
+const AT_ONCE: u64 = 16;
+
+pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
+    let ours: Runs = [instructions(Served::Ours).await?].into_iter().collect();
+    let tonic: Runs = [instructions(Served::Tonic).await?].into_iter().collect();
+    Ok(vec![Row::new("server stack: instructions a call", "instructions", &ours).against(
+        "tonic's server",
+        &ours,
+        &tonic,
+    )])
+}
+
+/// The instructions of a call.
+async fn instructions(served: Served) -> Result<f64, BenchError> {
+    let (few, many) = tokio::try_join!(process(served, FEW), process(served, MANY))?;
+    Ok((many - few) / (MANY - FEW) as f64)
+}
+
+/// The instructions of a process that serves so many calls.
+async fn process(served: Served, calls: u64) -> Result<f64, BenchError> {
+    let plan = Plan { ports: 1, served, counted: true, ..Plan::default() };
+    let server = Replica::start(&plan).await?;
+    let caller = Bare::connect([server.address()?]).await?;
+    for first in (0..calls).step_by(AT_ONCE as usize) {
+        let mut turn = JoinSet::new();
+        for call in first..first + AT_ONCE {
+            let mut caller = caller.clone();
+            turn.spawn(async move { caller.call(Method::Read, call).await });
+        }
+        for answer in turn.join_all().await {
+            answer?;
+        }
+    }
+    server.instructions().await
+}
