@@ -69,11 +69,13 @@ fn a_replica_that_fails_or_is_killed_costs_no_call_that_may_be_repeated() {
 
 #[test]
 fn what_a_missing_tool_leaves_unmeasured_is_said_and_fails() {
-    for (scenario, install) in
-        [("pick", "apt-get install valgrind"), ("restart", "deploy/consul/install.sh")]
-    {
+    for (benchmark, scenario, install) in [
+        ("client", "pick", "apt-get install valgrind"),
+        ("client", "restart", "deploy/consul/install.sh"),
+        ("server", "instructions", "apt-get install valgrind"),
+    ] {
         let mut command = gantry();
-        command.args(["bench", "client", "--only", scenario]).env("PATH", "/nowhere");
+        command.args(["bench", benchmark, "--only", scenario]).env("PATH", "/nowhere");
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&output.stdout).contains(install));
