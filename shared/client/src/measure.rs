@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     net::SocketAddr,
+    sync::OnceLock,
 };
 
 use gantry_contract::{Contract, Repeats, code_name};
@@ -15,9 +16,10 @@ use gantry_resilience::{circuit_breaker::Transition, ejection::Ejected};
 use gantry_tls::Followed;
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, Meter},
+    metrics::{BoundHistogram, Counter, Histogram, Meter},
 };
 use tokio::time::Instant;
+use tonic::Code;
 
 use crate::{
     metrics::{AttemptEnded, CallEnded, Metrics},
@@ -27,12 +29,20 @@ use crate::{
 /// Stands for every method that the contract does not have (A66).
 const OTHER: &str = "other";
 
-/// How a method appears.
+/// How a method appears. What is measured of every call is bound once for each status, from
+/// the first call that ended with it: nothing is looked up by its labels then.
 struct Measured {
     name: KeyValue,
+    calls: ByStatus,
+    attempts: ByStatus,
     /// Whether its further attempts are hedges; else they are retries.
     hedged: bool,
 }
+
+type ByStatus = [OnceLock<BoundHistogram<f64>>; NOT_SENT + 1];
+
+/// The number of what was not sent, after those of gRPC's statuses.
+const NOT_SENT: usize = 17;
 
 /// Counts and measures the calls of one channel.
 pub(crate) struct Measures {
@@ -49,7 +59,13 @@ pub(crate) struct Measures {
 
 impl Measures {
     pub(crate) fn new(meter: &Meter, service: &str, contract: &'static Contract) -> Self {
-        let method = |name, hedged| Measured { name: KeyValue::new("grpc.method", name), hedged };
+        let unbound = || [const { OnceLock::new() }; NOT_SENT + 1];
+        let method = |name, hedged| Measured {
+            name: KeyValue::new("grpc.method", name),
+            calls: unbound(),
+            attempts: unbound(),
+            hedged,
+        };
         let further = |name, description| {
             let histogram = meter.u64_histogram(name).with_description(description);
             histogram.with_boundaries(vec![1.0, 2.0, 3.0, 4.0, 5.0]).build()
@@ -91,25 +107,37 @@ impl Measures {
     fn method(&self, path: &str) -> &Measured {
         self.methods.get(path).unwrap_or(&self.other)
     }
+
+    fn bound<'a>(
+        &self,
+        histogram: &Histogram<f64>,
+        method: &Measured,
+        by_status: &'a ByStatus,
+        code: Option<Code>,
+    ) -> &'a BoundHistogram<f64> {
+        by_status[code.map_or(NOT_SENT, |code| code as usize)].get_or_init(|| {
+            let status = KeyValue::new("grpc.status", code.map_or("NOT_SENT", code_name));
+            histogram.bind(&[method.name.clone(), self.target.clone(), status])
+        })
+    }
 }
 
 impl Metrics for Measures {
     fn call(&self, ended: &CallEnded<'_>) {
-        let Measured { name, hedged } = self.method(ended.method);
-        let [method, target] = [name.clone(), self.target.clone()];
+        let method = self.method(ended.method);
         if let Some(further @ 1..) = ended.attempts.checked_sub(1) {
-            let histogram = if *hedged { &self.hedges } else { &self.retries };
-            histogram.record(further.into(), &[method.clone(), target.clone()]);
+            let histogram = if method.hedged { &self.hedges } else { &self.retries };
+            histogram.record(further.into(), &[method.name.clone(), self.target.clone()]);
         }
-        let status = KeyValue::new("grpc.status", code_name(ended.code));
-        self.calls.record(ended.took.as_secs_f64(), &[method, target, status]);
+        self.bound(&self.calls, method, &method.calls, Some(ended.code))
+            .record(ended.took.as_secs_f64());
     }
 
     fn attempt(&self, ended: &AttemptEnded<'_>) {
         // What was certainly not executed has no status: it did not get so far.
-        let status = KeyValue::new("grpc.status", ended.code.map_or("NOT_SENT", code_name));
-        let method = self.method(ended.method).name.clone();
-        self.attempts.record(ended.took.as_secs_f64(), &[method, self.target.clone(), status]);
+        let method = self.method(ended.method);
+        self.bound(&self.attempts, method, &method.attempts, ended.code)
+            .record(ended.took.as_secs_f64());
     }
 
     fn breaker(&self, _: &str, transition: &Transition) {
