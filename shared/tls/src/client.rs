@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
 use serde::Deserialize;
 
 use crate::{
-    H2, RELOAD_INTERVAL, check_interval,
+    H2, check_interval,
     files::{Contents, Files, InvalidTls, Named},
     live::Live,
     provider, versions,
@@ -31,12 +31,8 @@ pub struct ClientTls {
     #[serde(default)]
     pub server_name: Option<String>,
     /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
-    #[serde(default = "reload_interval", with = "humantime_serde")]
+    #[serde(default = "crate::reload_interval", with = "humantime_serde")]
     pub reload_interval: Duration,
-}
-
-fn reload_interval() -> Duration {
-    RELOAD_INTERVAL
 }
 
 impl ClientTls {
@@ -47,7 +43,7 @@ impl ClientTls {
             cert_file: None,
             key_file: None,
             server_name: None,
-            reload_interval: RELOAD_INTERVAL,
+            reload_interval: crate::reload_interval(),
         }
     }
 
@@ -95,6 +91,8 @@ fn build(contents: &Contents) -> Result<ClientConfig, InvalidTls> {
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![H2.to_vec()];
+    // A resumed session would not look at the server's certificate again.
+    config.resumption = Resumption::disabled();
     Ok(config)
 }
 

@@ -56,6 +56,18 @@ impl Mark {
     }
 }
 
+/// As a log line names them.
+impl fmt::Display for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let identity = self.identity.iter().flat_map(|(chain, key)| [chain, key]);
+        for (number, Named { path, .. }) in self.authorities.iter().chain(identity).enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            write!(f, "{comma}{}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
 impl Files {
     pub(crate) fn read(&self) -> Result<Contents, InvalidTls> {
         let authorities = self.authorities.as_ref().map(Named::read).transpose()?;

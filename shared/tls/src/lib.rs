@@ -12,9 +12,9 @@
 //!   warning, and what was loaded before stays in use;
 //! - a certificate and its key are changed one after the other: a pair that does not match
 //!   is not spoken of before it has been seen twice;
-//! - new connections use what was loaded last, those there are stay as they are. Sessions
-//!   are not resumed across a change, so an authority that is taken away is gone for new
-//!   connections.
+//! - new connections use what was loaded last, those there are stay as they are. No session
+//!   is resumed: each connection proves both sides anew, so an authority that is taken away,
+//!   or a certificate that has expired, is gone for new connections.
 
 mod client;
 mod files;
@@ -39,7 +39,9 @@ use rustls::{
 const H2: &[u8] = b"h2";
 
 /// How often files are looked at, unless the settings say otherwise.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+fn reload_interval() -> Duration {
+    Duration::from_secs(10)
+}
 
 /// The shortest interval that is of any use.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);

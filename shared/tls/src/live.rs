@@ -100,7 +100,7 @@ impl<C> Live<C> {
                         let is_refused = false;
                         *followed = Followed { expires_at, reloads, is_refused, ..*followed };
                     });
-                    tracing::info!("certificates reloaded");
+                    tracing::info!(files = %self.files, "certificates reloaded");
                 }
                 Err(InvalidTls { key, why }) => {
                     if refused.is_to_be_told(mark) {

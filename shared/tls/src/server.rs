@@ -2,11 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use rustls::{ServerConfig, server::WebPkiClientVerifier};
+use rustls::{
+    ServerConfig,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+};
 use serde::Deserialize;
 
 use crate::{
-    H2, RELOAD_INTERVAL, check_interval,
+    H2, check_interval,
     files::{Contents, Files, InvalidTls, Named},
     live::Live,
     provider, versions,
@@ -26,12 +29,8 @@ pub struct ServerTls {
     #[serde(default)]
     pub client_ca_file: Option<PathBuf>,
     /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
-    #[serde(default = "reload_interval", with = "humantime_serde")]
+    #[serde(default = "crate::reload_interval", with = "humantime_serde")]
     pub reload_interval: Duration,
-}
-
-fn reload_interval() -> Duration {
-    RELOAD_INTERVAL
 }
 
 impl ServerTls {
@@ -71,5 +70,9 @@ fn build(contents: &Contents) -> Result<ServerConfig, InvalidTls> {
         .with_single_cert(chain.certificates()?, key.private_key()?)
         .map_err(|error| chain.unsuited(&error))?;
     config.alpn_protocols = vec![H2.to_vec()];
+    // A resumed session would not look at the caller's certificate again, which may have
+    // expired since.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(config)
 }

@@ -5,7 +5,10 @@ use std::{fs, sync::Arc, time::Duration};
 
 use gantry_test_authority::{Authority, put};
 use gantry_tls::{ClientTls, Live, ServerTls};
-use rustls::ServerConfig;
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection,
+    client::Resumption, server::ServerSessionMemoryCache,
+};
 use tokio::time::sleep;
 
 fn server(authority: &Authority, client_ca_file: Option<std::path::PathBuf>) -> ServerTls {
@@ -40,6 +43,53 @@ fn both_sides_load_and_offer_http2_alone() {
         ..ClientTls::trusting(authority.ca_file())
     };
     assert_eq!(client.load().unwrap().current().alpn_protocols, [b"h2"]);
+}
+
+/// Shakes hands in memory, as often as it takes to have a ticket if there were any.
+fn shake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> HandshakeKind {
+    let name = "user".try_into().unwrap();
+    let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
+    let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
+    let mut wire = Vec::new();
+    while client.is_handshaking() || client.wants_write() || server.wants_write() {
+        while client.wants_write() {
+            client.write_tls(&mut wire).unwrap();
+        }
+        take(&mut wire, |rest| server.read_tls(rest).unwrap());
+        server.process_new_packets().unwrap();
+        while server.wants_write() {
+            server.write_tls(&mut wire).unwrap();
+        }
+        take(&mut wire, |rest| client.read_tls(rest).unwrap());
+        client.process_new_packets().unwrap();
+    }
+    client.handshake_kind().unwrap()
+}
+
+fn take(wire: &mut Vec<u8>, mut read: impl FnMut(&mut &[u8]) -> usize) {
+    let mut rest = &wire[..];
+    while !rest.is_empty() && read(&mut rest) > 0 {}
+    wire.clear();
+}
+
+#[test]
+fn every_connection_proves_itself_anew_whatever_the_other_side_would_resume() {
+    let authority = Authority::new();
+    let server = server(&authority, None).load().unwrap().current();
+    let client = ClientTls::trusting(authority.ca_file()).load().unwrap().current();
+    let mut resuming_client = ClientConfig::clone(&client);
+    resuming_client.resumption = Resumption::default();
+    let mut resuming_server = ServerConfig::clone(&server);
+    resuming_server.session_storage = ServerSessionMemoryCache::new(16);
+    resuming_server.send_tls13_tickets = 2;
+    let (resuming_client, resuming_server) = (Arc::new(resuming_client), Arc::new(resuming_server));
+    for (client, server) in [(&client, &resuming_server), (&resuming_client, &server)] {
+        for _ in 0..3 {
+            assert_eq!(shake(client, server), HandshakeKind::Full);
+        }
+    }
+    assert_eq!(shake(&resuming_client, &resuming_server), HandshakeKind::Full);
+    assert_eq!(shake(&resuming_client, &resuming_server), HandshakeKind::Resumed);
 }
 
 #[test]
