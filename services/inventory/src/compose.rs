@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use gantry_client::{Channel, Snapshot};
 use gantry_discovery::Registry;
-use gantry_identity::{KeyError, KeySource, Verifier};
+use gantry_identity::{KeyError, Verifier};
 use gantry_proto::{
     CONTRACT, shop::inventory::v1::inventory_service_server::InventoryServiceServer,
 };
@@ -18,8 +18,8 @@ use crate::{
     application::{Clock, Inventory},
     inbound::grpc::Api,
     outbound::{
-        UserKeys,
         sqlite::{MIGRATIONS, SqliteRepository},
+        users_keys,
     },
     settings::Settings,
 };
@@ -82,7 +82,7 @@ impl Service {
         let channels: Vec<_> = channels.collect::<Result<_, _>>()?;
         let source = |service: &str| {
             let channel = channels.iter().find(|channel| channel.service() == service)?;
-            Some(Arc::new(UserKeys::new(channel.clone())) as Arc<dyn KeySource>)
+            Some(users_keys(channel.clone()))
         };
         let verifier = Arc::new(settings.identity.verifier(NAME, source)?);
         let following = Arc::clone(&verifier);

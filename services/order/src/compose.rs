@@ -7,7 +7,7 @@ use std::{
 
 use gantry_client::{Channel, ClientSettings, Snapshot};
 use gantry_discovery::Registry;
-use gantry_identity::{KeyError, KeySource, ServiceSigner, Verifier};
+use gantry_identity::{KeyError, ServiceSigner, Verifier};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
 use gantry_saga::Engine;
 use gantry_server::{BuildError, Fingerprints, Server};
@@ -25,7 +25,7 @@ use crate::{
     domain::Pricing,
     inbound::grpc::{Api, UseCases},
     outbound::{
-        clients::{InventoryClient, UserClient, UserKeys},
+        clients::{InventoryClient, UserClient, users_keys},
         sqlite::{MIGRATIONS, SqliteOrders, SqliteSagaLog},
     },
     settings::Settings,
@@ -99,10 +99,7 @@ impl Service {
             channel("inventory", &settings.clients.inventory)?,
         ];
         let [users, inventory] = channels.clone();
-        let keys = |service: &str| {
-            let source = UserKeys::new(users.clone());
-            (service == "user").then(|| Arc::new(source) as Arc<dyn KeySource>)
-        };
+        let keys = |service: &str| (service == "user").then(|| users_keys(users.clone()));
         let verifier = Arc::new(settings.identity.verifier(NAME, keys)?);
         let following = Arc::clone(&verifier);
         let follower = tokio::spawn(async move { following.follow().await });

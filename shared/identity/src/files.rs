@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -55,6 +55,19 @@ impl KeyError {
     }
 }
 
+/// The text of a private key's file. That others can read it is a warning and no more: what is
+/// mounted has the modes that the platform gives it.
+pub(crate) fn read_private(path: &Path) -> Result<String, KeyError> {
+    let text = read(path)?;
+    if let Ok(mode) = File::open(path).and_then(|file| mode_of(&file))
+        && mode & 0o007 != 0
+    {
+        let path = path.display();
+        tracing::warn!(%path, mode = format!("{mode:o}"), "others can read this private key");
+    }
+    Ok(text)
+}
+
 /// The text of the file.
 pub(crate) fn read(path: &Path) -> Result<String, KeyError> {
     fs::read_to_string(path).map_err(|source| KeyError::Read { path: path.to_owned(), source })
@@ -90,6 +103,28 @@ fn create(path: &Path, text: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         done => done,
     }
+}
+
+/// Makes or replaces a file that only its owner can read or write.
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::rename(&Staged::new(path, text)?.path, path)
+}
+
+/// The text of a file of this length at most that nobody but its owner can write to.
+pub(crate) fn read_own(path: &Path, longest: u64) -> io::Result<String> {
+    let file = File::open(path)?;
+    if mode_of(&file)? & 0o022 != 0 {
+        return Err(io::Error::other("others can write to it"));
+    }
+    let mut text = String::new();
+    file.take(longest + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > longest {
+        return Err(io::Error::other(format!("it is longer than {longest} bytes")));
+    }
+    Ok(text)
 }
 
 /// Makes or replaces a file that everybody may read.
@@ -139,6 +174,18 @@ fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 #[cfg(not(unix))]
 fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
+}
+
+/// The file's mode, as far as it is about who may do what.
+#[cfg(unix)]
+fn mode_of(file: &File) -> io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(file.metadata()?.permissions().mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn mode_of(_: &File) -> io::Result<u32> {
+    Ok(0)
 }
 
 #[cfg(unix)]

@@ -3,10 +3,14 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use serde::{Deserialize, Serialize};
+
 use crate::PublicKey;
 
-/// A public key as a JSON Web Key; the names are the RFC's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A public key as a JSON Web Key; the names are the RFC's. Anything else that a key may
+/// have, a private part (`d`) above all, is not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Jwk {
     /// The kind of key: `OKP`.
     pub kty: String,

@@ -44,7 +44,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError`] where the file is unreadable or holds something else.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        Self::from_pem(&files::read(path)?)
+        Self::from_pem(&files::read_private(path)?)
             .ok_or_else(|| KeyError::Malformed { path: path.to_owned(), expected: PRIVATE })
     }
 

@@ -41,6 +41,7 @@
 mod claims;
 mod files;
 mod jwk;
+mod kept;
 mod keys;
 mod known;
 mod published;
@@ -52,7 +53,7 @@ pub use claims::{Acting, USERS};
 pub use files::KeyError;
 pub use jwk::Jwk;
 pub use keys::{PublicKey, SigningKey, load_or_create_secret};
-pub use published::{KeySource, PublishedKeys};
+pub use published::{KeySource, KeysReport, PublishedKeys};
 pub use settings::{Settings, TrustedKeySettings};
 pub use sign::{AccessToken, ServiceSigner, UserClaims, UserSigner};
 pub use verify::{Issues, TokenError, TrustedKey, Verifier};

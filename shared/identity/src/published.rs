@@ -1,25 +1,29 @@
-//! Keys that somebody publishes (a JWKS), kept through the outages of whoever does.
+//! Keys that somebody publishes (a JWKS), kept through the outages of whoever does, and
+//! where there is a file for them through our own restarts as well.
 
 use std::{
     fmt,
+    future::Future,
+    path::PathBuf,
+    pin::Pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
-use async_trait::async_trait;
+use time::OffsetDateTime;
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
 
-use crate::{Issues, PublicKey};
+use crate::{Issues, Jwk, PublicKey, kept::Kept};
 
 /// How often the publisher is asked without a reason. A key that is published for longer
 /// before it signs is known everywhere by then.
-pub(crate) const REFRESH: Duration = Duration::from_secs(5 * 60);
+const REFRESH: Duration = Duration::from_secs(5 * 60);
 
 /// The least time between two questions, whoever brings tokens of unknown keys: it bounds
-/// what strangers can make us ask.
+/// what strangers can make us ask. While nobody answers the publisher is asked so often.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The same before the first answer, when every user is turned away.
@@ -28,14 +32,37 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the publisher may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Where published keys are fetched from; the consumer's port.
-#[async_trait]
-pub trait KeySource: fmt::Debug + Send + Sync {
-    /// All keys that are published now.
-    ///
-    /// # Errors
-    /// Why they cannot be had, in words.
-    async fn keys(&self) -> Result<Vec<PublicKey>, String>;
+type Fetching = Pin<Box<dyn Future<Output = Result<Vec<Jwk>, String>> + Send>>;
+
+/// Where published keys are fetched from.
+#[derive(Clone)]
+pub struct KeySource(Arc<dyn Fn() -> Fetching + Send + Sync>);
+
+impl KeySource {
+    /// Fetches all keys that are published now, or says in words why they cannot be had.
+    pub fn new<F, A>(fetch: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Vec<Jwk>, String>> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(fetch())))
+    }
+
+    /// The keys that we could check a token with.
+    async fn keys(&self) -> Result<Vec<PublicKey>, String> {
+        let Ok(answer) = timeout(PATIENCE, (self.0)()).await else {
+            return Err(format!("no answer within {PATIENCE:?}"));
+        };
+        let keys: Vec<_> = answer?.iter().filter_map(Jwk::public_key).collect();
+        // Nobody can log in anywhere without a key: such an answer is a mistake.
+        if keys.is_empty() { Err("it publishes none".to_owned()) } else { Ok(keys) }
+    }
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySource").finish_non_exhaustive()
+    }
 }
 
 /// The keys of one publisher, as last heard.
@@ -43,82 +70,142 @@ pub trait KeySource: fmt::Debug + Send + Sync {
 pub struct PublishedKeys {
     pub(crate) issuer: String,
     pub(crate) issues: Issues,
-    source: Arc<dyn KeySource>,
-    current: RwLock<Vec<PublicKey>>,
-    /// When it was asked last, and whether it failed then. Held while it is asked, so that
-    /// whoever comes meanwhile waits for that answer.
-    asked: Mutex<Option<Asked>>,
+    source: KeySource,
+    heard: RwLock<Heard>,
+    /// When it was asked last. Held while it is asked, so that whoever comes meanwhile waits
+    /// for that answer.
+    asked: Mutex<Option<Instant>>,
+    kept: Option<Kept>,
 }
 
-#[derive(Debug)]
-struct Asked {
-    at: Instant,
-    failed: bool,
+/// What was heard of a publisher.
+#[derive(Debug, Default)]
+struct Heard {
+    keys: Vec<PublicKey>,
+    /// When these were its keys.
+    at: Option<OffsetDateTime>,
+    /// Whether it has answered since we started.
+    answered: bool,
+    /// Why it did not answer when it was asked last.
+    trouble: Option<String>,
+}
+
+impl Heard {
+    /// How long the publisher is left alone, whoever brings tokens of unknown keys.
+    fn pause(&self) -> Duration {
+        if self.keys.is_empty() { FIRST_PAUSE } else { PAUSE }
+    }
+
+    fn rest(&self) -> Duration {
+        if self.answered && self.trouble.is_none() { REFRESH } else { self.pause() }
+    }
+}
+
+/// What is known of the keys that somebody publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysReport {
+    /// Whom the keys speak for.
+    pub issuer: String,
+    /// How many there are. While there is none, no token of the issuer's is believed.
+    pub keys: usize,
+    /// When they were fetched.
+    pub fetched_at: Option<OffsetDateTime>,
+    /// Why the publisher did not answer when it was asked last.
+    pub trouble: Option<String>,
 }
 
 impl PublishedKeys {
     /// The keys that `source` publishes may sign what `issuer` issues. None is known yet.
-    pub fn new(issuer: &str, issues: Issues, source: Arc<dyn KeySource>) -> Self {
+    pub fn new(issuer: &str, issues: Issues, source: KeySource) -> Self {
         Self {
             issuer: issuer.to_owned(),
             issues,
             source,
-            current: RwLock::default(),
+            heard: RwLock::default(),
             asked: Mutex::default(),
+            kept: None,
         }
     }
 
-    pub(crate) fn find(&self, key_id: &str) -> Option<PublicKey> {
-        self.current().iter().find(|key| key.key_id() == key_id).cloned()
+    /// Begins with the keys that an earlier start left in this file less than a day ago, and
+    /// leaves there what it hears. A file that cannot be used is one warning.
+    #[must_use]
+    pub fn kept_in(self, file: PathBuf) -> Self {
+        let kept = Kept::new(file);
+        let heard = match kept.load() {
+            Some((keys, at)) => Heard { keys, at: Some(at), ..Heard::default() },
+            None => Heard::default(),
+        };
+        Self { heard: RwLock::new(heard), kept: Some(kept), ..self }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.current().is_empty()
+    pub(crate) fn find(&self, key_id: &str) -> Option<PublicKey> {
+        self.heard().keys.iter().find(|key| key.key_id() == key_id).cloned()
+    }
+
+    pub(crate) fn report(&self) -> KeysReport {
+        let Heard { keys, at, trouble, .. } = &*self.heard();
+        KeysReport {
+            issuer: self.issuer.clone(),
+            keys: keys.len(),
+            fetched_at: *at,
+            trouble: trouble.clone(),
+        }
+    }
+
+    /// How long it is left alone without a reason.
+    pub(crate) fn rest(&self) -> Duration {
+        self.heard().rest()
     }
 
     /// Asks the publisher, unless that was done a moment ago. Says whether keys changed.
     pub(crate) async fn refresh(&self) -> bool {
         let mut asked = self.asked.lock().await;
-        let pause = if self.is_empty() { FIRST_PAUSE } else { PAUSE };
-        if asked.as_ref().is_some_and(|asked| asked.at.elapsed() < pause) {
+        if asked.is_some_and(|at| at.elapsed() < self.heard().pause()) {
             return false;
         }
-        let had_failed = asked.as_ref().is_some_and(|asked| asked.failed);
-        let answer = match timeout(PATIENCE, self.source.keys()).await {
-            // Nobody can log in anywhere without a key: such an answer is a mistake.
-            Ok(Ok(keys)) if keys.is_empty() => Err("it publishes none".to_owned()),
-            Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {PATIENCE:?}")),
-        };
-        *asked = Some(Asked { at: Instant::now(), failed: answer.is_err() });
+        let answer = self.source.keys().await;
+        *asked = Some(Instant::now());
         match answer {
-            Ok(keys) => self.replace(keys),
-            Err(why) => {
-                if !had_failed {
-                    tracing::warn!(
-                        issuer = self.issuer,
-                        why,
-                        "published keys not fetched, those known stay"
-                    );
+            Ok(keys) => {
+                let now = OffsetDateTime::now_utc();
+                if let Some(kept) = &self.kept {
+                    kept.store(&keys, now).await;
                 }
+                self.replace(keys, now)
+            }
+            Err(why) => {
+                self.failed(why);
                 false
             }
         }
     }
 
-    fn replace(&self, keys: Vec<PublicKey>) -> bool {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if *current == keys {
-            return false;
+    fn failed(&self, why: String) {
+        let issuer = &self.issuer;
+        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
+        if heard.trouble.is_none() {
+            let known = heard.keys.len();
+            tracing::warn!(issuer, why, known, "published keys not fetched, those known stay");
         }
-        let ids: Vec<_> = keys.iter().map(PublicKey::key_id).collect();
-        tracing::info!(issuer = self.issuer, keys = ids.join(","), "published keys changed");
-        *current = keys;
-        true
+        heard.trouble = Some(why);
     }
 
-    fn current(&self) -> std::sync::RwLockReadGuard<'_, Vec<PublicKey>> {
+    fn replace(&self, keys: Vec<PublicKey>, now: OffsetDateTime) -> bool {
+        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = heard.keys != keys;
+        if changed {
+            let ids: Vec<_> = keys.iter().map(PublicKey::key_id).collect();
+            tracing::info!(issuer = self.issuer, keys = ids.join(","), "published keys changed");
+        } else if heard.trouble.is_some() {
+            tracing::info!(issuer = self.issuer, "published keys are fetched again");
+        }
+        *heard = Heard { keys, at: Some(now), answered: true, trouble: None };
+        changed
+    }
+
+    fn heard(&self) -> std::sync::RwLockReadGuard<'_, Heard> {
         // Nothing panics while the lock is held.
-        self.current.read().unwrap_or_else(PoisonError::into_inner)
+        self.heard.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! How an identity is configured.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use gantry_contract::access::Grants;
 use serde::Deserialize;
@@ -23,6 +23,10 @@ pub struct Settings {
     /// The permissions each calling service is granted.
     #[serde(default)]
     pub grants: Grants,
+    /// The folder in which the keys that others publish are kept for a day, so that a restart
+    /// while their publisher is away turns no user away. Not given: they are not.
+    #[serde(default)]
+    pub jwks_cache_dir: Option<PathBuf>,
 }
 
 /// One entry of the list of trusted keys: a file, or a service that publishes them, or both.
@@ -64,7 +68,7 @@ impl Settings {
     pub fn verifier(
         &self,
         service: &str,
-        source: impl Fn(&str) -> Option<Arc<dyn KeySource>>,
+        source: impl Fn(&str) -> Option<KeySource>,
     ) -> Result<Verifier, KeyError> {
         let mut trusted = Vec::new();
         let mut published = Vec::new();
@@ -73,10 +77,16 @@ impl Settings {
                 let key = PublicKey::load(path)?;
                 trusted.push(TrustedKey { issuer: issuer.clone(), issues: *issues, key });
             }
-            if let Some(service) = jwks {
-                let source = source(service)
-                    .ok_or_else(|| KeyError::NoSource { service: service.clone() })?;
-                published.push(PublishedKeys::new(issuer, *issues, source));
+            if let Some(publisher) = jwks {
+                let source = source(publisher)
+                    .ok_or_else(|| KeyError::NoSource { service: publisher.clone() })?;
+                let keys = PublishedKeys::new(issuer, *issues, source);
+                published.push(match &self.jwks_cache_dir {
+                    Some(folder) => {
+                        keys.kept_in(folder.join(format!("{service}.{publisher}.jwks")))
+                    }
+                    None => keys,
+                });
             }
             if key_file.is_none() && jwks.is_none() {
                 return Err(KeyError::NoKey { issuer: issuer.clone() });

@@ -1,6 +1,6 @@
 //! Checking tokens.
 
-use std::{borrow::Cow, convert::Infallible, time::Duration};
+use std::{borrow::Cow, convert::Infallible, future::pending};
 
 use gantry_contract::access::{Actor, Caller};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
@@ -11,7 +11,7 @@ use crate::{
     claims::{Registered, Service, USERS, User},
     keys::PublicKey,
     known::{Known, Mark, Proven},
-    published::{PublishedKeys, REFRESH},
+    published::{KeysReport, PublishedKeys},
 };
 
 /// Tokens of which the signature is not checked again: a few megabytes, and enough
@@ -112,8 +112,10 @@ impl Verifier {
     pub async fn follow(&self) -> Infallible {
         loop {
             self.learn().await;
-            let ignorant = self.published.iter().any(PublishedKeys::is_empty);
-            tokio::time::sleep(if ignorant { Duration::from_secs(1) } else { REFRESH }).await;
+            match self.published.iter().map(PublishedKeys::rest).min() {
+                Some(rest) => tokio::time::sleep(rest).await,
+                None => pending().await,
+            }
         }
     }
 
@@ -135,6 +137,11 @@ impl Verifier {
     /// Whether there is somebody to ask for keys.
     pub fn may_learn(&self) -> bool {
         !self.published.is_empty()
+    }
+
+    /// What is known of each list of published keys.
+    pub fn published_keys(&self) -> Vec<KeysReport> {
+        self.published.iter().map(PublishedKeys::report).collect()
     }
 
     async fn learn(&self) {

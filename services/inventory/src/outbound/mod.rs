@@ -3,4 +3,4 @@
 mod keys;
 pub mod sqlite;
 
-pub use self::keys::UserKeys;
+pub use self::keys::users_keys;

@@ -1,6 +1,12 @@
 //! What a verifier believes and what it does not.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, and nothing reaches into its binary"
+)]
 
+mod hostile;
+mod kept;
 mod published;
 
 use std::time::Duration as StdDuration;
@@ -34,11 +40,23 @@ impl Key {
         TrustedKey { issuer: issuer.into(), issues, key: self.key.public() }
     }
 
-    fn sign(&self, claims: &Value) -> String {
+    fn encoding(&self) -> EncodingKey {
         let pem = std::fs::read(self.folder.path().join("key.pem")).unwrap();
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(self.key.public().key_id().into());
-        jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_pem(&pem).unwrap()).unwrap()
+        EncodingKey::from_ed_pem(&pem).unwrap()
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        self.sign_text(&claims.to_string())
+    }
+
+    /// Whatever the text is.
+    fn sign_text(&self, claims: &str) -> String {
+        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.key.public().key_id()});
+        let message = format!("{}.{}", encode_part(&header), encode_text(claims));
+        let key = self.encoding();
+        let signature =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
+        format!("{message}.{signature}")
     }
 }
 
@@ -184,32 +202,6 @@ fn a_key_nobody_trusts_and_a_token_that_names_no_key_are_refused() {
 }
 
 #[test]
-fn the_algorithm_none_is_refused() {
-    let world = world();
-    let token = order_token(&world, Acting::For(ann()));
-    let payload = token.split('.').nth(1).unwrap();
-    for alg in ["none", "None", "NONE"] {
-        let header = json!({"alg": alg, "typ": "JWT", "kid": world.order.key.public().key_id()});
-        let header = encode_part(&header);
-        for signature in ["", "AAAA"] {
-            let token = format!("{header}.{payload}.{signature}");
-            assert!(world.inventory.verify_at(&token, NOW).is_err(), "{alg}");
-        }
-    }
-}
-
-#[test]
-fn a_public_key_used_as_a_shared_secret_is_refused() {
-    let world = world();
-    let pem = world.order.key.public().to_pem();
-    let mut header = Header::new(Algorithm::HS256);
-    header.kid = Some(world.order.key.public().key_id().into());
-    let secret = EncodingKey::from_secret(pem.as_bytes());
-    let token = jsonwebtoken::encode(&header, &claims("order", "inventory"), &secret).unwrap();
-    assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::WrongAlgorithm));
-}
-
-#[test]
 fn a_token_for_another_service_is_refused() {
     let world = world();
     for audience in ["user", "gantry", ""] {
@@ -271,18 +263,6 @@ fn every_registered_claim_is_required_and_of_its_type() {
 }
 
 #[test]
-fn an_extension_that_must_be_understood_is_refused() {
-    let world = world();
-    let pem = std::fs::read(world.order.folder.path().join("key.pem")).unwrap();
-    let mut header = Header::new(Algorithm::EdDSA);
-    header.kid = Some(world.order.key.public().key_id().into());
-    header.crit = Some(vec!["b64".into()]);
-    let key = EncodingKey::from_ed_pem(&pem).unwrap();
-    let token = jsonwebtoken::encode(&header, &claims("order", "inventory"), &key).unwrap();
-    assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::Malformed));
-}
-
-#[test]
 fn what_is_no_token_is_malformed_and_is_not_repeated() {
     let world = world();
     for text in ["", ".", "..", "...", "a.b.c", "secret", "é.é.é", &"a".repeat(100_000)] {
@@ -327,6 +307,10 @@ fn settings_name_files_and_give_signer_and_verifier() {
 }
 
 fn encode_part(value: &Value) -> String {
+    encode_text(&value.to_string())
+}
+
+fn encode_text(text: &str) -> String {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-    URL_SAFE_NO_PAD.encode(value.to_string())
+    URL_SAFE_NO_PAD.encode(text)
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use gantry_identity::{
-    Issues, KeySource, PublicKey, PublishedKeys, SigningKey, UserClaims, UserSigner, Verifier,
+    Issues, Jwk, KeySource, PublicKey, PublishedKeys, SigningKey, UserClaims, UserSigner, Verifier,
 };
 use gantry_probe::probe::v1::ActRequest;
 use tonic::Code;
@@ -43,11 +43,45 @@ async fn a_guarded_method_needs_a_token_that_holds() {
         let said = format!("{status:?}");
         assert!(!said.contains("eyJ"), "a token is not repeated: {said}");
     }
-    let mut twice = with_token(act(), &good);
-    twice.metadata_mut().append("authorization", good.parse().unwrap());
-    let status = client.guarded(twice).await.unwrap_err();
-    assert_eq!(reason(&status), "TOKEN_INVALID");
     assert_eq!(world.seen.started(), 0);
+}
+
+#[tokio::test]
+async fn bearer_is_written_as_one_likes_and_only_one_authorization_in_text_counts() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let good = world.keys.user("admin", 0);
+    let (_, token) = good.split_once(' ').unwrap();
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let request = with_token(act(), &format!("{scheme} {token}"));
+        client.guarded(request).await.unwrap();
+    }
+    let mut binary = tonic::Request::new(act());
+    let value = tonic::metadata::MetadataValue::from_bytes(good.as_bytes());
+    binary.metadata_mut().insert_bin("authorization-bin", value);
+    let status = client.guarded(binary).await.unwrap_err();
+    assert_eq!(reason(&status), "TOKEN_MISSING");
+
+    let strangers = Keys::new().user("admin", 0);
+    let lists = [
+        [&*good, &*good],
+        [&*good, &*strangers],
+        [&*strangers, &*good],
+        [&*good, "Basic YTpi"],
+        ["", &*good],
+    ];
+    for list in lists {
+        let mut twice = tonic::Request::new(act());
+        for value in list {
+            twice.metadata_mut().append("authorization", value.parse().unwrap());
+        }
+        let status = client.guarded(twice).await.unwrap_err();
+        assert_eq!(reason(&status), "TOKEN_INVALID", "{list:?}");
+    }
+    let joined = with_token(act(), &format!("{good}, {good}"));
+    assert_eq!(reason(&client.guarded(joined).await.unwrap_err()), "TOKEN_INVALID");
+    let long = with_token(act(), &format!("Bearer {}", "a".repeat(12_000)));
+    assert_eq!(reason(&client.guarded(long).await.unwrap_err()), "TOKEN_INVALID");
 }
 
 #[tokio::test]
@@ -111,12 +145,14 @@ struct Publisher {
     asked: AtomicUsize,
 }
 
-#[async_trait::async_trait]
-impl KeySource for Publisher {
-    async fn keys(&self) -> Result<Vec<PublicKey>, String> {
+impl Publisher {
+    fn keys(&self) -> Result<Vec<Jwk>, String> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let keys = self.keys.lock().unwrap().clone();
-        if keys.is_empty() { Err("out of reach".to_owned()) } else { Ok(keys) }
+        let keys = self.keys.lock().unwrap();
+        if keys.is_empty() {
+            return Err("out of reach".to_owned());
+        }
+        Ok(keys.iter().map(Jwk::from).collect())
     }
 }
 
@@ -134,7 +170,9 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
         format!("Bearer {}", signer.token(&claims, std::time::SystemTime::now().into()).token)
     };
     let publisher = Arc::new(Publisher::default());
-    let published = PublishedKeys::new("gantry", Issues::Users, Arc::clone(&publisher) as _);
+    let asked = Arc::clone(&publisher);
+    let source = KeySource::new(move || std::future::ready(asked.keys()));
+    let published = PublishedKeys::new("gantry", Issues::Users, source);
     let verifier = Arc::new(Verifier::new("probe", Vec::new()).published(published));
     let world = World::with(|builder| builder.verifier(verifier)).await;
     let mut client = world.client().await;

@@ -11,7 +11,7 @@ use gantry_client::{Acting, ActingFor};
 use gantry_contract::Caller;
 use tonic::{Code, Request, Status};
 
-pub use self::{inventory::InventoryClient, keys::UserKeys, user::UserClient};
+pub use self::{inventory::InventoryClient, keys::users_keys, user::UserClient};
 use crate::application::Unanswered;
 
 /// A request made in the name of the one whose doing it is.

@@ -1,0 +1,187 @@
+//! Tokens that somebody made up: what their header says of keys and algorithms is not believed.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gantry_contract::access::Caller;
+use gantry_identity::{Acting, Issues, TokenError};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use crate::{Key, NOW, World, ann, claims, encode_part, order_token, world};
+
+/// The order service's own token, but for what `change` does to its header.
+fn with_header(world: &World, change: impl FnOnce(&mut Header)) -> String {
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.kid = Some(world.order.key.public().key_id().into());
+    change(&mut header);
+    jsonwebtoken::encode(&header, &claims("order", "inventory"), &world.order.encoding()).unwrap()
+}
+
+fn refused(world: &World, token: &str) -> TokenError {
+    world.inventory.verify_at(token, NOW).unwrap_err()
+}
+
+#[test]
+fn the_algorithm_none_is_refused() {
+    let world = world();
+    let token = order_token(&world, Acting::For(ann()));
+    let payload = token.split('.').nth(1).unwrap();
+    for alg in ["none", "None", "NONE"] {
+        let header = json!({"alg": alg, "typ": "JWT", "kid": world.order.key.public().key_id()});
+        let header = encode_part(&header);
+        for signature in ["", "AAAA"] {
+            let token = format!("{header}.{payload}.{signature}");
+            assert!(world.inventory.verify_at(&token, NOW).is_err(), "{alg}");
+        }
+    }
+}
+
+#[test]
+fn a_public_key_used_as_a_shared_secret_is_refused() {
+    let world = world();
+    let public = world.order.key.public();
+    let pem = public.to_pem();
+    let base64 = pem.lines().nth(1).unwrap();
+    let der = STANDARD.decode(base64).unwrap();
+    let secrets = [pem.as_bytes(), base64.as_bytes(), &der, &der[12..]];
+    for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        for secret in secrets {
+            let mut header = Header::new(algorithm);
+            header.kid = Some(public.key_id().into());
+            let secret = EncodingKey::from_secret(secret);
+            let token = jsonwebtoken::encode(&header, &claims("order", "inventory"), &secret);
+            assert_eq!(refused(&world, &token.unwrap()), TokenError::WrongAlgorithm);
+        }
+    }
+}
+
+#[test]
+fn an_algorithm_that_is_only_named_is_refused() {
+    let world = world();
+    let token = order_token(&world, Acting::For(ann()));
+    let (_, rest) = token.split_once('.').unwrap();
+    for alg in ["RS256", "ES256", "PS512", "HS256", "EdDSA2", "eddsa", ""] {
+        let header = encode_part(&json!({"alg": alg, "kid": world.order.key.public().key_id()}));
+        refused(&world, &format!("{header}.{rest}"));
+    }
+}
+
+#[test]
+fn a_key_id_is_a_name_and_nothing_else() {
+    let world = world();
+    let long = "a".repeat(1_000_000);
+    let pem = world.order.folder.path().join("key.pem").display().to_string();
+    let of_users = world.users.key.public().key_id().to_owned();
+    for id in ["", " ", "../../../../etc/passwd", &pem, "\0", "' OR 1=1 --", "*", &long] {
+        let token = with_header(&world, |header| header.kid = Some(id.to_owned()));
+        assert_eq!(refused(&world, &token), TokenError::UnknownKey);
+    }
+    // Another trusted key's name does not make it that key's.
+    let token = with_header(&world, |header| header.kid = Some(of_users));
+    assert_eq!(refused(&world, &token), TokenError::BadSignature);
+    let token = with_header(&world, |header| header.kid = None);
+    assert_eq!(refused(&world, &token), TokenError::UnknownKey);
+}
+
+#[test]
+fn a_key_that_a_token_brings_along_or_points_to_is_not_used() {
+    let world = world();
+    let stranger = Key::new();
+    let header = |kid: &str| {
+        let x = gantry_identity::Jwk::from(&stranger.key.public()).x;
+        json!({
+            "alg": "EdDSA", "kid": kid, "jku": "https://example.org/keys", "x5u": "file:///etc",
+            "jwk": {"kty": "OKP", "crv": "Ed25519", "x": x, "alg": "EdDSA"},
+        })
+    };
+    let sign = |header: Value| {
+        let signed = stranger.sign(&claims("order", "inventory"));
+        let payload = signed.split('.').nth(1).unwrap();
+        let message = format!("{}.{payload}", encode_part(&header));
+        let key = stranger.encoding();
+        let signature =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
+        format!("{message}.{signature}")
+    };
+    let own = sign(header(stranger.key.public().key_id()));
+    assert_eq!(refused(&world, &own), TokenError::UnknownKey);
+    let borrowed = sign(header(world.order.key.public().key_id()));
+    assert_eq!(refused(&world, &borrowed), TokenError::BadSignature);
+}
+
+#[test]
+fn an_extension_that_must_be_understood_is_refused() {
+    let world = world();
+    let token = with_header(&world, |header| header.crit = Some(vec!["b64".into()]));
+    assert_eq!(refused(&world, &token), TokenError::Malformed);
+}
+
+#[test]
+fn claims_of_any_length_are_read_and_what_is_not_asked_for_is_passed_over() {
+    let world = world();
+    let mut long = claims("gantry", "gantry");
+    long["roles"] = json!(vec!["user"; 100_000]);
+    long["further"] = json!({"deep": "x".repeat(1_000_000)});
+    let caller = world.inventory.verify_at(&world.users.sign(&long), NOW).unwrap();
+    assert!(matches!(caller, Caller::User(actor) if actor.roles.len() == 100_000));
+    // From a stranger they cost no signature.
+    assert_eq!(refused(&world, &Key::new().sign(&long)), TokenError::UnknownKey);
+    let mut deep = json!([]);
+    for _ in 0..120 {
+        deep = json!([deep]);
+    }
+    long["further"] = deep;
+    world.inventory.verify_at(&world.users.sign(&long), NOW).unwrap();
+    let bottomless = "[".repeat(100_000);
+    let text = claims("gantry", "gantry").to_string().replace("\"eve\"", &bottomless);
+    let token = world.users.sign_text(&text);
+    assert_eq!(refused(&world, &token), TokenError::Malformed);
+}
+
+#[test]
+fn times_at_the_ends_of_the_calendar_are_times() {
+    let world = world();
+    let at = |exp: Value, nbf: Value| {
+        let mut claims = claims("order", "inventory");
+        claims["exp"] = exp;
+        claims["nbf"] = nbf;
+        world.inventory.verify_at(&world.order.sign(&claims), NOW).map(|_| ())
+    };
+    assert_eq!(at(json!(i64::MAX), json!(i64::MIN)), Ok(()));
+    assert_eq!(at(json!(0), json!(0)), Err(TokenError::Expired));
+    assert_eq!(at(json!(i64::MAX), json!(i64::MAX)), Err(TokenError::NotYetValid));
+    assert_eq!(at(json!(-1), json!(0)), Err(TokenError::Malformed));
+    for odd in [json!(1e300), json!(u64::MAX), json!("1767268860"), json!(1.5), json!(true)] {
+        assert_eq!(at(odd.clone(), json!(0)), Err(TokenError::Malformed), "{odd}");
+        assert_eq!(at(json!(i64::MAX), odd.clone()), Err(TokenError::Malformed), "{odd}");
+    }
+}
+
+#[test]
+fn a_token_in_another_spelling_is_another_token() {
+    let world = world();
+    let token = order_token(&world, Acting::For(ann()));
+    world.inventory.verify_at(&token, NOW).unwrap();
+    let parts: Vec<&str> = token.split('.').collect();
+    let json = json!({"protected": parts[0], "payload": parts[1], "signature": parts[2]});
+    for other in [
+        format!("{token}="),
+        format!("{token}."),
+        format!("{token}.x.y"),
+        format!(" {token}"),
+        format!("{}=.{}.{}", parts[0], parts[1], parts[2]),
+        format!("{}.{}", parts[0], parts[1]),
+        json.to_string(),
+    ] {
+        assert_eq!(refused(&world, &other), TokenError::Malformed, "{other}");
+    }
+}
+
+#[test]
+fn only_a_listed_pair_of_key_and_issuer_speaks_for_a_service() {
+    let world = world();
+    // The same key under another name in the list speaks for that name alone.
+    let trusted = world.order.trusted("payment", Issues::Service);
+    let verifier = gantry_identity::Verifier::new("inventory", vec![trusted]);
+    let token = order_token(&world, Acting::Itself { cause: None });
+    assert_eq!(verifier.verify_at(&token, NOW), Err(TokenError::WrongIssuer));
+}
