@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gantry_client::ClientTls;
 
 use crate::bench::BenchArgs;
 
@@ -88,6 +89,15 @@ pub struct DemoArgs {
     /// The suite's --admin-password-file [default: DATA_DIR/admin-password]
     #[arg(long, value_name = "PATH")]
     pub admin_password_file: Option<PathBuf>,
+    /// The authorities (PEM) that vouch for a suite that speaks TLS
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The certificate (PEM) to show a suite that asks for one (mTLS)
+    #[arg(long, value_name = "FILE", requires_all = ["ca_file", "key_file"])]
+    pub cert_file: Option<PathBuf>,
+    /// The private key (PEM) of --cert-file
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
 }
 
 const DEFAULT_DATA_DIR: &str = "./.gantry";
@@ -127,6 +137,13 @@ impl DemoArgs {
     /// The admin's password file: the one named, or the one in the data directory.
     pub fn admin_password_file(&self) -> PathBuf {
         password_file(self.admin_password_file.as_ref(), &self.data_dir)
+    }
+
+    /// How the suite is spoken to.
+    pub fn tls(&self) -> Option<ClientTls> {
+        let trusting = ClientTls::trusting(self.ca_file.as_ref()?);
+        let (cert_file, key_file) = (self.cert_file.clone(), self.key_file.clone());
+        Some(ClientTls { cert_file, key_file, ..trusting })
     }
 }
 

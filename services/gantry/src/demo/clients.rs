@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gantry_client::Channel;
+use gantry_client::{Channel, ClientSettings, ClientTls};
 use gantry_discovery::{Kind, Registry, Settings};
 use gantry_proto::{
     CONTRACT,
@@ -41,8 +41,8 @@ pub enum ConnectError {
 }
 
 impl Clients {
-    /// Clients of the suite whose ports are moved by `offset`.
-    pub(super) fn new(offset: u16) -> Result<Self, ConnectError> {
+    /// Clients of the suite whose ports are moved by `offset`, through TLS where it is given.
+    pub(super) fn new(offset: u16, tls: Option<ClientTls>) -> Result<Self, ConnectError> {
         let mut addresses = BTreeMap::new();
         for service in SERVICES {
             addresses
@@ -53,8 +53,13 @@ impl Clients {
             endpoints: addresses,
             ..Settings::default()
         })?;
+        let settings = ClientSettings { tls, ..ClientSettings::default() };
         let channel = |service: ports::Service| {
-            Channel::builder(service.name).contract(&CONTRACT).registry(registry.clone()).build()
+            Channel::builder(service.name)
+                .contract(&CONTRACT)
+                .registry(registry.clone())
+                .settings(settings.clone())
+                .build()
         };
         let users = channel(USER)?;
         Ok(Self {

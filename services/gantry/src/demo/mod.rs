@@ -85,7 +85,7 @@ pub async fn run(args: &DemoArgs) -> Result<(), DemoError> {
     let path = args.admin_password_file();
     let password =
         std::fs::read_to_string(&path).map_err(|source| DemoError::Password { path, source })?;
-    let clients = Clients::new(args.port_offset)?;
+    let clients = Clients::new(args.port_offset, args.tls())?;
     Walk { clients, steps: 0, started: Instant::now() }.walk(password.trim()).await
 }
 

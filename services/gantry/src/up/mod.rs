@@ -13,6 +13,7 @@ mod services;
 mod settings;
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     fs::DirBuilder,
     io,
@@ -21,7 +22,7 @@ use std::{
 
 use gantry_config::Loaded;
 use gantry_discovery::{Kind, Registry};
-use gantry_server::{Admin, shutdown_signal};
+use gantry_server::{Admin, ServerTls, shutdown_signal};
 use gantry_telemetry::Metrics;
 
 use self::{
@@ -123,6 +124,7 @@ pub async fn run(args: UpArgs) -> Result<(), UpError> {
     let keys = Keys::provide(&args.data_dir)?;
     let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
 
+    let tls = settings.tls();
     let metrics = Metrics::new("gantry")?;
     let meter = metrics.meter();
     let services = Services::open(settings, &keys, registry.clone(), &meter).await?;
@@ -132,7 +134,7 @@ pub async fn run(args: UpArgs) -> Result<(), UpError> {
 
     let life = async {
         all_found(&registry, &plan).await;
-        announce(&args, &plan, &admin)?;
+        announce(&args, &plan, &tls, &admin)?;
         std::future::pending().await
     };
     tokio::select! {
@@ -175,11 +177,16 @@ fn ready_file(path: &Path) -> impl FnOnce(io::Error) -> UpError {
     move |source| UpError::ReadyFile { path, source }
 }
 
-fn announce(args: &UpArgs, plan: &Plan, admin: &Bootstrap) -> Result<(), UpError> {
+fn announce(
+    args: &UpArgs,
+    plan: &Plan,
+    tls: &BTreeMap<&str, ServerTls>,
+    admin: &Bootstrap,
+) -> Result<(), UpError> {
     if let Some(path) = &args.ready_file {
         Ready::new(plan).write(path).map_err(ready_file(path))?;
     }
-    if let Err(error) = ready::banner(plan, admin) {
+    if let Err(error) = ready::banner(plan, tls, admin) {
         // Whoever closed our standard output does not want it: no reason to stop serving.
         tracing::warn!(%error, "cannot print the addresses");
     }

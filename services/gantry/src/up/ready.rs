@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gantry_server::ServerTls;
 use serde::Serialize;
 
 use super::{admin::Bootstrap, plan::Plan};
@@ -68,11 +69,22 @@ fn word(path: &Path) -> String {
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
+/// How grpcurl is told to speak to a service; the files in capitals are the caller's own.
+fn through(service: &str, tls: Option<&ServerTls>) -> String {
+    let Some(tls) = tls else { return "-plaintext".to_owned() };
+    let own = if tls.client_ca_file.is_some() { "-cert CERT -key KEY " } else { "" };
+    format!("-cacert CA {own}-servername {service}")
+}
+
 /// Prints the addresses, three calls to paste, the admin, and `ready`.
 ///
 /// # Errors
 /// Where standard output cannot be written to.
-pub(super) fn banner(plan: &Plan, bootstrap: &Bootstrap) -> io::Result<()> {
+pub(super) fn banner(
+    plan: &Plan,
+    tls: &BTreeMap<&str, ServerTls>,
+    bootstrap: &Bootstrap,
+) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "\n  service     address")?;
     for of in plan.services() {
@@ -86,18 +98,19 @@ pub(super) fn banner(plan: &Plan, bootstrap: &Bootstrap) -> io::Result<()> {
     writeln!(out, "\n  try")?;
     let service = |name| plan.services().iter().filter(move |of| of.service.name == name);
     for of in service(USER.name) {
-        let user = of.first;
-        writeln!(out, "  grpcurl -plaintext {user} list")?;
+        let (user, through) = (of.first, through(USER.name, tls.get(USER.name)));
+        writeln!(out, "  grpcurl {through} {user} list")?;
         writeln!(
             out,
-            r#"  TOKEN=$(grpcurl -plaintext -d "{{\"email\":\"{}\",\"password\":\"$(cat {file})\"}}" {user} shop.user.v1.AuthService/Login | sed -n 's/.*"accessToken": "\(.*\)".*/\1/p')"#,
+            r#"  TOKEN=$(grpcurl {through} -d "{{\"email\":\"{}\",\"password\":\"$(cat {file})\"}}" {user} shop.user.v1.AuthService/Login | sed -n 's/.*"accessToken": "\(.*\)".*/\1/p')"#,
             bootstrap.email,
         )?;
     }
     for of in service(INVENTORY.name) {
         writeln!(
             out,
-            r#"  grpcurl -plaintext -H "authorization: Bearer $TOKEN" -d '{{"page_size":10}}' {} shop.inventory.v1.InventoryService/ListProducts"#,
+            r#"  grpcurl {} -H "authorization: Bearer $TOKEN" -d '{{"page_size":10}}' {} shop.inventory.v1.InventoryService/ListProducts"#,
+            through(INVENTORY.name, tls.get(INVENTORY.name)),
             of.first,
         )?;
     }

@@ -1,9 +1,15 @@
 //! The settings of the suite: its own few, and each service's in its table.
 
+use std::collections::BTreeMap;
+
 use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
+use gantry_server::ServerTls;
 use serde::Deserialize;
 
-use crate::cli::UpArgs;
+use crate::{
+    cli::UpArgs,
+    ports::{INVENTORY, ORDER, USER},
+};
 
 /// Everything `gantry up` can be told in a file or in the environment.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,6 +36,16 @@ impl Check for Settings {
 }
 
 impl Settings {
+    /// How the services' servers speak TLS, where they do.
+    pub(super) fn tls(&self) -> BTreeMap<&'static str, ServerTls> {
+        let servers = [
+            (USER.name, &self.user.server),
+            (ORDER.name, &self.order.server),
+            (INVENTORY.name, &self.inventory.server),
+        ];
+        servers.into_iter().filter_map(|(name, server)| Some((name, server.tls.clone()?))).collect()
+    }
+
     /// The defaults, the data directory, the file, the environment and the flags.
     ///
     /// # Errors
@@ -37,15 +53,18 @@ impl Settings {
     pub(super) fn load(args: &UpArgs) -> Result<Loaded<Self>, ConfigError> {
         let database =
             |service: &str| args.data_dir.join(format!("{service}.db")).display().to_string();
+        let data_dir = args.data_dir.display().to_string();
         let mut sources = Sources::new()
             .defaults(include_str!("../../config/default.toml"))
             .defaults_of("user", gantry_user::DEFAULTS)
             .defaults_of("order", gantry_order::DEFAULTS)
             .defaults_of("inventory", gantry_inventory::DEFAULTS)
-            // Below the file and the environment: a database that has a path there keeps it.
+            // Below the file and the environment: what has a path there keeps it.
             .set("user.database.path", database("user"), "--data-dir")
             .set("order.database.path", database("order"), "--data-dir")
             .set("inventory.database.path", database("inventory"), "--data-dir")
+            .set("order.identity.jwks_cache_dir", data_dir.clone(), "--data-dir")
+            .set("inventory.identity.jwks_cache_dir", data_dir, "--data-dir")
             .file(args.config.as_deref())
             .environment();
         if let Some(registry) = args.registry {

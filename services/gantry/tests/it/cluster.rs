@@ -10,6 +10,7 @@ use std::{
     process::Command,
 };
 
+use gantry_client::ClientSettings;
 use gantry_consul_agent::Agent;
 use gantry_discovery::{Kind, Registry, Settings, consul};
 use tempfile::TempDir;
@@ -59,6 +60,16 @@ impl Cluster {
         services: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        Self::configured(through, services, variables, local_file)
+    }
+
+    /// The same, with a file of settings for each service.
+    pub fn configured(
+        through: Through<'_>,
+        services: &[&str],
+        variables: &[(&str, &str)],
+        file: impl Fn(&str) -> PathBuf,
+    ) -> Self {
         let mut keys = Suite::start(&[]);
         assert!(keys.terminate().success());
         let folder = tempfile::tempdir().unwrap();
@@ -67,6 +78,7 @@ impl Cluster {
         let list = by_service(&places);
         let members = places.iter().enumerate().map(|(number, (service, address))| {
             let mut command = member(service, *address, through, &list);
+            command.arg("--config").arg(file(service));
             command.current_dir(folder.path());
             let own = format!("GANTRY_{}__", service.to_uppercase());
             command.envs(variables.iter().copied().filter(|(key, _)| key.starts_with(&own)));
@@ -90,7 +102,12 @@ impl Cluster {
 
     /// The cluster seen through our own client, as its admin.
     pub async fn shop(&self) -> Shop {
-        Shop::of(&self.registry, "admin@gantry.local", &self.admin_password).await
+        self.shop_through(&ClientSettings::default()).await
+    }
+
+    /// The same, called by these settings.
+    pub async fn shop_through(&self, settings: &ClientSettings) -> Shop {
+        Shop::of(&self.registry, settings).for_admin(&self.admin_password).await
     }
 
     /// Ends the first process of a service as an operator would.
@@ -116,6 +133,13 @@ impl Cluster {
     fn member(&mut self, service: &str, replica: usize) -> &mut Member {
         let mut of = self.members.iter_mut().filter(|member| member.service == service);
         of.nth(replica).expect("a member of this name")
+    }
+
+    /// Waits until every process has logged so many lines with `text`.
+    pub fn until_logged(&mut self, text: &str, lines: impl Fn(&str) -> usize) {
+        for Member { service, process, .. } in &mut self.members {
+            process.until_logged_again(text, lines(service));
+        }
     }
 
     /// What every process of a service printed, whenever it was started.
@@ -159,8 +183,7 @@ fn by_service(places: &[(&str, SocketAddr)]) -> BTreeMap<String, Vec<String>> {
     list
 }
 
-/// A service's own binary, configured by its file in deploy/local and, where that would
-/// collide, by the environment.
+/// A service's own binary, configured by the environment where its file would collide.
 fn member(
     service: &str,
     address: SocketAddr,
@@ -168,7 +191,7 @@ fn member(
     list: &BTreeMap<String, Vec<String>>,
 ) -> Command {
     let mut command = own_binary(service);
-    command.arg("--config").arg(local_file(service)).envs(one_caller(service));
+    command.envs(one_caller(service));
     command.env("GANTRY_LISTEN", address.to_string());
     command.env("GANTRY_ADMIN__LISTEN", "127.0.0.1:0");
     match through {

@@ -21,6 +21,7 @@ mod fuzz;
 mod kills;
 mod load;
 mod metrics;
+mod mtls;
 mod own_binaries;
 mod pages;
 mod process;

@@ -1,7 +1,9 @@
 //! Each service's own binary as a process: what it refuses, and how it ends.
 
 use std::{
+    fs::Permissions,
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output},
 };
@@ -101,6 +103,18 @@ fn a_missing_key_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let output = command(service, folder.path()).output().unwrap();
         assert_refused(&output, &["cannot read the key file .gantry/keys/"]);
+    }
+}
+
+#[test]
+fn a_private_key_that_everybody_can_read_is_a_warning() {
+    for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o644, 1)] {
+        let folder = keys();
+        let key = folder.path().join(".gantry/keys/order.pem");
+        std::fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        let log = serving("order", folder.path()).log();
+        let told = |line: &&str| line.contains("others can read") && line.contains("order.pem");
+        assert_eq!(log.lines().filter(told).count(), warnings, "{mode:o}: {log}");
     }
 }
 

@@ -2,7 +2,11 @@
 
 use gantry_identity::SigningKey;
 
-use crate::{process::Suite, shop::Shop};
+use crate::{
+    cluster::{Cluster, Through, local_file},
+    process::Suite,
+    shop::Shop,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_believe_the_keys_that_the_user_service_publishes() {
@@ -27,4 +31,30 @@ async fn services_believe_the_keys_that_the_user_service_publishes() {
     let shop = Shop::open(&suite).await;
     let (_, order) = shop.one_confirmed_order().await;
     assert_eq!(order.status(), gantry_proto::shop::order::v1::OrderStatus::Confirmed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_restarts_while_the_user_service_is_away_believes_its_users_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let fetching = |service: &str| {
+        let text = std::fs::read_to_string(local_file(service)).unwrap();
+        let text = match service {
+            "inventory" => {
+                text.replace("key_file = \".gantry/keys/users-tokens.pub.pem\"", "jwks = \"user\"")
+            }
+            _ => text,
+        };
+        assert_eq!(text.contains("jwks"), service == "inventory");
+        let path = folder.path().join(format!("{service}.toml"));
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let mut cluster = Cluster::configured(Through::List, &["user", "inventory"], &[], fetching);
+    let shop = cluster.shop().await;
+    let product = shop.product(7).await;
+
+    cluster.kill("user", 0);
+    cluster.kill("inventory", 0);
+    cluster.start_again("inventory", 0);
+    assert_eq!(shop.stock(&product.sku).await, (7, 0), "{}", cluster.log("inventory"));
 }

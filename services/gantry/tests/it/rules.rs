@@ -41,7 +41,7 @@ fn tests(source: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_test_that_a_document_names_exists() {
-    let sources: Vec<String> = ["shared", "services"]
+    let sources: Vec<String> = ["shared", "services", "proto"]
         .iter()
         .flat_map(|folder| rust_files(&root().join(folder)))
         .map(|file| fs::read_to_string(file).expect("a source file is text"))

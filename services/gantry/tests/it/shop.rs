@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gantry_client::Channel;
+use gantry_client::{Channel, ClientSettings};
 use gantry_discovery::Registry;
 use gantry_proto::{
     CONTRACT,
@@ -53,34 +53,35 @@ pub struct Customer {
 impl Shop {
     /// Connects to every replica and logs in as the admin.
     pub async fn open(suite: &Suite) -> Self {
-        let addresses = |service: &str| {
-            suite.addresses(service).iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        let list = SERVICES.iter().map(|&service| (service.to_owned(), addresses(service)));
-        let registry = listing(list.collect());
-        Self::of(&registry, "admin@gantry.local", &suite.admin_password()).await
+        let shop = Self::of(&listed(suite), &ClientSettings::default());
+        shop.for_admin(&suite.admin_password()).await
     }
 
-    /// The same, wherever the services are.
-    pub async fn of(registry: &Registry, admin: &str, password: &str) -> Self {
+    /// The services wherever they are, called by these settings. Nobody has logged in.
+    pub fn of(registry: &Registry, settings: &ClientSettings) -> Self {
         let channel = |service: &str| {
             Channel::builder(service)
                 .contract(&CONTRACT)
                 .registry(registry.clone())
+                .settings(settings.clone())
                 .build()
                 .unwrap()
         };
         let (users, inventory) = (channel("user"), channel("inventory"));
-        let mut shop = Self {
+        Self {
             auth: AuthServiceClient::new(users.clone()),
             users: UserServiceClient::new(users),
             inventory: InventoryServiceClient::new(inventory.clone()),
             orders: OrderServiceClient::new(channel("order")),
             inventory_channel: inventory,
             admin: String::new(),
-        };
-        shop.admin = shop.log_in(admin, password).await.unwrap();
-        shop
+        }
+    }
+
+    /// Logs in as the admin that `gantry up` makes.
+    pub async fn for_admin(mut self, password: &str) -> Self {
+        self.admin = self.log_in("admin@gantry.local", password).await.unwrap();
+        self
     }
 
     pub async fn log_in(&self, email: &str, password: &str) -> Result<String, Status> {
@@ -146,6 +147,13 @@ impl Shop {
         let order = self.place(&customer, &order).await.unwrap();
         (customer.user, order)
     }
+}
+
+/// Where the replicas of a suite are.
+pub fn listed(suite: &Suite) -> Registry {
+    let addresses =
+        |service: &str| suite.addresses(service).iter().map(ToString::to_string).collect();
+    listing(SERVICES.iter().map(|&service| (service.to_owned(), addresses(service))).collect())
 }
 
 /// The request with a user's token.

@@ -1,0 +1,216 @@
+//! The suite with TLS on both sides, turned on by the lines that docs/IDENTITY.md shows and by
+//! nothing else: orders go through, strangers do not, and certificates change under load.
+
+mod mounted;
+
+use std::{sync::Arc, time::Instant};
+
+use gantry_client::{ClientSettings, ClientTls};
+use gantry_consul_agent::{Agent, KEPT};
+use gantry_proto::shop::order::v1::{Order, OrderStatus};
+use gantry_test_authority::Authority;
+use tonic::{Code, Status};
+
+use self::mounted::Mounted;
+use crate::{
+    cluster::{Cluster, SERVICES, Through},
+    load::Load,
+    process::{PATIENCE, Suite, gantry},
+    shop::{Customer, Shop, listed},
+};
+
+/// How many configurations of a process follow the files: a server, and whom it calls.
+fn followers(service: &str) -> usize {
+    if service == "order" { 3 } else { 1 }
+}
+
+const RELOADED: &str = "certificates reloaded";
+
+fn settings(tls: ClientTls) -> ClientSettings {
+    ClientSettings { tls: Some(tls), ..ClientSettings::default() }
+}
+
+/// Drafts orders, which takes all three services.
+fn drafting(shop: &Shop, customer: Customer, sku: String) -> Load {
+    let (shop, customer) = (shop.clone(), Arc::new(customer));
+    Load::start(4, move || {
+        let (shop, customer, sku) = (shop.clone(), Arc::clone(&customer), sku.clone());
+        async move { shop.draft(&customer, &[(&sku, 1)]).await.map(drop) }
+    })
+}
+
+/// Makes calls for longer than a connection lives, so that all are made anew.
+async fn outlive_connections(load: &Load) {
+    let started = Instant::now();
+    while started.elapsed() < 2 * mounted::MAX_AGE {
+        load.pass(10).await;
+    }
+}
+
+/// Replaces the authority as an operator would: both are believed, everybody gets another
+/// certificate, the old one is believed no more. `heard` waits until everybody has heard of
+/// the first so many changes.
+async fn replace(
+    [old, new]: [&Authority; 2],
+    mounted: &Mounted,
+    load: &Load,
+    mut heard: impl AsyncFnMut(usize),
+) {
+    let steps: [&dyn Fn(); 3] =
+        [&|| mounted.trust(&[old, new]), &|| mounted.issue(new), &|| mounted.trust(&[new])];
+    for (changes, change) in (1..).zip(steps) {
+        change();
+        heard(changes).await;
+        outlive_connections(load).await;
+    }
+}
+
+/// Drafts until it ends as expected.
+async fn until_draft(
+    shop: &Shop,
+    customer: &Customer,
+    sku: &str,
+    expected: impl Fn(&Result<Order, Status>) -> bool,
+) -> Result<Order, Status> {
+    let started = Instant::now();
+    loop {
+        let drafted = shop.draft(customer, &[(sku, 1)]).await;
+        if expected(&drafted) {
+            return drafted;
+        }
+        assert!(started.elapsed() < PATIENCE, "not in time: {drafted:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_lines_make_the_suite_speak_mtls_and_its_authority_is_replaced_under_load() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let mounted = Mounted::by(&old);
+    let mut suite = Suite::start(&["--config", &mounted.settings_of_all()]);
+    let shop = Shop::of(&listed(&suite), &settings(mounted.caller()));
+    let shop = shop.for_admin(&suite.admin_password()).await;
+    let (_, order) = shop.one_confirmed_order().await;
+    assert_eq!(order.status(), OrderStatus::Confirmed);
+
+    let (customer, product) = (shop.customer().await, shop.product(10).await);
+    let load = drafting(&shop, customer, product.sku);
+    load.pass(10).await;
+    let followers: usize = SERVICES.iter().map(|service| followers(service)).sum();
+    let heard = async |changes| suite.process.until_logged_again(RELOADED, changes * followers);
+    replace([&old, &new], &mounted, &load, heard).await;
+    load.stop().await.expect_no_failure(|| suite.process.log());
+
+    // Whom the old one vouches for is a stranger now.
+    let stranger = Mounted::by(&old);
+    let stranger = Shop::of(&listed(&suite), &settings(stranger.trusting(&new)));
+    let refused = stranger.log_in("a", "b").await.unwrap_err();
+    assert!(refused.message().contains("UnknownCA"), "{refused:?}");
+    assert!(suite.terminate().success(), "{}", suite.process.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_whose_certificate_has_expired_gets_no_call_until_it_has_another_one() {
+    let authority = Authority::new();
+    let mounted = Mounted::by(&authority);
+    let suite = Suite::start(&["--config", &mounted.settings_of_all()]);
+    let shop = Shop::of(&listed(&suite), &settings(mounted.caller()));
+    let shop = shop.for_admin(&suite.admin_password()).await;
+    let (customer, product) = (shop.customer().await, shop.product(10).await);
+
+    mounted.issue_expired(&authority, "inventory");
+    let refused = until_draft(&shop, &customer, &product.sku, Result::is_err).await.unwrap_err();
+    assert!(refused.message().contains("inventory"), "{refused:?}");
+    // Whose certificate it is, and where, is for the operator to know.
+    let (address, log) = (suite.addresses("inventory")[0].to_string(), suite.process.log());
+    let told = |line: &str| {
+        ["WARN", "inventory", &address, "certificate expired"]
+            .iter()
+            .all(|part| line.contains(part))
+    };
+    assert!(log.lines().any(told), "{log}");
+    mounted.issue(&authority);
+    until_draft(&shop, &customer, &product.sku, Result::is_ok).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_prove_who_they_are_is_refused_and_told_why_and_by_whom() {
+    let (authority, strangers) = (Authority::new(), Authority::new());
+    let mounted = Mounted::by(&authority);
+    let suite = Suite::start(&["--config", &mounted.settings_of_all()]);
+    let expired = authority.issue_until("expired", &["caller"], time::Duration::hours(-1));
+    let expired = ClientTls {
+        cert_file: Some(expired.cert_file),
+        key_file: Some(expired.key_file),
+        ..ClientTls::trusting(authority.ca_file())
+    };
+    let address = suite.addresses("user")[0].to_string();
+    for (tls, why) in [
+        (None, "it speaks TLS, and client.tls is not set"),
+        (Some(ClientTls::trusting(authority.ca_file())), "CertificateRequired"),
+        (Some(Mounted::by(&strangers).trusting(&authority)), "UnknownCA"),
+        (Some(expired), "CertificateExpired"),
+        (Some(mounted.trusting(&strangers)), "UnknownIssuer"),
+        (
+            Some(ClientTls { server_name: Some("order".into()), ..mounted.caller() }),
+            "not valid for name",
+        ),
+    ] {
+        let settings = ClientSettings { tls, ..ClientSettings::default() };
+        let shop = Shop::of(&listed(&suite), &settings);
+        let status = shop.log_in("admin@gantry.local", &suite.admin_password()).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+        for part in [&*address, why] {
+            assert!(status.message().contains(part), "{part}: {status:?}");
+        }
+    }
+    let log = suite.process.log();
+    assert!(log.contains("grpcurl -cacert CA -cert CERT -key KEY -servername user "), "{log}");
+    let mut demo = gantry();
+    demo.args(["demo", "--port-offset", &suite.offset().to_string()]).args(mounted.flags());
+    let output = demo.arg("--data-dir").arg(suite.data()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_binaries_speak_mtls_with_each_other_and_with_consul_and_change_certificates() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let mounted = Mounted::by(&old);
+    let agent = Agent::start_with(&format!("{KEPT}{}", mounted.settings_of_agent())).await;
+    let file = |service: &str| mounted.settings_of(service, "");
+    let mut cluster = Cluster::configured(Through::Consul(&agent), SERVICES, &[], file);
+    // Whoever is found has passed a check of the agent's.
+    let shop = cluster.shop_through(&settings(mounted.caller())).await;
+    let (_, order) = shop.one_confirmed_order().await;
+    assert_eq!(order.status(), OrderStatus::Confirmed, "{}", cluster.logs());
+
+    let (customer, product) = (shop.customer().await, shop.product(10).await);
+    let load = drafting(&shop, customer, product.sku);
+    let passing = async || {
+        for service in SERVICES {
+            let path = format!("/v1/health/service/{service}?passing");
+            let passing = agent.ask("GET", &path, None).await;
+            assert_eq!(passing.as_array().unwrap().len(), 1, "{service}");
+        }
+    };
+    let heard = async |changes| {
+        passing().await;
+        // `consul reload`
+        agent.signal("HUP");
+        cluster.until_logged(RELOADED, |service| changes * followers(service));
+    };
+    replace([&old, &new], &mounted, &load, heard).await;
+    passing().await;
+    load.stop().await.expect_no_failure(|| cluster.logs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_without_a_certificate_is_told_by_the_instances_that_they_live() {
+    let authority = Authority::new();
+    let mounted = Mounted::by(&authority);
+    let agent = Agent::start().await;
+    let file = |service: &str| mounted.settings_of(service, "[discovery.consul]\ncheck = 'ttl'\n");
+    let cluster = Cluster::configured(Through::Consul(&agent), SERVICES, &[], file);
+    let shop = cluster.shop_through(&settings(mounted.caller())).await;
+    let (_, order) = shop.one_confirmed_order().await;
+    assert_eq!(order.status(), OrderStatus::Confirmed, "{}", cluster.logs());
+}

@@ -1,0 +1,133 @@
+//! The folder of certificates that a deployment mounts, and the settings of
+//! docs/IDENTITY.md that name them.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use gantry_client::ClientTls;
+use gantry_test_authority::{Authority, put};
+use tempfile::TempDir;
+
+use crate::{
+    architecture::root,
+    cluster::{SERVICES, local_file},
+};
+
+/// How old connections get in these tests: all of them are made anew all the time.
+pub const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// The name that the agent expects in the certificate of whomever it checks.
+const CHECKED: &str = "gantry.internal";
+
+/// Where the page has the files.
+const IN_PAGE: &str = "/run/tls";
+
+/// `/run/tls`, in a place of the test's own.
+pub struct Mounted(TempDir);
+
+impl Mounted {
+    /// Certificates for everybody, by an authority that everybody believes.
+    pub fn by(authority: &Authority) -> Self {
+        let mounted = Self(tempfile::tempdir().unwrap());
+        mounted.trust(&[authority]);
+        mounted.issue(authority);
+        mounted
+    }
+
+    /// Makes everybody believe these authorities, and no other.
+    pub fn trust(&self, authorities: &[&Authority]) {
+        let pem = authorities.iter().map(|one| fs::read_to_string(one.ca_file()).unwrap());
+        put(&self.file("ca.pem"), &pem.collect::<String>());
+    }
+
+    /// Gives everybody another certificate.
+    pub fn issue(&self, authority: &Authority) {
+        for name in SERVICES.iter().chain(&["consul", "caller"]) {
+            self.issue_until(authority, name, time::Duration::days(1));
+        }
+    }
+
+    /// Gives one an expired certificate.
+    pub fn issue_expired(&self, authority: &Authority, name: &str) {
+        self.issue_until(authority, name, time::Duration::hours(-1));
+    }
+
+    fn issue_until(&self, authority: &Authority, name: &str, until: time::Duration) {
+        let issued = authority.issue_until(name, &[name, CHECKED], until);
+        for (file, to) in [
+            (issued.key_file, format!("{name}.key.pem")),
+            (issued.cert_file, format!("{name}.pem")),
+        ] {
+            put(&self.file(&to), &fs::read_to_string(file).unwrap());
+        }
+    }
+
+    /// What a caller from elsewhere shows and believes.
+    pub fn caller(&self) -> ClientTls {
+        ClientTls {
+            cert_file: Some(self.file("caller.pem")),
+            key_file: Some(self.file("caller.key.pem")),
+            reload_interval: Duration::from_millis(20),
+            ..ClientTls::trusting(self.file("ca.pem"))
+        }
+    }
+
+    /// The same, believing this authority.
+    pub fn trusting(&self, authority: &Authority) -> ClientTls {
+        ClientTls { ca_file: authority.ca_file(), ..self.caller() }
+    }
+
+    /// The same for `gantry demo`.
+    pub fn flags(&self) -> [String; 6] {
+        let file = |name| self.file(name).display().to_string();
+        let (ca, cert, key) = (file("ca.pem"), file("caller.pem"), file("caller.key.pem"));
+        ["--ca-file".into(), ca, "--cert-file".into(), cert, "--key-file".into(), key]
+    }
+
+    /// The file of `gantry up`.
+    pub fn settings_of_all(&self) -> String {
+        let ages = SERVICES.iter().map(|service| aging(service));
+        let text = self.block("toml") + &ages.collect::<String>();
+        self.write("all.toml", &text).display().to_string()
+    }
+
+    /// The file of a service's own binary: that of deploy/local, what the page says of the
+    /// service, and `further`.
+    pub fn settings_of(&self, service: &str, further: &str) -> PathBuf {
+        let local = fs::read_to_string(local_file(service)).unwrap();
+        let block = self.block("toml");
+        let tables = block.split_inclusive('\n').collect::<Vec<_>>();
+        let own = tables.chunks(2).filter(|lines| lines[0].starts_with(&format!("[{service}.")));
+        let own: String = own.flatten().copied().collect();
+        let text = format!("{local}\n{own}{}{further}", aging(service));
+        self.write(&format!("{service}.toml"), &text)
+    }
+
+    /// The file of a Consul agent.
+    pub fn settings_of_agent(&self) -> String {
+        self.block("hcl")
+    }
+
+    /// What stands in the page's only block of this language.
+    fn block(&self, language: &str) -> String {
+        let page = fs::read_to_string(root().join("docs/IDENTITY.md")).unwrap();
+        let (_, block) = page.split_once(&format!("```{language}\n")).expect("the block");
+        let (block, _) = block.split_once("```").expect("its end");
+        let folder = self.0.path().display().to_string();
+        let often = ", reload_interval = \"20ms\" }";
+        block.replace(IN_PAGE, &folder).replace(" }", often)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.file(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+fn aging(service: &str) -> String {
+    format!("[{service}.server.connections]\nmax_age = \"{}s\"\n", MAX_AGE.as_secs())
+}
