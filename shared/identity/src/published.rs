@@ -114,6 +114,20 @@ pub struct KeysReport {
     pub trouble: Option<String>,
 }
 
+impl KeysReport {
+    /// Whether there are keys to believe.
+    ///
+    /// # Errors
+    /// Why there are none, in words.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.keys > 0 {
+            return Ok(());
+        }
+        let why = self.trouble.as_deref().unwrap_or("its publisher was not asked yet");
+        Err(format!("no key of {} is known: {why}", self.issuer))
+    }
+}
+
 impl PublishedKeys {
     /// The keys that `source` publishes may sign what `issuer` issues. None is known yet.
     pub fn new(issuer: &str, issues: Issues, source: KeySource) -> Self {

@@ -1,11 +1,16 @@
 //! Putting a server together.
 
-use std::{convert::Infallible, fmt, future::Future, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, ready},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use gantry_contract::{Contract, ServicePolicy, access::Grants};
 use gantry_discovery::Registry;
-use gantry_identity::Verifier;
+use gantry_identity::{KeysReport, Verifier};
 use gantry_resilience::limits::{InvalidConcurrency, InvalidRate, Limiter};
 use gantry_tls::InvalidTls;
 use http::{Request, Response};
@@ -187,6 +192,9 @@ impl ServerBuilder {
             return Err(BuildError::Setting(*problem));
         }
         let security = Security::load(self.settings.tls.as_ref())?;
+        if let Some(verifier) = &self.verifier {
+            self.checks.extend(keys_known(verifier));
+        }
         let methods = Methods::new(&self.services);
         if let Some(restricted) = methods.restricted()
             && self.verifier.is_none()
@@ -245,6 +253,18 @@ impl ServerBuilder {
             checks: self.checks.into(),
         })
     }
+}
+
+/// Each issuer whose keys are published elsewhere: until one is known, everybody who comes with
+/// its tokens is turned away.
+fn keys_known(verifier: &Arc<Verifier>) -> impl Iterator<Item = Check> {
+    verifier.published_keys().into_iter().enumerate().map(|(number, known)| {
+        let verifier = Arc::clone(verifier);
+        Check::new(&format!("keys of {}", known.issuer), move || {
+            // The lists of a verifier stay the same, what is in them does not.
+            ready(verifier.published_keys().get(number).map_or(Ok(()), KeysReport::ready))
+        })
+    })
 }
 
 impl fmt::Debug for ServerBuilder {

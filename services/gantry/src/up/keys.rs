@@ -93,6 +93,22 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_is_made_is_its_owners_alone_but_for_public_keys() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        Keys::provide(folder.path()).unwrap();
+        let files = std::fs::read_dir(folder.path().join("keys")).unwrap().map(Result::unwrap);
+        let (public, private): (Vec<_>, Vec<_>) =
+            files.partition(|file| file.file_name().to_string_lossy().ends_with(".pub.pem"));
+        assert_eq!((private.len(), public.len()), (SERVICES.len() + 1, SERVICES.len() + 1));
+        for file in private {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        }
+    }
+
     #[test]
     fn a_second_start_finds_the_same_keys() {
         let folder = tempfile::tempdir().unwrap();

@@ -176,6 +176,14 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
     let verifier = Arc::new(Verifier::new("probe", Vec::new()).published(published));
     let world = World::with(|builder| builder.verifier(verifier)).await;
     let mut client = world.client().await;
+    let unready = async || {
+        let report = world.status.report().await;
+        let [keys] = &report.checks[..] else { panic!("{report:?}") };
+        assert_eq!((&*keys.name, keys.ready), ("keys of gantry", report.ready));
+        keys.error.clone()
+    };
+    let why = |why: &str| Some(format!("no key of gantry is known: {why}"));
+    assert_eq!(unready().await, why("its publisher was not asked yet"));
 
     // What is public asks nobody, whatever is sent along.
     client.act(with_token(ActRequest::default(), &token(&key))).await.unwrap();
@@ -183,10 +191,12 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
     let refused = client.guarded(with_token(ActRequest::default(), &token(&key))).await;
     assert_eq!(reason(&refused.unwrap_err()), "TOKEN_INVALID");
     assert_eq!(publisher.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(unready().await, why("out of reach"));
 
     publisher.keys.lock().unwrap().push(key.public());
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     client.guarded(with_token(ActRequest::default(), &token(&key))).await.unwrap();
+    assert_eq!(unready().await, None);
     // Strangers do not make it ask again.
     for _ in 0..5 {
         let forged = token(&SigningKey::generate());
