@@ -3,7 +3,7 @@
 //! | path | answers |
 //! |---|---|
 //! | `/livez`, `/healthz` | 200 while the process runs |
-//! | `/readyz` | 200 where every server serves and every dependency answers within 3 s, otherwise 503; JSON that names each |
+//! | `/readyz` | 200 where every server serves and every dependency answers within 3 s, otherwise 503; JSON that names each. 200 and `degraded` while something is amiss that a server can do without |
 //! | `/metrics` | what was counted and measured, as Prometheus reads it |
 //! | `/endpoints` | by the service that calls: whom it calls, the endpoints it knows, and what it thinks of them; JSON |
 //! | `/config` | the settings in use, without secrets; JSON |
@@ -263,10 +263,12 @@ fn json(page: &impl Serialize) -> Page {
 
 async fn readiness(servers: Arc<[Status]>) -> (StatusCode, Page) {
     let servers = join_all(servers.iter().map(Status::report)).await;
-    let (code, status) = if servers.iter().all(|server| server.ready) {
-        (StatusCode::OK, "ready")
-    } else {
+    let (code, status) = if !servers.iter().all(|server| server.ready) {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    } else if servers.iter().any(|server| server.degraded) {
+        (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "ready")
     };
     (code, json(&Readiness { status, servers }))
 }

@@ -26,6 +26,8 @@ type Checking = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 #[derive(Clone)]
 pub(crate) struct Check {
     name: String,
+    /// Whether the server can do nothing without it; else it does less.
+    required: bool,
     ask: Arc<dyn Fn() -> Checking + Send + Sync>,
 }
 
@@ -40,7 +42,13 @@ impl Check {
             let asked = ask();
             Box::pin(async move { asked.await.map_err(|error| error.to_string()) })
         };
-        Self { name: name.to_owned(), ask: Arc::new(ask) }
+        Self { name: name.to_owned(), required: true, ask: Arc::new(ask) }
+    }
+
+    /// Something that all replicas lack at the same time, and without which each of them is
+    /// still of use: were it required, its absence would take all of them away.
+    pub(crate) fn optional(self) -> Self {
+        Self { required: false, ..self }
     }
 
     async fn run(&self) -> CheckReport {
@@ -52,6 +60,7 @@ impl Check {
         };
         CheckReport {
             name: self.name.clone(),
+            required: self.required,
             ready: error.is_none(),
             millis: started.elapsed().as_millis(),
             error,
@@ -108,9 +117,12 @@ impl Status {
         let checks = join_all(self.checks.iter().map(Check::run)).await;
         let registry = self.registered.as_ref().map(Registered::report);
         let suffices = self.registered.iter().zip(&registry).all(|(to, said)| to.suffices(said));
-        let checked = checks.iter().all(|check| check.ready);
+        let checked = checks.iter().all(|check| check.ready || !check.required);
         let ready = state == State::Serving && checked && suffices;
-        Report { service: self.service.clone(), ready, state, checks, registry }
+        let whole = checks.iter().all(|check| check.ready)
+            && registry.as_ref().is_none_or(|registry| registry.registered);
+        let degraded = ready && !whole;
+        Report { service: self.service.clone(), ready, degraded, state, checks, registry }
     }
 }
 
@@ -119,9 +131,12 @@ impl Status {
 pub struct Report {
     /// The service's name.
     pub service: String,
-    /// Whether it serves, every dependency answers, and the registry knows it where that
-    /// is demanded.
+    /// Whether it serves, every required dependency answers, and the registry knows it where
+    /// that is demanded.
     pub ready: bool,
+    /// Whether it is ready, and yet something is amiss: a dependency that is not required,
+    /// or a registry that does not know it.
+    pub degraded: bool,
     /// Where it is in its life.
     pub state: State,
     /// Each dependency.
@@ -136,6 +151,8 @@ pub struct Report {
 pub struct CheckReport {
     /// Its name.
     pub name: String,
+    /// Whether the server is not ready without it.
+    pub required: bool,
     /// Whether it can be used.
     pub ready: bool,
     /// How long it took to answer, in milliseconds.
@@ -194,5 +211,23 @@ mod tests {
         assert!(!report.ready);
         let errors: Vec<_> = report.checks.iter().map(|check| check.error.as_deref()).collect();
         assert_eq!(errors, [None, Some("out of disk"), Some("no answer within 3s")]);
+    }
+
+    #[tokio::test]
+    async fn without_what_is_not_required_it_is_ready_and_says_that_it_is_degraded() {
+        let life = Life::new();
+        life.set(State::Serving);
+        let keys = |known: bool| {
+            let answer = if known { Ok(()) } else { Err("nobody publishes them") };
+            Check::new("keys", move || ready(answer)).optional()
+        };
+        let report = status(&life, vec![keys(false)]).report().await;
+        assert_eq!((report.ready, report.degraded), (true, true));
+        assert_eq!(report.checks[0].error.as_deref(), Some("nobody publishes them"));
+        let report = status(&life, vec![keys(true)]).report().await;
+        assert_eq!((report.ready, report.degraded), (true, false));
+        let broken = Check::new("db", || ready(Err("out of disk")));
+        let report = status(&life, vec![keys(false), broken]).report().await;
+        assert_eq!((report.ready, report.degraded), (false, false));
     }
 }

@@ -93,6 +93,7 @@ impl Server {
             limiter: self.parts.limiter.clone(),
             state: self.life.watch(),
             security: self.security.clone(),
+            verifier: self.parts.verifier.clone(),
         });
         measures.observe(meter, &observed);
         let places = Places::new(settings.max)

@@ -2,11 +2,13 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
+use gantry_identity::{KeysReport, Verifier};
 use gantry_resilience::limits::Limiter;
 use opentelemetry::{
-    KeyValue,
+    KeyValue, Value,
     metrics::{BoundCounter, BoundUpDownCounter, Counter, Meter},
 };
+use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use crate::{state::State, tls::Security};
@@ -172,6 +174,7 @@ impl ServerMeasures {
                 observed.upgrade()?.security.followed()
             });
         }
+        self.observe_keys(meter, observed);
         let (who, observed) = (self.who.clone(), Arc::downgrade(observed));
         meter
             .u64_observable_gauge("gantry.server.state")
@@ -187,12 +190,43 @@ impl ServerMeasures {
             .build();
     }
 
+    fn observe_keys(&self, meter: &Meter, observed: &Arc<Observed>) {
+        let (who, now) = (self.who.clone(), Arc::downgrade(observed));
+        meter
+            .u64_observable_gauge("gantry.identity.published_keys")
+            .with_unit("{key}")
+            .with_description("Keys that are known of who publishes them.")
+            .with_callback(move |gauge| {
+                let keys = now.upgrade().map(|now| now.published_keys());
+                for keys in keys.into_iter().flatten() {
+                    gauge.observe(keys.keys as u64, &with(&who, "gantry.issuer", keys.issuer));
+                }
+            })
+            .build();
+        let (who, now) = (self.who.clone(), Arc::downgrade(observed));
+        meter
+            .f64_observable_gauge("gantry.identity.published_keys.age")
+            .with_unit("s")
+            .with_description("How long ago published keys were fetched.")
+            .with_callback(move |gauge| {
+                let keys = now.upgrade().map(|now| now.published_keys());
+                for keys in keys.into_iter().flatten() {
+                    // Nothing before the first answer.
+                    if let Some(fetched_at) = keys.fetched_at {
+                        let age = (OffsetDateTime::now_utc() - fetched_at).as_seconds_f64();
+                        gauge.observe(age, &with(&who, "gantry.issuer", keys.issuer));
+                    }
+                }
+            })
+            .build();
+    }
+
     fn with(&self, key: &'static str, value: &'static str) -> [KeyValue; 4] {
         with(&self.who, key, value)
     }
 }
 
-fn with(who: &[KeyValue; 3], key: &'static str, value: &'static str) -> [KeyValue; 4] {
+fn with(who: &[KeyValue; 3], key: &'static str, value: impl Into<Value>) -> [KeyValue; 4] {
     let [service, address, port] = who.clone();
     [service, address, port, KeyValue::new(key, value)]
 }
@@ -230,4 +264,11 @@ pub(crate) struct Observed {
     pub(crate) limiter: Limiter,
     pub(crate) state: watch::Receiver<State>,
     pub(crate) security: Security,
+    pub(crate) verifier: Option<Arc<Verifier>>,
+}
+
+impl Observed {
+    fn published_keys(&self) -> Vec<KeysReport> {
+        self.verifier.as_ref().map(|verifier| verifier.published_keys()).unwrap_or_default()
+    }
 }

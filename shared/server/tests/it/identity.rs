@@ -12,10 +12,14 @@ use gantry_identity::{
     Issues, Jwk, KeySource, PublicKey, PublishedKeys, SigningKey, UserClaims, UserSigner, Verifier,
 };
 use gantry_probe::probe::v1::ActRequest;
+use gantry_telemetry::Metrics;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::world::{Keys, World, reason, with_token};
+use crate::{
+    metrics::{read, sum},
+    world::{Keys, World, reason, with_token},
+};
 
 fn act() -> ActRequest {
     ActRequest::default()
@@ -174,16 +178,23 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
     let source = KeySource::new(move || std::future::ready(asked.keys()));
     let published = PublishedKeys::new("gantry", Issues::Users, source);
     let verifier = Arc::new(Verifier::new("probe", Vec::new()).published(published));
-    let world = World::with(|builder| builder.verifier(verifier)).await;
+    let metrics = Metrics::new("probe").unwrap();
+    let meter = metrics.meter();
+    let world = World::with(|builder| builder.verifier(verifier).meter(Some(meter))).await;
     let mut client = world.client().await;
-    let unready = async || {
+    // It is ready without them, and says what it lacks.
+    let lacks = async || {
         let report = world.status.report().await;
         let [keys] = &report.checks[..] else { panic!("{report:?}") };
-        assert_eq!((&*keys.name, keys.ready), ("keys of gantry", report.ready));
+        assert_eq!((&*keys.name, keys.required, report.ready), ("keys of gantry", false, true));
+        assert_eq!(keys.ready, !report.degraded);
+        let samples = read(&metrics.text());
+        let known = sum(&samples, "gantry_identity_published_keys", &[("gantry_issuer", "gantry")]);
+        assert_eq!(known as u64, u64::from(keys.ready));
         keys.error.clone()
     };
     let why = |why: &str| Some(format!("no key of gantry is known: {why}"));
-    assert_eq!(unready().await, why("its publisher was not asked yet"));
+    assert_eq!(lacks().await, why("its publisher was not asked yet"));
 
     // What is public asks nobody, whatever is sent along.
     client.act(with_token(ActRequest::default(), &token(&key))).await.unwrap();
@@ -191,12 +202,12 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
     let refused = client.guarded(with_token(ActRequest::default(), &token(&key))).await;
     assert_eq!(reason(&refused.unwrap_err()), "TOKEN_INVALID");
     assert_eq!(publisher.asked.load(Ordering::SeqCst), 1);
-    assert_eq!(unready().await, why("out of reach"));
+    assert_eq!(lacks().await, why("out of reach"));
 
     publisher.keys.lock().unwrap().push(key.public());
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     client.guarded(with_token(ActRequest::default(), &token(&key))).await.unwrap();
-    assert_eq!(unready().await, None);
+    assert_eq!(lacks().await, None);
     // Strangers do not make it ask again.
     for _ in 0..5 {
         let forged = token(&SigningKey::generate());
