@@ -21,7 +21,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpConnectInfo;
 use tracing::Span;
 
-use crate::methods::Method;
+use crate::{
+    connections::{Account, Resets},
+    methods::Method,
+};
 
 /// The longest unknown path that is logged or repeated to the caller.
 const MAX_PATH: usize = 128;
@@ -35,11 +38,19 @@ pub(crate) struct Connection {
     pub(crate) cut: CancellationToken,
     /// Whether a part of a request was read since somebody asked.
     heard: AtomicBool,
+    pub(crate) resets: Resets,
+    pub(crate) unsent: Account,
 }
 
 impl Connection {
-    pub(crate) fn new(info: TcpConnectInfo, peer: SocketAddr, cut: CancellationToken) -> Self {
-        Self { info, peer, cut, heard: AtomicBool::new(false) }
+    pub(crate) fn new(
+        info: TcpConnectInfo,
+        peer: SocketAddr,
+        cut: CancellationToken,
+        resets: Resets,
+        unsent: Account,
+    ) -> Self {
+        Self { info, peer, cut, heard: AtomicBool::new(false), resets, unsent }
     }
 
     pub(crate) fn heard(&self) {

@@ -18,7 +18,10 @@ use tracing::{debug, info};
 use crate::{
     builder::ServerBuilder,
     call::{Connection, Received, Timed},
-    connections::{Age, Connections, Ends, Places, RequestBody, Serving, protocol, run},
+    connections::{
+        Account, Age, Budget, Connections, Ends, Places, RequestBody, Resets, Serving, protocol,
+        run,
+    },
     measure::{Closed, Observed, ServerMeasures},
     readiness::{Check, Status},
     registered::Registered,
@@ -107,6 +110,7 @@ impl Server {
             local: address,
             security: self.security.clone(),
             calls: connections.calls.clone(),
+            unsent: Budget::new(settings.max_unsent_bytes),
             measures,
             goaway: connections.goaway.clone(),
             cut: connections.cut.clone(),
@@ -179,6 +183,7 @@ struct Http2<S> {
     local: SocketAddr,
     security: Security,
     calls: TaskTracker,
+    unsent: Arc<Budget>,
     measures: Arc<ServerMeasures>,
     goaway: CancellationToken,
     cut: CancellationToken,
@@ -206,6 +211,7 @@ where
             cut: self.cut.child_token(),
         };
         let open = self.measures.accepted();
+        let unsent = Account::new(Arc::clone(&self.unsent));
         async move {
             let patience = settings.handshake_timeout;
             let shake_hands = async {
@@ -221,7 +227,8 @@ where
                 open.ended(Closed::Handshake);
                 return;
             };
-            let connection = Arc::new(Connection::new(info, peer, ends.cut.clone()));
+            let (cut, resets) = (ends.cut.clone(), Resets::new(settings.max_resets));
+            let connection = Arc::new(Connection::new(info, peer, cut, resets, unsent));
             let restless = ends.restless.clone();
             let serving = Serving::new(http2, connection, stack, calls, restless, &settings);
             open.ended(run(serving, peer, ends).await);

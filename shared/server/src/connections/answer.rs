@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -12,10 +13,9 @@ use bytes::Bytes;
 use h2::{Reason, SendStream, server::SendResponse};
 use http::Response;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::resets::Begun;
-use crate::call::Timed;
+use crate::call::{Connection, Timed};
 
 /// The most of one answer that waits to be written, in bytes: what is longer waits where
 /// its time can end it.
@@ -26,7 +26,8 @@ pin_project! {
     pub(super) struct Answer<F, B> {
         #[pin]
         state: State<F, B>,
-        begun: Begun,
+        connection: Arc<Connection>,
+        begun: Instant,
         patience: Duration,
     }
 }
@@ -44,10 +45,11 @@ impl<F, B> Answer<F, B> {
     pub(super) fn new(
         call: F,
         respond: SendResponse<Bytes>,
-        begun: Begun,
+        connection: Arc<Connection>,
+        begun: Instant,
         patience: Duration,
     ) -> Self {
-        Self { state: State::Making { call, respond }, begun, patience }
+        Self { state: State::Making { call, respond }, connection, begun, patience }
     }
 }
 
@@ -77,21 +79,16 @@ where
                 Err(_) => break Sent::TakenBack,
                 Ok(_) if whole => break Sent::Done,
                 Ok(stream) => {
-                    let patience = *this.patience;
-                    let sending = Sending {
-                        body,
-                        stream,
-                        unsent: Bytes::new(),
-                        cut: false,
-                        patience,
-                        stall: None,
-                    };
+                    let held = Held { connection: Arc::clone(this.connection), bytes: 0 };
+                    let (unsent, patience) = (Bytes::new(), *this.patience);
+                    let sending =
+                        Sending { body, stream, unsent, cut: false, patience, stall: None, held };
                     this.state.set(State::Sending { sending });
                 }
             }
         };
         if let Sent::TakenBack = sent {
-            this.begun.taken_back();
+            this.connection.resets.taken_back(*this.begun);
         }
         Poll::Ready(())
     }
@@ -119,6 +116,29 @@ pin_project! {
         // Since the peer takes nothing.
         #[pin]
         stall: Option<Sleep>,
+        held: Held,
+    }
+}
+
+/// What of an answer is booked as waiting.
+struct Held {
+    connection: Arc<Connection>,
+    bytes: usize,
+}
+
+impl Held {
+    fn set(&mut self, bytes: usize) {
+        if self.bytes != bytes {
+            self.connection.unsent.hold(bytes);
+            self.connection.unsent.release(self.bytes);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -162,6 +182,7 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
             let room = this.stream.capacity().min(this.unsent.len());
             if room > 0 {
                 this.stall.set(None);
+                this.held.set(0);
                 *this.cut = true;
                 if this.stream.send_data(this.unsent.split_to(room), false).is_err() {
                     return Poll::Ready(Some(Sent::TakenBack));
@@ -180,6 +201,11 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                     return Poll::Ready(Some(Sent::Done));
                 }
                 return Poll::Ready(Some(sent(this.stream.send_trailers(trailers))));
+            }
+            this.held.set(this.unsent.len());
+            if this.held.connection.unsent.is_over() {
+                this.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+                return Poll::Ready(Some(Sent::Done));
             }
             if this.stall.is_none() {
                 this.stall.set(Some(sleep(*this.patience)));

@@ -7,6 +7,7 @@ mod places;
 mod resets;
 mod run;
 mod serve;
+mod unsent;
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -21,8 +22,10 @@ use tracing::{debug, error, warn};
 pub(crate) use self::{
     body::RequestBody,
     places::Places,
+    resets::Resets,
     run::{Age, Endable, Ends, run},
     serve::{Serving, protocol},
+    unsent::{Account, Budget},
 };
 use crate::measure::{Refused, ServerMeasures};
 

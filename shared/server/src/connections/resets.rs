@@ -8,10 +8,7 @@
 //! less than that, and where they do not, they lose a connection and no call.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -22,46 +19,33 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// The calls of one connection.
 #[derive(Debug)]
-pub(super) struct Resets {
+pub(crate) struct Resets {
     /// The most of twice as many.
     max: u32,
-    begun: u32,
-    taken_back: Arc<AtomicU32>,
+    begun: AtomicU32,
+    taken_back: AtomicU32,
 }
 
 impl Resets {
-    pub(super) fn new(max: u32) -> Self {
-        Self { max, begun: 0, taken_back: Arc::default() }
+    pub(crate) fn new(max: u32) -> Self {
+        Self { max, begun: AtomicU32::new(0), taken_back: AtomicU32::new(0) }
     }
 
-    /// Notes that a call begins, and gives what notes its end.
-    pub(super) fn begin(&mut self, now: Instant) -> Begun {
-        self.begun += 1;
-        Begun { at: now, taken_back: Arc::clone(&self.taken_back) }
-    }
-
-    /// Whether too many of the last calls were taken back.
-    pub(super) fn are_too_many(&mut self) -> bool {
-        // As soon as it is certain, and of all calls anew.
+    /// Notes that a call begins. Whether too many of the last ones were taken back.
+    pub(super) fn begin(&self) -> bool {
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let too_many = self.taken_back.load(Ordering::Relaxed) > self.max;
-        if too_many || self.begun / 2 >= self.max {
-            self.begun = 0;
+        // As soon as it is certain, and of all calls anew.
+        if too_many || begun / 2 >= self.max {
+            self.begun.store(0, Ordering::Relaxed);
             self.taken_back.store(0, Ordering::Relaxed);
         }
         too_many
     }
-}
 
-/// A call that has begun.
-#[derive(Debug)]
-pub(super) struct Begun {
-    at: Instant,
-    taken_back: Arc<AtomicU32>,
-}
-
-impl Begun {
-    pub(super) fn taken_back(&self) {
-        if self.at.elapsed() < SOON {
+    /// Notes that a call was taken back that began at this time.
+    pub(super) fn taken_back(&self, begun: Instant) {
+        if begun.elapsed() < SOON {
             self.taken_back.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -75,14 +59,14 @@ mod tests {
 
     /// Whether it was too much at any time; of each `every` calls one is answered.
     async fn restless(calls: u32, every: u32, lasts: Duration) -> bool {
-        let mut resets = Resets::new(100);
+        let resets = Resets::new(100);
         let mut too_many = false;
         for n in 0..calls {
-            let begun = resets.begin(Instant::now());
-            too_many |= resets.are_too_many();
+            let begun = Instant::now();
+            too_many |= resets.begin();
             advance(lasts).await;
             if n % every != 0 {
-                begun.taken_back();
+                resets.taken_back(begun);
             }
         }
         too_many

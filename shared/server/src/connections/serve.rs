@@ -24,7 +24,6 @@ use super::{
     answer::{Answer, SEND_BUFFER},
     body::RequestBody,
     keep_alive::KeepAlive,
-    resets::Resets,
     run::{Endable, LAST_WORDS},
 };
 use crate::{
@@ -57,7 +56,6 @@ pub(crate) struct Serving<T, S> {
     keep_alive: KeepAlive,
     /// When the peer gave the last sign of life by itself.
     heard: Instant,
-    resets: Resets,
     /// Told that the peer takes back too many calls.
     restless: CancellationToken,
     /// Where it is broken off: why, and until when the peer may be told.
@@ -85,7 +83,6 @@ where
             calls,
             send_timeout: settings.send_timeout,
             heard: Instant::now(),
-            resets: Resets::new(settings.max_resets),
             restless,
             broken: None,
         }
@@ -142,11 +139,11 @@ where
             this.heard = now;
             let connection = Arc::clone(&this.connection);
             let http = request.map(|stream| RequestBody::new(stream, Arc::clone(&connection)));
-            let call = this.stack.call(Received { connection, at: now, http });
-            let begun = this.resets.begin(now);
+            let call =
+                this.stack.call(Received { connection: Arc::clone(&connection), at: now, http });
             // The tracker is what is waited for, not the task's result.
-            drop(this.calls.spawn(Answer::new(call, respond, begun, this.send_timeout)));
-            if this.resets.are_too_many() {
+            drop(this.calls.spawn(Answer::new(call, respond, connection, now, this.send_timeout)));
+            if this.connection.resets.begin() {
                 if this.restless.is_cancelled() {
                     this.break_off(Closed::Resets, Reason::ENHANCE_YOUR_CALM);
                 }

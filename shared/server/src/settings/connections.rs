@@ -37,6 +37,10 @@ pub struct ConnectionSettings {
     /// `send_timeout`; default 60 s.
     #[serde(with = "humantime_serde")]
     pub send_timeout: Duration,
+    /// How many bytes of answers may wait for their peers, on all connections together. Beyond
+    /// it, answers that wait are reset (RST_STREAM, ENHANCE_YOUR_CALM) on connections where
+    /// more than 256 KiB do. Default 64 MiB.
+    pub max_unsent_bytes: u32,
     /// How old a connection gets, give or take a tenth, until its peer is told to open
     /// another one: so that load finds new instances. Default 30 min.
     #[serde(with = "humantime_serde")]
@@ -77,6 +81,7 @@ impl Default for ConnectionSettings {
             keep_alive_interval: Duration::from_secs(20),
             keep_alive_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(60),
+            max_unsent_bytes: 64 * 1024 * 1024,
             max_age: Duration::from_secs(30 * 60),
             max_age_grace: Duration::from_secs(5 * 60),
             max_header_bytes: 16 * 1024,

@@ -30,14 +30,18 @@ use crate::world::{PATIENCE, World, eventually, lenient};
 
 /// A server of the name `probe` that looks at its files all the time.
 async fn serve(issued: &Issued, client_ca: Option<&Authority>) -> World {
+    let settings = settings(issued, client_ca);
+    World::with(|builder| builder.settings(settings)).await
+}
+
+fn settings(issued: &Issued, client_ca: Option<&Authority>) -> Settings {
     let tls = ServerTls {
         cert_file: issued.cert_file.clone(),
         key_file: issued.key_file.clone(),
         client_ca_file: client_ca.map(Authority::ca_file),
         reload_interval: Duration::from_millis(20),
     };
-    let settings = Settings { tls: Some(tls), ..lenient() };
-    World::with(|builder| builder.settings(settings)).await
+    Settings { tls: Some(tls), ..lenient() }
 }
 
 /// A channel of another make, which brings this certificate.
@@ -126,6 +130,29 @@ async fn where_callers_are_asked_who_they_are_only_those_who_prove_it_get_in() {
         act(channel(world.address, &authority, identity)).await.unwrap_err();
     }
     assert_eq!(world.seen.started(), 1, "only one call came through");
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_end_is_ended() {
+    let authority = Authority::new();
+    let issued = authority.issue("server", &["probe"]);
+    let mut settings = settings(&issued, None);
+    settings.connections.handshake_timeout = Duration::from_millis(300);
+    let world = World::with(|builder| builder.settings(settings)).await;
+    let mut silent = TcpStream::connect(world.address).await.unwrap();
+    let mut halfway = TcpStream::connect(world.address).await.unwrap();
+    // The head of a ClientHello of 512 bytes, and none of them.
+    halfway.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
+    for stream in [&mut silent, &mut halfway] {
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+        let _ = ended.expect("it is closed");
+    }
+    // TLS, and then no HTTP/2, within the same time.
+    let trusting = ClientTls::trusting(authority.ca_file());
+    let mut shaken = shake(world.address, &trusting).await.unwrap();
+    let ended = timeout(PATIENCE, shaken.read_to_end(&mut Vec::new())).await;
+    let _ = ended.expect("it is closed");
+    act(channel(world.address, &authority, None)).await.unwrap();
 }
 
 #[tokio::test]
