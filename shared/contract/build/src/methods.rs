@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use heck::ToSnakeCase;
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, ServiceDescriptor};
 
 use crate::{
@@ -12,6 +13,17 @@ use crate::{
     repeats::Repeats,
     sources::Sources,
 };
+
+/// What tonic's clients have besides the contract's methods.
+const OF_EVERY_CLIENT: [&str; 7] = [
+    "new",
+    "with_origin",
+    "with_interceptor",
+    "send_compressed",
+    "accept_compressed",
+    "max_decoding_message_size",
+    "max_encoding_message_size",
+];
 
 /// A service and its methods, as declared.
 pub(crate) struct Service {
@@ -74,6 +86,7 @@ pub(crate) struct Method<'a> {
 
 impl Method<'_> {
     fn read(self, problems: &mut Problems) -> Policy {
+        self.name(problems);
         let timeout = self.timeout(problems);
         let permission = self.access(problems);
         let idempotency = self.idempotency(problems);
@@ -86,6 +99,17 @@ impl Method<'_> {
             idempotency,
             repeats,
             rate_class,
+        }
+    }
+
+    /// Two methods of one name would be an error in generated code, which names no .proto file.
+    fn name(&self, problems: &mut Problems) {
+        let name = self.descriptor.name().to_snake_case();
+        if OF_EVERY_CLIENT.contains(&&*name) {
+            problems.add(
+                &self.descriptor,
+                format_args!("generated clients have a method `{name}` of their own"),
+            );
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use miette::Diagnostic;
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use prost_types::FileDescriptorSet;
 use protox::{
@@ -91,9 +92,34 @@ pub(crate) fn read(
     Ok(Sources { pool, set, encoded, paths })
 }
 
+/// All that is wrong with a file, a line for each.
 fn invalid(error: protox::Error) -> Error {
-    // Unlike its Display, its Debug names the place.
-    Error::Proto(format!("{error:?}"))
+    // Unlike its Display, its Debug names the place; not where that is the file's end.
+    let mut first = format!("{error:?}");
+    if let Some(file) = error.file().filter(|file| !first.contains(*file)) {
+        first = format!("{file}: {first}");
+    }
+    let mut lines = vec![first + &more(&error)];
+    for related in error.related().into_iter().flatten() {
+        let place = place(&error, related).unwrap_or_default();
+        lines.push(format!("{place}{related}{}", more(related)));
+    }
+    Error::Proto(lines.join("\n"))
+}
+
+/// `t.proto:6:27: `, of what is wrong besides the first thing.
+fn place(error: &protox::Error, related: &dyn Diagnostic) -> Option<String> {
+    // The last one, where it is about two things.
+    let label = related.labels()?.last()?;
+    let at = error.source_code()?.read_span(label.inner(), 0, 0).ok()?;
+    Some(format!("{}:{}:{}: ", error.file()?, at.line() + 1, at.column() + 1))
+}
+
+/// What lies behind it, and what would mend it, where that is known.
+fn more(error: &dyn Diagnostic) -> String {
+    let source = error.diagnostic_source().map(|source| format!(": {source}"));
+    let help = error.help().map(|help| format!(" ({help})"));
+    source.unwrap_or_default() + &help.unwrap_or_default()
 }
 
 struct Embedded;

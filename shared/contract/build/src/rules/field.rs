@@ -1,7 +1,7 @@
 //! The rules of a field: whether it is looked at, and all that it holds.
 
 use proc_macro2::TokenStream;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind};
+use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind};
 use quote::quote;
 
 use super::{
@@ -61,6 +61,12 @@ impl Rules<'_> {
     /// The checks of a field; `chosen` where it is one of a `message.oneof`, which
     /// implies IGNORE_IF_ZERO_VALUE.
     pub(super) fn field(&mut self, field: &FieldDescriptor, chosen: bool) -> TokenStream {
+        if field.cardinality() == Cardinality::Required {
+            // prost takes a message without it, and cannot tell afterwards.
+            let what = "`required` is not checked: optional, and (buf.validate.field).required";
+            self.problems.add(field, what);
+            return TokenStream::new();
+        }
         let rules = FieldRules::find(self.sources, field).unwrap_or_default();
         for name in &rules.unsupported {
             self.unsupported(field, name);

@@ -1,0 +1,102 @@
+//! What other teams write that cannot be, is said as plainly as what can.
+
+mod common;
+
+use common::{compile, problems, with_header};
+
+/// Why a single file is refused, or nothing.
+fn refused(text: &str) -> String {
+    compile(&[("t.proto", text)]).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn editions_are_not_read_yet() {
+    let text = "edition = \"2023\"; package t; message M { string a = 1; }";
+    assert!(refused(text).ends_with("but found 'edition'"), "{}", refused(text));
+}
+
+#[test]
+fn a_required_of_proto2_is_not_ignored() {
+    assert_eq!(
+        refused("syntax = \"proto2\"; package t;\nmessage M { required string f = 1; }"),
+        "the contract has 1 problem(s):\n  t.proto:2:13: t.M.f: `required` is not checked: \
+         optional, and (buf.validate.field).required"
+    );
+}
+
+#[test]
+fn a_client_has_methods_of_its_own() {
+    assert_eq!(
+        problems(
+            "message Q {} service S {
+  rpc New(Q) returns (Q) { option idempotency_level = NO_SIDE_EFFECTS;
+    option (gantry.contract.v1.policy) = {timeout: {seconds: 1} public: true}; } }"
+        ),
+        ["7: t.S.New: generated clients have a method `new` of their own"]
+    );
+}
+
+#[test]
+fn an_option_that_does_not_exist_or_has_another_type_is_named_with_its_place() {
+    let field = |rule: &str| format!("message M {{ string f = 1 [(buf.validate.{rule}]; }}");
+    let method = |policy: &str| {
+        format!(
+            "message M {{}} service S {{ rpc M(M) returns (M) {{
+  option idempotency_level = NO_SIDE_EFFECTS;
+  option (gantry.contract.v1.policy) = {{ {policy} }}; }} }}"
+        )
+    };
+    for (text, expected) in [
+        (
+            field("field).string.min_len = \"a\""),
+            "6:27: expected a value of type 'uint64' for option '(buf.validate.field).string.min_len', but found '\"a\"'",
+        ),
+        (
+            field("field).string.min_len = -1"),
+            "6:27: expected a value of type 'uint64' for option '(buf.validate.field).string.min_len', but found '-1'",
+        ),
+        (
+            field("field).string.pattern = 1"),
+            "6:27: expected a value of type 'string' for option '(buf.validate.field).string.pattern', but found '1'",
+        ),
+        (
+            field("field).string.min_length = 1"),
+            "6:27: option field '(buf.validate.field).string.min_length' is not defined",
+        ),
+        (
+            field("field).strings.min_len = 1"),
+            "6:27: option field '(buf.validate.field).strings' is not defined",
+        ),
+        (
+            field("feld).string.min_len = 1"),
+            "6:27: 'buf.validate.feld' resolves to 'buf.validate.feld', which is not defined",
+        ),
+        (
+            field("field).int32.gte = 5000000000"),
+            "6:27: expected a value of type 'int32' for option '(buf.validate.field).int32.gte', but found '5000000000'",
+        ),
+        (field("field).string = {min_len: 1"), " expected ',' or ']', but reached end of file"),
+        (
+            method("timout: {seconds: 1}"),
+            "field 'timout' not found for message 'gantry.contract.v1.MethodPolicy'",
+        ),
+        (method("timeout: 1"), "expected '{' or '<', but found '1'"),
+        (
+            method("public: true permission: \"a\" timeout: {seconds: 1}"),
+            "a value is already set for oneof 'access'",
+        ),
+    ] {
+        let told = refused(&with_header(&text));
+        assert!(told.starts_with("t.proto:") && told.contains(expected), "{text}: {told}");
+    }
+}
+
+#[test]
+fn everything_that_is_undefined_is_told_at_once() {
+    let text = with_header("message M {\n  A a = 1;\n  B b = 2;\n  string c = 2;\n}");
+    assert_eq!(
+        refused(&text),
+        "t.proto:7:3: name 'A' is not defined\nt.proto:8:3: name 'B' is not defined\n\
+         t.proto:9:14: field number '2' is already used"
+    );
+}
