@@ -48,7 +48,8 @@ def verdict(kind, data):
         return None
     try:
         return [violation(found) for found in protovalidate.collect_violations(message)]
-    except (protovalidate.CompilationError, protovalidate.EvaluationError, RuntimeError) as error:
+    # A TypeError for a text of proto2 that is no UTF-8.
+    except (protovalidate.CompilationError, protovalidate.EvaluationError, TypeError) as error:
         return str(error)
 
 

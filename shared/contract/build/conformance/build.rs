@@ -7,6 +7,7 @@ fn main() -> Result<(), gantry_contract_build::Error> {
             "conformance/v1/rules.proto",
             "conformance/v1/text.proto",
             "conformance/v1/values.proto",
+            "strange/type/v1/strange.proto",
         ],
         &["."],
     )

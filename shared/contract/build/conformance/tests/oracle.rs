@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use gantry_contract_conformance::{CONTRACT, conformance::v1 as messages};
+use gantry_contract_conformance::{
+    CONTRACT, conformance::v1 as messages, strange::r#type::v1 as strange,
+};
 use gantry_contract_fuzz::{
     Fuzz,
     oracle::{Judge, compare, judge},
@@ -31,6 +33,14 @@ fn judges() -> BTreeMap<String, Judge> {
         ("Inner.Deep", judge::<messages::names::inner::Deep>),
         ("Choice", judge::<messages::names::Choice>),
     ];
+    let strange: [(&str, Judge); 5] = [
+        ("Word", judge::<strange::Word>),
+        ("Option", judge::<strange::Option>),
+        ("Keywords", judge::<strange::Keywords>),
+        ("Foreign", judge::<strange::Foreign>),
+        ("Old", judge::<strange::Old>),
+    ];
+    judges.extend(strange.map(|(name, judge)| (format!("strange.type.v1.{name}"), judge)));
     judges.extend(nested.map(|(name, judge)| (format!("conformance.v1.Names.{name}"), judge)));
     judges
 }
@@ -42,8 +52,8 @@ fn every_rule_means_what_protovalidate_means_by_it() {
          installed; `./test setup` makes one at target/venv/bin/python",
     );
     let judges = judges();
-    let mut there =
-        Fuzz::new(CONTRACT.descriptor_set).expect("a descriptor set").messages("conformance.");
+    let fuzz = Fuzz::new(CONTRACT.descriptor_set).expect("a descriptor set");
+    let mut there = [fuzz.messages("conformance."), fuzz.messages("strange.")].concat();
     there.sort();
     assert_eq!(there, judges.keys().cloned().collect::<Vec<_>>(), "left: the contract");
 

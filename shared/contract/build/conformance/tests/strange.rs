@@ -1,0 +1,135 @@
+//! Contracts of other teams: their names, their syntax, and how deep their messages go.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{nothing, wrong};
+use gantry_contract::Validate;
+use gantry_contract_conformance::{
+    CONTRACT,
+    conformance::v1::Tree,
+    conformance::v1::Word as TheirWord,
+    strange::r#type::v1::{Foreign, Keywords, Old, Option as Odd, Word, keywords::Type, option},
+};
+use prost::Message;
+
+#[test]
+fn names_of_rusts_are_names_like_any_other() {
+    let long = || "long".to_owned();
+    let odd = Odd {
+        some: long(),
+        none: Some(long()),
+        vec: vec![Odd::default(), Odd::default()],
+        r#box: BTreeMap::from([("a".into(), Odd { some: long(), ..Odd::default() })]),
+        result: option::Result::Err.into(),
+    };
+    assert_eq!(
+        wrong(&odd),
+        [
+            "Some: must have at most 1 character",
+            "None: must have at most 1 character",
+            "Vec: must have at most 1 item",
+            "Box[\"a\"].Some: must have at most 1 character",
+        ]
+    );
+    let keywords = Keywords {
+        crate_: long(),
+        super_: long(),
+        r#async: long(),
+        http_server2_go: long(),
+        leading: long(),
+        value: long(),
+        path: long(),
+        out: long(),
+        at: long(),
+        aliased: 1,
+        r#type: Some(Type::Fn(long())),
+    };
+    let fields: Vec<_> = keywords.check().unwrap_err().iter().map(|v| v.field.clone()).collect();
+    assert_eq!(
+        fields,
+        [
+            "crate",
+            "super",
+            "async",
+            "HTTPServer2Go",
+            "_leading",
+            "value",
+            "path",
+            "out",
+            "at",
+            "fn",
+            "aliased",
+        ]
+    );
+    for aliased in [0, -1] {
+        assert_eq!(wrong(&Keywords { aliased, ..Keywords::default() }), nothing());
+    }
+}
+
+#[test]
+fn packages_may_use_a_name_twice_and_each_other() {
+    let word =
+        Word { word: Some(TheirWord { text: "longer".into() }), text: String::new(), old: None };
+    assert_eq!(
+        wrong(&word),
+        ["word.text: must have at most 5 characters", "text: must have at least 1 character"]
+    );
+    assert!(CONTRACT.method("/strange.type.v1.Match/Type").is_some());
+}
+
+#[test]
+fn proto2_tells_what_is_absent_from_what_is_empty() {
+    // Absent, a default of the contract's own is not looked at.
+    assert_eq!(wrong(&Old::default()), ["id: is required"]);
+    assert_eq!(wrong(&Old { id: Some(String::new()), ..Old::default() }), nothing());
+    let old = Old { id: Some("long".into()), count: Some(0), packed: vec![1, 2], kind: Some(3) };
+    assert_eq!(
+        wrong(&old),
+        [
+            "id: must have at most 1 character",
+            "count: must be at least 5",
+            "packed: must have at most 1 item",
+        ]
+    );
+}
+
+#[test]
+fn types_of_others_are_looked_at_from_outside() {
+    let foreign = Foreign {
+        text: Some("long".into()),
+        bytes: vec![b"a".to_vec(), b"long".to_vec()],
+        ..Foreign::default()
+    };
+    assert_eq!(
+        wrong(&foreign),
+        [
+            "any: is required",
+            "text: must have at most 1 character",
+            "bytes[1]: must have at most 1 byte",
+        ]
+    );
+}
+
+/// A tree of so many levels within each other, as bytes.
+fn deep(levels: usize) -> Vec<u8> {
+    (1..levels).fold(Vec::new(), |inner, _| {
+        let mut outer = vec![(2 << 3) | 2];
+        prost::encoding::encode_varint(inner.len() as u64, &mut outer);
+        outer.extend(inner);
+        outer
+    })
+}
+
+#[test]
+fn a_message_within_itself_is_checked_to_its_depth_and_no_deeper() {
+    // Where it ends, every level lacks its name.
+    let tree = Tree::decode(&*deep(100)).unwrap();
+    assert_eq!(tree.check().unwrap_err().len(), 100);
+    for levels in [102, 1_000, 10_000] {
+        let refused = Tree::decode(&*deep(levels)).unwrap_err().to_string();
+        assert!(refused.contains("recursion limit"), "{refused}");
+    }
+}
