@@ -77,6 +77,7 @@ impl Service {
                 .registry(registry.clone())
                 .settings(settings.client.clone())
                 .meter(meter.clone())
+                .caller(NAME)
                 .build()
         });
         let channels: Vec<_> = channels.collect::<Result<_, _>>()?;

@@ -215,6 +215,7 @@ fn channel(
         .signer(Some(Arc::clone(signer)))
         .settings(settings.clone())
         .meter(meter.cloned())
+        .caller(NAME)
         .build()
         .map_err(|cause| OpenError::Client { peer, cause })
 }

@@ -59,6 +59,7 @@ pub struct Builder<C, R> {
     settings: ClientSettings,
     metrics: Option<Arc<dyn Metrics>>,
     meter: Option<Meter>,
+    caller: Option<String>,
 }
 
 /// Why a channel cannot be built.
@@ -87,6 +88,7 @@ impl Channel {
             settings: ClientSettings::default(),
             metrics: None,
             meter: None,
+            caller: None,
         }
     }
 
@@ -149,14 +151,14 @@ impl<C, R> Builder<C, R> {
     /// through as a stream, without a policy: it is never sent again once it may have
     /// been executed, and has the caller's deadline only.
     pub fn contract(self, contract: &'static Contract) -> Builder<&'static Contract, R> {
-        let Self { service, registry, signer, settings, metrics, meter, .. } = self;
-        Builder { service, contract, registry, signer, settings, metrics, meter }
+        let Self { service, registry, signer, settings, metrics, meter, caller, .. } = self;
+        Builder { service, contract, registry, signer, settings, metrics, meter, caller }
     }
 
     /// Where the service is found.
     pub fn registry(self, registry: Registry) -> Builder<C, Registry> {
-        let Self { service, contract, signer, settings, metrics, meter, .. } = self;
-        Builder { service, contract, registry, signer, settings, metrics, meter }
+        let Self { service, contract, signer, settings, metrics, meter, caller, .. } = self;
+        Builder { service, contract, registry, signer, settings, metrics, meter, caller }
     }
 
     /// Who signs the calls; with `None` the requests' own `authorization` goes as it is.
@@ -184,6 +186,13 @@ impl<C, R> Builder<C, R> {
         self.meter = meter;
         self
     }
+
+    /// Says who calls, for what is measured: a process in which several services call the
+    /// same one tells them apart by it.
+    pub fn caller(mut self, service: &str) -> Self {
+        self.caller = Some(service.to_owned());
+        self
+    }
 }
 
 impl Builder<&'static Contract, Registry> {
@@ -204,8 +213,9 @@ impl Builder<&'static Contract, Registry> {
             self.settings.tls.as_ref().map(|tls| Tls::load(tls, &self.service)).transpose()?;
         let watch = self.registry.resolver.watch(&self.service);
         let service: Arc<str> = self.service.into();
+        let who = measure::who(&service, self.caller.as_deref());
         let metrics = match &self.meter {
-            Some(meter) => Some(Arc::new(Measures::new(meter, &service, self.contract)) as _),
+            Some(meter) => Some(Arc::new(Measures::new(meter, who.clone(), self.contract)) as _),
             None => self.metrics,
         };
         let health = Health::new(Arc::clone(&service), &self.settings, metrics)?;
@@ -221,11 +231,13 @@ impl Builder<&'static Contract, Registry> {
             let channel = Arc::downgrade(&inner);
             if inner.pool.shared().tls.is_some() {
                 let channel = channel.clone();
-                measure::observe_tls(meter, inner.pool.shared().service.as_ref(), move || {
+                measure::observe_tls(meter, &who, move || {
                     Some(channel.upgrade()?.pool.shared().tls.as_ref()?.followed())
                 });
             }
-            measure::observe(meter, move || Some(Snapshot::of(channel.upgrade()?.pool.shared())));
+            measure::observe(meter, &who, move || {
+                Some(Snapshot::of(channel.upgrade()?.pool.shared()))
+            });
         }
         Ok(Channel { inner })
     }

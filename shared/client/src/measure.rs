@@ -2,7 +2,7 @@
 //!
 //! Names and attributes are gRPC's where gRPC has them: A66 (calls and attempts), A96
 //! (retries), A91 (ejections) and A94 (connections). `grpc.target` is the name of the
-//! service; endpoints are no attribute, for they come and go without an end.
+//! service, `gantry.service` who calls it; endpoints are no attribute, for they come and go without an end.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -46,7 +46,7 @@ const NOT_SENT: usize = 17;
 
 /// Counts and measures the calls of one channel.
 pub(crate) struct Measures {
-    target: KeyValue,
+    who: Vec<KeyValue>,
     methods: HashMap<&'static str, Measured>,
     other: Measured,
     calls: Histogram<f64>,
@@ -58,7 +58,7 @@ pub(crate) struct Measures {
 }
 
 impl Measures {
-    pub(crate) fn new(meter: &Meter, service: &str, contract: &'static Contract) -> Self {
+    pub(crate) fn new(meter: &Meter, who: Vec<KeyValue>, contract: &'static Contract) -> Self {
         let unbound = || [const { OnceLock::new() }; NOT_SENT + 1];
         let method = |name, hedged| Measured {
             name: KeyValue::new("grpc.method", name),
@@ -71,7 +71,7 @@ impl Measures {
             histogram.with_boundaries(vec![1.0, 2.0, 3.0, 4.0, 5.0]).build()
         };
         Self {
-            target: target(service),
+            who,
             methods: contract
                 .methods()
                 .map(|policy| {
@@ -117,7 +117,7 @@ impl Measures {
     ) -> &'a BoundHistogram<f64> {
         by_status[code.map_or(NOT_SENT, |code| code as usize)].get_or_init(|| {
             let status = KeyValue::new("grpc.status", code.map_or("NOT_SENT", code_name));
-            histogram.bind(&[method.name.clone(), self.target.clone(), status])
+            histogram.bind(&with(&self.who, [method.name.clone(), status]))
         })
     }
 }
@@ -127,7 +127,7 @@ impl Metrics for Measures {
         let method = self.method(ended.method);
         if let Some(further @ 1..) = ended.attempts.checked_sub(1) {
             let histogram = if method.hedged { &self.hedges } else { &self.retries };
-            histogram.record(further.into(), &[method.name.clone(), self.target.clone()]);
+            histogram.record(further.into(), &with(&self.who, [method.name.clone()]));
         }
         self.bound(&self.calls, method, &method.calls, Some(ended.code))
             .record(ended.took.as_secs_f64());
@@ -142,32 +142,39 @@ impl Metrics for Measures {
 
     fn breaker(&self, _: &str, transition: &Transition) {
         let state = KeyValue::new("gantry.state", transition.to.as_str());
-        self.transitions.add(1, &[self.target.clone(), state]);
+        self.transitions.add(1, &with(&self.who, [state]));
     }
 
     fn ejected(&self, _: &str, ejected: &Ejected<SocketAddr>) {
         let method =
             KeyValue::new("grpc.lb.outlier_detection.detection_method", ejected.reason.as_str());
-        self.ejections.add(1, &[self.target.clone(), method]);
+        self.ejections.add(1, &with(&self.who, [method]));
     }
 }
 
 impl fmt::Debug for Measures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Measures").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Measures").field("who", &self.who).finish_non_exhaustive()
     }
 }
 
-fn target(service: &str) -> KeyValue {
-    KeyValue::new("grpc.target", service.to_owned())
+/// Which channel this is: whom it calls, and who calls where that was said.
+pub(crate) fn who(service: &str, caller: Option<&str>) -> Vec<KeyValue> {
+    let target = KeyValue::new("grpc.target", service.to_owned());
+    let caller = caller.map(|caller| KeyValue::new("gantry.service", caller.to_owned()));
+    [target].into_iter().chain(caller).collect()
+}
+
+fn with<const N: usize>(who: &[KeyValue], more: [KeyValue; N]) -> Vec<KeyValue> {
+    who.iter().cloned().chain(more).collect()
 }
 
 /// Tells the state of a channel whenever somebody asks, for as long as `snapshot` gives one.
-pub(crate) fn observe<S>(meter: &Meter, snapshot: S)
+pub(crate) fn observe<S>(meter: &Meter, channel: &[KeyValue], snapshot: S)
 where
     S: Fn() -> Option<Snapshot> + Clone + Send + Sync + 'static,
 {
-    let now = snapshot.clone();
+    let (who, now) = (channel.to_vec(), snapshot.clone());
     meter
         .i64_observable_up_down_counter("grpc.subchannel.open_connections")
         .with_unit("{connection}")
@@ -175,10 +182,10 @@ where
         .with_callback(move |sum| {
             let Some(now) = now() else { return };
             let open: usize = now.endpoints.iter().map(|endpoint| endpoint.connections).sum();
-            sum.observe(i64::try_from(open).unwrap_or(i64::MAX), &[target(&now.service)]);
+            sum.observe(i64::try_from(open).unwrap_or(i64::MAX), &who);
         })
         .build();
-    let now = snapshot.clone();
+    let (who, now) = (channel.to_vec(), snapshot.clone());
     meter
         .u64_observable_gauge("gantry.client.endpoints")
         .with_description("Endpoints by what they are good for.")
@@ -186,11 +193,11 @@ where
             let Some(now) = now() else { return };
             for (state, count) in by_state(&now.endpoints) {
                 let state = KeyValue::new("gantry.state", state);
-                gauge.observe(count, &[target(&now.service), state]);
+                gauge.observe(count, &with(&who, [state]));
             }
         })
         .build();
-    let now = snapshot.clone();
+    let (who, now) = (channel.to_vec(), snapshot.clone());
     meter
         .u64_observable_gauge("gantry.client.circuit_breaker.state")
         .with_description("1 for the state that the circuit breaker is in.")
@@ -199,11 +206,11 @@ where
             for state in ["closed", "open", "half_open"] {
                 let is = u64::from(now.breaker.state.as_str() == state);
                 let state = KeyValue::new("gantry.state", state);
-                gauge.observe(is, &[target(&now.service), state]);
+                gauge.observe(is, &with(&who, [state]));
             }
         })
         .build();
-    let now = snapshot.clone();
+    let (who, now) = (channel.to_vec(), snapshot.clone());
     meter
         .u64_observable_gauge("gantry.client.registry.state")
         .with_description(
@@ -214,11 +221,11 @@ where
             for state in ["pending", "live", "stale"] {
                 let is = u64::from(now.registry.as_str() == state);
                 let state = KeyValue::new("gantry.state", state);
-                gauge.observe(is, &[target(&now.service), state]);
+                gauge.observe(is, &with(&who, [state]));
             }
         })
         .build();
-    let now = snapshot.clone();
+    let (who, now) = (channel.to_vec(), snapshot.clone());
     meter
         .f64_observable_gauge("gantry.client.registry.age")
         .with_unit("s")
@@ -227,27 +234,28 @@ where
             let Some(now) = now() else { return };
             // Nothing before its first answer.
             if let Some(age) = now.registry.age(Instant::now()) {
-                gauge.observe(age.as_secs_f64(), &[target(&now.service)]);
+                gauge.observe(age.as_secs_f64(), &who);
             }
         })
         .build();
+    let who = channel.to_vec();
     meter
         .f64_observable_gauge("gantry.client.retry.tokens")
         .with_description("What is left to pay retries with.")
         .with_callback(move |gauge| {
             let Some(now) = snapshot() else { return };
-            gauge.observe(now.retry_tokens, &[target(&now.service)]);
+            gauge.observe(now.retry_tokens, &who);
         })
         .build();
 }
 
-/// Tells what became of the files of the channel to `service`.
-pub(crate) fn observe_tls<F>(meter: &Meter, service: &str, followed: F)
+/// Tells what became of the channel's files.
+pub(crate) fn observe_tls<F>(meter: &Meter, who: &[KeyValue], followed: F)
 where
     F: Fn() -> Option<Followed> + Clone + Send + Sync + 'static,
 {
-    let who = [target(service), KeyValue::new("gantry.side", "client")];
-    gantry_tls::observe(meter, &who, followed);
+    let side = KeyValue::new("gantry.side", "client");
+    gantry_tls::observe(meter, &with(who, [side]), followed);
 }
 
 /// Every state with its count, those without endpoints included: a series that ends would

@@ -38,10 +38,10 @@ async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
     let metrics = page(&suite, "/metrics");
     for series in [
         "grpc_server_call_duration_seconds_count{grpc_method=\"shop.order.v1.OrderService/PlaceOrder\"",
-        "grpc_client_call_duration_seconds_count{grpc_method=\"shop.user.v1.UserService/GetUser\"",
+        "grpc_client_call_duration_seconds_count{gantry_service=\"order\",grpc_method=\"shop.user.v1.UserService/GetUser\"",
         "grpc_client_attempt_duration_seconds_bucket{",
-        "gantry_client_circuit_breaker_state{gantry_state=\"closed\",grpc_target=\"inventory\"} 1",
-        "gantry_client_endpoints{gantry_state=\"connected\",grpc_target=\"inventory\"} 2",
+        "gantry_client_circuit_breaker_state{gantry_service=\"order\",gantry_state=\"closed\",grpc_target=\"inventory\"} 1",
+        "gantry_client_endpoints{gantry_service=\"order\",gantry_state=\"connected\",grpc_target=\"inventory\"} 2",
         "gantry_build_info{",
     ] {
         assert!(metrics.lines().any(|line| line.starts_with(series)), "{series}:\n{metrics}");

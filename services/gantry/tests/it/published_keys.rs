@@ -4,6 +4,7 @@ use gantry_identity::SigningKey;
 
 use crate::{
     cluster::{Cluster, Through, local_file},
+    pages::page,
     process::Suite,
     shop::Shop,
 };
@@ -31,6 +32,17 @@ async fn services_believe_the_keys_that_the_user_service_publishes() {
     let shop = Shop::open(&suite).await;
     let (_, order) = shop.one_confirmed_order().await;
     assert_eq!(order.status(), gantry_proto::shop::order::v1::OrderStatus::Confirmed);
+    // Each of them measures a way to the user service of its own, and its keys.
+    let metrics = page(&suite, "/metrics");
+    for service in ["order", "inventory"] {
+        let endpoints = format!(
+            "gantry_client_endpoints{{gantry_service=\"{service}\",gantry_state=\"connected\",grpc_target=\"user\"}} 1\n"
+        );
+        let keys = format!(
+            "gantry_identity_published_keys{{gantry_issuer=\"gantry\",gantry_service=\"{service}\","
+        );
+        assert!(metrics.contains(&endpoints) && metrics.contains(&keys), "{service}: {metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
