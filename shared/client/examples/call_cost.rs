@@ -1,5 +1,5 @@
-//! Calls, to be counted: what the channel costs beside a bare connection of hyper's, and
-//! tonic's own channel.
+//! Calls, to be counted: what the channel costs beside bare connections of h2's and of hyper's,
+//! and tonic's own channel.
 //!
 //! ```text
 //! cargo build --release -p gantry-client --example call_cost
@@ -7,7 +7,7 @@
 //! target/release/examples/call_cost stack ADDRESS 20000 64
 //! valgrind --tool=callgrind target/release/examples/call_cost stack ADDRESS 20000 64
 //! ```
-//! The arguments: `stack`, `tonic` or `hyper`; where to; how many calls; how many at once; on
+//! The arguments: `stack`, `tonic`, `hyper` or `h2`; where to; how many calls; how many at once; on
 //! how many threads; and over how many connections (`tonic` has one). Two runs with different
 //! numbers of calls give the instructions of one.
 
@@ -109,7 +109,11 @@ async fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
             let connections = connect(address, connections).await?;
             grpc(Hyper(Arc::new(connections), 0), calls, at_once).await;
         }
-        _ => return Err("serve, stack, tonic or hyper".into()),
+        "h2" => {
+            let connections = connect_h2(address, connections).await?;
+            grpc(H2(Arc::new(connections), 0), calls, at_once).await;
+        }
+        _ => return Err("serve, stack, tonic, hyper or h2".into()),
     }
     let took = started.elapsed();
     println!("{mode}: {calls} calls, {:.0} a second", calls as f64 / took.as_secs_f64());
@@ -193,6 +197,87 @@ impl tower::Service<Request<Body>> for Hyper {
         self.1 += 1;
         let mut sender = self.0[self.1 % self.0.len()].clone();
         Box::pin(sender.send_request(request))
+    }
+}
+
+/// Connections of h2's, one after the other.
+#[derive(Clone)]
+struct H2(Arc<Vec<h2::client::SendRequest<Bytes>>>, usize);
+
+async fn connect_h2(
+    address: SocketAddr,
+    count: usize,
+) -> Result<Vec<h2::client::SendRequest<Bytes>>, Box<dyn std::error::Error>> {
+    let mut senders = Vec::new();
+    for _ in 0..count {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = h2::client::Builder::new()
+            .initial_window_size(2 << 20)
+            .initial_connection_window_size(5 << 20)
+            .handshake(stream)
+            .await?;
+        tokio::spawn(connection);
+        senders.push(sender);
+    }
+    Ok(senders)
+}
+
+impl tower::Service<Request<Body>> for H2 {
+    type Response = Response<Received>;
+    type Error = h2::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, h2::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        *request.uri_mut() = Uri::from_static("http://cost/cost.v1.Cost/Echo");
+        self.1 += 1;
+        let mut sender = self.0[self.1 % self.0.len()].clone();
+        Box::pin(async move {
+            let (head, mut body) = request.into_parts();
+            let (response, mut sending) =
+                sender.send_request(Request::from_parts(head, ()), false)?;
+            while let Some(Ok(frame)) = body.frame().await {
+                if let Ok(data) = frame.into_data() {
+                    sending.send_data(data, http_body::Body::is_end_stream(&body))?;
+                }
+            }
+            if !http_body::Body::is_end_stream(&body) {
+                sending.send_data(Bytes::new(), true)?;
+            }
+            Ok(response.await?.map(|body| Received { body, data: true }))
+        })
+    }
+}
+
+/// What is received of a response.
+struct Received {
+    body: h2::RecvStream,
+    data: bool,
+}
+
+impl http_body::Body for Received {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let this = self.get_mut();
+        if this.data {
+            if let Some(data) = std::task::ready!(this.body.poll_data(cx)) {
+                let data = data?;
+                this.body.flow_control().release_capacity(data.len())?;
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            this.data = false;
+        }
+        let trailers = std::task::ready!(this.body.poll_trailers(cx));
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
     }
 }
 
