@@ -45,6 +45,15 @@ pub enum BuildError {
     /// There are methods that need credentials, and nothing to check them with.
     #[error("the method {0} needs credentials: the server needs a verifier")]
     NoVerifier(&'static str),
+    /// A calling service is granted what the contract does not know: a typing error would
+    /// be noticed as a refusal only.
+    #[error("the permission {permission} that {service} is granted is not in the contract")]
+    UnknownPermission {
+        /// Who is granted it.
+        service: String,
+        /// What is granted.
+        permission: String,
+    },
     /// The contract's descriptors are damaged.
     #[error("the contract cannot be served by reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -201,6 +210,7 @@ impl ServerBuilder {
         {
             return Err(BuildError::NoVerifier(restricted.name()));
         }
+        check_grants(&self.grants, self.contract)?;
         let limits = &self.settings.limits;
         let addresses = Addresses::new(limits)
             .map_err(|error| BuildError::RateClass("per_address".to_owned(), error))?;
@@ -266,6 +276,17 @@ fn keys_known(verifier: &Arc<Verifier>) -> impl Iterator<Item = Check> {
         })
         .optional()
     })
+}
+
+fn check_grants(grants: &Grants, contract: &Contract) -> Result<(), BuildError> {
+    for (service, permissions) in grants {
+        let known = |permission: &&String| contract.permissions.contains(&permission.as_str());
+        if let Some(permission) = permissions.iter().find(|permission| !known(permission)) {
+            let (service, permission) = (service.clone(), permission.clone());
+            return Err(BuildError::UnknownPermission { service, permission });
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for ServerBuilder {

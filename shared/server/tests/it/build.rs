@@ -49,6 +49,16 @@ fn methods_that_need_credentials_need_a_verifier() {
 }
 
 #[test]
+fn a_grant_of_what_the_contract_does_not_know_is_named() {
+    let grants = [("order".to_owned(), vec!["bananas:peel".to_owned()])];
+    let error = probe(&CONTRACT).verifier(verifier()).grants(grants.into()).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the permission bananas:peel that order is granted is not in the contract"
+    );
+}
+
+#[test]
 fn a_setting_that_cannot_be_is_named() {
     let settings = Settings { max_message_bytes: u32::MAX, ..Settings::default() };
     let error = probe(&CONTRACT).verifier(verifier()).settings(settings).build().unwrap_err();
