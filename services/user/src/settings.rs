@@ -115,6 +115,9 @@ impl Own {
 
 impl Check for Own {
     fn check(&self, problems: &mut Problems) {
+        for problem in self.discovery.problems() {
+            problems.add(&format!("discovery.{}", problem.key), problem.why);
+        }
         problems.within("user", &self.user);
         // Defaults that would be wrong to guess: `gantry up` makes keys, this process
         // is given them.

@@ -42,15 +42,41 @@ pub enum Kind {
     Consul,
 }
 
-/// Settings that no registry can be made from.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The list is wrong.
-    #[error("discovery.{0}")]
-    Static(#[from] InvalidList),
-    /// Consul cannot be used in this way.
-    #[error("discovery.consul.{0}")]
-    Consul(#[from] consul::InvalidSettings),
+/// A key, within the section, whose value no registry can be made with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("discovery.{key}: {why}")]
+pub struct SettingsError {
+    /// The key, within the section.
+    pub key: String,
+    /// What is wrong with it, and what was expected.
+    pub why: String,
+}
+
+impl From<InvalidList> for SettingsError {
+    fn from(invalid: InvalidList) -> Self {
+        Self { key: invalid.key(), why: invalid.to_string() }
+    }
+}
+
+impl From<consul::InvalidSettings> for SettingsError {
+    fn from(invalid: consul::InvalidSettings) -> Self {
+        Self { key: format!("consul.{}", invalid.key), why: invalid.why }
+    }
+}
+
+impl Settings {
+    /// Everything that is wrong with what the kind in use needs.
+    pub fn problems(&self) -> Vec<SettingsError> {
+        match self.kind {
+            Kind::Memory => Vec::new(),
+            Kind::Static => self.list().err().map(SettingsError::from).into_iter().collect(),
+            Kind::Consul => self.consul.problems().into_iter().map(SettingsError::from).collect(),
+        }
+    }
+
+    fn list(&self) -> Result<StaticList, InvalidList> {
+        StaticList::new(&self.endpoints, self.static_refresh)
+    }
 }
 
 impl Default for Settings {
@@ -73,10 +99,7 @@ impl Registry {
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         let registry = match settings.kind {
             Kind::Memory => Self::memory(),
-            Kind::Static => {
-                let list = StaticList::new(&settings.endpoints, settings.static_refresh)?;
-                Self::of(Arc::new(list), PROPAGATION)
-            }
+            Kind::Static => Self::of(Arc::new(settings.list()?), PROPAGATION),
             Kind::Consul => {
                 let consul = Consul::new(settings.consul.clone())?;
                 Self::of(Arc::new(consul), PROPAGATION)

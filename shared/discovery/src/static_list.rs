@@ -48,7 +48,7 @@ const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidList {
     /// An entry that is neither `IP:PORT` nor `NAME:PORT`.
-    #[error("static: {entry:?} of service {service} is no address: expected HOST:PORT")]
+    #[error("expected HOST:PORT, got {entry:?}")]
     Entry {
         /// The service it is listed for.
         service: String,
@@ -56,8 +56,18 @@ pub enum InvalidList {
         entry: String,
     },
     /// Names would be looked up all the time.
-    #[error("static_refresh: expected at least {SHORTEST_REFRESH:?}, got {0:?}")]
+    #[error("expected at least {SHORTEST_REFRESH:?}, got {0:?}")]
     Refresh(Duration),
+}
+
+impl InvalidList {
+    /// The key, within `discovery`.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Entry { service, .. } => format!("static.{service}"),
+            Self::Refresh(_) => "static_refresh".to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,6 +29,9 @@ pub(super) struct Settings {
 
 impl Check for Settings {
     fn check(&self, problems: &mut Problems) {
+        for problem in self.discovery.problems() {
+            problems.add(&format!("discovery.{}", problem.key), problem.why);
+        }
         problems.within("user", &self.user);
         problems.within("order", &self.order);
         problems.within("inventory", &self.inventory);

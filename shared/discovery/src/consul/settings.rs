@@ -121,25 +121,46 @@ impl Settings {
         }
     }
 
-    pub(super) fn client(&self) -> Result<Client, InvalidSettings> {
-        let at_least = |key, value: Duration, least: Duration| {
-            let why = || format!("expected at least {least:?}, got {value:?}");
-            if value < least { Err(InvalidSettings { key, why: why() }) } else { Ok(()) }
-        };
-        let (instant, second) = (Duration::from_millis(1), Duration::from_secs(1));
-        at_least("check_interval", self.check_interval, second)?;
-        at_least("check_ttl", self.check_ttl, 3 * second)?;
-        at_least("check_timeout", self.check_timeout, instant)?;
-        let minute = Duration::from_secs(60);
-        at_least("deregister_critical_after", self.deregister_critical_after, minute)?;
-        at_least("verify_interval", self.verify_interval, Duration::from_millis(100))?;
-        at_least("wait", self.wait, second)?;
-        at_least("timeout", self.timeout, instant)?;
-        if self.wait > 10 * minute {
-            let why = format!("expected at most 10 min, got {:?}", self.wait);
-            return Err(InvalidSettings { key: "wait", why });
-        }
+    /// Everything that is wrong with them.
+    pub(crate) fn problems(&self) -> Vec<InvalidSettings> {
+        self.times().into_iter().chain(self.reaching().err()).collect()
+    }
 
+    pub(super) fn client(&self) -> Result<Client, InvalidSettings> {
+        match self.times().into_iter().next() {
+            Some(invalid) => Err(invalid),
+            None => self.reaching(),
+        }
+    }
+
+    /// The times that cannot be.
+    fn times(&self) -> Vec<InvalidSettings> {
+        let (instant, second) = (Duration::from_millis(1), Duration::from_secs(1));
+        let (minute, ever) = (60 * second, Duration::MAX);
+        let between = [
+            ("check_interval", self.check_interval, second, ever),
+            ("check_ttl", self.check_ttl, 3 * second, ever),
+            ("check_timeout", self.check_timeout, instant, ever),
+            ("deregister_critical_after", self.deregister_critical_after, minute, ever),
+            ("verify_interval", self.verify_interval, 100 * instant, ever),
+            ("wait", self.wait, second, 10 * minute),
+            ("timeout", self.timeout, instant, ever),
+        ];
+        let invalid = |(key, value, least, most)| {
+            let why = if value < least {
+                format!("expected at least {least:?}, got {value:?}")
+            } else if value > most {
+                format!("expected at most {most:?}, got {value:?}")
+            } else {
+                return None;
+            };
+            Some(InvalidSettings { key, why })
+        };
+        between.into_iter().filter_map(invalid).collect()
+    }
+
+    /// How the agent is reached.
+    fn reaching(&self) -> Result<Client, InvalidSettings> {
         let agent = self.agent().map_err(|why| InvalidSettings { key: "url", why })?;
         let transport = self.transport(&agent)?;
         let token = self.token_file.clone().map(TokenFile::new);
@@ -235,7 +256,7 @@ mod tests {
         let why = refused(|settings| settings.deregister_critical_after = short);
         assert_eq!(why, "deregister_critical_after: expected at least 60s, got 999ms");
         let why = refused(|settings| settings.wait = Duration::from_secs(601));
-        assert_eq!(why, "wait: expected at most 10 min, got 601s");
+        assert_eq!(why, "wait: expected at most 600s, got 601s");
         let why = refused(|settings| settings.wait = Duration::ZERO);
         assert_eq!(why, "wait: expected at least 1s, got 0ns");
     }

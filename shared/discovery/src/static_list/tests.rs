@@ -215,5 +215,5 @@ fn an_entry_that_is_no_address_is_named() {
 #[test]
 fn names_are_not_looked_up_without_a_pause() {
     let error = StaticList::new(&BTreeMap::new(), Duration::ZERO).unwrap_err();
-    assert_eq!(error.to_string(), "static_refresh: expected at least 1s, got 0ns");
+    assert_eq!(error.to_string(), "expected at least 1s, got 0ns");
 }

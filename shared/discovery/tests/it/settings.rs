@@ -1,6 +1,6 @@
 //! From the configuration to a registry.
 
-use gantry_discovery::{Registry, Settings, SettingsError};
+use gantry_discovery::{Registry, Settings};
 
 use crate::contract;
 
@@ -42,11 +42,25 @@ fn without_settings_everything_is_in_this_process() {
 fn a_wrong_entry_is_named_with_its_service() {
     let error = Registry::from_settings(&settings("kind = \"static\"\nstatic.user = [\"50051\"]"))
         .unwrap_err();
-    assert!(matches!(error, SettingsError::Static(_)));
-    assert_eq!(
-        error.to_string(),
-        "discovery.static: \"50051\" of service user is no address: expected HOST:PORT"
+    assert_eq!(error.to_string(), "discovery.static.user: expected HOST:PORT, got \"50051\"");
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let wrong = settings(
+        "kind = \"consul\"\nconsul.url = \"nonsense\"\nconsul.wait = \"1h\"\nconsul.timeout = \"0s\"",
     );
+    let problems: Vec<_> = wrong.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "discovery.consul.wait: expected at most 600s, got 3600s",
+            "discovery.consul.timeout: expected at least 1ms, got 0ns",
+            "discovery.consul.url: expected http://HOST:PORT or https://HOST:PORT",
+        ]
+    );
+    let unused = "consul.url = \"nonsense\"";
+    assert!(settings(unused).problems().is_empty(), "of what is not used nothing is expected");
 }
 
 #[test]
