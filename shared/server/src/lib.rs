@@ -45,7 +45,7 @@
 //! | the caller calls too often | RESOURCE_EXHAUSTED | RATE_LIMITED |
 //! | more calls at once than can be worked at | RESOURCE_EXHAUSTED | OVERLOADED |
 //! | the message is too long | RESOURCE_EXHAUSTED | MESSAGE_TOO_LARGE |
-//! | the message breaks off or is none | INVALID_ARGUMENT | MALFORMED_MESSAGE |
+//! | the message breaks off, is none, or is followed by a second where one is meant | INVALID_ARGUMENT | MALFORMED_MESSAGE |
 //! | the message breaks a rule | INVALID_ARGUMENT | VALIDATION_FAILED |
 //! | the server drains, or its connection is too old | UNAVAILABLE | DRAINING |
 //! | the handler panicked | INTERNAL | INTERNAL |

@@ -90,8 +90,8 @@ where
 
     fn call(&self, Permitted { call, method, authorized, http }: Permitted<B>) -> Answering {
         let limit = self.max_message_bytes;
-        let required = method.takes_one_message();
-        let mut http = http.map(|body| Body::new(Messages::new(body, limit, required)));
+        let one = method.takes_one_message();
+        let mut http = http.map(|body| Body::new(Messages::new(body, limit, one)));
         let context = CallContext {
             deadline: call.deadline.get().copied(),
             request_id: Arc::clone(&call.request_id),

@@ -1,9 +1,11 @@
 //! Watches the messages of a request go by: none may be longer than the server
-//! takes, and none may be missing, break off or begin with what is no message.
+//! takes, and none may be missing, too many, break off or begin with what is no
+//! message.
 //!
-//! tonic checks the length as well, but answers OUT_OF_RANGE, and takes a broken
-//! message for a fault of ours (as gRPC's specification does a compressed one where
-//! no encoding was named). None may be compressed: calls that name an encoding have been
+//! tonic checks the length as well, but answers OUT_OF_RANGE, takes a broken message
+//! and a stream that its caller broke for a fault of ours (as gRPC's specification
+//! does a compressed message where no encoding was named), and of two messages where
+//! one is meant it leaves out the second. None may be compressed: calls that name an encoding have been
 //! refused, so that no message can grow.
 
 use std::{
@@ -30,10 +32,11 @@ pin_project! {
 }
 
 impl<B> Messages<B> {
-    /// Lets messages of up to `limit` bytes through; with `required`, at least one
-    /// has to come.
-    pub(crate) fn new(inner: B, limit: u32, required: bool) -> Self {
-        let scan = Scan { limit, required, prefix: [0; PREFIX], read: 0, left: 0 };
+    /// Lets messages of up to `limit` bytes through; with `one`, exactly one has to
+    /// come.
+    pub(crate) fn new(inner: B, limit: u32, one: bool) -> Self {
+        let expected = if one { Expected::One } else { Expected::Any };
+        let scan = Scan { limit, expected, prefix: [0; PREFIX], read: 0, left: 0 };
         Self { inner, scan }
     }
 }
@@ -51,7 +54,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx)).transpose().map_err(Into::into)?;
+        let frame = ready!(this.inner.poll_frame(cx)).transpose().map_err(broken)?;
         match frame.as_ref().and_then(Frame::data_ref) {
             Some(data) => this.scan.data(data).map_err(Status::from)?,
             None => this.scan.end().map_err(Status::from)?,
@@ -73,12 +76,20 @@ where
 #[derive(Debug)]
 struct Scan {
     limit: u32,
-    required: bool,
+    expected: Expected,
     prefix: [u8; PREFIX],
     /// How much of the prefix has been read.
     read: usize,
     /// How much of the message is still to come.
     left: usize,
+}
+
+/// How many messages may begin from here on.
+#[derive(Clone, Copy, Debug)]
+enum Expected {
+    Any,
+    One,
+    None,
 }
 
 impl Scan {
@@ -120,17 +131,21 @@ impl Scan {
             )
             .metadata("limit_bytes", self.limit.to_string()));
         }
+        self.expected = match self.expected {
+            Expected::Any => Expected::Any,
+            Expected::One => Expected::None,
+            Expected::None => return Err(malformed("the request has more than one message")),
+        };
         // Of 4 GiB at most, and usize has at least 32 bits where this runs.
         self.left = length as usize;
         self.read = 0;
-        self.required = false;
         Ok(())
     }
 
     fn end(&self) -> Result<(), Failure> {
         if self.read > 0 || self.left > 0 {
             Err(malformed("the request breaks off within a message"))
-        } else if self.required {
+        } else if let Expected::One = self.expected {
             Err(malformed("the request has no message"))
         } else {
             Ok(())
@@ -142,12 +157,25 @@ fn malformed(what: &str) -> Failure {
     Failure::new(Code::InvalidArgument, GantryReason::MalformedMessage, what)
 }
 
+/// A stream that did not come whole was broken by the caller or the wire, whatever the
+/// reason that HTTP/2 has for it: by a reset, or by a content-length that is not kept.
+/// Nobody is there to hear; the log and the metrics are not to say that we failed.
+fn broken(error: impl Into<tonic::codegen::StdError>) -> tonic::codegen::StdError {
+    let error = error.into();
+    if error.is::<Status>() {
+        return error;
+    }
+    let mut status = Status::cancelled("the request broke off");
+    status.set_source(error.into());
+    status.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn scan(required: bool, chunks: &[&[u8]]) -> Result<(), Code> {
-        let mut scan = Scan { limit: 4, required, prefix: [0; PREFIX], read: 0, left: 0 };
+    fn scan(one: bool, chunks: &[&[u8]]) -> Result<(), Code> {
+        let mut scan = Messages::new((), 4, one).scan;
         chunks.iter().try_for_each(|chunk| scan.data(chunk)).map_err(|failure| failure.code())?;
         scan.end().map_err(|failure| failure.code())
     }
@@ -161,7 +189,7 @@ mod tests {
         let two = [FULL, FULL].concat();
         for size in 1..=two.len() {
             let chunks: Vec<_> = two.chunks(size).collect();
-            assert_eq!(scan(true, &chunks), Ok(()), "{size}");
+            assert_eq!(scan(false, &chunks), Ok(()), "{size}");
         }
         assert_eq!(scan(true, &[EMPTY]), Ok(()));
         assert_eq!(scan(false, &[]), Ok(()));
@@ -172,7 +200,7 @@ mod tests {
         assert_eq!(scan(true, &[&LONG[..5]]), Err(Code::ResourceExhausted));
         let chunks: Vec<_> = LONG.chunks(1).collect();
         assert_eq!(scan(true, &chunks), Err(Code::ResourceExhausted));
-        assert_eq!(scan(true, &[FULL, LONG]), Err(Code::ResourceExhausted));
+        assert_eq!(scan(false, &[FULL, LONG]), Err(Code::ResourceExhausted));
         assert_eq!(scan(true, &[&[0, 255, 255, 255, 255]]), Err(Code::ResourceExhausted));
     }
 
@@ -185,9 +213,26 @@ mod tests {
     }
 
     #[test]
+    fn where_one_message_is_meant_a_second_is_not_left_out() {
+        assert_eq!(scan(true, &[FULL]), Ok(()));
+        assert_eq!(scan(true, &[FULL, EMPTY]), Err(Code::InvalidArgument));
+        assert_eq!(scan(true, &[&[EMPTY, EMPTY].concat()]), Err(Code::InvalidArgument));
+    }
+
+    #[test]
+    fn what_the_callers_end_broke_is_not_our_fault() {
+        let code = |error: tonic::codegen::StdError| {
+            broken(error).downcast_ref::<Status>().map(Status::code)
+        };
+        let reset = h2::Error::from(h2::Reason::PROTOCOL_ERROR);
+        assert_eq!(code(reset.into()), Some(Code::Cancelled));
+        assert_eq!(code(Status::unavailable("draining").into()), Some(Code::Unavailable));
+    }
+
+    #[test]
     fn no_flag_begins_a_message() {
         let flagged = |flag| [flag, 0, 0, 0, 0];
         assert_eq!(scan(true, &[&flagged(1)]), Err(Code::InvalidArgument));
-        assert_eq!(scan(true, &[FULL, &flagged(10)]), Err(Code::InvalidArgument));
+        assert_eq!(scan(false, &[FULL, &flagged(10)]), Err(Code::InvalidArgument));
     }
 }

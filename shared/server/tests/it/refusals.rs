@@ -95,6 +95,7 @@ async fn a_request_that_is_no_message_is_malformed() {
         ("nothing", Bytes::new()),
         ("a part of the prefix", whole.slice(..3)),
         ("a part of the message", whole.slice(..whole.len() - 1)),
+        ("two messages", [&*whole, &*whole].concat().into()),
         ("another message", Bytes::from_static(&[0, 0, 0, 0, 2, 0xff, 0xff])),
         ("words that are no UTF-8", Bytes::from_static(&[0, 0, 0, 0, 3, 0x22, 1, 0xff])),
     ] {
