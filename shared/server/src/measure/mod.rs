@@ -74,11 +74,11 @@ impl Measures {
                 method,
             };
             this.duration(&duration, Some(Code::Ok));
+            // An alert does not see the first of what was not there before.
+            panics.add(0, std::slice::from_ref(&this.method));
             this
         };
         let other = measured("other");
-        // An alert on what was never counted would not be heard.
-        panics.add(0, std::slice::from_ref(&other.method));
         let classes = contract.rate_classes.iter().map(|class| class.name);
         Self {
             methods: methods.by_number().map(|method| measured(method.name())).collect(),
