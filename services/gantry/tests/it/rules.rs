@@ -73,3 +73,18 @@ fn the_table_reader_sees_what_it_must() {
                   #[ignore]\nasync fn two() {}\nfn three() {}";
     assert_eq!(tests(source), BTreeSet::from(["one", "two"]));
 }
+
+#[test]
+fn decisions_are_numbered_one_after_the_other() {
+    let names = fs::read_dir(root().join("docs/decisions")).expect("the decisions");
+    let mut names: Vec<String> = names
+        .map(|name| name.expect("a decision").file_name().into_string().expect("text"))
+        .filter(|name| name != "README.md")
+        .collect();
+    names.sort_unstable();
+    for (number, name) in (1..).zip(&names) {
+        assert!(name.starts_with(&format!("{number:04}-")), "number {number} is not {name}");
+        let record = fs::read_to_string(root().join("docs/decisions").join(name)).expect("text");
+        assert!(record.starts_with(&format!("# {number}. ")), "{name} says another number");
+    }
+}
