@@ -76,6 +76,9 @@ impl PlaceOrder {
     }
 
     async fn place(&self, placement: &Placement, by: &Authorized) -> Result<OrderId, Error> {
+        // Read before the record of the request: an order that the same request, sent twice, has
+        // just placed then comes with its record, instead of as one that cannot be placed.
+        let stored = self.orders.find(placement.id).await?;
         match self.orders.seen(&placement.request).await? {
             Seen::New => {}
             Seen::Same(id) => return Ok(id),
@@ -83,7 +86,7 @@ impl PlaceOrder {
         }
         let Placement { id, address, version, expected_total, request, wait: _ } = placement;
         let (id, version, expected_total) = (*id, *version, *expected_total);
-        let stored = self.orders.find(id).await?.ok_or(Error::OrderNotFound(id))?;
+        let stored = stored.ok_or(Error::OrderNotFound(id))?;
         let order = stored.order;
         if !by.scope.covers(&order.user().to_string()) {
             return Err(Error::NotOwner);

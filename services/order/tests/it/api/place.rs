@@ -123,6 +123,20 @@ async fn a_repeated_request_answers_with_the_order_as_it_is_now() {
     refused(running.place(other), Code::AlreadyExists, "REQUEST_ID_REUSED").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_request_that_is_sent_many_times_at_once_is_answered_alike() {
+    let running = Running::start().await;
+    for _ in 0..8 {
+        let draft = running.draft(&[("mug", 1)]).await;
+        let request = place(&draft);
+        let send = || running.place(request.clone());
+        let (a, b, c, d) = tokio::join!(send(), send(), send(), send());
+        for placed in [a, b, c, d] {
+            assert_eq!(placed.unwrap().id, draft.id);
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_order_is_placed_once() {
     let running = Running::start().await;
