@@ -56,6 +56,11 @@ impl ProductName {
         }
     }
 
+    /// A name that was taken once, when the rules may have been others.
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// As it was given.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -51,7 +51,7 @@ impl TryFrom<ProductRow> for Product {
         let currency = Currency::parse(&row.currency).map_err(corrupt)?;
         Ok(Self {
             sku: Sku::parse(row.sku).map_err(corrupt)?,
-            name: ProductName::parse(row.name).map_err(corrupt)?,
+            name: ProductName::stored(row.name),
             price: Money::new(row.price, currency).map_err(corrupt)?,
             stock: Stock::stored(row.available, row.reserved, row.sold).map_err(corrupt)?,
             created: time(row.create_time)?,

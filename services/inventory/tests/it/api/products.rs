@@ -189,7 +189,7 @@ async fn a_request_is_forgotten_after_a_day() {
     let request = create("a", 5);
     let mut client = running.client.clone();
     client.create_product(running.by_admin(request.clone())).await.unwrap();
-    let running = running.restart_after(age_records).await;
+    let running = running.restart_after(|database| change(database, AGE_RECORDS)).await;
 
     // What is too old is deleted at the start, beside the first calls.
     let forgotten = async {
@@ -206,17 +206,23 @@ async fn a_request_is_forgotten_after_a_day() {
     refused(async { Err::<(), _>(status) }, Code::AlreadyExists, "SKU_TAKEN").await;
 }
 
+#[tokio::test]
+async fn a_name_from_before_a_rule_can_still_be_read() {
+    let running = Running::start().await;
+    running.stock("a", 5).await;
+    let renamed = "UPDATE product SET name = 'two' || char(10) || 'lines'";
+    let running = running.restart_after(|database| change(database, renamed)).await;
+    assert_eq!(running.product("a").await.name, "two\nlines");
+}
+
 /// Makes every record of a request a day and a bit older.
-async fn age_records(database: PathBuf) {
+const AGE_RECORDS: &str = "UPDATE request_records SET created_at = created_at - 86401";
+
+/// Changes the one row that there is.
+async fn change(database: PathBuf, statement: &'static str) {
     let database = Sqlite::open(&Settings::new(database), &MIGRATIONS).await.unwrap();
-    let aged: Result<_, sqlx::Error> = database
-        .write(|conn| {
-            Box::pin(
-                sqlx::query("UPDATE request_records SET created_at = created_at - 86401")
-                    .execute(conn),
-            )
-        })
-        .await;
-    assert_eq!(aged.unwrap().rows_affected(), 1);
+    let changed: Result<_, sqlx::Error> =
+        database.write(move |conn| Box::pin(sqlx::query(statement).execute(conn))).await;
+    assert_eq!(changed.unwrap().rows_affected(), 1);
     database.close().await;
 }
