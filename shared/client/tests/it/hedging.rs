@@ -44,7 +44,8 @@ enum Act {
 struct Script {
     acts: Vec<Act>,
     seen: Mutex<Vec<Seen>>,
-    cancelled: AtomicUsize,
+    /// Calls that the servers are working at.
+    under_way: AtomicUsize,
 }
 
 struct Seen {
@@ -52,14 +53,19 @@ struct Seen {
     previous: Option<String>,
 }
 
-/// Notices when the server drops a call.
-struct Guard<'a>(Option<&'a Script>);
+/// A call that is answered or dropped in the end.
+struct UnderWay<'a>(&'a AtomicUsize);
 
-impl Drop for Guard<'_> {
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if let Some(script) = self.0 {
-            script.cancelled.fetch_add(1, Ordering::SeqCst);
-        }
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -71,9 +77,9 @@ impl Script {
             seen.push(Seen { address: hit.address, previous });
             self.acts[(seen.len() - 1).min(self.acts.len() - 1)]
         };
-        let mut guard = Guard(Some(&self));
+        let _under_way = UnderWay::new(&self.under_way);
         let millis = |millis| tokio::time::sleep(Duration::from_millis(millis));
-        let answer = match act {
+        match act {
             Act::Hang => std::future::pending().await,
             Act::Well(after) => {
                 millis(after).await;
@@ -83,9 +89,7 @@ impl Script {
                 millis(after).await;
                 trailers_only(fields)
             }
-        };
-        guard.0 = None;
-        answer
+        }
     }
 }
 
@@ -106,8 +110,8 @@ impl Play {
     }
 
     async fn through(setup: Setup, servers: usize, acts: &[Act]) -> Self {
-        let (seen, cancelled) = (Mutex::default(), AtomicUsize::new(0));
-        let script = Arc::new(Script { acts: acts.to_vec(), seen, cancelled });
+        let (seen, under_way) = (Mutex::default(), AtomicUsize::new(0));
+        let script = Arc::new(Script { acts: acts.to_vec(), seen, under_way });
         let mut running = Vec::new();
         for _ in 0..servers {
             let script = Arc::clone(&script);
@@ -135,21 +139,21 @@ impl Play {
         self.script.seen.lock().unwrap().iter().map(|seen| seen.address).collect()
     }
 
-    /// The servers saw so many calls cancelled, and nothing is held any more.
-    async fn cancelled(&self, expected: usize) {
+    /// What hangs was cancelled, where it hangs and here.
+    async fn all_are_cancelled(&self) {
         within(5, "cancellation", || {
-            let cancelled = self.script.cancelled.load(Ordering::SeqCst);
-            (cancelled == expected).then_some(()).ok_or(cancelled)
+            let under_way = self.script.under_way.load(Ordering::SeqCst);
+            (under_way == 0).then_some(()).ok_or(under_way)
         })
         .await;
         idle(&self.setup.channel).await;
     }
 }
 
-/// Attempts so far apart.
-fn apart(millis: u64) -> ClientSettings {
+/// So many attempts, so far apart. Two, where a third on a busy machine would be one too many.
+fn apart(attempts: u32, millis: u64) -> ClientSettings {
     let delay = Some(Duration::from_millis(millis));
-    let hedging = Some(HedgingSettings { delay, ..HedgingSettings::default() });
+    let hedging = Some(HedgingSettings { max_attempts: Some(attempts), delay });
     let method = MethodSettings { hedging, ..MethodSettings::default() };
     let methods = [("test.Echo/Seek".to_owned(), method)].into();
     ClientSettings { methods, ..ClientSettings::default() }
@@ -157,11 +161,10 @@ fn apart(millis: u64) -> ClientSettings {
 
 #[tokio::test]
 async fn a_slow_replica_is_overtaken_and_what_it_was_doing_is_cancelled() {
-    let play = Play::new(2, &[Act::Hang, Act::Well(0)]).await;
+    let play = Play::with(apart(2, 50), 2, &[Act::Hang, Act::Well(0)]).await;
     let started = Instant::now();
     let answer = play.seek().await.unwrap();
-    let took = started.elapsed().as_millis();
-    assert!((50..1_000).contains(&took), "{took} ms");
+    assert!(started.elapsed() >= Duration::from_millis(50));
     let went_to = play.went_to();
     assert_eq!(went_to.len(), 2);
     assert_ne!(went_to[0], went_to[1], "the hedge goes elsewhere");
@@ -169,20 +172,20 @@ async fn a_slow_replica_is_overtaken_and_what_it_was_doing_is_cancelled() {
     let previous: Vec<_> =
         play.script.seen.lock().unwrap().iter().map(|seen| seen.previous.clone()).collect();
     assert_eq!(previous, [None, Some("1".to_owned())]);
-    play.cancelled(1).await;
+    play.all_are_cancelled().await;
 }
 
 #[tokio::test]
 async fn the_first_attempt_wins_too_where_it_answers_before_its_hedge() {
-    let play = Play::with(apart(200), 2, &[Act::Well(300), Act::Hang]).await;
+    let play = Play::with(apart(2, 200), 2, &[Act::Well(300), Act::Hang]).await;
     let answer = play.seek().await.unwrap();
     assert_eq!(answer, play.went_to()[0].to_string());
-    play.cancelled(1).await;
+    play.all_are_cancelled().await;
 }
 
 #[tokio::test]
 async fn a_call_that_is_answered_in_time_is_sent_once() {
-    let play = Play::with(apart(2_000), 2, &[Act::Well(0)]).await;
+    let play = Play::with(apart(3, 2_000), 2, &[Act::Well(0)]).await;
     for _ in 0..20 {
         play.seek().await.unwrap();
     }
@@ -193,9 +196,8 @@ async fn a_call_that_is_answered_in_time_is_sent_once() {
 async fn no_more_attempts_than_allowed_are_made_and_the_deadline_ends_them_all() {
     let play = Play::new(3, &[Act::Hang]).await;
     let started = Instant::now();
-    let status = play.seek_within(Duration::from_millis(400)).await.unwrap_err();
-    let took = started.elapsed().as_millis();
-    assert!((400..1_000).contains(&took), "{took} ms");
+    let status = play.seek_within(Duration::from_secs(1)).await.unwrap_err();
+    assert!(started.elapsed() >= Duration::from_secs(1));
     let mut went_to = play.went_to();
     let names: Vec<_> = went_to.iter().map(|address| format!("{address}: no answer")).collect();
     let says: Vec<_> = names.iter().map(String::as_str).collect();
@@ -203,26 +205,29 @@ async fn no_more_attempts_than_allowed_are_made_and_the_deadline_ends_them_all()
     went_to.sort();
     went_to.dedup();
     assert_eq!(went_to.len(), 3, "each of three attempts goes somewhere else");
-    play.cancelled(3).await;
+    play.all_are_cancelled().await;
     assert_eq!(play.went_to().len(), 3);
 }
 
 #[tokio::test]
 async fn where_there_is_only_one_endpoint_the_hedge_goes_there() {
-    let play = Play::new(1, &[Act::Hang, Act::Well(0)]).await;
+    let play = Play::with(apart(2, 50), 1, &[Act::Hang, Act::Well(0)]).await;
     play.seek().await.unwrap();
-    play.cancelled(1).await;
+    assert_eq!(play.went_to().len(), 2);
+    play.all_are_cancelled().await;
 }
 
 #[tokio::test]
 async fn a_failure_brings_the_next_attempt_forward_and_a_pushback_puts_it_off() {
-    let play = Play::new(2, &[Act::Fail(0, UNAVAILABLE), Act::Well(0)]).await;
+    let play = Play::with(apart(2, 4_000), 2, &[Act::Fail(0, UNAVAILABLE), Act::Well(0)]).await;
+    let started = Instant::now();
     play.seek().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(4));
     let went_to = play.went_to();
     assert!(went_to.len() == 2 && went_to[0] != went_to[1], "{went_to:?}");
 
     let pushed_back: Fields = &[("grpc-status", "8"), ("grpc-retry-pushback-ms", "300")];
-    let play = Play::new(2, &[Act::Fail(0, pushed_back), Act::Well(0)]).await;
+    let play = Play::with(apart(2, 50), 2, &[Act::Fail(0, pushed_back), Act::Well(0)]).await;
     let started = Instant::now();
     play.seek().await.unwrap();
     assert!(started.elapsed() >= Duration::from_millis(300));
@@ -232,8 +237,8 @@ async fn a_failure_brings_the_next_attempt_forward_and_a_pushback_puts_it_off() 
 #[tokio::test]
 async fn a_negative_pushback_ends_the_sending_and_what_is_under_way_may_still_answer() {
     let stop: Fields = &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "-1")];
-    let acts = [Act::Fail(300, stop), Act::Well(500), Act::Well(0)];
-    let play = Play::with(apart(200), 3, &acts).await;
+    let acts = [Act::Fail(600, stop), Act::Well(1_000), Act::Well(0)];
+    let play = Play::with(apart(3, 500), 3, &acts).await;
     let answer = play.seek().await.unwrap();
     let went_to = play.went_to();
     assert_eq!(went_to.len(), 2, "the third was due while the second was under way");
@@ -250,7 +255,7 @@ async fn a_failure_that_another_attempt_cannot_mend_is_the_calls() {
     let play = Play::new(2, &[Act::Hang, Act::Fail(0, missing)]).await;
     let status = play.seek().await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::NotFound, "no such thing"));
-    play.cancelled(1).await;
+    play.all_are_cancelled().await;
 }
 
 #[tokio::test]
@@ -346,14 +351,14 @@ async fn the_breaker_counts_one_call_and_probes_with_one_attempt() {
 
 #[tokio::test]
 async fn what_overtakes_says_nothing_of_the_health_of_what_is_overtaken() {
-    let play = Play::new(2, &[Act::Hang, Act::Well(0)]).await;
+    let play = Play::with(apart(2, 1_000), 2, &[Act::Hang, Act::Well(0)]).await;
     play.seek().await.unwrap();
     for endpoint in play.setup.channel.snapshot().endpoints {
         assert_eq!((endpoint.consecutive_failures, endpoint.ejections), (0, 0));
         let slow = endpoint.address == play.went_to()[0];
         // Its load learns that it would have taken longer than this.
         let estimate = endpoint.estimate.unwrap_or_default();
-        assert_eq!(estimate > Duration::from_millis(45), slow, "{endpoint:?}");
+        assert_eq!(estimate > Duration::from_millis(900), slow, "{endpoint:?}");
     }
 }
 
@@ -369,7 +374,7 @@ async fn a_stream_of_answers_is_hedged_until_one_begins() {
         .into_inner();
     assert_eq!(answers.message().await.unwrap().unwrap(), play.went_to()[1].to_string());
     assert!(answers.message().await.unwrap().is_none());
-    play.cancelled(1).await;
+    play.all_are_cancelled().await;
 }
 
 #[derive(Debug, Default)]
@@ -393,7 +398,8 @@ impl Metrics for Told {
 async fn every_attempt_is_told() {
     let mut setup = Setup::new();
     let told = Arc::<Told>::default();
-    setup.channel = builder(&setup.registry).metrics(told.clone()).build().unwrap();
+    setup.channel =
+        builder(&setup.registry).settings(apart(2, 50)).metrics(told.clone()).build().unwrap();
     let play = Play::through(setup, 2, &[Act::Hang, Act::Well(0)]).await;
     play.seek().await.unwrap();
     assert_eq!(

@@ -1,5 +1,7 @@
 //! Other services refuse, or are silent.
 
+use std::time::Duration;
+
 use gantry_order::{
     application::Customer,
     domain::{RejectReason, Status, Tier},
@@ -44,7 +46,8 @@ async fn a_refusal_rejects_the_order_with_its_reason() {
 async fn a_lost_answer_is_repaired_by_repeating() {
     for ask in [Ask::User, Ask::Reserve, Ask::Commit] {
         for fault in [Fault::Before, Fault::After, Fault::Hang] {
-            let trial = Trial::of(3).await;
+            let mut trial = Trial::of(3).await;
+            trial.policy.step_deadline = Duration::from_secs(60);
             trial.shop.fail(ask, [fault]);
             let (status, _, saga) = trial.carry().await;
             assert_eq!((status, &*saga), (Status::Confirmed, COMPLETED), "{ask:?} {fault:?}");
@@ -79,7 +82,7 @@ async fn a_rejection_does_not_wait_for_a_service_that_is_down() {
     while trial.saga().await.0 == "running" {
         rejected_early |=
             trial.order().await.order.status() == Status::Rejected && trial.shop.stock().1 == 3;
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     engine.close().await;
     assert!(rejected_early);

@@ -214,6 +214,7 @@ impl Stock for Shop {
 pub(super) struct Trial {
     _folder: TempDir,
     database: Sqlite,
+    pub(super) policy: Policy,
     pub(super) shop: Shop,
     pub(super) id: OrderId,
 }
@@ -235,7 +236,13 @@ impl Trial {
         let saga = NewSaga::new(saga, placing::NAME, &id.0).unwrap();
         orders.commit(unit(draft)).await.unwrap();
         orders.commit(UnitOfWork { saga: Some(saga), ..unit(placed) }).await.unwrap();
-        Self { _folder: folder, database, shop: Shop::new(), id }
+        Self { _folder: folder, database, policy: policy(), shop: Shop::new(), id }
+    }
+
+    /// Nothing is given up: for tests in which nothing hangs, however busy the machine is.
+    pub(super) fn patient(&mut self) {
+        self.policy.attempt_timeout = Duration::from_secs(60);
+        self.policy.step_deadline = Duration::from_secs(60);
     }
 
     /// A process that finds the log as the last one left it.
@@ -252,7 +259,7 @@ impl Trial {
             clock: Arc::new(TestClock::default()),
             service: "order",
         };
-        Engine::start(placing.definition(), Arc::new(log), policy())
+        Engine::start(placing.definition(), Arc::new(log), self.policy.clone())
     }
 
     pub(super) async fn order(&self) -> StoredOrder {
