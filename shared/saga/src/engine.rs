@@ -81,6 +81,8 @@ where
     let mut sagas = JoinSet::new();
     // Whether the last look left something: it asked for no more than there was room.
     let mut more = false;
+    // Whether that is known and has been said: it would be a line at every poll.
+    let mut failing = false;
     loop {
         let look = tokio::select! {
             // Stopping goes before looking for work.
@@ -101,12 +103,18 @@ where
         }
         match driver.log.claim(driver.definition.name(), room, driver.policy.lease()).await {
             Ok(claimed) => {
+                failing = false;
                 more = claimed.len() == room;
                 for saga in claimed {
                     sagas.spawn(carry(Arc::clone(&driver), saga, stop.clone()));
                 }
             }
-            Err(error) => tracing::warn!(%error, "cannot look for sagas"),
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(%error, "cannot look for sagas");
+                }
+                failing = true;
+            }
         }
     }
     while let Some(ended) = sagas.join_next().await {
@@ -129,7 +137,8 @@ where
             Ok(Left::Ended(status)) => {
                 return tracing::debug!(status = status.as_str(), "saga ended");
             }
-            Ok(Left::Paused(pause)) => return tracing::warn!(?pause, "saga waits for an answer"),
+            // In an outage there may be thousands of them; who is away is said by who calls it.
+            Ok(Left::Paused(pause)) => return tracing::debug!(?pause, "saga waits for an answer"),
             Ok(Left::Stopped) => return tracing::debug!("saga left for later"),
             Err(DriveError::Log(LogError::Stale)) => {
                 return tracing::warn!("saga lost to another replica");

@@ -36,7 +36,7 @@ fn failure(error: InventoryError) -> Failure {
             "the request_id was used before, for another request",
         ),
         InventoryError::Busy(cause) => {
-            tracing::warn!(error = &*cause as &dyn Error, "storage busy");
+            tracing::debug!(error = &*cause as &dyn Error, "storage busy");
             Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
                 .retry_after(Duration::from_secs(1))
         }

@@ -50,7 +50,7 @@ fn failure(error: &Error) -> Failure {
         Error::RequestIdReused => refuse(Code::AlreadyExists, Reason::RequestIdReused),
         Error::Unanswered { service, cause } => unanswered(service, cause, error),
         Error::Storage(StorageError::Busy(_)) => {
-            tracing::warn!(%error, "too much to do");
+            tracing::debug!(%error, "too much to do");
             Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
                 .retry_after(Duration::from_secs(1))
         }
@@ -73,7 +73,8 @@ fn unknown_products(skus: &[Sku]) -> Failure {
     }
 }
 
-/// What another service said is in the log; the caller learns which one it was.
+/// The caller learns which service it was. That it is away, the log says once where it is
+/// noticed; a line for each call would say it a thousand times.
 fn unanswered(service: &str, cause: &Unanswered, error: &Error) -> Failure {
     let failure = match cause {
         Unanswered::Unavailable(_) => Failure::new(
@@ -88,7 +89,7 @@ fn unanswered(service: &str, cause: &Unanswered, error: &Error) -> Failure {
         ),
         Unanswered::Broken(_) => return internal(error),
     };
-    tracing::warn!(%error, "a service that is needed did not answer");
+    tracing::debug!(%error, "a service that is needed did not answer");
     failure.metadata("service", service)
 }
 
