@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Failure, NewSaga, Plan};
+use crate::{Failure, NewSaga, progress::Plan};
 
 /// What one attempt is given.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,9 @@ use tokio::{
 };
 
 use crate::{
-    Append, Call, Claimed, Definition, Entry, Failure, Log, LogError, Misfit, NewSaga, Next, Plan,
-    Policy, Progress, Status, definition::key,
+    Append, Call, Claimed, Definition, Entry, Failure, Log, LogError, NewSaga, Policy, Status,
+    definition::key,
+    progress::{Misfit, Next, Plan, Progress},
 };
 
 /// Closed once the engine is told to stop.

@@ -8,7 +8,6 @@
 //! - [`Log`]: the port to the log. An adapter keeps it beside the service's data, so
 //!   that a saga begins in the transaction that made it necessary ([`NewSaga`]).
 //!   [`memory::MemoryLog`] is one for tests.
-//! - [`Plan`] and [`Progress`]: the rules, pure: log entries in, [`Next`] action out.
 //! - [`Engine`]: finds unfinished sagas and carries them on, within a [`Policy`].
 //!
 //! # Rules
@@ -105,4 +104,4 @@ pub use definition::{Call, Definition, Draft, Reversible, Step};
 pub use engine::{Engine, Handle};
 pub use log::{Append, Claimed, Entry, Failure, Log, LogError, NewSaga};
 pub use policy::{Policy, PolicyError};
-pub use progress::{Misfit, Next, Plan, Progress, Status};
+pub use progress::Status;

@@ -6,19 +6,19 @@ use crate::{Entry, Failure};
 
 /// The shape of a saga: all that the rules need to know of its definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The steps' names, in order.
-    pub steps: Vec<&'static str>,
+    pub(crate) steps: Vec<&'static str>,
     /// The first step that cannot be undone. Within `steps`.
-    pub pivot: usize,
+    pub(crate) pivot: usize,
     /// How many rounds without an answer an undo, or a step from the pivot on, may
     /// take before the saga is parked. At least 1.
-    pub patience: u32,
+    pub(crate) patience: u32,
 }
 
 /// What is to be done next. Steps are given by their index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next<'a> {
+pub(crate) enum Next<'a> {
     /// Run the step. It was left without an answer for `rounds` rounds.
     Run {
         /// The step.
@@ -67,11 +67,11 @@ impl Status {
 /// A log that the plan cannot have led to: its definition was changed under it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the saga's log does not fit its definition at {0:?}")]
-pub struct Misfit(pub Entry);
+pub(crate) struct Misfit(Entry);
 
 /// Where a saga stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress(Phase);
+pub(crate) struct Progress(Phase);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
@@ -91,23 +91,20 @@ enum Phase {
 
 impl Plan {
     /// Where a saga with an empty log stands.
-    pub fn begin(&self) -> Progress {
+    pub(crate) fn begin(&self) -> Progress {
         Progress(self.at(0))
     }
 
     /// Where a saga with this log stands.
-    ///
-    /// # Errors
-    /// [`Misfit`] at the first entry that cannot stand where it stands.
-    pub fn fold<'a>(&self, log: impl IntoIterator<Item = &'a Entry>) -> Result<Progress, Misfit> {
+    pub(crate) fn fold<'a>(
+        &self,
+        log: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<Progress, Misfit> {
         log.into_iter().try_fold(self.begin(), |progress, entry| self.apply(progress, entry))
     }
 
     /// Where a saga stands after one more entry.
-    ///
-    /// # Errors
-    /// [`Misfit`] where it cannot come next.
-    pub fn apply(&self, progress: Progress, entry: &Entry) -> Result<Progress, Misfit> {
+    pub(crate) fn apply(&self, progress: Progress, entry: &Entry) -> Result<Progress, Misfit> {
         use Entry::{Failed, Started, Succeeded, UndoDone, UndoFailed, UndoStarted};
         use Failure::{Refused, Unanswered};
         use Phase::{Back, Ended, Forward};
@@ -184,7 +181,7 @@ fn turned(why: Failure, pending: VecDeque<(usize, u32)>) -> Phase {
 
 impl Progress {
     /// What is to be done next.
-    pub fn next(&self) -> Next<'_> {
+    pub(crate) fn next(&self) -> Next<'_> {
         match &self.0 {
             Phase::Forward { step, rounds, .. } => Next::Run { step: *step, rounds: *rounds },
             Phase::Back { why, pending } => match pending.front() {
@@ -196,7 +193,7 @@ impl Progress {
     }
 
     /// What has become of the saga.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match self.0 {
             Phase::Forward { .. } | Phase::Back { .. } => Status::Running,
             Phase::Ended(status) => status,
