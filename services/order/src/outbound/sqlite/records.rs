@@ -162,7 +162,9 @@ impl PriceData {
     }
 }
 
+/// The fields of an address as they are stored.
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Address")]
 struct AddressData {
     region_code: String,
     language_code: String,
@@ -176,49 +178,13 @@ struct AddressData {
     organization: String,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct AddressRecord(#[serde(with = "AddressData")] Address);
+
 /// An address as it is stored.
 pub(super) fn address_record(address: Address) -> Result<String, StorageError> {
-    let Address {
-        region_code,
-        language_code,
-        postal_code,
-        sorting_code,
-        administrative_area,
-        locality,
-        sublocality,
-        address_lines,
-        recipients,
-        organization,
-    } = address;
-    json(&AddressData {
-        region_code,
-        language_code,
-        postal_code,
-        sorting_code,
-        administrative_area,
-        locality,
-        sublocality,
-        address_lines,
-        recipients,
-        organization,
-    })
-}
-
-impl From<AddressData> for Address {
-    fn from(data: AddressData) -> Self {
-        Self {
-            region_code: data.region_code,
-            language_code: data.language_code,
-            postal_code: data.postal_code,
-            sorting_code: data.sorting_code,
-            administrative_area: data.administrative_area,
-            locality: data.locality,
-            sublocality: data.sublocality,
-            address_lines: data.address_lines,
-            recipients: data.recipients,
-            organization: data.organization,
-        }
-    }
+    json(&AddressRecord(address))
 }
 
 /// An event, and beside each the address that its order has.
@@ -254,8 +220,8 @@ pub(super) fn orders(rows: &[EventRow]) -> Result<Vec<StoredOrder>, StorageError
             let order = Order::rebuild(OrderId(first.order_id), history)
                 .map_err(corrupt)?
                 .ok_or_else(|| corrupt("an order without history"))?;
-            let address = first.address.as_deref().map(parse::<AddressData>).transpose()?;
-            Ok(StoredOrder { order, address: address.map(Address::from) })
+            let address = first.address.as_deref().map(parse::<AddressRecord>).transpose()?;
+            Ok(StoredOrder { order, address: address.map(|record| record.0) })
         })
         .collect()
 }
