@@ -3,7 +3,7 @@
 //! Mechanism only. The state machines are pure: they take `now` and their random
 //! numbers as arguments, name no transport, no registry and no clock of their own,
 //! and are used by whoever owns those. Times are [`tokio::time::Instant`]s, so that
-//! tests can pause them.
+//! tests can pause them. Each module begins with an example.
 //!
 //! - [`deadline`]: an absolute deadline, and how it travels as `grpc-timeout`;
 //! - [`balance`]: which of several endpoints gets the next call;

@@ -16,6 +16,31 @@
 //!
 //! Statements are checked by running them: every repository has a test suite that
 //! runs each of them on a real database.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! use gantry_sql::{Settings, Sqlite};
+//!
+//! static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("tests/it/migrations");
+//!
+//! let db = Sqlite::open(&Settings::new(folder.path().join("things.db")), &MIGRATIONS).await?;
+//! let added: Result<_, sqlx::Error> = db
+//!     .write(|conn| {
+//!         Box::pin(async move {
+//!             sqlx::query("INSERT INTO things (name) VALUES ('mug')").execute(conn).await
+//!         })
+//!     })
+//!     .await;
+//! added?;
+//! let names: Vec<String> =
+//!     sqlx::query_scalar("SELECT name FROM things").fetch_all(db.reader()).await?;
+//! assert_eq!(names, ["mug"]);
+//! db.close().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod error;
 mod lock;
