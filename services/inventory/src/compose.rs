@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use gantry_client::{Channel, Snapshot};
+use gantry_client::Channel;
 use gantry_discovery::Registry;
 use gantry_identity::{KeyError, Verifier};
 use gantry_proto::{
@@ -21,11 +21,8 @@ use crate::{
         sqlite::{MIGRATIONS, SqliteRepository},
         users_keys,
     },
-    settings::Settings,
+    settings::{NAME, Settings},
 };
-
-/// What other services call it.
-pub const NAME: &str = "inventory";
 
 /// Why the service could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +56,16 @@ pub struct Service {
     purge: AbortOnDropHandle<()>,
 }
 
-impl Service {
+impl gantry_process::Service for Service {
+    type Settings = Settings;
+    type OpenError = OpenError;
+
     /// Opens what the service needs once.
     /// Where there is a meter, calls are measured with it.
     ///
     /// # Errors
     /// [`OpenError`]
-    pub async fn open(
+    async fn open(
         settings: Settings,
         registry: Registry,
         meter: Option<Meter>,
@@ -110,7 +110,7 @@ impl Service {
     ///
     /// # Errors
     /// [`BuildError`] where the settings do not make one.
-    pub fn server(&self) -> Result<Server, BuildError> {
+    fn server(&self) -> Result<Server, BuildError> {
         let api = Api::new(self.inventory.clone(), self.fingerprints.clone());
         let database = self.database.clone();
         Server::builder(NAME, &CONTRACT)
@@ -128,14 +128,12 @@ impl Service {
             .build()
     }
 
-    /// Tells whom it calls and what it thinks of them, whenever it is asked.
-    pub fn calls(&self) -> impl Fn() -> Vec<Snapshot> + Send + Sync + 'static {
-        let channels = self.channels.clone();
-        move || channels.iter().map(Channel::snapshot).collect()
+    fn channels(&self) -> Vec<Channel> {
+        self.channels.clone()
     }
 
     /// Finishes what has begun and lets go of the database. Its servers have drained before.
-    pub async fn close(self) {
+    async fn close(self) {
         drop((self.purge, self.follower));
         self.database.close().await;
     }

@@ -1,28 +1,17 @@
 //! What can be configured. `config/default.toml` says what each key means.
 
-use std::net::SocketAddr;
-
-use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
+use gantry_config::{Check, Problems};
+use gantry_process::Table;
 use serde::Deserialize;
+
+/// What other services call it.
+pub(crate) const NAME: &str = "inventory";
 
 /// `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
-/// The process `inventory-service`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Own {
-    /// Where callers reach it.
-    pub listen: SocketAddr,
-    /// Where operators reach it.
-    pub admin: gantry_server::AdminSettings,
-    /// Where it makes itself known.
-    pub discovery: gantry_discovery::Settings,
-    /// How it logs.
-    pub telemetry: gantry_telemetry::Settings,
-    /// The service in it.
-    pub inventory: Settings,
-}
+/// The settings of the process `inventory-service`.
+pub type Own = gantry_process::Own<Settings>;
 
 /// The service, whatever process it is in.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,30 +30,17 @@ pub struct Settings {
     pub client: gantry_client::ClientSettings,
 }
 
-impl Own {
-    /// The defaults, then `file`, then the environment.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub fn load(args: &gantry_config::Args) -> Result<Loaded<Self>, ConfigError> {
-        let sources = Sources::new().defaults(DEFAULTS).file(args.config.as_deref()).environment();
-        gantry_config::load_shown(sources)
-    }
-}
+impl Table for Settings {
+    const NAME: &'static str = NAME;
+    const DEFAULTS: &'static str = DEFAULTS;
 
-impl Check for Own {
-    fn check(&self, problems: &mut Problems) {
-        for problem in self.discovery.problems() {
-            problems.add(&format!("discovery.{}", problem.key), problem.why);
+    fn check_alone(&self, problems: &mut Problems) {
+        // `gantry up` makes keys, this process is given them.
+        if self.identity.trusted.is_empty() {
+            problems.expected("identity.trusted", "at least one key");
         }
-        problems.within("inventory", &self.inventory);
-        // Defaults that would be wrong to guess: `gantry up` makes keys, this process is
-        // given them.
-        if self.inventory.identity.trusted.is_empty() {
-            problems.expected("inventory.identity.trusted", "at least one key");
-        }
-        if self.inventory.idempotency.key_file.as_os_str().is_empty() {
-            problems.expected("inventory.idempotency.key_file", "a file");
+        if self.idempotency.key_file.as_os_str().is_empty() {
+            problems.expected("idempotency.key_file", "a file");
         }
     }
 }
@@ -79,6 +55,8 @@ impl Check for Settings {
 
 #[cfg(test)]
 mod tests {
+    use gantry_config::{ConfigError, Sources};
+
     use super::*;
 
     fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
@@ -98,15 +76,15 @@ mod tests {
     fn with_its_keys_named_the_defaults_are_enough() {
         let own = load(&KEYS).unwrap();
         assert_eq!(own.listen.port(), 50053);
-        assert_eq!(own.inventory.identity.grants["order"], ["products:read", "products:write"]);
+        assert_eq!(own.service.identity.grants["order"], ["products:read", "products:write"]);
     }
 
     #[test]
     fn the_file_says_what_the_code_defaults_to() {
         let own = load(&KEYS).unwrap();
-        assert_eq!(own.inventory.server, gantry_server::Settings::default());
+        assert_eq!(own.service.server, gantry_server::Settings::default());
         let database = gantry_sql::Settings::new(".gantry/inventory.db");
-        assert_eq!(format!("{:?}", own.inventory.database), format!("{database:?}"));
+        assert_eq!(format!("{:?}", own.service.database), format!("{database:?}"));
         let consul = gantry_discovery::Settings::default().consul;
         assert_eq!(own.discovery.consul, consul);
     }
@@ -124,9 +102,9 @@ mod tests {
             .fold(String::new(), |text, line| text + line + "\n");
         let sources = Sources::new().defaults(&text).variables([KEYS[1]]);
         let own: Own = gantry_config::load(sources).unwrap();
-        assert_eq!(own.inventory.identity.trusted.len(), 3);
-        assert_eq!(own.inventory.server.zone.as_deref(), Some("a"));
-        assert!(own.inventory.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
+        assert_eq!(own.service.identity.trusted.len(), 3);
+        assert_eq!(own.service.server.zone.as_deref(), Some("a"));
+        assert!(own.service.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
         assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
     }
 

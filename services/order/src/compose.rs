@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use gantry_client::{Channel, ClientSettings, Snapshot};
+use gantry_client::{Channel, ClientSettings};
 use gantry_discovery::Registry;
 use gantry_identity::{KeyError, ServiceSigner, Verifier};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
@@ -28,11 +28,8 @@ use crate::{
         clients::{InventoryClient, UserClient, users_keys},
         sqlite::{MIGRATIONS, SqliteOrders, SqliteSagaLog},
     },
-    settings::Settings,
+    settings::{NAME, Settings},
 };
-
-/// What other services call it.
-pub const NAME: &str = "order";
 
 /// Why the service could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -77,13 +74,16 @@ pub struct Service {
     purge: AbortOnDropHandle<()>,
 }
 
-impl Service {
+impl gantry_process::Service for Service {
+    type Settings = Settings;
+    type OpenError = OpenError;
+
     /// Opens what the service needs once, and goes on with what was left unfinished.
     /// Where there is a meter, calls are measured with it.
     ///
     /// # Errors
     /// [`OpenError`]
-    pub async fn open(
+    async fn open(
         settings: Settings,
         registry: Registry,
         meter: Option<Meter>,
@@ -164,7 +164,7 @@ impl Service {
     ///
     /// # Errors
     /// [`BuildError`] where the settings do not make one.
-    pub fn server(&self) -> Result<Server, BuildError> {
+    fn server(&self) -> Result<Server, BuildError> {
         // The server's state is known to its own handlers, and only once it is built.
         let status = Arc::new(OnceLock::new());
         let api = Api::new(self.orders.clone(), self.fingerprints.clone(), Arc::clone(&status));
@@ -186,16 +186,14 @@ impl Service {
         Ok(server)
     }
 
-    /// Tells whom it calls and what it thinks of them, whenever it is asked.
-    pub fn calls(&self) -> impl Fn() -> Vec<Snapshot> + Send + Sync + 'static {
-        let channels = self.channels.clone();
-        move || channels.iter().map(Channel::snapshot).collect()
+    fn channels(&self) -> Vec<Channel> {
+        self.channels.to_vec()
     }
 
     /// Finishes what has begun, as far as the next safe point, and lets go of the
     /// database. Its servers have drained before. Orders that are still being carried
     /// through are resumed when the service is next opened.
-    pub async fn close(self) {
+    async fn close(self) {
         self.sagas.close().await;
         drop((self.purge, self.follower));
         self.database.close().await;

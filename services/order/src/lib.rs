@@ -16,7 +16,7 @@
 //! | [`Settings`] | what can be configured |
 //! | [`Service`] | all of it put together |
 //!
-//! [`serve`] is the own binary's whole life; `gantry up` opens a [`Service`] itself.
+//! `gantry_process` makes a binary of its own of a [`Service`]; `gantry up` opens one itself.
 
 pub mod application;
 mod compose;
@@ -25,61 +25,8 @@ mod inbound;
 pub mod outbound;
 mod settings;
 
-use std::future::Future;
-
-use gantry_config::Loaded;
-use gantry_discovery::Registry;
-use gantry_server::{Admin, ListenError, listen};
-use gantry_telemetry::{Metrics, MetricsError};
-use tokio::net::TcpListener;
-
-pub use compose::{NAME, OpenError, Service};
+pub use compose::{OpenError, Service};
 pub use settings::{
     Amount, Clients, DEFAULTS, Destination, DiscountSettings, Own, Percent, PricingSettings,
     Settings, TaxSettings, TierName,
 };
-
-/// Why `order-service` does not serve.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The admin address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The registry cannot be used.
-    #[error(transparent)]
-    Registry(#[from] gantry_discovery::SettingsError),
-    /// Nothing can be measured.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-    /// The service cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The server cannot be put together.
-    #[error(transparent)]
-    Build(#[from] gantry_server::BuildError),
-    /// The server could not begin.
-    #[error(transparent)]
-    Serve(#[from] gantry_server::ServeError),
-}
-
-/// Serves until `shutdown`, drains, lets the sagas come to a safe point, and closes the
-/// database.
-///
-/// # Errors
-/// [`ServeError`], before anything was served.
-pub async fn serve(
-    listener: TcpListener,
-    own: Loaded<Own>,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
-    let Loaded { settings, shown } = own;
-    let pages = listen(settings.admin.listen).await?;
-    let registry = Registry::from_settings(&settings.discovery)?;
-    let metrics = Metrics::new("order-service")?;
-    let service = Service::open(settings.order, registry, Some(metrics.meter())).await?;
-    let admin =
-        Admin::new().metrics(move || metrics.text()).endpoints(NAME, service.calls()).config(shown);
-    let served = service.server()?.serve_with_admin(listener, admin, pages, shutdown).await;
-    service.close().await;
-    Ok(served?)
-}

@@ -2,10 +2,9 @@
 
 mod pricing;
 
-use std::net::SocketAddr;
-
 use gantry_client::ClientSettings;
-use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
+use gantry_config::{Check, Problems};
+use gantry_process::Table;
 use gantry_proto::CONTRACT;
 use serde::Deserialize;
 
@@ -13,24 +12,14 @@ pub use self::pricing::{
     Amount, Destination, DiscountSettings, Percent, PricingSettings, TaxSettings, TierName,
 };
 
+/// What other services call it.
+pub(crate) const NAME: &str = "order";
+
 /// `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
-/// The process `order-service`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Own {
-    /// Where callers reach it.
-    pub listen: SocketAddr,
-    /// Where operators reach it.
-    pub admin: gantry_server::AdminSettings,
-    /// Where it makes itself known, and finds the others.
-    pub discovery: gantry_discovery::Settings,
-    /// How it logs.
-    pub telemetry: gantry_telemetry::Settings,
-    /// The service in it.
-    pub order: Settings,
-}
+/// The settings of the process `order-service`.
+pub type Own = gantry_process::Own<Settings>;
 
 /// The service, whatever process it is in.
 #[derive(Clone, Debug, Deserialize)]
@@ -62,34 +51,21 @@ pub struct Clients {
     pub inventory: ClientSettings,
 }
 
-impl Own {
-    /// The defaults, then `file`, then the environment.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub fn load(args: &gantry_config::Args) -> Result<Loaded<Self>, ConfigError> {
-        let sources = Sources::new().defaults(DEFAULTS).file(args.config.as_deref()).environment();
-        gantry_config::load_shown(sources)
-    }
-}
+impl Table for Settings {
+    const NAME: &'static str = NAME;
+    const DEFAULTS: &'static str = DEFAULTS;
 
-impl Check for Own {
-    fn check(&self, problems: &mut Problems) {
-        for problem in self.discovery.problems() {
-            problems.add(&format!("discovery.{}", problem.key), problem.why);
-        }
-        problems.within("order", &self.order);
-        // Defaults that would be wrong to guess: `gantry up` makes keys, this process is
-        // given them.
-        let Settings { identity, idempotency, .. } = &self.order;
+    fn check_alone(&self, problems: &mut Problems) {
+        // `gantry up` makes keys, this process is given them.
+        let Self { identity, idempotency, .. } = self;
         if identity.key_file.as_os_str().is_empty() {
-            problems.expected("order.identity.key_file", "a file");
+            problems.expected("identity.key_file", "a file");
         }
         if identity.trusted.is_empty() {
-            problems.expected("order.identity.trusted", "at least one key");
+            problems.expected("identity.trusted", "at least one key");
         }
         if idempotency.key_file.as_os_str().is_empty() {
-            problems.expected("order.idempotency.key_file", "a file");
+            problems.expected("idempotency.key_file", "a file");
         }
     }
 }

@@ -32,11 +32,8 @@ use crate::{
         sqlite::{self, MIGRATIONS, SqliteRepository},
         tokens::Tokens,
     },
-    settings::{Bootstrap, Passwords, Settings},
+    settings::{Bootstrap, NAME, Passwords, Settings},
 };
-
-/// What other services call it.
-pub const NAME: &str = "user";
 
 /// What the first administrator is called.
 const ADMIN_NAME: &str = "Administrator";
@@ -87,14 +84,17 @@ pub struct Service {
     purges: [AbortOnDropHandle<()>; 2],
 }
 
-impl Service {
+impl gantry_process::Service for Service {
+    type Settings = Settings;
+    type OpenError = OpenError;
+
     /// Opens what the service needs once, and makes the administrator of the
     /// settings.
     /// Where there is a meter, calls are measured with it.
     ///
     /// # Errors
     /// [`OpenError`]
-    pub async fn open(
+    async fn open(
         settings: Settings,
         registry: Registry,
         meter: Option<Meter>,
@@ -144,7 +144,7 @@ impl Service {
     ///
     /// # Errors
     /// [`BuildError`] where the settings do not make one.
-    pub fn server(&self) -> Result<Server, BuildError> {
+    fn server(&self) -> Result<Server, BuildError> {
         let database = self.database.clone();
         Server::builder(NAME, &CONTRACT)
             .service(UserServiceServer::new(self.user_api()))
@@ -162,6 +162,15 @@ impl Service {
             .build()
     }
 
+    /// Finishes what has begun and lets go of the database. Its servers have
+    /// drained before.
+    async fn close(self) {
+        drop(self.purges);
+        self.database.close().await;
+    }
+}
+
+impl Service {
     /// Whether somebody has this address.
     ///
     /// # Errors
@@ -183,13 +192,6 @@ impl Service {
         };
         let (email, password) = (Email::try_new(email)?, Password::try_new(password)?);
         Ok(ensure_admin.run(email, Name::try_new(ADMIN_NAME)?, password).await?)
-    }
-
-    /// Finishes what has begun and lets go of the database. Its servers have
-    /// drained before.
-    pub async fn close(self) {
-        drop(self.purges);
-        self.database.close().await;
     }
 
     async fn bootstrap(&self) -> Result<(), EnsureAdminError> {

@@ -2,35 +2,25 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     time::Duration,
 };
 
-use gantry_config::{Check, ConfigError, Loaded, Problems, Secret, Sources};
+use gantry_config::{Check, Problems, Secret};
+use gantry_process::Table;
 use serde::Deserialize;
 
 use crate::domain::{Email, Password};
 
+/// What other services call it.
+pub(crate) const NAME: &str = "user";
+
 /// `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
-/// The process `user-service`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Own {
-    /// Where callers reach it.
-    pub listen: SocketAddr,
-    /// Where operators reach it.
-    pub admin: gantry_server::AdminSettings,
-    /// Where it makes itself known.
-    pub discovery: gantry_discovery::Settings,
-    /// How it logs.
-    pub telemetry: gantry_telemetry::Settings,
-    /// The service in it.
-    pub user: Settings,
-}
+/// The settings of the process `user-service`.
+pub type Own = gantry_process::Own<Settings>;
 
 /// The service, whatever process it is in.
 #[derive(Clone, Debug, Deserialize)]
@@ -102,34 +92,20 @@ impl fmt::Debug for Bootstrap {
     }
 }
 
-impl Own {
-    /// The defaults, then `file`, then the environment.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub fn load(args: &gantry_config::Args) -> Result<Loaded<Self>, ConfigError> {
-        let sources = Sources::new().defaults(DEFAULTS).file(args.config.as_deref()).environment();
-        gantry_config::load_shown(sources)
-    }
-}
+impl Table for Settings {
+    const NAME: &'static str = NAME;
+    const DEFAULTS: &'static str = DEFAULTS;
 
-impl Check for Own {
-    fn check(&self, problems: &mut Problems) {
-        for problem in self.discovery.problems() {
-            problems.add(&format!("discovery.{}", problem.key), problem.why);
+    fn check_alone(&self, problems: &mut Problems) {
+        // `gantry up` makes keys, this process is given them.
+        if self.identity.trusted.is_empty() {
+            problems.expected("identity.trusted", "at least one key");
         }
-        problems.within("user", &self.user);
-        // Defaults that would be wrong to guess: `gantry up` makes keys, this process
-        // is given them.
-        let user = &self.user;
-        if user.identity.trusted.is_empty() {
-            problems.expected("user.identity.trusted", "at least one key");
+        if self.idempotency.key_file.as_os_str().is_empty() {
+            problems.expected("idempotency.key_file", "a file");
         }
-        if user.idempotency.key_file.as_os_str().is_empty() {
-            problems.expected("user.idempotency.key_file", "a file");
-        }
-        if user.tokens.key_file.as_os_str().is_empty() {
-            problems.expected("user.tokens.key_file", "a file");
+        if self.tokens.key_file.as_os_str().is_empty() {
+            problems.expected("tokens.key_file", "a file");
         }
     }
 }

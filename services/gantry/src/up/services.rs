@@ -7,6 +7,7 @@ use std::{
 };
 
 use gantry_discovery::Registry;
+use gantry_process::Service as _;
 use gantry_server::{Admin, BuildError, ServeError, Server};
 use gantry_telemetry::Meter;
 use tokio::task::{JoinError, JoinSet};
@@ -66,10 +67,8 @@ impl Services {
     }
 
     /// Serves a replica on each listener, and the admin pages of all of them.
-    pub(super) fn serve(&self, listeners: Listeners, mut admin: Admin) -> Result<Running, UpError> {
-        admin = admin
-            .endpoints(ORDER.name, self.order.calls())
-            .endpoints(INVENTORY.name, self.inventory.calls());
+    pub(super) fn serve(&self, listeners: Listeners, admin: Admin) -> Result<Running, UpError> {
+        let mut admin = self.order.shown_on(self.inventory.shown_on(self.user.shown_on(admin)));
         let (mut orders, mut others) = (Group::default(), Group::default());
         for (service, listener) in listeners.replicas {
             let server = self.server(service).map_err(cannot_open(service))?;

@@ -46,6 +46,16 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-tls",
         ],
     ),
+    (
+        "gantry-process",
+        &[
+            "gantry-client",
+            "gantry-config",
+            "gantry-discovery",
+            "gantry-server",
+            "gantry-telemetry",
+        ],
+    ),
     ("greeter", &["gantry-contract", "gantry-contract-build", "gantry-server", "gantry-telemetry"]),
     // For tests alone: nothing that ships may name them.
     ("gantry-consul-agent", &[]),
@@ -87,6 +97,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-identity",
             "gantry-inventory",
             "gantry-order",
+            "gantry-process",
             "gantry-proto",
             "gantry-resilience",
             "gantry-server",
@@ -104,6 +115,7 @@ const SERVICE: &[&str] = &[
     "gantry-discovery",
     "gantry-identity",
     "gantry-money",
+    "gantry-process",
     "gantry-proto",
     "gantry-saga",
     "gantry-server",

@@ -1,3 +1,4 @@
+use gantry_config::{ConfigError, Sources};
 use gantry_money::{Currency, Money};
 
 use super::*;
@@ -31,15 +32,15 @@ fn rate(basis_points: u32) -> Rate {
 fn with_its_keys_named_the_defaults_are_enough() {
     let own = load(&KEYS).unwrap();
     assert_eq!(own.listen.port(), 50052);
-    assert_eq!(own.order.saga, gantry_saga::Policy::default());
-    assert_eq!(own.order.clients.user, ClientSettings::default());
-    assert_eq!(own.order.clients.inventory, ClientSettings::default());
+    assert_eq!(own.service.saga, gantry_saga::Policy::default());
+    assert_eq!(own.service.clients.user, ClientSettings::default());
+    assert_eq!(own.service.clients.inventory, ClientSettings::default());
     assert_eq!(own.discovery.consul, gantry_discovery::Settings::default().consul);
 }
 
 #[test]
 fn by_default_the_discount_goes_by_tier_and_there_is_no_tax() {
-    let pricing = Pricing::from(&load(&KEYS).unwrap().order.pricing);
+    let pricing = Pricing::from(&load(&KEYS).unwrap().service.pricing);
     let rates: Vec<_> = pricing.discounts.iter().map(|rule| (rule.tier, rule.rate)).collect();
     assert_eq!(
         rates,
@@ -65,7 +66,7 @@ fn rules_are_read_from_the_settings() {
         ),
     ];
     let own = load(&[&KEYS[..], &rules].concat()).unwrap();
-    let pricing = Pricing::from(&own.order.pricing);
+    let pricing = Pricing::from(&own.service.pricing);
     let euros = Money::new(10_000, Currency::parse("EUR").unwrap()).unwrap();
     assert_eq!(pricing.discounts[0].minimum, Some(euros));
     assert_eq!(pricing.discounts[0].rate, rate(250));
@@ -123,7 +124,7 @@ fn everything_wrong_is_said_at_once() {
 fn each_service_is_called_by_settings_of_its_own() {
     let patient = ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN", "10s");
     let Clients { user, inventory } =
-        load(&[&KEYS[..], &[patient]].concat()).unwrap().order.clients;
+        load(&[&KEYS[..], &[patient]].concat()).unwrap().service.clients;
     assert_eq!(user.breaker.open.as_secs(), 10);
     assert_eq!(inventory, ClientSettings::default());
 }
@@ -166,8 +167,8 @@ fn the_examples_in_the_file_are_settings() {
         .fold(String::new(), |text, line| text + line + "\n");
     let sources = Sources::new().defaults(&text).variables([KEYS[0], KEYS[2]]);
     let own: Own = gantry_config::load(sources).unwrap();
-    assert_eq!(own.order.identity.trusted.len(), 2);
-    assert_eq!(own.order.pricing.taxes.len(), 2);
-    assert_eq!(own.order.clients.user.methods.len(), 2);
+    assert_eq!(own.service.identity.trusted.len(), 2);
+    assert_eq!(own.service.pricing.taxes.len(), 2);
+    assert_eq!(own.service.clients.user.methods.len(), 2);
     assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
 }

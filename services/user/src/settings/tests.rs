@@ -1,5 +1,7 @@
 //! What the settings take and refuse.
 
+use gantry_config::{ConfigError, Sources};
+
 use super::*;
 
 fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
@@ -27,19 +29,19 @@ const KEYS: [(&str, &str); 3] = [
 fn with_its_keys_named_the_defaults_are_enough() {
     let own = load(&KEYS).unwrap();
     assert_eq!(own.listen.port(), 50051);
-    assert_eq!(own.user.identity.grants["order"], ["users:read"]);
-    assert_eq!(own.user.tokens.access_ttl, Duration::from_secs(15 * 60));
-    assert_eq!(own.user.tokens.refresh_ttl, Duration::from_secs(30 * 24 * 60 * 60));
-    let Passwords { memory_kib, iterations, lanes, .. } = own.user.passwords;
+    assert_eq!(own.service.identity.grants["order"], ["users:read"]);
+    assert_eq!(own.service.tokens.access_ttl, Duration::from_secs(15 * 60));
+    assert_eq!(own.service.tokens.refresh_ttl, Duration::from_secs(30 * 24 * 60 * 60));
+    let Passwords { memory_kib, iterations, lanes, .. } = own.service.passwords;
     assert_eq!((memory_kib, iterations.get(), lanes.get()), (19456, 2, 1));
 }
 
 #[test]
 fn the_file_says_what_the_code_defaults_to() {
     let own = load(&KEYS).unwrap();
-    assert_eq!(own.user.server, gantry_server::Settings::default());
+    assert_eq!(own.service.server, gantry_server::Settings::default());
     let database = gantry_sql::Settings::new(".gantry/user.db");
-    assert_eq!(format!("{:?}", own.user.database), format!("{database:?}"));
+    assert_eq!(format!("{:?}", own.service.database), format!("{database:?}"));
     assert_eq!(own.discovery.consul, gantry_discovery::Settings::default().consul);
 }
 
@@ -56,9 +58,9 @@ fn the_examples_in_the_file_are_settings() {
         .fold(String::new(), |text, line| text + line + "\n");
     let sources = Sources::new().defaults(&text).variables([KEYS[1], KEYS[2]]);
     let own: Own = gantry_config::load(sources).unwrap();
-    assert_eq!(own.user.identity.trusted.len(), 2);
-    assert_eq!(own.user.server.zone.as_deref(), Some("a"));
-    assert!(own.user.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
+    assert_eq!(own.service.identity.trusted.len(), 2);
+    assert_eq!(own.service.server.zone.as_deref(), Some("a"));
+    assert!(own.service.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
     assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
 }
 

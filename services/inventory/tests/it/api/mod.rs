@@ -8,7 +8,7 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use gantry_config::Sources;
 use gantry_identity::{Acting, ServiceSigner, UserClaims, UserSigner};
-use gantry_inventory::{DEFAULTS, Own, serve};
+use gantry_inventory::{DEFAULTS, Own, Service};
 use gantry_proto::{
     google::r#type::Money,
     shop::inventory::v1::{
@@ -33,7 +33,7 @@ struct Running {
     users: UserSigner,
     order: ServiceSigner,
     stop: CancellationToken,
-    served: JoinHandle<Result<(), gantry_inventory::ServeError>>,
+    served: JoinHandle<Result<(), gantry_process::ServeError<gantry_inventory::OpenError>>>,
     folder: TempDir,
 }
 
@@ -51,7 +51,7 @@ impl Running {
         let own = gantry_config::load_shown::<Own>(sources).unwrap();
         let stop = CancellationToken::new();
         let shutdown = stop.clone().cancelled_owned();
-        let served = tokio::spawn(serve(listener, own, shutdown));
+        let served = tokio::spawn(gantry_process::serve::<Service>(listener, own, shutdown));
         let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
         Self {
             client: InventoryServiceClient::new(endpoint.connect_lazy()),

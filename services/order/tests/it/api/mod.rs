@@ -13,6 +13,7 @@ use gantry_contract::{Actor, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::{Issues, TrustedKey, UserClaims, UserSigner, Verifier};
 use gantry_order::{DEFAULTS, Own, Service};
+use gantry_process::Service as _;
 use gantry_proto::{
     CONTRACT,
     google::r#type::{Money, PostalAddress},
@@ -191,7 +192,7 @@ async fn open(folder: &TempDir, registry: &Registry) -> (Service, Serving) {
     let file = files::settings(folder.path());
     let sources = Sources::new().defaults(DEFAULTS).file(Some(&file));
     let own: Own = gantry_config::load(sources).unwrap();
-    let service = Service::open(own.order, registry.clone(), None).await.unwrap();
+    let service = Service::open(own.service, registry.clone(), None).await.unwrap();
     let server = Serving::start(service.server().unwrap()).await;
     (service, server)
 }

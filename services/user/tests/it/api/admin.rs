@@ -2,6 +2,7 @@
 
 use gantry_config::Sources;
 use gantry_discovery::Registry;
+use gantry_process::Service as _;
 use gantry_user::{DEFAULTS, EnsureAdminError, Own, Service};
 use tonic::Code;
 
@@ -15,7 +16,7 @@ async fn open(folder: &std::path::Path) -> Service {
         "test",
     );
     let own: Own = gantry_config::load(sources).unwrap();
-    Service::open(own.user, Registry::memory(), None).await.unwrap()
+    Service::open(own.service, Registry::memory(), None).await.unwrap()
 }
 
 #[tokio::test]

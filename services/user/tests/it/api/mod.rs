@@ -15,7 +15,7 @@ use gantry_proto::shop::user::v1::{
     TokenPair, User, auth_service_client::AuthServiceClient,
     user_service_client::UserServiceClient,
 };
-use gantry_user::{DEFAULTS, Own, serve};
+use gantry_user::{DEFAULTS, Own, Service};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ struct Running {
     order: ServiceSigner,
     inventory: ServiceSigner,
     stop: CancellationToken,
-    served: JoinHandle<Result<(), gantry_user::ServeError>>,
+    served: JoinHandle<Result<(), gantry_process::ServeError<gantry_user::OpenError>>>,
     folder: TempDir,
 }
 
@@ -54,7 +54,11 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         own.settings.discovery = gantry_discovery::Settings::default();
-        let served = tokio::spawn(serve(listener, own, stop.clone().cancelled_owned()));
+        let served = tokio::spawn(gantry_process::serve::<Service>(
+            listener,
+            own,
+            stop.clone().cancelled_owned(),
+        ));
         let signer = |service: &str| {
             let key = SigningKey::load(&folder.path().join(format!("{service}.pem")));
             ServiceSigner::new(service, key.unwrap())
