@@ -108,6 +108,25 @@ async fn every_mistake_gets_its_own_answer() {
 }
 
 #[tokio::test]
+async fn more_mistakes_than_headers_carry_are_told_in_order_and_then_counted() {
+    let suite = Suite::start(&[]);
+    let shop = Shop::open(&suite).await;
+    let request = new_order(&id(), &[("", 0); 100]);
+    let refused = shop.orders.clone().create_order(bearer(request, &shop.admin)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    // 4 KiB as base64.
+    assert!(refused.details().len() <= 3072, "{}", refused.details().len());
+    let mut told = refused.get_details_bad_request().unwrap().field_violations;
+    let rest = told.pop().unwrap();
+    let rest = rest.description.strip_prefix("and ").and_then(|rest| rest.strip_suffix(" more"));
+    assert_eq!(told.len() + rest.unwrap().parse::<usize>().unwrap(), 200);
+    let fields = told.into_iter().map(|violation| violation.field);
+    let expected =
+        (0..100).flat_map(|item| ["sku", "quantity"].map(|f| format!("items[{item}].{f}")));
+    assert!(fields.len() > 20 && fields.zip(expected).all(|(told, expected)| told == expected));
+}
+
+#[tokio::test]
 async fn a_message_over_the_limit_is_refused_and_others_are_served() {
     let suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
