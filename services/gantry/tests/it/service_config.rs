@@ -59,6 +59,18 @@ impl Foreign {
         Self { python, config }
     }
 
+    /// The same policies, with time enough for every attempt on a busy machine.
+    fn patient() -> Self {
+        let foreign = Self::new();
+        let exported = std::fs::read(foreign.config.path()).unwrap();
+        let mut config: serde_json::Value = serde_json::from_slice(&exported).unwrap();
+        for method in config["methodConfig"].as_array_mut().unwrap() {
+            method["timeout"] = "60s".into();
+        }
+        std::fs::write(foreign.config.path(), config.to_string()).unwrap();
+        foreign
+    }
+
     async fn call(&self, calls: &[Call]) -> Vec<Answer> {
         let mut answers = Vec::new();
         for some in calls.chunks(AT_A_TIME) {
@@ -137,7 +149,7 @@ fn attempts(method: &Method) -> usize {
 async fn every_method_is_tried_as_often_as_the_contract_says() {
     let suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
-    let (foreign, fronts, methods) = (Foreign::new(), Fronts::of(&suite).await, methods());
+    let (foreign, fronts, methods) = (Foreign::patient(), Fronts::of(&suite).await, methods());
     // An empty message: what comes through is refused by the real service, or answered.
     let calls: Vec<_> =
         methods.iter().map(|method| fronts.call(method, Vec::new(), Some(&shop.admin))).collect();
@@ -165,7 +177,7 @@ async fn every_method_is_tried_as_often_as_the_contract_says() {
 async fn a_mutation_whose_answers_are_lost_is_repeated_and_done_once() {
     let suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
-    let (foreign, fronts, methods) = (Foreign::new(), Fronts::of(&suite).await, methods());
+    let (foreign, fronts, methods) = (Foreign::patient(), Fronts::of(&suite).await, methods());
     let named = |name: &str| methods.iter().find(|method| method.path.ends_with(name)).unwrap();
     let (create, get) = (named("/CreateUser"), named("/GetUser"));
 
