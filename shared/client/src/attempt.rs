@@ -1,9 +1,14 @@
 //! One attempt: a request on a connection, and what becomes of it.
 
+use h2::Reason;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::{body::Incoming, client::conn::http2::SendRequest};
 
-use crate::{error::chain, pool::Lease, request_body::RequestBody};
+use crate::{
+    error::chain,
+    incoming::Incoming,
+    pool::{Lease, Sender},
+    request_body::RequestBody,
+};
 
 /// An attempt from when it is sent until it has ended.
 pub(crate) struct Attempt {
@@ -30,9 +35,9 @@ pub(crate) struct Loss {
     pub(crate) connection: bool,
 }
 
-/// The request of one attempt.
-pub(crate) fn request(uri: &Uri, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
-    let mut request = Request::new(body);
+/// The head of an attempt's request.
+pub(crate) fn request(uri: &Uri, headers: HeaderMap) -> Request<()> {
+    let mut request = Request::new(());
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri.clone();
     *request.version_mut() = Version::HTTP_2;
@@ -43,44 +48,50 @@ pub(crate) fn request(uri: &Uri, headers: HeaderMap, body: RequestBody) -> Reque
 /// Sends the request and waits for the head of the response. Dropped before, it resets the
 /// stream.
 pub(crate) async fn exchange(
-    mut sender: SendRequest<RequestBody>,
-    request: Request<RequestBody>,
+    mut sender: Sender,
+    request: Request<()>,
+    body: RequestBody,
 ) -> Result<Response<Incoming>, Unanswered> {
-    let mut failed = match sender.try_send_request(request).await {
-        Ok(response) => return Ok(response),
-        Err(failed) => failed,
+    let writes = sender.writes();
+    let is_whole = body.is_end_stream();
+    let Ok((response, mut stream)) = sender.open(request, is_whole) else {
+        return Err(Unanswered::NeverSent(body));
     };
-    if let Some(request) = failed.take_message() {
-        return Err(Unanswered::NeverSent(request.into_body()));
+    let (upload, kept) = match body {
+        RequestBody::Whole(message) => {
+            if !is_whole {
+                // Where the stream has failed meanwhile the response says how.
+                let _ = stream.send_data(message.clone(), true);
+            }
+            drop(stream);
+            (None, Some(RequestBody::Whole(message)))
+        }
+        RequestBody::Stream(upload) => (upload.begin(stream).await, None),
+    };
+    let error = match response.await {
+        Ok(response) => return Ok(response.map(|stream| Incoming::new(stream, upload))),
+        Err(error) => error,
+    };
+    match kept {
+        Some(body) if !error.is_reset() && sender.writes() == writes => {
+            Err(Unanswered::NeverSent(body))
+        }
+        _ if is_refusal(&error) => Err(Unanswered::Refused(chain(&error))),
+        _ => {
+            let why = if sender.is_dead() {
+                "the endpoint did not answer a ping".to_owned()
+            } else {
+                chain(&error)
+            };
+            Err(Unanswered::Lost(Loss { why, connection: !error.is_reset() }))
+        }
     }
-    let error = failed.into_error();
-    let why = chain(&error);
-    if is_refusal(&error) {
-        return Err(Unanswered::Refused(why));
-    }
-    let connection = !http2(&error).is_some_and(h2::Error::is_reset);
-    Err(Unanswered::Lost(Loss { why, connection }))
 }
 
 /// Whether the peer itself said that it did not process the stream. A remote GOAWAY
-/// reaches the streams above the last one that the peer will process, and requests
-/// that hyper had begun to write when it came, whose message was not written.
-pub(crate) fn is_refusal(error: &hyper::Error) -> bool {
-    http2(error).is_some_and(|error| {
-        error.is_remote()
-            && (error.is_go_away()
-                || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
-    })
-}
-
-/// What HTTP/2 says is the cause.
-fn http2(error: &hyper::Error) -> Option<&h2::Error> {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref() {
-            return Some(error);
-        }
-        cause = error.source();
-    }
-    None
+/// reaches the streams above the last one that the peer will process.
+pub(crate) fn is_refusal(error: &h2::Error) -> bool {
+    error.is_remote()
+        && (error.is_go_away()
+            || (error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM)))
 }

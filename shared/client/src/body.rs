@@ -9,7 +9,6 @@ use std::{
 use bytes::Bytes;
 use gantry_resilience::circuit_breaker::Outcome;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tonic::Code;
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     ended::Rest,
     error::{About, Error, chain},
     head,
+    incoming::Incoming,
     messages::{Malformed, Messages},
     patience::Patience,
     pool::Judged,

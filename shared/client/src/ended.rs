@@ -5,13 +5,13 @@ use gantry_resilience::{
     retry::{Failed, Failure, Pushback},
 };
 use http::Response;
-use hyper::body::Incoming;
 use tonic::Code;
 
 use crate::{
     attempt::{Attempt, Loss},
     error::{About, Error},
     head,
+    incoming::Incoming,
     pool::{Judged, NotPlaced},
     record::{Record, describe},
 };

@@ -21,7 +21,6 @@ use gantry_resilience::{
     retry::{Hedges, HedgingPolicy},
 };
 use http::{HeaderMap, HeaderValue, Response};
-use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
@@ -29,6 +28,7 @@ use crate::{
     attempt::{Attempt, Unanswered, exchange, request},
     ended::{self, Answered, Ended},
     error::Error,
+    incoming::Incoming,
     patience::Patience,
     pool::{Lease, NotPlaced, Placing, Shared},
     prepare::attempt_headers,
@@ -173,8 +173,8 @@ impl<'a> Race<'a> {
         let previous = (runner.previous > 0).then(|| HeaderValue::from(runner.previous));
         let headers = attempt_headers(self.headers, left, previous, &span);
         let body = RequestBody::Whole(self.body.clone());
-        let request = request(&self.record.uri, headers, body);
-        let answer = Box::pin(exchange(attempt.lease.sender(), request).instrument(span));
+        let request = request(&self.record.uri, headers);
+        let answer = Box::pin(exchange(attempt.lease.sender(), request, body).instrument(span));
         self.sent.push(Sent { runner, attempt, answer });
     }
 

@@ -91,6 +91,7 @@ mod error;
 mod head;
 mod health;
 mod hedging;
+mod incoming;
 mod measure;
 mod messages;
 mod metrics;
@@ -105,6 +106,7 @@ mod retrying;
 mod settings;
 mod snapshot;
 mod trace;
+mod upload;
 
 pub use body::ResponseBody;
 pub use channel::{BuildError, Builder, Channel, ResponseFuture};

@@ -7,6 +7,7 @@ use crate::{
     patience::Patience,
     record::Record,
     request_body::{NotCollected, RequestBody, collect},
+    upload::Upload,
 };
 
 /// The body, as long as it can be sent.
@@ -29,7 +30,8 @@ impl Payload {
         patience: &Patience,
     ) -> Result<Self, Error> {
         if !record.method.whole {
-            return Ok(Self::Stream(RequestBody::Stream(body, patience.signs())));
+            let upload = Upload::new(body, patience.signs());
+            return Ok(Self::Stream(RequestBody::Stream(upload)));
         }
         let limit = record.pool.settings.max_request_bytes;
         collect(body, limit).await.map(Self::Whole).map_err(|error| match error {

@@ -20,6 +20,18 @@ use crate::policy::Method;
 /// The header that ties log lines and calls together.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Fields that HTTP/2 forbids (RFC 9113, 8.2.2), as who passes on the head of another request
+/// may bring them.
+const OF_A_CONNECTION: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("gantry/", env!("CARGO_PKG_VERSION")));
 
@@ -86,6 +98,10 @@ pub(crate) fn identify(
         headers.insert(REQUEST_ID, id);
     }
     headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+    for name in OF_A_CONNECTION {
+        headers.remove(name);
+    }
+    headers.insert(header::TE, TRAILERS);
     Ok(())
 }
 

@@ -1,59 +1,28 @@
 //! What is sent: a whole message that can be sent again, or a stream that cannot.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use tonic::Status;
 
-use crate::patience::Signs;
+use crate::upload::Upload;
 
 /// The body of a request.
 #[derive(Debug)]
 pub(crate) enum RequestBody {
-    /// A unary call's message, framed. Empty once it is sent.
+    /// A unary call's message, framed.
     Whole(Bytes),
-    /// Anything else, as it comes. Each message is a sign of life where they count.
-    Stream(tonic::body::Body, Option<Arc<Signs>>),
+    /// Anything else, as it comes.
+    Stream(Upload),
 }
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.get_mut() {
-            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream(body, signs) => {
-                let polled = Pin::new(body).poll_frame(cx);
-                if let (Poll::Ready(Some(_)), Some(signs)) = (&polled, signs) {
-                    signs.sign();
-                }
-                polled
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
+impl RequestBody {
+    /// Whether there is nothing to send.
+    pub(crate) fn is_end_stream(&self) -> bool {
         match self {
-            Self::Whole(bytes) => bytes.is_empty(),
-            Self::Stream(body, _) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            // Not exact: gRPC requests carry no content-length.
-            Self::Whole(_) => SizeHint::default(),
-            Self::Stream(body, _) => body.size_hint(),
+            Self::Whole(message) => message.is_empty(),
+            Self::Stream(upload) => upload.is_end_stream(),
         }
     }
 }
@@ -98,6 +67,9 @@ pub(crate) async fn collect(
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
     use tonic::body::Body as TonicBody;
 
     use super::*;

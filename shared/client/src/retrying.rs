@@ -53,11 +53,11 @@ pub(crate) async fn run(
         let endpoint = lease.address();
         let (mut attempt, span) = record.sending(lease, left);
         let headers = attempt_headers(headers, left, attempts.previous_header(), &span);
-        let request = request(&record.uri, headers, body);
+        let request = request(&record.uri, headers);
         let answer = tokio::select! {
             // Late answers count: what has arrived is not thrown away.
             biased;
-            answer = exchange(attempt.lease.sender(), request).instrument(span) => answer,
+            answer = exchange(attempt.lease.sender(), request, body).instrument(span) => answer,
             () = patience.over() => {
                 // The load learns from the lease's drop how long it took at least.
                 record.late(attempt);

@@ -6,44 +6,60 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Poll, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::{
+    Reason, SendStream,
+    client::{self, ResponseFuture, SendRequest},
+};
+use http::Request;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    io::ReadOut,
+    io::{ReadOut, Traffic},
+    keep_alive::KeepAlive,
     transport::{Tls, Transport, TransportError},
 };
-use crate::{request_body::RequestBody, settings::ClientSettings};
+use crate::settings::ClientSettings;
 
-type Driver = http2::Connection<ReadOut<TokioIo<Transport>>, RequestBody, TokioExecutor>;
+type Driver = client::Connection<ReadOut<Transport>, Bytes>;
 
 /// A connection that the peer has answered on.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    sender: SendRequest<RequestBody>,
-    streams: Arc<Streams>,
+    sender: Sender,
     /// Whether a call was lost with it, or with another connection to the same endpoint that
     /// was alive when it was made: they die together.
     lost: Arc<AtomicBool>,
 }
 
-/// The streams of a connection.
+/// A handle to send on.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    requests: SendRequest<Bytes>,
+    state: Arc<State>,
+}
+
+/// What is known of a connection beside its streams.
 #[derive(Debug, Default)]
-struct Streams {
+struct State {
     in_flight: AtomicUsize,
     /// What the peer allows at once, as last heard.
     limit: AtomicUsize,
+    /// Whether it takes no further calls.
+    closed: AtomicBool,
+    /// Whether a sign of life was missed.
+    dead: AtomicBool,
+    traffic: Arc<Traffic>,
 }
 
-impl Streams {
+impl State {
     fn has_room(&self) -> bool {
         // Ordered with the count of waiting calls: see the lease's drop.
         self.in_flight.load(Ordering::SeqCst) < self.limit.load(Ordering::Relaxed)
@@ -61,7 +77,24 @@ const LOOK: Duration = Duration::from_millis(10);
 /// when the calls under way do: that is how a removed endpoint drains.
 pub(super) struct Drive {
     driver: Driver,
-    streams: Arc<Streams>,
+    keep_alive: KeepAlive,
+    state: Arc<State>,
+}
+
+/// How a connection came to take no further calls.
+pub(super) enum Closed {
+    /// The peer said so, and may still answer those under way.
+    Drains(h2::Error),
+    Ended(Result<(), Broken>),
+}
+
+/// Why a connection that was alive is not any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+    #[error("it did not answer a ping")]
+    Silent,
 }
 
 /// Why an endpoint could not be connected.
@@ -70,18 +103,23 @@ pub(super) enum ConnectError {
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error("it does not speak HTTP/2: {}", crate::error::chain(.0))]
-    Http2(hyper::Error),
+    Http2(#[from] h2::Error),
     #[error("no answer within {0:?}")]
     Timeout(Duration),
 }
 
 /// Bytes that a peer may send on one connection before they are read: the most that HTTP/2
 /// can say. What a peer can make us hold is bounded by the windows of the calls in flight.
-///
-/// h2 lets small frames cost up to half of this window in all, gives that back when they are
-/// read, and never where their call was given up: with hyper's 5 MiB some thousand late
-/// answers end a connection under everybody else's calls, with this window some million.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// Bytes that a peer may send on one stream before they are read.
+const STREAM_WINDOW: u32 = 2 << 20;
+
+/// Bytes of a request that are buffered before its caller has to wait.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// Bytes of a list of headers.
+const HEADERS: u32 = 16 << 10;
 
 impl Connection {
     /// Connects, and waits until the peer has sent its settings: a peer that accepts
@@ -95,28 +133,35 @@ impl Connection {
         let connecting = async {
             let stream = Transport::open(address, tls).await?;
             let trouble = stream.trouble();
-            let (sender, driver) = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .keep_alive_interval(settings.keep_alive_interval)
-                .keep_alive_timeout(settings.keep_alive_timeout)
-                .keep_alive_while_idle(ping_when_idle)
+            let traffic = Arc::<Traffic>::default();
+            let stream = ReadOut::new(stream, Arc::clone(&traffic));
+            let (requests, mut driver) = client::Builder::new()
+                .enable_push(false)
                 // The peer's settings replace it: that is how their arrival shows.
                 .initial_max_send_streams(NOT_HEARD)
                 // Counted are also answers to calls that were given up, as all but one of a
                 // hedged call are, where they cross our reset: after 1,024 of them in all its
                 // life the connection would be closed under everybody else's calls.
                 .max_local_error_reset_streams(None)
+                // What small frames cost in such answers is never given back either.
+                .data_frame_budget(usize::MAX)
                 .initial_connection_window_size(CONNECTION_WINDOW)
-                .handshake(ReadOut::new(TokioIo::new(stream)))
-                .await
-                .map_err(ConnectError::Http2)?;
-            let streams = Arc::<Streams>::default();
-            let mut drive = Drive { driver, streams: Arc::clone(&streams) };
+                .initial_window_size(STREAM_WINDOW)
+                .max_send_buffer_size(SEND_BUFFER)
+                .max_header_list_size(HEADERS)
+                .handshake(stream)
+                .await?;
+            let state = Arc::new(State { traffic, ..State::default() });
+            // Nobody else has taken them.
+            let pings = driver.ping_pong().ok_or(io::Error::from(io::ErrorKind::NotConnected));
+            let pings = pings.map_err(TransportError::Tcp)?;
+            let keep_alive = KeepAlive::new(pings, ping_when_idle, settings);
+            let mut drive = Drive { driver, keep_alive, state: Arc::clone(&state) };
             drive.settings_arrived().await.map_err(|error| match trouble.get() {
                 Some(why) => TransportError::Tls(why.clone()).into(),
                 None => error,
             })?;
-            Ok((Self { sender, streams, lost: Arc::default() }, drive))
+            Ok((Self { sender: Sender { requests, state }, lost: Arc::default() }, drive))
         };
         timeout(settings.connect_timeout, connecting)
             .await
@@ -135,23 +180,23 @@ impl Connection {
     }
 
     /// A handle to send on.
-    pub(crate) fn sender(&self) -> SendRequest<RequestBody> {
+    pub(crate) fn sender(&self) -> Sender {
         self.sender.clone()
     }
 
     /// The calls on it.
     pub(crate) fn in_flight(&self) -> usize {
-        self.streams.in_flight.load(Ordering::Relaxed)
+        self.sender.state.in_flight.load(Ordering::Relaxed)
     }
 
     /// Whether it can take a call now.
     pub(crate) fn has_room(&self) -> bool {
-        self.streams.has_room() && !self.sender.is_closed()
+        self.sender.state.has_room() && !self.is_closed()
     }
 
     /// Takes a stream, unless the peer's limit is reached.
     pub(super) fn reserve(&self) -> bool {
-        let Streams { in_flight, limit } = &*self.streams;
+        let State { in_flight, limit, .. } = &*self.sender.state;
         if in_flight.fetch_add(1, Ordering::SeqCst) < limit.load(Ordering::Relaxed) {
             return true;
         }
@@ -161,12 +206,39 @@ impl Connection {
 
     /// Gives a stream back.
     pub(super) fn release(&self) {
-        self.streams.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.sender.state.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Whether it takes no further calls.
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.state.closed.load(Ordering::Relaxed)
+    }
+}
+
+impl Sender {
+    /// Opens a stream; `is_whole`: nothing follows the head. The error is of no use to the
+    /// call: nothing was sent, and nothing will be on this connection.
+    pub(crate) fn open(
+        &mut self,
+        request: Request<()>,
+        is_whole: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        let opened = self.requests.send_request(request, is_whole);
+        if opened.is_err() {
+            self.state.closed.store(true, Ordering::Relaxed);
+        }
+        opened
+    }
+
+    /// How often anything was written. Where that is now what it was before a stream was
+    /// opened, nothing of this stream has been.
+    pub(crate) fn writes(&self) -> usize {
+        self.state.traffic.writes()
+    }
+
+    /// Whether the connection was given up because the peer gave no sign of life.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state.dead.load(Ordering::Relaxed)
     }
 }
 
@@ -176,10 +248,10 @@ impl Drive {
         loop {
             let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.driver).poll(cx))).await;
             if let Poll::Ready(ended) = polled {
-                ended.map_err(ConnectError::Http2)?;
+                ended?;
                 return Err(TransportError::Tcp(io::ErrorKind::ConnectionReset.into()).into());
             }
-            if self.driver.current_max_send_streams() != NOT_HEARD {
+            if self.driver.max_concurrent_send_streams() != NOT_HEARD {
                 self.publish();
                 return Ok(());
             }
@@ -189,27 +261,151 @@ impl Drive {
 
     /// Runs until the connection takes no further calls. Tells when the peer allows more
     /// streams than before.
-    pub(super) async fn run(&mut self, more_room: impl Fn()) -> hyper::Result<()> {
+    pub(super) async fn until_closed(
+        &mut self,
+        connection: &Weak<Connection>,
+        more_room: impl Fn(),
+    ) -> Closed {
         let mut look = pin!(sleep(LOOK));
-        poll_fn(|cx| {
+        let closed = poll_fn(|cx| {
             loop {
-                let polled = Pin::new(&mut self.driver).poll(cx);
+                let polled = self.poll_driver(cx);
                 if self.publish() {
                     more_room();
                 }
-                if polled.is_ready() || self.streams.has_room() {
-                    return polled;
+                if let Poll::Ready(ended) = polled {
+                    return Poll::Ready(Closed::Ended(ended));
+                }
+                if let Some(error) = goes_away(connection, cx) {
+                    return Poll::Ready(Closed::Drains(error));
+                }
+                if self.state.has_room() {
+                    return Poll::Pending;
                 }
                 ready!(look.as_mut().poll(cx));
                 look.as_mut().reset(Instant::now() + LOOK);
             }
         })
-        .await
+        .await;
+        self.state.closed.store(true, Ordering::Relaxed);
+        closed
+    }
+
+    /// Runs until the calls under way have ended.
+    pub(super) async fn until_ended(mut self) {
+        // Each of them is told how.
+        let _ = poll_fn(|cx| self.poll_driver(cx)).await;
+    }
+
+    fn poll_driver(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let is_idle = self.state.in_flight.load(Ordering::Relaxed) == 0;
+        if self.keep_alive.poll_dead(cx, is_idle).is_ready() {
+            self.state.dead.store(true, Ordering::Relaxed);
+            return Poll::Ready(Err(Broken::Silent));
+        }
+        let polled = Pin::new(&mut self.driver).poll(cx);
+        if self.state.traffic.was_read() {
+            self.keep_alive.heard();
+        }
+        polled.map_err(Broken::Http2)
     }
 
     /// Publishes the peer's limit; gives whether it is higher than before.
     fn publish(&self) -> bool {
-        let limit = self.driver.current_max_send_streams();
-        self.streams.limit.swap(limit, Ordering::Relaxed) < limit
+        let limit = self.driver.max_concurrent_send_streams();
+        self.state.limit.swap(limit, Ordering::Relaxed) < limit
+    }
+}
+
+/// Whether the peer has said that it takes no further calls on a connection that is in use.
+fn goes_away(connection: &Weak<Connection>, cx: &mut Context<'_>) -> Option<h2::Error> {
+    let connection = connection.upgrade()?;
+    match connection.sender.requests.clone().poll_ready(cx) {
+        Poll::Ready(Err(error)) => Some(error),
+        Poll::Ready(Ok(())) | Poll::Pending => None,
+    }
+}
+
+impl Closed {
+    /// What went wrong, if anything.
+    pub(super) fn why(&self) -> Option<String> {
+        match self {
+            Self::Drains(error) if error.reason() == Some(Reason::NO_ERROR) => None,
+            Self::Drains(error) => Some(crate::error::chain(error)),
+            Self::Ended(ended) => ended.as_ref().err().map(|error| crate::error::chain(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Uri};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::{
+        attempt::{Unanswered, exchange, request},
+        request_body::RequestBody,
+    };
+
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+    /// A connection that nothing drives yet, and its peer's end.
+    async fn connected() -> (Connection, Drive, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, settings) = (listener.local_addr().unwrap(), ClientSettings::default());
+        let open = Connection::open(address, true, None, &settings);
+        let greet = async {
+            let (mut peer, _) = listener.accept().await.unwrap();
+            peer.write_all(SETTINGS).await.unwrap();
+            peer
+        };
+        let (opened, peer) = tokio::join!(open, greet);
+        let (connection, drive) = opened.unwrap();
+        (connection, drive, peer)
+    }
+
+    async fn call(sender: Sender) -> Unanswered {
+        let uri = Uri::from_static("http://echo/test.Echo/Add");
+        let request = request(&uri, HeaderMap::new());
+        let body = RequestBody::Whole(Bytes::from_static(b"message"));
+        exchange(sender, request, body).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_call_that_a_connection_took_and_never_wrote_was_never_sent() {
+        let (connection, drive, _peer) = connected().await;
+        let mut calling = pin!(call(connection.sender()));
+        assert!(poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await.is_pending());
+        drop(drive);
+        let Unanswered::NeverSent(RequestBody::Whole(message)) = calling.await else {
+            panic!("nothing was written");
+        };
+        assert_eq!(message, "message");
+        // Nor is one that finds the connection closed.
+        assert!(matches!(call(connection.sender()).await, Unanswered::NeverSent(_)));
+        assert!(connection.is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_written_and_lost_may_have_been_executed() {
+        let (connection, mut drive, mut peer) = connected().await;
+        let calling = tokio::spawn(call(connection.sender()));
+        let connection = Arc::new(connection);
+        let reading = async {
+            let mut read = Vec::new();
+            while !read.ends_with(b"message") {
+                assert!(peer.read_buf(&mut read).await.unwrap() > 0);
+            }
+            drop(peer);
+        };
+        let weak = Arc::downgrade(&connection);
+        let (closed, ()) = tokio::join!(drive.until_closed(&weak, || {}), reading);
+        assert!(matches!(closed, Closed::Ended(_)));
+        let Unanswered::Lost(loss) = calling.await.unwrap() else { panic!("it was written") };
+        assert!(loss.connection, "{}", loss.why);
     }
 }

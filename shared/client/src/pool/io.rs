@@ -10,21 +10,51 @@
 use std::{
     io::{self, ErrorKind, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What has gone over a socket.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    writes: AtomicUsize,
+    read: AtomicBool,
+}
+
+impl Traffic {
+    /// How often anything was written, or may have been.
+    pub(super) fn writes(&self) -> usize {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Whether anything has arrived since this was last asked.
+    pub(super) fn was_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed) && self.read.swap(false, Ordering::Relaxed)
+    }
+}
 
 /// Reads to the end what the peer had said before it closed.
 #[derive(Debug)]
 pub(super) struct ReadOut<T> {
     inner: T,
+    traffic: Arc<Traffic>,
     closed: bool,
 }
 
 impl<T> ReadOut<T> {
-    pub(super) fn new(inner: T) -> Self {
-        Self { inner, closed: false }
+    pub(super) fn new(inner: T, traffic: Arc<Traffic>) -> Self {
+        Self { inner, traffic, closed: false }
+    }
+
+    /// Something is about to be written.
+    fn count(&self) {
+        // Read by who opens a stream and, under its lock, after this one by who loses it.
+        self.traffic.writes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A write of `length` bytes came to this.
@@ -50,17 +80,22 @@ fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-impl<T: Read + Unpin> Read for ReadOut<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for ReadOut<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_read(cx, buf)
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+        if read.is_ready() {
+            this.traffic.read.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 
-impl<T: Write + Unpin> Write for ReadOut<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for ReadOut<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -70,6 +105,7 @@ impl<T: Write + Unpin> Write for ReadOut<T> {
         if this.closed {
             return Poll::Ready(Ok(buf.len()));
         }
+        this.count();
         let result = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.written(result, buf.len())
     }
@@ -88,6 +124,7 @@ impl<T: Write + Unpin> Write for ReadOut<T> {
         if this.closed {
             return Poll::Ready(Ok(length));
         }
+        this.count();
         let result = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
         this.written(result, length)
     }
@@ -114,12 +151,9 @@ mod tests {
     use std::task::Waker;
 
     use http::Request;
-    use hyper::client::conn::http2;
-    use hyper_util::rt::{TokioExecutor, TokioIo};
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
     use super::*;
-    use crate::{attempt::is_refusal, request_body::RequestBody};
+    use crate::attempt::is_refusal;
 
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     /// The last stream is 0: none was processed.
@@ -179,23 +213,26 @@ mod tests {
         }
     }
 
-    async fn call_over<T: Read + Write + Unpin + Send + 'static>(io: T) -> hyper::Error {
-        let (mut sender, connection) =
-            http2::Builder::new(TokioExecutor::new()).handshake(io).await.unwrap();
+    async fn call_over<T>(io: T) -> h2::Error
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut requests, connection) = h2::client::handshake(io).await.unwrap();
         let connection = tokio::spawn(connection);
-        let body = RequestBody::Whole(vec![0; 1000].into());
-        let request = Request::post("http://echo/test.Echo/Add").body(body).unwrap();
-        let error = sender.try_send_request(request).await.unwrap_err().into_error();
+        let request = Request::post("http://echo/test.Echo/Add").body(()).unwrap();
+        let (response, mut stream) = requests.send_request(request, false).unwrap();
+        stream.send_data(vec![0; 1000].into(), true).unwrap();
+        let error = response.await.unwrap_err();
         let _ = connection.await;
         error
     }
 
     #[tokio::test]
     async fn a_goaway_that_arrived_before_a_failed_write_is_heard() {
-        let heard = call_over(ReadOut::new(TokioIo::new(Closing::default()))).await;
+        let heard = call_over(ReadOut::new(Closing::default(), Arc::default())).await;
         assert!(is_refusal(&heard), "{heard:?}");
         // That is what it takes: else the call looks as if it might have been executed.
-        let lost = call_over(TokioIo::new(Closing::default())).await;
+        let lost = call_over(Closing::default()).await;
         assert!(!is_refusal(&lost), "{lost:?}");
     }
 }

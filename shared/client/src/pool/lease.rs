@@ -9,11 +9,9 @@ use gantry_resilience::{
     balance::{Outcome, Picked},
     circuit_breaker,
 };
-use hyper::client::conn::http2::SendRequest;
 use tokio::time::Instant;
 
-use super::{Connection, Member, Shared};
-use crate::request_body::RequestBody;
+use super::{Connection, Member, Sender, Shared};
 
 /// What became of a verdict on an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +50,7 @@ impl Lease {
     }
 
     /// A handle to send on.
-    pub(crate) fn sender(&self) -> SendRequest<RequestBody> {
+    pub(crate) fn sender(&self) -> Sender {
         self.connection.sender()
     }
 

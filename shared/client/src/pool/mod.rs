@@ -16,6 +16,7 @@ mod backoff;
 mod connection;
 mod follower;
 mod io;
+mod keep_alive;
 mod labels;
 mod lease;
 mod placing;
@@ -35,6 +36,7 @@ use gantry_resilience::{
 };
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
+pub(crate) use connection::Sender;
 pub(crate) use labels::Labels;
 pub(crate) use lease::{Judged, Lease};
 pub(crate) use placing::{NotPlaced, Placing};

@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     Shared,
     backoff::Backoff,
-    connection::{Connection, Drive},
+    connection::{Closed, Connection, Drive},
 };
 
 /// A connection that lived for less, and on which nothing was answered, did not prove that
@@ -318,12 +318,11 @@ async fn drive_to_end(
             pool.available.notify_waiters();
         }
     };
-    let ended = drive.run(more_room).await;
-    // Gives back the calls that were queued and never sent.
-    drop(drive);
+    let closed = drive.until_closed(&connection, more_room).await;
+    // One that has ended fails its calls when it is dropped.
+    let drains = matches!(closed, Closed::Drains(_)).then_some(drive);
     if let Some(target) = target.upgrade() {
-        if let Err(error) = ended {
-            let why = crate::error::chain(&error);
+        if let Some(why) = closed.why() {
             tracing::debug!(endpoint = %target.address, why, "connection lost");
             target.set_error(Some(why));
         }
@@ -335,5 +334,8 @@ async fn drive_to_end(
         {
             pool.unconnected.notify_one();
         }
+    }
+    if let Some(drive) = drains {
+        drive.until_ended().await;
     }
 }

@@ -173,8 +173,7 @@ async fn a_second_refusal_is_said() {
 
 #[tokio::test]
 async fn a_call_queued_on_a_connection_that_closed_was_never_sent_and_goes_elsewhere() {
-    // The server says GOAWAY while nothing is in flight: hyper notices with the next
-    // request, and gives it back.
+    // The server says GOAWAY while nothing is in flight: a call that meets it is not sent.
     let leaving = Server::start().await;
     let setup = Setup::new();
     let _leaving = setup.register(leaving.address).await;

@@ -21,6 +21,7 @@ mod excusing;
 mod explaining;
 mod foreign;
 mod hedging;
+mod http2;
 mod identity;
 mod last_resort;
 mod limits;

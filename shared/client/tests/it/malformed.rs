@@ -9,7 +9,10 @@ use tonic::{Code, Status};
 
 use crate::{
     caller::{ADD, QUICK, Setup, assert_failed, call, idle, warm, within},
-    raw::{CONTINUATION, DATA, END_STREAM, HEAD, HEADERS, Peer, Wire, block, peer, serving},
+    raw::{
+        CONTINUATION, DATA, END_STREAM, HEAD, HEADERS, INITIAL_WINDOW, Peer, Wire, block, peer,
+        serving,
+    },
 };
 
 /// Far longer than anything here may take, and shorter than a call.
@@ -358,7 +361,6 @@ async fn a_peer_that_says_nothing_or_speaks_something_else_gets_no_call() {
 
 #[tokio::test]
 async fn a_window_that_stays_shut_holds_no_call_beyond_its_deadline() {
-    const INITIAL_WINDOW: u16 = 4;
     let peer = peer(|mut wire: Wire| async move {
         wire.greet(&[(INITIAL_WINDOW, 0)]).await;
         while wire.request().await.is_some() {}

@@ -24,7 +24,11 @@ pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
+
+/// The number of a setting: the room of a stream.
+pub(crate) const INITIAL_WINDOW: u16 = 4;
 
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const ACK: u8 = 1;
@@ -32,6 +36,7 @@ pub(crate) const END_HEADERS: u8 = 4;
 
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const REFUSED_STREAM: u32 = 7;
+pub(crate) const CANCEL: u32 = 8;
 /// Larger than any stream: the GOAWAY of a server that begins to drain.
 pub(crate) const LAST_STREAM: u32 = 0x7fff_ffff;
 
@@ -137,6 +142,7 @@ pub(crate) struct Frame {
     pub(crate) kind: u8,
     pub(crate) flags: u8,
     pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Wire {
@@ -156,20 +162,19 @@ impl Wire {
         self.write(SETTINGS, 0, 0, &payload).await;
     }
 
-    /// The next frame; its payload is thrown away. Settings and pings are acknowledged.
+    /// The next frame. Settings and pings are acknowledged.
     pub(crate) async fn read(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).await.ok()?;
         let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
         self.stream.read_exact(&mut payload).await.ok()?;
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let frame = Frame { kind: head[3], flags: head[4], stream };
-        match (frame.kind, frame.flags & ACK) {
+        match (head[3], head[4] & ACK) {
             (SETTINGS, 0) => self.write(SETTINGS, ACK, 0, &[]).await,
             (PING, 0) => self.write(PING, ACK, 0, &payload).await,
             _ => {}
         }
-        Some(frame)
+        Some(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
     /// Whether there is something to read within this time.
@@ -177,15 +182,21 @@ impl Wire {
         timeout(within, self.stream.peek(&mut [0])).await.is_ok()
     }
 
-    /// Waits for a stream to be opened.
-    pub(crate) async fn request(&mut self) -> Option<u32> {
+    /// The next frame of this kind.
+    pub(crate) async fn next(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.read().await?;
-            if frame.kind == HEADERS {
-                self.streams.fetch_add(1, Ordering::SeqCst);
-                return Some(frame.stream);
+            if frame.kind == kind {
+                return Some(frame);
             }
         }
+    }
+
+    /// Waits for a stream to be opened.
+    pub(crate) async fn request(&mut self) -> Option<u32> {
+        let stream = self.next(HEADERS).await?.stream;
+        self.streams.fetch_add(1, Ordering::SeqCst);
+        Some(stream)
     }
 
     /// Reads until the client closes, and answers nothing at all.

@@ -1,0 +1,106 @@
+//! The body of a request that comes in parts, on its way.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http_body::{Body, Frame};
+use tokio::task::JoinHandle;
+use tonic::Status;
+
+use crate::patience::Signs;
+
+/// A request's body as it comes. Each message is a sign of life where they count.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    body: tonic::body::Body,
+    signs: Option<Arc<Signs>>,
+}
+
+/// A body that is being sent, by a task of its own: callers read answers when they like, and
+/// what they send must not wait for that. The task ends with this.
+#[derive(Debug)]
+pub(crate) struct Uploading(JoinHandle<()>);
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Upload {
+    pub(crate) fn new(body: tonic::body::Body, signs: Option<Arc<Signs>>) -> Self {
+        Self { body, signs }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    /// Sends what is there, and has a task send the rest; `None` where there is none.
+    pub(crate) async fn begin(self, stream: SendStream<Bytes>) -> Option<Uploading> {
+        let mut sending = Sending { upload: self, stream, next: None };
+        match poll_fn(|cx| Poll::Ready(Pin::new(&mut sending).poll(cx))).await {
+            Poll::Ready(()) => None,
+            Poll::Pending => Some(Uploading(tokio::spawn(sending))),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let (Some(_), Some(signs)) = (&frame, &self.signs) {
+            signs.sign();
+        }
+        Poll::Ready(frame)
+    }
+}
+
+/// Sends a body to its end, or until the peer wants no more of it: its response says why.
+struct Sending {
+    upload: Upload,
+    stream: SendStream<Bytes>,
+    /// What the peer has no room for yet. Nothing more is taken from the caller meanwhile.
+    next: Option<Bytes>,
+}
+
+impl Future for Sending {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { upload, stream, next } = self.get_mut();
+        loop {
+            if stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if next.is_some() && stream.capacity() == 0 {
+                let Some(Ok(_)) = ready!(stream.poll_capacity(cx)) else { return Poll::Ready(()) };
+            }
+            if let Some(data) = next.take() {
+                let is_last = upload.is_end_stream();
+                if stream.send_data(data, is_last).is_err() || is_last {
+                    return Poll::Ready(());
+                }
+            }
+            match ready!(upload.poll_frame(cx)) {
+                // Requests have no trailers.
+                Some(Ok(frame)) => *next = frame.into_data().ok().filter(|data| !data.is_empty()),
+                Some(Err(_)) => {
+                    stream.send_reset(Reason::INTERNAL_ERROR);
+                    return Poll::Ready(());
+                }
+                None => {
+                    let _ = stream.send_data(Bytes::new(), true);
+                    return Poll::Ready(());
+                }
+            }
+            if next.is_some() {
+                stream.reserve_capacity(1);
+            }
+        }
+    }
+}
