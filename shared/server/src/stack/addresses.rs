@@ -15,7 +15,10 @@ use hyper::service::Service;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::{authenticate::bearer, verdict::Verdict};
+use super::{
+    authenticate::bearer,
+    verdict::{Verdict, not_for_being_late},
+};
 use crate::{call::Routed, client::Source, settings::LimitSettings, status::come_again};
 
 /// Once in this time an address may be wrong about its credentials for nothing.
@@ -107,7 +110,9 @@ where
     fn call(&self, routed: Routed<B>) -> Self::Future {
         let Routed { call, method, http } = &routed;
         if !method.infrastructure
-            && let Err(wait) = self.admit(call.client, http.headers(), call.received)
+            && let Err(wait) = not_for_being_late(call.received, |now| {
+                self.admit(call.client, http.headers(), now)
+            })
         {
             let failure = Failure::new(
                 Code::ResourceExhausted,
@@ -133,6 +138,21 @@ mod tests {
         let per_address = RateSettings { per_second: 10.0, burst: 20 };
         let settings = LimitSettings { per_address, ..LimitSettings::default() };
         (Addresses::new(&settings).unwrap(), Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_held_up_is_not_one_too_many() {
+        let (addresses, received) = addresses();
+        let admit = |now| addresses.admit(ANN, Proven::Nothing, now);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        // Another from there that came later and was faster.
+        admit(Instant::now()).unwrap();
+        admit(received).unwrap_err();
+        not_for_being_late(received, admit).unwrap();
+        for _ in 2..20 {
+            not_for_being_late(received, admit).unwrap();
+        }
+        not_for_being_late(received, admit).unwrap_err();
     }
 
     #[test]

@@ -21,7 +21,7 @@ use hyper::service::Service;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::verdict::Verdict;
+use super::verdict::{Verdict, not_for_being_late};
 use crate::{
     call::Authenticated,
     settings::{LimitSettings, RateSettings},
@@ -158,8 +158,9 @@ where
     fn call(&self, authenticated: Authenticated<B>) -> Self::Future {
         let Authenticated { call, method, caller, .. } = &authenticated;
         if !method.infrastructure
-            && let Err((limit, wait)) =
-                self.callers.admit(caller, call.client, method.policy, call.received)
+            && let Err((limit, wait)) = not_for_being_late(call.received, |now| {
+                self.callers.admit(caller, call.client, method.policy, now)
+            })
         {
             let failure = Failure::new(
                 Code::ResourceExhausted,

@@ -9,7 +9,18 @@ use std::{
 
 use http::Response;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tonic::Status;
+
+/// Asks with the time at which the call came, which costs no look at the clock. Before that
+/// refuses it, the clock is asked: on a busy machine a call may have been held up, and what
+/// others took since would look like a debt from then.
+pub(super) fn not_for_being_late<E>(
+    received: Instant,
+    admit: impl Fn(Instant) -> Result<(), E>,
+) -> Result<(), E> {
+    admit(received).or_else(|_| admit(Instant::now()))
+}
 
 pin_project! {
     /// An answer at once, or the answer of the service inside.
