@@ -127,9 +127,7 @@ async fn two(setup: &Setup) -> [(Server, Registration); 2] {
     [(first, registrations.0), (second, registrations.1)]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_that_restarts_without_its_data_costs_no_call() {
-    let mut agent = Agent::start().await;
+async fn restarts(mut agent: Agent) {
     let setup = setup(&agent, |_| {});
     let [(first, _first), (second, _second)] = two(&setup).await;
     let mut steady = Steady::start(&setup.channel);
@@ -145,23 +143,15 @@ async fn an_agent_that_restarts_without_its_data_costs_no_call() {
     steady.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_restarts_without_its_data_costs_no_call() {
+    restarts(Agent::start().await).await;
+}
+
 /// It calls every instance critical until it has checked it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_restarts_with_its_data_costs_no_call() {
-    let mut agent = Agent::start_with(KEPT).await;
-    let setup = setup(&agent, |_| {});
-    let [(first, _first), (second, _second)] = two(&setup).await;
-    let mut steady = Steady::start(&setup.channel);
-    agent.kill();
-    is_stale(&setup).await;
-    steady.reach(&[&first, &second]).await;
-    agent.restart().await;
-    let third = replica().await;
-    let _third = setup.register(third.address).await;
-    steady.reach(&[&third]).await;
-    finds(&setup, 3).await;
-    steady.reach(&[&first, &second, &third]).await;
-    steady.end().await;
+    restarts(Agent::start_with(KEPT).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
