@@ -204,7 +204,7 @@ async fn a_mutation_whose_answers_are_lost_is_repeated_and_done_once() {
 #[tokio::test]
 async fn a_call_without_an_answer_lasts_as_long_as_the_contract_says() {
     let suite = Suite::start(&[]);
-    let (foreign, fronts, methods) = (Foreign::patient(), Fronts::of(&suite).await, methods());
+    let (foreign, fronts, methods) = (Foreign::new(), Fronts::of(&suite).await, methods());
     let lasts = async |name: &str| {
         let method = methods.iter().find(|method| method.path.ends_with(name)).unwrap();
         fronts.before(method).lose(&method.path, usize::MAX, Lost::Silently);
