@@ -72,9 +72,7 @@ impl Table for Settings {
 
 impl Check for Settings {
     fn check(&self, problems: &mut Problems) {
-        for problem in self.server.problems() {
-            problems.expected(&format!("server.{}", problem.key), problem.expected);
-        }
+        gantry_process::check_server(&self.server, problems);
         for (peer, client) in [("user", &self.clients.user), ("inventory", &self.clients.inventory)]
         {
             for problem in client.problems(&CONTRACT) {

@@ -112,9 +112,7 @@ impl Table for Settings {
 
 impl Check for Settings {
     fn check(&self, problems: &mut Problems) {
-        for problem in self.server.problems() {
-            problems.expected(&format!("server.{}", problem.key), problem.expected);
-        }
+        gantry_process::check_server(&self.server, problems);
         problems.within("tokens", &self.tokens);
         problems.within("passwords", &self.passwords);
         problems.within("bootstrap", &self.bootstrap);

@@ -35,9 +35,7 @@
 //!
 //! impl Check for Settings {
 //!     fn check(&self, problems: &mut Problems) {
-//!         for problem in self.server.problems() {
-//!             problems.expected(&format!("server.{}", problem.key), problem.expected);
-//!         }
+//!         gantry_process::check_server(&self.server, problems);
 //!     }
 //! }
 //!
@@ -78,5 +76,5 @@
 mod own;
 mod serve;
 
-pub use own::{Own, Table};
+pub use own::{Own, Table, check_server};
 pub use serve::{ServeError, Service, run, serve};

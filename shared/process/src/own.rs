@@ -23,6 +23,13 @@ pub trait Table: DeserializeOwned + Check {
     }
 }
 
+/// Checks the settings of a service's server, which it keeps under the key `server`.
+pub fn check_server(server: &gantry_server::Settings, problems: &mut Problems) {
+    for problem in server.problems() {
+        problems.expected(&format!("server.{}", problem.key), problem.expected);
+    }
+}
+
 /// The settings of a process that is one service.
 ///
 /// Keys are those of the fields, but for [`service`](Self::service), whose table has the name
