@@ -167,7 +167,11 @@ impl Target {
             let other = connections.iter().find(|other| !other.is_closed());
             let connection = Arc::new(match other {
                 Some(other) => connection.beside(other),
-                None => connection,
+                // Perhaps to a process that was started since: it gets its chance.
+                None => {
+                    self.load.forget();
+                    connection
+                }
             });
             connections.push(Arc::clone(&connection));
             connection

@@ -12,7 +12,7 @@ use tonic::Code;
 
 use crate::{
     caller::{ADD, GET, Setup, assert_failed, call, idle, warm, within},
-    server::Server,
+    server::{Server, reply, trailers_only},
 };
 
 async fn shares(setup: &Setup, calls: usize) -> HashMap<String, usize> {
@@ -154,6 +154,26 @@ async fn without_an_endpoint_a_call_fails_after_the_bounded_wait_and_says_why() 
 }
 
 #[tokio::test]
+async fn a_replica_that_crashed_and_is_back_at_its_address_gets_calls_at_once() {
+    let well = Server::start().await;
+    let crashing = Server::answering(|_| async { trailers_only(&[("grpc-status", "14")]) }).await;
+    let address = crashing.address;
+    let setup = Setup::new();
+    let _registrations = [setup.register(well.address).await, setup.register(address).await];
+    warm(&setup.channel, 2).await;
+    while crashing.hits() == 0 {
+        let _ = call(&setup.channel, GET).await;
+    }
+    drop(crashing);
+    warm(&setup.channel, 1).await;
+    let back = Server::at(address, 100, |_| async { reply("back") }).await;
+    warm(&setup.channel, 2).await;
+    shares(&setup, 20).await;
+    assert!(back.hits() > 0);
+    idle(&setup.channel).await;
+}
+
+#[tokio::test]
 async fn an_endpoint_that_comes_back_is_found_by_waiting_calls() {
     let server = Server::start().await;
     let address = server.address;
@@ -169,6 +189,6 @@ async fn an_endpoint_that_comes_back_is_found_by_waiting_calls() {
     let channel = setup.channel.clone();
     let waiting = tokio::spawn(async move { call(&channel, ADD).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let _server = Server::at(address, 100, |_| async { crate::server::reply("again") }).await;
+    let _server = Server::at(address, 100, |_| async { reply("again") }).await;
     assert_eq!(waiting.await.unwrap().unwrap(), "again");
 }

@@ -102,6 +102,13 @@ impl Load {
         self.seconds(now).map(Duration::from_secs_f32)
     }
 
+    /// Makes the endpoint an unknown one again: whoever answers from now on need not be who
+    /// answered before. What a crash failed with would otherwise keep the calls away from a
+    /// replica that was restarted at its address, for a minute and more.
+    pub fn forget(&self) {
+        self.estimate.store(NEVER, Ordering::Relaxed);
+    }
+
     /// Whether the endpoint is unknown and its one call is under way.
     pub(super) fn is_on_trial(&self) -> bool {
         self.trying.load(Ordering::Relaxed)

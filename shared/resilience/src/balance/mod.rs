@@ -13,7 +13,7 @@
 //!   ([`Outcome::FailedFor`]), else an endpoint that fails fast would look fast;
 //! - an endpoint of which nothing is known, or nothing lately, gets the next call, and
 //!   no second one until that is answered: a cold or broken joiner costs one call, not
-//!   a burst;
+//!   a burst. [`Load::forget`] makes it so again, for one that was connected anew;
 //! - an endpoint that was not picked for three seconds, while others were, gets one
 //!   call that may be repeated elsewhere: else one bad estimate could starve it.
 //!

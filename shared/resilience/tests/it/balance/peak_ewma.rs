@@ -115,6 +115,22 @@ fn a_joiner_whose_first_call_was_cancelled_gets_another() {
 }
 
 #[test]
+fn an_endpoint_that_is_forgotten_is_tried_again_with_one_call() {
+    let now = Instant::now();
+    let balancer = Balancer::new(endpoints(3, now), now);
+    teach(&balancer, now, |_| MS);
+    let mut rng = Rng::with_seed(7);
+    let mut failed = balancer.pick(now, &mut rng, false, |e| e.0.name == 0).unwrap();
+    failed.learn(now + MS, Outcome::Failed);
+    drop(failed);
+    balancer.members()[0].load().forget();
+    let held: Vec<_> =
+        (0..100).map(|_| balancer.pick(now, &mut rng, false, all).unwrap()).collect();
+    let tried = held.iter().filter(|picked| picked.member().0.name == 0).count();
+    assert_eq!(tried, 1);
+}
+
+#[test]
 fn a_joiner_that_becomes_usable_later_is_found_within_milliseconds() {
     let now = Instant::now();
     let mut members = endpoints(2, now);
