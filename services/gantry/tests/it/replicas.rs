@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     fs,
     net::SocketAddr,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,7 @@ use tonic::Code;
 
 use crate::{
     cluster::{at_consul, binary},
-    load::{Load, connected},
+    load::{Load, connected, eventually},
     process::{Process, free_address},
     shop::id,
 };
@@ -51,10 +52,10 @@ impl Replicas {
 
     /// A process for this replica, with a journal of its own.
     fn process(&mut self, number: usize) -> Process {
-        let file = |extension| self.folder.path().join(format!("{}.{extension}", self.starts));
         let mut command = binary("replica");
-        command.arg(self.addresses[number].to_string()).arg(self.agent.url()).arg(file("journal"));
-        let mut process = Process::start(&mut command, &file("log"));
+        command.arg(self.addresses[number].to_string()).arg(self.agent.url());
+        command.arg(self.journal(self.starts));
+        let mut process = Process::start(&mut command, &self.log(self.starts));
         self.starts += 1;
         process.until_logged("serving");
         process
@@ -67,8 +68,21 @@ impl Replicas {
         assert!(status.success(), "{}", self.running[number].log());
     }
 
-    fn start_again(&mut self, number: usize) {
+    /// Starts a replica again under load, and waits until it has its share of that: first the
+    /// registry takes its former self's registration away.
+    async fn start_again(&mut self, number: usize, channel: &Channel) {
+        let journal = self.journal(self.starts);
         self.running[number] = self.process(number);
+        connected(channel, REPLICAS).await;
+        eventually("the replica is called again", || {
+            fs::metadata(&journal).is_ok_and(|journal| journal.len() > 0)
+        })
+        .await;
+    }
+
+    /// What a process wrote down, by the number of its start.
+    fn journal(&self, start: usize) -> PathBuf {
+        self.folder.path().join(format!("{start}.journal"))
     }
 
     fn channel(&self) -> Channel {
@@ -80,8 +94,7 @@ impl Replicas {
     fn executed(&self) -> HashMap<String, usize> {
         let mut executed = HashMap::new();
         for start in 0..self.starts {
-            let journal = self.folder.path().join(format!("{start}.journal"));
-            let journal = fs::read_to_string(journal).unwrap();
+            let journal = fs::read_to_string(self.journal(start)).unwrap();
             assert!(!journal.is_empty(), "process {start} got no call");
             for call in journal.lines() {
                 *executed.entry(call.to_owned()).or_default() += 1;
@@ -90,9 +103,12 @@ impl Replicas {
         executed
     }
 
+    fn log(&self, start: usize) -> PathBuf {
+        self.folder.path().join(format!("{start}.log"))
+    }
+
     fn logs(&self) -> String {
-        let log = |start| fs::read_to_string(self.folder.path().join(format!("{start}.log")));
-        (0..self.starts).map(|start| log(start).unwrap()).collect()
+        (0..self.starts).map(|start| fs::read_to_string(self.log(start)).unwrap()).collect()
     }
 }
 
@@ -127,8 +143,7 @@ async fn replicas_that_restart_in_turn_fail_no_call_and_execute_none_twice() {
     for number in 0..REPLICAS {
         adding.pass(500).await;
         replicas.terminate(number);
-        replicas.start_again(number);
-        connected(&channel, REPLICAS).await;
+        replicas.start_again(number, &channel).await;
     }
     adding.pass(500).await;
     while adding.good() + putting.good() < CALLS && started.elapsed() < TIME {
@@ -153,8 +168,7 @@ async fn replicas_that_are_killed_fail_no_call_that_may_be_repeated_and_repeat_n
         putting.pass(500).await;
         replicas.running[turn % REPLICAS].kill();
         putting.pass(500).await;
-        replicas.start_again(turn % REPLICAS);
-        connected(&channel, REPLICAS).await;
+        replicas.start_again(turn % REPLICAS, &channel).await;
     }
     putting.pass(500).await;
     let (adding, putting) = (adding.stop().await, putting.stop().await);
@@ -191,8 +205,7 @@ async fn consul_restarts_without_its_data_under_load_and_no_call_fails() {
     // What changes from now on is heard of.
     replicas.terminate(0);
     connected(&channel, REPLICAS - 1).await;
-    replicas.start_again(0);
-    connected(&channel, REPLICAS).await;
+    replicas.start_again(0, &channel).await;
     adding.pass(500).await;
     let (adding, putting) = (adding.stop().await, putting.stop().await);
     adding.expect_no_failure(|| replicas.logs());
