@@ -27,7 +27,7 @@ fn every_rule_holds_or_does_not_whatever_the_value() {
         )*};
     }
     each!(
-        Strings, Texts, Formats, Binary, Bytes, Numbers, Ranges, Flags, Enums, Durations, Times,
-        Others, Presence, Lists, Maps, Keys, Choices, Contact, Tree, Names
+        Strings, Texts, Patterns, Formats, Binary, Bytes, Numbers, Ranges, Flags, Enums, Durations,
+        Times, Others, Presence, Lists, Maps, Keys, Choices, Contact, Tree, Names
     );
 }

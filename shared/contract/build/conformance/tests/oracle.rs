@@ -26,7 +26,7 @@ fn judges() -> BTreeMap<String, Judge> {
     let mut judges = judges!(
         Strings, Texts, Formats, Binary, Bytes, Numbers, Ranges, Flags, Enums, Durations, Times,
         Others, Presence, Leaf, Lists, Maps, Keys, Choices, Contact, Tree, Branch, Names, Word,
-        PutRequest,
+        PutRequest, Patterns,
     );
     let nested: [(&str, Judge); 3] = [
         ("Inner", judge::<messages::names::Inner>),

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{nothing, wrong};
-use gantry_contract_conformance::conformance::v1::{Binary, Formats, Texts};
+use gantry_contract_conformance::conformance::v1::{Binary, Formats, Patterns, Texts};
 
 fn texts() -> Texts {
     Texts {
@@ -138,6 +138,65 @@ fn other_formats() {
         loose_value: "\u{1}" => [];
         loose_value: "a\n", "\0" => ["must be the value of an HTTP header, loosely"];
         not_asked: "no address" => [];
+    );
+}
+
+fn patterns() -> Patterns {
+    Patterns {
+        digits: "1".into(),
+        no_digit: "a".into(),
+        word: "a".into(),
+        space: " ".into(),
+        edge: "a".into(),
+        no_edge: "ab".into(),
+        angles: "<a>".into(),
+        listed: "[".into(),
+        mixed: "a".into(),
+        neither: "1".into(),
+        closing: "]".into(),
+        escaped: "]".into(),
+        cased: "K".into(),
+        unlisted: "x.".into(),
+        binary: b"a".into(),
+    }
+}
+
+/// Whether the message is refused for its pattern, and for nothing else.
+fn refused(message: &Patterns, field: &str) -> bool {
+    let wrong = wrong(message);
+    assert!(wrong.iter().all(|wrong| wrong.starts_with(field)), "{wrong:?}");
+    !wrong.is_empty()
+}
+
+#[test]
+fn patterns_are_re2s() {
+    assert_eq!(wrong(&patterns()), nothing());
+    macro_rules! patterns {
+        ($($field:ident takes $good:expr, not $bad:expr;)*) => {$(
+            for (values, expected) in [(&$good[..], false), (&$bad[..], true)] {
+                for value in values {
+                    let message = Patterns { $field: (*value).into(), ..patterns() };
+                    assert_eq!(refused(&message, stringify!($field)), expected, "{value:?}");
+                }
+            }
+        )*};
+    }
+    patterns!(
+        digits takes ["0123456789"], not ["", "٣", "²", "1a"];
+        no_digit takes ["a", "٣", "ä"], not ["1", "ab"];
+        word takes ["aZ_9"], not ["ä", "a-b", "٣"];
+        space takes [" ", "\t", "\n", "\r", "\u{c}"], not ["\u{a0}", "\u{b}", "\u{2003}", "a"];
+        edge takes ["a", "a-", "aä"], not ["ab", "a_", "b"];
+        no_edge takes ["ab", "a1"], not ["a", "a-", "aä"];
+        angles takes ["<a>", "<a b>"], not ["a", "<>", "<<>>"];
+        listed takes ["[&~+,-"], not ["]", "a", "*", "."];
+        mixed takes ["aZ_9./0:-ω²!"], not ["ä", " ", "я"];
+        neither takes ["1"], not [" ", "a", "٣"];
+        closing takes ["]a-"], not ["[", "b", "^"];
+        escaped takes ["]\\a-z0f"], not ["b", "[", "g"];
+        cased takes ["k", "Z", "_", "9"], not ["a", "J", "ä", "-"];
+        unlisted takes ["x.", "x.1", "]."], not ["a.", "[.", "&.", "x.a", "."];
+        binary takes [&b"a"[..]], not ["ä".as_bytes(), &b"\xff"[..]];
     );
 }
 

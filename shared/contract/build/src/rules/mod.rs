@@ -4,12 +4,13 @@
 //! refusal says and what the reference says. [`field`] decides whether a field is
 //! looked at (presence, `required`, `ignore`) and walks lists and maps; [`value`]
 //! knows how to get at a field's value; [`text`], [`number`] and [`kinds`] have the
-//! rules of each type. This file has what holds for a message as a whole.
+//! rules of each type, and [`pattern`] reads regular expressions. This file has what holds for a message as a whole.
 
 mod check;
 mod field;
 mod kinds;
 mod number;
+mod pattern;
 mod text;
 mod value;
 

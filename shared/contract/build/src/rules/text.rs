@@ -4,7 +4,10 @@ use proc_macro2::{Literal, TokenStream};
 use prost_reflect::Value;
 use quote::{format_ident, quote};
 
-use super::check::{Count, Typed};
+use super::{
+    check::{Count, Typed},
+    pattern,
+};
 
 /// Formats that are one function each: the rule, the function, the words.
 const FORMATS: &[(&str, &str, &str)] = &[
@@ -182,9 +185,10 @@ impl Typed<'_> {
     }
 
     fn pattern(&mut self, source: &str, holds: impl FnOnce(TokenStream) -> TokenStream) {
-        match regex::Regex::new(source) {
+        let read = pattern::from_re2(source);
+        match regex::Regex::new(&read) {
             Ok(_) => {
-                let (pattern, holds) = (pattern_static(source), holds(quote!(PATTERN)));
+                let (pattern, holds) = (pattern_static(&read), holds(quote!(PATTERN)));
                 self.check(
                     quote!({ #pattern #holds }),
                     format_args!("must match the pattern {source}"),
