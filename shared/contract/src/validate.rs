@@ -42,9 +42,18 @@ macro_rules! without_rules {
     )*};
 }
 
-// `()` is what tonic makes of google.protobuf.Empty.
+// `()` is what tonic makes of google.protobuf.Empty, and a scalar what it makes of a wrapper.
 without_rules!(
     (),
+    bool,
+    f32,
+    f64,
+    i32,
+    i64,
+    u32,
+    u64,
+    String,
+    Vec<u8>,
     prost_types::Any,
     prost_types::Duration,
     prost_types::FieldMask,

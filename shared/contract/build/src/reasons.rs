@@ -10,7 +10,7 @@ use crate::{names, options::extension, problems::Problems, sources::Sources};
 /// Implements `Reason` for every enum that declares a domain.
 pub(crate) fn impls(sources: &Sources, problems: &mut Problems) -> TokenStream {
     let mut impls = TokenStream::new();
-    for enumeration in sources.files().flat_map(|file| file.enums().collect::<Vec<_>>()) {
+    for enumeration in sources.enums() {
         let option = "gantry.contract.v1.reason_domain";
         let domain = extension(&sources.pool, &enumeration.options(), option);
         if let Some(domain) = domain.as_ref().and_then(|domain| domain.as_str()) {

@@ -44,7 +44,7 @@ impl Reference<'_> {
         for message in self.sources.messages() {
             self.message(&mut out, &message);
         }
-        for enumeration in self.enums() {
+        for enumeration in self.sources.enums() {
             self.enumeration(&mut out, &enumeration);
         }
         out
@@ -149,14 +149,6 @@ impl Reference<'_> {
             }
             (one, None) => kind(&one),
         }
-    }
-
-    /// Every enum, the nested ones included.
-    fn enums(&self) -> Vec<EnumDescriptor> {
-        let top = self.sources.files().flat_map(|file| file.enums().collect::<Vec<_>>());
-        let messages = self.sources.messages();
-        let nested = messages.iter().flat_map(MessageDescriptor::child_enums);
-        top.chain(nested).collect()
     }
 
     fn enumeration(&self, out: &mut String, enumeration: &EnumDescriptor) {

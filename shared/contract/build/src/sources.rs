@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
-use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
+use prost_reflect::{DescriptorPool, EnumDescriptor, FileDescriptor, MessageDescriptor};
 use prost_types::FileDescriptorSet;
 use protox::{
     Compiler,
@@ -61,6 +61,14 @@ impl Sources {
             file.messages().for_each(|message| collect(message, &mut all));
         }
         all
+    }
+
+    /// Their enums, nested ones included.
+    pub(crate) fn enums(&self) -> Vec<EnumDescriptor> {
+        let top = self.files().flat_map(|file| file.enums().collect::<Vec<_>>());
+        let messages = self.messages();
+        let nested = messages.iter().flat_map(MessageDescriptor::child_enums);
+        top.chain(nested).collect()
     }
 }
 

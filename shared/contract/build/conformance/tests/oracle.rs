@@ -33,12 +33,15 @@ fn judges() -> BTreeMap<String, Judge> {
         ("Inner.Deep", judge::<messages::names::inner::Deep>),
         ("Choice", judge::<messages::names::Choice>),
     ];
-    let strange: [(&str, Judge); 5] = [
+    let strange: [(&str, Judge); 8] = [
         ("Word", judge::<strange::Word>),
         ("Option", judge::<strange::Option>),
         ("Keywords", judge::<strange::Keywords>),
         ("Foreign", judge::<strange::Foreign>),
         ("Old", judge::<strange::Old>),
+        ("Old.Part", judge::<strange::old::Part>),
+        ("Gone", judge::<strange::Gone>),
+        ("Hushed", judge::<strange::Hushed>),
     ];
     judges.extend(strange.map(|(name, judge)| (format!("strange.type.v1.{name}"), judge)));
     judges.extend(nested.map(|(name, judge)| (format!("conformance.v1.Names.{name}"), judge)));

@@ -11,9 +11,13 @@ use gantry_contract_conformance::{
     CONTRACT,
     conformance::v1::Tree,
     conformance::v1::Word as TheirWord,
-    strange::r#type::v1::{Foreign, Keywords, Old, Option as Odd, Word, keywords::Type, option},
+    strange::r#type::v1::{
+        Foreign, Keywords, Old, Option as Odd, Word, keywords::Type, match_client::MatchClient,
+        match_server, match_server::MatchServer, old, option,
+    },
 };
 use prost::Message;
+use tonic::{Request, Response, Status};
 
 #[test]
 fn names_of_rusts_are_names_like_any_other() {
@@ -85,15 +89,70 @@ fn proto2_tells_what_is_absent_from_what_is_empty() {
     // Absent, a default of the contract's own is not looked at.
     assert_eq!(wrong(&Old::default()), ["id: is required"]);
     assert_eq!(wrong(&Old { id: Some(String::new()), ..Old::default() }), nothing());
-    let old = Old { id: Some("long".into()), count: Some(0), packed: vec![1, 2], kind: Some(3) };
+    let old = Old {
+        id: Some("long".into()),
+        count: Some(0),
+        packed: vec![1, 2],
+        kind: Some(3),
+        part: Some(old::Part { name: Some(String::new()) }),
+    };
     assert_eq!(
         wrong(&old),
         [
             "id: must have at most 1 character",
             "count: must be at least 5",
             "packed: must have at most 1 item",
+            "part.name: must have at least 1 character",
         ]
     );
+}
+
+#[test]
+#[expect(deprecated, reason = "it is about what is")]
+fn what_is_deprecated_has_its_rules_all_the_same() {
+    use gantry_contract::Reason as _;
+    use gantry_contract_conformance::strange::r#type::v1::{Gone, Hushed, gone};
+
+    let gone = Gone { text: "long".into(), why: 7, one: Some(gone::One::Other("long".into())) };
+    assert_eq!(
+        wrong(&gone),
+        [
+            "text: must have at most 1 character",
+            "other: must have at most 1 character",
+            "why: must be a value that the contract defines",
+        ]
+    );
+    // A reason within a message is one, too.
+    assert_eq!((gone::Why::Old.reason(), gone::Why::Old.domain()), ("OLD", "strange"));
+    let hushed = Hushed { secret: "hush".into() };
+    assert_eq!(format!("{hushed:?}"), "Hushed { secret: [redacted] }");
+}
+
+/// Answers with what it was asked.
+struct Echo;
+
+#[tonic::async_trait]
+impl match_server::Match for Echo {
+    async fn r#type(&self, request: Request<Word>) -> Result<Response<Word>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+
+    async fn count(&self, request: Request<i64>) -> Result<Response<Vec<u8>>, Status> {
+        Ok(Response::new(request.into_inner().to_be_bytes().into()))
+    }
+
+    async fn spell(&self, request: Request<String>) -> Result<Response<bool>, Status> {
+        Ok(Response::new(request.into_inner() == "spell"))
+    }
+}
+
+#[tokio::test]
+async fn a_method_may_take_and_give_googles_wrappers() {
+    let mut client = MatchClient::new(MatchServer::new(Echo));
+    #[expect(deprecated, reason = "it may be called all the same")]
+    let counted = client.count(7).await.unwrap();
+    assert_eq!(counted.into_inner(), 7_i64.to_be_bytes());
+    assert!(client.spell("spell".to_owned()).await.unwrap().into_inner());
 }
 
 #[test]
