@@ -28,14 +28,15 @@
 //! is refused rather than ignored. All problems are reported at once, each with
 //! its file, line and column.
 //!
-//! How it works: `sources` reads the files into a descriptor pool; `access`, `rates`
-//! and `methods` read what is declared, `reasons`, `rules` and `redact` make Rust code
-//! of it, and each reports problems; `tables` writes the policies as code,
-//! `service_config` as JSON, `reference` as Markdown; `emit` puts the code together
-//! with tonic's and prost's.
+//! How it works: `sources` reads the files into a descriptor pool, and `exclusive` tells what
+//! got lost on the way; `access`, `rates` and `methods` read what is declared, `reasons`,
+//! `rules` and `redact` make Rust code of it, and each reports problems; `tables` writes the
+//! policies as code, `service_config` as JSON, `reference` as Markdown; `emit` puts the code
+//! together with tonic's and prost's.
 
 mod access;
 mod emit;
+mod exclusive;
 mod methods;
 mod names;
 mod options;
@@ -117,6 +118,7 @@ pub fn compile_to(
     for file in sources.files().filter(|file| file.package_name().is_empty()) {
         problems.add(&file, "no package: it is what generated modules are named by");
     }
+    exclusive::check(&sources, includes, &mut problems)?;
     let access = access::read(&sources, &mut problems);
     let rates = rates::read(&sources, &mut problems);
     let services = methods::read(&sources, &access, &rates, &mut problems);

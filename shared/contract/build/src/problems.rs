@@ -15,7 +15,7 @@ pub(crate) struct Problems(Vec<String>);
 
 impl Problems {
     /// Notes what is wrong with the thing at `place`.
-    pub(crate) fn add(&mut self, place: &impl Place, what: impl fmt::Display) {
+    pub(crate) fn add(&mut self, place: &(impl Place + ?Sized), what: impl fmt::Display) {
         self.0.push(format!("  {}: {what}", place.place()));
     }
 

@@ -27,7 +27,8 @@ const EMBEDDED: &[(&str, &str)] = &[
 ];
 
 /// Packages that a contract speaks about but not with: no code is made of them.
-const NOT_GENERATED: &[&str] = &["google.protobuf", "buf.validate", "gantry.contract.v1"];
+pub(crate) const NOT_GENERATED: &[&str] =
+    &["google.protobuf", "buf.validate", "gantry.contract.v1"];
 
 /// A contract, read.
 pub(crate) struct Sources {
@@ -82,14 +83,7 @@ pub(crate) fn read(
     files: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
 ) -> Result<Sources, Error> {
-    let mut resolver = ChainFileResolver::new();
-    for include in includes {
-        resolver.add(IncludeFileResolver::new(include.as_ref().to_owned()));
-    }
-    resolver.add(Embedded);
-    resolver.add(GoogleFileResolver::new());
-
-    let mut compiler = Compiler::with_file_resolver(resolver);
+    let mut compiler = Compiler::with_file_resolver(resolver(includes));
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files(files).map_err(invalid)?;
 
@@ -100,8 +94,19 @@ pub(crate) fn read(
     Ok(Sources { pool, set, encoded, paths })
 }
 
+/// Where files are looked for.
+pub(crate) fn resolver(includes: &[impl AsRef<Path>]) -> ChainFileResolver {
+    let mut resolver = ChainFileResolver::new();
+    for include in includes {
+        resolver.add(IncludeFileResolver::new(include.as_ref().to_owned()));
+    }
+    resolver.add(Embedded);
+    resolver.add(GoogleFileResolver::new());
+    resolver
+}
+
 /// All that is wrong with a file, a line for each.
-fn invalid(error: protox::Error) -> Error {
+pub(crate) fn invalid(error: protox::Error) -> Error {
     // Unlike its Display, its Debug names the place; not where that is the file's end.
     let mut first = format!("{error:?}");
     if let Some(file) = error.file().filter(|file| !first.contains(*file)) {

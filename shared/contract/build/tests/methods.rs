@@ -74,6 +74,20 @@ fn public_is_true_or_not_said() {
 }
 
 #[test]
+fn a_method_is_public_or_has_a_permission_and_not_both() {
+    for both in [
+        "option (gantry.contract.v1.policy) = {timeout: {seconds: 1} permission: \"a:read\"};
+         option (gantry.contract.v1.policy).public = true;",
+        "option (gantry.contract.v1.policy).public = true;
+         option (gantry.contract.v1.policy).timeout.seconds = 1;
+         option (gantry.contract.v1.policy).permission = \"a:read\";",
+    ] {
+        let both = method(&format!("option idempotency_level = NO_SIDE_EFFECTS; {both}"));
+        assert_eq!(both, ["9: t.S.M: public and permission: a method has one of them"]);
+    }
+}
+
+#[test]
 fn a_permission_is_one_of_the_access_policys() {
     assert_eq!(
         policy("timeout: {seconds: 1} permission: \"a:raed\""),

@@ -131,6 +131,36 @@ fn a_rule_stands_on_a_value_of_its_type() {
 }
 
 #[test]
+fn a_rule_that_another_one_replaces_is_not_lost_in_silence() {
+    for (kind, rules, both) in [
+        ("string", [".string.email = true", ".string.uri = true"], "string.email and string.uri"),
+        ("int32", [".int32.lte = 5", ".int32.lt = 9"], "int32.lt and int32.lte"),
+        ("int32", [".int32 = {lte: 5}", ".int32.lt = 9"], "int32.lt and int32.lte"),
+        (
+            "google.protobuf.Timestamp",
+            [".timestamp.lt_now = true", ".timestamp.lt = {}"],
+            "timestamp.lt and timestamp.lt_now",
+        ),
+        (
+            "repeated string",
+            [".repeated.items.string.ip = true", ".repeated.items.string.uuid = true"],
+            "repeated.items.string.ip and repeated.items.string.uuid",
+        ),
+        (
+            "repeated string",
+            [".string.min_len = 1", ".repeated.min_items = 1"],
+            "string and repeated",
+        ),
+    ] {
+        let rules = rules.join(", (buf.validate.field)");
+        assert_eq!(rule(kind, &rules), [format!("{both}: a field has one of them")], "{rules}");
+    }
+    let more =
+        ".int32.gte = 1, (buf.validate.field).int32.lt = 9, (buf.validate.field).required = true";
+    assert_eq!(rule("int32", more), Vec::<String>::new());
+}
+
+#[test]
 fn a_pattern_is_a_regular_expression() {
     assert_eq!(
         rule("string", ".string.pattern = \"a(b\""),
