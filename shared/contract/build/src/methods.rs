@@ -61,6 +61,7 @@ pub(crate) fn read(
     let services = sources.files().flat_map(|file| file.services().collect::<Vec<_>>());
     let services: Vec<_> = services
         .map(|service| {
+            names(&service, problems);
             let methods = service.methods().map(|method| {
                 let option = "gantry.contract.v1.policy";
                 let policy = message_extension(&sources.pool, &method.options(), option);
@@ -75,6 +76,21 @@ pub(crate) fn read(
     services
 }
 
+/// Two methods of one name would be an error in generated code, which names no .proto file.
+fn names(service: &ServiceDescriptor, problems: &mut Problems) {
+    let mut names = Vec::new();
+    for method in service.methods() {
+        let name = method.name().to_snake_case();
+        if OF_EVERY_CLIENT.contains(&&*name) {
+            let what = format_args!("generated clients have a method `{name}` of their own");
+            problems.add(&method, what);
+        } else if names.contains(&name) {
+            problems.add(&method, format_args!("a second method `{name}` in generated code"));
+        }
+        names.push(name);
+    }
+}
+
 /// A method, as it is read.
 pub(crate) struct Method<'a> {
     pub(crate) descriptor: MethodDescriptor,
@@ -86,7 +102,6 @@ pub(crate) struct Method<'a> {
 
 impl Method<'_> {
     fn read(self, problems: &mut Problems) -> Policy {
-        self.name(problems);
         let timeout = self.timeout(problems);
         let permission = self.access(problems);
         let idempotency = self.idempotency(problems);
@@ -99,17 +114,6 @@ impl Method<'_> {
             idempotency,
             repeats,
             rate_class,
-        }
-    }
-
-    /// Two methods of one name would be an error in generated code, which names no .proto file.
-    fn name(&self, problems: &mut Problems) {
-        let name = self.descriptor.name().to_snake_case();
-        if OF_EVERY_CLIENT.contains(&&*name) {
-            problems.add(
-                &self.descriptor,
-                format_args!("generated clients have a method `{name}` of their own"),
-            );
         }
     }
 
@@ -214,7 +218,8 @@ impl Method<'_> {
             problems.add(
                 &self.descriptor,
                 format_args!(
-                    "IDEMPOTENT, but {} has no `string request_id` with the rule string.uuid",
+                    "IDEMPOTENT, but {} has no `string request_id` with the rule string.uuid \
+                     (required where it is optional, and not ignored)",
                     request.full_name()
                 ),
             );

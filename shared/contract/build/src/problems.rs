@@ -3,8 +3,8 @@
 use std::fmt;
 
 use prost_reflect::{
-    EnumDescriptor, EnumValueDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor,
-    MethodDescriptor, OneofDescriptor, ServiceDescriptor,
+    EnumDescriptor, EnumValueDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor,
+    MessageDescriptor, MethodDescriptor, OneofDescriptor, ServiceDescriptor,
 };
 
 use crate::Error;
@@ -52,6 +52,7 @@ macro_rules! places {
 places!(
     EnumDescriptor,
     EnumValueDescriptor,
+    ExtensionDescriptor,
     FieldDescriptor,
     MessageDescriptor,
     MethodDescriptor,

@@ -236,7 +236,8 @@ service S {{ rpc M(Q) returns (Q) {{
     ] {
         assert_eq!(
             with_field(bad),
-            ["7: t.S.M: IDEMPOTENT, but t.Q has no `string request_id` with the rule string.uuid"],
+            ["7: t.S.M: IDEMPOTENT, but t.Q has no `string request_id` with the rule string.uuid \
+                 (required where it is optional, and not ignored)"],
             "{bad}"
         );
     }

@@ -37,6 +37,35 @@ fn a_client_has_methods_of_its_own() {
 }
 
 #[test]
+fn methods_whose_names_are_one_in_rust_are_told() {
+    let method = |name: &str| {
+        format!(
+            "rpc {name}(Q) returns (Q) {{ option idempotency_level = NO_SIDE_EFFECTS;
+    option (gantry.contract.v1.policy) = {{timeout: {{seconds: 1}} public: true}}; }}"
+        )
+    };
+    let (one, two) = (method("GetIt"), method("get_it"));
+    assert_eq!(
+        problems(&format!("message Q {{}} service S {{\n{one}\n{two} }}")),
+        ["9: t.S.get_it: a second method `get_it` in generated code"]
+    );
+}
+
+#[test]
+fn a_rule_of_an_extension_is_not_ignored() {
+    let text = "syntax = \"proto2\"; package t; import \"buf/validate/validate.proto\";
+message M { extensions 100 to 199; }
+extend M { optional string x = 100 [(buf.validate.field).string.min_len = 3]; }
+message N { extend M { optional string y = 101 [(buf.validate.field).required = true]; } }";
+    assert_eq!(
+        refused(text),
+        "the contract has 2 problem(s):\n  \
+         t.proto:3:12: t.x: the rules of an extension are not supported\n  \
+         t.proto:4:24: t.N.y: the rules of an extension are not supported"
+    );
+}
+
+#[test]
 fn an_option_that_does_not_exist_or_has_another_type_is_named_with_its_place() {
     let field = |rule: &str| format!("message M {{ string f = 1 [(buf.validate.{rule}]; }}");
     let method = |policy: &str| {

@@ -38,6 +38,7 @@ pub(crate) struct Validation {
 
 /// Implements `Validate` for every message.
 pub(crate) fn validation(sources: &Sources, problems: &mut Problems) -> Validation {
+    extensions(sources, problems);
     let messages = sources.messages();
     let with_rules = with_rules(sources, &messages);
     let mut rules = Rules { sources, with_rules, problems, words: BTreeMap::new() };
@@ -52,6 +53,18 @@ pub(crate) fn validation(sources: &Sources, problems: &mut Problems) -> Validati
     });
     let impls = impls.collect();
     Validation { impls, words: rules.words }
+}
+
+/// Code is made of no extension, so that its rules would never be looked at.
+fn extensions(sources: &Sources, problems: &mut Problems) {
+    let top = sources.files().flat_map(|file| file.extensions().collect::<Vec<_>>());
+    let messages = sources.messages();
+    let nested = messages.iter().flat_map(MessageDescriptor::child_extensions);
+    for extension in top.chain(nested) {
+        if message_extension(&sources.pool, &extension.options(), "buf.validate.field").is_some() {
+            problems.add(&extension, "the rules of an extension are not supported");
+        }
+    }
 }
 
 /// The full names of messages that have rules, or that contain one that has.
