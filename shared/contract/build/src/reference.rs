@@ -108,7 +108,7 @@ impl Reference<'_> {
         let name = message.full_name();
         let _ = writeln!(out, "\n### {name}\n\n{}", text(&comment(message)));
         if let Some(words) = self.words.get(name) {
-            let _ = writeln!(out, "\nRules: {}.", words.join("; "));
+            let _ = writeln!(out, "\nRules: {}.", literal(words));
         }
         if message.fields().len() == 0 {
             return;
@@ -120,13 +120,7 @@ impl Reference<'_> {
                 "| `{}` | {} | {} | {} |",
                 field.name(),
                 self.field_type(&field),
-                cell(
-                    &self
-                        .words
-                        .get(field.full_name())
-                        .map(|words| words.join("; "))
-                        .unwrap_or_default()
-                ),
+                line(&self.words.get(field.full_name()).map_or_else(String::new, |w| literal(w))),
                 cell(&comment(&field))
             );
         }
@@ -219,6 +213,25 @@ fn comment(place: &impl Place) -> String {
     place.comment().lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
+/// Rules, which are no Markdown as a comment may be: what would be taken for some (a pattern)
+/// stands as code.
+fn literal(rules: &[String]) -> String {
+    let rules =
+        rules.iter().map(|rule| rule.split(' ').map(literal_word).collect::<Vec<_>>().join(" "));
+    rules.collect::<Vec<_>>().join("; ")
+}
+
+fn literal_word(word: &str) -> String {
+    // Between letters, an underscore means nothing.
+    let (first, last) = (word.starts_with('_'), word.ends_with('_'));
+    let special = |c: char| c.is_ascii_punctuation() && !"-.,:;()\"'/_".contains(c);
+    match word {
+        _ if !word.contains(special) && !first && !last => word.to_owned(),
+        _ if word.contains('`') => format!("`` {word} ``"),
+        _ => format!("`{word}`"),
+    }
+}
+
 /// A comment as text: no HTML.
 fn text(comment: &str) -> String {
     comment.replace('<', "&lt;")
@@ -226,5 +239,10 @@ fn text(comment: &str) -> String {
 
 /// A comment as one cell of a table.
 fn cell(comment: &str) -> String {
-    text(comment).replace('\n', " ").replace('|', "\\|")
+    line(&text(comment))
+}
+
+/// Markdown as one cell of a table.
+fn line(markdown: &str) -> String {
+    markdown.replace('\n', " ").replace('|', "\\|")
 }

@@ -54,6 +54,14 @@ message Note {
   }
   map<string, int64> counts = 6 [(buf.validate.field).map.values.int64.gt = 0];
   google.protobuf.Timestamp due = 7 [(buf.validate.field).timestamp.gt_now = true];
+  string label = 8 [
+    (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE,
+    (buf.validate.field).string.pattern = "^(a_b|<c>)*[d](e)_\\.$"
+  ];
+  repeated int32 sizes = 9 [
+    (buf.validate.field).repeated.items.ignore = IGNORE_IF_ZERO_VALUE,
+    (buf.validate.field).repeated.items.int32.gt = 4
+  ];
 
   // What sort of note.
   enum Kind {
@@ -122,6 +130,11 @@ fn the_reference_says_what_a_caller_must_know() {
         "| `text` | string (one of `body`, one of which is required) |  |  |\n",
         "| `counts` | map of string to int64 | each value must be greater than 0 |  |\n",
         "| `due` | google.protobuf.Timestamp | must not be in the past |  |\n",
+        // As code, where Markdown would make a link and emphasis of it.
+        "| `label` | string | may be left out; \
+         must match the pattern `^(a_b\\|<c>)*[d](e)_\\.$` |  |\n",
+        "| `sizes` | list of int32 | each item may be zero or empty; \
+         each item must be greater than 4 |  |\n",
         "\n### t.Note.Kind\n\nWhat sort of note.\n",
         "| `KIND_TASK` | 1 | To be done. |\n",
         "\n### t.Reason\n\nWhy not.\n\nReasons of `google.rpc.ErrorInfo`, domain `notes`.\n",

@@ -75,8 +75,12 @@ impl Rules<'_> {
         if ignore == Some(Ignore::Always) {
             return TokenStream::new();
         }
+        let value = Value::of(field);
+        let zero = ignore == Some(Ignore::Zero) && matches!(value, Value::Plain { .. });
         if rules.required {
             self.say(field.full_name(), "is required");
+        } else if zero && rules.typed.is_some() {
+            self.say(field.full_name(), "may be left out");
         }
         let checks = self.values(field, &rules);
         if checks.is_empty() && !rules.required {
@@ -84,7 +88,6 @@ impl Rules<'_> {
         }
 
         let name = field.name();
-        let value = Value::of(field);
         let checks = match (value, rules.required) {
             (Value::Optional { member, pattern }, true) if checks.is_empty() => {
                 quote!(rules::required(matches!(&self.#member, #pattern), &at, out);)
@@ -96,7 +99,7 @@ impl Rules<'_> {
             (Value::Plain { member, set }, true) => {
                 quote!(let value = &self.#member; if rules::required(#set, &at, out) { #checks })
             }
-            (Value::Plain { member, set }, false) if ignore == Some(Ignore::Zero) => {
+            (Value::Plain { member, set }, false) if zero => {
                 quote!(let value = &self.#member; if #set { #checks })
             }
             (Value::Plain { member, .. }, false) => quote!(let value = &self.#member; #checks),
@@ -245,11 +248,13 @@ impl Rules<'_> {
             "map.values" => "each value ",
             _ => "each item ",
         };
+        let set = is_set(kind).filter(|_| rules.ignore == Some(Ignore::Zero));
+        if set.is_some() && rules.typed.is_some() {
+            self.say(field.full_name(), &format!("{each}may be zero or empty"));
+        }
         let checks = self.single(field, kind, rules, each);
-        match is_set(kind) {
-            Some(set) if rules.ignore == Some(Ignore::Zero) && !checks.is_empty() => {
-                quote!(if #set { #checks })
-            }
+        match set {
+            Some(set) if !checks.is_empty() => quote!(if #set { #checks }),
             _ => checks,
         }
     }
