@@ -5,10 +5,11 @@
 CONFIG is a file with the service config. Each line of standard input is a call: address,
 path, token (or -) and the encoded request in hexadecimal digits. Sets no deadline and no
 policy of its own: what a call does is the config's. Answers each line with the code of the
-outcome and the encoded answer.
+outcome, the seconds that the call took, and the encoded answer.
 """
 
 import sys
+import time
 
 import grpc
 
@@ -16,11 +17,12 @@ import grpc
 def call(options, address, path, token, request=""):
     metadata = None if token == "-" else [("authorization", f"Bearer {token}")]
     with grpc.insecure_channel(address, options=options) as channel:
+        invoke, started = channel.unary_unary(path), time.monotonic()
         try:
-            answer = channel.unary_unary(path)(bytes.fromhex(request), metadata=metadata)
-            print("OK", answer.hex())
+            code, answer = "OK", invoke(bytes.fromhex(request), metadata=metadata).hex()
         except grpc.RpcError as error:
-            print(error.code().name, "")
+            code, answer = error.code().name, ""
+        print(code, time.monotonic() - started, answer)
 
 
 def main():
