@@ -5,7 +5,7 @@ use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::{Reason, Violations};
+use crate::{CallContext, GantryReason, Reason, Violations};
 
 /// The longest encoded details. As the header `grpc-status-details-bin` they are a
 /// third longer, 4 KiB: clients refuse trailers much above that, and with them
@@ -54,6 +54,16 @@ impl Failure {
             details: ErrorDetails::new(),
             violations: Violations::default(),
         }))
+    }
+
+    /// INTERNAL, a fault of ours: names the request that is being served, under whose id the
+    /// log has the cause, and says nothing of it.
+    pub fn internal() -> Self {
+        let failure = Self::new(Code::Internal, GantryReason::Internal, "internal error");
+        match CallContext::current() {
+            Some(call) => failure.request_id(&*call.request_id),
+            None => failure,
+        }
     }
 
     /// Adds a value to the reason's metadata. Long values are cut at 1 KiB.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gantry_contract::{Failure, FieldPath, GantryReason, Reason, Validate, Violations};
+use gantry_contract::{
+    CallContext, Caller, Failure, FieldPath, GantryReason, Reason, Validate, Violations,
+};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -36,6 +38,17 @@ fn it_always_gives_its_reason() {
     assert_eq!(status.message(), "a user with this address exists");
     let info = status.get_details_error_info().unwrap();
     assert_eq!((info.reason.as_str(), info.domain.as_str()), ("EMAIL_TAKEN", "shop"));
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_names_the_request_that_is_served_and_nothing_else() {
+    let call = CallContext { deadline: None, request_id: "r-1".into(), caller: Caller::Anonymous };
+    let status = call.scope(async { Status::from(Failure::internal()) }).await;
+    assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
+    assert!(GantryReason::Internal.is_given_by(&status));
+    assert_eq!(status.get_details_request_info().unwrap().request_id, "r-1");
+    assert_eq!(status.get_error_details_vec().len(), 2, "{status:?}");
+    assert!(Status::from(Failure::internal()).get_details_request_info().is_none());
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn failure(error: InventoryError) -> Failure {
         }
         InventoryError::Storage(cause) => {
             tracing::error!(error = &*cause as &dyn Error, "storage failed");
-            internal()
+            Failure::internal()
         }
     }
 }
@@ -67,7 +67,7 @@ fn refused(refusal: Refusal) -> Failure {
         .resource(RESERVATION, id.to_string(), "has other items"),
         Refusal::Unbalanced(sku) => {
             tracing::error!(%sku, "less is reserved than the reservations say");
-            internal()
+            Failure::internal()
         }
     }
 }
@@ -124,11 +124,6 @@ fn insufficient_stock(shortages: &[Shortage]) -> Failure {
 fn ended(id: Uuid, reason: Reason, how: &str) -> Failure {
     Failure::new(Code::FailedPrecondition, reason, format!("the reservation {id} was {how}"))
         .precondition("STATUS", id.to_string(), format!("was {how}"))
-}
-
-/// The cause is in the log, under the request's id.
-fn internal() -> Failure {
-    Failure::new(Code::Internal, GantryReason::Internal, "internal error")
 }
 
 #[cfg(test)]

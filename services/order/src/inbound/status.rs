@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gantry_contract::{CallContext, Failure, GantryReason};
+use gantry_contract::{Failure, GantryReason};
 use gantry_proto::shop::errors::v1::Reason;
 use tonic::{Code, Status};
 
@@ -96,11 +96,7 @@ fn unanswered(service: &str, cause: &Unanswered, error: &Error) -> Failure {
 /// The cause is in the log, under the request's id.
 fn internal(error: &Error) -> Failure {
     tracing::error!(%error, "internal error");
-    let failure = Failure::new(Code::Internal, GantryReason::Internal, "internal error");
-    match CallContext::current() {
-        Some(context) => failure.request_id(&*context.request_id),
-        None => failure,
-    }
+    Failure::internal()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use gantry_contract::{CallContext, Failure, GantryReason, Violations};
+use gantry_contract::{Failure, GantryReason, Violations};
 use gantry_proto::shop::errors::v1::Reason;
 use tonic::{Code, Status};
 
@@ -43,17 +43,8 @@ fn failure(error: UserError) -> Failure {
         }
         UserError::Failed(cause) => {
             tracing::error!(error = &*cause as &dyn Error, "user service failed");
-            internal()
+            Failure::internal()
         }
-    }
-}
-
-/// The cause is in the log, under the request's id.
-fn internal() -> Failure {
-    let failure = Failure::new(Code::Internal, GantryReason::Internal, "internal error");
-    match CallContext::current() {
-        Some(call) => failure.request_id(&*call.request_id),
-        None => failure,
     }
 }
 
@@ -91,16 +82,5 @@ mod tests {
         let status = status(UserError::failed("the disk is full"));
         assert!(!format!("{status:?}").contains("disk"), "{status:?}");
         assert!(GantryReason::Internal.is_given_by(&status));
-    }
-
-    #[tokio::test]
-    async fn an_internal_error_names_its_request() {
-        let call = CallContext {
-            deadline: None,
-            request_id: "r-1".into(),
-            caller: gantry_contract::Caller::Anonymous,
-        };
-        let status = call.scope(async { status(UserError::failed("no")) }).await;
-        assert_eq!(status.get_details_request_info().unwrap().request_id, "r-1");
     }
 }
