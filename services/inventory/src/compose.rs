@@ -88,6 +88,7 @@ impl gantry_process::Service for Service {
         let verifier = Arc::new(settings.identity.verifier(NAME, source)?);
         let following = Arc::clone(&verifier);
         let follower = tokio::spawn(async move { following.follow().await });
+        let follower = AbortOnDropHandle::new(follower);
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
         let repository = SqliteRepository::new(database.clone());
@@ -98,7 +99,7 @@ impl gantry_process::Service for Service {
             settings,
             registry,
             channels,
-            follower: AbortOnDropHandle::new(follower),
+            follower,
             meter,
             verifier,
             fingerprints,
