@@ -79,9 +79,10 @@ fn read_or_make(path: &Path) -> io::Result<String> {
     }
     // 122 random bits from the operating system.
     let password = Uuid::new_v4().simple().to_string();
-    // Under another name until it is whole: an empty file would refuse every later start.
+    // Under another name until it is whole: an empty file would refuse every later start. A name
+    // that no start had before: one that was killed here may have left its own.
     let mut partial = path.as_os_str().to_owned();
-    partial.push(format!(".{}", std::process::id()));
+    partial.push(format!(".{}", Uuid::new_v4().simple()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -109,6 +110,16 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn what_a_start_that_was_killed_left_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin-password");
+        // In a container every start has the same process id.
+        fs::write(folder.path().join(format!("admin-password.{}", std::process::id())), "")
+            .unwrap();
+        assert_eq!(read_or_make(&path).unwrap().len(), 32);
     }
 
     #[test]
