@@ -35,7 +35,7 @@ pub enum AddressError {
     #[error("must be two letters, as CLDR has them")]
     RegionCode,
     /// More text than an address has.
-    #[error("must not be longer than {} bytes in all", Address::MAX_BYTES)]
+    #[error("must not be longer than {} bytes in all, line ends included", Address::MAX_BYTES)]
     TooLong,
 }
 
@@ -61,7 +61,8 @@ impl Address {
         if !(self.region_code.is_empty() || (letters && self.region_code.len() == 2)) {
             return Err(AddressError::RegionCode);
         }
-        if self.texts().map(String::len).sum::<usize>() > Self::MAX_BYTES {
+        // A line of its own costs something as well, else there could be millions of empty ones.
+        if self.texts().map(|text| text.len() + 1).sum::<usize>() > Self::MAX_BYTES {
             return Err(AddressError::TooLong);
         }
         self.region_code.make_ascii_uppercase();
@@ -127,6 +128,11 @@ mod tests {
         let lines = vec!["x".repeat(1025); 2];
         let novel = Address { address_lines: lines, ..address("DE") };
         assert_eq!(novel.checked(), Err(AddressError::TooLong));
+        let blank = || vec![String::new(); 3000];
+        let pages = Address { address_lines: blank(), ..address("DE") };
+        assert_eq!(pages.checked(), Err(AddressError::TooLong));
+        let crowd = Address { recipients: blank(), ..address("DE") };
+        assert_eq!(crowd.checked(), Err(AddressError::TooLong));
     }
 
     #[test]
