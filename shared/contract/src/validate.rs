@@ -180,6 +180,19 @@ impl Violations {
         }
     }
 
+    /// What was read; nothing where it is wrong, which is then added.
+    pub fn note<T>(&mut self, read: Result<T, impl Into<Self>>) -> Option<T> {
+        let Self { kept, kept_bytes: _, more } = match read {
+            Ok(value) => return Some(value),
+            Err(wrong) => wrong.into(),
+        };
+        for Violation { field, description } in kept {
+            self.push(field, description);
+        }
+        self.more += more;
+        None
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.more == 0

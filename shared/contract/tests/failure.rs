@@ -119,6 +119,24 @@ fn a_million_violations_are_counted_and_the_details_stay_within_4_kib() {
 }
 
 #[test]
+fn what_is_noted_comes_in_order_and_none_of_it_is_lost() {
+    let wrong = |count: usize| {
+        let mut violations = Violations::default();
+        (0..count).for_each(|index| violations.push(format_args!("[{index}]"), "is required"));
+        violations
+    };
+    let mut violations = Violations::one("id", "must be a UUID");
+    assert_eq!(violations.note(Ok::<_, Violations>(7)), Some(7));
+    assert_eq!(violations.note(Err::<(), _>(wrong(2))), None);
+    let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["id", "[0]", "[1]"]);
+    violations.note(Err::<(), _>(wrong(1000)));
+    violations.note(Err::<(), _>(wrong(1000)));
+    assert_eq!(violations.len(), 2003);
+    assert!(violations.iter().count() < 200);
+}
+
+#[test]
 fn other_details_take_room_from_violations() {
     let mut failure = failure().resource("t", "n".repeat(1000), "d".repeat(1000));
     for index in 0..100 {

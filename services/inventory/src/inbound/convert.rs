@@ -20,17 +20,25 @@ use crate::{
     domain::{Items, ItemsError, Product, ProductName, Quantity, Reservation, Sku, Status, Stock},
 };
 
+/// Everything that is wrong with the request is said at once.
 pub(super) fn create_product(
     request: contract::CreateProductRequest,
 ) -> Result<CreateProduct, Violations> {
-    Ok(CreateProduct {
-        sku: sku("sku", request.sku)?,
-        name: ProductName::parse(request.name).map_err(|error| Violations::one("name", error))?,
-        price: price(&request.price.unwrap_or_default())?,
-        stock: u32::try_from(request.stock)
-            .map_err(|_| Violations::one("stock", "must be at least 0"))
-            .and_then(|count| Stock::new(count).map_err(|error| Violations::one("stock", error)))?,
-    })
+    let name = ProductName::parse(request.name).map_err(|error| Violations::one("name", error));
+    let stock = u32::try_from(request.stock)
+        .map_err(|_| Violations::one("stock", "must be at least 0"))
+        .and_then(|count| Stock::new(count).map_err(|error| Violations::one("stock", error)));
+    let mut violations = Violations::default();
+    let sku = violations.note(sku("sku", request.sku));
+    let name = violations.note(name);
+    let price = violations.note(price(&request.price.unwrap_or_default()));
+    let stock = violations.note(stock);
+    match (sku, name, price, stock) {
+        (Some(sku), Some(name), Some(price), Some(stock)) => {
+            Ok(CreateProduct { sku, name, price, stock })
+        }
+        _ => Err(violations),
+    }
 }
 
 pub(super) fn reserve_stock(

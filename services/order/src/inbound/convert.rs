@@ -20,6 +20,7 @@ use crate::{
     domain::{Address, AddressError, Basket, OrderId, Quantity, RejectReason, Sku, Status, UserId},
 };
 
+/// Everything that is wrong with the request is said at once.
 pub(super) fn new_order(
     request: contract::CreateOrderRequest,
     key: RequestKey,
@@ -32,32 +33,43 @@ pub(super) fn new_order(
         })?;
         Ok((Sku::new(item.sku), quantity))
     });
-    let items = items.collect::<Result<Vec<_>, Violations>>()?;
-    Ok(NewOrder {
-        user: UserId(uuid("user_id", &request.user_id)?),
-        basket: Basket::new(items).map_err(|error| Violations::one("items", error))?,
-        address: request.shipping_address.map(address).transpose()?,
-        request: key,
-    })
+    let items = items.collect::<Result<Vec<_>, Violations>>();
+    let basket = |items| Basket::new(items).map_err(|error| Violations::one("items", error));
+    let mut violations = Violations::default();
+    let user = violations.note(uuid("user_id", &request.user_id).map(UserId));
+    let basket = violations.note(items.and_then(basket));
+    let address = violations.note(request.shipping_address.map(address).transpose());
+    match (user, basket, address) {
+        (Some(user), Some(basket), Some(address)) => {
+            Ok(NewOrder { user, basket, address, request: key })
+        }
+        _ => Err(violations),
+    }
 }
 
+/// As [`new_order`].
 pub(super) fn placement(
     request: contract::PlaceOrderRequest,
     key: RequestKey,
 ) -> Result<Placement, Violations> {
+    let total = |total| money("expected_total", &total);
+    let mut violations = Violations::default();
+    let id = violations.note(order_id(&request.id));
+    let address = violations.note(request.shipping_address.map(address).transpose());
+    let expected_total = violations.note(request.expected_total.map(total).transpose());
+    let (Some(id), Some(address), Some(expected_total)) = (id, address, expected_total) else {
+        return Err(violations);
+    };
     Ok(Placement {
-        id: order_id(&request.id)?,
-        address: request.shipping_address.map(address).transpose()?,
+        id,
+        address,
         // What is no version of ours is not the order's either: none is 0. Empty is what
         // a caller sends who has none.
         version: request
             .etag
             .filter(|etag| !etag.is_empty())
             .map(|etag| etag.parse().unwrap_or_default()),
-        expected_total: request
-            .expected_total
-            .map(|total| money("expected_total", &total))
-            .transpose()?,
+        expected_total,
         request: key,
         // The contract has it between 0 and 30 s.
         wait: request.wait.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),

@@ -24,9 +24,9 @@ pub(super) fn registration(
 ) -> Result<Registration, Violations> {
     let contract::CreateUserRequest { email, name, password, request_id: _ } = request;
     let mut violations = Violations::default();
-    let email = noted(Email::try_new(&email), &mut violations);
-    let name = noted(Name::try_new(&name), &mut violations);
-    let password = noted(Password::try_new(password), &mut violations);
+    let email = violations.note(Email::try_new(&email));
+    let name = violations.note(Name::try_new(&name));
+    let password = violations.note(Password::try_new(password));
     match (email, name, password) {
         (Some(email), Some(name), Some(password)) => {
             Ok(Registration { email, name, password, request: key })
@@ -35,8 +35,10 @@ pub(super) fn registration(
     }
 }
 
-fn noted<T>(value: Result<T, Invalid>, violations: &mut Violations) -> Option<T> {
-    value.map_err(|invalid| violations.push(invalid.field, invalid.rule)).ok()
+impl From<Invalid> for Violations {
+    fn from(invalid: Invalid) -> Self {
+        Self::one(invalid.field, invalid.rule)
+    }
 }
 
 pub(super) fn user_id(id: &str) -> Result<UserId, Violations> {

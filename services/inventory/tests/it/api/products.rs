@@ -100,6 +100,17 @@ async fn a_name_that_would_forge_lines_is_refused_as_the_callers_mistake() {
 }
 
 #[tokio::test]
+async fn what_the_contract_cannot_say_is_said_at_once_as_well() {
+    let running = Running::start().await;
+    let price = Some(Money { currency_code: "EURO".to_owned(), units: 1, nanos: 0 });
+    let wrong = CreateProductRequest { name: "tea\n".to_owned(), price, ..create("a", 1) };
+    let mut client = running.client.clone();
+    let call = client.create_product(running.by_admin(wrong));
+    let status = refused(call, Code::InvalidArgument, "VALIDATION_FAILED").await;
+    assert_eq!(wrong_fields(&status), ["name", "price.currency_code"]);
+}
+
+#[tokio::test]
 async fn a_batch_answers_in_the_order_asked_for_or_names_all_that_is_unknown() {
     let running = Running::start().await;
     for sku in ["a", "b", "c"] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_contract::Caller;
 use gantry_proto::shop::{
-    order::v1::{CreateOrderRequest, ListOrdersRequest, OrderStatus},
+    order::v1::{CreateOrderRequest, ListOrdersRequest, OrderItem, OrderStatus},
     user::v1::{Tier, UserStatus},
 };
 use tonic::{Code, Request};
@@ -139,6 +139,13 @@ async fn what_the_contract_forbids_is_refused_field_by_field() {
                 r.items[1].quantity = 600_000;
             },
             vec!["items"],
+        ),
+        (
+            |r| {
+                r.items = vec![OrderItem { quantity: 600_000, ..r.items[0].clone() }; 2];
+                r.shipping_address = address("Germany");
+            },
+            vec!["items", "shipping_address.region_code"],
         ),
     ] {
         let mut request = create(ANN, &[("mug", 1)]);

@@ -246,6 +246,14 @@ async fn what_cannot_be_read_is_refused_field_by_field() {
             refused(running.place(request), Code::InvalidArgument, "VALIDATION_FAILED").await;
         assert_eq!(wrong_fields(&status), [field]);
     }
+    let request = PlaceOrderRequest {
+        shipping_address: address("Germany"),
+        expected_total: Some(money),
+        ..place(&draft)
+    };
+    let status = refused(running.place(request), Code::InvalidArgument, "VALIDATION_FAILED").await;
+    let both = ["shipping_address.region_code", "expected_total.currency_code"];
+    assert_eq!(wrong_fields(&status), both);
 }
 
 #[tokio::test]
