@@ -2,6 +2,7 @@
 
 use gantry_config::{Check, Problems};
 use gantry_process::Table;
+use gantry_proto::CONTRACT;
 use serde::Deserialize;
 
 /// What other services call it.
@@ -47,7 +48,9 @@ impl Table for Settings {
 
 impl Check for Settings {
     fn check(&self, problems: &mut Problems) {
-        gantry_process::check_server(&self.server, problems);
+        gantry_process::check_server(&self.server, &CONTRACT, problems);
+        gantry_process::check_identity(&self.identity, &CONTRACT, problems);
+        gantry_process::check_client("client", &self.client, &CONTRACT, problems);
     }
 }
 
@@ -118,11 +121,28 @@ mod tests {
         let wrong = [
             ("GANTRY_LISTEN", "here"),
             ("GANTRY_INVENTORY__SERVER__WEIGHT", "0"),
+            ("GANTRY_INVENTORY__SERVER__LIMITS__CLASSES__LIST__PER_SECOND", "1"),
+            ("GANTRY_INVENTORY__SERVER__LIMITS__CLASSES__LIST__BURST", "1"),
+            ("GANTRY_INVENTORY__CLIENT__CONNECT_TIMEOUT", "0s"),
+            ("GANTRY_INVENTORY__CLIENT__MAX_CONNECTIONS", "0"),
+            ("GANTRY_INVENTORY__IDENTITY__GRANTS", r#"{order = ["products:raed"]}"#),
+            ("GANTRY_INVENTORY__IDENTITY__TRUSTED", r#"[{issuer = "gantry", issues = "users"}]"#),
             ("GANTRY_INVENTORY__DATABSE__PATH", "x"),
         ];
         let error = load(&[&KEYS[..], &wrong].concat()).unwrap_err();
         let mut keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["inventory.databse", "inventory.server.weight", "listen"]);
+        let expected = [
+            "inventory.client.connect_timeout",
+            "inventory.client.max_connections",
+            "inventory.databse",
+            "inventory.identity.grants.order",
+            "inventory.identity.trusted.0",
+            "inventory.server.limits.classes.list",
+            "inventory.server.weight",
+            "listen",
+        ];
+        assert_eq!(keys, expected);
+        assert!(error.problems.iter().all(|problem| problem.source.is_some()), "{error}");
     }
 }

@@ -72,12 +72,11 @@ impl Table for Settings {
 
 impl Check for Settings {
     fn check(&self, problems: &mut Problems) {
-        gantry_process::check_server(&self.server, problems);
-        for (peer, client) in [("user", &self.clients.user), ("inventory", &self.clients.inventory)]
-        {
-            for problem in client.problems(&CONTRACT) {
-                problems.add(&format!("clients.{peer}.{}", problem.key), problem.why);
-            }
+        gantry_process::check_server(&self.server, &CONTRACT, problems);
+        gantry_process::check_identity(&self.identity, &CONTRACT, problems);
+        let Clients { user, inventory } = &self.clients;
+        for (key, client) in [("clients.user", user), ("clients.inventory", inventory)] {
+            gantry_process::check_client(key, client, &CONTRACT, problems);
         }
         for problem in self.saga.problems() {
             problems.expected(&format!("saga.{}", problem.key), problem.expected);

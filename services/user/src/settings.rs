@@ -9,6 +9,7 @@ use std::{
 
 use gantry_config::{Check, Problems, Secret};
 use gantry_process::Table;
+use gantry_proto::CONTRACT;
 use serde::Deserialize;
 
 use crate::domain::{Email, Password};
@@ -112,7 +113,8 @@ impl Table for Settings {
 
 impl Check for Settings {
     fn check(&self, problems: &mut Problems) {
-        gantry_process::check_server(&self.server, problems);
+        gantry_process::check_server(&self.server, &CONTRACT, problems);
+        gantry_process::check_identity(&self.identity, &CONTRACT, problems);
         problems.within("tokens", &self.tokens);
         problems.within("passwords", &self.passwords);
         problems.within("bootstrap", &self.bootstrap);

@@ -101,6 +101,18 @@ impl Scope {
 }
 
 impl Contract {
+    /// What `grants` has that is no permission: each with the service that is granted it. A
+    /// typing error would be noticed as a refusal only.
+    pub fn unknown_grants<'a>(
+        &self,
+        grants: &'a Grants,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let granted = grants.iter().flat_map(|(service, permissions)| {
+            permissions.iter().map(|permission| (service.as_str(), permission.as_str()))
+        });
+        granted.filter(|(_, permission)| !self.permissions.contains(permission))
+    }
+
     /// Decides whether `caller` may call `method`, and on what.
     ///
     /// # Errors

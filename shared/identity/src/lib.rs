@@ -54,6 +54,6 @@ pub use files::KeyError;
 pub use jwk::Jwk;
 pub use keys::{PublicKey, SigningKey, load_or_create_secret};
 pub use published::{KeySource, KeysReport, PublishedKeys};
-pub use settings::{Settings, TrustedKeySettings};
+pub use settings::{InvalidSetting, Settings, TrustedKeySettings};
 pub use sign::{AccessToken, ServiceSigner, UserClaims, UserSigner};
 pub use verify::{Issues, TokenError, TrustedKey, Verifier};

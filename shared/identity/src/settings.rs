@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use gantry_contract::access::Grants;
+use gantry_contract::{Contract, access::Grants};
 use serde::Deserialize;
 
 use crate::{
@@ -45,7 +45,40 @@ pub struct TrustedKeySettings {
     pub jwks: Option<String>,
 }
 
+/// A setting with a value that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSetting {
+    /// The key, below those of the identity.
+    pub key: String,
+    /// What it should be.
+    pub expected: String,
+}
+
+impl TrustedKeySettings {
+    fn has_no_key(&self) -> bool {
+        self.key_file.is_none() && self.jwks.is_none()
+    }
+}
+
 impl Settings {
+    /// Every setting that cannot be, or names what the contract does not have. The files are not
+    /// looked at.
+    pub fn problems(&self, contract: &Contract) -> Vec<InvalidSetting> {
+        let without = self.trusted.iter().enumerate().filter(|(_, entry)| entry.has_no_key());
+        let without = without.map(|(number, _)| InvalidSetting {
+            key: format!("trusted.{number}"),
+            expected: "key_file, jwks or both".to_owned(),
+        });
+        let unknown = contract.unknown_grants(&self.grants).map(|(service, permission)| {
+            let known = contract.permissions.join(", ");
+            InvalidSetting {
+                key: format!("grants.{service}"),
+                expected: format!("permissions of the contract ({known}), found {permission:?}"),
+            }
+        });
+        without.chain(unknown).collect()
+    }
+
     /// Signs for `service` with the configured key.
     ///
     /// # Errors
@@ -72,7 +105,11 @@ impl Settings {
     ) -> Result<Verifier, KeyError> {
         let mut trusted = Vec::new();
         let mut published = Vec::new();
-        for TrustedKeySettings { issuer, issues, key_file, jwks } in &self.trusted {
+        for entry in &self.trusted {
+            let TrustedKeySettings { issuer, issues, key_file, jwks } = entry;
+            if entry.has_no_key() {
+                return Err(KeyError::NoKey { issuer: issuer.clone() });
+            }
             if let Some(path) = key_file {
                 let key = PublicKey::load(path)?;
                 trusted.push(TrustedKey { issuer: issuer.clone(), issues: *issues, key });
@@ -87,9 +124,6 @@ impl Settings {
                     }
                     None => keys,
                 });
-            }
-            if key_file.is_none() && jwks.is_none() {
-                return Err(KeyError::NoKey { issuer: issuer.clone() });
             }
         }
         Ok(published.into_iter().fold(Verifier::new(service, trusted), Verifier::published))

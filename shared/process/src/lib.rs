@@ -35,7 +35,7 @@
 //!
 //! impl Check for Settings {
 //!     fn check(&self, problems: &mut Problems) {
-//!         gantry_process::check_server(&self.server, problems);
+//!         gantry_process::check_server(&self.server, &CONTRACT, problems);
 //!     }
 //! }
 //!
@@ -76,5 +76,5 @@
 mod own;
 mod serve;
 
-pub use own::{Own, Table, check_server};
+pub use own::{Own, Table, check_client, check_identity, check_server};
 pub use serve::{ServeError, Service, run, serve};

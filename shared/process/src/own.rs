@@ -2,7 +2,9 @@
 
 use std::{fmt, marker::PhantomData, net::SocketAddr};
 
+use gantry_client::ClientSettings;
 use gantry_config::{Args, Check, ConfigError, Loaded, Problems, Sources};
+use gantry_contract::Contract;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error, MapAccess, Visitor},
@@ -24,9 +26,36 @@ pub trait Table: DeserializeOwned + Check {
 }
 
 /// Checks the settings of a service's server, which it keeps under the key `server`.
-pub fn check_server(server: &gantry_server::Settings, problems: &mut Problems) {
-    for problem in server.problems() {
+pub fn check_server(
+    server: &gantry_server::Settings,
+    contract: &Contract,
+    problems: &mut Problems,
+) {
+    for problem in server.problems(contract) {
         problems.expected(&format!("server.{}", problem.key), problem.expected);
+    }
+}
+
+/// Checks the settings of a service's identity, which it keeps under the key `identity`.
+pub fn check_identity(
+    identity: &gantry_identity::Settings,
+    contract: &Contract,
+    problems: &mut Problems,
+) {
+    for problem in identity.problems(contract) {
+        problems.expected(&format!("identity.{}", problem.key), problem.expected);
+    }
+}
+
+/// Checks how a service calls another one, which it keeps under this key.
+pub fn check_client(
+    key: &str,
+    client: &ClientSettings,
+    contract: &'static Contract,
+    problems: &mut Problems,
+) {
+    for problem in client.problems(contract) {
+        problems.add(&format!("{key}.{}", problem.key), problem.why);
     }
 }
 

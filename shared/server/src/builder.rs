@@ -60,9 +60,6 @@ pub enum BuildError {
     /// A limit cannot be.
     #[error("the rate class {0} cannot be: {1}")]
     RateClass(String, InvalidRate),
-    /// There are settings for a class that no method is in.
-    #[error("the rate class {0} is not in the contract")]
-    UnknownRateClass(String),
     /// The limit of calls at once cannot be.
     #[error("the setting concurrency: {0}")]
     Concurrency(#[from] InvalidConcurrency),
@@ -197,8 +194,8 @@ impl ServerBuilder {
         if let Some(mistake) = self.mistake {
             return Err(mistake);
         }
-        if let Some(problem) = self.settings.problems().first() {
-            return Err(BuildError::Setting(*problem));
+        if let Some(problem) = self.settings.problems(self.contract).into_iter().next() {
+            return Err(BuildError::Setting(problem));
         }
         let security = Security::load(self.settings.tls.as_ref())?;
         if let Some(verifier) = &self.verifier {
@@ -214,10 +211,8 @@ impl ServerBuilder {
         let limits = &self.settings.limits;
         let addresses = Addresses::new(limits)
             .map_err(|error| BuildError::RateClass("per_address".to_owned(), error))?;
-        let callers = Callers::new(self.contract, limits).map_err(|invalid| match invalid {
-            InvalidClass::Rate(class, error) => BuildError::RateClass(class, error),
-            InvalidClass::Unknown(class) => BuildError::UnknownRateClass(class),
-        })?;
+        let callers = Callers::new(self.contract, limits)
+            .map_err(|InvalidClass(class, error)| BuildError::RateClass(class, error))?;
         let concurrency = self.settings.concurrency.config()?;
         let limiter = Limiter::new(concurrency, methods.len(), Instant::now());
         let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("nobody"));
@@ -279,14 +274,13 @@ fn keys_known(verifier: &Arc<Verifier>) -> impl Iterator<Item = Check> {
 }
 
 fn check_grants(grants: &Grants, contract: &Contract) -> Result<(), BuildError> {
-    for (service, permissions) in grants {
-        let known = |permission: &&String| contract.permissions.contains(&permission.as_str());
-        if let Some(permission) = permissions.iter().find(|permission| !known(permission)) {
-            let (service, permission) = (service.clone(), permission.clone());
-            return Err(BuildError::UnknownPermission { service, permission });
-        }
+    match contract.unknown_grants(grants).next() {
+        None => Ok(()),
+        Some((service, permission)) => Err(BuildError::UnknownPermission {
+            service: service.to_owned(),
+            permission: permission.to_owned(),
+        }),
     }
-    Ok(())
 }
 
 impl fmt::Debug for ServerBuilder {

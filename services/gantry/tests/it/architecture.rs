@@ -51,7 +51,9 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "gantry-client",
             "gantry-config",
+            "gantry-contract",
             "gantry-discovery",
+            "gantry-identity",
             "gantry-server",
             "gantry-telemetry",
         ],

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use gantry_contract::Contract;
 use gantry_resilience::limits::{
     ConcurrencyConfig, ConcurrencyParameters, InvalidConcurrency, InvalidRate, Rate,
 };
@@ -47,7 +48,7 @@ impl ConcurrencySettings {
             InvalidConcurrency::Tolerance => ("concurrency.tolerance", "from 1.1 to 100"),
             InvalidConcurrency::Fast => ("concurrency.fast", "longer than 0s and at most 1m"),
         };
-        Some(InvalidSetting { key, expected })
+        InvalidSetting::unless(false, key, expected)
     }
 
     pub(crate) fn config(&self) -> Result<ConcurrencyConfig, InvalidConcurrency> {
@@ -122,19 +123,27 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
-    pub(super) fn problems(&self) -> impl Iterator<Item = InvalidSetting> {
+    pub(super) fn problems(&self, contract: &Contract) -> impl Iterator<Item = InvalidSetting> {
         let expected = "per_second above 0, burst at least 1, and that many within a year";
         let rate =
             |key, rate: RateSettings| InvalidSetting::unless(rate.rate().is_ok(), key, expected);
-        let classes = self.classes.values().find_map(|class| rate("limits.classes", *class));
+        let known: Vec<_> = contract.rate_classes.iter().map(|class| class.name).collect();
+        let classes = self.classes.iter().filter_map(move |(name, class)| {
+            let key = format!("limits.classes.{name}");
+            if known.contains(&name.as_str()) {
+                return InvalidSetting::unless(class.rate().is_ok(), key, expected);
+            }
+            let known = format!("a rate class of the contract, which has {}", known.join(", "));
+            InvalidSetting::unless(false, key, known)
+        });
         [
             rate("limits.per_address", self.per_address),
             rate("limits.per_user", self.per_user),
             self.per_service.and_then(|service| rate("limits.per_service", service)),
-            classes,
             InvalidSetting::unless(self.max_keys > 0, "limits.max_keys", "at least 1"),
         ]
         .into_iter()
         .flatten()
+        .chain(classes)
     }
 }

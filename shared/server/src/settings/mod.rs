@@ -4,11 +4,13 @@ mod connections;
 mod limits;
 
 use std::{
+    borrow::Cow,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
 
+use gantry_contract::Contract;
 use gantry_identity::{KeyError, load_or_create_secret};
 use gantry_tls::ServerTls;
 use serde::Deserialize;
@@ -65,24 +67,28 @@ impl Default for Settings {
 }
 
 /// A setting with a value that cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} must be {expected}")]
 pub struct InvalidSetting {
     /// The key, below the server's own.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// What it should be.
-    pub expected: &'static str,
+    pub expected: Cow<'static, str>,
 }
 
 impl InvalidSetting {
-    fn unless(holds: bool, key: &'static str, expected: &'static str) -> Option<Self> {
-        (!holds).then_some(Self { key, expected })
+    fn unless(
+        holds: bool,
+        key: impl Into<Cow<'static, str>>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Option<Self> {
+        (!holds).then(|| Self { key: key.into(), expected: expected.into() })
     }
 }
 
 impl Settings {
-    /// Every setting that cannot be.
-    pub fn problems(&self) -> Vec<InvalidSetting> {
+    /// Every setting that cannot be, or names what the contract does not have.
+    pub fn problems(&self, contract: &Contract) -> Vec<InvalidSetting> {
         let own = [
             InvalidSetting::unless(
                 (1..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes),
@@ -95,7 +101,7 @@ impl Settings {
             .flatten()
             .chain(self.connections.problems())
             .chain(self.concurrency.problem())
-            .chain(self.limits.problems())
+            .chain(self.limits.problems(contract))
             .collect()
     }
 
@@ -144,7 +150,18 @@ impl IdempotencySettings {
 
 #[cfg(test)]
 mod tests {
+    use gantry_contract::RateClass;
+
     use super::*;
+
+    /// One that has a rate class and nothing else.
+    static CONTRACT: Contract = Contract {
+        services: &[],
+        permissions: &[],
+        roles: &[],
+        rate_classes: &[RateClass { name: "login", per_second: 1.0, burst: 1 }],
+        descriptor_set: &[],
+    };
 
     #[test]
     fn the_advertised_address_takes_the_port_that_is_bound() {
@@ -172,7 +189,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_named() {
-        assert!(Settings::default().problems().is_empty());
+        assert!(Settings::default().problems(&CONTRACT).is_empty());
         let connections = ConnectionSettings {
             max: 0,
             max_age: Duration::ZERO,
@@ -181,7 +198,9 @@ mod tests {
         };
         let concurrency = ConcurrencySettings { tolerance: 0.5, ..ConcurrencySettings::default() };
         let never = RateSettings { per_second: 0.0, burst: 1 };
-        let limits = LimitSettings { per_address: never, max_keys: 0, ..LimitSettings::default() };
+        let classes = ["login", "logn"].map(|class| (class.to_owned(), never)).into();
+        let limits =
+            LimitSettings { per_address: never, max_keys: 0, classes, ..LimitSettings::default() };
         let settings = Settings {
             weight: 0,
             max_message_bytes: 0,
@@ -190,7 +209,8 @@ mod tests {
             limits,
             ..Settings::default()
         };
-        let keys: Vec<_> = settings.problems().iter().map(|problem| problem.key).collect();
+        let problems = settings.problems(&CONTRACT);
+        let keys: Vec<_> = problems.iter().map(|problem| &*problem.key).collect();
         let expected = [
             "max_message_bytes",
             "weight",
@@ -200,8 +220,12 @@ mod tests {
             "concurrency.tolerance",
             "limits.per_address",
             "limits.max_keys",
+            "limits.classes.login",
+            "limits.classes.logn",
         ];
         assert_eq!(keys, expected);
+        let unknown = problems.last().unwrap().expected.clone();
+        assert_eq!(unknown, "a rate class of the contract, which has login");
     }
 
     #[test]

@@ -28,14 +28,9 @@ use crate::{
     status::come_again,
 };
 
-/// Why the limits of callers cannot be.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum InvalidClass {
-    #[error("{0}")]
-    Rate(String, #[source] InvalidRate),
-    #[error("{0}")]
-    Unknown(String),
-}
+/// The limit that cannot be, and why.
+#[derive(Debug)]
+pub(crate) struct InvalidClass(pub(crate) String, pub(crate) InvalidRate);
 
 /// Who calls, as it is told apart from others: owned where it is kept, which is never.
 #[derive(Hash)]
@@ -78,14 +73,9 @@ impl Callers {
     ) -> Result<Self, InvalidClass> {
         let (most, now) = (settings.max_keys as usize, Instant::now());
         let limit = |name: &str, numbers: RateSettings| {
-            let rate =
-                numbers.rate().map_err(|error| InvalidClass::Rate(name.to_owned(), error))?;
+            let rate = numbers.rate().map_err(|error| InvalidClass(name.to_owned(), error))?;
             Ok(Limit { rate, buckets: Buckets::new(most, now) })
         };
-        let known = |name: &String| contract.rate_classes.iter().any(|class| class.name == name);
-        if let Some(unknown) = settings.classes.keys().find(|name| !known(name)) {
-            return Err(InvalidClass::Unknown(unknown.clone()));
-        }
         let class = |class: &'static RateClass| {
             let RateClass { name, per_second, burst } = *class;
             let declared = RateSettings { per_second, burst };

@@ -232,8 +232,8 @@ async fn settings_change_the_numbers_of_a_class_and_know_no_other() {
     let mut settings = Settings::default();
     settings.limits.classes = [("abundant".to_owned(), only(1))].into();
     let built = Server::builder("probe", &gantry_probe::CONTRACT).settings(settings).build();
-    let Err(BuildError::UnknownRateClass(class)) = built else { panic!("{built:?}") };
-    assert_eq!(class, "abundant");
+    let Err(BuildError::Setting(problem)) = built else { panic!("{built:?}") };
+    assert_eq!(problem.key, "limits.classes.abundant");
 }
 
 /// Calls that run until they are dropped.
