@@ -2,7 +2,7 @@
 //!
 //! The services know nothing of it: they find each other through the registry and
 //! call each other over real sockets, as they would in a cluster. In order:
-//! settings, ports, keys, databases, the admin, serving, `ready`; each step refuses
+//! settings, ports, keys, databases, servers, the admin, serving, `ready`; each step refuses
 //! with everything that is wrong with it before the next one leaves a trace.
 
 mod admin;
@@ -128,9 +128,13 @@ pub async fn run(args: UpArgs) -> Result<(), UpError> {
     let metrics = Metrics::new("gantry")?;
     let meter = metrics.meter();
     let services = Services::open(settings, &keys, registry.clone(), &meter).await?;
+    // All of them or none, and before there is an admin: a password is shown once only.
+    let replicas = listeners.replicas.into_iter();
+    let replicas = replicas.map(|(of, listener)| Ok((of, services.server(of)?, listener)));
+    let replicas = replicas.collect::<Result<Vec<_>, UpError>>()?;
     let admin = admin::bootstrap(&services.user, args.admin_password_file()).await?;
     let pages = Admin::new().metrics(move || metrics.text()).config(shown);
-    let mut running = services.serve(listeners, pages)?;
+    let mut running = services.serve(replicas, pages, listeners.admin);
 
     let life = async {
         all_found(&registry, &plan).await;

@@ -8,12 +8,15 @@ use std::{
 
 use gantry_discovery::Registry;
 use gantry_process::Service as _;
-use gantry_server::{Admin, BuildError, ServeError, Server};
+use gantry_server::{Admin, ServeError, Server};
 use gantry_telemetry::Meter;
-use tokio::task::{JoinError, JoinSet};
+use tokio::{
+    net::TcpListener,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{UpError, keys::Keys, plan::Listeners, settings::Settings};
+use super::{UpError, keys::Keys, settings::Settings};
 use crate::ports::{ADMIN, INVENTORY, ORDER, Service, USER};
 
 /// Every service, opened.
@@ -66,31 +69,36 @@ impl Services {
         Ok(Self { user, order, inventory })
     }
 
-    /// Serves a replica on each listener, and the admin pages of all of them.
-    pub(super) fn serve(&self, listeners: Listeners, admin: Admin) -> Result<Running, UpError> {
+    /// One more replica of a service.
+    pub(super) fn server(&self, service: Service) -> Result<Server, UpError> {
+        let server = match service.name {
+            "user" => self.user.server(),
+            "order" => self.order.server(),
+            _ => self.inventory.server(),
+        };
+        server.map_err(cannot_open(service))
+    }
+
+    /// Serves each replica on its listener, and the admin pages of all of them.
+    pub(super) fn serve(
+        &self,
+        replicas: Vec<(Service, Server, TcpListener)>,
+        admin: Admin,
+        pages_listener: TcpListener,
+    ) -> Running {
         let mut admin = self.order.shown_on(self.inventory.shown_on(self.user.shown_on(admin)));
         let (mut orders, mut others) = (Group::default(), Group::default());
-        for (service, listener) in listeners.replicas {
-            let server = self.server(service).map_err(cannot_open(service))?;
+        for (service, server, listener) in replicas {
             admin = admin.add(server.status());
             let group = if service.name == ORDER.name { &mut orders } else { &mut others };
             group.add(service, |stop| server.serve(listener, stop));
         }
         let mut pages = Group::default();
         pages.add(ADMIN, |stop| async {
-            admin.serve(listeners.admin, stop).await;
+            admin.serve(pages_listener, stop).await;
             Ok(())
         });
-        Ok(Running { orders, others, pages })
-    }
-
-    /// One more replica of a service.
-    fn server(&self, service: Service) -> Result<Server, BuildError> {
-        match service.name {
-            "user" => self.user.server(),
-            "order" => self.order.server(),
-            _ => self.inventory.server(),
-        }
+        Running { orders, others, pages }
     }
 
     /// Stops the workers and closes the databases, orders first.

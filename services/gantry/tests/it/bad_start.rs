@@ -81,6 +81,50 @@ fn every_bad_setting_is_named_with_its_source() {
 }
 
 #[test]
+fn what_the_contract_does_not_know_is_named_with_its_source_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gantry.toml");
+    let text = "[user.server.limits.classes]\nlogn = { per_second = 1.0, burst = 1 }\n\
+                [inventory.identity.grants]\norder = ['products:raed']\n\
+                [inventory.client]\nconnect_timeout = '0s'\n\
+                [[order.identity.trusted]]\nissuer = 'gantry'\nissues = 'users'\n";
+    fs::write(&config, text).unwrap();
+    let data = folder.path().join("data");
+    let offset = free_offset().to_string();
+    let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
+    let output = up(&[&args[..], &["--config", config.to_str().unwrap()]].concat(), &[]);
+    refused(
+        &output,
+        &[
+            "user.server.limits.classes.logn: expected a rate class of the contract",
+            "inventory.identity.grants.order: expected permissions of the contract",
+            "products:raed",
+            "inventory.client.connect_timeout: ",
+            "order.identity.trusted.0: expected key_file, jwks or both",
+        ],
+    );
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.lines().all(|line| line.ends_with("gantry.toml)")), "{told}");
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_certificate_that_is_missing_is_named_before_there_is_an_admin_or_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, missing) = (folder.path().join("gantry.toml"), folder.path().join("order.pem"));
+    let path = missing.display();
+    let tls = format!("tls = {{ cert_file = '{path}', key_file = '{path}' }}\n");
+    fs::write(&config, format!("[inventory.server]\n{tls}")).unwrap();
+    let data = folder.path().join("data");
+    let offset = free_offset().to_string();
+    let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
+    let output = up(&[&args[..], &["--config", config.to_str().unwrap()]].concat(), &[]);
+    refused(&output, &["inventory: the setting tls.cert_file", missing.to_str().unwrap()]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("serving"));
+    assert!(!data.join("admin-password").exists());
+}
+
+#[test]
 fn a_ready_file_that_cannot_be_written_is_refused_before_anything_is() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
