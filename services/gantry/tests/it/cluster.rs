@@ -110,6 +110,12 @@ impl Cluster {
         Shop::of(&self.registry, settings).for_admin(&self.admin_password).await
     }
 
+    /// The same with connections of its own, by who has logged in before.
+    pub fn shop_anew(&self, before: &Shop) -> Shop {
+        let admin = before.admin.clone();
+        Shop { admin, ..Shop::of(&self.registry, &ClientSettings::default()) }
+    }
+
     /// Ends the first process of a service as an operator would.
     pub fn terminate(&mut self, service: &str) {
         let position = self.members.iter().position(|member| member.service == service);
