@@ -32,11 +32,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the publisher may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-type Fetching = Pin<Box<dyn Future<Output = Result<Vec<Jwk>, String>> + Send>>;
+type Fetching<K> = Pin<Box<dyn Future<Output = Result<K, String>> + Send>>;
 
 /// Where published keys are fetched from.
 #[derive(Clone)]
-pub struct KeySource(Arc<dyn Fn() -> Fetching + Send + Sync>);
+pub struct KeySource(Arc<dyn Fn() -> Fetching<Vec<Jwk>> + Send + Sync>);
 
 impl KeySource {
     /// Fetches all keys that are published now, or says in words why they cannot be had.
@@ -47,16 +47,16 @@ impl KeySource {
     {
         Self(Arc::new(move || Box::pin(fetch())))
     }
+}
 
-    /// The keys that we could check a token with.
-    async fn keys(&self) -> Result<Vec<PublicKey>, String> {
-        let Ok(answer) = timeout(PATIENCE, (self.0)()).await else {
-            return Err(format!("no answer within {PATIENCE:?}"));
-        };
-        let keys: Vec<_> = answer?.iter().filter_map(Jwk::public_key).collect();
-        // Nobody can log in anywhere without a key: such an answer is a mistake.
-        if keys.is_empty() { Err("it publishes none".to_owned()) } else { Ok(keys) }
-    }
+/// The keys of an answer that we could check a token with.
+async fn usable(fetching: Fetching<Vec<Jwk>>) -> Result<Vec<PublicKey>, String> {
+    let Ok(answer) = timeout(PATIENCE, fetching).await else {
+        return Err(format!("no answer within {PATIENCE:?}"));
+    };
+    let keys: Vec<_> = answer?.iter().filter_map(Jwk::public_key).collect();
+    // Nobody can log in anywhere without a key: such an answer is a mistake.
+    if keys.is_empty() { Err("it publishes none".to_owned()) } else { Ok(keys) }
 }
 
 impl fmt::Debug for KeySource {
@@ -72,10 +72,25 @@ pub struct PublishedKeys {
     pub(crate) issues: Issues,
     source: KeySource,
     heard: RwLock<Heard>,
-    /// When it was asked last. Held while it is asked, so that whoever comes meanwhile waits
-    /// for that answer.
-    asked: Mutex<Option<Instant>>,
-    kept: Option<Kept>,
+    /// Held while it is asked, so that whoever comes meanwhile waits for that answer.
+    asked: Mutex<Asked>,
+    kept: Option<Arc<Kept>>,
+}
+
+/// How the publisher was asked last.
+#[derive(Default)]
+struct Asked {
+    /// When, until it answers, and then when it did.
+    at: Option<Instant>,
+    /// What is still on its way. It stays here where whoever waits for it gives up: calls are
+    /// given up at any moment, and the next one is to wait for it and not to ask again.
+    under_way: Option<Fetching<(Vec<PublicKey>, OffsetDateTime)>>,
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("at", &self.at).finish_non_exhaustive()
+    }
 }
 
 /// What was heard of a publisher.
@@ -150,7 +165,7 @@ impl PublishedKeys {
             Some((keys, at)) => Heard { keys, at: Some(at), ..Heard::default() },
             None => Heard::default(),
         };
-        Self { heard: RwLock::new(heard), kept: Some(kept), ..self }
+        Self { heard: RwLock::new(heard), kept: Some(Arc::new(kept)), ..self }
     }
 
     pub(crate) fn find(&self, key_id: &str) -> Option<PublicKey> {
@@ -175,24 +190,38 @@ impl PublishedKeys {
     /// Asks the publisher, unless that was done a moment ago. Says whether keys changed.
     pub(crate) async fn refresh(&self) -> bool {
         let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|at| at.elapsed() < self.heard().pause()) {
+        let ago = asked.at.map(|at| at.elapsed());
+        // What it said when nobody waited any more may be so no longer.
+        if ago >= Some(PATIENCE) && asked.under_way.take().is_some() {
+            self.failed("nobody waited for the answer".to_owned());
+        }
+        if asked.under_way.is_none() && ago.is_some_and(|ago| ago < self.heard().pause()) {
             return false;
         }
-        let answer = self.source.keys().await;
-        *asked = Some(Instant::now());
+        if asked.under_way.is_none() {
+            asked.at = Some(Instant::now());
+        }
+        let answer = asked.under_way.get_or_insert_with(|| self.ask()).await;
+        *asked = Asked { at: Some(Instant::now()), under_way: None };
         match answer {
-            Ok(keys) => {
-                let now = OffsetDateTime::now_utc();
-                if let Some(kept) = &self.kept {
-                    kept.store(&keys, now).await;
-                }
-                self.replace(keys, now)
-            }
+            Ok((keys, at)) => self.replace(keys, at),
             Err(why) => {
                 self.failed(why);
                 false
             }
         }
+    }
+
+    fn ask(&self) -> Fetching<(Vec<PublicKey>, OffsetDateTime)> {
+        let (fetching, kept) = (usable((self.source.0)()), self.kept.clone());
+        Box::pin(async move {
+            let keys = fetching.await?;
+            let now = OffsetDateTime::now_utc();
+            if let Some(kept) = kept {
+                kept.store(&keys, now).await;
+            }
+            Ok((keys, now))
+        })
     }
 
     fn failed(&self, why: String) {

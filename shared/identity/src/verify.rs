@@ -145,12 +145,11 @@ impl Verifier {
     }
 
     async fn learn(&self) {
-        let mut changed = false;
         for keys in &self.published {
-            changed |= keys.refresh().await;
-        }
-        if changed {
-            self.known.clear();
+            // At once: the call that waits for the next of them may be given up.
+            if keys.refresh().await {
+                self.known.clear();
+            }
         }
     }
 

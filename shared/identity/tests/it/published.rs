@@ -14,7 +14,7 @@ use gantry_identity::{
     Issues, Jwk, KeySource, PublishedKeys, SigningKey, TokenError, USERS, UserSigner, Verifier,
 };
 use time::OffsetDateTime;
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::ann_claims;
 
@@ -145,6 +145,60 @@ async fn unknown_keys_make_it_ask_at_most_once_in_ten_seconds() {
         advance(Duration::from_millis(500)).await;
     }
     assert!((6..=7).contains(&publisher.asked()), "{}", publisher.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_give_up_make_it_ask_no_more_often_and_lose_nobody_the_answer() {
+    let key = SigningKey::generate();
+    let publisher = Arc::new(Publisher {
+        answers: Mutex::new([these([&key])].into()),
+        late: Duration::from_secs(1),
+        ..Publisher::default()
+    });
+    let (verifier, token) = (verifier(&publisher), token(&key));
+    let started = Instant::now();
+    for _ in 0..50 {
+        let forged = self::token(&SigningKey::generate());
+        let given_up = timeout(Duration::from_millis(10), verifier.verify_or_learn(&forged)).await;
+        assert!(given_up.is_err());
+    }
+    assert_eq!(publisher.asked(), 1);
+    // Whoever stays hears what they began to ask.
+    assert!(is_ann(&verifier, &token).await);
+    assert_eq!(publisher.asked(), 1);
+    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_waited_for_is_old_and_counts_as_none() {
+    let (old, new) = (SigningKey::generate(), SigningKey::generate());
+    let published = Arc::new(Mutex::new(these([&old])));
+    let says = Arc::clone(&published);
+    // What is on its way is what was published when it was asked for.
+    let source = KeySource::new(move || {
+        let answer = says.lock().unwrap().clone();
+        async move {
+            sleep(Duration::from_millis(100)).await;
+            answer
+        }
+    });
+    let keys = PublishedKeys::new(USERS, Issues::Users, source);
+    let verifier = Verifier::new("order", Vec::new()).published(keys);
+    follow(&verifier, Duration::from_millis(10)).await;
+    *published.lock().unwrap() = these([&new]);
+    advance(Duration::from_secs(3600)).await;
+    assert!(is_ann(&verifier, &token(&new)).await);
+    assert!(!is_ann(&verifier, &token(&old)).await);
+
+    // Nor does it put off whoever follows for longer than a failure does.
+    *published.lock().unwrap() = these([&old]);
+    advance(Duration::from_secs(10)).await;
+    let strange = token(&SigningKey::generate());
+    let given_up = timeout(Duration::from_millis(10), verifier.verify_or_learn(&strange)).await;
+    assert!(given_up.is_err());
+    advance(Duration::from_secs(5)).await;
+    follow(&verifier, Duration::from_secs(11)).await;
+    assert!(verifier.verify(&token(&old)).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
