@@ -84,7 +84,8 @@ pub async fn run<S: Service>(about: &'static str) -> ExitCode {
     let process = process_name::<S>();
     let command =
         Command::new(S::Settings::NAME).display_name(process.clone()).version(BUILD.summary);
-    let matches = Args::augment_args(command.about(about)).get_matches();
+    // After the flags, which bring what they say of themselves.
+    let matches = Args::augment_args(command).about(about).get_matches();
     match run_with::<S>(&process, Args::from_arg_matches(&matches)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => gantry_config::refuse(&error),

@@ -71,6 +71,19 @@ fn they_say_what_they_were_built_from() {
 }
 
 #[test]
+fn they_say_what_they_are_for() {
+    for (service, purpose) in [
+        ("user", "Keeps the users"),
+        ("inventory", "Keeps the catalogue"),
+        ("order", "Keeps the orders"),
+    ] {
+        let output = own_binary(service).arg("--help").output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && told.starts_with(purpose), "{told}");
+    }
+}
+
+#[test]
 fn without_keys_they_name_them_and_write_nothing() {
     for service in SERVICES {
         let folder = tempfile::tempdir().unwrap();
