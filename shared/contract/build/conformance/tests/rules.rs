@@ -192,6 +192,7 @@ fn lists() {
         colours: vec![0, 1],
         if_zero: texts(&["", "ab"]),
         always: vec![leaf("")],
+        leaf_if_zero: vec![leaf("")],
     };
     assert_eq!(wrong(&good), nothing());
     let bad = Lists {
@@ -199,7 +200,7 @@ fn lists() {
         leaves: vec![leaf("a"), leaf(""), leaf("")],
         colours: vec![1, 3, 3],
         if_zero: texts(&["", "a"]),
-        always: Vec::new(),
+        ..Lists::default()
     };
     assert_eq!(
         wrong(&bad),

@@ -9,7 +9,7 @@ use std::{
 
 use common::{nothing, wrong};
 use gantry_contract_conformance::conformance::v1::{
-    Colour, Contact, Flags, Keys, Leaf, Others, Ranges, Times,
+    Colour, Contact, Flags, Keys, Leaf, Others, Ranges, Times, Tree,
 };
 use prost_types::{Any, Duration, FieldMask, Timestamp};
 
@@ -140,8 +140,12 @@ fn messages_of_googles() {
     );
     let texts = vec!["a".to_owned(), "a".to_owned(), "bc".to_owned()];
     assert_eq!(
-        wrong(&Others { texts, ..good() }),
-        ["texts[1]: must not repeat an earlier item", "texts[2]: must have at most 1 character"]
+        wrong(&Others { texts, if_zero: vec![String::new(), "a".to_owned()], ..good() }),
+        [
+            "texts[1]: must not repeat an earlier item",
+            "texts[2]: must have at most 1 character",
+            "if_zero[1]: must have at least 2 characters",
+        ]
     );
 }
 
@@ -176,6 +180,10 @@ fn entries_of_maps_are_named_by_their_keys() {
         ]),
         switches: BTreeMap::from([(false, String::new()), (true, "on".into())]),
         ignored: BTreeMap::from([(7, Leaf::default())]),
+        if_zero: BTreeMap::from([
+            ("empty".into(), Tree::default()),
+            ("given".into(), Tree { left: Some(Box::default()), ..Tree::default() }),
+        ]),
     };
     assert_eq!(
         wrong(&bad),
@@ -184,6 +192,8 @@ fn entries_of_maps_are_named_by_their_keys() {
             "labels[\"b\\\"\"]: must be greater than 0",
             &format!("labels[\"{}\"]: must have at most 3 characters", &long[..64]),
             "switches[false]: must have at least 1 character",
+            "if_zero[\"given\"].name: must have at least 1 character",
+            "if_zero[\"given\"].left.name: must have at least 1 character",
         ]
     );
 }

@@ -7,7 +7,7 @@ use quote::quote;
 use super::{
     Rules,
     check::{Count, Typed},
-    value::{Value, is_set, unwrapped},
+    value::{Value, element_is_set, unwrapped},
 };
 use crate::{options::message_extension, sources::Sources};
 
@@ -248,15 +248,16 @@ impl Rules<'_> {
             "map.values" => "each value ",
             _ => "each item ",
         };
-        let set = is_set(kind).filter(|_| rules.ignore == Some(Ignore::Zero));
-        if set.is_some() && rules.typed.is_some() {
+        let zero = rules.ignore == Some(Ignore::Zero);
+        if zero && rules.typed.is_some() {
             self.say(field.full_name(), &format!("{each}may be zero or empty"));
         }
         let checks = self.single(field, kind, rules, each);
-        match set {
-            Some(set) if !checks.is_empty() => quote!(if #set { #checks }),
-            _ => checks,
+        if zero && !checks.is_empty() {
+            let set = element_is_set(kind);
+            return quote!(if #set { #checks });
         }
+        checks
     }
 
     /// The checks of a value that is no list or map. `each` is how the reference

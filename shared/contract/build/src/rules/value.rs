@@ -57,6 +57,13 @@ pub(super) fn is_set(kind: &Kind) -> Option<TokenStream> {
     }
 }
 
+/// Whether `value`, an item of a list or a key or value of a map, is more than zero or
+/// empty. They are always there, so that a message's zero is one without fields.
+pub(super) fn element_is_set(kind: &Kind) -> TokenStream {
+    let message = || quote!(*value != ::core::default::Default::default());
+    is_set(&unwrapped(kind)).unwrap_or_else(message)
+}
+
 /// The scalar within one of Google's wrappers, which prost makes the scalar itself;
 /// other kinds as they are.
 pub(super) fn unwrapped(kind: &Kind) -> Kind {
