@@ -113,9 +113,18 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     fs::rename(&Staged::new(path, text)?.path, path)
 }
 
-/// The text of a file of this length at most that nobody but its owner can write to.
+/// The text of a file of this length at most that belongs to whom this process runs as, and
+/// that nobody else can write to.
 pub(crate) fn read_own(path: &Path, longest: u64) -> io::Result<String> {
+    read_of(process_owner(), path, longest)
+}
+
+fn read_of(owner: u32, path: &Path, longest: u64) -> io::Result<String> {
     let file = File::open(path)?;
+    // In a folder that others can write to, they could have left it for us.
+    if owner_of(&file)? != owner {
+        return Err(io::Error::other("it belongs to somebody else"));
+    }
     if mode_of(&file)? & 0o022 != 0 {
         return Err(io::Error::other("others can write to it"));
     }
@@ -189,6 +198,27 @@ fn mode_of(_: &File) -> io::Result<u32> {
 }
 
 #[cfg(unix)]
+fn process_owner() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(unix)]
+fn owner_of(file: &File) -> io::Result<u32> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.uid())
+}
+
+#[cfg(not(unix))]
+fn process_owner() -> u32 {
+    0
+}
+
+#[cfg(not(unix))]
+fn owner_of(_: &File) -> io::Result<u32> {
+    Ok(0)
+}
+
+#[cfg(unix)]
 fn widen(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))
@@ -252,6 +282,16 @@ mod tests {
         assert_eq!(read(&path).unwrap(), "two");
         assert_eq!(mode(&path), 0o644);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_somebody_else_left_is_not_our_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jwks");
+        fs::write(&path, "one").unwrap();
+        assert_eq!(read_own(&path, 3).unwrap(), "one");
+        let error = read_of(process_owner() + 1, &path, 3).unwrap_err();
+        assert!(error.to_string().contains("somebody else"), "{error}");
     }
 
     #[test]

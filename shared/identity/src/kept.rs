@@ -1,7 +1,7 @@
 //! Published keys in a file, for a restart while their publisher is away.
 //!
-//! - Public keys only, and yet a file that others could write to is not believed: whoever
-//!   writes it decides who is a user.
+//! - Public keys only, and yet a file that others wrote or could write to is not believed:
+//!   whoever writes it decides who is a user.
 //! - Keys older than a day are not taken up: no token that was valid when they were fetched
 //!   is valid any more, and a key may have been withdrawn since.
 //! - Whatever is wrong with the file is a warning, and as if there were none.
