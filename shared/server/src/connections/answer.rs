@@ -66,10 +66,11 @@ where
             let (head, body, respond) = match this.state.as_mut().project() {
                 StateProject::Sending { sending } => break ready!(sending.poll(cx)),
                 StateProject::Making { call, respond } => {
-                    let Poll::Ready(Ok(answer)) = call.poll(cx) else {
-                        ready!(respond.poll_reset(cx)).ok();
+                    // Before the handler: it is not to go on with a request that broke off.
+                    if respond.poll_reset(cx).is_ready() {
                         break Sent::TakenBack;
-                    };
+                    }
+                    let Ok(answer) = ready!(call.poll(cx));
                     let (head, body) = answer.into_parts();
                     (Response::from_parts(head, ()), body, respond)
                 }
@@ -149,10 +150,10 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 return Poll::Ready(sent);
             }
             let this = self.as_mut().project();
-            let Poll::Ready(frame) = this.body.poll_frame(cx) else {
-                return this.stream.poll_reset(cx).map(|_| Sent::TakenBack);
-            };
-            let frame = match frame {
+            if this.stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Sent::TakenBack);
+            }
+            let frame = match ready!(this.body.poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(_)) => {
                     this.stream.send_reset(Reason::INTERNAL_ERROR);

@@ -159,13 +159,15 @@ fn malformed(what: &str) -> Failure {
 
 /// A stream that did not come whole was broken by the caller or the wire, whatever the
 /// reason that HTTP/2 has for it: by a reset, or by a content-length that is not kept.
-/// Nobody is there to hear; the log and the metrics are not to say that we failed.
+/// Nobody is there to hear; the log and the metrics are not to say that we failed. And not
+/// CANCELLED: tonic takes that for the end of the stream, and a handler would take a part of
+/// it for the whole.
 fn broken(error: impl Into<tonic::codegen::StdError>) -> tonic::codegen::StdError {
     let error = error.into();
     if error.is::<Status>() {
         return error;
     }
-    let mut status = Status::cancelled("the request broke off");
+    let mut status = Status::aborted("the request broke off");
     status.set_source(error.into());
     status.into()
 }
@@ -225,7 +227,7 @@ mod tests {
             broken(error).downcast_ref::<Status>().map(Status::code)
         };
         let reset = h2::Error::from(h2::Reason::PROTOCOL_ERROR);
-        assert_eq!(code(reset.into()), Some(Code::Cancelled));
+        assert_eq!(code(reset.into()), Some(Code::Aborted));
         assert_eq!(code(Status::unavailable("draining").into()), Some(Code::Unavailable));
     }
 

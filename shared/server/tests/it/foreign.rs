@@ -1,40 +1,44 @@
 //! A stock client in another language follows the contract's service config: Python's
 //! grpcio, which is gRPC's C core.
 
-use std::process::Command;
+use std::{ffi::OsString, fs, net::SocketAddr, process::Command};
 
 use gantry_probe::{SERVICE_CONFIG, probe::v1::ActRequest};
 use prost::Message;
 use tokio::task::spawn_blocking;
 
-use crate::world::World;
+use crate::world::{World, eventually};
 
-/// What the foreign client says of a call, and how often the handler was reached.
-async fn call(config: &'static str, method: &str, request: ActRequest) -> (String, usize) {
-    let world = World::start().await;
+/// What a script that calls the server says.
+async fn run(script: &'static str, address: SocketAddr, arguments: Vec<OsString>) -> String {
     let python = std::env::var_os("FOREIGN_PYTHON").expect(
         "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
          installed; `./test setup` makes one at target/venv/bin/python",
     );
-    let digits = |byte: u8| format!("{byte:02x}");
-    let request: String = request.encode_to_vec().into_iter().map(digits).collect();
-    let path = format!("/probe.v1.ProbeService/{method}");
-    let address = world.address.to_string();
     let output = spawn_blocking(move || {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), config).unwrap();
         Command::new(python)
             .arg("-B")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/retry.py"))
-            .arg(address)
-            .arg(file.path())
-            .args([path, request])
+            .arg(format!("{}/tests/foreign/{script}", env!("CARGO_MANIFEST_DIR")))
+            .arg(address.to_string())
+            .args(arguments)
             .output()
             .unwrap()
     });
     let output = output.await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    (String::from_utf8(output.stdout).unwrap().trim().to_owned(), world.seen.started())
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// What the foreign client says of a call, and how often the handler was reached.
+async fn call(config: &str, method: &str, request: ActRequest) -> (String, usize) {
+    let world = World::start().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), config).unwrap();
+    let digits = |byte: u8| format!("{byte:02x}");
+    let request: String = request.encode_to_vec().into_iter().map(digits).collect();
+    let path = format!("/probe.v1.ProbeService/{method}");
+    let arguments = vec![file.path().into(), path.into(), request.into()];
+    (run("retry.py", world.address, arguments).await, world.seen.started())
 }
 
 fn failing(fail_attempts: u32) -> ActRequest {
@@ -63,4 +67,13 @@ async fn a_foreign_client_does_not_retry_what_is_not_idempotent() {
 #[tokio::test]
 async fn without_the_service_config_a_foreign_client_retries_nothing() {
     assert_eq!(call("{}", "Act", failing(1)).await, outcome("UNAVAILABLE", 1));
+}
+
+#[tokio::test]
+async fn a_foreign_client_calls_methods_of_all_four_kinds() {
+    let world = World::start().await;
+    let said = run("kinds.py", world.address, Vec::new()).await;
+    assert_eq!(said, "unary, [1, 2, 3], 55, [1, 2, 3], INVALID_ARGUMENT, CANCELLED");
+    eventually("the last one is dropped", || world.seen.dropped() == 2).await;
+    assert_eq!((world.seen.started(), world.seen.finished()), (6, 4));
 }

@@ -21,6 +21,7 @@ mod panic;
 mod raw;
 mod refusals;
 mod registered;
+mod streams;
 mod tls;
 mod windows;
 mod wire;

@@ -5,7 +5,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::world::World;
 
@@ -56,4 +56,25 @@ pub(crate) async fn send(world: &World, request: Request<Full<Bytes>>) -> Answer
     connection.abort();
     let trailers = body.trailers().cloned();
     Answer { status: head.status, headers: head.headers, body: body.to_bytes(), trailers }
+}
+
+/// A call whose message is still to be sent.
+pub(crate) struct Uploading {
+    pub(crate) answer: h2::client::ResponseFuture,
+    pub(crate) body: h2::SendStream<Bytes>,
+    pub(crate) connection: JoinHandle<Result<(), h2::Error>>,
+}
+
+/// Begins a call that lasts no longer than this, on a connection of its own.
+pub(crate) async fn upload(world: &World, path: &str, grpc_timeout: Option<&str>) -> Uploading {
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut head = request(path, Bytes::new()).map(drop);
+    if let Some(timeout) = grpc_timeout {
+        head.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
+    }
+    let mut sender = sender.ready().await.unwrap();
+    let (answer, body) = sender.send_request(head, false).unwrap();
+    Uploading { answer, body, connection }
 }

@@ -13,10 +13,11 @@ use futures_util::{Stream, StreamExt, stream};
 use gantry_contract::{CallContext, Scope};
 use gantry_server::authorized;
 use tokio::time::{Instant, sleep};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::probe::v1::{
-    ActRequest, ActResponse, CountRequest, CountResponse, probe_service_server::ProbeService,
+    ActRequest, ActResponse, AddRequest, AddResponse, CountRequest, CountResponse, RepeatRequest,
+    RepeatResponse, probe_service_server::ProbeService,
 };
 
 /// What the service did so far.
@@ -144,4 +145,42 @@ impl ProbeService for Probe {
         });
         Ok(Response::new(numbers.boxed()))
     }
+
+    async fn add(
+        &self,
+        request: Request<Streaming<AddRequest>>,
+    ) -> Result<Response<AddResponse>, Status> {
+        let working = Working::start(&self.seen);
+        let (mut numbers, mut sum) = (request.into_inner(), 0);
+        while let Some(AddRequest { number, nap_ms, .. }) = numbers.message().await? {
+            sum += number;
+            sleep(Duration::from_millis(nap_ms.into())).await;
+        }
+        working.finish();
+        Ok(Response::new(AddResponse { sum }))
+    }
+
+    type RepeatStream = Pin<Box<dyn Stream<Item = Result<RepeatResponse, Status>> + Send>>;
+
+    async fn repeat(
+        &self,
+        request: Request<Streaming<RepeatRequest>>,
+    ) -> Result<Response<Self::RepeatStream>, Status> {
+        let working = Working::start(&self.seen);
+        let repeated = stream::try_unfold((request.into_inner(), working, false), repeat_next);
+        Ok(Response::new(repeated.boxed()))
+    }
+}
+
+type Repeating = (Streaming<RepeatRequest>, Working, bool);
+
+async fn repeat_next(
+    (mut numbers, working, done): Repeating,
+) -> Result<Option<(RepeatResponse, Repeating)>, Status> {
+    let next = if done { None } else { numbers.message().await? };
+    let Some(RepeatRequest { number, last }) = next else {
+        working.finish();
+        return Ok(None);
+    };
+    Ok(Some((RepeatResponse { number }, (numbers, working, last))))
 }
