@@ -23,6 +23,10 @@ use tower::ServiceExt;
 use super::messages::Messages;
 use crate::call::Permitted;
 
+/// The longest message to health or reflection: a name. No other limit holds for these, and a
+/// message that has begun is kept for as long as its caller likes.
+const MAX_INFRASTRUCTURE_BYTES: u32 = 4096;
+
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// The handlers of one service.
@@ -89,7 +93,11 @@ where
     type Future = Answering;
 
     fn call(&self, Permitted { call, method, authorized, http }: Permitted<B>) -> Answering {
-        let limit = self.max_message_bytes;
+        let limit = if method.infrastructure {
+            self.max_message_bytes.min(MAX_INFRASTRUCTURE_BYTES)
+        } else {
+            self.max_message_bytes
+        };
         let one = method.takes_one_message();
         let mut http = http.map(|body| Body::new(Messages::new(body, limit, one)));
         let context = CallContext {

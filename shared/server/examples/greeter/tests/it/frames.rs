@@ -101,6 +101,11 @@ impl Peer {
         Self(stream)
     }
 
+    /// Returns once it was told what it may send on the whole connection.
+    pub(crate) async fn granted(&mut self) {
+        while self.next().await.expect("it is not ended").0 != WINDOW_UPDATE {}
+    }
+
     /// Sends the same again and again and drops whatever comes back, for a while or until it
     /// is cut off.
     pub(crate) async fn pour(&mut self, bytes: &[u8], how_long: Duration) {
