@@ -39,7 +39,7 @@ pub(crate) struct Connection {
     /// Whether a part of a request was read since somebody asked.
     heard: AtomicBool,
     pub(crate) resets: Resets,
-    pub(crate) unsent: Account,
+    pub(crate) unsent: Arc<Account>,
 }
 
 impl Connection {
@@ -48,7 +48,7 @@ impl Connection {
         peer: SocketAddr,
         cut: CancellationToken,
         resets: Resets,
-        unsent: Account,
+        unsent: Arc<Account>,
     ) -> Self {
         Self { info, peer, cut, heard: AtomicBool::new(false), resets, unsent }
     }

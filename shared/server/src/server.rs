@@ -211,7 +211,7 @@ where
             cut: self.cut.child_token(),
         };
         let open = self.measures.accepted();
-        let unsent = Account::new(Arc::clone(&self.unsent));
+        let unsent = Arc::new(Account::new(Arc::clone(&self.unsent)));
         async move {
             let patience = settings.handshake_timeout;
             let shake_hands = async {

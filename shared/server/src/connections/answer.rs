@@ -15,6 +15,7 @@ use http::Response;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::unsent::{Held, Part};
 use crate::call::{Connection, Timed};
 
 /// The most of one answer that waits to be written, in bytes: what is longer waits where
@@ -35,7 +36,7 @@ pin_project! {
 pin_project! {
     #[project = StateProject]
     enum State<F, B> {
-        Making { #[pin] call: F, respond: SendResponse<Bytes> },
+        Making { #[pin] call: F, respond: SendResponse<Part> },
         Sending { #[pin] sending: Sending<B> },
     }
 }
@@ -44,7 +45,7 @@ impl<F, B> Answer<F, B> {
     /// `patience` is how long the answer waits for the peer to take more of it.
     pub(super) fn new(
         call: F,
-        respond: SendResponse<Bytes>,
+        respond: SendResponse<Part>,
         connection: Arc<Connection>,
         begun: Instant,
         patience: Duration,
@@ -80,7 +81,7 @@ where
                 Err(_) => break Sent::TakenBack,
                 Ok(_) if whole => break Sent::Done,
                 Ok(stream) => {
-                    let held = Held { connection: Arc::clone(this.connection), bytes: 0 };
+                    let held = Held::new(Arc::clone(&this.connection.unsent));
                     let (unsent, patience) = (Bytes::new(), *this.patience);
                     let sending =
                         Sending { body, stream, unsent, cut: false, patience, stall: None, held };
@@ -108,7 +109,7 @@ pin_project! {
     struct Sending<B> {
         #[pin]
         body: B,
-        stream: SendStream<Bytes>,
+        stream: SendStream<Part>,
         // What the body gave last and the peer has not taken.
         unsent: Bytes,
         // Whether a part of it has been sent.
@@ -118,28 +119,6 @@ pin_project! {
         #[pin]
         stall: Option<Sleep>,
         held: Held,
-    }
-}
-
-/// What of an answer is booked as waiting.
-struct Held {
-    connection: Arc<Connection>,
-    bytes: usize,
-}
-
-impl Held {
-    fn set(&mut self, bytes: usize) {
-        if self.bytes != bytes {
-            self.connection.unsent.hold(bytes);
-            self.connection.unsent.release(self.bytes);
-            self.bytes = bytes;
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.set(0);
     }
 }
 
@@ -159,7 +138,10 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                     this.stream.send_reset(Reason::INTERNAL_ERROR);
                     return Poll::Ready(Sent::Done);
                 }
-                None => return Poll::Ready(sent(this.stream.send_data(Bytes::new(), true))),
+                None => {
+                    let end = this.held.part(Bytes::new());
+                    return Poll::Ready(sent(this.stream.send_data(end, true)));
+                }
             };
             match frame.into_data() {
                 Ok(data) => (*this.unsent, *this.cut) = (data, false),
@@ -184,8 +166,13 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
             if room > 0 {
                 this.stall.set(None);
                 this.held.set(0);
+                if this.held.is_over() {
+                    this.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+                    return Poll::Ready(Some(Sent::Done));
+                }
                 *this.cut = true;
-                if this.stream.send_data(this.unsent.split_to(room), false).is_err() {
+                let part = this.held.part(this.unsent.split_to(room));
+                if this.stream.send_data(part, false).is_err() {
                     return Poll::Ready(Some(Sent::TakenBack));
                 }
                 continue;
@@ -204,7 +191,7 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 return Poll::Ready(Some(sent(this.stream.send_trailers(trailers))));
             }
             this.held.set(this.unsent.len());
-            if this.held.connection.unsent.is_over() {
+            if this.held.is_over() {
                 this.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
                 return Poll::Ready(Some(Sent::Done));
             }

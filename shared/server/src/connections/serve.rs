@@ -25,6 +25,7 @@ use super::{
     body::RequestBody,
     keep_alive::KeepAlive,
     run::{Endable, LAST_WORDS},
+    unsent::Part,
 };
 use crate::{
     call::{Connection, Received, Timed},
@@ -48,7 +49,7 @@ pub(crate) fn protocol(settings: &ConnectionSettings) -> server::Builder {
 
 /// A connection whose peer speaks HTTP/2.
 pub(crate) struct Serving<T, S> {
-    http2: server::Connection<T, Bytes>,
+    http2: server::Connection<T, Part>,
     connection: Arc<Connection>,
     stack: Arc<S>,
     calls: TaskTracker,
@@ -67,7 +68,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     pub(crate) fn new(
-        mut http2: server::Connection<T, Bytes>,
+        mut http2: server::Connection<T, Part>,
         connection: Arc<Connection>,
         stack: Arc<S>,
         calls: TaskTracker,

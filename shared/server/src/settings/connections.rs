@@ -37,9 +37,9 @@ pub struct ConnectionSettings {
     /// `send_timeout`; default 60 s.
     #[serde(with = "humantime_serde")]
     pub send_timeout: Duration,
-    /// How many bytes of answers may wait for their peers, on all connections together. Beyond
-    /// it, answers that wait are reset (RST_STREAM, ENHANCE_YOUR_CALM) on connections where
-    /// more than 256 KiB do. Default 64 MiB.
+    /// How many bytes of answers may wait for their peers, on all connections together: for
+    /// a window, or to be read. Beyond it, answers that wait are reset (RST_STREAM,
+    /// ENHANCE_YOUR_CALM) on connections where more than 256 KiB do. Default 64 MiB.
     pub max_unsent_bytes: u32,
     /// How old a connection gets, give or take a tenth, until its peer is told to open
     /// another one: so that load finds new instances. Default 30 min.

@@ -9,7 +9,7 @@ use h2::{Reason, RecvStream, client::SendRequest};
 use http::Request;
 use prost::Message;
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, sleep, timeout},
 };
 
@@ -44,6 +44,8 @@ async fn call(
 ) -> RecvStream {
     let mut request = Request::post(format!("http://probe{path}"))
         .header("content-type", "application/grpc")
+        // It is said back in the answers: they are to have some length.
+        .header("x-request-id", "x".repeat(128))
         .header("te", "trailers");
     if let Some(timeout) = grpc_timeout {
         request = request.header("grpc-timeout", timeout);
@@ -81,14 +83,14 @@ async fn an_answer_that_is_not_taken_ends_with_the_time_of_its_call() {
     let world = World::start().await;
     let shut = peer(&world, 0).await;
     let started = Instant::now();
-    let mut answer = call(&shut, ACT, &ActRequest::default(), Some("300m")).await;
+    let mut answer = call(&shut, ACT, &ActRequest::default(), Some("1S")).await;
     assert_eq!(end(&mut answer).await, Ok(DEADLINE_EXCEEDED.to_owned()));
-    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
     // Taken in part, it is a message that breaks off, which no status can follow.
     let ajar = peer(&world, 1).await;
-    let mut answer = call(&ajar, ACT, &ActRequest::default(), Some("300m")).await;
+    let mut answer = call(&ajar, ACT, &ActRequest::default(), Some("1S")).await;
     assert_eq!(end(&mut answer).await, Err(Reason::CANCEL));
-    let mut answer = call(&shut, COUNT, &FOREVER, Some("300m")).await;
+    let mut answer = call(&shut, COUNT, &FOREVER, Some("1S")).await;
     assert_eq!(end(&mut answer).await, Ok(DEADLINE_EXCEEDED.to_owned()));
     eventually("the stream is dropped", || world.seen.dropped() == 1).await;
 }
@@ -136,4 +138,34 @@ async fn what_nobody_takes_holds_up_neither_the_others_nor_a_drain() {
     }
     world.ended().await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_granted_room_and_never_read_is_reset_where_it_is_too_much() {
+    let mut settings = lenient();
+    settings.connections.max_unsent_bytes = 1024 * 1024;
+    let world = World::with(|builder| builder.settings(settings)).await;
+    let mut windows = h2::client::Builder::new();
+    windows.initial_window_size(1 << 30).initial_connection_window_size(1 << 30);
+    let socket = TcpSocket::new_v4().unwrap();
+    // So that little is on its way.
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(world.address).await.unwrap();
+    let (sender, mut connection) = windows.handshake(stream).await.unwrap();
+    let counting = async {
+        let mut answers = Vec::new();
+        for _ in 0..50 {
+            answers.push(call(&sender, COUNT, &FOREVER, None).await);
+        }
+        answers
+    };
+    let answers = tokio::select! {
+        answers = counting => answers,
+        ended = &mut connection => panic!("{ended:?}"),
+    };
+    // From here on nobody reads. Each waits with 64 KiB at most, all together with 3 MiB.
+    eventually("some are dropped", || world.seen.dropped() > 0).await;
+    assert!(world.seen.dropped() < 50, "a share of it may wait");
+    world.client().await.act(ActRequest::default()).await.unwrap();
+    drop((answers, connection));
 }
