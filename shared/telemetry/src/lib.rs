@@ -4,8 +4,8 @@
 //!
 //! - each event that passes the filter is a line on stderr, for people or as JSON,
 //!   with the `trace_id` and the `request_id` of the span it happens in;
-//! - spans are OpenTelemetry spans: they have ids, and the W3C propagator that is
-//!   installed carries those across calls. Nothing is exported, so a trace that
+//! - spans are OpenTelemetry spans: they have ids, and the W3C propagators that are
+//!   installed carry those and the baggage across calls. Nothing is exported, so a trace that
 //!   begins here is marked as not sampled; one that arrives sampled stays so;
 //! - e-mail addresses and tokens are cut out of every line ([`redact`]). This is the
 //!   net below the rule that nothing logs them, not a leave to do so.
@@ -21,10 +21,10 @@ mod metrics;
 mod redact;
 mod settings;
 
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::{propagation::TextMapCompositePropagator, trace::TracerProvider};
 use opentelemetry_sdk::{
     Resource,
-    propagation::TraceContextPropagator,
+    propagation::{BaggagePropagator, TraceContextPropagator},
     trace::{Sampler, SdkTracerProvider},
 };
 use tracing::{Level, Metadata, Subscriber};
@@ -64,8 +64,16 @@ pub struct Guard {
 pub fn init(settings: &Settings, service: &str) -> Result<Guard, InitError> {
     let (subscriber, provider) = subscriber(settings, service, std::io::stderr);
     subscriber.try_init()?;
-    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    opentelemetry::global::set_text_map_propagator(propagator());
     Ok(Guard { provider })
+}
+
+/// What calls say of the trace they belong to: W3C's `traceparent`, `tracestate` and `baggage`.
+fn propagator() -> TextMapCompositePropagator {
+    TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator::new()),
+        Box::new(BaggagePropagator::new()),
+    ])
 }
 
 impl Drop for Guard {

@@ -5,7 +5,6 @@ use std::{
 };
 
 use opentelemetry::{propagation::TextMapPropagator, trace::TraceContextExt};
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use serde_json::Value;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -52,7 +51,7 @@ fn a_line_has_the_ids_of_the_span_around_it() {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
         )]);
         let span = tracing::info_span!("call", request_id = tracing::field::Empty);
-        span.set_parent(TraceContextPropagator::new().extract(&carrier)).unwrap();
+        span.set_parent(propagator().extract(&carrier)).unwrap();
         span.record("request_id", "r1");
         let _entered = span.entered();
         let _inner = tracing::info_span!("inside").entered();
@@ -91,11 +90,67 @@ fn a_trace_that_begins_here_can_be_carried_on_and_is_not_sampled() {
     logged(Format::Json, "info", || {
         let span = tracing::info_span!("call");
         let mut carrier = HashMap::new();
-        TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
+        propagator().inject_context(&span.context(), &mut carrier);
         let trace_id = span.context().span().span_context().trace_id().to_string();
         assert!(carrier["traceparent"].starts_with(&format!("00-{trace_id}-")));
         assert!(carrier["traceparent"].ends_with("-00"), "nothing is exported");
     });
+}
+
+/// What a call says that is made within one that says this.
+fn passed_on(said: &[(&str, &str)]) -> HashMap<String, String> {
+    let said: HashMap<_, _> =
+        said.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut passed_on = HashMap::new();
+    let lines = logged(Format::Json, "info", || {
+        let served = tracing::info_span!("served");
+        served.set_parent(propagator().extract(&said)).unwrap();
+        let made = served.in_scope(|| tracing::info_span!("made"));
+        let attempt = tracing::info_span!(parent: &made, "attempt");
+        propagator().inject_context(&attempt.context(), &mut passed_on);
+    });
+    assert_eq!(lines.text(), "", "strangers write no lines");
+    passed_on
+}
+
+#[test]
+fn the_state_and_the_baggage_of_a_trace_go_on_with_it() {
+    let said = [
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ("tracestate", "vendor=1"),
+        ("baggage", "tenant=blue, tier = gold;ttl=1"),
+    ];
+    let passed_on = passed_on(&said);
+    assert!(passed_on["traceparent"].starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+    assert!(passed_on["traceparent"].ends_with("-01"));
+    assert_eq!(passed_on["tracestate"], "vendor=1");
+    let mut baggage: Vec<_> = passed_on["baggage"].split(',').collect();
+    baggage.sort_unstable();
+    assert_eq!(baggage, ["tenant=blue", "tier=gold;ttl=1"]);
+}
+
+#[test]
+fn what_is_no_trace_and_no_baggage_is_not_passed_on() {
+    let long = format!("a={}", "x".repeat(10_000));
+    let many = "a=b,".repeat(3000);
+    for trace in [
+        "",
+        "00",
+        "00-0-0-00",
+        "ff-\u{e4}",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        &long,
+    ] {
+        for baggage in ["", ",;=,", "=", "a", "%ff=%ff", "\u{e4}", &long, &many] {
+            let passed_on =
+                passed_on(&[("traceparent", trace), ("tracestate", baggage), ("baggage", baggage)]);
+            // A trace of its own.
+            assert_eq!(passed_on["traceparent"].len(), 55, "{trace}");
+            assert!(!passed_on["traceparent"].contains("b7ad6b7169203331"), "{trace}");
+            let baggage = passed_on.get("baggage").map_or(0, String::len);
+            assert!(baggage <= 8192, "{baggage}");
+        }
+    }
 }
 
 #[test]
