@@ -22,12 +22,12 @@ fn nap(nap_ms: u32) -> ActRequest {
 async fn what_the_caller_does_not_wait_for_is_dropped() {
     let world = World::start().await;
     let mut request = request(ACT, framed(&nap(60_000)));
-    request.headers_mut().insert("grpc-timeout", "100m".parse().unwrap());
+    request.headers_mut().insert("grpc-timeout", "1S".parse().unwrap());
     let started = Instant::now();
     let status = send(&world, request).await.grpc();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
-    assert!(started.elapsed() >= Duration::from_millis(100) && started.elapsed() < PATIENCE);
+    assert!(started.elapsed() >= Duration::from_secs(1) && started.elapsed() < PATIENCE);
     assert_eq!((world.seen.started(), world.seen.dropped()), (1, 1));
 }
 
@@ -38,7 +38,8 @@ async fn what_the_contract_does_not_grant_is_dropped() {
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
     assert!(status.message().contains("200ms"), "{}", status.message());
-    assert_eq!(world.seen.dropped(), 1);
+    // On a busy machine it may be over before the handler began.
+    assert_eq!((world.seen.finished(), world.seen.dropped()), (0, world.seen.started()));
 }
 
 #[tokio::test]
@@ -56,7 +57,7 @@ async fn a_stream_ends_in_its_trailers() {
     let world = World::start().await;
     let forever = CountRequest { pause_ms: 1, ..CountRequest::default() };
     let mut request = request(COUNT, framed(&forever));
-    request.headers_mut().insert("grpc-timeout", "300m".parse().unwrap());
+    request.headers_mut().insert("grpc-timeout", "1S".parse().unwrap());
     let answer = timeout(PATIENCE, send(&world, request)).await.unwrap();
     assert!(!answer.body.is_empty());
     assert_eq!(answer.trailers.as_ref().unwrap()["grpc-status"], "4");
@@ -84,7 +85,8 @@ async fn the_handler_knows_what_is_left_of_the_shorter_time() {
 async fn a_call_that_its_caller_gives_up_is_dropped() {
     let world = World::start().await;
     let mut client = world.client().await;
-    let given_up = timeout(Duration::from_millis(300), client.act(nap(60_000))).await;
-    assert!(given_up.is_err());
+    let call = tokio::spawn(async move { client.act(nap(60_000)).await });
+    eventually("the call runs", || world.seen.started() == 1).await;
+    call.abort();
     eventually("the handler is told", || world.seen.dropped() == 1).await;
 }

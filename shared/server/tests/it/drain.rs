@@ -172,5 +172,6 @@ async fn an_idle_server_ends_at_once() {
     let started = Instant::now();
     world.shut_down();
     world.ended().await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // And does not wait for peers that would never go.
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }

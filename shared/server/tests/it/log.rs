@@ -148,8 +148,12 @@ async fn a_refused_a_late_and_a_cancelled_call_have_their_line() {
     let mut client = world.client().await;
     let _ = client.guarded(ActRequest::default()).await;
     let _ = client.brief(ActRequest { nap_ms: 60_000, ..ActRequest::default() }).await;
-    let nap = client.act(ActRequest { nap_ms: 60_000, ..ActRequest::default() });
-    let _ = tokio::time::timeout(std::time::Duration::from_millis(300), nap).await;
+    let before = world.seen.started();
+    let nap = tokio::spawn(async move {
+        client.act(ActRequest { nap_ms: 60_000, ..ActRequest::default() }).await
+    });
+    eventually("the call runs", || world.seen.started() > before).await;
+    nap.abort();
     eventually("three lines", || log.lines("call ended").len() == 3).await;
     let ends: Vec<_> =
         log.lines("call ended").into_iter().map(|line| line["code"].clone()).collect();

@@ -108,11 +108,11 @@ async fn a_stream_that_nobody_reads_is_reset_in_the_end() {
 
 #[tokio::test]
 async fn a_stream_that_is_read_slowly_goes_on() {
-    let world = patient_for(Duration::from_secs(1)).await;
+    let world = patient_for(Duration::from_secs(2)).await;
     let peer = peer(&world, 1000).await;
     let mut numbers = call(&peer, COUNT, &FOREVER, None).await;
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(3) {
+    while started.elapsed() < Duration::from_secs(4) {
         let data = timeout(PATIENCE, numbers.data()).await.unwrap().unwrap().unwrap();
         sleep(Duration::from_millis(100)).await;
         numbers.flow_control().release_capacity(data.len()).unwrap();
