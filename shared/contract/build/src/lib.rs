@@ -61,8 +61,8 @@ use reference::Reference;
 
 /// Why a contract could not be made.
 ///
-/// `Debug` is written like `Display`, because that is what a build script that
-/// returns the error from `main` shows.
+/// `Debug` is written like `Display`, with the reason, because that is what a build script
+/// that returns the error from `main` shows.
 #[derive(thiserror::Error)]
 pub enum Error {
     /// A .proto file cannot be read or is not valid.
@@ -84,7 +84,11 @@ pub enum Error {
 
 impl std::fmt::Debug for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self}")
+        write!(f, "{self}")?;
+        match std::error::Error::source(self) {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
     }
 }
 

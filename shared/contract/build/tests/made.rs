@@ -79,3 +79,15 @@ fn the_same_contract_gives_the_same_code() {
     assert_eq!(one.code, two.code);
     assert_eq!(one.descriptor_set, two.descriptor_set);
 }
+
+#[test]
+fn what_cannot_be_written_is_named_with_the_reason() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("t.proto");
+    std::fs::write(&file, "syntax = \"proto3\"; package t;").unwrap();
+    let out = folder.path().join("gone");
+    let error = gantry_contract_build::compile_to(&out, &[file], &[folder.path()]).unwrap_err();
+    let told = format!("{error:?}");
+    let place = format!("cannot write {}", out.join("reference.md").display());
+    assert!(told.starts_with(&place) && told.ends_with("(os error 2)"), "{told}");
+}
