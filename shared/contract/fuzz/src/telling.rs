@@ -213,10 +213,11 @@ fn of_message(message: &MessageDescriptor, hints: &Hints, depth: usize) -> Vec<V
             (-5, -5),
             (4_000_000_000, 0),
         ];
-        // Rules about now: half a minute away is far enough that both judges agree.
+        // Rules about now: five minutes away is far enough that both judges agree, of whom
+        // the second is asked when the first is done.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = now.cast_signed();
-        let around = [(now - 30, 0), (now + 30, 0)];
+        let around = [(now - 300, 0), (now + 300, 0)];
         for (s, n) in beside.chain(edges).chain(around) {
             let mut time = DynamicMessage::new(message.clone());
             time.set_field(&seconds, Value::I64(s));
