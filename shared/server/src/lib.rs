@@ -52,7 +52,7 @@
 //!
 //! RATE_LIMITED and OVERLOADED say when to come again, in `grpc-retry-pushback-ms` and in
 //! a `RetryInfo`; RATE_LIMITED also names the `limit`: `address`, `caller` or a rate class.
-//! Health and reflection are never limited.
+//! Health and reflection are never limited, but take messages of 4 KiB at most.
 //!
 //! Every answer has the request id in `x-request-id`. What is no gRPC at all gets
 //! an HTTP status: 405 or 415.

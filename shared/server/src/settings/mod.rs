@@ -38,7 +38,8 @@ pub struct Settings {
     /// How long a drain waits for calls in flight. Default 20 s.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
-    /// The longest request message. Default and maximum 4 MiB.
+    /// The longest request message, in bytes. Default and maximum 4 MiB; health and
+    /// reflection take 4 KiB at most.
     pub max_message_bytes: u32,
     /// Whether and as whom it speaks TLS. Default: it does not.
     pub tls: Option<ServerTls>,

@@ -217,3 +217,22 @@ async fn streams_that_are_still_told_something_are_cut_at_the_end_of_a_drain() {
     world.ended().await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn what_is_never_read_does_not_use_up_the_window_of_its_connection() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let long = || ActRequest { ballast: vec![0; 100_000], ..ActRequest::default() };
+    let invalid = [add(1000), AddRequest { ballast: vec![0; 200_000], ..add(1) }];
+    // Ten times the window and more: refused before it is read, or read in part.
+    let calls = async {
+        for _ in 0..50 {
+            let refused = client.guarded(long()).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthenticated);
+            let refused = client.add(stream::iter(invalid.clone())).await.unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidArgument);
+        }
+        client.act(long()).await.unwrap();
+    };
+    timeout(PATIENCE, calls).await.expect("there is room for more");
+}
