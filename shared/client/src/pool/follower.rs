@@ -65,7 +65,12 @@ impl Follower {
         loop {
             tokio::select! {
                 () = watch.changed() => self.list(&watch.current()),
-                () = self.pool.unconnected.notified() => drop(self.settle()),
+                () = self.pool.unconnected.notified() => {
+                    drop(self.settle());
+                    // Who waits for a stream, for as long as the deadline allows, may wait for
+                    // an endpoint now, and that is bounded.
+                    self.pool.available.notify_waiters();
+                }
             }
         }
     }

@@ -73,7 +73,7 @@ pub(crate) struct Shared {
     /// Those that it lists no more, and which are still connected.
     last_resort: ArcSwap<Balancer<Member>>,
     watch: Watch,
-    /// Told when a call that could not be placed might be now.
+    /// Told when a call that could not be placed might be now, or waits for something else.
     available: Notify,
     /// The calls that wait to be told.
     waiting: AtomicUsize,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use gantry_client::ClientSettings;
-use gantry_contract::GantryReason;
+use gantry_contract::{GantryReason, Reason as _};
 use tokio::{
     sync::{Barrier, Semaphore},
     task::JoinSet,
@@ -147,4 +147,26 @@ async fn a_call_that_gets_no_stream_until_its_deadline_says_so() {
     let says = ["/test.Echo/Quick", &address, "all streams are taken"];
     assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
     first.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_stream_wait_for_an_endpoint_once_nothing_is_connected() {
+    let server = Server::limited(1, |_| std::future::pending()).await;
+    let setup = Setup::with(ClientSettings {
+        max_connections: 1,
+        endpoint_wait: Duration::from_millis(300),
+        ..patient()
+    });
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..10 {
+        let channel = setup.channel.clone();
+        calls.spawn(async move { call(&channel, ADD).await.unwrap_err() });
+    }
+    within(5, "call", || (server.hits() == 1).then_some(()).ok_or(server.hits())).await;
+    drop(server);
+    let failed = timeout(Duration::from_secs(10), calls.join_all()).await.expect("callers hang");
+    let waited = failed.iter().filter(|status| GantryReason::NoEndpoint.is_given_by(status));
+    assert_eq!(waited.count(), 9, "{failed:?}");
 }
