@@ -298,14 +298,16 @@ impl Drive {
     }
 
     fn poll_driver(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        let is_idle = self.state.in_flight.load(Ordering::Relaxed) == 0;
-        if self.keep_alive.poll_dead(cx, is_idle).is_ready() {
-            self.state.dead.store(true, Ordering::Relaxed);
-            return Poll::Ready(Err(Broken::Silent));
-        }
+        // What has arrived comes first: a sign of life counts however late it is looked at, as
+        // by a process that stood still meanwhile.
         let polled = Pin::new(&mut self.driver).poll(cx);
         if self.state.traffic.was_read() {
             self.keep_alive.heard();
+        }
+        let is_idle = self.state.in_flight.load(Ordering::Relaxed) == 0;
+        if polled.is_pending() && self.keep_alive.poll_dead(cx, is_idle).is_ready() {
+            self.state.dead.store(true, Ordering::Relaxed);
+            return Poll::Ready(Err(Broken::Silent));
         }
         polled.map_err(Broken::Http2)
     }
@@ -352,6 +354,9 @@ mod tests {
     };
 
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    /// The head of a ping, and of its answer.
+    const PING: [u8; 9] = [0, 0, 8, 6, 0, 0, 0, 0, 0];
+    const PONG: [u8; 9] = [0, 0, 8, 6, 1, 0, 0, 0, 0];
 
     /// A connection that nothing drives yet, and its peer's end.
     async fn connected() -> (Connection, Drive, TcpStream) {
@@ -388,6 +393,42 @@ mod tests {
         // Nor is one that finds the connection closed.
         assert!(matches!(call(connection.sender()).await, Unanswered::NeverSent(_)));
         assert!(connection.is_closed());
+    }
+
+    /// What the connection comes to once this time has passed without a look at it.
+    async fn after(drive: &mut Drive, time: Duration) -> Poll<Result<(), Broken>> {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+        poll_fn(|cx| Poll::Ready(drive.poll_driver(cx))).await
+    }
+
+    #[tokio::test]
+    async fn a_sign_of_life_that_has_arrived_counts_however_late_it_is_looked_at() {
+        let (_connection, mut drive, mut peer) = connected().await;
+        let ClientSettings { keep_alive_interval, keep_alive_timeout, .. } =
+            ClientSettings::default();
+        // Its settings were heard.
+        assert!(after(&mut drive, Duration::ZERO).await.is_pending());
+        assert!(after(&mut drive, 2 * keep_alive_interval).await.is_pending());
+        // Now the ping is written.
+        assert!(after(&mut drive, Duration::ZERO).await.is_pending());
+        let mut read = Vec::new();
+        let asked = loop {
+            let asked = read.windows(17).find_map(|part| part.strip_prefix(&PING));
+            if let Some(asked) = asked {
+                break asked.to_vec();
+            }
+            assert!(peer.read_buf(&mut read).await.unwrap() > 0);
+        };
+        peer.write_all(&[&PONG, &*asked].concat()).await.unwrap();
+        // Time to cross the loopback, with nobody looking.
+        sleep(Duration::from_millis(100)).await;
+        assert!(after(&mut drive, 2 * keep_alive_timeout).await.is_pending());
+        // The next one is not answered.
+        assert!(after(&mut drive, 2 * keep_alive_interval).await.is_pending());
+        let ended = after(&mut drive, 2 * keep_alive_timeout).await;
+        assert!(matches!(ended, Poll::Ready(Err(Broken::Silent))), "{ended:?}");
     }
 
     #[tokio::test]

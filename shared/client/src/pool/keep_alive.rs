@@ -86,7 +86,7 @@ impl KeepAlive {
     }
 
     /// Ready when the peer owes a sign of life for too long. To be polled whenever the
-    /// connection is, before it.
+    /// connection is, after it: what has arrived is known then. What this asks for wakes it.
     pub(super) fn poll_dead(&mut self, cx: &mut Context<'_>, is_idle: bool) -> Poll<()> {
         if self.policy.asked.is_some() && matches!(self.pings.poll_pong(cx), Poll::Ready(Ok(_))) {
             self.policy.answered(Instant::now());
