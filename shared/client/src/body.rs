@@ -103,21 +103,31 @@ impl ResponseBody {
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Error>> {
         match frame.data_ref().map_or(Ok(()), |data| self.messages.pass(data)) {
+            // What has come of an answer is not thrown away. What never ends has an end here.
+            Ok(()) if self.streams() && self.patience.is_late() => {
+                self.fail(|about| about.unanswered())
+            }
             Ok(()) => Some(Ok(frame)),
             Err(Malformed::Flag(flag)) => {
                 let what = format!("a message that begins with {flag}, compressed by nothing");
                 self.fail(|about| about.malformed_answer(&what))
             }
             Err(Malformed::TooLong(length)) => self.fail(|about| about.too_long(length)),
+            Err(Malformed::TooMany) => {
+                self.fail(|about| about.malformed_answer("a second message"))
+            }
         }
+    }
+
+    fn streams(&self) -> bool {
+        self.open.as_ref().is_none_or(|open| open.record.method.streams)
     }
 
     /// Why a body that ends with OK is no answer.
     fn what_is_missing(&self) -> Option<&'static str> {
-        let streams = self.open.as_ref().is_none_or(|open| open.record.method.streams);
         if !self.messages.are_whole() {
             Some("OK in the middle of a message")
-        } else if !streams && !self.messages.are_there() {
+        } else if !self.streams() && !self.messages.are_there() {
             Some("OK without a message")
         } else {
             None
@@ -180,7 +190,8 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.open.is_none() || self.inner.is_end_stream()
+        // Not where the peer has said all: what it says without a status is an error yet.
+        self.open.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

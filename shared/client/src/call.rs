@@ -69,7 +69,7 @@ impl Call {
                     record.explain(&mut head.headers);
                 }
                 let limit = record.pool.settings.max_response_bytes;
-                let messages = Messages::new(&head.headers, limit);
+                let messages = Messages::new(&head.headers, limit, !record.method.streams);
                 let body = ResponseBody::new(body, patience, messages, record, rest);
                 Ok(Response::from_parts(head, body))
             }

@@ -59,8 +59,4 @@ impl Body for Incoming {
         }
         Poll::Ready(next.transpose())
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
-    }
 }

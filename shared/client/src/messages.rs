@@ -15,6 +15,8 @@ pub(crate) struct Messages {
     compressible: bool,
     /// The longest message, in bytes.
     limit: usize,
+    /// Whether there is to be one only.
+    single: bool,
     prefix: [u8; PREFIX],
     /// How much of the prefix has arrived.
     arrived: usize,
@@ -30,14 +32,17 @@ pub(crate) enum Malformed {
     Flag(u8),
     /// Its length in bytes.
     TooLong(usize),
+    /// There is to be one only.
+    TooMany,
 }
 
 impl Messages {
-    /// The messages of a response with this head.
-    pub(crate) fn new(head: &HeaderMap, limit: usize) -> Self {
+    /// The messages of a response with this head; `single`: there is to be one.
+    pub(crate) fn new(head: &HeaderMap, limit: usize, single: bool) -> Self {
         let encoding = head.get("grpc-encoding");
         let compressible = encoding.is_some_and(|encoding| encoding != "identity");
-        Self { compressible, limit, prefix: [0; PREFIX], arrived: 0, missing: 0, any: false }
+        let prefix = [0; PREFIX];
+        Self { compressible, limit, single, prefix, arrived: 0, missing: 0, any: false }
     }
 
     /// More of them goes by.
@@ -51,6 +56,9 @@ impl Messages {
             let (head, rest) = rest.split_at((PREFIX - self.arrived).min(rest.len()));
             self.prefix[self.arrived..self.arrived + head.len()].copy_from_slice(head);
             self.arrived += head.len();
+            if self.single && self.any && self.arrived > 0 {
+                return Err(Malformed::TooMany);
+            }
             if self.arrived < PREFIX {
                 return Ok(());
             }
@@ -87,7 +95,7 @@ mod tests {
             let name = http::HeaderName::from_static("grpc-encoding");
             (name, http::HeaderValue::from_static(encoding))
         });
-        Messages::new(&encoding.into_iter().collect(), 100)
+        Messages::new(&encoding.into_iter().collect(), 100, false)
     }
 
     #[test]
@@ -118,6 +126,14 @@ mod tests {
         assert!(messages.are_whole() && !messages.are_there());
         messages.pass(&[0; 5]).unwrap();
         assert!(messages.are_whole() && messages.are_there());
+    }
+
+    #[test]
+    fn where_one_is_meant_the_first_byte_of_a_second_is_too_much() {
+        let mut messages = Messages::new(&HeaderMap::new(), 100, true);
+        messages.pass(&[0, 0, 0, 0, 1, 7]).unwrap();
+        messages.pass(&[]).unwrap();
+        assert_eq!(messages.pass(&[0]), Err(Malformed::TooMany));
     }
 
     #[test]

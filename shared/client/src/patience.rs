@@ -87,6 +87,11 @@ impl Patience {
         std::future::poll_fn(|cx| self.poll_over(cx)).await;
     }
 
+    /// Whether the deadline has passed, whether or not anybody waits.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline.left(Instant::now()).is_none()
+    }
+
     /// The deadline.
     pub(crate) fn deadline(&self) -> Deadline {
         self.deadline

@@ -103,6 +103,8 @@ async fn an_answer_without_trailers_is_unknown() {
     .await
     .unwrap_err();
     assert_eq!(status.code(), Code::Unknown);
+    let says = "echo at 127.0.0.1:";
+    assert!(status.message().starts_with(says), "the endpoint is named: {status:?}");
 }
 
 #[tokio::test]

@@ -272,6 +272,13 @@ async fn a_message_cut_in_the_middle_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_second_message_where_one_is_meant_is_an_error() {
+    let rest = vec![(DATA, 0, &[0; 5][..]), (DATA, 0, &[0; 5]), (TRAILERS, END, OK)];
+    let status = failure_after_head(rest).await;
+    assert_failed(&status, Code::Internal, GantryReason::MalformedMessage, &["second message"]);
+}
+
+#[tokio::test]
 async fn a_connection_cut_in_the_middle_of_a_message_is_an_unknown_outcome() {
     let peer = peer(|mut wire: Wire| async move {
         wire.greet(&[]).await;
