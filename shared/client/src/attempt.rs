@@ -2,6 +2,7 @@
 
 use h2::Reason;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use tonic::Status;
 
 use crate::{
     error::chain,
@@ -24,6 +25,8 @@ pub(crate) enum Unanswered {
     NeverSent(RequestBody),
     /// The peer says that it did not process the stream.
     Refused(String),
+    /// The request's own body broke off.
+    BrokeOff(Status),
     /// Anything else: it may have been executed.
     Lost(Loss),
 }
@@ -33,6 +36,8 @@ pub(crate) struct Loss {
     pub(crate) why: String,
     /// Whether its connection broke, and not only its stream.
     pub(crate) connection: bool,
+    /// Whether the peer cancelled its stream.
+    pub(crate) cancelled: bool,
 }
 
 /// The head of an attempt's request.
@@ -66,12 +71,15 @@ pub(crate) async fn exchange(
             drop(stream);
             (None, Some(RequestBody::Whole(message)))
         }
-        RequestBody::Stream(upload) => (upload.begin(stream).await, None),
+        RequestBody::Stream(upload) => (Some(upload.begin(stream).await), None),
     };
     let error = match response.await {
         Ok(response) => return Ok(response.map(|stream| Incoming::new(stream, upload))),
         Err(error) => error,
     };
+    if let Some(status) = upload.and_then(|upload| upload.failure()) {
+        return Err(Unanswered::BrokeOff(status));
+    }
     match kept {
         Some(body) if !error.is_reset() && sender.writes() == writes => {
             Err(Unanswered::NeverSent(body))
@@ -83,7 +91,8 @@ pub(crate) async fn exchange(
             } else {
                 chain(&error)
             };
-            Err(Unanswered::Lost(Loss { why, connection: !error.is_reset() }))
+            let cancelled = error.reason() == Some(Reason::CANCEL);
+            Err(Unanswered::Lost(Loss { why, connection: !error.is_reset(), cancelled }))
         }
     }
 }

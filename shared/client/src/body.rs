@@ -8,8 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use gantry_resilience::circuit_breaker::Outcome;
+use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::{
     attempt::Attempt,
@@ -101,6 +102,13 @@ impl ResponseBody {
         Some(Err(error))
     }
 
+    /// The caller's request could not be sent to its end.
+    fn broke_off(&mut self, status: Status) -> Option<Result<Frame<Bytes>, Error>> {
+        let Open { mut record, attempt } = self.open.take()?;
+        record.broke_off(&attempt, status.code());
+        Some(Err(Error::foreign(status)))
+    }
+
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Error>> {
         match frame.data_ref().map_or(Ok(()), |data| self.messages.pass(data)) {
             // What has come of an answer is not thrown away. What never ends has an end here.
@@ -143,8 +151,13 @@ impl ResponseBody {
             Poll::Ready(None) => return Poll::Ready(self.fail(|about| about.no_status())),
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
+                if let Some(status) = self.inner.broken_request() {
+                    return Poll::Ready(self.broke_off(status));
+                }
                 // A peer that resets the stream at our deadline means the deadline.
-                let late = self.patience.poll_over(cx).is_ready();
+                let late = self.patience.poll_over(cx).is_ready()
+                    || error.reason() == Some(Reason::CANCEL)
+                        && head::is_our_deadline(Code::Cancelled, self.patience.deadline());
                 return Poll::Ready(self.fail(|about| {
                     if late { about.unanswered() } else { about.outcome_unknown(&chain(&error)) }
                 }));

@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use gantry_resilience::{deadline::Deadline, retry::Policy};
+use gantry_resilience::{circuit_breaker::Outcome, deadline::Deadline, retry::Policy};
 use http::{HeaderMap, Response, Uri, request::Parts};
 use tokio::time::Instant;
 use tonic::Code;
@@ -89,7 +89,14 @@ async fn attempts(
     patience: &mut Patience,
     probe: bool,
 ) -> Result<Answered, Error> {
-    let payload = Payload::new(body, record, patience).await?;
+    let payload = match Payload::new(body, record, patience).await {
+        Ok(payload) => payload,
+        Err(error) => {
+            // Nothing was sent, which says nothing of the service.
+            record.end_as(error.code(), Outcome::Neutral);
+            return Err(error);
+        }
+    };
     let kept = payload.is_replayable(record.pool.settings.retry.max_request_bytes);
     let repeatable = record.method.repeatable && kept;
     match (record.method.repeats, payload) {

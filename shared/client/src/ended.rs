@@ -5,7 +5,7 @@ use gantry_resilience::{
     retry::{Failed, Failure, Pushback},
 };
 use http::Response;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::{
     attempt::{Attempt, Loss},
@@ -27,6 +27,8 @@ pub(crate) enum Ended {
         with_others: bool,
     },
     NotPlaced(NotPlaced),
+    /// With the request's own body.
+    BrokeOff(Status),
     /// The patience is over.
     Late,
 }
@@ -57,6 +59,7 @@ impl Ended {
             Self::Refused(why) => record.about().refused(&why),
             Self::Lost { why, .. } => record.about().outcome_unknown(&why),
             Self::NotPlaced(not_placed) => explain(&record.about(), not_placed),
+            Self::BrokeOff(status) => Error::foreign(status),
             Self::Late => record.about().unanswered(),
         })
     }
@@ -131,21 +134,44 @@ pub(crate) fn read(
     (Some(failed), Ended::Answered(answered(response)))
 }
 
-/// The connection or the stream broke.
-pub(crate) fn lost(record: &mut Record, mut attempt: Attempt, loss: Loss) -> (Failed, Ended) {
-    let Loss { why, connection } = loss;
+/// The connection or the stream broke: whether the attempt failed by that, and how it ended.
+pub(crate) fn lost(
+    record: &mut Record,
+    mut attempt: Attempt,
+    loss: Loss,
+) -> (Option<Failed>, Ended) {
+    let Loss { why, connection, cancelled } = loss;
+    // A peer that resets the stream at our deadline means the deadline.
+    if cancelled && head::is_our_deadline(Code::Cancelled, record.deadline) {
+        record.late(attempt);
+        return (None, Ended::Late);
+    }
     let with_others = connection && !attempt.lease.is_first_lost();
     attempt.lease.learn(balance::Outcome::Failed);
     let judged = record.attempt_ended(&mut attempt, Code::Unavailable);
     record.note(attempt.lease.address(), format!("lost: {why}"));
     let was_ejected = judged == Some(Judged::WasEjected);
     let failed = Failed { failure: Failure::Unavailable, pushback: None, was_ejected };
-    (failed, Ended::Lost { why, with_others })
+    (Some(failed), Ended::Lost { why, with_others })
+}
+
+/// The request's own body broke off.
+pub(crate) fn broke_off(
+    record: &mut Record,
+    attempt: &Attempt,
+    status: Status,
+) -> (Option<Failed>, Ended) {
+    record.broke_off(attempt, status.code());
+    (None, Ended::BrokeOff(status))
 }
 
 /// The endpoint would not take the stream. It was not executed.
-pub(crate) fn refused(record: &mut Record, mut attempt: Attempt, why: String) -> (Failed, Ended) {
+pub(crate) fn refused(
+    record: &mut Record,
+    mut attempt: Attempt,
+    why: String,
+) -> (Option<Failed>, Ended) {
     attempt.lease.learn(balance::Outcome::Failed);
     record.note(attempt.lease.address(), format!("refused: {why}"));
-    (Failure::Unavailable.into(), Ended::Refused(why))
+    (Some(Failure::Unavailable.into()), Ended::Refused(why))
 }

@@ -194,14 +194,9 @@ impl<'a> Race<'a> {
                 self.look_for_a_place(runner.previous, true);
                 return false;
             }
-            Err(Unanswered::Refused(why)) => {
-                let (failed, ended) = ended::refused(self.record, attempt, why);
-                (Some(failed), ended)
-            }
-            Err(Unanswered::Lost(loss)) => {
-                let (failed, ended) = ended::lost(self.record, attempt, loss);
-                (Some(failed), ended)
-            }
+            Err(Unanswered::Refused(why)) => ended::refused(self.record, attempt, why),
+            Err(Unanswered::BrokeOff(status)) => ended::broke_off(self.record, &attempt, status),
+            Err(Unanswered::Lost(loss)) => ended::lost(self.record, attempt, loss),
         };
         self.last = ended;
         if let Some(failed) = failed {

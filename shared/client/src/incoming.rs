@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http_body::{Body, Frame};
+use tonic::Status;
 
 use crate::upload::Uploading;
 
@@ -18,13 +19,19 @@ pub(crate) struct Incoming {
     stream: RecvStream,
     /// Nothing but trailers can follow.
     is_read: bool,
-    /// The request may take longer than its response begins. It ends with it.
+    /// The request may take longer than its response begins. It ends with it, and by itself
+    /// where the stream fails.
     upload: Option<Uploading>,
 }
 
 impl Incoming {
     pub(crate) fn new(stream: RecvStream, upload: Option<Uploading>) -> Self {
         Self { stream, is_read: false, upload }
+    }
+
+    /// Why the request's own body broke off, if it did.
+    pub(crate) fn broken_request(&self) -> Option<Status> {
+        self.upload.as_ref()?.failure()
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, h2::Error>> {
@@ -54,7 +61,7 @@ impl Body for Incoming {
             Err(error) if error.reason() == Some(Reason::NO_ERROR) => Ok(None),
             next => next,
         };
-        if !matches!(&next, Ok(Some(frame)) if frame.is_data()) {
+        if matches!(&next, Ok(None)) || matches!(&next, Ok(Some(frame)) if frame.is_trailers()) {
             this.upload = None;
         }
         Poll::Ready(next.transpose())

@@ -23,18 +23,26 @@ impl Payload {
     /// Collects the one message of a request; what streams is passed through.
     ///
     /// # Errors
-    /// It is too long, or could not be encoded.
+    /// It is too long, could not be encoded, or does not come to its end in time.
     pub(crate) async fn new(
         body: tonic::body::Body,
         record: &Record,
-        patience: &Patience,
+        patience: &mut Patience,
     ) -> Result<Self, Error> {
         if !record.method.whole {
             let upload = Upload::new(body, patience.signs());
             return Ok(Self::Stream(RequestBody::Stream(upload)));
         }
         let limit = record.pool.settings.max_request_bytes;
-        collect(body, limit).await.map(Self::Whole).map_err(|error| match error {
+        let collected = tokio::select! {
+            biased;
+            collected = collect(body, limit) => collected,
+            () = patience.over() => {
+                let why = "the request did not come to its end";
+                return Err(record.about().deadline_exceeded(why));
+            }
+        };
+        collected.map(Self::Whole).map_err(|error| match error {
             NotCollected::TooLarge => record.about().too_large(limit),
             NotCollected::Failed(status) => Error::foreign(status),
         })

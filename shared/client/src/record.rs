@@ -129,6 +129,12 @@ impl Record {
         self.tell(&attempt.lease, Some(Code::Cancelled));
     }
 
+    /// The caller's own request came to no end. That says nothing of anybody else.
+    pub(crate) fn broke_off(&mut self, attempt: &Attempt, code: Code) {
+        self.cancelled(attempt);
+        self.end_as(code, Outcome::Neutral);
+    }
+
     /// The service began to answer.
     pub(crate) fn answered(&mut self, rest: &Rest) {
         if let Rest::Body(attempt) = rest {

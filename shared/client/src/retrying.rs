@@ -67,10 +67,7 @@ pub(crate) async fn run(
         let (failed, ended) = match answer {
             Ok(response) => {
                 patience.sign();
-                match ended::read(record, response, attempt) {
-                    (Some(failed), ended) => (failed, ended),
-                    (None, ended) => return ended.last(record),
-                }
+                ended::read(record, response, attempt)
             }
             Err(Unanswered::NeverSent(body)) => {
                 record.not_executed(&attempt);
@@ -85,8 +82,10 @@ pub(crate) async fn run(
                 continue;
             }
             Err(Unanswered::Refused(why)) => ended::refused(record, attempt, why),
+            Err(Unanswered::BrokeOff(status)) => ended::broke_off(record, &attempt, status),
             Err(Unanswered::Lost(loss)) => ended::lost(record, attempt, loss),
         };
+        let Some(failed) = failed else { return ended.last(record) };
         let budget = &pool.health.budget;
         match attempts.failed(Instant::now(), failed, budget, &mut Rng::new()) {
             Decision::GiveUp(why) => {

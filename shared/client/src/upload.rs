@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -25,11 +25,22 @@ pub(crate) struct Upload {
 /// A body that is being sent, by a task of its own: callers read answers when they like, and
 /// what they send must not wait for that. The task ends with this.
 #[derive(Debug)]
-pub(crate) struct Uploading(JoinHandle<()>);
+pub(crate) struct Uploading {
+    /// `None` where everything could be sent at once.
+    task: Option<JoinHandle<()>>,
+    failure: Arc<OnceLock<Status>>,
+}
+
+impl Uploading {
+    /// Why the body broke off, if it did: the stream was reset then.
+    pub(crate) fn failure(&self) -> Option<Status> {
+        self.failure.get().cloned()
+    }
+}
 
 impl Drop for Uploading {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -42,13 +53,13 @@ impl Upload {
         self.body.is_end_stream()
     }
 
-    /// Sends what is there, and has a task send the rest; `None` where there is none.
-    pub(crate) async fn begin(self, stream: SendStream<Bytes>) -> Option<Uploading> {
-        let mut sending = Sending { upload: self, stream, next: None };
-        match poll_fn(|cx| Poll::Ready(Pin::new(&mut sending).poll(cx))).await {
-            Poll::Ready(()) => None,
-            Poll::Pending => Some(Uploading(tokio::spawn(sending))),
-        }
+    /// Sends what is there, and has a task send the rest.
+    pub(crate) async fn begin(self, stream: SendStream<Bytes>) -> Uploading {
+        let failure = Arc::<OnceLock<_>>::default();
+        let failed = Arc::clone(&failure);
+        let mut sending = Sending { upload: self, stream, next: None, failed };
+        let sent = poll_fn(|cx| Poll::Ready(Pin::new(&mut sending).poll(cx))).await;
+        Uploading { task: sent.is_pending().then(|| tokio::spawn(sending)), failure }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
@@ -66,13 +77,15 @@ struct Sending {
     stream: SendStream<Bytes>,
     /// What the peer has no room for yet. Nothing more is taken from the caller meanwhile.
     next: Option<Bytes>,
+    /// How the body broke off.
+    failed: Arc<OnceLock<Status>>,
 }
 
 impl Future for Sending {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { upload, stream, next } = self.get_mut();
+        let Self { upload, stream, next, failed } = self.get_mut();
         loop {
             if stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(());
@@ -89,7 +102,9 @@ impl Future for Sending {
             match ready!(upload.poll_frame(cx)) {
                 // Requests have no trailers.
                 Some(Ok(frame)) => *next = frame.into_data().ok().filter(|data| !data.is_empty()),
-                Some(Err(_)) => {
+                Some(Err(status)) => {
+                    // Before the reset, by which it is noticed. It is the only one.
+                    let _ = failed.set(status);
                     stream.send_reset(Reason::INTERNAL_ERROR);
                     return Poll::Ready(());
                 }

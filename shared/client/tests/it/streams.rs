@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use gantry_client::ClientSettings;
+use gantry_client::{ClientSettings, MethodSettings};
 use gantry_contract::GantryReason;
 use http::{Response, uri::PathAndQuery};
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 use tonic::{Code, Request, Status, Streaming, body::Body, client::Grpc};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    caller::{CHAT, Setup, UNLISTED, assert_failed, idle},
-    server::{Hit, Server, reply},
+    caller::{CHAT, Setup, UNLISTED, assert_failed, idle, warm},
+    server::{Hit, Server, encode, reply},
 };
 
 /// A server that sends back every frame it gets.
@@ -48,6 +48,24 @@ async fn open(
     Ok((sender, response.into_inner()))
 }
 
+/// Calls to CHAT may be silent for so long, and no pings come in between.
+fn silent_for_30_s() -> Setup {
+    let timeout = Some(Duration::from_secs(30));
+    let silent = MethodSettings { timeout, ..MethodSettings::default() };
+    Setup::with(ClientSettings {
+        methods: [("test.Echo/Chat".to_owned(), silent)].into(),
+        keep_alive_interval: Duration::from_secs(3_600),
+        ..ClientSettings::default()
+    })
+}
+
+/// Lets the time pass at once, without anything that would have happened in it.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 #[tokio::test]
 async fn messages_go_both_ways_as_they_come() {
     let server = echoing().await;
@@ -67,18 +85,20 @@ async fn messages_go_both_ways_as_they_come() {
 #[tokio::test]
 async fn a_stream_lives_longer_than_its_timeout_as_long_as_it_is_not_silent() {
     let server = echoing().await;
-    let setup = Setup::new();
+    let setup = silent_for_30_s();
     let _registration = setup.register(server.address).await;
     let (sender, mut answers) = open(&setup, CHAT).await.unwrap();
     for _ in 0..8 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pass(Duration::from_secs(10)).await;
         sender.send("still here".to_owned()).unwrap();
         answers.message().await.unwrap().unwrap();
     }
-    let silent = std::time::Instant::now();
+    tokio::time::pause();
+    let silent = tokio::time::Instant::now();
     let status = answers.message().await.unwrap_err();
     let took = silent.elapsed();
-    assert!((290..600).contains(&took.as_millis()), "{took:?}");
+    tokio::time::resume();
+    assert!((20.0..30.1).contains(&took.as_secs_f64()), "{took:?}");
     assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &["echo at"]);
     idle(&setup.channel).await;
 }
@@ -140,13 +160,16 @@ async fn an_upload_is_not_silent_as_long_as_messages_are_sent() {
         hit.request.into_body().collect().await.map_or_else(|_| reply("cut"), |_| reply("whole"))
     })
     .await;
-    let setup = Setup::new();
+    let setup = silent_for_30_s();
     let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
     let (sender, receiver) = mpsc::unbounded_channel();
     let uploading = tokio::spawn(async move {
         for _ in 0..8 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            pass(Duration::from_secs(10)).await;
             sender.send("a part".to_owned()).unwrap();
+            // Not the silence of the next turn.
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
     let request = Request::new(UnboundedReceiverStream::new(receiver));
@@ -157,4 +180,76 @@ async fn an_upload_is_not_silent_as_long_as_messages_are_sent() {
         .unwrap();
     assert_eq!(answer.into_inner(), "whole");
     uploading.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_never_pauses_ends_at_its_deadline_all_the_same() {
+    let server = Server::answering(|_| async {
+        let frames = tokio_stream::iter(std::iter::repeat_with(|| {
+            Ok::<_, Status>(http_body::Frame::data(encode("more")))
+        }));
+        let mut response = reply("");
+        *response.body_mut() = Body::new(http_body_util::StreamBody::new(frames));
+        response
+    })
+    .await;
+    let settings =
+        ClientSettings { stream_max_age: Duration::from_secs(1), ..ClientSettings::default() };
+    let setup = Setup::with(settings);
+    let _registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    let reading = async {
+        let (_sender, mut answers) = match open(&setup, UNLISTED).await {
+            Ok(opened) => opened,
+            // It takes a very busy machine for that.
+            Err(status) => return status,
+        };
+        loop {
+            // Slower than what comes: there is always something to read.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            match answers.message().await {
+                Ok(message) => assert_eq!(message.unwrap(), "more"),
+                Err(status) => return status,
+            }
+        }
+    };
+    let status = timeout(Duration::from_secs(10), reading).await.expect("it goes on");
+    assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &["echo at"]);
+    idle(&setup.channel).await;
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_sent_is_the_callers_failure_and_nobody_elses() {
+    let server = echoing().await;
+    let setup = Setup::new();
+    let _registrations = [
+        setup.register(server.address).await,
+        // Beside it there is one that could be better, so that it might be ejected.
+        setup.register("127.0.0.1:1".parse().unwrap()).await,
+    ];
+    for late in [false, true].repeat(5) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let request = Request::new(UnboundedReceiverStream::new(receiver));
+        let codec = ProstCodec::<String, String>::default();
+        let mut client = Grpc::new(setup.channel.clone()).max_encoding_message_size(100);
+        let path = PathAndQuery::from_static(UNLISTED);
+        let long = "x".repeat(1000);
+        let status = if late {
+            let answers = client.streaming(request, path, codec).await;
+            sender.send(long).unwrap();
+            answers.unwrap().into_inner().message().await.unwrap_err()
+        } else {
+            sender.send(long).unwrap();
+            let answered = client.streaming(request, path, codec).await;
+            match answered {
+                Ok(answers) => answers.into_inner().message().await.unwrap_err(),
+                Err(status) => status,
+            }
+        };
+        assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+    }
+    let snapshot = setup.channel.snapshot();
+    assert_eq!(snapshot.breaker.counts.calls, 0, "{snapshot:?}");
+    assert!(snapshot.endpoints.iter().all(|endpoint| endpoint.ejections == 0), "{snapshot:?}");
+    idle(&setup.channel).await;
 }
