@@ -31,7 +31,7 @@ def get(text, context):
     context.abort_with_status(rpc_status.to_status(status))
 
 
-def quick(text, context):
+def put(text, context):
     """Is far too slow, and says when nobody waits any more."""
     cancelled = threading.Event()
     context.add_callback(cancelled.set)
@@ -73,7 +73,7 @@ STRINGS = {
 METHODS = {
     "Add": grpc.unary_unary_rpc_method_handler(reply(add), **STRINGS),
     "Get": grpc.unary_unary_rpc_method_handler(reply(get), **STRINGS),
-    "Quick": grpc.unary_unary_rpc_method_handler(reply(quick), **STRINGS),
+    "Put": grpc.unary_unary_rpc_method_handler(reply(put), **STRINGS),
     "Find": grpc.unary_unary_rpc_method_handler(reply(find), **STRINGS),
     "List": grpc.unary_stream_rpc_method_handler(several, **STRINGS),
     "Chat": grpc.stream_stream_rpc_method_handler(each, **STRINGS),

@@ -184,7 +184,11 @@ async fn a_call_that_is_given_up_is_told_as_cancelled() {
     let told = Arc::<Told>::default();
     setup.channel = builder(&setup.registry).metrics(told.clone()).build().unwrap();
     let _registration = setup.register(server.address).await;
-    let given_up = tokio::time::timeout(Duration::from_millis(200), call(&setup.channel, ADD));
-    assert!(given_up.await.is_err());
+    warm(&setup.channel, 1).await;
+    let channel = setup.channel.clone();
+    let calling = tokio::spawn(async move { call(&channel, ADD).await });
+    within(5, "call", || (server.hits() == 1).then_some(()).ok_or(server.hits())).await;
+    calling.abort();
+    calling.await.unwrap_err();
     assert_eq!(*told.0.lock().unwrap(), ["call echo/test.Echo/Add Cancelled 1"]);
 }

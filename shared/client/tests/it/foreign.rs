@@ -19,7 +19,8 @@ use tonic_types::StatusExt;
 
 use crate::{
     caller::{
-        ADD, CHAT, FIND, GET, LIST, QUICK, Setup, assert_failed, call, idle, patient, warm, within,
+        ADD, CHAT, FIND, GET, LIST, PUT, Setup, assert_failed, call, idle, patient, send, warm,
+        within,
     },
     load::Load,
 };
@@ -107,7 +108,11 @@ async fn unary_calls_retries_and_statuses_with_details_work_with_a_foreign_serve
 #[tokio::test]
 async fn a_deadline_holds_with_a_foreign_server_and_the_server_hears_of_it() {
     let (setup, mut server, _registration) = started().await;
-    let status = call(&setup.channel, QUICK).await.unwrap_err();
+    // Python takes its time for the first call, and the handler is to have this one.
+    call(&setup.channel, ADD).await.unwrap();
+    let mut request = Request::new("hello".to_owned());
+    request.set_timeout(Duration::from_secs(2));
+    let status = send(&setup.channel, PUT, request).await.unwrap_err();
     let says = [&*server.address.to_string()];
     assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
     assert_eq!(spawn_blocking(move || server.line()).await.unwrap(), "cancelled");

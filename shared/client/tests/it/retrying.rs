@@ -41,6 +41,26 @@ async fn setup(server: &Server) -> (Setup, gantry_discovery::Registration) {
     (setup, registration)
 }
 
+/// The waits before further attempts.
+#[derive(Debug, Default)]
+struct Waits(Mutex<Vec<Duration>>);
+
+impl Metrics for Waits {
+    fn retry(&self, _: &str, _: &str, after: Duration) {
+        self.0.lock().unwrap().push(after);
+    }
+}
+
+/// As [`setup`], and told of the waits.
+async fn waiting(server: &Server) -> (Setup, gantry_discovery::Registration, Arc<Waits>) {
+    let waits = Arc::<Waits>::default();
+    let mut setup = Setup::new();
+    setup.channel = builder(&setup.registry).metrics(waits.clone()).build().unwrap();
+    let registration = setup.register(server.address).await;
+    warm(&setup.channel, 1).await;
+    (setup, registration, waits)
+}
+
 #[tokio::test]
 async fn what_may_be_executed_twice_is_made_again_and_what_may_not_is_not() {
     for path in [FIND, PUT] {
@@ -66,12 +86,16 @@ async fn attempts_end_with_the_policy_and_say_how_many_came_before() {
         std::future::ready(trailers_only(&UNAVAILABLE))
     })
     .await;
-    let (setup, _registration) = setup(&server).await;
+    let (setup, _registration, waits) = waiting(&server).await;
     let started = Instant::now();
     let status = call(&setup.channel, FIND).await.unwrap_err();
     assert_eq!(status.message(), "not now");
+    let waits = waits.0.lock().unwrap();
     // 50 ms and 100 ms, each times 0.8 to 1.2.
-    assert!((120..600).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    let [first, second] = waits[..] else { panic!("{waits:?}") };
+    assert!((40..=60).contains(&first.as_millis()), "{waits:?}");
+    assert!((80..=120).contains(&second.as_millis()), "{waits:?}");
+    assert!(started.elapsed() >= first + second, "{:?}", started.elapsed());
     let seen = seen.lock().unwrap();
     assert_eq!(*seen, [None, Some("1".to_owned()), Some("2".to_owned())]);
 }
@@ -88,22 +112,10 @@ async fn a_status_that_another_attempt_cannot_mend_is_handed_on() {
     }
 }
 
-/// The waits before further attempts.
-#[derive(Debug, Default)]
-struct Waits(Mutex<Vec<Duration>>);
-
-impl Metrics for Waits {
-    fn retry(&self, _: &str, _: &str, after: Duration) {
-        self.0.lock().unwrap().push(after);
-    }
-}
-
 #[tokio::test]
 async fn a_pushback_is_honoured_exactly_and_a_negative_one_ends_the_attempts() {
     let server = failing_first(1, &[("grpc-status", "8"), ("grpc-retry-pushback-ms", "300")]).await;
-    let (mut first, _registration) = setup(&server).await;
-    let waits = Arc::<Waits>::default();
-    first.channel = builder(&first.registry).metrics(waits.clone()).build().unwrap();
+    let (first, _registration, waits) = waiting(&server).await;
     let started = Instant::now();
     call(&first.channel, FIND).await.unwrap();
     assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
@@ -123,10 +135,10 @@ async fn a_pushback_is_honoured_exactly_and_a_negative_one_ends_the_attempts() {
 async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
     let server =
         failing_first(9, &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "9000")]).await;
-    let (setup, _registration) = setup(&server).await;
-    let started = Instant::now();
-    assert_eq!(call(&setup.channel, FIND).await.unwrap_err().code(), Code::Unavailable);
-    assert!(started.elapsed() < Duration::from_secs(1));
+    let (setup, _registration, waits) = waiting(&server).await;
+    let status = call(&setup.channel, FIND).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, ""));
+    assert!(waits.0.lock().unwrap().is_empty(), "{waits:?}");
     assert_eq!(server.hits(), 1);
 }
 

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 
 use crate::{
-    caller::{FIND, GET, Setup, assert_failed, builder, call, warm},
+    caller::{FIND, GET, Setup, assert_failed, builder, call, warm, within},
     server::{Server, reply},
 };
 
@@ -73,6 +73,15 @@ fn settings(tls: Option<ClientTls>) -> ClientSettings {
     ClientSettings { tls, endpoint_wait: Duration::from_millis(500), ..ClientSettings::default() }
 }
 
+/// Waits until the only endpoint is known not to be one: the wait of a call is short here.
+async fn refused(setup: &Setup) {
+    within(5, "failure to connect", || {
+        let endpoints = setup.channel.snapshot().endpoints;
+        endpoints.iter().any(|one| one.last_error.is_some()).then_some(()).ok_or(endpoints)
+    })
+    .await;
+}
+
 fn trusting(authority: &Authority) -> ClientTls {
     ClientTls::trusting(authority.ca_file())
 }
@@ -100,6 +109,7 @@ async fn calls_go_through_tls_to_who_bears_the_services_name_or_the_one_configur
     for (tls, address) in [(trusting(&authority), echo.address), (named, other.address)] {
         let setup = Setup::with(settings(Some(tls)));
         let _registration = setup.register(address).await;
+        warm(&setup.channel, 1).await;
         assert_eq!(call(&setup.channel, GET).await.unwrap(), "https");
     }
 }
@@ -117,6 +127,7 @@ async fn an_endpoint_that_does_not_prove_who_it_is_gets_no_call_and_the_error_sa
         let endpoint = Terminator::start(&issued, None, &server).await;
         let setup = Setup::with(settings(Some(trusting(&authority))));
         let _registration = setup.register(endpoint.address).await;
+        refused(&setup).await;
         let status = call(&setup.channel, GET).await.unwrap_err();
         let at = endpoint.address.to_string();
         assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &[&at, "TLS", why]);
@@ -135,6 +146,7 @@ async fn plaintext_to_a_tls_port_and_tls_to_a_plaintext_port_are_told_apart() {
     ] {
         let setup = Setup::with(settings(tls));
         let _registration = setup.register(address).await;
+        refused(&setup).await;
         let status = call(&setup.channel, GET).await.unwrap_err();
         assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &[why]);
     }
@@ -154,12 +166,14 @@ async fn a_caller_whom_the_endpoint_does_not_believe_hears_so() {
     ] {
         let setup = Setup::with(settings(Some(tls)));
         let _registration = setup.register(echo.address).await;
+        refused(&setup).await;
         let status = call(&setup.channel, GET).await.unwrap_err();
         assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &["TLS", alert]);
     }
     let own = showing(&authority, &authority.issue("order", &["order"]));
     let setup = Setup::with(settings(Some(own)));
     let _registration = setup.register(echo.address).await;
+    warm(&setup.channel, 1).await;
     call(&setup.channel, GET).await.unwrap();
     assert_eq!(server.hits(), 1);
 }
