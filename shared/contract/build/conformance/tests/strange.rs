@@ -133,6 +133,8 @@ struct Echo;
 
 #[tonic::async_trait]
 impl match_server::Match for Echo {
+    type spellStream = tokio_stream::Iter<std::vec::IntoIter<Result<bool, Status>>>;
+
     async fn r#type(&self, request: Request<Word>) -> Result<Response<Word>, Status> {
         Ok(Response::new(request.into_inner()))
     }
@@ -141,8 +143,8 @@ impl match_server::Match for Echo {
         Ok(Response::new(request.into_inner().to_be_bytes().into()))
     }
 
-    async fn spell(&self, request: Request<String>) -> Result<Response<bool>, Status> {
-        Ok(Response::new(request.into_inner() == "spell"))
+    async fn spell(&self, request: Request<String>) -> Result<Response<Self::spellStream>, Status> {
+        Ok(Response::new(tokio_stream::iter(vec![Ok(request.into_inner() == "spell")])))
     }
 }
 
@@ -152,7 +154,8 @@ async fn a_method_may_take_and_give_googles_wrappers() {
     #[expect(deprecated, reason = "it may be called all the same")]
     let counted = client.count(7).await.unwrap();
     assert_eq!(counted.into_inner(), 7_i64.to_be_bytes());
-    assert!(client.spell("spell".to_owned()).await.unwrap().into_inner());
+    let mut spelt = client.spell("spell".to_owned()).await.unwrap().into_inner();
+    assert!(spelt.message().await.unwrap().unwrap());
 }
 
 #[test]
