@@ -213,13 +213,14 @@ pub fn limit_of(service: &str, limit: &str, per_second: f64, burst: u32) -> [(St
 
 /// An offset at which the ports of up to three replicas are free.
 pub fn free_offset() -> u16 {
-    // Below the range from which the system gives out ports: 50051 + 1000 and up is above
-    // Linux's 32768 to 60999 only in part, so each offset is tried before it is used.
+    // Above the ports that the system gives to outgoing connections, on Linux 32768 to 60999:
+    // one of those could be taken before the suite is there, or while it is down. Three
+    // services in a row, 33 times in a hundred; the next two hundreds are for their replicas.
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let seed = u16::try_from(std::process::id() % 40).unwrap();
-    for _ in 0..200 {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed) + seed;
-        let offset = 1000 + (step % 70) * 130;
+    let seed = u16::try_from(std::process::id() % 400).unwrap();
+    for _ in 0..400 {
+        let step = (NEXT.fetch_add(1, Ordering::Relaxed) + seed) % 429;
+        let offset = 10_950 + step / 33 * 300 + step % 33 * 3;
         let ports = [50051, 50052, 50053, 9100]
             .into_iter()
             .flat_map(|port| [0, 100, 200].into_iter().map(move |replica| port + replica + offset));
@@ -239,7 +240,8 @@ pub fn free_address() -> SocketAddr {
     let seed = u16::try_from(std::process::id() % 1_000).unwrap();
     let mut ports = (0..10_000).map(|_| {
         let step = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(seed * 10);
-        20_000 + step % 10_000
+        // Above the pages of suites: see `free_offset`.
+        25_000 + step % 7_500
     });
     let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
     ([127, 0, 0, 1], port.expect("a free port")).into()
