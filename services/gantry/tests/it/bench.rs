@@ -13,13 +13,16 @@ fn bench(args: &[&str]) -> Output {
 
 /// The rows of a scenario that is run once and briefly.
 fn rows(scenario: &str) -> Vec<Value> {
-    rows_of("client", scenario)
+    rows_of("client", scenario, 100)
 }
 
-fn rows_of(benchmark: &str, scenario: &str) -> Vec<Value> {
+/// The same of this benchmark, in so many milliseconds: in as many at least as it takes a busy
+/// machine to answer a call, without which there is nothing to measure.
+fn rows_of(benchmark: &str, scenario: &str, window: u32) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("rows.json");
-    let flags = [benchmark, "--runs", "1", "--window-ms", "50", "--only", scenario, "--json"];
+    let window = window.to_string();
+    let flags = [benchmark, "--runs", "1", "--window-ms", &window, "--only", scenario, "--json"];
     let output = bench(&[&flags[..], &[json.to_str().unwrap()]].concat());
     let (told, table) =
         (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
@@ -96,9 +99,10 @@ fn a_joiner_and_an_ejected_replica_get_calls() {
 
 #[test]
 fn the_server_stack_is_compared_with_tonics_and_refuses_no_call() {
-    assert_eq!(rows_of("server", "cost").len(), 2);
-    assert_eq!(rows_of("server", "validation").len(), 1);
-    assert_eq!(rows_of("server", "overload").len(), 6);
+    assert_eq!(rows_of("server", "cost", 100).len(), 2);
+    assert_eq!(rows_of("server", "validation", 100).len(), 1);
+    // Five times too many calls leave a busy machine little time for those that it takes.
+    assert_eq!(rows_of("server", "overload", 2_000).len(), 6);
 }
 
 #[test]
