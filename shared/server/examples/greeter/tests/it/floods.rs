@@ -215,19 +215,21 @@ async fn a_message_of_a_hundred_megabytes_is_refused_before_it_is_read() {
 /// Calls that each begin a message of 4 MiB which does not go on. All that one connection says
 /// is less than it is granted, so that none of it is refused for that.
 async fn begin_messages(address: SocketAddr, path: &str) -> Vec<Peer> {
+    timeout(PATIENCE, join_all((0..100).map(|_| begin_hundred(address, path)))).await.unwrap()
+}
+
+/// A hundred of them on one connection.
+async fn begin_hundred(address: SocketAddr, path: &str) -> Peer {
     let mut part = vec![0, 0, 64, 0, 0];
     part.extend([0; 10_000]);
-    let peers = (0..100).map(|_| async {
-        let mut peer = Peer::connect(address).await;
-        peer.granted().await;
-        for n in 0..100 {
-            let mut begun = frame(HEADERS, END_HEADERS, odd(n), &call(path));
-            begun.extend(frame(DATA, 0, odd(n), &part));
-            assert!(peer.send(&begun).await, "it is not ended");
-        }
-        peer
-    });
-    timeout(PATIENCE, join_all(peers)).await.unwrap()
+    let mut peer = Peer::connect(address).await;
+    peer.granted().await;
+    for n in 0..100 {
+        let mut begun = frame(HEADERS, END_HEADERS, odd(n), &call(path));
+        begun.extend(frame(DATA, 0, odd(n), &part));
+        assert!(peer.send(&begun).await, "it is not ended");
+    }
+    peer
 }
 
 #[tokio::test]
@@ -240,13 +242,20 @@ async fn messages_that_never_come_do_not_add_up() {
 }
 
 #[tokio::test]
-async fn messages_that_no_limit_holds_up_and_that_never_come_do_not_add_up() {
+async fn messages_that_no_limit_holds_up_are_not_waited_for() {
     for path in [REFLECTION, "/grpc.health.v1.Health/Watch"] {
         let flooded = Flooded::start().await;
-        let peers = begin_messages(flooded.address, path).await;
-        sleep(Duration::from_millis(500)).await;
-        // Not kept, these would be 220.
-        flooded.survived_with(128).await;
+        let mut peers = Vec::new();
+        for _ in 0..100 {
+            let mut peer = begin_hundred(flooded.address, path).await;
+            // Each is refused as soon as it has said how long it will be: none is kept.
+            for _ in 0..100 {
+                let refused = async { while peer.next().await.unwrap().0 != RST_STREAM {} };
+                timeout(PATIENCE, refused).await.expect("it is refused");
+            }
+            peers.push(peer);
+        }
+        flooded.survived().await;
         drop(peers);
     }
 }
