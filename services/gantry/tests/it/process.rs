@@ -240,7 +240,7 @@ pub fn free_address() -> SocketAddr {
     let seed = u16::try_from(std::process::id() % 1_000).unwrap();
     let mut ports = (0..10_000).map(|_| {
         let step = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(seed * 10);
-        // Above the pages of suites: see `free_offset`.
+        // Above the pages of suites (see `free_offset`), and those above the agents of Consul.
         25_000 + step % 7_500
     });
     let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());

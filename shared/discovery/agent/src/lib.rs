@@ -16,6 +16,7 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener, UdpSocket},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -251,15 +252,19 @@ impl Drop for Agent {
     }
 }
 
-/// The first of five ports in a row that nobody uses, below those that the system
-/// gives to outgoing connections: one of those could be taken while the agent is down.
+/// The first of five ports in a row that nobody uses and no other agent of this process was
+/// given, below those that the system gives to outgoing connections: one of those could be
+/// taken while the agent is down. The suite's tests have those from 20,000 on for the same
+/// reason.
 fn free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let seed = u16::try_from(std::process::id() % 2_000).unwrap();
     let is_free = |port: u16| {
         TcpListener::bind(("127.0.0.1", port)).is_ok()
             && UdpSocket::bind(("127.0.0.1", port)).is_ok()
     };
     (0..1000)
-        .map(|_| fastrand::u16(10_000..32_000))
+        .map(|_| 10_000 + NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(seed) % 2_000 * 5)
         .find(|first| (*first..first + 5).all(is_free))
         .unwrap()
 }
