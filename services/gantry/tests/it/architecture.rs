@@ -14,17 +14,18 @@ use self::paths::named_paths;
 
 /// Which crate of ours may name which. A crate that is not listed may not exist.
 const CRATES: &[(&str, &[&str])] = &[
-    ("gantry-config", &[]),
+    ("gantry-config", &["gantry-files"]),
     ("gantry-contract", &[]),
     ("gantry-contract-build", &[]),
-    ("gantry-discovery", &["gantry-tls"]),
+    ("gantry-discovery", &["gantry-files", "gantry-tls"]),
+    ("gantry-files", &[]),
     ("gantry-money", &[]),
     ("gantry-resilience", &[]),
     ("gantry-saga", &[]),
     ("gantry-telemetry", &[]),
-    ("gantry-tls", &[]),
-    ("gantry-identity", &["gantry-contract"]),
-    ("gantry-sql", &["gantry-contract"]),
+    ("gantry-tls", &["gantry-files"]),
+    ("gantry-identity", &["gantry-contract", "gantry-files"]),
+    ("gantry-sql", &["gantry-contract", "gantry-files"]),
     ("gantry-proto", &["gantry-contract", "gantry-contract-build"]),
     (
         "gantry-client",
@@ -96,6 +97,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-contract",
             "gantry-contract-build",
             "gantry-discovery",
+            "gantry-files",
             "gantry-identity",
             "gantry-inventory",
             "gantry-order",

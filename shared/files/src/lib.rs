@@ -1,0 +1,33 @@
+//! Small text files, and files that hold secrets or personal data.
+//!
+//! # Reading
+//! [`read_text`] reads settings, certificates and public keys: a regular file of at most
+//! [`TEXT_LIMIT`] bytes, UTF-8 with or without a byte order mark. [`read_secret`] reads a secret
+//! that an operator supplies, [`read_own`] a file that only this process may have written.
+//! [`value`] takes the single line out of such a text.
+//!
+//! # Writing
+//! [`read_or_create`] and [`replace`] write a temporary file of an unpredictable name beside the
+//! target, 0600 from its first byte, sync it, give it its name and sync the folder. A reader sees
+//! the whole content or none. [`open_own`] prepares a file that another library writes to.
+//!
+//! # Rules
+//! | file | symbolic link | owner | writable by others | readable by others |
+//! |---|---|---|---|---|
+//! | supplied secret ([`read_secret`]) | followed: platforms mount secrets as links | this user or root, else a warning | refused | a warning: the platform sets the mode |
+//! | secret made here ([`read_or_create`]) | followed when read, never written through | this user or root, else a warning | refused | set to 0600 if it is this user's, else a warning |
+//! | own data ([`read_own`]) | refused | this user, else refused | refused | allowed |
+//! | database ([`open_own`]) | refused | this user, else refused | set to 0600 | set to 0600 |
+//!
+//! "Others" are the group and everybody else for writing, everybody else for reading: an operator
+//! may let a group read. Where the system has no owners and modes, those rules do not apply.
+//!
+//! Errors never hold what a file contains, and leave its path to the caller.
+
+mod access;
+mod text;
+mod write;
+
+pub use access::{inspect_secret, open_own};
+pub use text::{TEXT_LIMIT, decode, read_own, read_secret, read_text, value};
+pub use write::{Readers, create_private_folders, read_or_create, remove_stale, replace};
