@@ -1,6 +1,6 @@
 //! Values that must not be seen.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
@@ -66,7 +66,7 @@ impl<'de> Visitor<'de> for SecretVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
         match map.next_entry::<String, PathBuf>()? {
             Some((key, _)) if key == MARK => Ok(Secret::new("")),
-            Some((key, path)) if key == FILE => match fs::read_to_string(&path) {
+            Some((key, path)) if key == FILE => match gantry_files::read_text(&path) {
                 Ok(text) => Ok(Secret::new(text.trim_end_matches(['\r', '\n']))),
                 Err(error) => {
                     Err(de::Error::custom(format!("cannot read {}: {error}", path.display())))

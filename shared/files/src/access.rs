@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Permission bits that let the group or everybody else write.
-const OTHERS_WRITE: u32 = 0o022;
+pub(crate) const OTHERS_WRITE: u32 = 0o022;
 /// Permission bits that let everybody else do anything.
 const EVERYBODY: u32 = 0o007;
 /// Permission bits of anybody but the owner.
@@ -87,6 +87,11 @@ pub(crate) fn not_writable_by_others(file: &File) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!("others can write to it (mode {mode:03o}, expected 600)")))
+}
+
+/// Owner of the file, its mode, and the user of this process.
+pub(crate) fn rights(file: &File) -> io::Result<(u32, u32, u32)> {
+    Ok((system::owner(file)?, system::mode(file)?, system::user()))
 }
 
 /// The rules of a secret that an operator supplies.

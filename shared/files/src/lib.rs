@@ -1,9 +1,9 @@
 //! Small text files, and files that hold secrets or personal data.
 //!
 //! # Reading
-//! [`read_text`] reads settings, certificates and public keys: a regular file of at most
+//! [`read_text`] reads certificates and public keys: a regular file of at most
 //! [`TEXT_LIMIT`] bytes, UTF-8 with or without a byte order mark. [`read_secret`] reads a secret
-//! that an operator supplies, [`read_own`] a file that only this process may have written.
+//! that an operator supplies, [`read_trusted`] settings, [`read_own`] a file that only this process may have written.
 //! [`value`] takes the single line out of such a text.
 //!
 //! # Writing
@@ -14,6 +14,7 @@
 //! # Rules
 //! | file | symbolic link | owner | writable by others | readable by others |
 //! |---|---|---|---|---|
+//! | settings ([`read_trusted`]) | followed: platforms mount settings as links | this user or root, else refused | refused | allowed |
 //! | supplied secret ([`read_secret`]) | followed: platforms mount secrets as links | this user or root, else a warning | refused | a warning: the platform sets the mode |
 //! | secret made here ([`read_or_create`]) | followed when read, never written through | this user or root, else a warning | refused | set to 0600 if it is this user's, else a warning |
 //! | own data ([`read_own`]) | refused | this user, else refused | refused | allowed |
@@ -26,8 +27,10 @@
 
 mod access;
 mod text;
+mod trusted;
 mod write;
 
 pub use access::{inspect_secret, open_own};
 pub use text::{TEXT_LIMIT, decode, read_own, read_secret, read_text, value};
+pub use trusted::{read_trusted, shell_word};
 pub use write::{Readers, create_private_folders, read_or_create, remove_stale, replace};

@@ -34,6 +34,14 @@ fn a_secret_is_read_from_the_named_file() {
 }
 
 #[test]
+fn a_byte_order_mark_is_not_part_of_a_secret() {
+    let secret = file("\u{feff}hunter2\r\n");
+    let path = secret.path().to_str().unwrap();
+    let variable = sources().variables([("GANTRY_DATABASE__PASSWORD_FILE", path)]);
+    assert_eq!(password(variable), "hunter2");
+}
+
+#[test]
 fn the_later_of_value_and_file_holds() {
     let secret = file("from file");
     let path = secret.path().to_str().unwrap();
