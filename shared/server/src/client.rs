@@ -1,5 +1,4 @@
-//! Which address a call comes from: the peer's, or the one a trusted proxy tells; and which
-//! addresses are one.
+//! The address a call comes from: the peer's, or the one that a trusted proxy tells.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -49,26 +48,6 @@ impl Proxies {
 
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address))
-    }
-}
-
-/// Who shares limits: an IPv4 address, or the network of 64 bits that is the least one
-/// is given of IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Source {
-    V4(u32),
-    V6(u64),
-}
-
-impl From<IpAddr> for Source {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments().map(u64::from);
-                Self::V6(a << 48 | b << 32 | c << 16 | d)
-            }
-        }
     }
 }
 

@@ -72,6 +72,7 @@ mod request;
 mod server;
 mod settings;
 mod signal;
+mod source;
 mod stack;
 mod state;
 mod status;

@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
-    client::{Proxies, Source},
+    client::Proxies,
     measure::Refused,
+    source::{Source, source_of},
 };
 
 /// The places for connections.
@@ -41,7 +42,7 @@ impl Places {
     /// # Errors
     /// What is full.
     pub(super) fn take(&self, peer: IpAddr) -> Result<Place, Refused> {
-        let source = Source::from(peer);
+        let source = source_of(peer);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.all >= self.max {
             return Err(Refused::Full);

@@ -25,6 +25,7 @@ use super::verdict::{Verdict, not_for_being_late};
 use crate::{
     call::Authenticated,
     settings::{LimitSettings, RateSettings},
+    source::{Source, source_of},
     status::come_again,
 };
 
@@ -35,7 +36,7 @@ pub(crate) struct InvalidClass(pub(crate) String, pub(crate) InvalidRate);
 /// Who calls, as it is told apart from others: owned where it is kept, which is never.
 #[derive(Hash)]
 enum Who<'a> {
-    Address(IpAddr),
+    Address(Source),
     User(&'a str),
     Service(&'a str),
 }
@@ -43,7 +44,7 @@ enum Who<'a> {
 impl<'a> Who<'a> {
     fn of(caller: &'a Caller, address: IpAddr) -> Self {
         match caller {
-            Caller::Anonymous => Self::Address(address),
+            Caller::Anonymous => Self::Address(source_of(address)),
             Caller::User(actor) | Caller::Delegate { actor, .. } => Self::User(&actor.subject),
             Caller::Service { service, .. } => Self::Service(service),
         }

@@ -1,0 +1,83 @@
+//! Addresses that count as one source. Every limit by address uses [`source_of`]: rates,
+//! connections, incomplete requests and shares of the places for calls.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The prefix of translated IPv4 addresses (RFC 6052, 2.1; RFC 7755).
+const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
+
+/// Bits that a site of IPv6 leaves to its own networks (RFC 6177: /48 to /56).
+const SITE: u32 = 16;
+
+/// An IPv4 address, or a network of IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    V4(u32),
+    /// A network of 64 bits, the least that one host is given.
+    V6(u64),
+    /// A network of 48 bits, the most that one site is commonly given.
+    Site(u64),
+}
+
+/// Returns the source that an address belongs to. IPv4 within IPv6 (RFC 4291, 2.5.5.2; RFC
+/// 6052) is IPv4.
+pub(crate) fn source_of(address: IpAddr) -> Source {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Source::V4(address.to_bits()),
+        IpAddr::V6(address) => match address.segments() {
+            [prefix @ .., high, low] if prefix == TRANSLATED => {
+                let [a, b] = high.to_be_bytes();
+                let [c, d] = low.to_be_bytes();
+                Source::V4(Ipv4Addr::new(a, b, c, d).to_bits())
+            }
+            _ => Source::V6((address.to_bits() >> 64) as u64),
+        },
+    }
+}
+
+impl Source {
+    /// Returns the site that a network of IPv6 belongs to: whoever has a site has all of its
+    /// 65,536 networks.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the next commits use it"))]
+    pub(crate) fn site(self) -> Option<Self> {
+        match self {
+            Self::V6(network) => Some(Self::Site(network >> SITE)),
+            Self::V4(_) | Self::Site(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(address: &str) -> Source {
+        source_of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn the_addresses_of_a_network_of_64_bits_are_one() {
+        assert_eq!(source("2001:db8:1:2:3:4:5:6"), source("2001:db8:1:2::1"));
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+    }
+
+    #[test]
+    fn ipv4_within_ipv6_is_ipv4() {
+        for address in ["::ffff:192.0.2.1", "64:ff9b::192.0.2.1"] {
+            assert_eq!(source(address), source("192.0.2.1"), "{address}");
+        }
+        for address in ["::192.0.2.1", "64:ff9b:1::192.0.2.1", "2001:db8::192.0.2.1"] {
+            assert_ne!(source(address), source("192.0.2.1"), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_networks_of_a_site_belong_together() {
+        let site = |address: &str| source(address).site();
+        assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:3::1"));
+        assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:2:2::1"));
+        assert_eq!(site("192.0.2.1"), None);
+        assert_eq!(site("2001:db8::").and_then(Source::site), None);
+    }
+}
