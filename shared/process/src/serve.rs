@@ -117,7 +117,8 @@ pub async fn serve<S: Service>(
     let metrics = Metrics::new(&process_name::<S>())?;
     let service = S::open(settings.service, registry, Some(metrics.meter()));
     let service = service.await.map_err(ServeError::Open)?;
-    let admin = service.shown_on(Admin::new().metrics(move || metrics.text()).config(shown));
+    let admin = Admin::new().hosts(settings.admin.hosts).metrics(move || metrics.text());
+    let admin = service.shown_on(admin.config(shown));
     let served = service.server()?.serve_with_admin(listener, admin, pages, shutdown).await;
     service.close().await;
     Ok(served?)

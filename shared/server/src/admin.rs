@@ -11,6 +11,9 @@
 //! The last three say what [`Admin`] was given to say; a page that it was not given is
 //! not there. This crate knows of no client, no exporter and no configuration.
 //!
+//! A request whose Host is neither an IP address nor `localhost` nor one of
+//! [`Admin::hosts`] is answered 421: web pages could read these by DNS rebinding.
+//!
 //! Whoever reaches this port can ask as often as they like and cost the services little: a
 //! connection is for one request and lasts seconds, there is a bounded number of them, and
 //! `/readyz` and `/metrics` are worked out once for all who ask at the same time.
@@ -26,7 +29,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, Router, extract::State as Shared, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router, extract::State as Shared, middleware::from_fn_with_state, response::IntoResponse,
+    routing::get,
+};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use h2::Reason;
@@ -55,6 +61,7 @@ use tracing::debug;
 use crate::{
     client::Proxies,
     connections::{Age, Connections, Endable, Ends, Places, run},
+    hosts::{self, HostName},
     measure::Closed,
     readiness::{Report, Status},
     settings::LimitSettings,
@@ -93,6 +100,7 @@ pub struct Admin {
     metrics: Option<Source<String>>,
     endpoints: BTreeMap<String, Source<Value>>,
     config: Option<Value>,
+    hosts: Vec<HostName>,
 }
 
 impl Admin {
@@ -129,6 +137,12 @@ impl Admin {
     /// Gives `/config`: what the settings are, without secrets.
     pub fn config(mut self, settings: Value) -> Self {
         self.config = Some(settings);
+        self
+    }
+
+    /// Adds host names under which the pages answer, besides IP addresses and `localhost`.
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostName>) -> Self {
+        self.hosts.extend(hosts);
         self
     }
 
@@ -170,7 +184,7 @@ impl Admin {
     }
 
     fn router(self) -> Router {
-        let Self { servers, metrics, endpoints, config } = self;
+        let Self { servers, metrics, endpoints, config, hosts } = self;
         let servers: Arc<[Status]> = servers.into();
         let mut router = Router::new()
             .route("/livez", get(live))
@@ -192,6 +206,8 @@ impl Admin {
         if let Some(config) = config {
             router = router.route("/config", get(async move || Json(config)));
         }
+        let hosts: Arc<[HostName]> = hosts.into();
+        let router = router.layer(from_fn_with_state(hosts, hosts::check));
         SECURITY_HEADERS.into_iter().fold(router, |router, (name, value)| {
             let value = HeaderValue::from_static(value);
             router.layer(SetResponseHeaderLayer::overriding(name, value))

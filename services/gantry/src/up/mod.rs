@@ -127,13 +127,14 @@ pub async fn run(args: UpArgs) -> Result<(), UpError> {
     let tls = settings.tls();
     let metrics = Metrics::new("gantry")?;
     let meter = metrics.meter();
+    let hosts = settings.admin.hosts.clone();
     let services = Services::open(settings, &keys, registry.clone(), &meter).await?;
     // All of them or none, and before there is an admin: a password is shown once only.
     let replicas = listeners.replicas.into_iter();
     let replicas = replicas.map(|(of, listener)| Ok((of, services.server(of)?, listener)));
     let replicas = replicas.collect::<Result<Vec<_>, UpError>>()?;
     let admin = admin::bootstrap(&services.user, args.admin_password_file()).await?;
-    let pages = Admin::new().metrics(move || metrics.text()).config(shown);
+    let pages = Admin::new().hosts(hosts).metrics(move || metrics.text()).config(shown);
     let mut running = services.serve(replicas, pages, listeners.admin);
 
     let life = async {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
-use gantry_server::ServerTls;
+use gantry_server::{HostName, ServerTls};
 use serde::Deserialize;
 
 use crate::{
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
+    /// The admin pages.
+    pub(super) admin: AdminSettings,
     /// How the services find each other.
     pub(super) discovery: gantry_discovery::Settings,
     /// Logs of the whole process.
@@ -25,6 +27,14 @@ pub(super) struct Settings {
     pub(super) order: gantry_order::Settings,
     /// The inventory service.
     pub(super) inventory: gantry_inventory::Settings,
+}
+
+/// Settings of the admin pages; their port follows from `--port-offset`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminSettings {
+    /// As [`gantry_server::AdminSettings::hosts`].
+    pub(super) hosts: Vec<HostName>,
 }
 
 impl Check for Settings {

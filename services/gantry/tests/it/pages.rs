@@ -14,7 +14,7 @@ use crate::{process::Suite, shop::Shop};
 pub fn page(suite: &Suite, path: &str) -> String {
     let address = suite.ready()["admin"].as_str().unwrap().to_owned();
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -19,7 +19,7 @@ pub use self::{
     connections::ConnectionSettings,
     limits::{ConcurrencySettings, ForwardedBy, LimitSettings, RateSettings},
 };
-use crate::Fingerprints;
+use crate::{Fingerprints, HostName};
 
 /// What tonic's decoder takes, unless a service raises it for itself.
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
@@ -122,11 +122,14 @@ impl Settings {
 pub struct AdminSettings {
     /// Where it listens: never a public address. Default: any free port on loopback.
     pub listen: SocketAddr,
+    /// Host names under which the pages answer, besides IP addresses and `localhost`: for
+    /// Prometheus and others that reach them by name. Default: none.
+    pub hosts: Vec<HostName>,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 0).into() }
+        Self { listen: (Ipv4Addr::LOCALHOST, 0).into(), hosts: Vec::new() }
     }
 }
 

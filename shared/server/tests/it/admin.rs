@@ -52,8 +52,12 @@ async fn ask(address: SocketAddr, method: &str, path: &str) -> (String, String) 
     asked(TcpStream::connect(address).await.unwrap(), method, path).await
 }
 
-async fn asked(mut stream: TcpStream, method: &str, path: &str) -> (String, String) {
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+async fn asked(stream: TcpStream, method: &str, path: &str) -> (String, String) {
+    asked_of(stream, method, path, "localhost").await
+}
+
+async fn asked_of(mut stream: TcpStream, method: &str, path: &str, host: &str) -> (String, String) {
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
@@ -165,9 +169,10 @@ async fn every_page_can_be_read_and_nothing_else_and_every_answer_has_the_securi
 #[tokio::test]
 async fn what_is_no_request_is_refused_and_let_go() {
     let admin = start(whole()).await;
-    let long = format!("GET /livez HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(100_000));
-    let many = format!("GET /livez HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: x\r\n".repeat(1000));
-    let longest = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(100_000));
+    let long =
+        format!("GET /livez HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(100_000));
+    let many = format!("GET /livez HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: x\r\n".repeat(1000));
+    let longest = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(100_000));
     for request in [&long, &many, &longest, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\0\0\0"] {
         let mut stream = TcpStream::connect(admin.address).await.unwrap();
         // What is refused may be closed before it was said to its end.
@@ -178,7 +183,10 @@ async fn what_is_no_request_is_refused_and_let_go() {
     }
     // A body that is announced and never comes holds nobody up.
     let mut stream = TcpStream::connect(admin.address).await.unwrap();
-    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"));
@@ -198,7 +206,7 @@ async fn a_client_that_is_slow_to_ask_or_to_read_loses_its_connection_within_sec
     assert!((4..=7).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
 
     let mut reader = TcpStream::connect(admin.address).await.unwrap();
-    reader.write_all(b"GET /config HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    reader.write_all(b"GET /config HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     reader.readable().await.unwrap();
     sleep(Duration::from_secs(20)).await;
     let mut answer = Vec::new();
@@ -244,6 +252,27 @@ async fn however_many_ask_for_readiness_a_dependency_is_asked_once_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_page_answers_only_under_its_own_host_names() {
+    let name = "pages.example.org".to_owned().try_into().unwrap();
+    let admin = start(whole().hosts([name])).await;
+    for (host, status) in
+        [("127.0.0.1", 200), ("pages.example.org:9100", 200), ("evil.example:9100", 421)]
+    {
+        for path in PAGES {
+            let stream = TcpStream::connect(admin.address).await.unwrap();
+            let (head, body) = asked_of(stream, "GET", path, host).await;
+            assert!(head.starts_with(&format!("http/1.1 {status}")), "{host} {path}: {head}");
+            assert_eq!(body.contains("setting admin.hosts"), status == 421, "{body}");
+            assert!(SECURITY_HEADERS.iter().all(|header| head.contains(header)), "{head}");
+        }
+    }
+    // Nor does it say of a page whether it exists.
+    let stream = TcpStream::connect(admin.address).await.unwrap();
+    let (head, _) = asked_of(stream, "GET", "/none", "evil.example").await;
+    assert!(head.starts_with("http/1.1 421"), "{head}");
+}
+
+#[tokio::test]
 async fn the_port_of_the_service_has_none_of_the_pages() {
     let world = World::start().await;
     for path in PAGES {
@@ -256,7 +285,7 @@ async fn the_port_of_the_service_has_none_of_the_pages() {
         assert_eq!((answer.status.as_u16(), answer.body.len()), (405, 0), "{path}");
         // HTTP/1.1 is not spoken there at all.
         let mut stream = TcpStream::connect(world.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
@@ -291,7 +320,7 @@ async fn it_ends_when_told_although_clients_stay_and_do_not_read() {
     let admin = start(Admin::new().config(json!("x".repeat(50_000_000)))).await;
     let silent = TcpStream::connect(admin.address).await.unwrap();
     let mut reader = TcpStream::connect(admin.address).await.unwrap();
-    reader.write_all(b"GET /config HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    reader.write_all(b"GET /config HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     reader.readable().await.unwrap();
     get(admin.address, "/livez").await;
     admin.shutdown.send(()).unwrap();
