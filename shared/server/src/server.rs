@@ -5,6 +5,7 @@ use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, t
 use bytes::Bytes;
 use gantry_contract::Contract;
 use gantry_discovery::{Instance, RegisterError, Registration};
+use gantry_http2::{EmptyDataPolicy, FrameFilter};
 use http::Response;
 use hyper::service::Service;
 use tokio::{
@@ -216,6 +217,7 @@ where
             let patience = settings.handshake_timeout;
             let shake_hands = async {
                 let stream = security.secure(stream, peer, patience, &ends.goaway).await?;
+                let stream = FrameFilter::for_server(stream, EmptyDataPolicy::new());
                 let shaken = protocol.handshake(stream).await;
                 shaken.inspect_err(|error| debug!(%peer, %error, "the peer speaks no HTTP/2")).ok()
             };

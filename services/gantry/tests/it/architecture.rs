@@ -19,6 +19,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("gantry-contract-build", &[]),
     ("gantry-discovery", &["gantry-files", "gantry-tls"]),
     ("gantry-files", &[]),
+    ("gantry-http2", &[]),
     ("gantry-money", &[]),
     ("gantry-resilience", &[]),
     ("gantry-saga", &[]),
@@ -32,6 +33,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "gantry-contract",
             "gantry-discovery",
+            "gantry-http2",
             "gantry-identity",
             "gantry-resilience",
             "gantry-tls",
@@ -42,6 +44,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "gantry-contract",
             "gantry-discovery",
+            "gantry-http2",
             "gantry-identity",
             "gantry-resilience",
             "gantry-tls",

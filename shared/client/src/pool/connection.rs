@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use gantry_http2::{EmptyDataPolicy, FrameFilter};
 use h2::{
     Reason, SendStream,
     client::{self, ResponseFuture, SendRequest},
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::settings::ClientSettings;
 
-type Driver = client::Connection<ReadOut<Transport>, Bytes>;
+type Driver = client::Connection<FrameFilter<ReadOut<Transport>, EmptyDataPolicy>, Bytes>;
 
 /// A connection that the peer has answered on.
 #[derive(Debug)]
@@ -135,6 +136,7 @@ impl Connection {
             let trouble = stream.trouble();
             let traffic = Arc::<Traffic>::default();
             let stream = ReadOut::new(stream, Arc::clone(&traffic));
+            let stream = FrameFilter::for_client(stream, EmptyDataPolicy::new());
             let (requests, mut driver) = client::Builder::new()
                 .enable_push(false)
                 // The peer's settings replace it: that is how their arrival shows.

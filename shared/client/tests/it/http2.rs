@@ -15,8 +15,8 @@ use tonic_prost::ProstCodec;
 use crate::{
     caller::{ADD, CHAT, Setup, UNLISTED, call, idle, patient, send, warm, within},
     raw::{
-        CANCEL, DATA, END_STREAM, HEAD, INITIAL_WINDOW, NO_ERROR, Peer, RST_STREAM, WINDOW_UPDATE,
-        Wire, peer, serving,
+        CANCEL, DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEAD, INITIAL_WINDOW, NO_ERROR, Peer,
+        RST_STREAM, WINDOW_UPDATE, Wire, peer, serving,
     },
     server::{Hit, Server, reply},
 };
@@ -281,4 +281,44 @@ async fn fields_that_http2_forbids_are_not_sent() {
     }
     let answer = send(&setup.channel, ADD, request).await.unwrap().into_inner();
     assert_eq!(answer, "0 and Some(\"trailers\")");
+}
+
+#[tokio::test]
+async fn a_peer_that_ends_answers_as_jetty_does_keeps_its_connection() {
+    let peer = serving(|mut wire: Wire, stream| async move {
+        wire.headers(stream, &HEAD, 0).await;
+        wire.write(DATA, 0, stream, &[0; 5]).await;
+        wire.write(DATA, 0, stream, &[]).await;
+        wire.write(DATA, 0, stream, &[]).await;
+        wire.headers(stream, &[("grpc-status", "0")], END_STREAM).await;
+        wire
+    })
+    .await;
+    let (setup, _registration) = setup(&peer).await;
+    for _ in 0..500 {
+        assert_eq!(call(&setup.channel, ADD).await.unwrap(), "");
+    }
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_flood_of_empty_data_ends_its_connection() {
+    let (tell, mut told) = seen();
+    let peer = serving(move |mut wire: Wire, stream| {
+        let tell = tell.clone();
+        async move {
+            wire.headers(stream, &HEAD, 0).await;
+            for _ in 0..2000 {
+                wire.write(DATA, 0, stream, &[]).await;
+            }
+            let _ = tell.send(wire.next(GOAWAY).await.map(|frame| frame.payload));
+            wire
+        }
+    })
+    .await;
+    let (setup, _registration) = setup(&peer).await;
+    let status = call(&setup.channel, ADD).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    let payload = soon(&mut told).await.expect("a GOAWAY");
+    assert_eq!(payload[4..8], ENHANCE_YOUR_CALM.to_be_bytes());
 }

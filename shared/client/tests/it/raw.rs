@@ -37,6 +37,7 @@ pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 /// Larger than any stream: the GOAWAY of a server that begins to drain.
 pub(crate) const LAST_STREAM: u32 = 0x7fff_ffff;
 

@@ -18,6 +18,7 @@ mod limits;
 mod log;
 mod metrics;
 mod panic;
+mod peers;
 mod raw;
 mod refusals;
 mod registered;

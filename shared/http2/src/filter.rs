@@ -1,0 +1,210 @@
+//! Filter of the frames that a transport delivers.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::frame::{FrameHead, HEAD_LENGTH};
+
+/// Length of the preface that a client sends before its first frame (RFC 9113, section 3.4).
+const PREFACE_LENGTH: usize = 24;
+
+/// Bytes read at once if the reader's own buffer is too small to read into.
+const OWN_BUFFER: usize = 4096;
+
+/// Decision about a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The reader gets the frame.
+    Pass,
+    /// The reader does not get the frame. Only frames that change no state may be dropped:
+    /// one that consumes a window or belongs to a header block desynchronizes both ends.
+    Drop,
+    /// Neither this frame nor anything after it is read. The filter stays pending for ever:
+    /// the policy tells the connection's owner, who ends the connection.
+    Stop,
+}
+
+/// Rule for the frames of one connection.
+pub trait FramePolicy {
+    /// Decides about a frame by its head, before any of its payload is looked at.
+    fn judge(&mut self, head: &FrameHead) -> Verdict;
+}
+
+/// Transport that hides from its reader the frames that a policy drops. Writes pass through.
+///
+/// Reads go straight into the reader's buffer. Copied are only the first bytes of a head that
+/// was cut by the end of a read, and what follows a dropped frame in the same read.
+#[derive(Debug)]
+pub struct FrameFilter<T, P> {
+    inner: T,
+    policy: P,
+    /// Bytes until the next head: of the current frame, or of the preface.
+    left: usize,
+    dropping: bool,
+    stopped: bool,
+    /// First bytes of a head, until the rest of it arrives.
+    held: Vec<u8>,
+    /// Bytes that passed and did not fit into the reader's buffer, from `handed_out` on.
+    passed: Vec<u8>,
+    handed_out: usize,
+}
+
+/// Result of a read.
+enum Read {
+    Some,
+    End,
+}
+
+impl<T, P> FrameFilter<T, P> {
+    /// Filter for a client: reads the frames of a server.
+    pub fn for_client(inner: T, policy: P) -> Self {
+        Self::new(inner, policy, 0)
+    }
+
+    /// Filter for a server: reads the preface and then the frames of a client.
+    pub fn for_server(inner: T, policy: P) -> Self {
+        Self::new(inner, policy, PREFACE_LENGTH)
+    }
+
+    fn new(inner: T, policy: P, left: usize) -> Self {
+        let (held, passed) = (Vec::new(), Vec::new());
+        Self { inner, policy, left, dropping: false, stopped: false, held, passed, handed_out: 0 }
+    }
+
+    fn hand_out(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let rest = &self.passed[self.handed_out..];
+        let part = &rest[..rest.len().min(buf.remaining())];
+        buf.put_slice(part);
+        self.handed_out += part.len();
+        !part.is_empty()
+    }
+}
+
+impl<T, P: FramePolicy> FrameFilter<T, P> {
+    /// Moves the frames that pass to the front of `bytes`. Returns how many bytes pass, and
+    /// the position of a head that has not arrived completely.
+    fn sift(&mut self, bytes: &mut [u8]) -> (usize, usize) {
+        let (mut passed, mut read) = (0, 0);
+        loop {
+            let end = read + self.left.min(bytes.len() - read);
+            self.left -= end - read;
+            if !self.dropping {
+                if passed < read {
+                    bytes.copy_within(read..end, passed);
+                }
+                passed += end - read;
+            }
+            read = end;
+            let Some(head) = bytes[read..].first_chunk() else { return (passed, read) };
+            let head = FrameHead::parse(head);
+            match self.policy.judge(&head) {
+                Verdict::Pass => self.dropping = false,
+                Verdict::Drop => self.dropping = true,
+                Verdict::Stop => {
+                    self.stopped = true;
+                    return (passed, bytes.len());
+                }
+            }
+            self.left = HEAD_LENGTH + head.length as usize;
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin, P: FramePolicy> FrameFilter<T, P> {
+    /// Reads once and adds to `buf` what passes, possibly nothing. `buf` has more room than
+    /// the bytes that are held.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Read>> {
+        let start = buf.filled().len();
+        buf.put_slice(&self.held);
+        let before = buf.filled().len();
+        match Pin::new(&mut self.inner).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {}
+            other => {
+                buf.set_filled(start);
+                return other.map_ok(|()| Read::Some);
+            }
+        }
+        if buf.filled().len() == before {
+            // A head that was cut off is the reader's to complain about.
+            self.held.clear();
+            return Poll::Ready(Ok(Read::End));
+        }
+        let bytes = &mut buf.filled_mut()[start..];
+        let (passed, read) = self.sift(bytes);
+        self.held.clear();
+        self.held.extend_from_slice(&bytes[read..]);
+        buf.set_filled(start + passed);
+        Poll::Ready(Ok(Read::Some))
+    }
+}
+
+impl<T: AsyncRead + Unpin, P: FramePolicy + Unpin> AsyncRead for FrameFilter<T, P> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let start = buf.filled().len();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if this.hand_out(buf) {
+                return Poll::Ready(Ok(()));
+            }
+            if this.stopped {
+                return Poll::Pending;
+            }
+            let read = if buf.remaining() > this.held.len() {
+                ready!(this.poll_fill(cx, buf))?
+            } else {
+                let mut bytes = vec![0; this.held.len() + OWN_BUFFER];
+                let mut own = ReadBuf::new(&mut bytes);
+                let read = ready!(this.poll_fill(cx, &mut own))?;
+                (this.passed, this.handed_out) = (own.filled().to_vec(), 0);
+                this.hand_out(buf);
+                read
+            };
+            // Nothing read means the end: a read of which nothing passed must not look so.
+            if buf.filled().len() > start || matches!(read, Read::End) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin, P: Unpin> AsyncWrite for FrameFilter<T, P> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
