@@ -1,13 +1,13 @@
-//! Currencies, as ISO 4217 lists them.
+//! Currencies of ISO 4217.
 
 use std::fmt;
 
 use crate::MoneyError;
 
-/// A currency of ISO 4217 that has a minor unit, so that amounts of it can be counted.
+/// Currency of ISO 4217 that has a minor unit.
 ///
-/// Codes without one (gold, testing, "no currency") are not money to pay with and
-/// are refused like unknown ones.
+/// Codes without a minor unit (gold, testing, "no currency") cannot be paid with. They are refused
+/// like unknown codes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency {
     code: &'static str,
@@ -15,37 +15,36 @@ pub struct Currency {
 }
 
 impl Currency {
-    /// The currency with this three-letter code, in whatever case it is written.
+    /// Parses a three-letter code, in upper or lower case.
     ///
     /// # Errors
-    /// [`MoneyError::UnknownCurrency`] where ISO 4217 has no such currency, or none
-    /// with a minor unit.
+    /// [`MoneyError::UnknownCurrency`] if ISO 4217 has no such currency with a minor unit.
     pub fn parse(code: &str) -> Result<Self, MoneyError> {
         let unknown = || MoneyError::UnknownCurrency(code.to_owned());
         let iso =
             iso_currency::Currency::from_code(&code.to_ascii_uppercase()).ok_or_else(unknown)?;
-        // Nanos have nine digits: a finer currency could not be sent. ISO's finest has four.
+        // `google.type.Money` has nine decimal places, and no currency of ISO has more than four.
         let exponent = iso.exponent().filter(|exponent| *exponent <= 9).ok_or_else(unknown)?;
         let exponent = u8::try_from(exponent).map_err(|_| unknown())?;
         Ok(Self { code: iso.code(), exponent })
     }
 
-    /// The three-letter code, upper-cased.
+    /// Returns the three-letter code in upper case.
     pub fn code(self) -> &'static str {
         self.code
     }
 
-    /// How many decimal places the minor unit has: 2 for EUR, 0 for JPY; at most 9.
+    /// Returns the number of decimal places: 2 for EUR, 0 for JPY, at most 9.
     pub fn exponent(self) -> u8 {
         self.exponent
     }
 
-    /// Minor units in one unit: 100 for EUR.
+    /// Returns the minor units in one unit: 100 for EUR.
     pub(crate) fn minor_per_unit(self) -> i64 {
         10_i64.pow(u32::from(self.exponent))
     }
 
-    /// Nanos in one minor unit: 10,000,000 for EUR.
+    /// Returns the nanos in one minor unit: 10,000,000 for EUR.
     pub(crate) fn nanos_per_minor(self) -> i64 {
         10_i64.pow(9 - u32::from(self.exponent))
     }

@@ -1,13 +1,10 @@
-//! An amount of money that cannot be wrong silently.
+//! Amounts of money with checked arithmetic.
 //!
-//! [`Money`] is a whole number of a currency's minor units (cents, yen, fils) and
-//! that currency. Rules:
-//! - an amount is never negative: what would be is an error, not a debt;
-//! - two currencies never mix: adding them is an error, there is no conversion;
-//! - nothing overflows or rounds in passing. Only [`Money::basis_points`] rounds,
-//!   half to even, so that many lines together lean neither way.
-//!
-//! It is a value: no I/O, no clock, no other crate of ours.
+//! [`Money`] is a currency and a whole number of its minor units (cents, yen, fils). Rules:
+//! - An amount is never negative. An operation that would make it so is an error.
+//! - Currencies never mix. Adding two of them is an error; there is no conversion.
+//! - Nothing overflows or rounds silently. Only [`Money::basis_points`] rounds, half to even, so that
+//!   the errors of many lines cancel out.
 //!
 //! ```
 //! use gantry_money::{Currency, Money};

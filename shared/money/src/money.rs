@@ -1,12 +1,12 @@
-//! The amount itself, and its arithmetic.
+//! Amounts of money and their arithmetic.
 
 use std::fmt;
 
 use crate::{Currency, MoneyError};
 
-/// An amount: minor units, never negative, of one currency.
+/// Amount in minor units of one currency, never negative.
 ///
-/// There is no order between amounts and no `Default`: both would need a currency.
+/// Amounts have no order and no `Default`: both would need a currency.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
     minor: i64,
@@ -14,7 +14,7 @@ pub struct Money {
 }
 
 impl Money {
-    /// An amount of `minor` units: 1999 EUR cents are 19.99 EUR.
+    /// Creates an amount of `minor` units: 1999 with EUR is 19.99 EUR.
     ///
     /// # Errors
     /// [`MoneyError::Negative`].
@@ -25,17 +25,16 @@ impl Money {
         Ok(Self { minor, currency })
     }
 
-    /// Nothing, in a currency.
+    /// Returns an amount of zero.
     pub fn zero(currency: Currency) -> Self {
         Self { minor: 0, currency }
     }
 
-    /// The amount of a `google.type.Money`: whole units and nanos (10⁻⁹ units).
+    /// Converts the fields of a `google.type.Money`: whole units and nanos (10⁻⁹ units).
     ///
     /// # Errors
-    /// Any of [`MoneyError`] but [`MoneyError::CurrencyMismatch`]; a number that breaks
-    /// several rules is refused for the first in this order: currency, nanos' range,
-    /// signs, negative, too fine, too large.
+    /// Any [`MoneyError`] but [`MoneyError::CurrencyMismatch`]. Rules are checked in this order:
+    /// currency, range of the nanos, signs, negative, too fine, too large.
     pub fn from_units_nanos(currency: &str, units: i64, nanos: i32) -> Result<Self, MoneyError> {
         let currency = Currency::parse(currency)?;
         let nanos = i64::from(nanos);
@@ -58,30 +57,30 @@ impl Money {
         Ok(Self { minor, currency })
     }
 
-    /// The units and nanos of a `google.type.Money`.
+    /// Returns the units and nanos of a `google.type.Money`.
     pub fn to_units_nanos(self) -> (i64, i32) {
         let units = self.minor / self.currency.minor_per_unit();
         let nanos = self.minor % self.currency.minor_per_unit() * self.currency.nanos_per_minor();
-        // Less than one unit, so less than 10⁹: it fits an i32.
+        // Nanos are less than one unit, so less than 10⁹: they fit an i32.
         (units, nanos as i32)
     }
 
-    /// How many minor units: never negative.
+    /// Returns the number of minor units, never negative.
     pub fn minor(self) -> i64 {
         self.minor
     }
 
-    /// Of which currency.
+    /// Returns the currency.
     pub fn currency(self) -> Currency {
         self.currency
     }
 
-    /// Whether it is nothing.
+    /// Returns true if the amount is zero.
     pub fn is_zero(self) -> bool {
         self.minor == 0
     }
 
-    /// The sum.
+    /// Adds two amounts.
     ///
     /// # Errors
     /// [`MoneyError::CurrencyMismatch`], [`MoneyError::TooLarge`].
@@ -91,17 +90,17 @@ impl Money {
         Ok(Self { minor, ..self })
     }
 
-    /// The difference.
+    /// Subtracts `other`.
     ///
     /// # Errors
-    /// [`MoneyError::CurrencyMismatch`]; [`MoneyError::Negative`] where `other` is more.
+    /// [`MoneyError::CurrencyMismatch`]; [`MoneyError::Negative`] if `other` is larger.
     pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
         // Both are at least 0, so the difference cannot overflow.
         Self::new(self.minor - other.minor, self.currency)
     }
 
-    /// So many of it: a line's price from one item's.
+    /// Multiplies the amount: the price of a line from that of one item.
     ///
     /// # Errors
     /// [`MoneyError::TooLarge`].
@@ -110,7 +109,7 @@ impl Money {
         Ok(Self { minor, ..self })
     }
 
-    /// So many hundredths of a per cent of it (1,900 is 19 %), rounded half to even.
+    /// Returns a fraction in hundredths of a per cent (1,900 is 19 %), rounded half to even.
     ///
     /// # Errors
     /// [`MoneyError::TooLarge`], possible only above 10,000 basis points.
@@ -131,7 +130,7 @@ impl Money {
     }
 }
 
-/// As people write it: `19.99 EUR`, `500 JPY`.
+/// Formats the amount for people: `19.99 EUR`, `500 JPY`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, rest) = (

@@ -1,4 +1,4 @@
-//! What holds for every amount, and the edges by name.
+//! Properties of every amount, and named edge cases.
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use gantry_money::{Currency, Money, MoneyError};

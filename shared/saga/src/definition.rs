@@ -1,4 +1,4 @@
-//! What a saga is made of.
+//! Definition of a saga: its steps and their order.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use uuid::Uuid;
 
 use crate::{Failure, NewSaga, progress::Plan};
 
-/// What one attempt is given.
+/// Arguments of one attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a, I> {
     /// The saga's id.
     pub saga: Uuid,
-    /// Names the step's run, or its undo, for ever: the same at every repeat, in every
-    /// process. Send it as the request's id.
+    /// Idempotency key of the step's run or undo: the same at every repeat and in every process.
+    /// Send it as the request id.
     pub key: Uuid,
-    /// What the saga works on.
+    /// The saga's input.
     pub input: &'a I,
 }
 
-/// Something that a saga does.
+/// A step of a saga.
 #[async_trait]
 pub trait Step<I>: Send + Sync + 'static {
-    /// Names the step in the log: unique within the saga, and never changed.
+    /// Returns the step's name in the log: unique within the saga, never changed.
     fn name(&self) -> &'static str;
 
-    /// Does it. Is repeated with the same key, and dropped when the time of the
-    /// attempt is up. Where it has happened, a repeat answers so and is not refused.
+    /// Executes the step. May be repeated with the same key, and is dropped at the attempt's
+    /// timeout. A repeat of an executed step must succeed.
     ///
     /// # Errors
     /// [`Failure`].
@@ -37,22 +37,23 @@ pub trait Step<I>: Send + Sync + 'static {
 /// A step that can be undone.
 #[async_trait]
 pub trait Reversible<I>: Step<I> {
-    /// Undoes it, also where it never happened or comes only later: from now on it must
-    /// not. Is repeated and dropped as [`Step::run`]. `why` is what turned the saga back.
+    /// Undoes the step, and prevents a late original from taking effect. Must succeed even if the
+    /// step never happened. May be repeated and is dropped like [`Step::run`]. `why` is the failure
+    /// that turned the saga back.
     ///
     /// # Errors
-    /// [`Failure::Unanswered`]; [`Failure::Refused`] where it never can be undone,
-    /// which parks the saga.
+    /// [`Failure::Unanswered`]; [`Failure::Refused`] if the step can never be undone, which parks
+    /// the saga.
     async fn undo(&self, call: Call<'_, I>, why: &Failure) -> Result<(), Failure>;
 }
 
-/// The steps before the pivot, while a definition is written.
+/// An unfinished [`Definition`]: the steps before the pivot.
 pub struct Draft<I> {
     name: &'static str,
     reversible: Vec<Box<dyn Reversible<I>>>,
 }
 
-/// A kind of saga: its steps, in order.
+/// A kind of saga: its steps in order.
 pub struct Definition<I> {
     name: &'static str,
     reversible: Vec<Box<dyn Reversible<I>>>,
@@ -60,8 +61,8 @@ pub struct Definition<I> {
 }
 
 impl<I: 'static> Definition<I> {
-    /// Begins a definition. `name` stands in the log, and never changes: a definition
-    /// with other steps needs another name.
+    /// Begins a definition. The log stores `name`, so it never changes: a definition with other
+    /// steps needs another name.
     pub fn named(name: &'static str) -> Draft<I> {
         Draft { name, reversible: Vec::new() }
     }
@@ -77,13 +78,17 @@ impl<I: 'static> Definition<I> {
         self.name
     }
 
-    pub(crate) fn plan(&self, patience: u32) -> Plan {
+    pub(crate) fn plan(&self, max_rounds: u32) -> Plan {
         let reversible = self.reversible.iter().map(|step| step.name());
         let forward = self.forward.iter().map(|step| step.name());
-        Plan { steps: reversible.chain(forward).collect(), pivot: self.reversible.len(), patience }
+        Plan {
+            steps: reversible.chain(forward).collect(),
+            pivot: self.reversible.len(),
+            max_rounds,
+        }
     }
 
-    /// The step at an index of the plan.
+    /// Returns the step at an index of the plan.
     pub(crate) fn step(&self, index: usize) -> Option<&dyn Step<I>> {
         match self.reversible.get(index) {
             Some(step) => Some(&**step),
@@ -91,7 +96,7 @@ impl<I: 'static> Definition<I> {
         }
     }
 
-    /// The reversible step at an index of the plan.
+    /// Returns the reversible step at an index of the plan.
     pub(crate) fn reversible(&self, index: usize) -> Option<&dyn Reversible<I>> {
         self.reversible.get(index).map(|step| &**step)
     }
@@ -105,8 +110,8 @@ impl<I: 'static> Draft<I> {
         self
     }
 
-    /// Adds the step after which there is no way back. It has no undo of its own: once
-    /// the steps before it are undone it must be refused, also when it comes late.
+    /// Adds the pivot: the last step that may be refused. It has no undo. Once the steps before it
+    /// are undone, its callee must refuse it, even if it arrives late.
     #[must_use]
     pub fn pivot(self, step: impl Step<I>) -> Definition<I> {
         Definition { name: self.name, reversible: self.reversible, forward: vec![Box::new(step)] }
@@ -114,10 +119,10 @@ impl<I: 'static> Draft<I> {
 }
 
 impl NewSaga {
-    /// A saga of the definition of this name.
+    /// Creates a saga of the definition named `name`.
     ///
     /// # Errors
-    /// Where the input has no JSON.
+    /// The input cannot be written as JSON.
     pub fn new(
         id: Uuid,
         name: &'static str,
@@ -126,13 +131,13 @@ impl NewSaga {
         Ok(Self { id, name, input: serde_json::to_string(input)? })
     }
 
-    /// Reads an input back.
+    /// Parses a stored input.
     pub(crate) fn input<I: DeserializeOwned>(input: &str) -> Result<I, serde_json::Error> {
         serde_json::from_str(input)
     }
 }
 
-/// The key of a step's run or undo: UUIDv5 of the saga's id.
+/// Returns the key of a step's run or undo: a UUIDv5 in the namespace of the saga's id.
 pub(crate) fn key(saga: Uuid, action: &str, step: &str) -> Uuid {
     Uuid::new_v5(&saga, format!("{action}:{step}").as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Drives one saga, as far as it goes under one lease.
+//! Driving one saga under one lease.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,30 +11,30 @@ use tokio::{
 use crate::{
     Append, Call, Claimed, Definition, Entry, Failure, Log, LogError, NewSaga, Policy, Status,
     definition::key,
-    progress::{Misfit, Next, Plan, Progress},
+    progress::{LogMismatch, Next, Plan, Progress},
 };
 
-/// Closed once the engine is told to stop.
+/// Stop signal of the engine: closed when the engine stops.
 pub(crate) type Stop = watch::Receiver<()>;
 
-/// Where a saga was left.
+/// State in which a drive ended.
 #[derive(Debug)]
 pub(crate) enum Left {
-    /// There is nothing more to do.
+    /// The saga is no longer running.
     Ended(Status),
-    /// Something that must not be given up had no answer: later again.
+    /// A step or undo that must not be given up had no answer: try again after this pause.
     Paused(Duration),
-    /// The engine stops.
+    /// The engine stopped.
     Stopped,
 }
 
-/// Why a saga was dropped: whoever claims it next begins by reading its log.
+/// Reason for dropping a saga. The next claim reads its log again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DriveError {
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    Mismatch(#[from] LogMismatch),
     #[error("the saga's input cannot be read: {0}")]
     Input(serde_json::Error),
 }
@@ -46,7 +46,7 @@ pub(crate) struct Driver<I> {
     pub(crate) log: Arc<dyn Log>,
 }
 
-/// What is done next, by the index of its step.
+/// Next action, by the index of its step.
 enum Action {
     Run(usize),
     Undo(usize, Failure),
@@ -65,8 +65,7 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
                 Next::Undo { step, rounds, why } => (Action::Undo(step, why.clone()), rounds),
                 Next::Nothing => return Ok(Left::Ended(journal.progress.status())),
             };
-            // The pause between rounds is spent without a lease: it costs nothing, and
-            // whoever is free afterwards goes on.
+            // Pausing without a lease holds no place, and any replica may continue afterwards.
             if rounds > 0 && journal.tried {
                 let pause = self.policy.pause(rounds);
                 self.log.release(id, epoch, pause).await?;
@@ -79,8 +78,8 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
         }
     }
 
-    /// Attempts `action` until it is answered or its time is up, and writes what came of
-    /// it. False where the engine stops before that.
+    /// Attempts `action` until it is answered or its deadline passes, and writes the outcome.
+    /// Returns false if the engine stops before that.
     async fn round(
         &self,
         journal: &mut Journal<'_, I>,
@@ -115,15 +114,15 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
             tracing::debug!(step = self.name(action), attempts, %failure, ?wait, "saga step retried");
             tokio::select! {
                 () = sleep(wait) => {}
-                // An error: the sender is gone. Nothing is ever sent.
+                // Closed without a value: the engine stops.
                 _ = stop.changed() => return Ok(false),
             }
         }
     }
 
     async fn attempt(&self, saga: uuid::Uuid, action: &Action, input: &I) -> Result<(), Failure> {
-        // The plan was made of this definition, so it has every step that the plan
-        // names; no answer is what a missing one amounts to.
+        // The plan was made from this definition, so no step is missing. If one were, the saga
+        // would have no answer.
         let missing = || Failure::unanswered("the definition has no such step");
         match action {
             Action::Run(index) => {
@@ -167,14 +166,14 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
     }
 }
 
-/// The one place that writes a saga's log: progress is never ahead of what is durable.
+/// Writer of one saga's log. Progress never runs ahead of the durable log.
 struct Journal<'a, I> {
     driver: &'a Driver<I>,
     id: uuid::Uuid,
     epoch: i64,
     position: usize,
     progress: Progress,
-    /// Whether anything was tried under this lease.
+    /// True once an attempt was made under this lease.
     tried: bool,
 }
 

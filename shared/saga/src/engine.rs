@@ -1,4 +1,4 @@
-//! Finds sagas that nobody drives, and drives them.
+//! Engine: claims sagas without a lease and drives them.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::{
 
 /// Drives the sagas of one definition until it is closed.
 ///
-/// A new saga, one whose replica crashed and one that waits for its next round are all
-/// the same to it: a running saga without a lease. So nothing is lost between writing a
-/// saga and driving it, and recovery is no special case.
+/// A new saga, a saga of a crashed replica and a saga waiting for its next round look the same to
+/// the engine: running and without a lease. So no saga is lost between writing and driving it, and
+/// recovery is not a special case.
 #[derive(Debug)]
 pub struct Engine {
     wake: Arc<Notify>,
@@ -28,34 +28,33 @@ pub struct Engine {
     worker: JoinHandle<()>,
 }
 
-/// Tells an engine that there is a new saga. Clones tell the same one.
+/// Wakes an engine when a new saga was written. Clones wake the same engine.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Notify>);
 
 impl Engine {
-    /// Starts driving. What was left unfinished is resumed at once where no lease
-    /// holds it, and otherwise when its lease ends.
+    /// Starts driving. Unfinished sagas are resumed at once, or when their lease ends.
     ///
-    /// Dropping the engine stops it too, but does not wait for it.
+    /// Dropping the engine stops it without waiting.
     pub fn start<I>(definition: Definition<I>, log: Arc<dyn Log>, policy: Policy) -> Self
     where
         I: DeserializeOwned + Send + Sync + 'static,
     {
         let (stop, stopped) = watch::channel(());
         let wake = Arc::new(Notify::new());
-        let plan = definition.plan(policy.patience.get());
+        let plan = definition.plan(policy.max_rounds.get());
         let driver = Arc::new(Driver { definition, plan, policy, log });
         let worker = tokio::spawn(work(driver, Arc::clone(&wake), stopped));
         Self { wake, stop, worker }
     }
 
-    /// For those who write new sagas.
+    /// Returns a handle for the code that writes new sagas.
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.wake))
     }
 
-    /// Stops: waits for the attempts under way and what they write, gives up the
-    /// leases, and begins nothing more. Takes an attempt's timeout at most.
+    /// Stops: begins nothing more, waits for the attempts under way and their log writes, and
+    /// releases the leases. Takes at most one attempt timeout.
     pub async fn close(self) {
         drop(self.stop);
         if let Err(error) = self.worker.await {
@@ -65,7 +64,7 @@ impl Engine {
 }
 
 impl Handle {
-    /// Makes the engine look for new sagas now. Forgetting to costs a poll interval.
+    /// Makes the engine look for new sagas now. Without it, they wait for the next poll.
     pub fn wake(&self) {
         self.0.notify_one();
     }
@@ -79,15 +78,15 @@ where
     let mut poll = interval(driver.policy.poll);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sagas = JoinSet::new();
-    // Whether the last look left something: it asked for no more than there was room.
+    // True if the last claim may have left sagas behind, because it was limited by the room.
     let mut more = false;
-    // Whether that is known and has been said: it would be a line at every poll.
+    // True while claiming fails, to log an outage once and not at every poll.
     let mut failing = false;
     loop {
         let look = tokio::select! {
-            // Stopping goes before looking for work.
+            // Stopping takes precedence over new work.
             biased;
-            // An error: the sender is gone. Nothing is ever sent.
+            // Closed without a value: the engine stops.
             _ = stop.changed() => break,
             Some(ended) = sagas.join_next() => {
                 report(ended);
@@ -111,7 +110,7 @@ where
             }
             Err(error) => {
                 if !failing {
-                    tracing::warn!(%error, "cannot look for sagas");
+                    tracing::warn!(%error, "claiming sagas failed");
                 }
                 failing = true;
             }
@@ -122,7 +121,7 @@ where
     }
 }
 
-/// Drives one saga and says how that went.
+/// Drives one saga and logs how it ended.
 async fn carry<I>(driver: Arc<Driver<I>>, saga: Claimed, stop: Stop)
 where
     I: DeserializeOwned + Send + Sync + 'static,
@@ -132,14 +131,14 @@ where
     async {
         let pause = match driver.drive(saga, stop).await {
             Ok(Left::Ended(Status::Stuck)) => {
-                return tracing::error!("saga stuck: an operator must see to it");
+                return tracing::error!("saga stuck: an operator must resume or abort it");
             }
             Ok(Left::Ended(status)) => {
                 return tracing::debug!(status = status.as_str(), "saga ended");
             }
-            // In an outage there may be thousands of them; who is away is said by who calls it.
-            Ok(Left::Paused(pause)) => return tracing::debug!(?pause, "saga waits for an answer"),
-            Ok(Left::Stopped) => return tracing::debug!("saga left for later"),
+            // Debug only: an outage pauses thousands of sagas, and the client logs the outage.
+            Ok(Left::Paused(pause)) => return tracing::debug!(?pause, "saga paused: no answer"),
+            Ok(Left::Stopped) => return tracing::debug!("saga released: engine stops"),
             Err(DriveError::Log(LogError::Stale)) => {
                 return tracing::warn!("saga lost to another replica");
             }
@@ -147,14 +146,14 @@ where
                 tracing::warn!(%error, "saga dropped");
                 driver.policy.pause_initial
             }
-            Err(error @ (DriveError::Misfit(_) | DriveError::Input(_))) => {
+            Err(error @ (DriveError::Mismatch(_) | DriveError::Input(_))) => {
                 tracing::error!(%error, "saga cannot be driven");
                 driver.policy.pause_max
             }
         };
-        // Where this fails too, the lease's end does it.
+        // If this fails too, the lease expires by itself.
         if let Err(error) = driver.log.release(id, epoch, pause).await {
-            tracing::debug!(%error, "lease not given up");
+            tracing::debug!(%error, "releasing the lease failed");
         }
     }
     .instrument(span)
@@ -162,7 +161,7 @@ where
 }
 
 fn report(ended: Result<(), JoinError>) {
-    // A panic within a step: the saga goes on when its lease has ended.
+    // A step panicked: the saga continues when its lease expires.
     if let Err(error) = ended {
         tracing::error!(%error, "saga task failed");
     }

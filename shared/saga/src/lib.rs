@@ -1,31 +1,30 @@
-//! Work across several services that is carried through or undone, whatever fails.
+//! Saga engine: work across several services that is either completed or undone, whatever fails.
 //!
-//! A saga is a row of steps. Up to the *pivot* every step can be undone; from the
-//! pivot on the saga only goes forward. A write-ahead log says what was begun and
-//! what came of it, so that any replica can go on after a crash at any moment.
+//! A saga is a list of steps. Every step before the *pivot* can be undone. From the pivot on,
+//! the saga only goes forward. A write-ahead log records each attempt and its outcome, so that any
+//! replica can continue after a crash at any moment.
 //!
 //! - [`Definition`]: the steps, in order; [`Step`] runs, [`Reversible`] undoes.
-//! - [`Log`]: the port to the log. An adapter keeps it beside the service's data, so
-//!   that a saga begins in the transaction that made it necessary ([`NewSaga`]).
-//!   [`memory::MemoryLog`] is one for tests.
-//! - [`Engine`]: finds unfinished sagas and carries them on, within a [`Policy`].
+//! - [`Log`]: the port to the log. An adapter stores it beside the service's data, so that a saga
+//!   begins in the transaction that makes it necessary ([`NewSaga`]). [`memory::MemoryLog`] is the
+//!   adapter for tests.
+//! - [`Engine`]: finds unfinished sagas and drives them, within a [`Policy`].
 //!
 //! # Rules
-//! - Before every attempt the log says so, durably. So whoever resumes knows that the
-//!   attempt may have happened.
-//! - A step is therefore repeated: it must be idempotent on [`Call::key`], and its
-//!   undo must hold even where the step was never seen or comes late.
-//! - A refusal ([`Failure::Refused`]) is an answer: the saga turns back at once. No
-//!   answer ([`Failure::Unanswered`], or none in time) is repeated with backoff until
-//!   the step's deadline, and then treated as something that may have happened.
-//! - Undoing goes in reverse. An undo that gets no answer does not hold up the others:
-//!   it is tried again after them, round by round. One that is refused, or has failed
-//!   too many rounds, parks the saga as [`Status::Stuck`] for an operator.
-//! - From the pivot on, an unanswered step is repeated, round by round, and never
-//!   undone; it parks the saga in the same way.
-//! - Every write to the log carries the epoch of the lease under which the saga is
-//!   driven. The log refuses an epoch that is not the latest, so of two replicas that
-//!   both believe they hold a saga only one gets anything written.
+//! - Every attempt is recorded durably before it is made. A replica that resumes the saga therefore
+//!   knows that the attempt may have happened.
+//! - Steps are repeated. A step must be idempotent on [`Call::key`], and its undo must hold even if
+//!   the step never arrived or arrives late.
+//! - A refusal ([`Failure::Refused`]) is an answer: the saga turns back at once. A missing answer
+//!   ([`Failure::Unanswered`], or a timeout) is retried with backoff until the step's deadline. After
+//!   that, the step counts as possibly executed.
+//! - Steps are undone in reverse order. An unanswered undo does not block the others: it is tried
+//!   again after them, in the next round. A refused undo, or one that fails
+//!   [`Policy::max_rounds`] rounds, parks the saga as [`Status::Stuck`] for an operator.
+//! - From the pivot on, an unanswered step is repeated round by round and never undone. It parks the
+//!   saga after the same number of rounds.
+//! - Every write to the log carries the epoch of the replica's lease. The log refuses every epoch but
+//!   the latest. If two replicas both believe they hold a saga, only one of them can write.
 //!
 //! # Example
 //! ```
@@ -89,8 +88,8 @@
 //! ```
 //!
 //! # Caveat
-//! A replica that has lost its lease may still be within an attempt. That attempt is
-//! one the log knows of; it is the key that makes it harmless.
+//! A replica that lost its lease may still be executing an attempt. The log has recorded that
+//! attempt, and the step's idempotency on its key makes it harmless.
 
 mod definition;
 mod drive;

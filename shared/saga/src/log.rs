@@ -1,4 +1,4 @@
-//! The write-ahead log: what stands in it, and the port to where it is kept.
+//! Write-ahead log: its entries, and the port to its storage.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use crate::Status;
 
-/// One line of a saga's log. Steps are named, not numbered, so that a log can be read
-/// by people and a definition that no longer fits it is noticed.
+/// Entry of a saga's log. Steps are named, not numbered: people can read the log, and a definition
+/// that no longer matches is detected.
 ///
-/// Stored as JSON: what is added later must be readable beside what is there.
+/// Stored as JSON. Later releases must read every form that was ever written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Entry {
-    /// An attempt at the step is about to be made.
+    /// The step is about to be attempted.
     Started {
         /// The step.
         step: String,
@@ -25,14 +25,14 @@ pub enum Entry {
         /// The step.
         step: String,
     },
-    /// The step was refused, or gave no answer by its deadline.
+    /// The step was refused, or had no answer by its deadline.
     Failed {
         /// The step.
         step: String,
-        /// How it failed.
+        /// The failure.
         failure: Failure,
     },
-    /// An attempt at undoing the step is about to be made.
+    /// Undoing the step is about to be attempted.
     UndoStarted {
         /// The step.
         step: String,
@@ -42,105 +42,105 @@ pub enum Entry {
         /// The step.
         step: String,
     },
-    /// Undoing the step was refused, or gave no answer by its deadline.
+    /// Undoing the step was refused, or had no answer by its deadline.
     UndoFailed {
         /// The step.
         step: String,
-        /// How it failed.
+        /// The failure.
         failure: Failure,
     },
 }
 
-/// How a step, or its undo, fails.
+/// Failure of a step or of its undo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "failure", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Failure {
-    /// A definite no, for a reason that repeating does not change.
+    /// Refused for a reason that a repeat does not change. The step had no effect.
     #[error("refused: {code}: {message}")]
     Refused {
-        /// For programs: what the saga's last undo makes of it.
+        /// Machine-readable reason, for the undo of the first step.
         code: String,
-        /// For people.
+        /// Explanation for people.
         message: String,
     },
-    /// No answer: it may have happened or not.
+    /// No answer: the step may or may not have taken effect.
     #[error("unanswered: {message}")]
     Unanswered {
-        /// For people: why there was none.
+        /// Explanation for people.
         message: String,
     },
 }
 
 impl Failure {
-    /// A definite no.
+    /// Creates a [`Failure::Refused`].
     pub fn refused(code: impl Into<String>, message: impl fmt::Display) -> Self {
         Self::Refused { code: code.into(), message: message.to_string() }
     }
 
-    /// No answer, and why.
+    /// Creates a [`Failure::Unanswered`].
     pub fn unanswered(message: impl fmt::Display) -> Self {
         Self::Unanswered { message: message.to_string() }
     }
 }
 
-/// A saga to begin. The adapter of the log writes it in the transaction of the change
-/// that makes it necessary; then [`Handle::wake`](crate::Handle::wake).
+/// A saga to begin. The log's adapter writes it in the transaction of the change that makes it
+/// necessary. Call [`Handle::wake`](crate::Handle::wake) afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSaga {
-    /// Names the saga for ever.
+    /// The saga's id, unique for ever.
     pub id: Uuid,
     /// The name of its [`Definition`](crate::Definition).
     pub name: &'static str,
-    /// What its steps work on, as JSON.
+    /// Input of its steps, as JSON.
     pub input: String,
 }
 
-/// An unfinished saga, held under a lease.
+/// A running saga, claimed under a lease.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// The saga's id.
     pub id: Uuid,
-    /// As it stands in [`NewSaga`].
+    /// Input as given in [`NewSaga`].
     pub input: String,
-    /// The lease's epoch: one more than at the claim before.
+    /// Epoch of the lease: one more than that of the previous claim.
     pub epoch: i64,
-    /// Everything in the saga's log, in order.
+    /// All entries of the saga's log, in order.
     pub entries: Vec<Entry>,
 }
 
-/// What is written with one entry.
+/// One write to the log: an entry, the new status and the renewed lease.
 #[derive(Clone, Copy, Debug)]
 pub struct Append<'a> {
     /// The saga's id.
     pub saga: Uuid,
     /// The epoch of the writer's lease.
     pub epoch: i64,
-    /// The entry's place in the log: how many stand before it.
+    /// Position of the entry in the log, counted from 0.
     pub position: usize,
-    /// What is written.
+    /// The entry.
     pub entry: &'a Entry,
-    /// What the saga is from now on. Only a running one is ever claimed.
+    /// The saga's new status. Only running sagas are claimed.
     pub status: Status,
-    /// How long the lease holds from now on.
+    /// Duration of the renewed lease, from now.
     pub lease: Duration,
 }
 
-/// Why the log did not do what was asked.
+/// Failure of the log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// Somebody else has claimed the saga since: the caller must let go of it.
-    #[error("the lease is stale: the saga was claimed by another since")]
+    /// Another replica has claimed the saga: the caller must drop it.
+    #[error("the lease is stale: another replica has claimed the saga")]
     Stale,
-    /// It could not be done, or whether it was is not known.
+    /// The operation failed, or its outcome is unknown.
     #[error("the saga log is unavailable: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// Where the logs of sagas are kept.
+/// Storage of saga logs.
 #[async_trait]
 pub trait Log: fmt::Debug + Send + Sync + 'static {
-    /// Claims up to `limit` running sagas of this name that nobody holds a lease on,
-    /// the oldest first: raises the epoch of each and holds it for `lease`.
+    /// Claims up to `limit` running sagas of this name without a lease, oldest first. Raises the
+    /// epoch of each and leases it for `lease`.
     ///
     /// # Errors
     /// [`LogError::Unavailable`].
@@ -151,14 +151,14 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<Claimed>, LogError>;
 
-    /// Writes an entry and holds the lease on; answers once both are durable.
+    /// Appends an entry and renews the lease. Returns once both are durable.
     ///
     /// # Errors
-    /// [`LogError::Stale`] where the epoch is not that of the latest claim: nothing
-    /// was written. [`LogError::Unavailable`].
+    /// [`LogError::Stale`] if the epoch is not that of the latest claim, with nothing written.
+    /// [`LogError::Unavailable`].
     async fn append(&self, append: Append<'_>) -> Result<(), LogError>;
 
-    /// Gives the lease up: the saga can be claimed after `pause`.
+    /// Releases the lease: the saga can be claimed after `pause`.
     ///
     /// # Errors
     /// As [`Log::append`].

@@ -1,5 +1,4 @@
-//! A log in memory, for tests of sagas: it keeps every promise of [`Log`] but to
-//! outlive its process.
+//! Saga log in memory, for tests. Keeps every guarantee of [`Log`] but durability.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{Append, Claimed, Entry, Log, LogError, NewSaga, Status};
 
-/// A log in memory. Clones share it. Leases are timed by tokio's clock.
+/// Saga log in memory. Clones share it. Leases follow tokio's clock.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLog(Arc<Mutex<BTreeMap<Uuid, Row>>>);
 
@@ -28,7 +27,7 @@ struct Row {
 }
 
 impl MemoryLog {
-    /// Writes a saga to be begun. One that is there stays as it is.
+    /// Writes a new saga. An existing saga of that id stays unchanged.
     pub fn begin(&self, saga: NewSaga) {
         let NewSaga { id, name, input } = saga;
         self.rows().entry(id).or_insert(Row {
@@ -41,18 +40,18 @@ impl MemoryLog {
         });
     }
 
-    /// What has become of a saga, where there is one.
+    /// Returns the status of a saga, if it exists.
     pub fn status(&self, saga: Uuid) -> Option<Status> {
         self.rows().get(&saga).map(|row| row.status)
     }
 
-    /// The log of a saga; empty where there is none.
+    /// Returns the log of a saga; empty if it does not exist.
     pub fn entries(&self, saga: Uuid) -> Vec<Entry> {
         self.rows().get(&saga).map(|row| row.entries.clone()).unwrap_or_default()
     }
 
     fn rows(&self) -> MutexGuard<'_, BTreeMap<Uuid, Row>> {
-        // No change of a row is left half-done by a panic: none can happen within one.
+        // No code that can panic runs while a row is being changed, so a poisoned map is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

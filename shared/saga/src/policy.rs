@@ -1,4 +1,4 @@
-//! How long, how often, how many.
+//! Timeouts, backoff and limits of the engine.
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// How sagas are driven. In a settings file (these are the defaults):
+/// Timeouts, backoff and limits for driving sagas. Defaults, as in a settings file:
 ///
 /// ```toml
 /// [saga]
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// retry_max = "2s"
 /// pause_initial = "1s"
 /// pause_max = "1m"
-/// patience = 100
+/// max_rounds = 100
 /// poll = "1s"
 /// concurrency = 64
 /// jitter = 0.2
@@ -25,44 +25,44 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// How long one attempt at a step, or at undoing it, may take.
+    /// Timeout of one attempt at a step or at undoing it.
     #[serde(with = "humantime_serde")]
     pub attempt_timeout: Duration,
-    /// How long a step is attempted until it counts as unanswered. Its undo has as
-    /// long again: this is one round.
+    /// Duration of one round: a step that has no answer by then counts as unanswered. Its undo has
+    /// a round of its own.
     #[serde(with = "humantime_serde")]
     pub step_deadline: Duration,
-    /// The wait between the first attempts of a round; it doubles.
+    /// Wait after the first attempt of a round. Doubles with each attempt.
     #[serde(with = "humantime_serde")]
     pub retry_initial: Duration,
-    /// The longest wait between two attempts of a round.
+    /// Longest wait between two attempts of a round.
     #[serde(with = "humantime_serde")]
     pub retry_max: Duration,
-    /// The pause after the first round without an answer, of what must not be given
-    /// up; it doubles.
+    /// Pause after the first unanswered round of a step or undo that must not be given up. Doubles
+    /// with each round.
     #[serde(with = "humantime_serde")]
     pub pause_initial: Duration,
-    /// The longest pause between two rounds.
+    /// Longest pause between two rounds.
     #[serde(with = "humantime_serde")]
     pub pause_max: Duration,
-    /// How many rounds there are before the saga is parked.
-    pub patience: NonZeroU32,
-    /// How often the log is asked for sagas that nobody drives.
+    /// Number of unanswered rounds after which the saga is parked.
+    pub max_rounds: NonZeroU32,
+    /// Interval at which the log is polled for sagas without a lease.
     #[serde(with = "humantime_serde")]
     pub poll: Duration,
-    /// How many sagas are driven at a time.
+    /// Maximum number of sagas driven at the same time.
     pub concurrency: NonZeroUsize,
-    /// By which part of it a wait may be longer or shorter: 0 to 1.
+    /// Random deviation of each wait, as a fraction of it: 0 to 1.
     pub jitter: f64,
 }
 
-/// A policy that cannot work.
+/// An invalid field of a [`Policy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: expected {expected}")]
 pub struct PolicyError {
-    /// The field.
+    /// Name of the field.
     pub key: &'static str,
-    /// What it should be.
+    /// Description of valid values.
     pub expected: &'static str,
 }
 
@@ -75,7 +75,7 @@ impl Default for Policy {
             retry_max: Duration::from_secs(2),
             pause_initial: Duration::from_secs(1),
             pause_max: Duration::from_secs(60),
-            patience: NonZeroU32::MIN.saturating_add(99),
+            max_rounds: NonZeroU32::MIN.saturating_add(99),
             poll: Duration::from_secs(1),
             concurrency: NonZeroUsize::MIN.saturating_add(63),
             jitter: 0.2,
@@ -84,7 +84,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Everything that is wrong with it.
+    /// Returns every invalid field.
     pub fn problems(&self) -> Vec<PolicyError> {
         let at_least = |value: Duration, least: Duration| value >= least && !value.is_zero();
         let none = Duration::ZERO;
@@ -108,18 +108,18 @@ impl Policy {
         .collect()
     }
 
-    /// How long a lease holds from each write to the log on. Between two writes lies
-    /// one attempt or one wait; twice both leaves room for a slow log.
+    /// Returns the duration of a lease, counted from each write to the log. At most one attempt and
+    /// one wait lie between two writes; twice their sum leaves room for a slow log.
     pub(crate) fn lease(&self) -> Duration {
         (self.attempt_timeout + self.retry_max) * 2 + Duration::from_secs(5)
     }
 
-    /// The wait after this many attempts of a round.
+    /// Returns the wait after this many attempts of a round.
     pub(crate) fn retry(&self, attempts: u32) -> Duration {
         self.wait(self.retry_initial, self.retry_max, attempts)
     }
 
-    /// The pause after this many rounds.
+    /// Returns the pause after this many rounds.
     pub(crate) fn pause(&self, rounds: u32) -> Duration {
         self.wait(self.pause_initial, self.pause_max, rounds)
     }
@@ -136,12 +136,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_right() {
+    fn the_default_is_valid() {
         assert_eq!(Policy::default().problems(), []);
     }
 
     #[test]
-    fn every_wrong_field_is_named() {
+    fn every_invalid_field_is_named() {
         let wrong = Policy {
             attempt_timeout: Duration::ZERO,
             step_deadline: Duration::ZERO,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_stays_within_its_part() {
+    fn jitter_stays_within_its_fraction() {
         let policy = Policy::default();
         for _ in 0..1000 {
             let wait = policy.retry(1).as_millis();

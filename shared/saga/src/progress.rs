@@ -1,59 +1,59 @@
-//! The rules of a saga, pure: the fold of its log into what is to be done next.
+//! Rules of a saga as a pure state machine: folds a log into the next action.
 
 use std::collections::VecDeque;
 
 use crate::{Entry, Failure};
 
-/// The shape of a saga: all that the rules need to know of its definition.
+/// Shape of a definition: all that the rules need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The steps' names, in order.
+    /// Names of the steps, in order.
     pub(crate) steps: Vec<&'static str>,
-    /// The first step that cannot be undone. Within `steps`.
+    /// Index of the first step that cannot be undone. Within `steps`.
     pub(crate) pivot: usize,
-    /// How many rounds without an answer an undo, or a step from the pivot on, may
-    /// take before the saga is parked. At least 1.
-    pub(crate) patience: u32,
+    /// Number of unanswered rounds of an undo, or of a step from the pivot on, after which the saga
+    /// is parked. At least 1.
+    pub(crate) max_rounds: u32,
 }
 
-/// What is to be done next. Steps are given by their index.
+/// Next action. Steps are given by their index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
-    /// Run the step. It was left without an answer for `rounds` rounds.
+    /// Run the step.
     Run {
         /// The step.
         step: usize,
-        /// The rounds.
+        /// Unanswered rounds so far.
         rounds: u32,
     },
-    /// Undo the step. Undoing it was left without an answer for `rounds` rounds.
+    /// Undo the step.
     Undo {
         /// The step.
         step: usize,
-        /// The rounds.
+        /// Unanswered rounds so far.
         rounds: u32,
-        /// Why the saga turned back.
+        /// Failure that turned the saga back.
         why: &'a Failure,
     },
-    /// Nothing: see [`Progress::status`].
+    /// Nothing: the saga ended or is parked. See [`Progress::status`].
     Nothing,
 }
 
-/// What has become of a saga.
+/// Status of a saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// There is something to do.
+    /// Steps remain to be run or undone.
     Running,
     /// Every step is done.
     Completed,
-    /// Every step that was begun is undone.
+    /// Every started step is undone.
     Undone,
-    /// Parked until an operator has seen to it.
+    /// Parked for an operator.
     Stuck,
 }
 
 impl Status {
-    /// As adapters store it.
+    /// Returns the name that adapters store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -64,24 +64,24 @@ impl Status {
     }
 }
 
-/// A log that the plan cannot have led to: its definition was changed under it.
+/// A log entry that the plan cannot have produced: the definition was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the saga's log does not fit its definition at {0:?}")]
-pub(crate) struct Misfit(Entry);
+#[error("the saga's log does not match its definition at {0:?}")]
+pub(crate) struct LogMismatch(Entry);
 
-/// Where a saga stands.
+/// Position of a saga in its plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Progress(Phase);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
-    /// At `step`, begun `attempts` times.
+    /// Running `step`, which was attempted `attempts` times.
     Forward {
         step: usize,
         attempts: u32,
         rounds: u32,
     },
-    /// Undoing: each step still to be undone, with its rounds.
+    /// Undoing: the steps that remain to be undone, each with its unanswered rounds.
     Back {
         why: Failure,
         pending: VecDeque<(usize, u32)>,
@@ -90,21 +90,21 @@ enum Phase {
 }
 
 impl Plan {
-    /// Where a saga with an empty log stands.
+    /// Returns the progress of an empty log.
     pub(crate) fn begin(&self) -> Progress {
         Progress(self.at(0))
     }
 
-    /// Where a saga with this log stands.
+    /// Returns the progress of a log.
     pub(crate) fn fold<'a>(
         &self,
         log: impl IntoIterator<Item = &'a Entry>,
-    ) -> Result<Progress, Misfit> {
+    ) -> Result<Progress, LogMismatch> {
         log.into_iter().try_fold(self.begin(), |progress, entry| self.apply(progress, entry))
     }
 
-    /// Where a saga stands after one more entry.
-    pub(crate) fn apply(&self, progress: Progress, entry: &Entry) -> Result<Progress, Misfit> {
+    /// Returns the progress after one more entry.
+    pub(crate) fn apply(&self, progress: Progress, entry: &Entry) -> Result<Progress, LogMismatch> {
         use Entry::{Failed, Started, Succeeded, UndoDone, UndoFailed, UndoStarted};
         use Failure::{Refused, Unanswered};
         use Phase::{Back, Ended, Forward};
@@ -123,14 +123,14 @@ impl Plan {
                 if is(step, name) =>
             {
                 match failure {
-                    // An earlier attempt without an answer may still arrive, so the
-                    // step itself is undone too.
+                    // An earlier unanswered attempt may still arrive, so the step itself is
+                    // undone too.
                     Refused { .. } if step < self.pivot => {
                         back(failure, if attempts > 1 { step + 1 } else { step })
                     }
                     Unanswered { .. } if step < self.pivot => back(failure, step + 1),
                     Refused { .. } if step == self.pivot => back(failure, step),
-                    Unanswered { .. } if rounds + 1 < self.patience => {
+                    Unanswered { .. } if rounds + 1 < self.max_rounds => {
                         Forward { step, attempts, rounds: rounds + 1 }
                     }
                     Refused { .. } | Unanswered { .. } => Ended(Status::Stuck),
@@ -147,14 +147,14 @@ impl Plan {
                 if first(&pending, name) =>
             {
                 match (failure, pending.pop_front()) {
-                    (Unanswered { .. }, Some((step, rounds))) if rounds + 1 < self.patience => {
+                    (Unanswered { .. }, Some((step, rounds))) if rounds + 1 < self.max_rounds => {
                         pending.push_back((step, rounds + 1));
                         turned(why, pending)
                     }
                     _ => Ended(Status::Stuck),
                 }
             }
-            _ => return Err(Misfit(entry.clone())),
+            _ => return Err(LogMismatch(entry.clone())),
         };
         Ok(Progress(phase))
     }
@@ -167,7 +167,7 @@ impl Plan {
     }
 }
 
-/// Turns back: the first `begun` steps are to be undone, in reverse.
+/// Turns back: undoes the first `begun` steps, in reverse.
 fn back(why: &Failure, begun: usize) -> Phase {
     turned(why.clone(), (0..begun).rev().map(|step| (step, 0)).collect())
 }
@@ -180,7 +180,7 @@ fn turned(why: Failure, pending: VecDeque<(usize, u32)>) -> Phase {
 }
 
 impl Progress {
-    /// What is to be done next.
+    /// Returns the next action.
     pub(crate) fn next(&self) -> Next<'_> {
         match &self.0 {
             Phase::Forward { step, rounds, .. } => Next::Run { step: *step, rounds: *rounds },
@@ -192,7 +192,7 @@ impl Progress {
         }
     }
 
-    /// What has become of the saga.
+    /// Returns the saga's status.
     pub(crate) fn status(&self) -> Status {
         match self.0 {
             Phase::Forward { .. } | Phase::Back { .. } => Status::Running,

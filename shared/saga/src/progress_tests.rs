@@ -2,7 +2,7 @@ use super::*;
 
 /// a and b can be undone, p is the pivot, z comes after it.
 fn plan() -> Plan {
-    Plan { steps: vec!["a", "b", "p", "z"], pivot: 2, patience: 3 }
+    Plan { steps: vec!["a", "b", "p", "z"], pivot: 2, max_rounds: 3 }
 }
 
 fn started(step: &str) -> Entry {
@@ -111,7 +111,7 @@ fn a_refused_pivot_turns_back_without_undoing_itself() {
 }
 
 #[test]
-fn from_the_pivot_on_silence_only_means_again() {
+fn from_the_pivot_on_a_silent_step_is_repeated() {
     let log = [done(&["a", "b"]), vec![started("p"), silent("p")]].concat();
     assert_eq!(after(&log).next(), Next::Run { step: 2, rounds: 1 });
     let log = [done(&["a", "b", "p"]), vec![started("z"), silent("z")]].concat();
@@ -125,7 +125,7 @@ fn after_the_pivot_a_refusal_parks_the_saga() {
 }
 
 #[test]
-fn silence_beyond_patience_parks_the_saga() {
+fn silence_beyond_max_rounds_parks_the_saga() {
     let round = vec![started("p"), silent("p")];
     let twice = [done(&["a", "b"]), round.clone(), round.clone()].concat();
     assert_eq!(after(&twice).status(), Status::Running);
@@ -133,7 +133,7 @@ fn silence_beyond_patience_parks_the_saga() {
 }
 
 #[test]
-fn a_silent_undo_lets_the_others_go_first() {
+fn a_silent_undo_is_retried_after_the_others() {
     let log = [done(&["a"]), vec![started("b"), silent("b"), undo_started("b")]].concat();
     let log = [log, vec![undo_silent("b")]].concat();
     assert_eq!(after(&log).next(), undo(0, &silence()));
@@ -154,7 +154,7 @@ fn a_refused_undo_parks_the_saga() {
 }
 
 #[test]
-fn a_log_that_does_not_fit_is_noticed() {
+fn a_log_that_does_not_match_is_detected() {
     let over = done(&["a", "b", "p", "z"]);
     for (log, bad) in [
         (vec![], started("b")),
@@ -165,7 +165,7 @@ fn a_log_that_does_not_fit_is_noticed() {
         (over, started("z")),
     ] {
         let log = [log, vec![bad.clone()]].concat();
-        assert_eq!(plan().fold(&log), Err(Misfit(bad)));
+        assert_eq!(plan().fold(&log), Err(LogMismatch(bad)));
     }
 }
 

@@ -1,5 +1,5 @@
-//! The process dies at every write, before or after it reaches the log, and another
-//! one goes on: twice in a row.
+//! Crashes at every log write, before or after it is durable, twice in a row; another process
+//! continues.
 
 use gantry_saga::{Engine, Status, memory::MemoryLog};
 
@@ -7,7 +7,7 @@ use crate::world::{
     CrashingLog, Fate, Kind, PIVOT, SAGA, STEPS, World, check, saga, settled, start,
 };
 
-/// Runs the saga in a process that dies at the given write; false where it ends before.
+/// Runs the saga in a process that dies at the given write. Returns false if the saga ends before.
 async fn crash(world: &World, log: &MemoryLog, writes: usize, written: bool) -> bool {
     let crashing = CrashingLog::new(log, writes, written);
     let engine: Engine = start(world, crashing.clone());
@@ -51,14 +51,14 @@ async fn crash_everywhere(expected: Status, world: impl Fn() -> World) -> usize 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_saga_that_succeeds_completes_whatever_crashes() {
+async fn a_saga_completes_whatever_crashes() {
     let trials = crash_everywhere(Status::Completed, World::default).await;
     // Ten writes: fewer trials would mean that the crashes did not happen.
     assert!(trials > 100, "{trials}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_saga_that_is_refused_is_undone_whatever_crashes() {
+async fn a_refused_saga_is_undone_whatever_crashes() {
     for step in &STEPS[..=PIVOT] {
         crash_everywhere(Status::Undone, || {
             let world = World::default();
@@ -71,7 +71,7 @@ async fn a_saga_that_is_refused_is_undone_whatever_crashes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_saga_that_meets_silence_is_undone_whatever_crashes() {
+async fn a_silent_saga_is_undone_whatever_crashes() {
     for step in &STEPS[..PIVOT] {
         crash_everywhere(Status::Undone, || {
             let world = World::default();
@@ -84,7 +84,7 @@ async fn a_saga_that_meets_silence_is_undone_whatever_crashes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_and_a_late_original_leave_nothing_behind() {
-    // The first attempt's effect comes when everything is long undone.
+    // The effect of the first attempt arrives after everything was undone.
     let world = World::default();
     let late = std::time::Duration::from_secs(3600);
     world.script(Kind::Run, "b", [Fate::Late(late), Fate::Refused]);

@@ -1,4 +1,4 @@
-//! Who may drive a saga.
+//! Leases: only one replica drives a saga.
 
 use std::{sync::Arc, time::Duration};
 

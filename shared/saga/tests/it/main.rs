@@ -1,4 +1,4 @@
-//! What the engine promises, under every failure that can be made.
+//! Guarantees of the engine under every failure that a test can cause.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

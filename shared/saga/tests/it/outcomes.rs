@@ -1,11 +1,11 @@
-//! Every step fails in every way at every position.
+//! Every failure of every step.
 
 use gantry_saga::Status;
 
 use crate::world::{Fate, Kind, PIVOT, STEPS, World, carry, check};
 
 #[tokio::test(start_paused = true)]
-async fn all_goes_well() {
+async fn every_step_succeeds() {
     let world = World::default();
     let (status, log) = carry(&world).await;
     assert_eq!(status, Status::Completed);
@@ -15,7 +15,7 @@ async fn all_goes_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_undoes_what_was_done_in_reverse() {
+async fn a_refusal_undoes_the_finished_steps_in_reverse() {
     for (refused, step) in STEPS.into_iter().enumerate().take(PIVOT + 1) {
         let world = World::default();
         world.script(Kind::Run, step, [Fate::Refused]);
@@ -33,7 +33,7 @@ async fn a_refusal_undoes_what_was_done_in_reverse() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_lost_answer_is_repaired_by_repeating() {
+async fn one_lost_answer_is_repaired_by_a_retry() {
     for step in STEPS {
         for fate in [Fate::LostBefore, Fate::LostAfter, Fate::HungBefore, Fate::HungAfter] {
             let world = World::default();
@@ -46,7 +46,7 @@ async fn one_lost_answer_is_repaired_by_repeating() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lasting_silence_before_the_pivot_undoes_the_silent_step_too() {
+async fn silence_before_the_pivot_undoes_that_step_too() {
     for step in &STEPS[..PIVOT] {
         for fate in [Fate::LostBefore, Fate::LostAfter, Fate::HungBefore, Fate::HungAfter] {
             let world = World::default();
@@ -60,7 +60,7 @@ async fn lasting_silence_before_the_pivot_undoes_the_silent_step_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_silence_from_the_pivot_on_is_waited_out() {
+async fn silence_from_the_pivot_on_is_waited_out() {
     for step in &STEPS[PIVOT..] {
         let world = World::default();
         world.script(Kind::Run, step, [Fate::LostAfter; 30]);
@@ -85,7 +85,7 @@ async fn an_undo_is_repeated_until_it_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_that_keeps_failing_parks_the_saga_with_the_others_undone() {
+async fn a_failing_undo_parks_the_saga_with_the_others_undone() {
     let world = World::default();
     world.script(Kind::Run, "pivot", [Fate::Refused]);
     world.script(Kind::Undo, "b", [Fate::LostBefore; 1000]);

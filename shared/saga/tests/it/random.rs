@@ -1,4 +1,4 @@
-//! Random outcomes of every attempt, random crashes: the invariants hold anyway.
+//! Invariants under random outcomes of every attempt and random crashes.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     ]
 }
 
-/// An undo is never refused here: that parks the saga, which tells nothing more.
+/// Outcomes of an undo. Never a refusal: that parks the saga and ends the trial.
 fn undo_fate() -> impl Strategy<Value = Fate> {
     fate().prop_map(|fate| if fate == Fate::Refused { Fate::Done } else { fate })
 }
@@ -68,7 +68,7 @@ proptest! {
             engine.close().await;
             check(&world, status, &log);
             if status == Status::Stuck {
-                // Only a refusal after the pivot: the script outlasts nobody's patience.
+                // Only a refusal after the pivot: the script outlasts max_rounds.
                 assert!(world.done().len() > PIVOT, "{:?}", log.entries(SAGA));
             }
         });

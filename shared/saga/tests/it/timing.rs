@@ -1,4 +1,4 @@
-//! When things happen, in paused time.
+//! Timing, in paused time.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn a_new_saga_is_driven_when_the_engine_is_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_saga_that_nobody_told_of_is_found_by_polling() {
+async fn a_new_saga_is_found_by_polling_without_a_wake() {
     let (world, log) = (World::default(), MemoryLog::default());
     let engine = start(&world, log.clone());
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -62,7 +62,7 @@ async fn a_hanging_attempt_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_go_on_while_one_waits_for_its_next_round() {
+async fn other_sagas_run_while_one_pauses() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
     // 12 attempts: one whole round and the first of the next.
@@ -77,7 +77,7 @@ async fn others_go_on_while_one_waits_for_its_next_round() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_waits_for_the_attempt_under_way_and_begins_nothing_more() {
+async fn closing_finishes_the_attempt_under_way_only() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
     world.script(Kind::Run, "b", [Fate::HungAfter]);
@@ -91,7 +91,7 @@ async fn closing_waits_for_the_attempt_under_way_and_begins_nothing_more() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(world.calls().len(), calls);
 
-    // The lease was given up: the next replica need not wait for its end.
+    // The lease was released, so the next replica does not wait for its end.
     let engine = start(&world, log.clone());
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(log.status(SAGA), Some(Status::Completed));
@@ -121,7 +121,7 @@ async fn a_dropped_engine_stops_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_failed_once_is_not_waited_out_for_a_whole_lease() {
+async fn a_failed_write_does_not_cost_a_whole_lease() {
     for written in [false, true] {
         let (world, log) = (World::default(), MemoryLog::default());
         log.begin(saga());

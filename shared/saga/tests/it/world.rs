@@ -1,5 +1,5 @@
-//! A world that sagas act on: steps with effects that can be counted, a script that
-//! says how each attempt goes, and a log that can be made to fail.
+//! Fake world for sagas: steps with countable effects, a script of outcomes, and a log that fails on
+//! demand.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,7 +23,7 @@ pub(crate) const STEPS: [&str; 5] = ["a", "b", "c", "pivot", "last"];
 pub(crate) const PIVOT: usize = 3;
 pub(crate) const SAGA: Uuid = Uuid::from_u128(7);
 
-/// How one attempt goes. `Lost` ones get no answer at once, `Hung` ones never.
+/// Outcome of one attempt. `Lost` fails at once without an answer, `Hung` never returns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fate {
     Done,
@@ -38,11 +38,11 @@ pub(crate) enum Fate {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effect {
-    /// Whether it is in effect.
+    /// True while the effect holds.
     pub(crate) done: bool,
-    /// How often it came into effect.
+    /// Number of times that it took effect.
     pub(crate) times: u32,
-    /// Whether it was undone, so that it must not come into effect any more.
+    /// True once undone: it must not take effect any more.
     pub(crate) undone: bool,
 }
 
@@ -115,7 +115,7 @@ impl World {
         let lost = Err(Failure::unanswered("lost"));
         match fate {
             Fate::Done => self.act(kind, step),
-            // What has happened is not refused when it is repeated.
+            // A repeat of an executed step succeeds.
             Fate::Refused if kind == Kind::Run && self.effect(step).done => self.act(kind, step),
             Fate::Refused => Err(Failure::refused("NO", format_args!("{step} says no"))),
             Fate::LostBefore => lost,
@@ -164,7 +164,7 @@ pub(crate) fn definition(world: &World) -> Definition<String> {
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy { jitter: 0.0, patience: NonZeroU32::new(5).unwrap(), ..Policy::default() }
+    Policy { jitter: 0.0, max_rounds: NonZeroU32::new(5).unwrap(), ..Policy::default() }
 }
 
 pub(crate) fn saga() -> NewSaga {
@@ -196,7 +196,7 @@ pub(crate) async fn carry(world: &World) -> (Status, MemoryLog) {
     (status, log)
 }
 
-/// What must hold of every saga that is no longer running, whatever happened to it.
+/// Checks the invariants of a saga that is no longer running.
 pub(crate) fn check(world: &World, status: Status, log: &MemoryLog) {
     let story = || format!("{status:?} {:?} {:?}", world.done(), log.entries(SAGA));
     match status {
@@ -222,9 +222,9 @@ pub(crate) struct CrashingLog {
     pub(crate) inner: MemoryLog,
     /// Writes until the crash, that one included.
     pub(crate) left: Arc<AtomicUsize>,
-    /// Whether the last write reaches the log.
+    /// True if the last write reaches the log.
     pub(crate) written: bool,
-    /// Whether only that one write fails.
+    /// True if only that one write fails.
     pub(crate) heals: bool,
 }
 

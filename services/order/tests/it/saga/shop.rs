@@ -322,7 +322,7 @@ fn policy() -> Policy {
         // A saga that is paused is found again by the test's clock, which stands still.
         pause_initial: Duration::from_nanos(1),
         pause_max: Duration::from_nanos(1),
-        patience: NonZeroU32::new(6).unwrap(),
+        max_rounds: NonZeroU32::new(6).unwrap(),
         poll: millis(5),
         ..Policy::default()
     }
