@@ -1,4 +1,4 @@
-//! Every rule between reservations and stock.
+//! Rules between reservations and stock.
 
 use std::collections::BTreeMap;
 
@@ -7,73 +7,74 @@ use uuid::Uuid;
 
 use super::{Items, Quantity, Reservation, Sku, Stock, Unbalanced, reservation::State};
 
-/// What is asked of a reservation.
+/// Command to a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// To hold these items.
+    /// Hold these items.
     Reserve(Items),
-    /// To sell what it holds.
+    /// Sell the held items.
     Commit,
-    /// To put back what it holds, or, where it does not exist, never to exist.
+    /// Put the held items back. An unknown reservation becomes a tombstone that refuses a late
+    /// [`Ask::Reserve`].
     Release,
 }
 
 /// Stocks by product.
 pub type Shelf = BTreeMap<Sku, Stock>;
 
-/// What is to be stored.
+/// Change to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing: what was asked for is so already.
+    /// Nothing: the reservation already is as requested.
     AsItIs(Reservation),
-    /// The reservation as it is now, and the stocks that changed with it.
+    /// The new state of the reservation and of the stocks that changed with it.
     Change {
-        /// New, or to replace the one that was found.
+        /// New reservation, or the replacement of the stored one.
         reservation: Reservation,
-        /// Only those that changed; none for a tombstone.
+        /// Changed stocks only; none for a tombstone.
         shelf: Shelf,
     },
 }
 
-/// Why the answer is no. Nothing is to be stored then.
+/// Refusal of a command. Nothing is stored then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// These are not in the catalogue, by SKU.
+    /// SKUs that are not in the catalogue.
     #[error("no such product")]
     UnknownProducts(Vec<Sku>),
-    /// Of these there are too few, by SKU.
+    /// Products with too little stock, by SKU.
     #[error("too little stock")]
     InsufficientStock(Vec<Shortage>),
-    /// Nothing was ever reserved under this id.
+    /// No reservation has this id.
     #[error("no reservation has the id {0}")]
     NotFound(Uuid),
-    /// It was released, before or after it was made.
+    /// The reservation was released, before or after it was made.
     #[error("the reservation {0} was released")]
     Released(Uuid),
-    /// It was committed.
+    /// The reservation was committed.
     #[error("the reservation {0} was committed")]
     Committed(Uuid),
-    /// The id stands for a reservation of other items.
+    /// The id belongs to a reservation of other items.
     #[error("the reservation {0} was made with other items")]
     OtherItems(Uuid),
-    /// The books are wrong. The database's checks and the rules here both prevent it.
+    /// Stock and reservations disagree. Both the database's checks and these rules prevent it.
     #[error("{0}: less is reserved than the reservations say")]
     Unbalanced(Sku),
 }
 
-/// A product of which there are too few.
+/// Product with too little stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortage {
-    /// Which.
+    /// SKU of the product.
     pub sku: Sku,
-    /// How many were asked for.
+    /// Requested quantity.
     pub asked: u32,
-    /// How many there are.
+    /// Available quantity.
     pub available: u32,
 }
 
 impl Ask {
-    /// The products it needs to know of; what the reservation holds comes on top.
+    /// Returns the products that the command names, without those that the reservation holds.
     pub fn items(&self) -> Option<&Items> {
         match self {
             Self::Reserve(items) => Some(items),
@@ -82,8 +83,8 @@ impl Ask {
     }
 }
 
-/// Answers `ask`, where `found` is the reservation with that id and `shelf` has the
-/// stocks of all products that either of the two names, as far as they exist.
+/// Decides a command. `found` is the stored reservation with that id. `shelf` holds the stock of
+/// every existing product that the command or the reservation names.
 ///
 /// # Errors
 /// [`Refusal`]
@@ -131,7 +132,7 @@ pub fn decide(
     }
 }
 
-/// Takes all of the items from the shelf, or tells everything that is missing.
+/// Takes all items from the shelf, or returns every item that is missing.
 fn take(items: &Items, shelf: &Shelf) -> Result<Shelf, Refusal> {
     let mut taken = Shelf::new();
     let mut unknown = Vec::new();
@@ -161,7 +162,7 @@ fn take(items: &Items, shelf: &Shelf) -> Result<Shelf, Refusal> {
     }
 }
 
-/// Moves what was held into other hands.
+/// Applies a stock movement to every held item.
 fn shift(
     held: &Items,
     shelf: &Shelf,

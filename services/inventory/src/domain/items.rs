@@ -1,20 +1,20 @@
-//! What a reservation is about: products and how many of each.
+//! Items of a reservation: products and quantities.
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use super::{MAX_STOCK, Sku};
 
-/// How many: at least 1, at most what a product's stock can be.
+/// Quantity: 1 to the largest stock of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Quantity(NonZeroU32);
 
-/// Why a number is not a [`Quantity`].
+/// Number outside the range of a [`Quantity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be between 1 and {MAX_STOCK}")]
 pub struct QuantityError;
 
 impl Quantity {
-    /// So many.
+    /// Creates a quantity.
     ///
     /// # Errors
     /// [`QuantityError`] for 0 and for more than [`MAX_STOCK`].
@@ -25,7 +25,7 @@ impl Quantity {
             .ok_or(QuantityError)
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> u32 {
         self.0.get()
     }
@@ -35,24 +35,23 @@ impl Quantity {
     }
 }
 
-/// Different products, at least one, each with its quantity.
+/// Items: at least one, each product once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Items(BTreeMap<Sku, Quantity>);
 
-/// Why a list is not [`Items`].
+/// Reason for refusing a list of items.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ItemsError {
-    /// There is nothing in it.
-    #[error("there must be an item")]
+    /// The list is empty.
+    #[error("there must be at least one item")]
     Empty,
-    /// A product named more than once comes to too many.
+    /// The quantities of one product add up to too many.
     #[error("{0}: together more than {MAX_STOCK}")]
     TooMany(Sku),
 }
 
 impl Items {
-    /// The items of a list, in which a product may stand several times: its quantities
-    /// are added.
+    /// Creates items from a list. Quantities of the same product are added.
     ///
     /// # Errors
     /// [`ItemsError`].
@@ -70,7 +69,7 @@ impl Items {
         if items.is_empty() { Err(ItemsError::Empty) } else { Ok(Self(items)) }
     }
 
-    /// Each product once, by SKU.
+    /// Returns the items, ordered by SKU.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Sku, Quantity)> {
         self.0.iter().map(|(sku, quantity)| (sku, *quantity))
     }
@@ -92,13 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_empty_items() {
+    fn an_empty_list_is_refused() {
         assert_eq!(Items::collect([]), Err(ItemsError::Empty));
         assert_eq!(Quantity::new(0), Err(QuantityError));
     }
 
     #[test]
-    fn more_than_can_be_in_stock_is_no_quantity() {
+    fn a_quantity_above_the_largest_stock_is_refused() {
         assert_eq!(Quantity::new(MAX_STOCK + 1), Err(QuantityError));
         let (sku, most) = item("a", MAX_STOCK);
         let one = Quantity::new(1).unwrap();

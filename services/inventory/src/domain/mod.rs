@@ -1,17 +1,16 @@
-//! What the inventory is, apart from how it is kept and who asks.
+//! Products, their stock and reservations of it.
 //!
-//! A [`Product`] has a [`Sku`], a price and a [`Stock`]: how many can be reserved, are
-//! reserved, and are sold. A [`Reservation`] takes [`Items`] aside and ends as a sale or
-//! back on the shelf. [`decide`] is every rule between the two, in one place: the
-//! adapters load, ask it, and store what it says, within one transaction.
+//! A [`Product`] has a [`Sku`], a price and a [`Stock`]: the numbers available, reserved and sold. A
+//! [`Reservation`] holds [`Items`] until they are sold or put back. [`decide`] holds every rule
+//! between the two: within one transaction, an adapter loads, calls it and stores the result.
 //!
 //! Rules:
-//! - no count is ever negative, and reserving, committing and releasing never change
-//!   available + reserved + sold;
-//! - a reservation is made of all of its items or not at all;
-//! - a reservation's id is unique for ever, and what ended stays ended.
+//! - No count is ever negative. Reserving, committing and releasing never change
+//!   available + reserved + sold.
+//! - A reservation holds all of its items or does not exist.
+//! - A reservation's id is unique for ever, and an ended reservation stays ended.
 //!
-//! Sync and pure: no clock, no I/O, no ids made here.
+//! Synchronous and pure: no clock, no I/O, no new ids.
 
 mod decide;
 mod items;

@@ -1,47 +1,47 @@
-//! What the shop sells.
+//! Products of the shop.
 
 use gantry_money::Money;
 use time::OffsetDateTime;
 
 use super::{Sku, Stock};
 
-/// Something the shop sells.
+/// Product of the shop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// Its key.
+    /// Key of the product.
     pub sku: Sku,
-    /// What it is called.
+    /// Name.
     pub name: ProductName,
-    /// What one costs.
+    /// Price of one.
     pub price: Money,
-    /// How many there are.
+    /// Stock.
     pub stock: Stock,
-    /// When it was created.
+    /// Time of creation.
     pub created: OffsetDateTime,
-    /// When it was last changed, its stock included.
+    /// Time of the last change of the product or its stock.
     pub updated: OffsetDateTime,
 }
 
-/// What a product is called: 1 to 200 characters, on one line.
+/// Name of a product: 1 to 200 characters on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductName(String);
 
-/// Why there can be no such product.
+/// Reason for refusing a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProductError {
     /// The name is empty or too long.
     #[error("must have 1 to {} characters", ProductName::MAX_LEN)]
     NameLength,
-    /// The name has control characters, which could forge lines where it is shown.
+    /// The name has control characters, which could forge lines in a log or a list.
     #[error("must not have control characters")]
     NameCharacters,
 }
 
 impl ProductName {
-    /// The most characters a name has.
+    /// Longest name, in characters.
     pub const MAX_LEN: usize = 200;
 
-    /// The name of this text.
+    /// Parses a name.
     ///
     /// # Errors
     /// [`ProductError::NameLength`], [`ProductError::NameCharacters`].
@@ -56,19 +56,19 @@ impl ProductName {
         }
     }
 
-    /// A name that was taken once, when the rules may have been others.
+    /// Wraps a stored name, accepted under the rules of its time.
     pub fn stored(text: String) -> Self {
         Self(text)
     }
 
-    /// As it was given.
+    /// Returns the name as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Product {
-    /// A new product.
+    /// Creates a product.
     pub fn new(
         sku: Sku,
         name: ProductName,

@@ -1,11 +1,11 @@
-//! Stock taken aside: RESERVED, then COMMITTED or RELEASED, and never again.
+//! Reservations of stock: RESERVED, then COMMITTED or RELEASED for ever.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Items;
 
-/// Stock taken aside under an id its maker chose.
+/// Reservation of stock under an id that the caller chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     id: Uuid,
@@ -14,8 +14,8 @@ pub struct Reservation {
     updated: OffsetDateTime,
 }
 
-/// What became of the stock. Only a release can be without items: it came before the
-/// reservation it was for, and stands there to refuse it.
+/// State with its items. Only a released reservation may have none: the release came first, and
+/// its tombstone refuses the late reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Reserved(Items),
@@ -23,34 +23,34 @@ pub(super) enum State {
     Released(Option<Items>),
 }
 
-/// What has become of a reservation.
+/// Status of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The stock is held.
+    /// The items are held.
     Reserved,
-    /// The stock is sold.
+    /// The items are sold.
     Committed,
-    /// The stock is back.
+    /// The items are back in stock.
     Released,
 }
 
-/// A stored reservation that holds or sold nothing.
+/// Stored reservation without items that was never released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a reservation without items that was never released")]
 pub struct Corrupt;
 
 impl Reservation {
-    /// A new one, which holds its items.
+    /// Creates a reservation that holds its items.
     pub fn reserved(id: Uuid, items: Items, now: OffsetDateTime) -> Self {
         Self { id, state: State::Reserved(items), created: now, updated: now }
     }
 
-    /// The mark of a release that came before its reservation.
+    /// Creates the tombstone of a release that came before its reservation.
     pub fn tombstone(id: Uuid, now: OffsetDateTime) -> Self {
         Self { id, state: State::Released(None), created: now, updated: now }
     }
 
-    /// What was kept.
+    /// Restores a stored reservation.
     ///
     /// # Errors
     /// [`Corrupt`].
@@ -70,22 +70,22 @@ impl Reservation {
         Ok(Self { id, state, created, updated })
     }
 
-    /// The same, sold.
+    /// Returns the reservation as committed.
     pub(super) fn committed(&self, items: Items, now: OffsetDateTime) -> Self {
         Self { state: State::Committed(items), updated: now, ..*self }
     }
 
-    /// The same, put back.
+    /// Returns the reservation as released.
     pub(super) fn released(&self, items: Items, now: OffsetDateTime) -> Self {
         Self { state: State::Released(Some(items)), updated: now, ..*self }
     }
 
-    /// The id its maker chose.
+    /// Returns the id that the caller chose.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// What has become of it.
+    /// Returns the status.
     pub fn status(&self) -> Status {
         match self.state {
             State::Reserved(_) => Status::Reserved,
@@ -94,7 +94,7 @@ impl Reservation {
         }
     }
 
-    /// What is or was reserved: nothing for a tombstone.
+    /// Returns the items; none for a tombstone.
     pub fn items(&self) -> Option<&Items> {
         match &self.state {
             State::Reserved(items) | State::Committed(items) => Some(items),
@@ -102,17 +102,17 @@ impl Reservation {
         }
     }
 
-    /// What became of the stock, with what it was about.
+    /// Returns the state with its items.
     pub(super) fn state(&self) -> &State {
         &self.state
     }
 
-    /// When it was first seen.
+    /// Returns the time of the first command.
     pub fn created(&self) -> OffsetDateTime {
         self.created
     }
 
-    /// When its status last changed.
+    /// Returns the time of the last change of status.
     pub fn updated(&self) -> OffsetDateTime {
         self.updated
     }

@@ -1,29 +1,29 @@
-//! The key of a product.
+//! Keys of products.
 
 use std::fmt;
 
-/// A stock keeping unit: 1 to 64 characters, upper and lower case being different.
+/// Stock keeping unit: 1 to 64 characters, case-sensitive.
 ///
-/// It has plain characters only, so that it can stand in a URL, a file name or a list.
+/// Its characters are safe in URLs, file names and comma-separated lists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sku(String);
 
-/// Why a text is not a [`Sku`].
+/// Reason for refusing a SKU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SkuError {
-    /// It is empty or longer than 64 characters.
+    /// The text is empty or longer than 64 characters.
     #[error("must have 1 to {} characters", Sku::MAX_LEN)]
     Length,
-    /// It has other characters than letters, digits, dots, underscores and dashes.
+    /// The text has characters other than letters, digits, dots, underscores and dashes.
     #[error("must have only letters, digits, dots, underscores and dashes")]
     Characters,
 }
 
 impl Sku {
-    /// The most characters a SKU has.
+    /// Longest SKU, in characters.
     pub const MAX_LEN: usize = 64;
 
-    /// The SKU of this text.
+    /// Parses a SKU.
     ///
     /// # Errors
     /// [`SkuError::Length`], [`SkuError::Characters`].
@@ -37,7 +37,7 @@ impl Sku {
         }
     }
 
-    /// As it was given.
+    /// Returns the SKU as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }

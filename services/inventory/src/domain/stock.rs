@@ -1,14 +1,13 @@
-//! How many there are of a product, and in which hands.
+//! Stock of a product.
 
 use super::Quantity;
 
-/// The most a product can have, whether it can be reserved, is reserved or is sold.
+/// Largest sum of a product's available, reserved and sold items.
 pub const MAX_STOCK: u32 = 1_000_000_000;
 
-/// How many can be reserved, are reserved, and are sold.
+/// Numbers of available, reserved and sold items.
 ///
-/// The three together never change by [`Stock::reserve`], [`Stock::commit`] and
-/// [`Stock::release`]: things move between hands, none appears and none is lost.
+/// [`Stock::reserve`], [`Stock::commit`] and [`Stock::release`] never change their sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stock {
     available: u32,
@@ -16,18 +15,18 @@ pub struct Stock {
     sold: u32,
 }
 
-/// Why counts are not a [`Stock`].
+/// Counts outside the range of a [`Stock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be between 0 and {MAX_STOCK}")]
 pub struct StockError;
 
-/// More was to be committed or released than is reserved: the books are wrong.
+/// More was to be committed or released than is reserved: stock and reservations disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("less is reserved than the reservations say")]
 pub struct Unbalanced;
 
 impl Stock {
-    /// So many that can be reserved.
+    /// Creates a stock of available items.
     ///
     /// # Errors
     /// [`StockError`] for more than [`MAX_STOCK`].
@@ -35,10 +34,10 @@ impl Stock {
         Self::stored(available, 0, 0)
     }
 
-    /// What was kept.
+    /// Restores a stored stock.
     ///
     /// # Errors
-    /// [`StockError`] where it comes to more than [`MAX_STOCK`].
+    /// [`StockError`] if the sum is more than [`MAX_STOCK`].
     pub fn stored(available: u32, reserved: u32, sold: u32) -> Result<Self, StockError> {
         let total = u64::from(available) + u64::from(reserved) + u64::from(sold);
         if total > u64::from(MAX_STOCK) {
@@ -47,29 +46,29 @@ impl Stock {
         Ok(Self { available, reserved, sold })
     }
 
-    /// How many can be reserved.
+    /// Returns the number of available items.
     pub fn available(self) -> u32 {
         self.available
     }
 
-    /// How many are reserved, not yet sold.
+    /// Returns the number of reserved items.
     pub fn reserved(self) -> u32 {
         self.reserved
     }
 
-    /// How many are sold.
+    /// Returns the number of sold items.
     pub fn sold(self) -> u32 {
         self.sold
     }
 
-    /// Takes some aside; `None` where there are not so many.
+    /// Reserves items. Returns `None` if too few are available.
     pub fn reserve(self, quantity: Quantity) -> Option<Self> {
         let available = self.available.checked_sub(quantity.get())?;
-        // Cannot overflow: the total is at most MAX_STOCK and stays the same.
+        // Cannot overflow: the sum is at most MAX_STOCK and does not change.
         Some(Self { available, reserved: self.reserved + quantity.get(), ..self })
     }
 
-    /// Turns what was taken aside into a sale.
+    /// Sells reserved items.
     ///
     /// # Errors
     /// [`Unbalanced`].
@@ -78,7 +77,7 @@ impl Stock {
         Ok(Self { reserved, sold: self.sold + quantity.get(), ..self })
     }
 
-    /// Puts back what was taken aside.
+    /// Makes reserved items available again.
     ///
     /// # Errors
     /// [`Unbalanced`].
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn things_move_from_hand_to_hand() {
+    fn reserved_items_are_sold_or_put_back() {
         let three = Quantity::new(3).unwrap();
         let stock = Stock::new(5).unwrap();
         let held = stock.reserve(three).unwrap();
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn no_count_goes_below_nothing() {
+    fn no_count_becomes_negative() {
         let two = Quantity::new(2).unwrap();
         let stock = Stock::new(1).unwrap();
         assert_eq!(stock.reserve(two), None);
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_most() {
+    fn a_stock_above_the_maximum_is_refused() {
         assert!(Stock::new(MAX_STOCK).is_ok());
         assert_eq!(Stock::new(MAX_STOCK + 1), Err(StockError));
         assert_eq!(Stock::stored(MAX_STOCK, 1, 0), Err(StockError));

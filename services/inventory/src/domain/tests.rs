@@ -1,4 +1,4 @@
-//! Reservations against stock: each rule by name, then all of them under any sequence.
+//! Rules between reservations and stock: each by name, then all under any sequence of commands.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ fn items(list: &[(&str, u32)]) -> Items {
     Items::collect(list.iter().map(|(text, q)| (sku(text), Quantity::new(*q).unwrap()))).unwrap()
 }
 
-/// An inventory that stores what it is told, as an adapter does.
+/// Inventory that stores each decision, as an adapter does.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
     shelf: Shelf,
@@ -56,7 +56,7 @@ impl Model {
 const ID: Uuid = Uuid::from_u128(1);
 
 #[test]
-fn a_reservation_is_made_committed_and_stays_so() {
+fn a_committed_reservation_stays_committed() {
     let mut model = Model::with(&[("a", 5), ("b", 2)]);
     let wanted = items(&[("a", 3), ("b", 2)]);
     let made = model.ask(ID, Ask::Reserve(wanted.clone())).unwrap();
@@ -110,7 +110,7 @@ fn too_little_of_one_product_reserves_none_of_any() {
         Err(Refusal::InsufficientStock(vec![short("b", 2, 1), short("c", 1, 0)]))
     );
     assert_eq!(model, before);
-    // Nothing was stored under the id, so it can still be used.
+    // Nothing was stored, so the id can still be used.
     assert!(model.ask(ID, Ask::Reserve(items(&[("b", 1)]))).is_ok());
 }
 
@@ -124,25 +124,25 @@ fn every_unknown_product_is_named() {
 }
 
 #[test]
-fn an_id_stands_for_its_items_for_ever() {
+fn an_id_belongs_to_its_items_for_ever() {
     let mut model = Model::with(&[("a", 5), ("b", 5)]);
     model.ask(ID, Ask::Reserve(items(&[("a", 2)]))).unwrap();
     for other in [&[("a", 1)][..], &[("b", 2)], &[("a", 2), ("b", 1)]] {
         assert_eq!(model.ask(ID, Ask::Reserve(items(other))), Err(Refusal::OtherItems(ID)));
     }
-    // The same items written otherwise are the same items.
+    // The order and grouping of the items do not matter.
     assert!(model.ask(ID, Ask::Reserve(items(&[("a", 1), ("a", 1)]))).is_ok());
     assert_eq!(model.counts("a"), (3, 2, 0));
 }
 
 #[test]
-fn nothing_can_be_committed_that_was_never_reserved() {
+fn an_unknown_reservation_cannot_be_committed() {
     let mut model = Model::with(&[("a", 5)]);
     assert_eq!(model.ask(ID, Ask::Commit), Err(Refusal::NotFound(ID)));
 }
 
 #[test]
-fn wrong_books_are_told_and_not_hidden() {
+fn disagreeing_counts_are_an_error() {
     let mut model = Model::with(&[("a", 5)]);
     model.ask(ID, Ask::Reserve(items(&[("a", 2)]))).unwrap();
     model.shelf.insert(sku("a"), Stock::stored(3, 1, 0).unwrap());
@@ -154,12 +154,12 @@ fn wrong_books_are_told_and_not_hidden() {
 fn asks() -> impl Strategy<Value = (Uuid, Ask)> {
     let line = (prop::sample::select(vec!["a", "b", "c", "nowhere"]), 1u32..8);
     let reserve = prop::collection::vec(line, 1..4).prop_map(|list| Ask::Reserve(items(&list)));
-    // Few ids, so that sequences repeat, cross and duplicate.
+    // Few ids, so that commands repeat and overlap.
     let id = (1u128..6).prop_map(Uuid::from_u128);
     (id, prop_oneof![3 => reserve, 1 => Just(Ask::Commit), 1 => Just(Ask::Release)])
 }
 
-/// What the reservations that hold or sold something come to, by product.
+/// Sums of the held and sold items, by product.
 fn booked(model: &Model, status: Status) -> BTreeMap<Sku, u32> {
     let mut sum = BTreeMap::new();
     for reservation in model.reservations.values().filter(|r| r.status() == status) {
@@ -187,7 +187,7 @@ proptest! {
             if answer.is_err() || ended {
                 prop_assert_eq!(&model, &before, "a refusal, and what has ended, change nothing");
             }
-            // Asked again it says the same, and changes nothing.
+            // A repeat returns the same and changes nothing.
             let once = model.clone();
             prop_assert_eq!(model.ask(id, ask), answer);
             prop_assert_eq!(&model, &once);

@@ -1,58 +1,58 @@
-//! Where an order is sent.
+//! Postal addresses.
 
 use std::fmt;
 
-/// A postal address, as `google.type.PostalAddress` has it. It is personal: kept apart
-/// from the order's events, never logged.
+/// Postal address with the fields of `google.type.PostalAddress`. Personal data: stored apart from
+/// the order's events and never logged.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Address {
-    /// The country, as an upper-case CLDR region code; empty where none was given.
+    /// Country as an upper-case CLDR region code; empty if none was given.
     pub region_code: String,
-    /// The language the address is written in.
+    /// Language of the address.
     pub language_code: String,
-    /// The postal code.
+    /// Postal code.
     pub postal_code: String,
-    /// What some countries sort by besides.
+    /// Sorting code, used by some countries beside the postal code.
     pub sorting_code: String,
-    /// A state, a province, a prefecture.
+    /// State, province or prefecture.
     pub administrative_area: String,
-    /// A city.
+    /// City.
     pub locality: String,
-    /// A part of it.
+    /// District of the city.
     pub sublocality: String,
-    /// Street and number, as written on the parcel.
+    /// Lines for street and number, as written on the parcel.
     pub address_lines: Vec<String>,
-    /// Who receives it.
+    /// Recipients.
     pub recipients: Vec<String>,
-    /// The organization they receive it at.
+    /// Organization of the recipients.
     pub organization: String,
 }
 
-/// What is wrong with an address.
+/// Reason for refusing an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// The region code is none.
+    /// The region code is malformed.
     #[error("must be two letters, as CLDR has them")]
     RegionCode,
-    /// More text than an address has.
+    /// The address is longer than [`Address::MAX_BYTES`].
     #[error("must not be longer than {} bytes in all, line ends included", Address::MAX_BYTES)]
     TooLong,
 }
 
-/// Where an order goes, as precisely as taxes need it.
+/// Destination of an order, as precise as taxes need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// The country: two upper-case letters.
+    /// Country: two upper-case letters.
     pub country: String,
-    /// A state or province; empty where none is known.
+    /// State or province; empty if unknown.
     pub area: String,
 }
 
 impl Address {
-    /// The longest address.
+    /// Longest address, in bytes with line ends.
     pub const MAX_BYTES: usize = 2048;
 
-    /// Brings the region code into upper case and checks the address.
+    /// Turns the region code into upper case and checks the address.
     ///
     /// # Errors
     /// [`AddressError`].
@@ -61,7 +61,7 @@ impl Address {
         if !(self.region_code.is_empty() || (letters && self.region_code.len() == 2)) {
             return Err(AddressError::RegionCode);
         }
-        // A line of its own costs something as well, else there could be millions of empty ones.
+        // Count each line's end too, or millions of empty lines would be free.
         if self.texts().map(|text| text.len() + 1).sum::<usize>() > Self::MAX_BYTES {
             return Err(AddressError::TooLong);
         }
@@ -69,7 +69,7 @@ impl Address {
         Ok(self)
     }
 
-    /// The region, where the address has one.
+    /// Returns the region, if the address has one.
     pub fn region(&self) -> Option<Region> {
         (!self.region_code.is_empty()).then(|| Region {
             country: self.region_code.clone(),
@@ -94,7 +94,7 @@ impl Address {
     }
 }
 
-/// Shows the region only: the rest is personal.
+/// Shows the region only: the rest is personal data.
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Address").field("region_code", &self.region_code).finish_non_exhaustive()
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_region_code_is_refused() {
+    fn a_malformed_region_code_is_refused() {
         for code in ["D", "DEU", "4D", "ß", "  "] {
             assert_eq!(address(code).checked(), Err(AddressError::RegionCode), "{code}");
         }
     }
 
     #[test]
-    fn a_novel_is_no_address() {
+    fn an_address_that_is_too_long_is_refused() {
         let lines = vec!["x".repeat(1025); 2];
         let novel = Address { address_lines: lines, ..address("DE") };
         assert_eq!(novel.checked(), Err(AddressError::TooLong));

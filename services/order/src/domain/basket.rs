@@ -1,20 +1,20 @@
-//! What is ordered.
+//! Items of an order.
 
 use std::fmt;
 
 use gantry_money::{Currency, Money, MoneyError};
 
-/// A stock keeping unit: the catalogue's name of a product.
+/// Stock keeping unit: the catalogue's name of a product.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sku(String);
 
 impl Sku {
-    /// Takes a name as the catalogue has it, or as somebody asks for it.
+    /// Wraps a name, from the catalogue or from a request.
     pub fn new(sku: impl Into<String>) -> Self {
         Self(sku.into())
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -26,42 +26,42 @@ impl fmt::Display for Sku {
     }
 }
 
-/// How many of a product: 1 to [`Quantity::MAX`].
+/// Quantity of a product: 1 to [`Quantity::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity(u32);
 
 impl Quantity {
-    /// As many as one line may have; the stock is reserved within the same bound.
+    /// Largest quantity of one line. Stock reservations have the same bound.
     pub const MAX: u32 = 1_000_000;
 
-    /// A quantity, where there can be that many.
+    /// Returns the quantity, or `None` if it is out of range.
     pub fn new(quantity: u32) -> Option<Self> {
         (1..=Self::MAX).contains(&quantity).then_some(Self(quantity))
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> u32 {
         self.0
     }
 }
 
-/// What somebody asks for: each product once, at least one.
+/// Requested items: at least one, each product once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basket(Vec<(Sku, Quantity)>);
 
-/// Why a basket cannot be.
+/// Reason for refusing a basket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BasketError {
-    /// There is nothing in it.
-    #[error("nothing is asked for")]
+    /// The basket is empty.
+    #[error("an order needs at least one item")]
     Empty,
-    /// More of a product is asked for, in all, than one line may have.
-    #[error("more than {max} of {0} are asked for in all", max = Quantity::MAX)]
+    /// The quantities of one product add up to more than one line may have.
+    #[error("the quantities of {0} add up to more than {max}", max = Quantity::MAX)]
     TooMany(Sku),
 }
 
 impl Basket {
-    /// A basket of these items, in their order; a product named twice counts together.
+    /// Creates a basket. Keeps the order of the items and merges those of the same product.
     ///
     /// # Errors
     /// [`BasketError`].
@@ -70,7 +70,7 @@ impl Basket {
         for (sku, quantity) in items {
             match basket.iter_mut().find(|(known, _)| *known == sku) {
                 Some((_, sum)) => {
-                    // Both are at most a million.
+                    // Both are at most a million, so the sum fits.
                     let more = Quantity::new(sum.get() + quantity.get());
                     *sum = more.ok_or(BasketError::TooMany(sku))?;
                 }
@@ -80,18 +80,18 @@ impl Basket {
         if basket.is_empty() { Err(BasketError::Empty) } else { Ok(Self(basket)) }
     }
 
-    /// What is asked for.
+    /// Returns the items.
     pub fn items(&self) -> &[(Sku, Quantity)] {
         &self.0
     }
 
-    /// The products that are asked for.
+    /// Returns the SKUs of the items.
     pub fn skus(&self) -> impl Iterator<Item = &Sku> {
         self.0.iter().map(|(sku, _)| sku)
     }
 }
 
-/// One line of an order.
+/// Line of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     sku: Sku,
@@ -101,66 +101,65 @@ pub struct Line {
 }
 
 impl Line {
-    /// So many of a product, at so much for one.
+    /// Creates a line from a product, a quantity and the price of one.
     ///
     /// # Errors
     /// [`LinesError::TooLarge`].
     pub fn new(sku: Sku, quantity: Quantity, unit_price: Money) -> Result<Self, LinesError> {
-        // Multiplying fails only where the product does not fit.
+        // Multiplying fails only if the result is too large.
         let total = unit_price.times(quantity.get()).map_err(|_| LinesError::TooLarge)?;
         Ok(Self { sku, quantity, unit_price, total })
     }
 
-    /// What.
+    /// Returns the product.
     pub fn sku(&self) -> &Sku {
         &self.sku
     }
 
-    /// How many.
+    /// Returns the quantity.
     pub fn quantity(&self) -> Quantity {
         self.quantity
     }
 
-    /// What one costs.
+    /// Returns the price of one.
     pub fn unit_price(&self) -> Money {
         self.unit_price
     }
 
-    /// What all of them cost.
+    /// Returns the price of the line.
     pub fn total(&self) -> Money {
         self.total
     }
 }
 
-/// The lines of an order: at least one, all in one currency, and their sum can be
-/// represented.
+/// Lines of an order: at least one, all in one currency, with a sum that can be represented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lines {
     lines: Vec<Line>,
     subtotal: Money,
 }
 
-/// Why lines make no order.
+/// Reason for refusing the lines of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinesError {
-    /// There are none.
-    #[error("an order has at least one line")]
+    /// There are no lines.
+    #[error("an order needs at least one line")]
     Empty,
-    /// The products are sold in different currencies.
+    /// The products have different currencies.
     #[error("{one} and {other} cannot be ordered together")]
     Currencies {
-        /// The currency of the first line.
+        /// Currency of the first line.
         one: Currency,
-        /// That of a later one.
+        /// Currency of a later line.
         other: Currency,
     },
-    /// The sum is too large to represent.
+    /// The sum cannot be represented.
     #[error("the amount is too large")]
     TooLarge,
 }
 
 impl Lines {
-    /// The lines of an order.
+    /// Creates the lines of an order.
     ///
     /// # Errors
     /// [`LinesError`].
@@ -173,18 +172,18 @@ impl Lines {
                 MoneyError::CurrencyMismatch { left: one, right: other } => {
                     LinesError::Currencies { one, other }
                 }
-                // Nothing is parsed and nothing subtracted, so it is too large.
+                // Adding amounts of one currency fails only if the sum is too large.
                 _ => LinesError::TooLarge,
             })?;
         Ok(Self { lines, subtotal })
     }
 
-    /// The sum of the lines.
+    /// Returns the sum of the lines.
     pub fn subtotal(&self) -> Money {
         self.subtotal
     }
 
-    /// The lines, in their order.
+    /// Returns the lines in order.
     pub fn iter(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
     }
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_named_twice_becomes_one_line_where_it_stood_first() {
+    fn a_product_named_twice_becomes_one_line() {
         let basket = Basket::new([item("b", 1), item("a", 2), item("b", 3)]).unwrap();
         assert_eq!(basket.items(), [item("b", 4), item("a", 2)]);
     }
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_basket_and_no_lines() {
+    fn an_empty_basket_and_no_lines_are_refused() {
         assert_eq!(Basket::new([]), Err(BasketError::Empty));
         assert_eq!(Lines::new(vec![]), Err(LinesError::Empty));
     }

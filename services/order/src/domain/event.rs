@@ -1,68 +1,68 @@
-//! What happens to an order: the truth from which it is rebuilt.
+//! Events of an order, from which it is rebuilt.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{Lines, Order, Price, RejectReason, Tier, UserId};
 
-/// Something that happened to an order. Holds ids and amounts, nothing personal.
+/// Event of an order. Holds ids and amounts, no personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A draft was made.
+    /// The draft was created.
     Created {
-        /// Whose it is.
+        /// Owner of the order.
         user: UserId,
-        /// The user's tier at that time.
+        /// The owner's tier at that time.
         tier: Tier,
-        /// What is ordered.
+        /// Ordered items.
         lines: Lines,
-        /// What it costs, without tax.
+        /// Price without tax.
         price: Price,
     },
-    /// It was placed: from now on it is carried through.
+    /// The order was placed: a saga now completes or rejects it.
     Placed {
-        /// The saga that carries it through.
+        /// Id of the saga.
         saga: Uuid,
-        /// Who placed it; nobody where a service did so on its own account.
+        /// User who placed it; `None` if a service did on its own behalf.
         by: Option<PlacedBy>,
-        /// What it costs in the end.
+        /// Final price.
         price: Price,
     },
-    /// It was sold.
+    /// The order was confirmed: the goods are sold.
     Confirmed,
-    /// It was not possible.
+    /// The order was rejected.
     Rejected {
-        /// Why.
+        /// Reason.
         reason: RejectReason,
     },
 }
 
-/// Who placed an order, as they were known then.
+/// User who placed an order, as known at that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedBy {
     /// The user's id.
     pub subject: String,
-    /// The names of the user's roles.
+    /// Names of the user's roles.
     pub roles: Vec<String>,
 }
 
-/// An event in an order's history.
+/// Event in an order's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// The order's version after it: 1 for the first.
+    /// Version of the order after the event: 1 for the first.
     pub version: u64,
-    /// When it happened.
+    /// Time of the event.
     pub at: OffsetDateTime,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
-/// What a command makes of an order: to be appended to its history if it still stands
-/// where it stood, and not at all otherwise.
+/// Result of a command: an event to append to the history, only if the order's version has not
+/// changed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The order after it. Its version is the event's.
+    /// The order after the event, at the event's version.
     pub order: Order,
-    /// What happened.
+    /// The event.
     pub recorded: Recorded,
 }

@@ -1,14 +1,14 @@
-//! Names of things.
+//! Ids.
 
 use std::fmt;
 
 use uuid::Uuid;
 
-/// Names an order: a UUIDv7, so that ids sort by age.
+/// Id of an order: a UUIDv7, so ids sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(pub Uuid);
 
-/// Names a user.
+/// Id of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(pub Uuid);
 

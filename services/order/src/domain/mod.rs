@@ -1,10 +1,10 @@
-//! What an order is and what may become of it: rules only, no clock, no I/O.
+//! Orders and their rules: no clock, no I/O.
 //!
-//! - [`Order`] is event-sourced: every command answers with the [`Change`] it makes,
-//!   and an order is what its [`Event`]s have made of it.
-//! - [`Status`] says in one place which status may follow which.
-//! - [`Basket`] is what somebody asks for, [`Lines`] what it costs in the catalogue,
-//!   [`Pricing`] what it costs in the end: rules are data.
+//! - [`Order`] is event-sourced: a command returns a [`Change`], and an order is rebuilt from its
+//!   [`Event`]s.
+//! - [`Status`] defines which status may follow which.
+//! - [`Basket`] holds the requested items, [`Lines`] the same with catalogue prices. [`Pricing`]
+//!   computes the final price from rules that are data.
 
 mod address;
 mod basket;

@@ -1,4 +1,4 @@
-//! The order: commands in, events out.
+//! The order aggregate: commands in, events out.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use crate::domain::{
     Status, Tier, UserId,
 };
 
-/// An order, as its history has made it. What is ordered is fixed with the draft.
+/// Order rebuilt from its history. Its items are fixed when the draft is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     id: OrderId,
@@ -24,31 +24,31 @@ pub struct Order {
     updated_at: OffsetDateTime,
 }
 
-/// The order stands where this is not possible.
+/// The order's status does not allow the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {is} cannot become {wanted}")]
 pub struct StatusForbids {
-    /// Where it stands.
+    /// Current status.
     pub is: Status,
-    /// Where it was to stand.
+    /// Requested status.
     pub wanted: Status,
 }
 
-/// A history that no order can have had.
+/// A history that no order can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the history of order {id} is broken at version {version}")]
 pub struct Broken {
-    /// The order.
+    /// Id of the order.
     pub id: OrderId,
-    /// Where.
+    /// Version of the first invalid event.
     pub version: u64,
 }
 
 impl Order {
-    /// Makes a draft.
+    /// Creates a draft.
     ///
     /// # Errors
-    /// [`LinesError::TooLarge`] where it would cost too much.
+    /// [`LinesError::TooLarge`] if the price cannot be represented.
     pub fn create(
         id: OrderId,
         user: UserId,
@@ -63,7 +63,7 @@ impl Order {
         Ok(Change { order, recorded: Recorded { version: 1, at: now, event } })
     }
 
-    /// Places the order for its final price, to be carried through by `saga`.
+    /// Places the order for its final price. The saga `saga` then completes or rejects it.
     ///
     /// # Errors
     /// [`StatusForbids`] unless it is a draft.
@@ -77,7 +77,7 @@ impl Order {
         self.becomes(Status::Placed, Event::Placed { saga, by, price }, now)
     }
 
-    /// Tells that the order is sold.
+    /// Confirms the order: the goods are sold.
     ///
     /// # Errors
     /// [`StatusForbids`] unless it is placed.
@@ -85,7 +85,7 @@ impl Order {
         self.becomes(Status::Confirmed, Event::Confirmed, now)
     }
 
-    /// Tells that the order is not possible.
+    /// Rejects the order.
     ///
     /// # Errors
     /// [`StatusForbids`] unless it is placed.
@@ -97,10 +97,10 @@ impl Order {
         self.becomes(Status::Rejected, Event::Rejected { reason }, now)
     }
 
-    /// Whether the order can be placed now.
+    /// Checks that the order may change to `wanted`.
     ///
     /// # Errors
-    /// [`StatusForbids`] where it cannot.
+    /// [`StatusForbids`] if it may not.
     pub fn may_become(&self, wanted: Status) -> Result<(), StatusForbids> {
         if self.status.may_become(wanted) {
             return Ok(());
@@ -119,7 +119,7 @@ impl Order {
         Ok(Change { order: self.clone().after(&recorded), recorded })
     }
 
-    /// Rebuilds an order from its history; nothing where there is none.
+    /// Rebuilds an order from its history. Returns `None` for an empty history.
     ///
     /// # Errors
     /// [`Broken`].
@@ -169,13 +169,12 @@ impl Order {
         }
     }
 
-    /// The order after an event of its history. Events are the truth: they are not
-    /// judged by today's rules.
+    /// Applies an event of the history. Events happened, so today's rules do not judge them.
     fn after(mut self, recorded: &Recorded) -> Self {
         self.version = recorded.version;
         self.updated_at = recorded.at;
         match &recorded.event {
-            // A birth comes first only: `rebuild` refuses another.
+            // Only the first event creates: `rebuild` refuses another.
             Event::Created { .. } => {}
             Event::Placed { saga: _, by, price } => {
                 self.status = Status::Placed;
@@ -191,57 +190,57 @@ impl Order {
         self
     }
 
-    /// The order's id.
+    /// Returns the order's id.
     pub fn id(&self) -> OrderId {
         self.id
     }
 
-    /// How many events its history has: it changes with every change of the order.
+    /// Returns the version: the number of events in the history.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// Whose it is.
+    /// Returns the owner.
     pub fn user(&self) -> UserId {
         self.user
     }
 
-    /// The user's tier when the draft was made.
+    /// Returns the owner's tier when the draft was created.
     pub fn tier(&self) -> Tier {
         self.tier
     }
 
-    /// What is ordered.
+    /// Returns the ordered items.
     pub fn lines(&self) -> &Lines {
         &self.lines
     }
 
-    /// What it costs.
+    /// Returns the price.
     pub fn price(&self) -> Price {
         self.price
     }
 
-    /// Where it stands.
+    /// Returns the status.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// Why it was rejected, where it was.
+    /// Returns the reason of a rejected order.
     pub fn reject_reason(&self) -> Option<RejectReason> {
         self.reject_reason
     }
 
-    /// Who placed it.
+    /// Returns the user who placed it.
     pub fn placed_by(&self) -> Option<&PlacedBy> {
         self.placed_by.as_ref()
     }
 
-    /// When the draft was made.
+    /// Returns the time of the draft's creation.
     pub fn created_at(&self) -> OffsetDateTime {
         self.created_at
     }
 
-    /// When it was last changed.
+    /// Returns the time of the last change.
     pub fn updated_at(&self) -> OffsetDateTime {
         self.updated_at
     }

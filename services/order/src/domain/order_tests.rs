@@ -93,8 +93,8 @@ fn a_broken_history_is_noticed() {
 }
 
 proptest! {
-    /// Whatever is commanded: each accepted command is a transition that is allowed, and
-    /// the history rebuilds the very order that the commands led to.
+    /// For any sequence of commands, each accepted one is an allowed transition, and the history
+    /// rebuilds the same order.
     #[test]
     fn the_history_rebuilds_the_order(commands in proptest::collection::vec(0..3, 0..8)) {
         let Change { mut order, recorded } = draft();

@@ -1,8 +1,7 @@
-//! What an order costs: subtotal, then discount, then tax.
+//! Pricing of orders: subtotal, then discount, then tax.
 //!
-//! Discount and tax are taken line by line and rounded half to even once per line, so
-//! that an invoice shows amounts that add up. The rules are data: a new one needs no
-//! change here.
+//! Discount and tax are computed per line and rounded half to even once per line, so the amounts of
+//! an invoice add up. The rules are data: a new rule needs no change here.
 
 use std::fmt;
 
@@ -10,26 +9,26 @@ use gantry_money::{Money, MoneyError};
 
 use crate::domain::{Lines, LinesError, Region};
 
-/// A customer's standing.
+/// Tier of a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tier {
-    /// Everybody at first.
+    /// Tier of every new customer.
     Regular,
-    /// Better.
+    /// Tier above regular.
     Premium,
-    /// Best.
+    /// Highest tier.
     Vip,
 }
 
-/// A part of an amount, in hundredths of a per cent: 0 to 10,000.
+/// Rate in hundredths of a per cent: 0 to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate(u32);
 
 impl Rate {
-    /// Nothing of it.
+    /// A rate of zero.
     pub const NONE: Self = Self(0);
 
-    /// A rate of so many hundredths of a per cent, where that is not more than all.
+    /// Creates a rate. Returns `None` above 10,000.
     pub fn from_basis_points(basis_points: u32) -> Option<Self> {
         (basis_points <= 10_000).then_some(Self(basis_points))
     }
@@ -39,50 +38,50 @@ impl Rate {
     }
 }
 
-/// A discount for everybody to whom all of its conditions apply.
+/// Discount for orders that meet all of its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscountRule {
-    /// Only for customers of this tier.
+    /// Required tier, if any.
     pub tier: Option<Tier>,
-    /// Only from this subtotal on, in its currency.
+    /// Smallest subtotal, if any. Orders in another currency do not meet it.
     pub minimum: Option<Money>,
-    /// How much.
+    /// Rate.
     pub rate: Rate,
 }
 
-/// A tax on what is sent to a region.
+/// Tax on orders sent to a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaxRule {
-    /// The country, or a state or province of it.
+    /// Country, or state or province of it.
     pub region: Region,
-    /// How much.
+    /// Rate.
     pub rate: Rate,
 }
 
-/// The rules by which orders are priced.
+/// Pricing rules.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Pricing {
-    /// The best one that applies is taken.
+    /// Discounts. The highest one that applies is taken.
     pub discounts: Vec<DiscountRule>,
-    /// The most precise one that applies is taken; none: no tax.
+    /// Taxes. The most precise one that applies is taken; without one there is no tax.
     pub taxes: Vec<TaxRule>,
 }
 
-/// What an order costs. Only [`Pricing`] and the order's history make one.
+/// Price of an order. Created by [`Pricing`] and by the order's history only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// The sum of the lines.
+    /// Sum of the lines.
     pub subtotal: Money,
-    /// What is taken off the subtotal.
+    /// Amount taken off the subtotal.
     pub discount: Money,
-    /// What is added after the discount.
+    /// Amount added after the discount.
     pub tax: Money,
-    /// subtotal - discount + tax.
+    /// Subtotal - discount + tax.
     pub total: Money,
 }
 
 impl Pricing {
-    /// What a draft costs: tax is not known before the order is placed.
+    /// Prices a draft. Tax is unknown until the order is placed.
     ///
     /// # Errors
     /// [`LinesError::TooLarge`].
@@ -90,7 +89,7 @@ impl Pricing {
         price(lines, self.discount(lines, tier), Rate::NONE)
     }
 
-    /// What an order costs that is sent to `destination`.
+    /// Prices an order that is sent to `destination`.
     ///
     /// # Errors
     /// [`LinesError::TooLarge`].
@@ -130,8 +129,8 @@ impl Pricing {
 }
 
 fn price(lines: &Lines, discount_rate: Rate, tax_rate: Rate) -> Result<Price, LinesError> {
-    // The currency is one and nothing becomes negative (a rate is at most the whole),
-    // so the only thing left to go wrong is that a sum does not fit.
+    // There is one currency and no result is negative (a rate is at most the whole), so the only
+    // possible error is a sum that is too large.
     sum(lines, discount_rate, tax_rate).map_err(|_| LinesError::TooLarge)
 }
 
@@ -149,10 +148,10 @@ fn sum(lines: &Lines, discount_rate: Rate, tax_rate: Rate) -> Result<Price, Mone
 }
 
 impl Tier {
-    /// Every tier.
+    /// All tiers.
     pub const ALL: [Self; 3] = [Self::Regular, Self::Premium, Self::Vip];
 
-    /// As it is stored.
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Regular => "REGULAR",
@@ -161,7 +160,7 @@ impl Tier {
         }
     }
 
-    /// The tier that is stored like this.
+    /// Parses a stored name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tier| tier.as_str() == name)
     }

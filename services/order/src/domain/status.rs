@@ -1,28 +1,28 @@
-//! Where an order stands, and what may come next: the only place that knows.
+//! Order statuses and their transitions, defined here only.
 
 use std::fmt;
 
-/// Where an order stands.
+/// Status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Being put together.
+    /// Created, not yet placed.
     Draft,
-    /// Being carried through.
+    /// Placed: its saga is under way.
     Placed,
-    /// Sold.
+    /// Confirmed: the goods are sold.
     Confirmed,
-    /// On its way.
+    /// Handed to the carrier. Not reached yet.
     Shipped,
-    /// With the customer.
+    /// Delivered. Not reached yet.
     Completed,
-    /// Called off.
+    /// Cancelled. Not reached yet.
     Cancelled,
-    /// Not possible.
+    /// Rejected by the saga.
     Rejected,
 }
 
 impl Status {
-    /// Every status.
+    /// All statuses.
     pub const ALL: [Self; 7] = [
         Self::Draft,
         Self::Placed,
@@ -33,7 +33,7 @@ impl Status {
         Self::Rejected,
     ];
 
-    /// Whether an order that stands here may come to stand at `next`.
+    /// Returns true if an order of this status may change to `next`.
     pub fn may_become(self, next: Self) -> bool {
         use Status::{Cancelled, Completed, Confirmed, Draft, Placed, Rejected, Shipped};
         matches!(
@@ -45,7 +45,7 @@ impl Status {
         )
     }
 
-    /// As people and databases read it.
+    /// Returns the name that is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Draft => "DRAFT",
@@ -65,23 +65,23 @@ impl fmt::Display for Status {
     }
 }
 
-/// Why an order was rejected.
+/// Reason for rejecting an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectReason {
     /// No user has the order's user id.
     UserNotFound,
-    /// The user may not order.
+    /// The user may not place orders.
     UserNotActive,
     /// A product is not in the catalogue.
     ProductNotFound,
-    /// Too little is in stock.
+    /// The stock does not suffice.
     InsufficientStock,
-    /// A service that is needed did not answer in time.
+    /// A needed service did not answer in time.
     ServiceUnavailable,
 }
 
 impl RejectReason {
-    /// Every reason.
+    /// All reasons.
     pub const ALL: [Self; 5] = [
         Self::UserNotFound,
         Self::UserNotActive,
@@ -90,7 +90,7 @@ impl RejectReason {
         Self::ServiceUnavailable,
     ];
 
-    /// As it is stored.
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UserNotFound => "USER_NOT_FOUND",
@@ -101,7 +101,7 @@ impl RejectReason {
         }
     }
 
-    /// The reason that is stored like this.
+    /// Parses a stored name.
     pub fn parse(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == code)
     }
