@@ -6,7 +6,7 @@ use clap::{Args as _, Command, FromArgMatches as _};
 use gantry_client::Channel;
 use gantry_config::{Args, Loaded};
 use gantry_discovery::Registry;
-use gantry_server::{Admin, BuildError, ListenError, Server, listen, shutdown_signal};
+use gantry_server::{Admin, BuildError, ListenError, OpenFiles, Server, listen, shutdown_signal};
 use gantry_telemetry::{BUILD, Meter, Metrics, MetricsError};
 use tokio::net::TcpListener;
 
@@ -98,6 +98,7 @@ async fn run_with<S: Service>(
 ) -> Result<(), Box<dyn Error>> {
     let own = Own::<S::Settings>::load(&args?)?;
     let _telemetry = gantry_telemetry::init(&own.settings.telemetry, process)?;
+    OpenFiles::raise();
     let listener = listen(own.settings.listen).await?;
     Ok(serve::<S>(listener, own, shutdown_signal()).await?)
 }

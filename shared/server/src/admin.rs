@@ -60,7 +60,7 @@ use tracing::debug;
 
 use crate::{
     client::Proxies,
-    connections::{Age, Connections, Endable, Ends, Places, run},
+    connections::{Age, ConnectionLimiter, Connections, Endable, Ends, Limits, run},
     hosts::{self, HostName},
     measure::Closed,
     readiness::{Report, Status},
@@ -80,11 +80,8 @@ const AGE: Age = Age { max: Duration::from_secs(15), grace: Duration::from_secs(
 /// What a client may say before its request is no request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// Operators and their probes: more are too many.
-const MAX_CONNECTIONS: u32 = 100;
-
-/// So that no address takes the places of the probes.
-const MAX_OF_ADDRESS: u32 = 25;
+/// Operators and their probes: more are too many. No address takes the places of the others.
+const LIMITS: Limits = Limits { max: 100, reserved: 0, per_source: 25, per_site: 25 };
 
 /// What Prometheus's text format is called.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -151,8 +148,7 @@ impl Admin {
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let router = self.router();
         let nobody = Arc::new(Proxies::new(&LimitSettings::default()));
-        let places = Places::new(MAX_CONNECTIONS).per_address(MAX_OF_ADDRESS, nobody);
-        let mut connections = Connections::new(places, None);
+        let mut connections = Connections::new(ConnectionLimiter::new(LIMITS, nobody), None);
         let (stop, goaway) = (CancellationToken::new(), connections.goaway.clone());
         let mut protocol = http1::Builder::new();
         protocol
@@ -161,7 +157,7 @@ impl Admin {
             .max_buf_size(MAX_HEADER_BYTES)
             // Else those who are done would keep their places.
             .keep_alive(false);
-        let accept = connections.accept(listener, stop.clone(), |stream, peer| {
+        let accept = connections.accept(listener, stop.clone(), |stream, address, peer| {
             let service = TowerToHyperService::new(router.clone());
             let connection = protocol.serve_connection(TokioIo::new(stream), service);
             let ends = Ends {
@@ -169,8 +165,10 @@ impl Admin {
                 age: AGE,
                 restless: CancellationToken::new(),
                 cut: CancellationToken::new(),
+                peer,
+                idle_timeout: None,
             };
-            let run = run(Http1 { connection, peer }, peer, ends);
+            let run = run(Http1 { connection, peer: address }, address, ends);
             async move {
                 run.await;
             }
@@ -240,7 +238,10 @@ impl Endable for Http1 {
         Pin::new(&mut self.connection).graceful_shutdown();
     }
 
-    fn abrupt(self: Pin<&mut Self>, _: Reason) {}
+    fn abrupt(self: Pin<&mut Self>, _: Reason) {
+        // At once while it has not begun to answer.
+        self.graceful();
+    }
 }
 
 impl fmt::Debug for Admin {

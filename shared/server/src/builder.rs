@@ -21,6 +21,7 @@ use tower::Service;
 
 use crate::{
     client::Proxies,
+    descriptors::{OpenFiles, TooFewFiles},
     health::{self, HealthService, pb::health_server::HealthServer},
     measure::Measures,
     methods::{Methods, service},
@@ -66,6 +67,9 @@ pub enum BuildError {
     /// A setting cannot be.
     #[error("the setting {0}")]
     Setting(InvalidSetting),
+    /// The process may not open enough files for its connections.
+    #[error(transparent)]
+    OpenFiles(#[from] TooFewFiles),
     /// A certificate or a key cannot be used.
     #[error("the setting tls.{0}")]
     Tls(#[from] InvalidTls),
@@ -197,6 +201,7 @@ impl ServerBuilder {
         if let Some(problem) = self.settings.problems(self.contract).into_iter().next() {
             return Err(BuildError::Setting(problem));
         }
+        OpenFiles::current().share([(&mut self.settings.connections, 1)])?;
         let security = Security::load(self.settings.tls.as_ref())?;
         if let Some(verifier) = &self.verifier {
             self.checks.extend(keys_known(verifier));

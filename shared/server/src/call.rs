@@ -22,7 +22,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tracing::Span;
 
 use crate::{
-    connections::{Account, Resets},
+    connections::{Account, Peer, Resets},
     methods::Method,
 };
 
@@ -34,6 +34,7 @@ const MAX_PATH: usize = 128;
 pub(crate) struct Connection {
     pub(crate) info: TcpConnectInfo,
     pub(crate) peer: SocketAddr,
+    pub(crate) standing: Peer,
     /// Tells its calls that their time is over.
     pub(crate) cut: CancellationToken,
     /// Whether a part of a request was read since somebody asked.
@@ -46,11 +47,12 @@ impl Connection {
     pub(crate) fn new(
         info: TcpConnectInfo,
         peer: SocketAddr,
+        standing: Peer,
         cut: CancellationToken,
         resets: Resets,
         unsent: Arc<Account>,
     ) -> Self {
-        Self { info, peer, cut, heard: AtomicBool::new(false), resets, unsent }
+        Self { info, peer, standing, cut, heard: AtomicBool::new(false), resets, unsent }
     }
 
     pub(crate) fn heard(&self) {

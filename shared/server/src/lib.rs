@@ -62,6 +62,7 @@ mod builder;
 mod call;
 mod client;
 mod connections;
+mod descriptors;
 mod health;
 mod hosts;
 mod measure;
@@ -82,6 +83,7 @@ mod together;
 
 pub use admin::Admin;
 pub use builder::{BuildError, ServerBuilder};
+pub use descriptors::{OpenFiles, TooFewFiles};
 pub use gantry_tls::{InvalidTls, ServerTls};
 pub use hosts::{HostName, InvalidHostName};
 pub use process::{ListenError, listen};

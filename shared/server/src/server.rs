@@ -20,8 +20,8 @@ use crate::{
     builder::ServerBuilder,
     call::{Connection, Received, Timed},
     connections::{
-        Account, Age, Budget, Connections, Ends, Places, RequestBody, Resets, Serving, protocol,
-        run,
+        Account, Age, Budget, ConnectionLimiter, Connections, Ends, Peer, RequestBody, Resets,
+        Serving, protocol, run,
     },
     measure::{Closed, Observed, ServerMeasures},
     readiness::{Check, Status},
@@ -100,9 +100,8 @@ impl Server {
             verifier: self.parts.verifier.clone(),
         });
         measures.observe(meter, &observed);
-        let places = Places::new(settings.max)
-            .per_address(settings.max_per_address, Arc::clone(&self.parts.proxies));
-        let mut connections = Connections::new(places, Some(Arc::clone(&measures)));
+        let limiter = ConnectionLimiter::new(settings.limits(), Arc::clone(&self.parts.proxies));
+        let mut connections = Connections::new(limiter, Some(Arc::clone(&measures)));
         let stop = CancellationToken::new();
         let http2 = Http2 {
             protocol: protocol(settings),
@@ -116,8 +115,9 @@ impl Server {
             goaway: connections.goaway.clone(),
             cut: connections.cut.clone(),
         };
-        let accept =
-            connections.accept(listener, stop.clone(), |stream, peer| http2.serve(stream, peer));
+        let accept = connections.accept(listener, stop.clone(), |stream, address, peer| {
+            http2.serve(stream, address, peer)
+        });
         let live = async {
             // Accepting while registering: a registry may call back before it answers.
             let lived = self.live(address, shutdown).await;
@@ -199,7 +199,12 @@ where
     S::Future: Send + 'static,
     B: Timed<Data = Bytes> + Send + 'static,
 {
-    fn serve(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + use<S, B> {
+    fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        standing: Peer,
+    ) -> impl Future<Output = ()> + use<S, B> {
         let (security, protocol) = (self.security.clone(), self.protocol.clone());
         let (settings, stack, calls) =
             (self.settings.clone(), self.stack.clone(), self.calls.clone());
@@ -210,6 +215,8 @@ where
             age: age.jittered(fastrand::f64()),
             restless: CancellationToken::new(),
             cut: self.cut.child_token(),
+            peer: standing.clone(),
+            idle_timeout: Some(settings.idle_timeout),
         };
         let open = self.measures.accepted();
         let unsent = Arc::new(Account::new(Arc::clone(&self.unsent)));
@@ -224,13 +231,17 @@ where
             let shaken = tokio::select! {
                 shaken = timeout(patience, shake_hands) => shaken,
                 () = ends.goaway.cancelled() => Ok(None),
+                () = standing.closing().cancelled() => {
+                    open.ended(Closed::Evicted);
+                    return;
+                }
             };
             let Ok(Some(http2)) = shaken else {
                 open.ended(Closed::Handshake);
                 return;
             };
             let (cut, resets) = (ends.cut.clone(), Resets::new(settings.max_resets));
-            let connection = Arc::new(Connection::new(info, peer, cut, resets, unsent));
+            let connection = Arc::new(Connection::new(info, peer, standing, cut, resets, unsent));
             let restless = ends.restless.clone();
             let serving = Serving::new(http2, connection, stack, calls, restless, &settings);
             open.ended(run(serving, peer, ends).await);

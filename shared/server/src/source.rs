@@ -10,7 +10,7 @@ const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 const SITE: u32 = 16;
 
 /// An IPv4 address, or a network of IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Source {
     V4(u32),
     /// A network of 64 bits, the least that one host is given.
@@ -38,7 +38,6 @@ pub(crate) fn source_of(address: IpAddr) -> Source {
 impl Source {
     /// Returns the site that a network of IPv6 belongs to: whoever has a site has all of its
     /// 65,536 networks.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the next commits use it"))]
     pub(crate) fn site(self) -> Option<Self> {
         match self {
             Self::V6(network) => Some(Self::Site(network >> SITE)),

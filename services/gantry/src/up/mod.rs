@@ -22,7 +22,7 @@ use std::{
 
 use gantry_config::Loaded;
 use gantry_discovery::{Kind, Registry};
-use gantry_server::{Admin, ServerTls, shutdown_signal};
+use gantry_server::{Admin, OpenFiles, ServerTls, TooFewFiles, shutdown_signal};
 use gantry_telemetry::Metrics;
 
 use self::{
@@ -58,6 +58,9 @@ pub enum UpError {
     /// The ports are not ours.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The process may not open enough files for its connections.
+    #[error(transparent)]
+    OpenFiles(#[from] TooFewFiles),
     /// The data directory cannot be made.
     #[error("cannot make the data directory {}: {source}", path.display())]
     DataDir {
@@ -110,12 +113,13 @@ impl UpError {
 /// # Errors
 /// [`UpError`]
 pub async fn run(args: UpArgs) -> Result<(), UpError> {
-    let Loaded { settings, shown } = Settings::load(&args)?;
+    let Loaded { mut settings, shown } = Settings::load(&args)?;
     if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
         return Err(UpError::ConsulWithoutRegistry(url.clone()));
     }
     let registry = Registry::from_settings(&settings.discovery)?;
     let (plan, listeners) = Plan::bind(&args)?;
+    OpenFiles::raise().share(settings.connections(&args.replicas()))?;
     if let Some(path) = &args.ready_file {
         Ready::prepare(path).map_err(ready_file(path))?;
     }

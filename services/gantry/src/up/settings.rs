@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
-use gantry_server::{HostName, ServerTls};
+use gantry_server::{ConnectionSettings, HostName, ServerTls};
 use serde::Deserialize;
 
 use crate::{
@@ -49,6 +49,21 @@ impl Check for Settings {
 }
 
 impl Settings {
+    /// Connections of each service's servers, and how many of these there are.
+    pub(super) fn connections(
+        &mut self,
+        replicas: &BTreeMap<&str, u16>,
+    ) -> impl Iterator<Item = (&mut ConnectionSettings, u64)> {
+        let servers = [
+            (USER.name, &mut self.user.server),
+            (ORDER.name, &mut self.order.server),
+            (INVENTORY.name, &mut self.inventory.server),
+        ];
+        servers.into_iter().map(|(name, server)| {
+            (&mut server.connections, replicas.get(name).copied().unwrap_or(1).into())
+        })
+    }
+
     /// How the services' servers speak TLS, where they do.
     pub(super) fn tls(&self) -> BTreeMap<&'static str, ServerTls> {
         let servers = [

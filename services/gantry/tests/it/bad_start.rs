@@ -36,6 +36,18 @@ fn a_port_offset_beyond_the_last_port_is_refused() {
 }
 
 #[test]
+fn connections_that_open_files_do_not_allow_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let offset = free_offset().to_string();
+    let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
+    let most = [("GANTRY_ORDER__SERVER__CONNECTIONS__MAX", "4000000000")];
+    // And 16 of each of the others at least.
+    refused(&up(&args, &most), &["may open", "4000000032 connections", "ulimit -n"]);
+    assert!(!data.exists());
+}
+
+#[test]
 fn a_data_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::Future,
+    ops::Deref,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -27,7 +28,7 @@ pin_project! {
     pub(super) struct Answer<F, B> {
         #[pin]
         state: State<F, B>,
-        connection: Arc<Connection>,
+        connection: InFlight,
         begun: Instant,
         patience: Duration,
     }
@@ -50,6 +51,7 @@ impl<F, B> Answer<F, B> {
         begun: Instant,
         patience: Duration,
     ) -> Self {
+        let connection = InFlight::begin(connection);
         Self { state: State::Making { call, respond }, connection, begun, patience }
     }
 }
@@ -79,7 +81,7 @@ where
             let whole = body.is_end_stream();
             match respond.send_response(head, whole) {
                 Err(_) => break Sent::TakenBack,
-                Ok(_) if whole => break Sent::Done,
+                Ok(_) if whole => break Sent::Whole,
                 Ok(stream) => {
                     let held = Held::new(Arc::clone(&this.connection.unsent));
                     let (unsent, patience) = (Bytes::new(), *this.patience);
@@ -89,17 +91,45 @@ where
                 }
             }
         };
-        if let Sent::TakenBack = sent {
-            this.connection.resets.taken_back(*this.begun);
+        match sent {
+            Sent::Whole => this.connection.standing.completed_call(),
+            Sent::TakenBack => this.connection.resets.taken_back(*this.begun),
+            Sent::Reset => {}
         }
         Poll::Ready(())
     }
 }
 
+/// Connection of a call in flight.
+struct InFlight(Arc<Connection>);
+
+impl InFlight {
+    fn begin(connection: Arc<Connection>) -> Self {
+        connection.standing.begin_call();
+        Self(connection)
+    }
+}
+
+impl Deref for InFlight {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.standing.end_call();
+    }
+}
+
 /// How sending ended.
 enum Sent {
-    /// All that there was, or a reset of ours in its place.
-    Done,
+    /// All that there was.
+    Whole,
+    /// A reset of ours in its place.
+    Reset,
     /// The peer does not want it any more, or is gone.
     TakenBack,
 }
@@ -136,7 +166,7 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 Some(Ok(frame)) => frame,
                 Some(Err(_)) => {
                     this.stream.send_reset(Reason::INTERNAL_ERROR);
-                    return Poll::Ready(Sent::Done);
+                    return Poll::Ready(Sent::Reset);
                 }
                 None => {
                     let end = this.held.part(Bytes::new());
@@ -168,7 +198,7 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 this.held.set(0);
                 if this.held.is_over() {
                     this.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
-                    return Poll::Ready(Some(Sent::Done));
+                    return Poll::Ready(Some(Sent::Reset));
                 }
                 *this.cut = true;
                 let part = this.held.part(this.unsent.split_to(room));
@@ -186,14 +216,14 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 // In the middle of a message nobody expects them.
                 if *this.cut {
                     this.stream.send_reset(Reason::CANCEL);
-                    return Poll::Ready(Some(Sent::Done));
+                    return Poll::Ready(Some(Sent::Reset));
                 }
                 return Poll::Ready(Some(sent(this.stream.send_trailers(trailers))));
             }
             this.held.set(this.unsent.len());
             if this.held.is_over() {
                 this.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
-                return Poll::Ready(Some(Sent::Done));
+                return Poll::Ready(Some(Sent::Reset));
             }
             if this.stall.is_none() {
                 this.stall.set(Some(sleep(*this.patience)));
@@ -202,12 +232,12 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 ready!(stall.poll(cx));
             }
             this.stream.send_reset(Reason::CANCEL);
-            return Poll::Ready(Some(Sent::Done));
+            return Poll::Ready(Some(Sent::Reset));
         }
         Poll::Ready(None)
     }
 }
 
 fn sent(result: Result<(), h2::Error>) -> Sent {
-    result.map_or(Sent::TakenBack, |()| Sent::Done)
+    result.map_or(Sent::TakenBack, |()| Sent::Whole)
 }

@@ -3,7 +3,7 @@
 mod answer;
 mod body;
 mod keep_alive;
-mod places;
+mod limiter;
 mod resets;
 mod run;
 mod serve;
@@ -21,7 +21,7 @@ use tracing::{debug, error, warn};
 
 pub(crate) use self::{
     body::RequestBody,
-    places::Places,
+    limiter::{ConnectionLimiter, Limits, Peer},
     resets::Resets,
     run::{Age, Endable, Ends, run},
     serve::{Serving, protocol},
@@ -48,7 +48,7 @@ const TELL_REFUSED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Connections {
     tasks: JoinSet<()>,
-    places: Places,
+    limiter: ConnectionLimiter,
     /// What is spawned for single calls.
     pub(crate) calls: TaskTracker,
     /// Tells every connection to finish what is in flight and take nothing more.
@@ -61,10 +61,10 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Without measures nobody counts what is refused.
-    pub(crate) fn new(places: Places, measures: Option<Arc<ServerMeasures>>) -> Self {
+    pub(crate) fn new(limiter: ConnectionLimiter, measures: Option<Arc<ServerMeasures>>) -> Self {
         Self {
             tasks: JoinSet::new(),
-            places,
+            limiter,
             calls: TaskTracker::new(),
             goaway: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -74,15 +74,15 @@ impl Connections {
     }
 
     /// Accepts until `stop` says so, and closes the listener. Each connection is
-    /// what `serve` makes of it, in a task of its own; where there is no place for it, it is
-    /// closed instead.
+    /// what `serve` makes of it, in a task of its own; at a limit, this one or another one is
+    /// closed instead: see [`limiter`].
     pub(crate) async fn accept<F, C>(
         &mut self,
         listener: TcpListener,
         stop: CancellationToken,
         mut serve: F,
     ) where
-        F: FnMut(TcpStream, SocketAddr) -> C,
+        F: FnMut(TcpStream, SocketAddr, Peer) -> C,
         C: Future<Output = ()> + Send + 'static,
     {
         let mut stopped = pin!(stop.cancelled());
@@ -94,19 +94,24 @@ impl Connections {
                         error!(%error, "a connection's task failed");
                     }
                 }
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => match self.places.take(peer.ip()) {
-                        Ok(place) => {
+                // Else newcomers wait in the system's queue until others have made room, which
+                // ends a task.
+                accepted = listener.accept(), if !self.limiter.is_clearing() => match accepted {
+                    Ok((stream, peer)) => match self.limiter.admit(peer.ip()) {
+                        Ok(permit) => {
+                            if permit.evicted {
+                                self.log.evicted(peer);
+                            }
                             no_delay(&stream);
-                            let served = serve(stream, peer);
+                            let served = serve(stream, peer, permit.peer.clone());
                             self.tasks.spawn(async move {
                                 served.await;
-                                drop(place);
+                                drop(permit);
                             });
                         }
                         Err(full) => {
                             drop(stream);
-                            self.log.tell(full, peer);
+                            self.log.refused(full, peer);
                             if let Some(measures) = &self.measures {
                                 measures.refused(full);
                             }
@@ -163,17 +168,33 @@ async fn finished(tasks: &mut JoinSet<()>, calls: &TaskTracker) {
 #[derive(Debug, Default)]
 struct Log {
     refused: u64,
+    evicted: u64,
     told: Option<Instant>,
 }
 
 impl Log {
-    fn tell(&mut self, why: Refused, peer: SocketAddr) {
+    fn refused(&mut self, why: Refused, peer: SocketAddr) {
         self.refused += 1;
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_REFUSED) {
-            self.told = Some(Instant::now());
+        if self.is_due() {
             let (reason, refused_total) = (why.as_str(), self.refused);
             warn!(%peer, reason, refused_total, "too many connections: more are closed at once");
         }
+    }
+
+    fn evicted(&mut self, newcomer: SocketAddr) {
+        self.evicted += 1;
+        if self.is_due() {
+            let evicted_total = self.evicted;
+            warn!(%newcomer, evicted_total, "too many connections: others are closed for new ones");
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.told.is_none_or(|told| told.elapsed() >= TELL_REFUSED);
+        if due {
+            self.told = Some(Instant::now());
+        }
+        due
     }
 }
 
@@ -208,6 +229,14 @@ fn is_of_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{client::Proxies, settings::LimitSettings};
+
+    fn connections() -> Connections {
+        let limits = Limits { max: 10, reserved: 0, per_source: 10, per_site: 10 };
+        let nobody = Arc::new(Proxies::new(&LimitSettings::default()));
+        Connections::new(ConnectionLimiter::new(limits, nobody), None)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn silence_begins_anew_with_every_call() {
         let calls = TaskTracker::new();
@@ -219,7 +248,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_never_closes_is_cut_after_the_silence() {
-        let mut connections = Connections::new(Places::new(10), None);
+        let mut connections = connections();
         connections.tasks.spawn(std::future::pending());
         let started = Instant::now();
         connections.drain(Duration::from_secs(20)).await;
@@ -228,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_in_flight_has_the_whole_drain() {
-        let mut connections = Connections::new(Places::new(10), None);
+        let mut connections = connections();
         connections.tasks.spawn(std::future::pending());
         connections.calls.spawn(sleep(Duration::from_secs(19)));
         let started = Instant::now();

@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its end.
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     net::SocketAddr,
     pin::{Pin, pin},
     time::Duration,
@@ -12,11 +12,18 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::CUT_GRACE;
+use super::{CUT_GRACE, limiter::Peer};
 use crate::measure::Closed;
 
 /// How long the calls of a peer that takes back too many may take to end.
 const RESTLESS_GRACE: Duration = Duration::from_secs(5);
+
+/// Time for an idle connection to end after it was told to make room for another one.
+const EVICTED_GRACE: Duration = Duration::from_millis(500);
+
+/// Time for the peer of an idle connection to acknowledge its end, or for a call that it has
+/// begun meanwhile.
+const IDLE_GRACE: Duration = Duration::from_secs(30);
 
 /// How long the last words to a peer may take to be sent.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -41,6 +48,20 @@ pub(crate) struct Ends {
     pub(crate) restless: CancellationToken,
     /// Tells its calls that their time is over.
     pub(crate) cut: CancellationToken,
+    /// Tells it to make room for another one.
+    pub(crate) peer: Peer,
+    /// Time without a call after which it ends.
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+impl Ends {
+    /// Returns once it has been idle for too long.
+    async fn idle(&self) {
+        match self.idle_timeout {
+            Some(timeout) => self.peer.idle_for(timeout).await,
+            None => pending().await,
+        }
+    }
 }
 
 /// How old a connection gets, and what is left to it then.
@@ -74,6 +95,14 @@ pub(crate) async fn run<C: Endable>(connection: C, peer: SocketAddr, ends: Ends)
             let finished = finish(connection, grace, &ends.cut, Reason::NO_ERROR).await;
             if finished { Closed::Age } else { Closed::Cut }
         }
+        () = ends.idle() => {
+            let finished = finish(connection, IDLE_GRACE, &ends.cut, Reason::NO_ERROR).await;
+            if finished { Closed::Idle } else { Closed::Cut }
+        }
+        () = ends.peer.closing().cancelled() => {
+            make_room(connection, &ends).await;
+            Closed::Evicted
+        }
         () = ends.restless.cancelled() => {
             warn!(%peer, "a peer takes back too many calls: its connection is closed");
             finish(connection, RESTLESS_GRACE, &ends.cut, Reason::ENHANCE_YOUR_CALM).await;
@@ -82,6 +111,20 @@ pub(crate) async fn run<C: Endable>(connection: C, peer: SocketAddr, ends: Ends)
     };
     debug!(%peer, how = closed.as_str(), "a connection ended");
     closed
+}
+
+/// Ends without a long wait: another connection has been let in for this one.
+async fn make_room<C: Endable>(mut connection: Pin<&mut C>, ends: &Ends) {
+    if !ends.peer.is_unproven() {
+        // A call that crosses the GOAWAY is refused and may be made elsewhere.
+        connection.as_mut().graceful();
+        if timeout(EVICTED_GRACE, &mut connection).await.is_ok() {
+            return;
+        }
+    }
+    ends.cut.cancel();
+    connection.as_mut().abrupt(Reason::NO_ERROR);
+    let _ = timeout(EVICTED_GRACE, connection).await;
 }
 
 /// Lets what is in flight finish, then tells it to end, then gives the reason and gives up.
@@ -159,6 +202,8 @@ mod tests {
             age: AGE,
             restless: CancellationToken::new(),
             cut: CancellationToken::new(),
+            peer: Peer::any(),
+            idle_timeout: None,
         }
     }
 
@@ -205,6 +250,34 @@ mod tests {
         let stays = ended(restless(), FOREVER).await;
         let broken = Some(Reason::ENHANCE_YOUR_CALM);
         assert_eq!(stays, Ended { why, after: 6, cut: true, broken });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_ends_and_one_with_a_call_does_not() {
+        let idle_timeout = Some(Duration::from_secs(60));
+        let idle = ended(Ends { idle_timeout, ..ends() }, 0).await;
+        assert_eq!(idle, Ended { why: Closed::Idle, after: 60, cut: false, broken: None });
+        let busy = Ends { idle_timeout, ..ends() };
+        busy.peer.begin_call();
+        let aged = ended(busy, 0).await;
+        assert_eq!(aged, Ended { why: Closed::Age, after: 100, cut: false, broken: None });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_makes_room_at_once_if_its_peer_proved_nothing() {
+        let evicted = |completed: bool| {
+            let ends = ends();
+            if completed {
+                ends.peer.completed_call();
+            }
+            ends.peer.closing().cancel();
+            ended(ends, FOREVER)
+        };
+        let (why, broken) = (Closed::Evicted, Some(Reason::NO_ERROR));
+        let unproven = evicted(false).await;
+        assert_eq!(unproven, Ended { why, after: 0, cut: true, broken });
+        let idle = evicted(true).await;
+        assert_eq!(idle, Ended { why, after: 0, cut: true, broken });
     }
 
     #[tokio::test(start_paused = true)]

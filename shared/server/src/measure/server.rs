@@ -20,15 +20,22 @@ pub(crate) enum Refused {
     Full,
     /// There are as many as there may be of its address.
     FullForAddress,
+    /// There are as many as there may be of its IPv6 network of 48 bits.
+    FullForSite,
+    /// The rest is reserved for sources that made an authenticated call.
+    FullForStrangers,
 }
 
 impl Refused {
-    const ALL: [Self; 2] = [Self::Full, Self::FullForAddress];
+    const ALL: [Self; 4] =
+        [Self::Full, Self::FullForAddress, Self::FullForSite, Self::FullForStrangers];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::FullForAddress => "full_for_address",
+            Self::FullForSite => "full_for_site",
+            Self::FullForStrangers => "full_for_strangers",
         }
     }
 }
@@ -46,6 +53,10 @@ pub(crate) enum Closed {
     Age,
     /// It was told to end because the server drains, and did.
     Drain,
+    /// It had no call for too long.
+    Idle,
+    /// It made room for another one.
+    Evicted,
     /// Its peer gave no sign of life.
     Silent,
     /// Its peer took back too many calls.
@@ -55,12 +66,14 @@ pub(crate) enum Closed {
 }
 
 impl Closed {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Peer,
         Self::Error,
         Self::Handshake,
         Self::Age,
         Self::Drain,
+        Self::Idle,
+        Self::Evicted,
         Self::Silent,
         Self::Resets,
         Self::Cut,
@@ -73,6 +86,8 @@ impl Closed {
             Self::Handshake => "handshake",
             Self::Age => "max_age",
             Self::Drain => "drain",
+            Self::Idle => "idle",
+            Self::Evicted => "evicted",
             Self::Silent => "keep_alive",
             Self::Resets => "max_resets",
             Self::Cut => "cut",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::InvalidSetting;
+use crate::{connections::Limits, descriptors::DEFAULT_MAX};
 
 /// RFC 9113, 6.9.1: windows have 31 bits.
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -13,14 +14,23 @@ const MAX_WINDOW: u32 = (1 << 31) - 1;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectionSettings {
-    /// The most connections at once; one more is closed as soon as it is accepted.
-    /// Stays below the files that the process may open. Default 1,000.
-    pub max: u32,
+    /// Most open connections. One more makes an unproven or idle one close, or is closed
+    /// itself. Default: 1,000, or as many as the limit of open files leaves.
+    pub max: Option<u32>,
+    /// Percentage of `max` that only sources with an authenticated call in the last hour may
+    /// use. Default 25, at most 90.
+    pub reserved_percent: u32,
     /// The most of one address (of IPv6, of one network of 64 bits), so that nobody takes
     /// all of them. `limits.trusted_proxies` are exempt; behind a balancer that passes
     /// connections on under its own address and is none of these, this is to be `max`.
     /// Default 250.
     pub max_per_address: u32,
+    /// Most connections of one IPv6 network of 48 bits, which has 65,536 of those of 64 bits.
+    /// Default 500.
+    pub max_per_site: u32,
+    /// Time without a call after which a connection is told to go (GOAWAY). Default 5 min.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
     /// The most calls in flight on one connection. Default 100.
     pub max_streams: u32,
     /// How long a peer may take until it has said that it speaks HTTP/2. Default 10 s.
@@ -74,8 +84,11 @@ pub struct ConnectionSettings {
 impl Default for ConnectionSettings {
     fn default() -> Self {
         Self {
-            max: 1000,
+            max: None,
+            reserved_percent: 25,
             max_per_address: 250,
+            max_per_site: 500,
+            idle_timeout: Duration::from_secs(5 * 60),
             max_streams: 100,
             handshake_timeout: Duration::from_secs(10),
             keep_alive_interval: Duration::from_secs(20),
@@ -95,14 +108,32 @@ impl Default for ConnectionSettings {
 }
 
 impl ConnectionSettings {
+    pub(crate) fn limits(&self) -> Limits {
+        // Filled in when the server was built.
+        let max = self.max.unwrap_or(DEFAULT_MAX) as usize;
+        Limits {
+            max,
+            reserved: max * self.reserved_percent as usize / 100,
+            per_source: self.max_per_address as usize,
+            per_site: self.max_per_site as usize,
+        }
+    }
+
     pub(super) fn problems(&self) -> impl Iterator<Item = InvalidSetting> {
         let windows = 65_535..=MAX_WINDOW;
         let time =
             |key, value: Duration| InvalidSetting::unless(!value.is_zero(), key, "longer than 0s");
         let count = |key, value| InvalidSetting::unless(value > 0, key, "at least 1");
         [
-            count("connections.max", self.max),
+            count("connections.max", self.max.unwrap_or(1)),
+            InvalidSetting::unless(
+                self.reserved_percent <= 90,
+                "connections.reserved_percent",
+                "from 0 to 90",
+            ),
             count("connections.max_per_address", self.max_per_address),
+            count("connections.max_per_site", self.max_per_site),
+            time("connections.idle_timeout", self.idle_timeout),
             count("connections.max_streams", self.max_streams),
             time("connections.handshake_timeout", self.handshake_timeout),
             time("connections.keep_alive_interval", self.keep_alive_interval),

@@ -195,7 +195,7 @@ mod tests {
     fn every_problem_is_named() {
         assert!(Settings::default().problems(&CONTRACT).is_empty());
         let connections = ConnectionSettings {
-            max: 0,
+            max: Some(0),
             max_age: Duration::ZERO,
             connection_window_bytes: 65_535,
             ..ConnectionSettings::default()

@@ -103,6 +103,9 @@ impl<S> Authenticate<S> {
             Err(_) if method.policy.access == Access::Public => Caller::Anonymous,
             Err(unproven) => return Verdict::refuse(unproven),
         };
+        if caller != Caller::Anonymous {
+            call.connection.standing.authenticated();
+        }
         // This layer is the only one that sets it, once per call.
         let _ = call.caller.set(describe(&caller));
         Verdict::pass(self.inner.call(Authenticated { call, method, caller, http }))

@@ -49,9 +49,12 @@ async fn closed(mut stream: TcpStream) {
 
 #[tokio::test]
 async fn a_connection_too_many_is_closed_at_once_and_costs_nobody_else() {
-    let world = world(|connections| connections.max = 2).await;
+    let world = world(|connections| connections.max = Some(2)).await;
     let mut first = world.client().await;
     let mut second = world.client().await;
+    // Both have called: neither is closed for a newcomer from the same address.
+    first.act(nap(0)).await.unwrap();
+    second.act(nap(0)).await.unwrap();
     for _ in 0..50 {
         closed(TcpStream::connect(world.address).await.unwrap()).await;
     }
@@ -208,6 +211,8 @@ async fn a_peer_that_takes_back_most_of_its_calls_is_sent_away() {
 async fn one_address_does_not_get_the_places_of_all() {
     let world = world(|connections| connections.max_per_address = 2).await;
     let mut own = (world.client().await, world.client().await);
+    own.0.act(nap(0)).await.unwrap();
+    own.1.act(nap(0)).await.unwrap();
     for _ in 0..50 {
         closed(TcpStream::connect(world.address).await.unwrap()).await;
     }

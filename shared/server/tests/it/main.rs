@@ -9,6 +9,7 @@
 mod admin;
 mod build;
 mod connections;
+mod crowds;
 mod deadline;
 mod drain;
 mod foreign;

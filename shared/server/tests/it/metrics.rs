@@ -278,7 +278,7 @@ async fn the_limit_its_use_and_what_it_sheds_are_told() {
 #[tokio::test]
 async fn connections_are_counted_by_how_they_end_and_the_drain_is_told() {
     let mut settings = lenient();
-    settings.connections.max = 2;
+    settings.connections.max = Some(2);
     let (mut world, metrics) = measured(|builder| builder.settings(settings)).await;
     let count = |name: &str, with: &[(&str, &str)]| {
         now(&metrics, &format!("gantry_server_connections_{name}"), with)
@@ -288,8 +288,9 @@ async fn connections_are_counted_by_how_they_end_and_the_drain_is_told() {
     let mut client = world.client().await;
     client.act(ActRequest::default()).await.unwrap();
     assert_eq!((count("open", &[]), count("accepted_total", &[])), (1, 1));
-    let gone = TcpStream::connect(world.address).await.unwrap();
-    eventually("it is open", || count("open", &[]) == 2).await;
+    let mut gone = world.client().await;
+    gone.act(ActRequest::default()).await.unwrap();
+    assert_eq!(count("open", &[]), 2);
     let mut refused = TcpStream::connect(world.address).await.unwrap();
     assert_eq!(refused.read(&mut [0]).await.unwrap_or_default(), 0);
     assert_eq!(count("refused_total", &[("gantry_reason", "full")]), 1);
@@ -300,7 +301,7 @@ async fn connections_are_counted_by_how_they_end_and_the_drain_is_told() {
     let nap = tokio::spawn(async move {
         client.act(ActRequest { nap_ms: 300, ..ActRequest::default() }).await
     });
-    eventually("the call runs", || world.seen.started() == 2).await;
+    eventually("the call runs", || world.seen.started() == 3).await;
     world.shut_down();
     eventually("it drains", || state("draining") == 1).await;
     nap.await.unwrap().unwrap();

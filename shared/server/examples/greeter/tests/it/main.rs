@@ -49,12 +49,20 @@ struct Greeter {
 
 impl Greeter {
     async fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_greeter"))
-            .arg("127.0.0.1:0")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        Self::start_as(&mut Command::new(env!("CARGO_BIN_EXE_greeter"))).await
+    }
+
+    /// With a limit of open files, soft and hard.
+    #[cfg(target_os = "linux")]
+    async fn start_with_files(limit: u32) -> Self {
+        let script = format!("ulimit -n {limit} && exec \"$0\" \"$1\"");
+        let greeter = env!("CARGO_BIN_EXE_greeter");
+        Self::start_as(Command::new("sh").arg("-c").arg(script).arg(greeter)).await
+    }
+
+    async fn start_as(command: &mut Command) -> Self {
+        let mut process =
+            command.arg("127.0.0.1:0").stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let line = line_with(&mut log, "serving").await;
         let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();

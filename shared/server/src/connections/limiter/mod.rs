@@ -1,0 +1,117 @@
+//! Limits of open connections: in all, per source and per IPv6 site.
+//!
+//! At a limit, a newcomer does not simply lose: a connection that matters less is closed for
+//! it. Connections that have not completed a call go first, oldest first, from the source with
+//! the most of them. Then idle connections of sources that have more than the newcomer's,
+//! before that of the largest. Connections with calls in flight stay once one was completed.
+//! A share of all places is kept for proven peers: sources that made an authenticated call in
+//! the last hour.
+
+mod standing;
+mod table;
+
+use std::{
+    net::IpAddr,
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::Instant;
+
+use self::table::Table;
+pub(crate) use self::{standing::Standing, table::Limits};
+use crate::{client::Proxies, measure::Refused, source::source_of};
+
+/// Permits for connections.
+#[derive(Debug)]
+pub(crate) struct ConnectionLimiter {
+    limits: Limits,
+    /// Exempt from all limits but that of the process: they stand for many sources.
+    proxies: Arc<Proxies>,
+    table: Arc<Mutex<Table>>,
+}
+
+impl ConnectionLimiter {
+    pub(crate) fn new(limits: Limits, proxies: Arc<Proxies>) -> Self {
+        Self { limits, proxies, table: Arc::default() }
+    }
+
+    /// If so many connections are on their way out that newcomers have to wait.
+    pub(super) fn is_clearing(&self) -> bool {
+        lock(&self.table).is_clearing()
+    }
+
+    /// Returns a permit for a connection from this address. It may have cost another
+    /// connection its own: see [`ConnectionPermit::evicted`].
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub(super) fn admit(&self, peer: IpAddr) -> Result<ConnectionPermit, Refused> {
+        let exempt = self.proxies.trusts(peer.to_canonical());
+        let (standing, evicted) =
+            lock(&self.table).admit(source_of(peer), exempt, &self.limits, Instant::now())?;
+        let peer = Peer { standing, table: Arc::clone(&self.table) };
+        Ok(ConnectionPermit { peer, evicted })
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Permit of one connection; released when dropped.
+#[derive(Debug)]
+pub(super) struct ConnectionPermit {
+    pub(super) peer: Peer,
+    /// If another connection is closed for this one.
+    pub(super) evicted: bool,
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        lock(&self.peer.table).release(&self.peer.standing, Instant::now());
+    }
+}
+
+/// Peer of a connection, as its calls see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    standing: Arc<Standing>,
+    table: Arc<Mutex<Table>>,
+}
+
+impl Peer {
+    /// Notes a completed call.
+    pub(crate) fn completed_call(&self) {
+        if self.standing.is_unproven() {
+            lock(&self.table).completed(&self.standing);
+        }
+    }
+
+    /// Notes that a caller proved its identity.
+    pub(crate) fn authenticated(&self) {
+        if !self.standing.is_proven() {
+            lock(&self.table).proved(&self.standing, Instant::now());
+        }
+    }
+}
+
+impl Deref for Peer {
+    type Target = Standing;
+
+    fn deref(&self) -> &Standing {
+        &self.standing
+    }
+}
+
+/// A peer without limits, for tests of what has a connection.
+#[cfg(test)]
+impl Peer {
+    pub(crate) fn any() -> Self {
+        let limits = Limits { max: 1, reserved: 0, per_source: 1, per_site: 1 };
+        let table = Arc::<Mutex<Table>>::default();
+        let source = source_of(std::net::Ipv4Addr::LOCALHOST.into());
+        let (standing, _) = lock(&table).admit(source, false, &limits, Instant::now()).unwrap();
+        Self { standing, table }
+    }
+}

@@ -1,0 +1,306 @@
+//! Table of open connections: decides who gets in and who goes. Pure: takes the time.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::standing::{Rank, Standing};
+use crate::{measure::Refused, source::Source};
+
+/// Connections that may be on their way out beyond the limit. Newcomers wait for these.
+const MAX_CLOSING: usize = 64;
+
+/// Time for which a source stays known after an authenticated call.
+const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// Known sources without an open connection.
+const MAX_KNOWN: usize = 10_000;
+
+/// Limits of open connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max: usize,
+    /// Part of `max` that only sources with an authenticated call may use.
+    pub(crate) reserved: usize,
+    pub(crate) per_source: usize,
+    pub(crate) per_site: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    next: u64,
+    /// Open connections, without those that are told to close.
+    open: usize,
+    closing: usize,
+    /// Open connections that are not proven.
+    strangers: usize,
+    sources: HashMap<Source, Connections>,
+    sites: HashMap<Source, usize>,
+    /// Sources with unproven connections: how many, and the oldest one. The last goes first.
+    unproven: BTreeSet<(usize, Reverse<u64>, Source)>,
+    known: HashMap<Source, Instant>,
+}
+
+/// Open connections of one source.
+#[derive(Debug, Default)]
+struct Connections {
+    all: BTreeMap<u64, Arc<Standing>>,
+    unproven: BTreeSet<u64>,
+    proven: usize,
+}
+
+/// Where a place is needed.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Any,
+    /// Among the places of strangers.
+    Strangers,
+    OfSource(Source),
+    OfSite(Source),
+}
+
+impl Table {
+    pub(super) fn is_clearing(&self) -> bool {
+        self.closing >= MAX_CLOSING
+    }
+
+    /// Admits a connection. Also returns if another one has to go for it.
+    pub(super) fn admit(
+        &mut self,
+        source: Source,
+        exempt: bool,
+        limits: &Limits,
+        now: Instant,
+    ) -> Result<(Arc<Standing>, bool), Refused> {
+        if self.is_clearing() {
+            return Err(Refused::Full);
+        }
+        let mut evicted = false;
+        for (place, refused) in self.missing(source, exempt, limits, now) {
+            // One that went may have made room for the next reason too.
+            if self.is_full(place, limits) {
+                let victim = self.victim(place, source).ok_or(refused)?;
+                self.remove(&victim, now);
+                self.closing += 1;
+                victim.closing().cancel();
+                evicted = true;
+            }
+        }
+        let standing = Arc::new(Standing::new(self.next, source, exempt, now));
+        self.next += 1;
+        self.insert(&standing);
+        Ok((standing, evicted))
+    }
+
+    /// Places that a connection needs, and the refusals if there is none.
+    fn missing(
+        &self,
+        source: Source,
+        exempt: bool,
+        limits: &Limits,
+        now: Instant,
+    ) -> Vec<(Place, Refused)> {
+        let mut places = Vec::with_capacity(4);
+        if !exempt {
+            places.push((Place::OfSource(source), Refused::FullForAddress));
+            places.extend(source.site().map(|site| (Place::OfSite(site), Refused::FullForSite)));
+        }
+        places.push((Place::Any, Refused::Full));
+        if !exempt && !self.is_known(source, now) {
+            places.push((Place::Strangers, Refused::FullForStrangers));
+        }
+        places.retain(|(place, _)| self.is_full(*place, limits));
+        places
+    }
+
+    fn is_full(&self, place: Place, limits: &Limits) -> bool {
+        match place {
+            Place::Any => self.open >= limits.max,
+            Place::Strangers => self.strangers >= limits.max - limits.reserved,
+            Place::OfSource(source) => self.count(source) >= limits.per_source,
+            Place::OfSite(site) => {
+                self.sites.get(&site).copied().unwrap_or_default() >= limits.per_site
+            }
+        }
+    }
+
+    fn count(&self, source: Source) -> usize {
+        self.sources.get(&source).map_or(0, |connections| connections.all.len())
+    }
+
+    fn is_known(&self, source: Source, now: Instant) -> bool {
+        self.sources.get(&source).is_some_and(|connections| connections.proven > 0)
+            || self.known.get(&source).is_some_and(|proved| now < *proved + KNOWN_FOR)
+    }
+
+    /// Connection that goes for a newcomer from `newcomer`.
+    fn victim(&self, place: Place, newcomer: Source) -> Option<Arc<Standing>> {
+        let unproven = match place {
+            Place::Any | Place::Strangers => self.unproven.last().map(|(.., source)| *source),
+            Place::OfSource(source) => Some(source),
+            Place::OfSite(site) => {
+                let mut most = self.unproven.iter().rev().map(|(.., source)| *source);
+                most.find(|source| source.site() == Some(site))
+            }
+        };
+        let unproven = || self.oldest_unproven(unproven?);
+        let idle = || match place {
+            Place::Any => self.idle_of_largest(newcomer, Rank::Proven),
+            Place::Strangers => self.idle_of_largest(newcomer, Rank::Anonymous),
+            Place::OfSource(_) | Place::OfSite(_) => None,
+        };
+        // Connections that come together are not to close each other.
+        if self.unproven.last().is_some_and(|(.., most)| *most == newcomer) {
+            idle().or_else(unproven)
+        } else {
+            unproven().or_else(idle)
+        }
+    }
+
+    fn oldest_unproven(&self, source: Source) -> Option<Arc<Standing>> {
+        let connections = self.sources.get(&source)?;
+        connections.all.get(connections.unproven.first()?).cloned()
+    }
+
+    /// Idle connection of up to this rank of the largest source that has one. After it went,
+    /// its source has no fewer than the newcomer's.
+    fn idle_of_largest(&self, newcomer: Source, up_to: Rank) -> Option<Arc<Standing>> {
+        let mut found = None;
+        let mut largest = self.count(newcomer) + 1;
+        for connections in self.sources.values().filter(|source| source.all.len() > 1) {
+            if connections.all.len() > largest
+                && let Some(idle) = connections.longest_idle(up_to)
+            {
+                largest = connections.all.len();
+                found = Some(idle);
+            }
+        }
+        found
+    }
+
+    fn insert(&mut self, standing: &Arc<Standing>) {
+        self.open += 1;
+        if standing.exempt {
+            return;
+        }
+        let source = standing.source;
+        self.strangers += 1;
+        if let Some(site) = source.site() {
+            *self.sites.entry(site).or_default() += 1;
+        }
+        self.change(source, |connections| {
+            connections.all.insert(standing.id, Arc::clone(standing));
+            connections.unproven.insert(standing.id);
+        });
+    }
+
+    fn remove(&mut self, standing: &Standing, now: Instant) {
+        self.open -= 1;
+        if standing.exempt {
+            return;
+        }
+        let (source, rank) = (standing.source, standing.rank());
+        if let Some(site) = source.site()
+            && let Some(count) = self.sites.get_mut(&site)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.sites.remove(&site);
+            }
+        }
+        self.change(source, |connections| {
+            connections.all.remove(&standing.id);
+            connections.unproven.remove(&standing.id);
+            connections.proven -= usize::from(rank == Rank::Proven);
+        });
+        if rank == Rank::Proven {
+            self.remember(source, now);
+        } else {
+            self.strangers -= 1;
+        }
+    }
+
+    /// Changes the connections of a source and keeps `unproven` in step.
+    fn change(&mut self, source: Source, change: impl FnOnce(&mut Connections)) {
+        let connections = self.sources.entry(source).or_default();
+        let key = |connections: &Connections| {
+            let oldest = connections.unproven.first()?;
+            Some((connections.unproven.len(), Reverse(*oldest), source))
+        };
+        let before = key(connections);
+        change(connections);
+        let after = key(connections);
+        if connections.all.is_empty() {
+            self.sources.remove(&source);
+        }
+        if before != after {
+            before.map(|before| self.unproven.remove(&before));
+            after.map(|after| self.unproven.insert(after));
+        }
+    }
+
+    fn has(&self, standing: &Standing) -> bool {
+        let connections = self.sources.get(&standing.source);
+        connections.is_some_and(|connections| connections.all.contains_key(&standing.id))
+    }
+
+    pub(super) fn completed(&mut self, standing: &Standing) {
+        if !self.has(standing) || standing.rank() > Rank::Unproven {
+            return;
+        }
+        standing.set_rank(Rank::Anonymous);
+        self.change(standing.source, |connections| {
+            connections.unproven.remove(&standing.id);
+        });
+    }
+
+    pub(super) fn proved(&mut self, standing: &Standing, now: Instant) {
+        if !self.has(standing) || standing.rank() == Rank::Proven {
+            return;
+        }
+        standing.set_rank(Rank::Proven);
+        self.strangers -= 1;
+        self.change(standing.source, |connections| {
+            connections.unproven.remove(&standing.id);
+            connections.proven += 1;
+        });
+        self.remember(standing.source, now);
+    }
+
+    fn remember(&mut self, source: Source, now: Instant) {
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&source) {
+            self.known.retain(|_, proved| now < *proved + KNOWN_FOR);
+            if self.known.len() >= MAX_KNOWN {
+                return;
+            }
+        }
+        self.known.insert(source, now);
+    }
+
+    pub(super) fn release(&mut self, standing: &Standing, now: Instant) {
+        if standing.closing().is_cancelled() {
+            self.closing -= 1;
+        } else {
+            self.remove(standing, now);
+        }
+    }
+}
+
+impl Connections {
+    /// Idle connection of the lowest rank, up to this one; of these, the longest idle.
+    fn longest_idle(&self, up_to: Rank) -> Option<Arc<Standing>> {
+        let idle = self.all.values().filter(|standing| standing.rank() <= up_to);
+        let idle = idle.filter_map(|standing| Some((standing.idle_since()?, standing)));
+        let (_, longest) = idle.min_by_key(|(since, standing)| (standing.rank(), *since))?;
+        Some(Arc::clone(longest))
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
