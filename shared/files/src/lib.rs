@@ -1,10 +1,11 @@
 //! Small text files, and files that hold secrets or personal data.
 //!
 //! # Reading
-//! [`read_text`] reads certificates and public keys: a regular file of at most
+//! [`read_text`] reads certificates: a regular file of at most
 //! [`TEXT_LIMIT`] bytes, UTF-8 with or without a byte order mark. [`read_secret`] reads a secret
-//! that an operator supplies, [`read_trusted`] settings, [`read_own`] a file that only this process may have written.
-//! [`value`] takes the single line out of such a text.
+//! that an operator supplies, [`read_trusted`] settings and public keys, [`read_own`] a file that
+//! only this process may have written. [`value`] takes the single line out of such a text,
+//! [`pem::blocks`] the keys and certificates.
 //!
 //! # Writing
 //! [`read_or_create`] and [`replace`] write a temporary file of an unpredictable name beside the
@@ -14,7 +15,7 @@
 //! # Rules
 //! | file | symbolic link | owner | writable by others | readable by others |
 //! |---|---|---|---|---|
-//! | settings ([`read_trusted`]) | followed: platforms mount settings as links | this user or root, else refused | refused | allowed |
+//! | settings, public keys ([`read_trusted`]) | followed: platforms mount settings as links | this user or root, else refused | refused | allowed |
 //! | supplied secret ([`read_secret`]) | followed: platforms mount secrets as links | this user or root, else a warning | refused | a warning: the platform sets the mode |
 //! | secret made here ([`read_or_create`]) | followed when read, never written through | this user or root, else a warning | refused | set to 0600 if it is this user's, else a warning |
 //! | own data ([`read_own`]) | refused | this user, else refused | refused | allowed |
@@ -26,6 +27,7 @@
 //! Errors never hold what a file contains, and leave its path to the caller.
 
 mod access;
+pub mod pem;
 mod text;
 mod trusted;
 mod write;

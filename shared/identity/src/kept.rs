@@ -15,11 +15,12 @@ use std::{
     },
 };
 
+use gantry_files::Readers;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use tokio::task::spawn_blocking;
 
-use crate::{Jwk, PublicKey, files};
+use crate::{Jwk, PublicKey};
 
 /// How old keys may be that are taken up.
 const LONGEST: Duration = Duration::DAY;
@@ -66,7 +67,7 @@ impl Kept {
     }
 
     fn read(&self, now: OffsetDateTime) -> io::Result<(Vec<PublicKey>, OffsetDateTime)> {
-        let text = files::read_own(&self.file, SIZE)?;
+        let text = gantry_files::read_own(&self.file, SIZE)?;
         let Content { fetched_at, keys } = serde_json::from_str(&text)?;
         let fetched_at =
             OffsetDateTime::from_unix_timestamp(fetched_at).map_err(io::Error::other)?;
@@ -86,7 +87,8 @@ impl Kept {
             keys: keys.iter().map(Jwk::from).collect(),
         };
         let file = Arc::clone(&self.file);
-        let write = move || files::replace(&file, &serde_json::to_vec(&content)?);
+        let write =
+            move || gantry_files::replace(&file, &serde_json::to_vec(&content)?, Readers::Owner);
         // That the runtime ends is no news.
         let Ok(written) = spawn_blocking(write).await else { return };
         let failed_before = self.failed.swap(written.is_err(), Ordering::Relaxed);

@@ -7,13 +7,21 @@ use aws_lc_rs::{
     rand::{SecureRandom, SystemRandom},
     signature::{Ed25519KeyPair, KeyPair},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
+use gantry_files::{Readers, pem};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
-use crate::files::{self, KeyError};
+use crate::KeyError;
 
-const PRIVATE: &str = "an Ed25519 private key (PKCS#8, PEM)";
-const PUBLIC: &str = "an Ed25519 public key (SubjectPublicKeyInfo, PEM)";
+/// What a key file holds, and how its block is labelled (RFC 7468, RFC 8410).
+struct Kind {
+    expected: &'static str,
+    label: &'static str,
+}
+
+const PRIVATE: Kind =
+    Kind { expected: "an Ed25519 private key (PKCS#8, PEM)", label: "PRIVATE KEY" };
+const PUBLIC: Kind =
+    Kind { expected: "an Ed25519 public key (SubjectPublicKeyInfo, PEM)", label: "PUBLIC KEY" };
 
 /// What stands before the 32 bytes of the key in every Ed25519
 /// SubjectPublicKeyInfo (RFC 8410): two sequences, the algorithm, a bit string.
@@ -39,27 +47,30 @@ impl SigningKey {
         Self::from_pkcs8(der.as_ref()).expect("a generated key parses")
     }
 
-    /// The key in the file: PKCS#8, PEM.
+    /// The key in the file: PKCS#8, PEM, with or without explanatory text.
     ///
     /// # Errors
-    /// [`KeyError`] where the file is unreadable or holds something else.
+    /// [`KeyError`] if the file is unreadable, others can write to it, or it holds something else.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        Self::from_pem(&files::read_private(path)?)
-            .ok_or_else(|| KeyError::Malformed { path: path.to_owned(), expected: PRIVATE })
+        let text = gantry_files::read_secret(path).map_err(KeyError::read(path))?;
+        Self::from_pem(&text).map_err(PRIVATE.malformed(path))
     }
 
-    /// The key in the file, made (mode 0600) where there is none. The public key
+    /// The key in the file, made (mode 0600) if there is none. The public key
     /// is published beside it: `keys/user.pem` has `keys/user.pub.pem`.
     ///
     /// # Errors
-    /// [`KeyError`] where the file is unreadable, unwritable or holds something else.
+    /// [`KeyError`] if the file is unreadable, unwritable or holds something else.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
-        let text = files::read_or_create(path, || Self::generate().to_pem())?;
-        let key = Self::from_pem(&text)
-            .ok_or_else(|| KeyError::Malformed { path: path.to_owned(), expected: PRIVATE })?;
+        let text = read_or_create(path, || Self::generate().to_pem())?;
+        let key = Self::from_pem(&text).map_err(PRIVATE.malformed(path))?;
         let mut beside = OsString::from(path.with_extension(""));
         beside.push(".pub.pem");
-        files::publish(Path::new(&beside), &key.public.to_pem())?;
+        let (beside, public) = (Path::new(&beside), key.public.to_pem());
+        if gantry_files::read_text(beside).ok().as_ref() != Some(&public) {
+            gantry_files::replace(beside, public.as_bytes(), Readers::Everybody)
+                .map_err(KeyError::write(beside))?;
+        }
         Ok(key)
     }
 
@@ -68,9 +79,8 @@ impl SigningKey {
         self.public.clone()
     }
 
-    fn from_pem(text: &str) -> Option<Self> {
-        let encoding = EncodingKey::from_ed_pem(text.as_bytes()).ok()?;
-        Self::from_pkcs8(encoding.as_bytes())
+    fn from_pem(text: &str) -> Result<Self, String> {
+        Self::from_pkcs8(&PRIVATE.only_block(text)?).ok_or_else(|| PRIVATE.another_key())
     }
 
     fn from_pkcs8(der: &[u8]) -> Option<Self> {
@@ -80,7 +90,7 @@ impl SigningKey {
     }
 
     fn to_pem(&self) -> String {
-        pem("PRIVATE KEY", self.encoding.as_bytes())
+        pem::encode(PRIVATE.label, self.encoding.as_bytes())
     }
 }
 
@@ -98,13 +108,14 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// The key in the file: SubjectPublicKeyInfo, PEM.
+    /// The key in the file: SubjectPublicKeyInfo, PEM, with or without explanatory text.
     ///
     /// # Errors
-    /// [`KeyError`] where the file is unreadable or holds something else.
+    /// [`KeyError`] if the file is unreadable, somebody else can change it, or it holds something
+    /// else.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        Self::from_pem(&files::read(path)?)
-            .ok_or_else(|| KeyError::Malformed { path: path.to_owned(), expected: PUBLIC })
+        let text = gantry_files::read_trusted(path).map_err(KeyError::read(path))?;
+        Self::from_pem(&text).map_err(PUBLIC.malformed(path))
     }
 
     /// What a token's `kid` says: the first 16 hexadecimal digits of the SHA-256
@@ -115,7 +126,7 @@ impl PublicKey {
 
     /// The key as SubjectPublicKeyInfo, PEM.
     pub fn to_pem(&self) -> String {
-        pem("PUBLIC KEY", &[&SPKI_PREFIX[..], &self.raw].concat())
+        pem::encode(PUBLIC.label, &[&SPKI_PREFIX[..], &self.raw].concat())
     }
 
     pub(crate) fn raw(&self) -> &[u8; 32] {
@@ -126,13 +137,9 @@ impl PublicKey {
         DecodingKey::from_ed_der(&self.raw)
     }
 
-    fn from_pem(text: &str) -> Option<Self> {
-        // A private key has a 32-byte string inside as well: only the label tells.
-        if !text.trim_start().starts_with("-----BEGIN PUBLIC KEY-----") {
-            return None;
-        }
-        let key = DecodingKey::from_ed_pem(text.as_bytes()).ok()?;
-        Self::from_raw(key.try_get_as_bytes().ok()?)
+    fn from_pem(text: &str) -> Result<Self, String> {
+        let der = PUBLIC.only_block(text)?;
+        der.strip_prefix(&SPKI_PREFIX).and_then(Self::from_raw).ok_or_else(|| PUBLIC.another_key())
     }
 
     pub(crate) fn from_raw(raw: &[u8]) -> Option<Self> {
@@ -155,7 +162,7 @@ impl fmt::Debug for PublicKey {
 /// # Errors
 /// [`KeyError`] where the file is unreadable, unwritable or holds something else.
 pub fn load_or_create_secret(path: &Path) -> Result<[u8; 32], KeyError> {
-    let text = files::read_or_create(path, || {
+    let text = read_or_create(path, || {
         let mut secret = [0; 32];
         #[expect(
             clippy::expect_used,
@@ -167,7 +174,38 @@ pub fn load_or_create_secret(path: &Path) -> Result<[u8; 32], KeyError> {
     unhex(text.trim()).ok_or_else(|| KeyError::Malformed {
         path: path.to_owned(),
         expected: "32 bytes as 64 hexadecimal digits",
+        why: format!("it has {} characters", text.trim().chars().count()),
     })
+}
+
+fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> Result<String, KeyError> {
+    gantry_files::read_or_create(path, make).map_err(|error| match path.exists() {
+        true => KeyError::read(path)(error),
+        false => KeyError::write(path)(error),
+    })
+}
+
+impl Kind {
+    /// The bytes of the one block of this kind.
+    fn only_block(&self, text: &str) -> Result<Vec<u8>, String> {
+        let blocks = pem::blocks(text).map_err(|error| error.to_string())?;
+        let found = pem::labels(&blocks);
+        let mut ours = blocks.into_iter().filter(|block| block.label == self.label);
+        match (ours.next(), ours.next()) {
+            (Some(block), None) => Ok(block.der),
+            (Some(_), Some(_)) => Err("it holds more than one".to_owned()),
+            (None, _) => Err(format!("found {found}")),
+        }
+    }
+
+    fn another_key(&self) -> String {
+        format!("its {} is of another kind", self.label)
+    }
+
+    fn malformed(&self, path: &Path) -> impl FnOnce(String) -> KeyError {
+        let (path, expected) = (path.to_owned(), self.expected);
+        move |why| KeyError::Malformed { path, expected, why }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -190,21 +228,6 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     bytes.try_into().ok()
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
-    // RFC 7468 wants lines of 64.
-    let text = STANDARD.encode(der);
-    let mut lines = format!("-----BEGIN {label}-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        lines.push_str(line);
-        lines.push('\n');
-        rest = after;
-    }
-    lines.push_str(&format!("-----END {label}-----\n"));
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +246,59 @@ mod tests {
         assert_eq!(key.to_pem(), RFC_PRIVATE);
         assert_eq!(key.public().to_pem(), RFC_PUBLIC);
         assert_eq!(PublicKey::from_pem(RFC_PUBLIC).unwrap(), key.public());
+    }
+
+    #[test]
+    fn both_kinds_of_key_are_read_alike_whatever_stands_around_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let both = |text: fn(&str) -> String| {
+            std::fs::write(&path, text(RFC_PRIVATE)).unwrap();
+            let private = SigningKey::load(&path).map(|key| key.public());
+            std::fs::write(&path, text(RFC_PUBLIC)).unwrap();
+            [private, PublicKey::load(&path)].map(|read| read.map_err(|error| error.to_string()))
+        };
+        let key = PublicKey::from_pem(RFC_PUBLIC).unwrap();
+        let forms: [fn(&str) -> String; 7] = [
+            str::to_owned,
+            |pem| format!("Bag Attributes\n    friendlyName: x\n{pem}"),
+            |pem| format!("{pem}\nmade in 2026\n"),
+            |pem| format!("\u{feff}{pem}"),
+            |pem| pem.replace('\n', "\r\n"),
+            |pem| format!("\n\n  {}  ", pem.replace('\n', "  \n ")),
+            |pem| format!("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n{pem}"),
+        ];
+        for (number, form) in forms.into_iter().enumerate() {
+            assert_eq!(both(form), [Ok(key.clone()), Ok(key.clone())], "form {number}");
+        }
+        let forms: [(fn(&str) -> String, &str); 6] = [
+            (|pem| format!("{pem}{pem}"), "it holds more than one"),
+            (|pem| pem.replace("KEY", "OAR"), "found P"),
+            (|pem| pem.replace("-----BEGIN", "----BEGIN"), "line 3: an END line"),
+            (|pem| pem.replace("MC", "!!"), "line 2: not base64"),
+            (|pem| pem.replace("K2V", "K2X"), "is of another kind"),
+            (|_| String::new(), "found no PEM block"),
+        ];
+        for (form, why) in forms {
+            for refused in both(form) {
+                let error = refused.unwrap_err();
+                assert!(error.contains(why) && !error.contains("BCIE"), "{error}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_key_that_others_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("user.pem");
+        SigningKey::load_or_create(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        for refused in [SigningKey::load(&path), SigningKey::load_or_create(&path)] {
+            assert!(refused.unwrap_err().to_string().contains("others can write"));
+        }
     }
 
     #[test]
@@ -258,6 +334,11 @@ mod tests {
         let made = load_or_create_secret(&path).unwrap();
         assert_ne!(made, [0; 32]);
         assert_eq!(load_or_create_secret(&path).unwrap(), made);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for form in [format!("\u{feff}{text}"), format!(" {}\r\n", text.trim().to_uppercase())] {
+            std::fs::write(&path, form).unwrap();
+            assert_eq!(load_or_create_secret(&path).unwrap(), made);
+        }
         for text in ["", "00", &"0".repeat(63), &"0".repeat(66), &"é".repeat(32)] {
             std::fs::write(&path, text).unwrap();
             assert!(matches!(load_or_create_secret(&path), Err(KeyError::Malformed { .. })));

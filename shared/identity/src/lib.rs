@@ -13,7 +13,10 @@
 //! publishes them ([`PublishedKeys`]): those known stay while it is away. The rules:
 //!
 //! - the algorithm is EdDSA over Ed25519 and is not read from the token;
-//! - `kid`, `iss`, `aud`, `exp` and `nbf` are required and checked;
+//! - `kid`, `typ`, `iss`, `aud`, `iat`, `exp` and `nbf` are required and checked; `typ` is `at+jwt`
+//!   for users (RFC 9068) and `gantry-service+jwt` for services;
+//! - a service token is valid for at most 65 s from its `iat`, a user token for at most
+//!   [`MAX_USER_TTL`]; an `iat` in the future is refused. Clocks may differ by 5 s;
 //! - a token is for one audience, and may be used by whoever has it until it expires:
 //!   presented to another service it is refused, presented again to the same one within its
 //!   60 s it is believed. That nobody else comes to have it is the wire's affair (TLS), that
@@ -39,7 +42,7 @@
 //! ```
 
 mod claims;
-mod files;
+mod error;
 mod jwk;
 mod kept;
 mod keys;
@@ -49,8 +52,8 @@ mod settings;
 mod sign;
 mod verify;
 
-pub use claims::{Acting, USERS};
-pub use files::KeyError;
+pub use claims::{Acting, MAX_USER_TTL, USERS};
+pub use error::KeyError;
 pub use jwk::Jwk;
 pub use keys::{PublicKey, SigningKey, load_or_create_secret};
 pub use published::{KeySource, KeysReport, PublishedKeys};

@@ -1,16 +1,20 @@
 //! Reading certificates and keys (PEM), and telling whether they changed.
 
 use std::{
-    fmt, fs,
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
+    io,
     path::{Path, PathBuf},
 };
 
+use gantry_files::pem::{self, Block};
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+    },
 };
-use x509_parser::parse_x509_certificate;
+use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
 /// A key of the settings that cannot be used. Never holds what a file contains.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -20,6 +24,17 @@ pub struct InvalidTls {
     pub key: &'static str,
     /// What is wrong with it.
     pub why: String,
+}
+
+/// The DNS names of a certificate (RFC 5280, section 4.2.1.6). None if it has none or is none.
+pub fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Vec::new() };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let dns = names.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    dns.collect()
 }
 
 /// A file, and the key of the settings that names it.
@@ -69,13 +84,23 @@ impl fmt::Display for Files {
 }
 
 impl Files {
+    /// Reads them. Authorities decide who is believed, so nobody else may be able to change them.
     pub(crate) fn read(&self) -> Result<Contents, InvalidTls> {
-        let authorities = self.authorities.as_ref().map(Named::read).transpose()?;
+        let authorities = self.authorities.as_ref();
+        let authorities =
+            authorities.map(|named| named.read(gantry_files::read_trusted)).transpose()?;
+        let read = |named: &Named| named.read(gantry_files::read_text);
         let identity = match &self.identity {
-            Some((chain, key)) => Some((chain.read()?, key.read()?)),
+            Some((chain, key)) => Some((read(chain)?, read(key)?)),
             None => None,
         };
         Ok(Contents { authorities, identity })
+    }
+
+    /// Applies the rules of a secret to the private key. Done once, because it may warn.
+    pub(crate) fn inspect_secret(&self) -> Result<(), InvalidTls> {
+        let Some((_, key)) = &self.identity else { return Ok(()) };
+        gantry_files::inspect_secret(&key.path).map_err(|error| key.invalid(&error))
     }
 }
 
@@ -98,9 +123,9 @@ impl Named {
         Self { key, path: path.to_owned() }
     }
 
-    fn read(&self) -> Result<Pem, InvalidTls> {
-        let bytes = fs::read(&self.path).map_err(|error| self.invalid(&error))?;
-        Ok(Pem { named: self.clone(), bytes })
+    fn read(&self, read: impl FnOnce(&Path) -> io::Result<String>) -> Result<Pem, InvalidTls> {
+        let text = read(&self.path).map_err(|error| self.invalid(&error))?;
+        Ok(Pem { named: self.clone(), text })
     }
 
     fn invalid(&self, why: &dyn fmt::Display) -> InvalidTls {
@@ -111,43 +136,91 @@ impl Named {
 /// The text of a file.
 pub(crate) struct Pem {
     named: Named,
-    bytes: Vec<u8>,
+    text: String,
 }
 
 impl Hash for Pem {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.bytes.hash(state);
+        self.text.hash(state);
     }
 }
 
 impl Pem {
     /// A certificate with those that vouch for it.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&self.bytes)
-            .collect::<Result<_, _>>()
-            .map_err(|error| self.named.invalid(&error))?;
-        if certificates.is_empty() {
-            return Err(self.named.invalid(&"holds no certificate"));
-        }
-        Ok(certificates)
+        self.each_certificate(|_| Ok(()))
     }
 
     pub(crate) fn roots(&self) -> Result<RootCertStore, InvalidTls> {
         let mut roots = RootCertStore::empty();
-        for certificate in self.certificates()? {
-            roots.add(certificate).map_err(|error| self.named.invalid(&error))?;
-        }
+        self.each_certificate(|certificate| {
+            roots.add(certificate.clone()).map_err(|error| error.to_string())
+        })?;
         Ok(roots)
     }
 
+    /// All certificates, after `check` has accepted each. An error names the certificate by its
+    /// place in the file.
+    fn each_certificate(
+        &self,
+        mut check: impl FnMut(&CertificateDer<'static>) -> Result<(), String>,
+    ) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
+        let blocks = self.blocks()?;
+        let found = pem::labels(&blocks);
+        // OpenSSL wrote the second label once.
+        let is_certificate =
+            |block: &Block| ["CERTIFICATE", "X509 CERTIFICATE"].contains(&block.label.as_str());
+        let blocks: Vec<_> = blocks.into_iter().filter(is_certificate).collect();
+        if blocks.is_empty() {
+            return Err(self.named.invalid(&format_args!("holds no certificate, found {found}")));
+        }
+        let all = blocks.len();
+        let certificates = (1..).zip(blocks).map(|(number, Block { line, der, .. })| {
+            let certificate = CertificateDer::from(der);
+            match well_formed(&certificate).and_then(|()| check(&certificate)) {
+                Ok(()) => Ok(certificate),
+                Err(why) => Err(self
+                    .named
+                    .invalid(&format_args!("certificate {number} of {all}, line {line}: {why}"))),
+            }
+        });
+        certificates.collect()
+    }
+
     pub(crate) fn private_key(&self) -> Result<PrivateKeyDer<'static>, InvalidTls> {
-        // What is wrong with a private key is said without a byte of it.
-        PrivateKeyDer::from_pem_slice(&self.bytes)
-            .map_err(|_| self.named.invalid(&"holds no private key (PEM)"))
+        let blocks = self.blocks()?;
+        let found = pem::labels(&blocks);
+        let mut keys = blocks.into_iter().filter_map(|Block { label, der, .. }| {
+            Some(match label.as_str() {
+                "PRIVATE KEY" => PrivatePkcs8KeyDer::from(der).into(),
+                "RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(der).into(),
+                "EC PRIVATE KEY" => PrivateSec1KeyDer::from(der).into(),
+                _ => return None,
+            })
+        });
+        match (keys.next(), keys.next()) {
+            (Some(key), None) => Ok(key),
+            (Some(_), Some(_)) => Err(self.named.invalid(&"holds more than one private key")),
+            (None, _) => Err(self.named.invalid(&format_args!(
+                "holds no private key (PEM, not encrypted), found {found}"
+            ))),
+        }
+    }
+
+    fn blocks(&self) -> Result<Vec<Block>, InvalidTls> {
+        pem::blocks(&self.text).map_err(|error| self.named.invalid(&error))
     }
 
     /// The files are well-formed, and do not make a configuration.
     pub(crate) fn unsuited(&self, error: &rustls::Error) -> InvalidTls {
         self.named.invalid(error)
+    }
+}
+
+fn well_formed(certificate: &CertificateDer<'_>) -> Result<(), String> {
+    match parse_x509_certificate(certificate) {
+        Ok(([], _)) => Ok(()),
+        Ok(_) => Err("it is longer than one certificate".to_owned()),
+        Err(_) => Err("it is not an X.509 certificate".to_owned()),
     }
 }

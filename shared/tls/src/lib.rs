@@ -23,7 +23,7 @@ mod measure;
 mod server;
 
 pub use client::ClientTls;
-pub use files::InvalidTls;
+pub use files::{InvalidTls, dns_names};
 pub use live::{Followed, Live};
 pub use measure::observe;
 pub use server::ServerTls;

@@ -48,6 +48,7 @@ impl<C> Live<C> {
         interval: Duration,
         build: impl Fn(&Contents) -> Result<C, InvalidTls> + Send + Sync + 'static,
     ) -> Result<Self, InvalidTls> {
+        files.inspect_secret()?;
         let read = files.read();
         let loaded = AtomicU64::new(Mark::of(&read).0);
         let contents = read?;

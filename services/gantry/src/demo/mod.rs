@@ -83,10 +83,11 @@ struct Goods {
 /// [`DemoError`] at the first step that does not end as it should.
 pub async fn run(args: &DemoArgs) -> Result<(), DemoError> {
     let path = args.admin_password_file();
-    let password =
-        std::fs::read_to_string(&path).map_err(|source| DemoError::Password { path, source })?;
+    let password = gantry_files::read_secret(&path)
+        .and_then(|text| gantry_files::value(&text).map(str::to_owned))
+        .map_err(|source| DemoError::Password { path, source })?;
     let clients = Clients::new(args.port_offset, args.tls())?;
-    Walk { clients, steps: 0, started: Instant::now() }.walk(password.trim()).await
+    Walk { clients, steps: 0, started: Instant::now() }.walk(&password).await
 }
 
 struct Walk {

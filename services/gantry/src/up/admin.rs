@@ -1,8 +1,7 @@
 //! The bootstrap admin: made at the first start, with a password nobody else knows.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -70,32 +69,17 @@ pub(super) async fn bootstrap(
     Ok(Bootstrap { email: ADMIN_EMAIL, password_file, created_password })
 }
 
-/// The password in the file; where there is none, a new one, written for its owner only.
+/// The password in the file; if there is none, a new one, written for its owner only.
 fn read_or_make(path: &Path) -> io::Result<String> {
-    match fs::read_to_string(path) {
-        Ok(text) => return Ok(text.trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
     // 122 random bits from the operating system.
-    let password = Uuid::new_v4().simple().to_string();
-    // Under another name until it is whole: an empty file would refuse every later start. A name
-    // that no start had before: one that was killed here may have left its own.
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(format!(".{}", Uuid::new_v4().simple()));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&partial)?;
-    file.write_all(password.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    Ok(password)
+    let text = gantry_files::read_or_create(path, || Uuid::new_v4().simple().to_string())?;
+    Ok(gantry_files::value(&text)?.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -113,20 +97,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_start_that_was_killed_left_is_in_nobodys_way() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("admin-password");
-        // In a container every start has the same process id.
-        fs::write(folder.path().join(format!("admin-password.{}", std::process::id())), "")
-            .unwrap();
-        assert_eq!(read_or_make(&path).unwrap().len(), 32);
-    }
-
-    #[test]
-    fn a_password_that_is_there_is_taken_without_its_line_end() {
+    fn a_supplied_password_is_its_line_or_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("given");
-        fs::write(&path, "correct horse\n").unwrap();
-        assert_eq!(read_or_make(&path).unwrap(), "correct horse");
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read_or_make(&path).map_err(|error| error.to_string())
+        };
+        for text in ["correct horse\n", "\u{feff}correct horse\r\n", "correct horse"] {
+            assert_eq!(read(text).unwrap(), "correct horse", "{text:?}");
+        }
+        for text in ["", "\n", " correct horse\n", "correct\nhorse", "correct\0horse"] {
+            let error = read(text).unwrap_err();
+            assert!(!error.contains("horse"), "{error}");
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{self, Write},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
+use gantry_files::{Readers, shell_word};
 use gantry_server::ServerTls;
 use serde::Serialize;
 
@@ -36,37 +36,17 @@ impl Ready {
         }
     }
 
-    /// Takes an earlier start's file away, so that nobody takes it for this one's, and
-    /// finds out whether there can be one.
+    /// Removes an earlier start's file, so that nobody takes it for this one's, and finds out
+    /// whether there can be one.
     pub(super) fn prepare(path: &Path) -> io::Result<()> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _gone => {}
-        }
-        let partial = partial(path);
-        fs::write(&partial, "")?;
-        fs::remove_file(&partial)
+        gantry_files::replace(path, b"", Readers::Owner)?;
+        gantry_files::remove_stale(path)
     }
 
     /// Writes the file whole or not at all: whoever sees it can read it.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let partial = partial(path);
-        fs::write(&partial, serde_json::to_vec_pretty(self)?)?;
-        fs::rename(&partial, path)
+        gantry_files::replace(path, &serde_json::to_vec_pretty(self)?, Readers::Everybody)
     }
-}
-
-fn partial(path: &Path) -> PathBuf {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    partial.into()
-}
-
-/// The path as one word of a shell.
-fn word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// How grpcurl is told to speak to a service; the files in capitals are the caller's own.
@@ -94,7 +74,7 @@ pub(super) fn banner(
     }
     writeln!(out, "  {:<11} http://{}/readyz", "admin", plan.admin())?;
 
-    let file = word(&bootstrap.password_file);
+    let file = shell_word(&bootstrap.password_file);
     writeln!(out, "\n  try")?;
     let service = |name| plan.services().iter().filter(move |of| of.service.name == name);
     for of in service(USER.name) {
@@ -128,12 +108,44 @@ pub(super) fn banner(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
+    fn ready() -> Ready {
+        let address = ([127, 0, 0, 1], 1).into();
+        Ready { services: BTreeMap::new(), admin: address, pid: 1, version: "1" }
+    }
+
     #[test]
-    fn a_path_is_one_word_whatever_is_in_it() {
-        assert_eq!(word(Path::new("./.gantry/admin-password")), "./.gantry/admin-password");
-        assert_eq!(word(Path::new("my data/x")), "'my data/x'");
-        assert_eq!(word(Path::new("it's;$(rm)")), r"'it'\''s;$(rm)'");
+    fn an_earlier_starts_file_is_removed_and_nothing_is_left_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ready");
+        fs::write(&path, "old").unwrap();
+        Ready::prepare(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        ready().write(&path).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains("127.0.0.1:1"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_devices_are_no_ready_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, link) = (folder.path().join("victim"), folder.path().join("ready"));
+        fs::write(&victim, "precious").unwrap();
+        // Also under the name that a partial file once had.
+        for name in ["ready", "ready.partial"] {
+            std::os::unix::fs::symlink(&victim, folder.path().join(name)).unwrap();
+        }
+        assert!(Ready::prepare(&link).is_err());
+        assert!(ready().write(&link).is_err());
+        fs::remove_file(&link).unwrap();
+        Ready::prepare(&link).unwrap();
+        ready().write(&link).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert!(Ready::prepare(Path::new("/dev/null")).is_err());
+        assert!(Ready::prepare(folder.path()).is_err());
     }
 }

@@ -1,8 +1,9 @@
 //! The ACL token, read from its file each time it is needed.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use http::HeaderValue;
+use tokio::task::spawn_blocking;
 
 /// Where the token stands. Holds no token itself, so that showing it shows none.
 #[derive(Clone, Debug)]
@@ -25,13 +26,16 @@ impl TokenFile {
 
     /// The token as a header that hides itself, off the async threads.
     pub(super) async fn read(&self) -> Result<HeaderValue, TokenError> {
-        let text = tokio::fs::read_to_string(&self.path).await;
+        let path = self.path.clone();
+        // A task that the runtime's end cancels has nobody to answer.
+        let text = spawn_blocking(move || gantry_files::read_text(&path)).await;
+        let text = text.unwrap_or_else(|cancelled| Err(io::Error::other(cancelled)));
         self.header(text.map_err(|error| error.to_string()))
     }
 
-    /// The same, for the start of a process.
+    /// The same, for the start of a process, with the rules of a secret.
     pub(super) fn read_blocking(&self) -> Result<HeaderValue, TokenError> {
-        self.header(fs::read_to_string(&self.path).map_err(|error| error.to_string()))
+        self.header(gantry_files::read_secret(&self.path).map_err(|error| error.to_string()))
     }
 
     fn header(&self, text: Result<String, String>) -> Result<HeaderValue, TokenError> {
@@ -60,6 +64,8 @@ impl fmt::Display for TokenFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn reading(content: &str) -> Result<HeaderValue, String> {
@@ -72,6 +78,9 @@ mod tests {
     #[test]
     fn a_token_is_read_without_the_line_end_and_does_not_show_itself() {
         let token = reading("secret\n").unwrap();
+        for text in ["\u{feff}secret", "secret\r\n", " secret "] {
+            assert_eq!(reading(text).unwrap(), token, "{text:?}");
+        }
         assert_eq!(token, "secret");
         assert_eq!(format!("{token:?}"), "Sensitive");
     }

@@ -1,6 +1,8 @@
 //! Files that are right, wrong, and changed while somebody follows them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod pem;
+
 use std::{fs, sync::Arc, time::Duration};
 
 use gantry_test_authority::{Authority, put};
