@@ -9,6 +9,27 @@ use crate::TokenError;
 /// The issuer and the audience of user tokens.
 pub const USERS: &str = "gantry";
 
+/// Longest lifetime of a user token that a verifier accepts, whatever its issuer configures.
+pub const MAX_USER_TTL: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// Lifetime of a service token: long enough for a call and its retries, short enough that nothing
+/// needs to be revoked.
+pub(crate) const SERVICE_TTL: Duration = Duration::seconds(60);
+
+/// Kind of a token: its type (`typ`, RFC 8725 section 3.11) and the longest lifetime.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) typ: &'static str,
+    max_ttl: i64,
+}
+
+impl Kind {
+    /// RFC 9068 names the type.
+    pub(crate) const USER: Self = Self { typ: "at+jwt", max_ttl: MAX_USER_TTL.as_secs() as i64 };
+    pub(crate) const SERVICE: Self =
+        Self { typ: "gantry-service+jwt", max_ttl: SERVICE_TTL.whole_seconds() + LEEWAY };
+}
+
 /// In whose name a service calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Acting {
@@ -43,8 +64,18 @@ impl Registered {
         }
     }
 
-    pub(crate) fn lifetime(&self) -> Lifetime {
-        Lifetime { nbf: self.nbf, exp: self.exp }
+    /// When the token is valid.
+    ///
+    /// # Errors
+    /// [`TokenError::TooLong`] if that is longer than its kind may be. Together with an issue time
+    /// that is not in the future this bounds how far ahead it can expire.
+    pub(crate) fn lifetime(&self, kind: &Kind) -> Result<Lifetime, TokenError> {
+        match self.exp.checked_sub(self.iat) {
+            Some(ttl) if ttl <= kind.max_ttl => {
+                Ok(Lifetime { begins: self.nbf.max(self.iat), exp: self.exp })
+            }
+            Some(_) | None => Err(TokenError::TooLong),
+        }
     }
 }
 
@@ -54,7 +85,8 @@ const LEEWAY: i64 = 5;
 /// When a token is valid, in seconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetime {
-    nbf: i64,
+    /// The later of `nbf` and `iat`.
+    begins: i64,
     exp: i64,
 }
 
@@ -63,7 +95,7 @@ impl Lifetime {
         let now = now.unix_timestamp();
         if now >= self.exp.saturating_add(LEEWAY) {
             Err(TokenError::Expired)
-        } else if now < self.nbf.saturating_sub(LEEWAY) {
+        } else if now < self.begins.saturating_sub(LEEWAY) {
             Err(TokenError::NotYetValid)
         } else {
             Ok(())

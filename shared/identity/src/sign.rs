@@ -12,13 +12,9 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    claims::{Acting, Registered, Service, USERS},
+    claims::{Acting, Kind, Registered, SERVICE_TTL, Service, USERS},
     keys::SigningKey,
 };
-
-/// How long a service token is valid: long enough for a call and its retries,
-/// short enough that nothing needs to be revoked.
-const SERVICE_TTL: Duration = Duration::seconds(60);
 
 /// At half of its life a token is replaced, so that a call always starts with
 /// one that outlasts it.
@@ -90,7 +86,7 @@ impl ServiceSigner {
             Acting::Itself { cause } => (None, cause.as_ref().map(Into::into)),
         };
         let registered = Registered::new(&self.service, &purpose.audience, now, SERVICE_TTL);
-        sign(&self.key, &Service { registered, actor, cause })
+        sign(&self.key, &Kind::SERVICE, &Service { registered, actor, cause })
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<Purpose, Signed>> {
@@ -170,7 +166,8 @@ struct UserToken<'a> {
 }
 
 impl UserSigner {
-    /// Signs tokens that are valid for `ttl` (whole seconds).
+    /// Signs tokens that are valid for `ttl` (whole seconds). No verifier accepts one that is valid
+    /// for longer than [`MAX_USER_TTL`](crate::MAX_USER_TTL).
     pub fn new(key: SigningKey, ttl: std::time::Duration) -> Self {
         Self { key, ttl: std::time::Duration::from_secs(ttl.as_secs()) }
     }
@@ -180,7 +177,8 @@ impl UserSigner {
         // A lifetime beyond i64 seconds ends with time itself.
         let ttl = Duration::try_from(self.ttl).unwrap_or(Duration::MAX);
         let registered = Registered::new(USERS, USERS, now, ttl);
-        let token = sign(&self.key, &UserToken { registered, jti: Uuid::now_v7(), user });
+        let token =
+            sign(&self.key, &Kind::USER, &UserToken { registered, jti: Uuid::now_v7(), user });
         AccessToken { token, expires_in: self.ttl }
     }
 }
@@ -189,8 +187,9 @@ impl UserSigner {
     clippy::expect_used,
     reason = "claims are strings and numbers, and the key was parsed when it was loaded"
 )]
-fn sign(key: &SigningKey, claims: &impl Serialize) -> String {
+fn sign(key: &SigningKey, kind: &Kind, claims: &impl Serialize) -> String {
     let mut header = Header::new(Algorithm::EdDSA);
+    header.typ = Some(kind.typ.to_owned());
     header.kid = Some(key.public().key_id().to_owned());
     jsonwebtoken::encode(&header, claims, &key.encoding).expect("claims and key are well-formed")
 }

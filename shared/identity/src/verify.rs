@@ -8,7 +8,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 
 use crate::{
-    claims::{Registered, Service, USERS, User},
+    claims::{Kind, Lifetime, Registered, Service, USERS, User},
     keys::PublicKey,
     known::{Known, Mark, Proven},
     published::{KeysReport, PublishedKeys},
@@ -49,6 +49,9 @@ pub enum TokenError {
     /// Signed, or said to be, with anything but EdDSA.
     #[error("the token's algorithm is not accepted")]
     WrongAlgorithm,
+    /// Of the other kind, or made for something else (`typ`).
+    #[error("the token's type is not the one that its key signs")]
+    WrongType,
     /// The key it names is not trusted.
     #[error("the token is signed with an unknown key")]
     UnknownKey,
@@ -61,10 +64,13 @@ pub enum TokenError {
     /// Meant for another service.
     #[error("the token is meant for another audience")]
     WrongAudience,
+    /// Valid for longer than a token of its kind may be.
+    #[error("the token is valid for longer than its kind may be")]
+    TooLong,
     /// No longer valid.
     #[error("the token has expired")]
     Expired,
-    /// Not valid before a later time.
+    /// Issued, or not valid before, a later time.
     #[error("the token is not valid yet")]
     NotYetValid,
 }
@@ -197,20 +203,29 @@ impl Verifier {
         }
         let key_id = header.kid.ok_or(TokenError::UnknownKey)?;
         let trusted = self.trusts(&key_id).ok_or(TokenError::UnknownKey)?;
-        match trusted.issues {
+        let kind = match trusted.issues {
+            Issues::Users => Kind::USER,
+            Issues::Service => Kind::SERVICE,
+        };
+        let claims = Claims { trusted: &trusted, kind, now };
+        let (caller, lifetime) = match trusted.issues {
             Issues::Users => {
-                let claims: User = signed_claims(token, &trusted.key)?;
-                check(&claims.registered, &trusted.issuer, USERS, now)?;
-                let lifetime = claims.registered.lifetime();
-                Ok(Proven { caller: Caller::User(claims.actor.into()), lifetime })
+                let user: User = signed_claims(token, &trusted.key)?;
+                let lifetime = claims.check(&user.registered, USERS)?;
+                (Caller::User(user.actor.into()), lifetime)
             }
             Issues::Service => {
-                let claims: Service = signed_claims(token, &trusted.key)?;
-                check(&claims.registered, &trusted.issuer, &self.service, now)?;
-                let lifetime = claims.registered.lifetime();
-                Ok(Proven { caller: caller(claims)?, lifetime })
+                let service: Service = signed_claims(token, &trusted.key)?;
+                let lifetime = claims.check(&service.registered, &self.service)?;
+                (caller(service)?, lifetime)
             }
+        };
+        // Last: a token that is not signed is said to be that, whatever it is called.
+        let is_of_kind = header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(claims.kind.typ));
+        if !is_of_kind {
+            return Err(TokenError::WrongType);
         }
+        Ok(Proven { caller, lifetime })
     }
 }
 
@@ -240,18 +255,23 @@ fn signed_claims<C: DeserializeOwned>(token: &str, key: &PublicKey) -> Result<C,
         .map_err(|error| reason(error.kind()))
 }
 
-fn check(
-    claims: &Registered,
-    issuer: &str,
-    audience: &str,
+/// What the registered claims are checked against.
+struct Claims<'t> {
+    trusted: &'t TrustedKey,
+    kind: Kind,
     now: OffsetDateTime,
-) -> Result<(), TokenError> {
-    if claims.iss != issuer {
-        Err(TokenError::WrongIssuer)
-    } else if claims.aud != audience {
-        Err(TokenError::WrongAudience)
-    } else {
-        claims.lifetime().check(now)
+}
+
+impl Claims<'_> {
+    fn check(&self, claims: &Registered, audience: &str) -> Result<Lifetime, TokenError> {
+        if claims.iss != self.trusted.issuer {
+            return Err(TokenError::WrongIssuer);
+        }
+        if claims.aud != audience {
+            return Err(TokenError::WrongAudience);
+        }
+        let lifetime = claims.lifetime(&self.kind)?;
+        lifetime.check(self.now).map(|()| lifetime)
     }
 }
 

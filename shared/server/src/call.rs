@@ -35,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) info: TcpConnectInfo,
     pub(crate) peer: SocketAddr,
     pub(crate) standing: Peer,
+    /// The DNS names of the peer's certificate, if it showed one.
+    pub(crate) certified_names: Option<Vec<String>>,
     /// Tells its calls that their time is over.
     pub(crate) cut: CancellationToken,
     /// Whether a part of a request was read since somebody asked.
@@ -48,11 +50,13 @@ impl Connection {
         info: TcpConnectInfo,
         peer: SocketAddr,
         standing: Peer,
+        certified_names: Option<Vec<String>>,
         cut: CancellationToken,
         resets: Resets,
         unsent: Arc<Account>,
     ) -> Self {
-        Self { info, peer, standing, cut, heard: AtomicBool::new(false), resets, unsent }
+        let heard = AtomicBool::new(false);
+        Self { info, peer, standing, certified_names, cut, heard, resets, unsent }
     }
 
     pub(crate) fn heard(&self) {

@@ -29,7 +29,7 @@ use crate::{
     settings::{ConnectionSettings, Settings},
     stack::{self, Parts},
     state::{Life, State},
-    tls::Security,
+    tls::{Security, certified_names},
 };
 
 /// Why a server ended other than by draining.
@@ -224,9 +224,12 @@ where
             let patience = settings.handshake_timeout;
             let shake_hands = async {
                 let stream = security.secure(stream, peer, patience, &ends.goaway).await?;
+                let names = certified_names(&stream);
                 let stream = FrameFilter::for_server(stream, EmptyDataPolicy::new());
                 let shaken = protocol.handshake(stream).await;
-                shaken.inspect_err(|error| debug!(%peer, %error, "the peer speaks no HTTP/2")).ok()
+                let shaken =
+                    shaken.inspect_err(|error| debug!(%peer, %error, "the peer speaks no HTTP/2"));
+                Some((shaken.ok()?, names))
             };
             let shaken = tokio::select! {
                 shaken = timeout(patience, shake_hands) => shaken,
@@ -236,12 +239,13 @@ where
                     return;
                 }
             };
-            let Ok(Some(http2)) = shaken else {
+            let Ok(Some((http2, names))) = shaken else {
                 open.ended(Closed::Handshake);
                 return;
             };
             let (cut, resets) = (ends.cut.clone(), Resets::new(settings.max_resets));
-            let connection = Arc::new(Connection::new(info, peer, standing, cut, resets, unsent));
+            let connection =
+                Arc::new(Connection::new(info, peer, standing, names, cut, resets, unsent));
             let restless = ends.restless.clone();
             let serving = Serving::new(http2, connection, stack, calls, restless, &settings);
             open.ended(run(serving, peer, ends).await);

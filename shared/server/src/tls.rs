@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
-use gantry_tls::{Followed, InvalidTls, Live, ServerTls};
+use gantry_tls::{Followed, InvalidTls, Live, ServerTls, dns_names};
 use rustls::ServerConfig;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -16,6 +16,13 @@ const HANDSHAKE: u8 = 22;
 
 /// What a connection is read from and written to.
 pub(crate) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// The DNS names of the peer's certificate, if it showed one.
+pub(crate) fn certified_names(stream: &Stream) -> Option<Vec<String>> {
+    let Either::Right(stream) = stream else { return None };
+    let (_, session) = stream.get_ref();
+    session.peer_certificates()?.first().map(dns_names)
+}
 
 /// Whether the connections of a server speak TLS, and as whom.
 #[derive(Clone, Debug)]

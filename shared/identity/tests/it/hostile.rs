@@ -6,11 +6,12 @@ use gantry_identity::{Acting, Issues, TokenError};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::{Key, NOW, World, ann, claims, encode_part, order_token, world};
+use crate::{Key, NOW, SERVICE, USER, World, ann, claims, encode_part, order_token, world};
 
 /// The order service's own token, but for what `change` does to its header.
 fn with_header(world: &World, change: impl FnOnce(&mut Header)) -> String {
     let mut header = Header::new(Algorithm::EdDSA);
+    header.typ = Some(SERVICE.into());
     header.kid = Some(world.order.key.public().key_id().into());
     change(&mut header);
     jsonwebtoken::encode(&header, &claims("order", "inventory"), &world.order.encoding()).unwrap()
@@ -140,19 +141,169 @@ fn claims_of_any_length_are_read_and_what_is_not_asked_for_is_passed_over() {
 #[test]
 fn times_at_the_ends_of_the_calendar_are_times() {
     let world = world();
-    let at = |exp: Value, nbf: Value| {
+    let now = NOW.unix_timestamp();
+    let at = |exp: Value, nbf: Value, iat: Value| {
         let mut claims = claims("order", "inventory");
-        claims["exp"] = exp;
-        claims["nbf"] = nbf;
+        (claims["exp"], claims["nbf"], claims["iat"]) = (exp, nbf, iat);
         world.inventory.verify_at(&world.order.sign(&claims), NOW).map(|_| ())
     };
-    assert_eq!(at(json!(i64::MAX), json!(i64::MIN)), Ok(()));
-    assert_eq!(at(json!(0), json!(0)), Err(TokenError::Expired));
-    assert_eq!(at(json!(i64::MAX), json!(i64::MAX)), Err(TokenError::NotYetValid));
-    assert_eq!(at(json!(-1), json!(0)), Err(TokenError::Malformed));
+    assert_eq!(at(json!(now + 60), json!(i64::MIN), json!(now)), Ok(()));
+    assert_eq!(at(json!(0), json!(0), json!(0)), Err(TokenError::Expired));
+    for iat in [i64::MIN, -1, 0, now, i64::MAX - 66] {
+        let forever = at(json!(i64::MAX), json!(0), json!(iat));
+        assert_eq!(forever, Err(TokenError::TooLong), "{iat}");
+    }
+    let far = json!(i64::MAX);
+    assert_eq!(at(far.clone(), json!(0), far.clone()), Err(TokenError::NotYetValid));
+    assert_eq!(at(json!(now + 60), far, json!(now)), Err(TokenError::NotYetValid));
+    assert_eq!(at(json!(-1), json!(0), json!(0)), Err(TokenError::Malformed));
     for odd in [json!(1e300), json!(u64::MAX), json!("1767268860"), json!(1.5), json!(true)] {
-        assert_eq!(at(odd.clone(), json!(0)), Err(TokenError::Malformed), "{odd}");
-        assert_eq!(at(json!(i64::MAX), odd.clone()), Err(TokenError::Malformed), "{odd}");
+        let end = json!(now + 60);
+        assert_eq!(at(odd.clone(), json!(0), json!(now)), Err(TokenError::Malformed), "{odd}");
+        assert_eq!(at(end.clone(), odd.clone(), json!(now)), Err(TokenError::Malformed), "{odd}");
+        assert_eq!(at(end, json!(0), odd.clone()), Err(TokenError::Malformed), "{odd}");
+    }
+}
+
+#[test]
+fn a_token_is_bounded_by_its_kind_and_issued_in_the_past() {
+    const DAY: i64 = 24 * 60 * 60;
+    let world = world();
+    let now = NOW.unix_timestamp();
+    let at = |key: &Key, iss: &str, aud: &str, iat: i64, ttl: i64| {
+        let mut claims = claims(iss, aud);
+        (claims["iat"], claims["exp"]) = (json!(iat), json!(iat + ttl));
+        world.inventory.verify_at(&key.sign(&claims), NOW).map(|_| ())
+    };
+    let service = |iat, ttl| at(&world.order, "order", "inventory", iat, ttl);
+    let user = |iat, ttl| at(&world.users, "gantry", "gantry", iat, ttl);
+    for (ahead, ttl, expected) in [
+        (0, 60, Ok(())),
+        (0, 65, Ok(())),
+        (0, 66, Err(TokenError::TooLong)),
+        (0, 10 * 365 * DAY, Err(TokenError::TooLong)),
+        (-30, 65, Ok(())),
+        (-DAY, DAY + 60, Err(TokenError::TooLong)),
+        (5, 60, Ok(())),
+        (6, 60, Err(TokenError::NotYetValid)),
+        (10 * 365 * DAY, 60, Err(TokenError::NotYetValid)),
+    ] {
+        assert_eq!(service(now + ahead, ttl), expected, "service {ahead} {ttl}");
+    }
+    for (ahead, ttl, expected) in [
+        (0, 900, Ok(())),
+        (0, DAY, Ok(())),
+        (0, DAY + 1, Err(TokenError::TooLong)),
+        (-DAY, 2 * DAY, Err(TokenError::TooLong)),
+        (6, 900, Err(TokenError::NotYetValid)),
+    ] {
+        assert_eq!(user(now + ahead, ttl), expected, "user {ahead} {ttl}");
+    }
+}
+
+#[test]
+fn a_token_says_of_which_kind_it_is() {
+    let world = world();
+    for (kid, types) in [
+        (&world.order, [SERVICE, "Gantry-Service+JWT", USER]),
+        (&world.users, [USER, "AT+JWT", SERVICE]),
+    ] {
+        let (iss, aud) =
+            if kid.typ == USER { ("gantry", "gantry") } else { ("order", "inventory") };
+        let payload = claims(iss, aud).to_string();
+        let verify = |typ: Value| {
+            let id = kid.key.public().key_id().to_owned();
+            let header = json!({"alg": "EdDSA", "kid": id, "typ": typ}).to_string();
+            world.inventory.verify_at(&kid.sign_parts(&header, &payload), NOW).map(|_| ())
+        };
+        let [own, in_capitals, other] = types;
+        assert_eq!((verify(json!(own)), verify(json!(in_capitals))), (Ok(()), Ok(())));
+        for wrong in [json!(other), json!("JWT"), json!(""), json!(null), json!("at+jwt ")] {
+            assert_eq!(verify(wrong.clone()), Err(TokenError::WrongType), "{own} {wrong}");
+        }
+        for odd in [json!(1), json!([own]), json!({})] {
+            assert_eq!(verify(odd.clone()), Err(TokenError::Malformed), "{own} {odd}");
+        }
+        // A good token without any type.
+        let id = kid.key.public().key_id().to_owned();
+        let header = json!({"alg": "EdDSA", "kid": id}).to_string();
+        let token = kid.sign_parts(&header, &payload);
+        assert_eq!(refused(&world, &token), TokenError::WrongType);
+    }
+}
+
+#[test]
+fn a_header_or_claim_that_is_there_twice_is_malformed() {
+    let world = world();
+    let id = world.order.key.public().key_id().to_owned();
+    let header = json!({"alg": "EdDSA", "typ": SERVICE, "kid": id}).to_string();
+    let payload = claims("order", "inventory").to_string();
+    let doubled = |text: &str, member: &str| format!("{{{member},{}", &text[1..]);
+    for member in [r#""alg":"none""#, r#""kid":"x""#, r#""typ":"JWT""#, r#""alg":"EdDSA""#] {
+        let token = world.order.sign_parts(&doubled(&header, member), &payload);
+        assert_eq!(refused(&world, &token), TokenError::Malformed, "{member}");
+    }
+    let members = [
+        r#""iss":"user""#,
+        r#""aud":"user""#,
+        r#""exp":9999999999"#,
+        r#""iat":0"#,
+        r#""nbf":0"#,
+        r#""actor":{"sub":"a"},"actor":{"sub":"b"}"#,
+        r#""actor":{"sub":"a","sub":"b"}"#,
+    ];
+    for member in members {
+        let token = world.order.sign_parts(&header, &doubled(&payload, member));
+        assert_eq!(refused(&world, &token), TokenError::Malformed, "{member}");
+    }
+    let user = claims("gantry", "gantry").to_string();
+    for member in [r#""sub":"ann""#, r#""roles":["user"]"#] {
+        let token = world.users.sign_text(&doubled(&user, member));
+        assert_eq!(refused(&world, &token), TokenError::Malformed, "{member}");
+    }
+}
+
+#[test]
+fn a_header_of_other_types_is_malformed() {
+    let world = world();
+    let id = world.order.key.public().key_id().to_owned();
+    let payload = claims("order", "inventory").to_string();
+    for (member, value) in [
+        ("kid", json!([id])),
+        ("kid", json!(1)),
+        ("kid", json!({"kid": id})),
+        ("alg", json!(["EdDSA"])),
+        ("alg", json!(null)),
+        ("crit", json!([])),
+        ("crit", json!(["exp"])),
+        ("crit", json!("b64")),
+    ] {
+        let mut header = json!({"alg": "EdDSA", "typ": SERVICE, "kid": id});
+        header[member] = value.clone();
+        let token = world.order.sign_parts(&header.to_string(), &payload);
+        assert_eq!(refused(&world, &token), TokenError::Malformed, "{member} {value}");
+    }
+    for header in ["", "{}", "[]", "null", "\"x\"", "{", "\u{feff}{}"] {
+        let token = world.order.sign_parts(header, &payload);
+        assert_eq!(refused(&world, &token), TokenError::Malformed, "{header}");
+    }
+}
+
+#[test]
+fn an_audience_is_one_name_in_its_own_case() {
+    let world = world();
+    for aud in [json!(["inventory"]), json!(["inventory", "user"]), json!([]), json!(null)] {
+        let mut claims = claims("order", "inventory");
+        claims["aud"] = aud.clone();
+        assert_eq!(refused(&world, &world.order.sign(&claims)), TokenError::Malformed, "{aud}");
+    }
+    for aud in ["Inventory", "inventory ", "inventory\u{0}", "inventory.", "*", ""] {
+        let token = world.order.sign(&claims("order", aud));
+        assert_eq!(refused(&world, &token), TokenError::WrongAudience, "{aud:?}");
+    }
+    for iss in ["Order", "order ", "order\u{0}", "\u{43e}rder"] {
+        let token = world.order.sign(&claims(iss, "inventory"));
+        assert_eq!(refused(&world, &token), TokenError::WrongIssuer, "{iss:?}");
     }
 }
 

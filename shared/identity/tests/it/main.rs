@@ -23,17 +23,29 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 const NOW: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
 
-/// A key of which the test knows the file, and so can sign anything with it.
+/// The `typ` of a service token.
+const SERVICE: &str = "gantry-service+jwt";
+/// The `typ` of a user token.
+const USER: &str = "at+jwt";
+
+/// A key whose file the test knows, and so can sign anything with it.
 struct Key {
     folder: TempDir,
     key: SigningKey,
+    typ: &'static str,
 }
 
 impl Key {
+    /// Signs what calls itself a service token.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = SigningKey::load_or_create(&folder.path().join("key.pem")).unwrap();
-        Self { folder, key }
+        Self { folder, key, typ: SERVICE }
+    }
+
+    /// Signs what calls itself a user token.
+    fn of_users() -> Self {
+        Self { typ: USER, ..Self::new() }
     }
 
     fn trusted(&self, issuer: &str, issues: Issues) -> TrustedKey {
@@ -51,8 +63,14 @@ impl Key {
 
     /// Whatever the text is.
     fn sign_text(&self, claims: &str) -> String {
-        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.key.public().key_id()});
-        let message = format!("{}.{}", encode_part(&header), encode_text(claims));
+        let kid = self.key.public().key_id().to_owned();
+        let header = json!({"alg": "EdDSA", "typ": self.typ, "kid": kid});
+        self.sign_parts(&header.to_string(), claims)
+    }
+
+    /// Whatever the texts of header and claims are.
+    fn sign_parts(&self, header: &str, claims: &str) -> String {
+        let message = format!("{}.{}", encode_text(header), encode_text(claims));
         let key = self.encoding();
         let signature =
             jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
@@ -69,7 +87,7 @@ struct World {
 }
 
 fn world() -> World {
-    let (users, order) = (Key::new(), Key::new());
+    let (users, order) = (Key::of_users(), Key::new());
     let trusted =
         vec![users.trusted("gantry", Issues::Users), order.trusted("order", Issues::Service)];
     World { users, order, inventory: Verifier::new("inventory", trusted) }
@@ -249,7 +267,7 @@ fn a_service_that_claims_both_to_act_for_a_user_and_for_itself_is_refused() {
 #[test]
 fn every_registered_claim_is_required_and_of_its_type() {
     let world = world();
-    for claim in ["iss", "aud", "nbf", "exp"] {
+    for claim in ["iss", "aud", "iat", "nbf", "exp"] {
         for damaged in [None, Some(json!(null)), Some(json!(["inventory", 1])), Some(json!({}))] {
             let mut claims = claims("order", "inventory");
             match damaged {

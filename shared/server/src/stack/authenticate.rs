@@ -95,6 +95,8 @@ impl<S> Authenticate<S> {
         S: Service<Authenticated<B>, Response = Response<R>, Error = Infallible>,
         R: Default,
     {
+        let verified = verified
+            .and_then(|caller| certified(caller, call.connection.certified_names.as_deref()));
         if verified.is_err() {
             self.addresses.failed(call.client, call.received);
         }
@@ -148,6 +150,8 @@ where
 enum Unproven {
     #[error("there must be one authorization, of the form 'Bearer TOKEN'")]
     NoBearer,
+    #[error("the token's issuer is not a name of the caller's certificate")]
+    OtherCertificate,
     #[error(transparent)]
     Token(#[from] TokenError),
 }
@@ -156,9 +160,25 @@ impl From<Unproven> for tonic::Status {
     fn from(unproven: Unproven) -> Self {
         let reason = match unproven {
             Unproven::Token(TokenError::Expired) => GantryReason::TokenExpired,
-            Unproven::NoBearer | Unproven::Token(_) => GantryReason::TokenInvalid,
+            Unproven::NoBearer | Unproven::OtherCertificate | Unproven::Token(_) => {
+                GantryReason::TokenInvalid
+            }
         };
         Failure::new(Code::Unauthenticated, reason, unproven.to_string()).into()
+    }
+}
+
+/// A service's token counts only from that service, if the connection proves who its peer is: a
+/// token that another service got hold of is worth nothing to it. A user has no certificate, and
+/// calls through whatever has one.
+fn certified(caller: Caller, names: Option<&[String]>) -> Result<Caller, Unproven> {
+    match (&caller, names) {
+        (Caller::Service { service, .. } | Caller::Delegate { service, .. }, Some(names))
+            if !names.iter().any(|name| name.eq_ignore_ascii_case(service)) =>
+        {
+            Err(Unproven::OtherCertificate)
+        }
+        _ => Ok(caller),
     }
 }
 

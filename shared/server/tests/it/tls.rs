@@ -26,7 +26,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Identity},
 };
 
-use crate::world::{PATIENCE, World, eventually, lenient};
+use crate::world::{PATIENCE, World, eventually, lenient, reason, with_token};
 
 /// A server of the name `probe` that looks at its files all the time.
 async fn serve(issued: &Issued, client_ca: Option<&Authority>) -> World {
@@ -130,6 +130,41 @@ async fn where_callers_are_asked_who_they_are_only_those_who_prove_it_get_in() {
         act(channel(world.address, &authority, identity)).await.unwrap_err();
     }
     assert_eq!(world.seen.started(), 1, "only one call came through");
+}
+
+#[tokio::test]
+async fn a_services_token_counts_only_with_its_certificate() {
+    let authority = Authority::new();
+    let issued = authority.issue("server", &["probe"]);
+    let mutual = serve(&issued, Some(&authority)).await;
+    let one_sided = serve(&issued, None).await;
+    for (world, names, service_is_taken) in [
+        (&mutual, Some(&["order"][..]), true),
+        (&mutual, Some(&["gantry.internal", "Order"]), true),
+        (&mutual, Some(&["inventory"]), false),
+        (&mutual, Some(&["order.example.org", "*.order", "border"]), false),
+        (&mutual, Some(&["127.0.0.1"]), false),
+        (&one_sided, None, true),
+    ] {
+        let identity = names.map(|names| authority.issue("caller", names));
+        let channel = channel(world.address, &authority, identity.as_ref());
+        let mut client = ProbeServiceClient::new(channel);
+        for (token, is_taken) in [
+            (world.keys.service(None), service_is_taken),
+            (world.keys.service(Some("admin")), service_is_taken),
+            // A user has no certificate, and calls through a service's or a gateway's.
+            (world.keys.user("admin", 0), true),
+        ] {
+            let answer = client.guarded(with_token(ActRequest::default(), &token)).await;
+            match answer {
+                Ok(_) => assert!(is_taken, "{names:?}"),
+                Err(status) => {
+                    assert_eq!(reason(&status), "TOKEN_INVALID", "{names:?}: {status:?}");
+                    assert!(!is_taken && status.message().contains("certificate"), "{status:?}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
