@@ -33,8 +33,7 @@ async fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn failed(error: &impl Display) -> ExitCode {
-    eprintln!("error: {error}");
+    gantry_config::complain(error);
     ExitCode::FAILURE
 }

@@ -63,4 +63,4 @@ pub use load::{Loaded, load, load_shown};
 pub use problem::{Check, ConfigError, Problem, Problems};
 pub use secret::Secret;
 pub use source::Sources;
-pub use start::{Args, EXIT_MISCONFIGURED, refuse};
+pub use start::{Args, EXIT_MISCONFIGURED, complain, refuse};

@@ -1,6 +1,6 @@
 //! What every main needs.
 
-use std::{fmt, io::Write, path::PathBuf, process::ExitCode};
+use std::{fmt, io::Write, path::PathBuf, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 /// The exit code of a process that refuses how it was started: bad settings, a port
 /// or a database that another process has.
@@ -14,12 +14,30 @@ pub struct Args {
     pub config: Option<PathBuf>,
 }
 
-/// Tells on stderr why the process does not start; returns
+/// Longest time that [`complain`] waits for stderr.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Writes to stderr why the process does not start; returns
 /// [`EXIT_MISCONFIGURED`] for main to return.
 pub fn refuse(why: &impl fmt::Display) -> ExitCode {
-    // Where stderr is closed there is nobody to tell; the exit code remains.
-    let _ = write!(std::io::stderr(), "{}", lines(why));
+    complain(why);
     ExitCode::from(EXIT_MISCONFIGURED)
+}
+
+/// Writes an error to stderr, each of its lines marked as one.
+///
+/// Returns after a second even if nobody reads a pipe that is full, and does not mind if stderr is closed.
+pub fn complain(why: &impl fmt::Display) {
+    let (text, (written, wait)) = (lines(why), mpsc::channel());
+    let write = move || {
+        // Without a reader there is nobody to tell; the exit code remains.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = written.send(());
+    };
+    // The process ends next, and with it a thread that is stuck.
+    if thread::Builder::new().spawn(write).is_ok() {
+        let _ = wait.recv_timeout(PATIENCE);
+    }
 }
 
 /// Each line marked as an error, so that it stands out in a collected log.

@@ -1,12 +1,15 @@
 //! When the operating system wants the process to end.
 
-use std::{future::Future, process};
+use std::{future::Future, process, time::Duration};
 
 use tracing::warn;
 
 /// What a process says that was told to end and did not wait for its drain: 128
 /// and the number of SIGTERM.
 const CUT_SHORT: i32 = 143;
+
+/// Time for the last line of the log to be written.
+const LAST_LINE: Duration = Duration::from_millis(50);
 
 /// Resolves at the first SIGTERM or Ctrl-C. From then on a second one ends the
 /// process at once: whoever asks twice does not want to wait.
@@ -23,6 +26,8 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
         tokio::spawn(async move {
             signals.next().await;
             warn!("told to end a second time: not waiting for the drain");
+            // The log is written by a thread of its own.
+            tokio::time::sleep(LAST_LINE).await;
             process::exit(CUT_SHORT);
         });
     }

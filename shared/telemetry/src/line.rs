@@ -1,8 +1,13 @@
 //! One event as one line.
 
-use std::fmt::{self, Write as _};
+use std::{
+    borrow::Cow,
+    env,
+    fmt::{self, Write as _},
+    io::IsTerminal,
+};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::{
     Event, Level,
     field::{Field, Visit},
@@ -12,17 +17,59 @@ use tracing_subscriber::fmt::{
     time::{FormatTime, SystemTime},
 };
 
-use crate::redact::{REDACTED, is_secret_field, redact};
+use crate::{
+    escape::printable,
+    redact::{REDACTED, is_secret_field, redact},
+    settings::Format,
+};
 
-/// What is written of an event.
+/// Longest text of a message or a field, in bytes. A backtrace is shorter.
+const MAX_TEXT: usize = 32 * 1024;
+
+/// Field that says how lines are counted which are limited. It is not written.
+const KIND: &str = "log.kind";
+
+/// How lines look.
+#[derive(Clone, Debug)]
+pub(crate) struct Style {
+    pub(crate) format: Format,
+    pub(crate) colours: bool,
+    pub(crate) service: String,
+}
+
+impl Style {
+    /// Style of lines on stderr. They have colours only on a terminal, and not if `NO_COLOR` is set
+    /// (<https://no-color.org>).
+    pub(crate) fn of_stderr(format: Format, service: &str) -> Self {
+        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let colours = std::io::stderr().is_terminal() && !set("NO_COLOR") && !dumb;
+        Self { format, colours, service: service.to_owned() }
+    }
+
+    /// Returns the line, with its line feed.
+    pub(crate) fn render(&self, line: &Line) -> String {
+        match self.format {
+            Format::Json => line.json(&self.service),
+            Format::Pretty => line.pretty(self.colours),
+        }
+    }
+}
+
+/// Content of a line. All of its texts are redacted and printable.
 #[derive(Debug)]
 pub(crate) struct Line {
-    time: String,
-    level: Level,
-    target: String,
-    fields: Fields,
+    pub(crate) level: Level,
+    pub(crate) target: Cow<'static, str>,
+    pub(crate) message: String,
+    /// In the order in which they were recorded.
+    fields: Vec<(&'static str, Value)>,
     trace_id: Option<String>,
     request_id: Option<String>,
+    /// Value of the field `log.kind`.
+    pub(crate) kind: Option<String>,
+    /// The event came through the `log` crate, whose events share one place in the source.
+    through_log: bool,
 }
 
 impl Line {
@@ -31,118 +78,132 @@ impl Line {
         trace_id: Option<String>,
         request_id: Option<String>,
     ) -> Self {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let target = fields.target.take();
-        let mut time = String::new();
-        // Fails only where the text cannot be written, and a String takes any.
-        let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+        let metadata = event.metadata();
+        let mut line = Self::empty(*metadata.level(), metadata.target());
+        (line.trace_id, line.request_id) = (trace_id, request_id);
+        event.record(&mut line);
+        line
+    }
+
+    /// A line about the log itself.
+    pub(crate) fn own(level: Level, message: &str) -> Self {
+        let mut line = Self::empty(level, env!("CARGO_CRATE_NAME"));
+        line.message = clean(message);
+        line
+    }
+
+    fn empty(level: Level, target: &'static str) -> Self {
         Self {
-            time,
-            level: *event.metadata().level(),
-            target: target.unwrap_or_else(|| event.metadata().target().to_owned()),
-            fields,
-            trace_id,
-            request_id,
+            level,
+            target: Cow::Borrowed(target),
+            message: String::new(),
+            fields: Vec::new(),
+            trace_id: None,
+            request_id: None,
+            kind: None,
+            through_log: false,
         }
     }
 
-    pub(crate) fn json(self, service: &str) -> String {
-        let mut line = Map::new();
-        let mut put = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                line.insert(key.to_owned(), Value::String(value));
-            }
+    /// Adds a field.
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        match value.into() {
+            Value::Null => {}
+            Value::String(text) => self.fields.push((key, clean(&text).into())),
+            value => self.fields.push((key, value)),
+        }
+        self
+    }
+
+    /// Module that logged the event through the `log` crate.
+    pub(crate) fn logged_by(&self) -> Option<&str> {
+        self.through_log.then_some(&*self.target)
+    }
+
+    fn json(&self, service: &str) -> String {
+        let mut line = String::with_capacity(512);
+        let mut put = |key: &str, value: &str| {
+            line.push(if line.is_empty() { '{' } else { ',' });
+            // A String takes any text, here and below.
+            let _ = write!(line, "\"{key}\":{}", Value::from(value));
         };
-        put("time", Some(self.time));
-        put("level", Some(self.level.as_str().to_lowercase()));
-        put("service", Some(service.to_owned()));
-        put("target", Some(self.target));
-        put("message", Some(self.fields.message));
-        put("trace_id", self.trace_id);
-        put("request_id", self.request_id);
-        if !self.fields.others.is_empty() {
-            line.insert("fields".to_owned(), Value::Object(self.fields.others));
+        put("time", &now());
+        put("level", level_name(self.level));
+        put("service", service);
+        put("target", &self.target);
+        put("message", &self.message);
+        for (key, id) in [("trace_id", &self.trace_id), ("request_id", &self.request_id)] {
+            if let Some(id) = id {
+                put(key, id);
+            }
         }
-        format!("{}\n", Value::Object(line))
+        for (number, (key, value)) in self.fields.iter().enumerate() {
+            line.push_str(if number == 0 { ",\"fields\":{" } else { "," });
+            let _ = write!(line, "\"{key}\":{value}");
+        }
+        line.push_str(if self.fields.is_empty() { "}\n" } else { "}}\n" });
+        line
     }
 
-    pub(crate) fn pretty(self, colours: bool) -> String {
-        let mut line = format!(
-            "{} {} {}: {}",
-            self.time,
-            level(self.level, colours),
-            self.target,
-            self.fields.message
-        );
-        let fields = self.fields.others.iter().map(|(key, value)| (key.as_str(), plain(value)));
-        let ids = [("request_id", self.request_id), ("trace_id", self.trace_id)];
-        let ids = ids.into_iter().filter_map(|(key, id)| Some((key, id?)));
-        for (key, value) in fields.chain(ids) {
-            // As above: a String takes any text.
-            let _ = write!(line, " {key}={value}");
+    /// A line about a call begins with its method and its code.
+    fn pretty(&self, colours: bool) -> String {
+        let mut line = String::with_capacity(512);
+        let level = coloured(format_args!("{:>5}", self.level), colour(self.level), colours);
+        let call = self.text("method").zip(self.text("code"));
+        let _ = match call {
+            Some((method, code)) => {
+                let code = coloured(format_args!("{code}"), colour_of_code(code), colours);
+                write!(line, "{} {level} {} {code} {}", now(), quoted(method), self.message)
+            }
+            None => write!(line, "{} {level} {}: {}", now(), self.target, self.message),
+        };
+        for (key, value) in &self.fields {
+            let _ = match value {
+                _ if call.is_some() && matches!(*key, "method" | "code") => continue,
+                Value::String(text) => write!(line, " {key}={}", quoted(text)),
+                value => write!(line, " {key}={value}"),
+            };
+        }
+        for (key, id) in [("request_id", &self.request_id), ("trace_id", &self.trace_id)] {
+            if let Some(id) = id {
+                let _ = write!(line, " {key}={id}");
+            }
         }
         // One event is one line, whatever the values hold.
-        line = line.replace('\n', "\\n");
+        if line.contains(['\n', '\t']) {
+            line = line.replace('\n', "\\n").replace('\t', "\\t");
+        }
         line.push('\n');
         line
     }
-}
 
-fn level(level: Level, colours: bool) -> String {
-    let colour = match level {
-        Level::ERROR => 31,
-        Level::WARN => 33,
-        Level::INFO => 32,
-        Level::DEBUG => 34,
-        Level::TRACE => 35,
-    };
-    match colours {
-        true => format!("\x1b[{colour}m{level:>5}\x1b[0m"),
-        false => format!("{level:>5}"),
+    fn text(&self, key: &str) -> Option<&str> {
+        self.fields.iter().find(|field| field.0 == key)?.1.as_str()
     }
-}
 
-/// A text with spaces in quotes, so that it is seen where the value ends.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) if !text.is_empty() && !text.contains([' ', '"']) => text.clone(),
-        value => value.to_string(),
-    }
-}
-
-/// The fields of an event.
-#[derive(Debug, Default)]
-struct Fields {
-    message: String,
-    /// Where a crate logs through `log`, what its module is.
-    target: Option<String>,
-    others: Map<String, Value>,
-}
-
-impl Fields {
-    fn put(&mut self, field: &Field, value: Value) {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
         match field.name() {
-            name if is_secret_field(name) => {
-                self.others.insert(name.to_owned(), Value::from(REDACTED));
-            }
-            name => {
-                self.others.insert(name.to_owned(), value);
-            }
+            name if is_secret_field(name) => self.fields.push((name, REDACTED.into())),
+            name => self.fields.push((name, value.into())),
         }
     }
 
     fn put_text(&mut self, field: &Field, text: &str) {
         match field.name() {
-            "message" => self.message = redact(text).into_owned(),
-            "log.target" => self.target = Some(text.to_owned()),
+            "message" => self.message = clean(text),
+            KIND => self.kind = Some(clean(text)),
+            "log.target" => {
+                self.target = clean(text).into();
+                self.through_log = true;
+            }
             name if name.starts_with("log.") => {}
-            _ => self.put(field, Value::from(redact(text))),
+            name if is_secret_field(name) => self.fields.push((name, REDACTED.into())),
+            name => self.fields.push((name, clean(text).into())),
         }
     }
 }
 
-impl Visit for Fields {
+impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put_text(field, &format!("{value:?}"));
     }
@@ -152,21 +213,89 @@ impl Visit for Fields {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
+        self.put(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
+        self.put(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
+        self.put(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         // The line of a source file, from `log`.
         if !field.name().starts_with("log.") {
-            self.put(field, value.into());
+            self.put(field, value);
         }
+    }
+}
+
+/// Returns a text as it may stand in a line: cut if it is too long, without secrets, and printable.
+pub(crate) fn clean(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
+        return printable(redact(text)).into_owned();
+    }
+    let cut = &text[..text.floor_char_boundary(MAX_TEXT)];
+    format!("{}... ({} bytes)", printable(redact(cut)), text.len())
+}
+
+/// A text with spaces in quotes, so that the end of the value is seen.
+fn quoted(text: &str) -> Cow<'_, str> {
+    match text.is_empty() || text.contains([' ', '"']) {
+        true => Value::from(text).to_string().into(),
+        false => text.into(),
+    }
+}
+
+fn now() -> String {
+    let mut time = String::with_capacity(32);
+    // Fails only if the text cannot be written.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    time
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+const RED: u8 = 31;
+const GREEN: u8 = 32;
+const YELLOW: u8 = 33;
+const BLUE: u8 = 34;
+const MAGENTA: u8 = 35;
+
+fn colour(level: Level) -> u8 {
+    match level {
+        Level::ERROR => RED,
+        Level::WARN => YELLOW,
+        Level::INFO => GREEN,
+        Level::DEBUG => BLUE,
+        Level::TRACE => MAGENTA,
+    }
+}
+
+/// Colour of a gRPC code, or of an HTTP status: red if the server is at fault, as OpenTelemetry judges it.
+fn colour_of_code(code: &str) -> u8 {
+    match code {
+        "OK" => GREEN,
+        "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE"
+        | "DATA_LOSS" => RED,
+        code if code.starts_with('5') => RED,
+        _ => YELLOW,
+    }
+}
+
+fn coloured(text: fmt::Arguments<'_>, colour: u8, colours: bool) -> String {
+    match colours {
+        true => format!("\x1b[{colour}m{text}\x1b[0m"),
+        false => text.to_string(),
     }
 }

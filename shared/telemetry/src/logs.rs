@@ -1,9 +1,6 @@
 //! The layer that writes log lines.
 
-use std::{
-    fmt,
-    io::{IsTerminal, Write},
-};
+use std::{fmt, sync::Arc, time::Instant};
 
 use opentelemetry::trace::TraceContextExt;
 use tracing::{
@@ -12,35 +9,29 @@ use tracing::{
     span,
 };
 use tracing_subscriber::{
-    fmt::MakeWriter,
     layer::{Context, Layer},
     registry::LookupSpan,
 };
 
-use crate::{line::Line, settings::Format};
+use crate::{
+    limit::Limiter,
+    line::{Line, Style, clean},
+    output::Output,
+};
 
-/// Writes a line for each event.
-pub(crate) struct Logs<W> {
-    format: Format,
-    colours: bool,
-    service: String,
-    writer: W,
+/// Writes a line for each event, unless there are too many of its kind.
+pub(crate) struct Logs {
+    pub(crate) style: Style,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) output: Output,
 }
 
 /// Kept with a span that says its request id.
 struct RequestId(String);
 
-impl<W> Logs<W> {
-    pub(crate) fn new(format: Format, service: &str, writer: W) -> Self {
-        let colours = std::io::stderr().is_terminal();
-        Self { format, colours, service: service.to_owned(), writer }
-    }
-}
-
-impl<S, W> Layer<S> for Logs<W>
+impl<S> Layer<S> for Logs
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    W: for<'w> MakeWriter<'w> + 'static,
 {
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, ctx: Context<'_, S>) {
         let mut found = FindRequestId(None);
@@ -56,13 +47,9 @@ where
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         let line = Line::new(event, trace_id(), request_id(event, &ctx));
-        let line = match self.format {
-            Format::Json => line.json(&self.service),
-            Format::Pretty => line.pretty(self.colours),
-        };
-        // Whole lines at once, so that those of several threads do not mix. Where
-        // stderr is gone there is nobody to tell.
-        let _ = self.writer.make_writer_for(event.metadata()).write_all(line.as_bytes());
+        if self.limiter.admits(event.metadata(), &line, Instant::now()) {
+            self.output.queue().push(line.level, &self.style.render(&line));
+        }
     }
 }
 
@@ -96,13 +83,13 @@ struct FindRequestId(Option<String>);
 impl Visit for FindRequestId {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "request_id" {
-            self.0 = Some(format!("{value:?}"));
+            self.0 = Some(clean(&format!("{value:?}")));
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "request_id" {
-            self.0 = Some(value.to_owned());
+            self.0 = Some(clean(value));
         }
     }
 }

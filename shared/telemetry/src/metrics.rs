@@ -16,7 +16,10 @@ use opentelemetry_sdk::{
 };
 use prometheus::{Registry, TextEncoder};
 
-use crate::BUILD;
+use crate::{
+    BUILD,
+    dropped::{self, Reason},
+};
 
 /// Everything that the process counts and measures.
 ///
@@ -69,6 +72,18 @@ impl Metrics {
             .u64_observable_gauge("gantry.build.info")
             .with_description("What the process was built from.")
             .with_callback(move |gauge| gauge.observe(1, &build))
+            .build();
+        metrics
+            .meter()
+            .u64_observable_counter("gantry.log.lines.dropped")
+            .with_unit("{line}")
+            .with_description("Lines that are not in the log, by reason.")
+            .with_callback(|counter| {
+                for reason in Reason::ALL {
+                    let label = KeyValue::new("gantry.reason", reason.as_str());
+                    counter.observe(dropped::counted(reason), &[label]);
+                }
+            })
             .build();
         Ok(metrics)
     }

@@ -13,7 +13,7 @@ use super::*;
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Lines {
+impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -35,11 +35,18 @@ impl Lines {
 
 /// What `f` logs, with these settings.
 fn logged(format: Format, filter: &str, f: impl FnOnce()) -> Lines {
+    coloured(format, filter, false, f)
+}
+
+fn coloured(format: Format, filter: &str, colours: bool, f: impl FnOnce()) -> Lines {
     let lines = Lines::default();
     let settings = Settings { format, filter: Filter::try_from(filter.to_owned()).unwrap() };
-    let writer = lines.clone();
-    let (subscriber, _provider) = subscriber(&settings, "user", move || writer.clone());
+    let style = Style { format, colours, service: "user".to_owned() };
+    let (subscriber, guard) = subscriber(&settings, style, Box::new(lines.clone())).unwrap();
+    let queue = Arc::clone(&guard.queue);
     tracing::subscriber::with_default(subscriber, f);
+    drop(guard);
+    queue.flush(Duration::from_secs(60));
     lines
 }
 
@@ -175,6 +182,179 @@ fn a_pretty_line_is_one_line() {
     let text = lines.text();
     assert_eq!(text.lines().count(), 1);
     assert!(text.contains(r#"two\nlines file="a b" text=x\ny request_id=r1 trace_id="#), "{text}");
+}
+
+#[test]
+fn a_pretty_line_of_a_call_begins_with_its_method_and_its_code() {
+    let log = || {
+        tracing::info!(caller = "ann", code = "NOT_FOUND", method = "a.v1.A/Get", "call ended");
+        tracing::info!(method = "/\u{9b}2J a", code = "OK", "call ended");
+    };
+    let lines = logged(Format::Pretty, "info", log).text();
+    let lines: Vec<_> = lines.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+    let expected = [
+        " INFO a.v1.A/Get NOT_FOUND call ended caller=ann",
+        r#" INFO "/\\u{9b}2J a" OK call ended"#,
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn the_code_of_a_call_has_the_colour_of_its_outcome() {
+    for (code, colour) in [
+        ("OK", 32),
+        ("NOT_FOUND", 33),
+        ("404", 33),
+        ("INTERNAL", 31),
+        ("UNAVAILABLE", 31),
+        ("500", 31),
+    ] {
+        let log = || tracing::info!(method = "a.v1.A/Get", code, "call ended");
+        let text = coloured(Format::Pretty, "info", true, log).text();
+        assert!(text.contains(&format!(" \x1b[{colour}m{code}\x1b[0m call ended")), "{text:?}");
+        let text = logged(Format::Pretty, "info", log).text();
+        assert!(!text.contains('\x1b'), "{text:?}");
+    }
+}
+
+/// Characters that no line may hold as they are.
+const STRANGE: &str = "\0\x07\x1b[2J\r\x7f\u{85}\u{9b}31m\u{ad}\u{61c}\u{200b}\u{2028}\u{202e}\u{2066}\u{feff}\u{e0041}";
+
+#[test]
+fn no_text_brings_strange_characters_into_a_line() {
+    let log = || {
+        let _span = tracing::info_span!("call", request_id = STRANGE).entered();
+        tracing::info!(text = STRANGE, debug = ?STRANGE, display = %STRANGE, "{STRANGE}");
+        tracing::warn!(method = STRANGE, code = STRANGE, log.target = STRANGE, "call ended");
+    };
+    for format in [Format::Json, Format::Pretty] {
+        let lines = logged(format, "info", log);
+        let text = lines.text();
+        assert_eq!(text.lines().count(), 2);
+        let raw =
+            text.chars().find(|c| STRANGE.replace(['[', '2', 'J', '3', '1', 'm'], "").contains(*c));
+        assert_eq!(raw, None, "{text:?}");
+        assert!(text.contains("u{9b}31m") && text.contains("u{202e}"), "{text:?}");
+    }
+    // Nor does whoever reads the JSON get them.
+    let line = &logged(Format::Json, "info", log).json()[0];
+    assert!(
+        line["message"].as_str().unwrap().starts_with(r"\u{0}\u{7}\u{1b}[2J\r\u{7f}\u{85}"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_backtrace_keeps_its_lines_in_json() {
+    let lines = logged(Format::Json, "info", || tracing::info!(backtrace = "a\n\tb", "x"));
+    assert_eq!(lines.text().lines().count(), 1);
+    assert_eq!(lines.json()[0]["fields"]["backtrace"], "a\n\tb");
+}
+
+#[test]
+fn a_text_without_an_end_is_cut() {
+    let long = "é".repeat(1_000_000);
+    for format in [Format::Json, Format::Pretty] {
+        let text = logged(format, "info", || tracing::info!(long, "{long}")).text();
+        assert!(text.len() < 200_000, "{}", text.len());
+        assert!(text.contains("... (2000000 bytes)"));
+    }
+}
+
+/// Hands every event to a limiter, at times that a test sets.
+struct Timed {
+    limiter: Arc<Limiter>,
+    now: Arc<Mutex<Instant>>,
+    admitted: Arc<Mutex<u32>>,
+}
+
+impl<S: Subscriber> Layer<S> for Timed {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        let line = line::Line::new(event, None, None);
+        let admits = self.limiter.admits(event.metadata(), &line, *self.now.lock().unwrap());
+        *self.admitted.lock().unwrap() += u32::from(admits);
+    }
+}
+
+/// How many of these events are admitted, in each of some seconds, and what is reported then.
+fn admitted(seconds: u32, f: impl Fn()) -> (Vec<u32>, Vec<Value>) {
+    let start = Instant::now();
+    let (limiter, now, admitted) =
+        (Arc::<Limiter>::default(), Arc::new(Mutex::new(start)), Arc::<Mutex<u32>>::default());
+    let (of_layer, of_layer_now) = (Arc::clone(&limiter), Arc::clone(&now));
+    let layer = Timed { limiter: of_layer, now: of_layer_now, admitted: Arc::clone(&admitted) };
+    let counts = tracing::subscriber::with_default(Registry::default().with(layer), || {
+        let second = |second| {
+            *now.lock().unwrap() = start + second * Duration::from_secs(1);
+            f();
+            std::mem::take(&mut *admitted.lock().unwrap())
+        };
+        (0..seconds).map(second).collect()
+    });
+    let style = Style { format: Format::Json, colours: false, service: "user".to_owned() };
+    let reports = limiter.report(start + seconds * Duration::from_secs(1));
+    let reports = reports.iter().map(|line| serde_json::from_str(&style.render(line)).unwrap());
+    (counts, reports.collect())
+}
+
+#[test]
+fn warnings_of_one_kind_are_limited_and_counted() {
+    let (counts, reports) = admitted(3, || {
+        (0..100).for_each(|n| tracing::warn!(n, "trouble"));
+        tracing::warn!("other trouble");
+    });
+    assert_eq!(counts, [11, 11, 11]);
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert_eq!(reports[0]["fields"], serde_json::json!({"lines": 270, "like": "trouble"}));
+    assert_eq!(reports[0]["level"], "warn");
+}
+
+#[test]
+fn lines_with_a_kind_are_limited_by_it() {
+    let (counts, reports) = admitted(1, || {
+        for n in 0..100 {
+            let kind = ["A", "B"].get(n % 3).copied();
+            tracing::info!(log.kind = kind, "call ended");
+        }
+    });
+    // Those of no kind are all there.
+    assert_eq!(counts, [10 + 10 + 33]);
+    let mut kinds: Vec<_> = reports.iter().map(|line| line["fields"]["kind"].as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [Some("A"), Some("B")]);
+}
+
+#[test]
+fn errors_are_limited_only_where_peers_cause_them() {
+    let error = || (0..100).for_each(|_| tracing::error!("ours"));
+    assert_eq!(admitted(1, error).0, [100]);
+    let error = || (0..100).for_each(|_| tracing::error!(target: "h2::codec", "a peer's"));
+    assert_eq!(admitted(1, error).0, [10]);
+    let info = || (0..100).for_each(|_| tracing::info!("ours"));
+    assert_eq!(admitted(1, info).0, [100]);
+}
+
+#[test]
+fn kinds_that_strangers_make_up_are_bounded() {
+    let (counts, _) = admitted(1, || {
+        for n in 0..10_000 {
+            tracing::info!(log.kind = n.to_string(), "call ended");
+        }
+    });
+    assert_eq!(counts, [256 + 10]);
+}
+
+#[test]
+fn a_kind_is_not_written_and_the_end_tells_what_was_left_out() {
+    let lines = logged(Format::Json, "info", || {
+        // In no more than two seconds, or this proves nothing.
+        (0..1000).for_each(|_| tracing::info!(log.kind = "A", "call ended"));
+    });
+    let lines = lines.json();
+    assert!(lines.iter().all(|line| line["fields"].get("log.kind").is_none()));
+    let last = lines.last().unwrap();
+    assert_eq!(last["message"], "lines of one kind left out");
+    assert_eq!(last["fields"]["lines"], 1000 - (lines.len() - 1));
 }
 
 #[test]

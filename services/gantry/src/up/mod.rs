@@ -196,7 +196,6 @@ fn announce(
         Ready::new(plan).write(path).map_err(ready_file(path))?;
     }
     if let Err(error) = ready::banner(plan, tls, admin) {
-        // Whoever closed our standard output does not want it: no reason to stop serving.
         tracing::warn!(%error, "cannot print the addresses");
     }
     Ok(())

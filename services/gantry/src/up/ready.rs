@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::Path,
+    thread,
 };
 
 use gantry_files::{Readers, shell_word};
@@ -59,13 +60,13 @@ fn through(service: &str, tls: Option<&ServerTls>) -> String {
 /// Prints the addresses, three calls to paste, the admin, and `ready`.
 ///
 /// # Errors
-/// Where standard output cannot be written to.
+/// If there is no thread to spare.
 pub(super) fn banner(
     plan: &Plan,
     tls: &BTreeMap<&str, ServerTls>,
     bootstrap: &Bootstrap,
 ) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = Vec::new();
     writeln!(out, "\n  service     address")?;
     for of in plan.services() {
         for address in of.addresses() {
@@ -103,7 +104,19 @@ pub(super) fn banner(
         None => writeln!(out, "  admin       {} (made by an earlier start)\n", bootstrap.email)?,
     }
     writeln!(out, "ready")?;
-    out.flush()
+    print(out)
+}
+
+/// Prints in a thread of its own: a pipe that nobody reads must not hold up the suite.
+fn print(text: Vec<u8>) -> io::Result<()> {
+    let print = move || {
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(&text).and_then(|()| out.flush()) {
+            // Whoever closed our standard output does not want it: no reason to stop serving.
+            tracing::warn!(%error, "cannot print the addresses");
+        }
+    };
+    thread::Builder::new().name("banner".to_owned()).spawn(print).map(drop)
 }
 
 #[cfg(test)]

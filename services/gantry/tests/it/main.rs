@@ -33,4 +33,5 @@ mod restart;
 mod rules;
 mod service_config;
 mod shop;
+mod unread;
 mod walk;

@@ -26,13 +26,15 @@ impl Process {
     /// Starts `command`; what it prints goes to `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let file = fs::File::options().create(true).append(true).open(log).unwrap();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().unwrap())
-            .stderr(file)
-            .spawn()
-            .unwrap();
-        Self { child, log: log.to_owned() }
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        Self { child: command.spawn().unwrap(), log: log.to_owned() }
+    }
+
+    /// Starts `command`, whose output goes where it says. There is an empty log in `folder`.
+    pub fn unlogged(command: &mut Command, folder: &Path) -> Self {
+        let log = folder.join("log");
+        fs::write(&log, "").unwrap();
+        Self { child: command.spawn().unwrap(), log }
     }
 
     /// Waits until `done`, and fails with the log where the process ends before.

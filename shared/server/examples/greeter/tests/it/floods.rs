@@ -51,7 +51,6 @@ impl Flooded {
 
     async fn with(greeter: Greeter) -> Self {
         let Greeter { process, mut log, address, .. } = greeter;
-        // Somebody has to read the log, or the greeter waits for that.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         let channel = from_elsewhere(address, 2).await;
         let (stop, mut stopped) = oneshot::channel();
@@ -103,7 +102,7 @@ async fn silent_from(address: SocketAddr, host: u8) -> TcpStream {
 }
 
 /// A connection from another address of this machine.
-async fn from_elsewhere(address: SocketAddr, host: u8) -> Channel {
+pub(crate) async fn from_elsewhere(address: SocketAddr, host: u8) -> Channel {
     Channel::from_shared(format!("http://{address}"))
         .unwrap()
         .local_address(Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host))))

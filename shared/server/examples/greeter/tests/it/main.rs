@@ -10,6 +10,8 @@
 mod floods;
 #[cfg(target_os = "linux")]
 mod frames;
+#[cfg(target_os = "linux")]
+mod log;
 
 use std::{
     collections::BTreeSet,

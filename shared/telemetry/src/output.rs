@@ -1,0 +1,237 @@
+//! Queue of lines, and the thread that writes them.
+//!
+//! Logging must not block: a pipe that nobody reads takes 64 KiB and then holds up whoever writes to it. So
+//! callers append to a bounded queue in memory, and a thread outside of the runtime writes it. If the
+//! queue is full, lines are dropped and counted, and one line says so once there is room again.
+//!
+//! The queue is one buffer that the writer swaps for an empty one, so that a line costs its caller a copy of its
+//! bytes, and many lines cost one write.
+
+use std::{
+    io::{self, Write},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tracing::Level;
+
+use crate::{
+    dropped::{self, Reason},
+    limit::{INTERVAL, Limiter},
+    line::{Line, Style},
+};
+
+/// Most bytes that wait. As many again may be in the writer's hands.
+const CAPACITY: usize = 4 * 1024 * 1024;
+
+/// Bytes of the queue that are left to warnings and errors.
+const RESERVED: usize = CAPACITY / 4;
+
+/// Time for which an idle writer waits for more lines after the first, to write them at once.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// Pause before another try if the output takes nothing and does not block either.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Capacity that an emptied buffer keeps.
+const KEPT: usize = 64 * 1024;
+
+/// The queue's end that lines are put into. The writer ends when it is dropped and all is written.
+#[derive(Debug)]
+pub(crate) struct Output {
+    queue: Arc<Queue>,
+}
+
+/// The queue between loggers and the writer.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// Wakes the writer.
+    filled: Condvar,
+    /// Wakes those who wait until everything is written.
+    emptied: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<u8>,
+    /// Lines dropped since the writer took the last batch.
+    dropped: u64,
+    /// The writer waits for lines.
+    idle: bool,
+    /// The writer has a batch in its hands.
+    writing: bool,
+    /// Somebody waits until everything is written.
+    flushing: bool,
+    closed: bool,
+}
+
+impl Output {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    /// The operating system's, if it has no thread to spare.
+    pub(crate) fn start(
+        writer: impl Write + Send + 'static,
+        style: Style,
+        limiter: Arc<Limiter>,
+    ) -> io::Result<Self> {
+        let queue = Arc::<Queue>::default();
+        let writer = Writer { writer, style, limiter, torn: false, untold: 0 };
+        let of_writer = Arc::clone(&queue);
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&of_writer))?;
+        Ok(Self { queue })
+    }
+
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.filled.notify_one();
+    }
+}
+
+impl Queue {
+    /// Queues a line, or drops it if there is no room.
+    pub(crate) fn push(&self, level: Level, line: &str) {
+        let room = if level <= Level::WARN { CAPACITY } else { CAPACITY - RESERVED };
+        let mut state = self.lock();
+        if state.lines.len() + line.len() > room {
+            state.dropped += 1;
+            dropped::count(Reason::QueueFull, 1);
+            return;
+        }
+        state.lines.extend_from_slice(line.as_bytes());
+        if mem::take(&mut state.idle) {
+            drop(state);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until everything is written, for `patience` at most.
+    pub(crate) fn flush(&self, patience: Duration) {
+        let mut state = self.lock();
+        state.flushing = true;
+        self.filled.notify_one();
+        let waited = self
+            .emptied
+            .wait_timeout_while(state, patience, |state| state.writing || !state.lines.is_empty());
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.flushing = false;
+    }
+
+    /// Swaps the queued lines for the emptied `batch`, once there are some or it is `until`. Returns the
+    /// number of lines that were dropped since the last time; None once the queue is closed and empty.
+    fn take(&self, batch: &mut Vec<u8>, until: Instant) -> Option<u64> {
+        batch.clear();
+        batch.shrink_to(KEPT);
+        let mut state = self.lock();
+        state.writing = false;
+        if state.flushing {
+            self.emptied.notify_all();
+        }
+        while state.lines.is_empty() && !state.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state.idle = true;
+            let waited = self.filled.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.idle = false;
+            if !state.lines.is_empty() && !state.flushing {
+                drop(state);
+                thread::sleep(GATHER);
+                state = self.lock();
+            }
+        }
+        if state.closed && state.lines.is_empty() {
+            return None;
+        }
+        mem::swap(&mut state.lines, batch);
+        state.writing = true;
+        Some(mem::take(&mut state.dropped))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's side.
+struct Writer<W> {
+    writer: W,
+    style: Style,
+    limiter: Arc<Limiter>,
+    /// The last write broke off, perhaps within a line.
+    torn: bool,
+    /// Dropped lines that the log does not mention yet.
+    untold: u64,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self, queue: &Queue) {
+        let mut batch = Vec::new();
+        let mut report_at = Instant::now() + INTERVAL;
+        while let Some(dropped) = queue.take(&mut batch, report_at) {
+            self.untold += dropped;
+            let now = Instant::now();
+            if now >= report_at {
+                report_at = now + INTERVAL;
+                for line in self.limiter.report(now) {
+                    batch.extend_from_slice(self.style.render(&line).as_bytes());
+                }
+            }
+            self.write(&mut batch);
+        }
+    }
+
+    /// Writes the batch, and after it how many lines were dropped.
+    fn write(&mut self, batch: &mut Vec<u8>) {
+        if self.torn && !batch.is_empty() {
+            batch.insert(0, b'\n');
+        }
+        let (torn, lines) = (self.torn, batch.len());
+        if self.untold > 0 {
+            let note = Line::own(Level::WARN, &format!("{} lines dropped", self.untold));
+            batch.extend_from_slice(self.style.render(&note).as_bytes());
+        }
+        let written = batch.len() - write_all(&mut self.writer, batch).len();
+        if let Some(last) = written.checked_sub(1) {
+            self.torn = batch[last] != b'\n';
+        }
+        if written == batch.len() {
+            self.untold = 0;
+            return;
+        }
+        let lost = &batch[written.max(usize::from(torn)).min(lines)..lines];
+        let lost = lost.iter().filter(|byte| **byte == b'\n').count() as u64;
+        dropped::count(Reason::WriteFailed, lost);
+        self.untold += lost;
+    }
+}
+
+/// Returns what could not be written.
+fn write_all<'a>(writer: &mut impl Write, mut bytes: &'a [u8]) -> &'a [u8] {
+    while !bytes.is_empty() {
+        match writer.write(bytes) {
+            Ok(0) => return bytes,
+            Ok(written) => bytes = &bytes[written.min(bytes.len())..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Somebody who shares the pipe made it so.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
+            Err(_) => return bytes,
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

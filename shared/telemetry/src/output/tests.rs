@@ -1,0 +1,149 @@
+use std::{collections::VecDeque, sync::mpsc};
+
+use super::*;
+use crate::settings::Format;
+
+/// Longer than anything here takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a write does.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Takes so many bytes at most.
+    Take(usize),
+    Fail(io::ErrorKind),
+}
+
+/// A writer that takes one step each write, and all bytes once there are no more steps. It waits at
+/// its first write until it is let go.
+struct Scripted {
+    gate: Option<mpsc::Receiver<()>>,
+    steps: VecDeque<Step>,
+    written: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Write for Scripted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(gate) = self.gate.take() {
+            let _ = gate.recv();
+        }
+        let most = match self.steps.pop_front() {
+            None => bytes.len(),
+            Some(Step::Take(most)) => most.min(bytes.len()),
+            Some(Step::Fail(kind)) => return Err(kind.into()),
+        };
+        self.written.lock().unwrap().extend(&bytes[..most]);
+        Ok(most)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Log {
+    output: Output,
+    open: mpsc::Sender<()>,
+    written: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Log {
+    /// A log whose writer is blocked until it is opened.
+    fn start(steps: &[Step]) -> Self {
+        let (open, gate) = mpsc::channel();
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let steps = steps.iter().copied().collect();
+        let writer = Scripted { gate: Some(gate), steps, written: Arc::clone(&written) };
+        let style = Style { format: Format::Json, colours: false, service: "user".to_owned() };
+        let output = Output::start(writer, style, Arc::default()).unwrap();
+        Self { output, open, written }
+    }
+
+    fn push(&self, level: Level, line: &str) {
+        self.output.queue.push(level, line);
+    }
+
+    /// Lets the writer go and returns everything that it wrote, once all is written.
+    fn lines(&self) -> Vec<String> {
+        let _ = self.open.send(());
+        self.output.queue.flush(PATIENCE);
+        let written = String::from_utf8(self.written.lock().unwrap().clone()).unwrap();
+        written.lines().map(str::to_owned).collect()
+    }
+}
+
+/// The number in a note about dropped lines.
+fn dropped(note: &str) -> usize {
+    let note: serde_json::Value = serde_json::from_str(note).unwrap();
+    assert_eq!((&note["level"], &note["service"]), (&"warn".into(), &"user".into()));
+    note["message"].as_str().unwrap().strip_suffix(" lines dropped").unwrap().parse().unwrap()
+}
+
+#[test]
+fn lines_are_written_whole_and_in_order() {
+    let log = Log::start(&[Step::Take(1), Step::Fail(io::ErrorKind::Interrupted), Step::Take(3)]);
+    for n in 0..1000 {
+        log.push(Level::INFO, &format!("line {n}\n"));
+    }
+    let expected: Vec<_> = (0..1000).map(|n| format!("line {n}")).collect();
+    assert_eq!(log.lines(), expected);
+}
+
+#[test]
+fn a_full_queue_drops_lines_and_says_how_many() {
+    let log = Log::start(&[]);
+    let line = format!("{}\n", "x".repeat(1023));
+    // Three times of what there is room for, and the writer takes none.
+    let pushed = 3 * CAPACITY / line.len();
+    for _ in 0..pushed {
+        log.push(Level::INFO, &line);
+    }
+    let mut lines = log.lines();
+    let note = lines.iter().position(|line| line.contains("lines dropped")).unwrap();
+    let dropped = dropped(&lines.remove(note));
+    assert_eq!(lines.len() + dropped, pushed);
+    assert!(lines.len() <= 2 * CAPACITY / line.len(), "{}", lines.len());
+}
+
+#[test]
+fn a_flood_of_other_lines_leaves_room_for_warnings() {
+    let log = Log::start(&[]);
+    let line = format!("{}\n", "x".repeat(1023));
+    for _ in 0..3 * CAPACITY / line.len() {
+        log.push(Level::INFO, &line);
+    }
+    log.push(Level::WARN, "a warning\n");
+    log.push(Level::ERROR, "an error\n");
+    let lines = log.lines();
+    assert!(lines.contains(&"a warning".to_owned()) && lines.contains(&"an error".to_owned()));
+}
+
+#[test]
+fn an_output_that_would_block_is_tried_again() {
+    let again = Step::Fail(io::ErrorKind::WouldBlock);
+    let log = Log::start(&[again, Step::Take(2), again]);
+    log.push(Level::INFO, "one line\n");
+    assert_eq!(log.lines(), ["one line"]);
+}
+
+#[test]
+fn lines_that_cannot_be_written_are_counted() {
+    let full = Step::Fail(io::ErrorKind::StorageFull);
+    let log = Log::start(&[Step::Take(4), full]);
+    log.push(Level::INFO, "one line\n");
+    assert_eq!(log.lines(), ["one "]);
+    log.push(Level::INFO, "another\n");
+    let lines = log.lines();
+    // The line that broke off has ended, and the count comes with what could be written next.
+    assert_eq!(lines[..2], ["one ", "another"]);
+    assert_eq!(dropped(&lines[2]), 1);
+}
+
+#[test]
+fn a_blocked_writer_does_not_hold_up_the_end() {
+    let log = Log::start(&[]);
+    log.push(Level::INFO, "one line\n");
+    log.output.queue.flush(Duration::from_millis(20));
+    assert!(log.written.lock().unwrap().is_empty());
+    assert_eq!(log.lines(), ["one line"]);
+}
