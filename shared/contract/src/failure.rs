@@ -1,6 +1,6 @@
 //! How a refusal is said: a status with the standard details of `google.rpc`.
 
-use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -157,6 +157,15 @@ impl Failure {
             source = error.source();
         }
         None
+    }
+
+    /// Reason of a status: of the failure that it was made of in this process, else of the `ErrorInfo` in
+    /// the details that a peer sent.
+    pub fn reason_of(status: &Status) -> Option<Cow<'_, str>> {
+        match Self::of(status) {
+            Some(failure) => Some(Cow::Borrowed(failure.reason())),
+            None => Some(Cow::Owned(status.get_details_error_info()?.reason)),
+        }
     }
 
     fn status(&self) -> Status {

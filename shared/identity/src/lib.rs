@@ -41,6 +41,7 @@
 //! assert_eq!(caller, Caller::Delegate { service: "order".into(), actor: ann });
 //! ```
 
+mod claimed;
 mod claims;
 mod error;
 mod jwk;
@@ -52,6 +53,7 @@ mod settings;
 mod sign;
 mod verify;
 
+pub use claimed::Claimed;
 pub use claims::{Acting, MAX_USER_TTL, USERS};
 pub use error::KeyError;
 pub use jwk::Jwk;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use gantry_contract::{Authorized, Caller};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use http_body::Body;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -88,6 +88,8 @@ pub(crate) struct Call {
     pub(crate) span: OnceLock<Span>,
     pub(crate) deadline: OnceLock<Instant>,
     pub(crate) caller: OnceLock<String>,
+    /// The `authorization` that it brought, for the log of a failure.
+    pub(crate) credentials: OnceLock<HeaderValue>,
     panicked: AtomicBool,
 }
 
@@ -135,6 +137,7 @@ impl Call {
             span: OnceLock::new(),
             deadline: OnceLock::new(),
             caller: OnceLock::new(),
+            credentials: OnceLock::new(),
             panicked: AtomicBool::new(false),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_contract::Failure;
 use http::{HeaderMap, HeaderName};
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataMap};
 
 /// Parsed once and not for each call, as are other names that every call is asked for.
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -43,6 +43,18 @@ pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
+/// Reads the whole status that headers or trailers tell, if they do. Details that are not base64 count as
+/// none: tonic's own reader panics on them.
+pub(crate) fn read(headers: &HeaderMap) -> Option<Status> {
+    const DETAILS: &str = "grpc-status-details-bin";
+    let metadata = MetadataMap::from_headers(headers.clone());
+    let details = metadata.get_bin(DETAILS).and_then(|details| details.to_bytes().ok());
+    let mut others = metadata.into_headers();
+    others.remove(DETAILS);
+    let status = Status::from_header_map(&others)?;
+    Some(Status::with_details(status.code(), status.message(), details.unwrap_or_default()))
+}
+
 /// Whether the code says that the server is at fault, as OpenTelemetry judges it.
 pub(crate) fn is_server_error(code: Code) -> bool {
     matches!(
@@ -62,6 +74,19 @@ mod tests {
     use gantry_resilience::retry::Pushback;
 
     use super::*;
+
+    #[test]
+    fn a_status_is_read_with_its_details_if_they_are_any() {
+        let failure = Failure::new(Code::NotFound, GantryReason::MethodUnknown, "no \u{e4}");
+        let mut headers = trailers(&failure.into());
+        let status = read(&headers).unwrap();
+        assert_eq!((status.code(), status.message()), (Code::NotFound, "no \u{e4}"));
+        assert_eq!(Failure::reason_of(&status).as_deref(), Some("METHOD_UNKNOWN"));
+        headers.insert("grpc-status-details-bin", http::HeaderValue::from_static("no base64!"));
+        let status = read(&headers).unwrap();
+        assert_eq!((status.code(), Failure::reason_of(&status)), (Code::NotFound, None));
+        assert!(read(&HeaderMap::new()).is_none());
+    }
 
     #[test]
     fn a_client_reads_when_to_come_again_and_never_comes_before() {

@@ -8,7 +8,7 @@ use rustls::ServerConfig;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{either::Either, sync::CancellationToken};
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// The first byte of every TLS handshake (RFC 8446, section 5.1): no other protocol that a
 /// client could try begins with it.
@@ -59,8 +59,10 @@ impl Security {
         patience: Duration,
         goaway: &CancellationToken,
     ) -> Option<Stream> {
-        let Some(live) = &self.0 else { return Some(Either::Left(stream)) };
-        let shake_hands = timeout(patience, shake_hands(stream, live.current()));
+        let Some(live) = &self.0 else {
+            return expect_plaintext(stream, peer).await.map(Either::Left);
+        };
+        let shake_hands = timeout(patience, shake_hands(stream, peer, live.current()));
         let shaken = tokio::select! {
             shaken = shake_hands => shaken,
             () = goaway.cancelled() => return None,
@@ -75,15 +77,108 @@ impl Security {
     }
 }
 
+/// Returns a connection whose first bytes may be HTTP/2. Otherwise the log says what its peer speaks and what to do.
+async fn expect_plaintext(stream: TcpStream, peer: SocketAddr) -> Option<TcpStream> {
+    match Protocol::of_peer(&stream).await {
+        Some(Protocol::Tls) => warn!(
+            %peer,
+            "a peer speaks TLS to a plaintext port: call it without TLS (http://, grpcurl -plaintext), or set server.tls"
+        ),
+        Some(Protocol::Http1) => warn!(
+            %peer,
+            "a peer speaks HTTP/1 to a gRPC port: gRPC needs HTTP/2; browsers and curl want the admin pages"
+        ),
+        Some(Protocol::Http2) | None => return Some(stream),
+    }
+    None
+}
+
 /// # Errors
 /// Why it failed. The peer has been told so in an alert.
 async fn shake_hands(
     stream: TcpStream,
+    peer: SocketAddr,
     config: Arc<ServerConfig>,
 ) -> Result<TlsStream<TcpStream>, String> {
-    let mut first = [0];
-    let speaks_tls = matches!(stream.peek(&mut first).await, Ok(1) if first == [HANDSHAKE]);
-    TlsAcceptor::from(config).accept(stream).await.map_err(|error| {
-        if speaks_tls { error.to_string() } else { "the peer does not speak TLS".to_owned() }
+    let spoken = Protocol::of_peer(&stream).await;
+    TlsAcceptor::from(config).accept(stream).await.map_err(|error| match spoken {
+        Some(Protocol::Tls) => error.to_string(),
+        Some(plaintext @ (Protocol::Http1 | Protocol::Http2)) => {
+            warn!(
+                %peer,
+                speaks = plaintext.name(),
+                "a peer speaks plaintext to a TLS port: call it with TLS (https://, grpcurl without -plaintext)"
+            );
+            format!("the peer speaks {} in plaintext", plaintext.name())
+        }
+        None => "the peer does not speak TLS".to_owned(),
     })
+}
+
+/// Protocol that a peer speaks, told by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Tls,
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    /// Looks at the first bytes once some are there, and leaves them to be read.
+    async fn of_peer(stream: &TcpStream) -> Option<Self> {
+        let mut first = [0; 16];
+        let length = stream.peek(&mut first).await.ok()?;
+        Self::of(&first[..length])
+    }
+
+    fn of(first: &[u8]) -> Option<Self> {
+        /// The methods of RFC 9110 and RFC 5789, each of which begins a request of HTTP/1.
+        const METHODS: [&str; 9] =
+            ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+        let word = first.split(|byte| *byte == b' ').next()?;
+        match first {
+            [HANDSHAKE, ..] => Some(Self::Tls),
+            // The preface of RFC 9113, section 3.4.
+            [b'P', b'R', b'I', b' ', ..] => Some(Self::Http2),
+            _ if word.len() == first.len() => None,
+            _ => METHODS.iter().any(|method| method.as_bytes() == word).then_some(Self::Http1),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "TLS",
+            Self::Http1 => "HTTP/1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_is_told_by_its_first_bytes() {
+        for (first, protocol) in [
+            (&b"\x16\x03\x01\x02\0\x01"[..], Some(Protocol::Tls)),
+            (b"\x16", Some(Protocol::Tls)),
+            (b"PRI * HTTP/2.0\r\n", Some(Protocol::Http2)),
+            (b"GET / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"POST /a.v1.A/Get", Some(Protocol::Http1)),
+            (b"OPTIONS *", Some(Protocol::Http1)),
+            (b"CONNECT a:1 HTTP", Some(Protocol::Http1)),
+            (b"", None),
+            (b"P", None),
+            (b"PRI", None),
+            (b"GET", None),
+            (b"SSH-2.0-OpenSSH ", None),
+            (b"get / HTTP/1.1", None),
+            (b" GET", None),
+            (b"\0\0\0", None),
+        ] {
+            assert_eq!(Protocol::of(first), protocol, "{first:?}");
+        }
+    }
 }

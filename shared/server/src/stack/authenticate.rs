@@ -61,6 +61,11 @@ where
         let Some(verifier) = verifier else {
             return self.decide(routed, Ok(Caller::Anonymous)).into();
         };
+        if let Some(credentials) = routed.http.headers().get(AUTHORIZATION) {
+            let mut credentials = credentials.clone();
+            credentials.set_sensitive(true);
+            let _ = routed.call.credentials.set(credentials);
+        }
         let token = match token(routed.http.headers()) {
             Ok(token) => token,
             Err(unproven) => return self.decide(routed, Err(unproven)).into(),

@@ -17,6 +17,7 @@ mod deadline;
 mod handle;
 mod identify;
 mod messages;
+mod outcome;
 mod panic;
 mod record;
 mod route;

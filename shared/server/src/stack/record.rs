@@ -10,7 +10,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use gantry_contract::code_name;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::service::Service;
@@ -18,13 +17,18 @@ use opentelemetry::propagation::Extractor;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tonic::{Code, Status};
-use tracing::{Span, debug, field::Empty, info, info_span};
+use tracing::{
+    Span, debug,
+    field::{Empty, display},
+    info, info_span,
+};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::outcome::{Failed, Outcome};
 use crate::{
     call::{Arrived, Call, Timed},
     measure::Measures,
-    status::{code, is_server_error},
+    status::{code, read},
 };
 
 #[derive(Clone, Debug)]
@@ -107,11 +111,13 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn ended(mut self, outcome: &Outcome) {
-        self.record(outcome);
+    /// Records the outcome; `status` is the whole status of a call that failed, if there is one.
+    fn ended(mut self, outcome: &Outcome, status: Option<&Status>) {
+        let failure = outcome.is_failure().then(|| Failed::new(&self.call, status));
+        self.record(outcome, failure.unwrap_or_default());
     }
 
-    fn record(&mut self, outcome: &Outcome) {
+    fn record(&mut self, outcome: &Outcome, failed: Failed) {
         self.over = true;
         let call = &*self.call;
         let none = Span::none();
@@ -123,6 +129,9 @@ impl Recorder {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", code);
         }
+        let kind = outcome.is_limited().then(|| failed.kind(code));
+        // Behind a trusted proxy the peer is the proxy.
+        let client = (call.client != call.connection.peer.ip()).then(|| display(call.client));
         // A macro's level is fixed: health checks and reflection are too frequent for info.
         macro_rules! line {
             ($level:ident) => {
@@ -130,9 +139,15 @@ impl Recorder {
                     parent: span,
                     method = call.target.name(),
                     code,
+                    reason = failed.reason,
+                    cause = failed.cause,
                     duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                    peer = %call.connection.peer,
                     caller = call.caller.get().map(String::as_str),
+                    peer = %call.connection.peer,
+                    client,
+                    token_issuer = failed.token.issuer,
+                    token_key_id = failed.token.key_id,
+                    log.kind = kind,
                     "call ended"
                 )
             };
@@ -152,43 +167,14 @@ impl Drop for Recorder {
         if panicked {
             self.measures.panicked(&self.call.target);
         }
-        let code = match () {
-            () if panicked => Code::Internal,
+        let (code, cause) = match () {
+            () if panicked => (Code::Internal, "a panic"),
             // The caller gives up at its own deadline, often before we get to say so.
-            () if late => Code::DeadlineExceeded,
-            () => Code::Cancelled,
+            () if late => (Code::DeadlineExceeded, "the deadline passed"),
+            () => (Code::Cancelled, "the caller gave up"),
         };
-        self.record(&Outcome::Grpc(code));
-    }
-}
-
-/// How a call ended.
-enum Outcome {
-    Grpc(Code),
-    /// It was no gRPC call.
-    Http(StatusCode),
-}
-
-impl Outcome {
-    fn name(&self) -> &str {
-        match self {
-            Self::Grpc(code) => code_name(*code),
-            Self::Http(status) => status.as_str(),
-        }
-    }
-
-    fn grpc(&self) -> Option<Code> {
-        match self {
-            Self::Grpc(code) => Some(*code),
-            Self::Http(_) => None,
-        }
-    }
-
-    fn is_server_error(&self) -> bool {
-        match self {
-            Self::Grpc(code) => is_server_error(*code),
-            Self::Http(status) => status.is_server_error(),
-        }
+        let failed = Failed { cause: Some(cause.to_owned()), ..Failed::new(&self.call, None) };
+        self.record(&Outcome::Grpc(code), failed);
     }
 }
 
@@ -222,10 +208,11 @@ where
             && let Some(recorder) = recorder.take()
         {
             // Tonic leaves the status beside the headers that were made of it.
-            if let Some(status) = response.extensions().get::<Status>() {
+            let status = response.extensions().get::<Status>();
+            if let Some(status) = status {
                 recorder.measures.refused(&recorder.call.target, status);
             }
-            recorder.ended(&outcome);
+            recorder.ended(&outcome, status);
         }
         let span = this.span.clone();
         Poll::Ready(Ok(response.map(|inner| RecordedBody { inner, recorder, span })))
@@ -256,7 +243,7 @@ impl<B: Body<Data = Bytes>> Body for RecordedBody<B> {
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    ended(this.recorder, code(trailers));
+                    ended(this.recorder, Some(trailers));
                 }
             }
             // Without trailers the caller does not know how it ended either.
@@ -279,13 +266,15 @@ impl<B: Timed<Data = Bytes>> Timed for RecordedBody<B> {
         let this = self.project();
         let _entered = this.span.enter();
         let trailers = ready!(this.inner.poll_over(cx));
-        ended(this.recorder, code(&trailers));
+        ended(this.recorder, Some(&trailers));
         Poll::Ready(trailers)
     }
 }
 
-fn ended(recorder: &mut Option<Recorder>, code: Option<Code>) {
+fn ended(recorder: &mut Option<Recorder>, trailers: Option<&HeaderMap>) {
     if let Some(recorder) = recorder.take() {
-        recorder.ended(&Outcome::Grpc(code.unwrap_or(Code::Unknown)));
+        let code = trailers.and_then(code).unwrap_or(Code::Unknown);
+        let status = trailers.filter(|_| code != Code::Ok).and_then(read);
+        recorder.ended(&Outcome::Grpc(code), status.as_ref());
     }
 }

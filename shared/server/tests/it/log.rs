@@ -11,7 +11,8 @@ use std::{
     sync::{Arc, Mutex, Once},
 };
 
-use gantry_probe::probe::v1::ActRequest;
+use bytes::Bytes;
+use gantry_probe::probe::v1::{ActRequest, RepeatRequest};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tracing::{
     Event, Subscriber,
@@ -19,7 +20,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
 
-use crate::world::{World, eventually, with_token};
+use crate::{
+    raw::{request, send},
+    world::{World, eventually, with_token},
+};
 
 /// An event: its level, its fields, and those of the span it happened in.
 pub(crate) type Line = BTreeMap<String, String>;
@@ -55,6 +59,12 @@ impl Log {
     pub(crate) fn lines(&self, message: &str) -> Vec<Line> {
         let lines = self.0.lock().unwrap();
         lines.iter().filter(|line| line["message"] == message).cloned().collect()
+    }
+
+    /// The lines with this text in their message.
+    pub(crate) fn containing(&self, text: &str) -> Vec<Line> {
+        let lines = self.0.lock().unwrap();
+        lines.iter().filter(|line| line["message"].contains(text)).cloned().collect()
     }
 
     /// The first line with this message, once it is there.
@@ -160,6 +170,70 @@ async fn a_refused_a_late_and_a_cancelled_call_have_their_line() {
     assert_eq!(ends, ["UNAUTHENTICATED", "DEADLINE_EXCEEDED", "CANCELLED"]);
     assert_eq!(log.lines("call ended")[1]["span otel.status_code"], "ERROR");
     assert_eq!(log.lines("call ended")[1]["span error.type"], "DEADLINE_EXCEEDED");
+}
+
+#[tokio::test]
+async fn a_failed_call_says_why_and_whose_token_it_had() {
+    let log = Log::catch();
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let strangers = crate::world::Keys::new();
+    let tokens = [
+        (world.keys.user("nobody", 0), "PERMISSION_MISSING", Some("gantry")),
+        (world.keys.service(None), "", Some("order")),
+        (world.keys.user("admin", 3600), "TOKEN_EXPIRED", Some("gantry")),
+        (strangers.user("admin", 0), "TOKEN_INVALID", Some("gantry")),
+        ("Bearer a.b.c".to_owned(), "TOKEN_INVALID", None),
+        ("Basic YTpi".to_owned(), "TOKEN_INVALID", None),
+    ];
+    for (n, (token, reason, issuer)) in tokens.iter().enumerate() {
+        let status = client.guarded(with_token(ActRequest::default(), token)).await.err();
+        eventually("its line", || log.lines("call ended").len() == n + 1).await;
+        let line = &log.lines("call ended")[n];
+        let field = |name: &str| line.get(name).map(String::as_str);
+        let Some(status) = status else {
+            for name in ["reason", "cause", "token_issuer", "token_key_id", "log.kind"] {
+                assert_eq!(field(name), None, "{line:?}");
+            }
+            continue;
+        };
+        assert_eq!(field("reason"), Some(*reason));
+        assert_eq!(field("cause"), Some(status.message()));
+        assert_eq!(field("token_issuer"), *issuer, "{line:?}");
+        assert_eq!(field("token_key_id").is_some(), issuer.is_some(), "{line:?}");
+        assert_eq!(line["log.kind"], format!("{} {reason}", line["code"]));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_later_says_why_too() {
+    let log = Log::catch();
+    let world = World::start().await;
+    let numbers = [1, 2000].map(|number| RepeatRequest { number, last: false });
+    let mut answers =
+        world.client().await.repeat(tokio_stream::iter(numbers)).await.unwrap().into_inner();
+    while let Ok(Some(_)) = answers.message().await {}
+    let line = log.line("call ended").await;
+    assert_eq!((&*line["code"], &*line["reason"]), ("INVALID_ARGUMENT", "VALIDATION_FAILED"));
+    assert!(line["cause"].contains("number"), "{line:?}");
+}
+
+#[tokio::test]
+async fn only_what_callers_can_bring_about_is_limited() {
+    let log = Log::catch();
+    let world = World::start().await;
+    let mut client = world.client().await;
+    client.act(ActRequest::default()).await.unwrap();
+    client.act(ActRequest { panic: true, ..ActRequest::default() }).await.unwrap_err();
+    send(&world, request("/no.Such/Method", Bytes::new())).await;
+    let mut get = request("/no.Such/Method", Bytes::new());
+    *get.method_mut() = http::Method::GET;
+    send(&world, get).await;
+    eventually("four lines", || log.lines("call ended").len() == 4).await;
+    let kinds: Vec<_> =
+        log.lines("call ended").into_iter().map(|mut line| line.remove("log.kind")).collect();
+    let expected = [None, None, Some("UNIMPLEMENTED METHOD_UNKNOWN"), Some("405")];
+    assert_eq!(kinds, expected.map(|kind| kind.map(str::to_owned)));
 }
 
 #[tokio::test]

@@ -26,7 +26,10 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Identity},
 };
 
-use crate::world::{PATIENCE, World, eventually, lenient, reason, with_token};
+use crate::{
+    log::Log,
+    world::{PATIENCE, World, eventually, lenient, reason, with_token},
+};
 
 /// A server of the name `probe` that looks at its files all the time.
 async fn serve(issued: &Issued, client_ca: Option<&Authority>) -> World {
@@ -102,6 +105,44 @@ async fn tls_to_a_plaintext_port_fails_at_once() {
     let status = act(channel(world.address, &authority, None)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     world.client().await.act(ActRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_the_wrong_protocol_is_named() {
+    let authority = Authority::new();
+    let log = Log::catch();
+    let secured = serve(&authority.issue("server", &["probe"]), None).await;
+    let plain = World::start().await;
+    let hello = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03";
+    for (world, first, line) in [
+        (
+            &secured,
+            &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+            "plaintext to a TLS port: call it with TLS",
+        ),
+        (
+            &secured,
+            b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+            "plaintext to a TLS port: call it with TLS",
+        ),
+        (&plain, hello, "TLS to a plaintext port: call it without TLS"),
+        (&plain, b"POST / HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1 to a gRPC port: gRPC needs HTTP/2"),
+    ] {
+        let before = log.containing(line).len();
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(first).await.unwrap();
+        let own = stream.local_addr().unwrap().to_string();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is closed").ok();
+        eventually(line, || log.containing(line).len() == before + 1).await;
+        let told = log.containing(line).pop().unwrap();
+        assert_eq!((&told["level"], &told["peer"]), (&"WARN".to_owned(), &own));
+    }
+    // Connections that say nothing, and calls that do it right, are not worth a warning.
+    drop(TcpStream::connect(plain.address).await.unwrap());
+    act(channel(secured.address, &authority, None)).await.unwrap();
+    plain.client().await.act(ActRequest::default()).await.unwrap();
+    assert_eq!(log.containing("port: ").len(), 4);
 }
 
 #[tokio::test]

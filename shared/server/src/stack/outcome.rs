@@ -1,0 +1,101 @@
+//! How a call ended, and what the log says of one that failed.
+
+use std::{borrow::Cow, error::Error};
+
+use gantry_contract::{Failure, code_name};
+use gantry_identity::Claimed;
+use http::StatusCode;
+use tonic::{Code, Status};
+
+use super::authenticate::bearer;
+use crate::{call::Call, status::is_server_error};
+
+/// How a call ended.
+pub(super) enum Outcome {
+    Grpc(Code),
+    /// It was no gRPC call.
+    Http(StatusCode),
+}
+
+impl Outcome {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Grpc(code) => code_name(*code),
+            Self::Http(status) => status.as_str(),
+        }
+    }
+
+    pub(super) fn grpc(&self) -> Option<Code> {
+        match self {
+            Self::Grpc(code) => Some(*code),
+            Self::Http(_) => None,
+        }
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        !matches!(self, Self::Grpc(Code::Ok))
+    }
+
+    pub(super) fn is_server_error(&self) -> bool {
+        match self {
+            Self::Grpc(code) => is_server_error(*code),
+            Self::Http(status) => status.is_server_error(),
+        }
+    }
+
+    /// Whether callers can bring it about as often as they like, past all limits. Faults of ours are
+    /// always worth a line.
+    pub(super) fn is_limited(&self) -> bool {
+        match self {
+            Self::Grpc(code) => {
+                !matches!(code, Code::Ok | Code::Internal | Code::Unknown | Code::DataLoss)
+            }
+            Self::Http(status) => !status.is_server_error(),
+        }
+    }
+}
+
+/// What the log says of a call that failed; of others nothing.
+#[derive(Default)]
+pub(super) struct Failed {
+    /// `ErrorInfo.reason`.
+    pub(super) reason: Option<String>,
+    /// The message that the caller gets, and the errors behind it, which it does not get.
+    pub(super) cause: Option<String>,
+    /// As the token says, which may be a lie.
+    pub(super) token: Claimed,
+}
+
+impl Failed {
+    pub(super) fn new(call: &Call, status: Option<&Status>) -> Self {
+        let token = call.credentials.get().and_then(|credentials| credentials.to_str().ok());
+        Self {
+            reason: status.and_then(Failure::reason_of).map(Cow::into_owned),
+            cause: status.map(cause),
+            token: token.and_then(bearer).map(Claimed::of).unwrap_or_default(),
+        }
+    }
+
+    /// Lines of one kind are limited together.
+    pub(super) fn kind(&self, code: &str) -> String {
+        match &self.reason {
+            Some(reason) => format!("{code} {reason}"),
+            None => code.to_owned(),
+        }
+    }
+}
+
+fn cause(status: &Status) -> String {
+    let mut cause = status.message().to_owned();
+    let mut source = status.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        // A failure says what the message says.
+        if !error.is::<Failure>() && !cause.contains(&text) {
+            cause.push_str(": ");
+            cause.push_str(&text);
+        }
+        source = error.source();
+    }
+    cause
+}
