@@ -1,6 +1,7 @@
-//! Makes the health service's messages and server of gRPC's own .proto file.
+//! Makes the health service's messages and server, and reflection's messages, of gRPC's own .proto files, and the
+//! descriptors of everything that each server can speak of besides its contract.
 //!
-//! Not by `gantry_contract_build`: that file declares no timeouts and no
+//! Not by `gantry_contract_build`: those files declare no timeouts and no
 //! permissions, which is what a contract is. `methods.rs` has them.
 
 use std::{env, error::Error, fs, path::PathBuf};
@@ -8,19 +9,37 @@ use std::{env, error::Error, fs, path::PathBuf};
 use protox::Compiler;
 
 const INCLUDE: &str = "third_party";
-const HEALTH: &str = "third_party/grpc/health/v1/health.proto";
+const HEALTH: &str = "grpc/health/v1/health.proto";
+const REFLECTION: &str = "grpc/reflection/v1/reflection.proto";
+/// Described, and nothing is generated of them.
+const DESCRIBED: [&str; 3] = [
+    "grpc/reflection/v1alpha/reflection.proto",
+    // The details of refusals: clients that know a server by reflection alone read them with these.
+    "google/rpc/error_details.proto",
+    "google/rpc/status.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed={HEALTH}");
+    println!("cargo::rerun-if-changed={INCLUDE}");
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let mut compiler = Compiler::new([INCLUDE])?;
-    compiler.open_file(HEALTH)?;
+    compiler.include_imports(true).open_files([HEALTH, REFLECTION])?.open_files(DESCRIBED)?;
     // Reflection has no use for comments.
-    fs::write(out_dir.join("health_descriptor_set.bin"), compiler.encode_file_descriptor_set())?;
-    compiler.include_source_info(true);
-    tonic_prost_build::configure()
-        .build_client(false)
+    fs::write(out_dir.join("infrastructure.bin"), compiler.encode_file_descriptor_set())?;
+
+    let generated = || tonic_prost_build::configure().build_client(false);
+    generated()
         .codec_path("::gantry_contract::codec::ServerCodec")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds(read(HEALTH)?.file_descriptor_set())?;
+    generated()
+        .build_server(false)
+        .bytes(".")
+        .compile_fds(read(REFLECTION)?.file_descriptor_set())?;
     Ok(())
+}
+
+fn read(file: &str) -> Result<Compiler, protox::Error> {
+    let mut compiler = Compiler::new([INCLUDE])?;
+    compiler.include_source_info(true).open_file(file)?;
+    Ok(compiler)
 }

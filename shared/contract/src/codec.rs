@@ -76,6 +76,12 @@ where
 #[derive(Debug)]
 pub struct ProtoEncoder<T>(PhantomData<T>);
 
+impl<T> Default for ProtoEncoder<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
 impl<T: Message> Encoder for ProtoEncoder<T> {
     type Item = T;
     type Error = Status;

@@ -22,10 +22,11 @@ use tower::Service;
 use crate::{
     client::Proxies,
     descriptors::{OpenFiles, TooFewFiles},
-    health::{self, HealthService, pb::health_server::HealthServer},
+    health::{HealthService, pb::health_server::HealthServer},
     measure::Measures,
     methods::{Methods, service},
     readiness::Check,
+    reflection::Reflection,
     registered::Registered,
     server::Server,
     settings::{InvalidSetting, Settings},
@@ -57,7 +58,7 @@ pub enum BuildError {
     },
     /// The contract's descriptors are damaged.
     #[error("the contract cannot be served by reflection: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
+    Reflection(#[from] prost::DecodeError),
     /// A limit cannot be.
     #[error("the rate class {0} cannot be: {1}")]
     RateClass(String, InvalidRate),
@@ -227,17 +228,9 @@ impl ServerBuilder {
         // In the order of `INFRASTRUCTURE`.
         let health = HealthServer::new(HealthService::new(names(), life.watch()));
         self.handlers.push(Box::new(Generated(health)));
-        let reflection = || {
-            names()
-                .fold(tonic_reflection::server::Builder::configure(), |builder, name| {
-                    builder.with_service_name(name)
-                })
-                .with_service_name(<HealthServer<HealthService> as NamedService>::NAME)
-                .register_encoded_file_descriptor_set(self.contract.descriptor_set)
-                .register_encoded_file_descriptor_set(health::DESCRIPTOR_SET)
-        };
-        self.handlers.push(Box::new(Generated(reflection().build_v1()?)));
-        self.handlers.push(Box::new(Generated(reflection().build_v1alpha()?)));
+        let reflection = Reflection::new(names(), self.contract.descriptor_set)?;
+        self.handlers.push(Box::new(reflection.clone()));
+        self.handlers.push(Box::new(reflection));
         let names = names().collect();
         Ok(Server {
             name: self.name,

@@ -19,10 +19,6 @@ use self::pb::{
 };
 use crate::state::State;
 
-/// The descriptors of the protocol, for reflection.
-pub(crate) const DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/health_descriptor_set.bin"));
-
 /// gRPC's health checking protocol.
 #[allow(
     missing_docs,

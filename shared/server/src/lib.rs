@@ -69,6 +69,7 @@ mod measure;
 mod methods;
 mod process;
 mod readiness;
+mod reflection;
 mod registered;
 mod request;
 mod server;

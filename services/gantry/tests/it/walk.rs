@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use gantry_proto::shop::order::v1::OrderStatus;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::Cluster,
@@ -46,6 +47,39 @@ fn a_foreign_client_walks_by_reflection_alone() {
         String::from_utf8_lossy(&output.stderr),
         suite.process.log(),
     );
+}
+
+#[test]
+fn a_foreign_client_reads_options_rules_and_reasons_by_reflection_alone() {
+    let suite = Suite::start(&[]);
+    let output = Command::new(std::env::var_os("FOREIGN_PYTHON").expect("FOREIGN_PYTHON"))
+        .arg("-B")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/reflect.py"))
+        .arg(suite.addresses("user")[0].to_string())
+        .args(["shop.user.v1.UserService", "GetUser"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}\n{}", suite.process.log());
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        found["services"],
+        json!([
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1.ServerReflection",
+            "grpc.reflection.v1alpha.ServerReflection",
+            "shop.user.v1.AuthService",
+            "shop.user.v1.UserService",
+        ])
+    );
+    assert_eq!(found["unknown"], true);
+    assert_eq!(found["policy"]["permission"], "users:read");
+    assert_eq!(found["rules"]["id"]["string"]["uuid"], true, "{found}");
+    assert_eq!(found["extensions"], json!([50601]));
+    assert_eq!(found["refusal"]["code"], "UNAUTHENTICATED");
+    let info = &found["refusal"]["details"][0];
+    assert_eq!(info["@type"], "google.rpc.ErrorInfo");
+    assert_eq!((&info["reason"], &info["domain"]), (&json!("TOKEN_MISSING"), &json!("gantry")));
 }
 
 #[test]

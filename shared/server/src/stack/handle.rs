@@ -27,7 +27,8 @@ use crate::call::Permitted;
 /// message that has begun is kept for as long as its caller likes.
 const MAX_INFRASTRUCTURE_BYTES: u32 = 4096;
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+pub(crate) type Answering =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// The handlers of one service.
 pub(crate) trait Handlers: Send + Sync {

@@ -36,7 +36,7 @@ use tower::{ServiceBuilder, layer::layer_fn};
 pub(crate) use self::{
     addresses::Addresses,
     callers::{Callers, InvalidClass},
-    handle::{Generated, Handlers},
+    handle::{Answering, Generated, Handlers},
 };
 use crate::{
     call::{Received, Timed},

@@ -1,17 +1,11 @@
 //! `grpc.health.v1.Health` as others see it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use prost::Message;
-use prost_types::FileDescriptorProto;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckResponse, health_check_response::ServingStatus};
-use tonic_reflection::pb::v1::{
-    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-};
 
 use crate::{
     raw::{framed, request, send},
@@ -54,23 +48,4 @@ async fn a_request_that_is_none_is_the_callers_mistake() {
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(reason(&status), "MALFORMED_MESSAGE");
     }
-}
-
-#[tokio::test]
-async fn reflection_shows_every_method_of_health() {
-    let world = World::start().await;
-    let question = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::FileContainingSymbol("grpc.health.v1.Health".into())),
-    };
-    let mut answers = ServerReflectionClient::new(world.channel().await)
-        .server_reflection_info(futures_util::stream::iter([question]))
-        .await
-        .unwrap()
-        .into_inner();
-    let answer = answers.next().await.unwrap().unwrap().message_response.unwrap();
-    let MessageResponse::FileDescriptorResponse(files) = answer else { panic!("{answer:?}") };
-    let file = FileDescriptorProto::decode(&*files.file_descriptor_proto[0]).unwrap();
-    let methods: BTreeSet<_> = file.service[0].method.iter().map(|method| method.name()).collect();
-    assert_eq!(methods, BTreeSet::from(["Check", "List", "Watch"]));
 }

@@ -21,6 +21,7 @@ mod metrics;
 mod panic;
 mod peers;
 mod raw;
+mod reflection;
 mod refusals;
 mod registered;
 mod streams;

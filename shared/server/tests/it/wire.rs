@@ -122,36 +122,3 @@ async fn calls_do_not_wait_for_each_other() {
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(world.seen.finished(), 300);
 }
-
-#[tokio::test]
-async fn both_versions_of_reflection_list_what_this_server_has() {
-    use tonic_reflection::pb::{v1, v1alpha};
-
-    let world = World::start().await;
-    let channel = world.channel().await;
-    macro_rules! listed {
-        ($version:ident) => {{
-            let ask = $version::ServerReflectionRequest {
-                host: String::new(),
-                message_request: Some(
-                    $version::server_reflection_request::MessageRequest::ListServices(String::new()),
-                ),
-            };
-            let answers =
-                $version::server_reflection_client::ServerReflectionClient::new(channel.clone())
-                    .server_reflection_info(futures_util::stream::iter([ask]))
-                    .await;
-            let answer = answers.unwrap().into_inner().next().await.unwrap().unwrap();
-            let Some($version::server_reflection_response::MessageResponse::ListServicesResponse(
-                list,
-            )) = answer.message_response
-            else {
-                panic!("{answer:?}");
-            };
-            list.service.into_iter().map(|service| service.name).collect::<Vec<_>>()
-        }};
-    }
-    let expected = ["probe.v1.ProbeService", "grpc.health.v1.Health"];
-    assert_eq!(listed!(v1), expected);
-    assert_eq!(listed!(v1alpha), expected);
-}
