@@ -8,7 +8,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::frame::{FrameHead, HEAD_LENGTH};
+use crate::{
+    frame::{FrameHead, HEAD_LENGTH},
+    headers::{self, Block},
+};
 
 /// Length of the preface that a client sends before its first frame (RFC 9113, section 3.4).
 const PREFACE_LENGTH: usize = 24;
@@ -35,10 +38,11 @@ pub trait FramePolicy {
     fn judge(&mut self, head: &FrameHead) -> Verdict;
 }
 
-/// Transport that hides from its reader the frames that a policy drops. Writes pass through.
+/// Transport that hides from its reader the frames that a policy drops, and repairs header
+/// blocks. Writes pass through.
 ///
-/// Reads go straight into the reader's buffer. Copied are only the first bytes of a head that
-/// was cut by the end of a read, and what follows a dropped frame in the same read.
+/// Reads go straight into the reader's buffer. Copied are only the first bytes of a head or a
+/// header block that was cut by the end of a read, and what follows a dropped frame in it.
 #[derive(Debug)]
 pub struct FrameFilter<T, P> {
     inner: T,
@@ -47,11 +51,23 @@ pub struct FrameFilter<T, P> {
     left: usize,
     dropping: bool,
     stopped: bool,
-    /// First bytes of a head, until the rest of it arrives.
+    /// First bytes of a head or a header block, until the rest of it arrives.
     held: Vec<u8>,
+    /// Whole frames may be held as well, because a repaired block goes before them.
+    sift_held: bool,
     /// Bytes that passed and did not fit into the reader's buffer, from `handed_out` on.
     passed: Vec<u8>,
     handed_out: usize,
+}
+
+/// Result of sifting bytes.
+struct Sifted {
+    /// Bytes at the front that pass.
+    passed: usize,
+    /// Bytes that are done with; those after them are held.
+    read: usize,
+    /// Repaired header block, which follows the bytes that pass.
+    mended: Vec<u8>,
 }
 
 /// Result of a read.
@@ -73,7 +89,12 @@ impl<T, P> FrameFilter<T, P> {
 
     fn new(inner: T, policy: P, left: usize) -> Self {
         let (held, passed) = (Vec::new(), Vec::new());
-        Self { inner, policy, left, dropping: false, stopped: false, held, passed, handed_out: 0 }
+        let (dropping, stopped, sift_held, handed_out) = (false, false, false, 0);
+        Self { inner, policy, left, dropping, stopped, held, sift_held, passed, handed_out }
+    }
+
+    fn hand_out_later(&mut self, bytes: Vec<u8>) {
+        (self.passed, self.handed_out) = (bytes, 0);
     }
 
     fn hand_out(&mut self, buf: &mut ReadBuf<'_>) -> bool {
@@ -86,9 +107,17 @@ impl<T, P> FrameFilter<T, P> {
 }
 
 impl<T, P: FramePolicy> FrameFilter<T, P> {
-    /// Moves the frames that pass to the front of `bytes`. Returns how many bytes pass, and
-    /// the position of a head that has not arrived completely.
-    fn sift(&mut self, bytes: &mut [u8]) -> (usize, usize) {
+    /// Moves the frames that pass to the front of `bytes`, and holds those that cannot be
+    /// judged yet. Returns how many bytes pass, and the repaired block that follows them.
+    fn sift(&mut self, bytes: &mut [u8]) -> (usize, Vec<u8>) {
+        let Sifted { passed, read, mended } = self.sift_frames(bytes);
+        self.held.clear();
+        self.held.extend_from_slice(&bytes[read..]);
+        self.sift_held = !mended.is_empty();
+        (passed, mended)
+    }
+
+    fn sift_frames(&mut self, bytes: &mut [u8]) -> Sifted {
         let (mut passed, mut read) = (0, 0);
         loop {
             let end = read + self.left.min(bytes.len() - read);
@@ -100,15 +129,28 @@ impl<T, P: FramePolicy> FrameFilter<T, P> {
                 passed += end - read;
             }
             read = end;
-            let Some(head) = bytes[read..].first_chunk() else { return (passed, read) };
-            let head = FrameHead::parse(head);
-            match self.policy.judge(&head) {
-                Verdict::Pass => self.dropping = false,
-                Verdict::Drop => self.dropping = true,
-                Verdict::Stop => {
+            let sifted = |read, mended| Sifted { passed, read, mended };
+            let Some(head) = bytes[read..].first_chunk().map(FrameHead::parse) else {
+                return sifted(read, Vec::new());
+            };
+            let block = if head.kind == FrameHead::HEADERS {
+                headers::inspect(&bytes[read..], &head)
+            } else {
+                Block::Fine
+            };
+            // A policy hears of each frame once.
+            if matches!(block, Block::Incomplete) {
+                return sifted(read, Vec::new());
+            }
+            match (self.policy.judge(&head), block) {
+                (Verdict::Stop, _) => {
                     self.stopped = true;
-                    return (passed, bytes.len());
+                    return sifted(bytes.len(), Vec::new());
                 }
+                (Verdict::Pass, Block::Mended { length, frames }) => {
+                    return sifted(read + length, frames);
+                }
+                (verdict, _) => self.dropping = verdict == Verdict::Drop,
             }
             self.left = HEAD_LENGTH + head.length as usize;
         }
@@ -134,11 +176,9 @@ impl<T: AsyncRead + Unpin, P: FramePolicy> FrameFilter<T, P> {
             self.held.clear();
             return Poll::Ready(Ok(Read::End));
         }
-        let bytes = &mut buf.filled_mut()[start..];
-        let (passed, read) = self.sift(bytes);
-        self.held.clear();
-        self.held.extend_from_slice(&bytes[read..]);
+        let (passed, mended) = self.sift(&mut buf.filled_mut()[start..]);
         buf.set_filled(start + passed);
+        self.hand_out_later(mended);
         Poll::Ready(Ok(Read::Some))
     }
 }
@@ -158,6 +198,14 @@ impl<T: AsyncRead + Unpin, P: FramePolicy + Unpin> AsyncRead for FrameFilter<T, 
             if this.hand_out(buf) {
                 return Poll::Ready(Ok(()));
             }
+            if this.sift_held {
+                let mut bytes = std::mem::take(&mut this.held);
+                let (passed, mended) = this.sift(&mut bytes);
+                bytes.truncate(passed);
+                bytes.extend_from_slice(&mended);
+                this.hand_out_later(bytes);
+                continue;
+            }
             if this.stopped {
                 return Poll::Pending;
             }
@@ -167,7 +215,9 @@ impl<T: AsyncRead + Unpin, P: FramePolicy + Unpin> AsyncRead for FrameFilter<T, 
                 let mut bytes = vec![0; this.held.len() + OWN_BUFFER];
                 let mut own = ReadBuf::new(&mut bytes);
                 let read = ready!(this.poll_fill(cx, &mut own))?;
-                (this.passed, this.handed_out) = (own.filled().to_vec(), 0);
+                // A repaired block, if there is one, comes after what passed before it.
+                let passed = [own.filled(), &this.passed[this.handed_out..]].concat();
+                this.hand_out_later(passed);
                 this.hand_out(buf);
                 read
             };

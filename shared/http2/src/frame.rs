@@ -46,10 +46,19 @@ impl FrameHead {
     pub const END_HEADERS: u8 = 0x4;
     /// Flag of DATA, HEADERS and PUSH_PROMISE: padding follows the payload.
     pub const PADDED: u8 = 0x8;
+    /// Flag of HEADERS: five bytes of priority precede the header block.
+    pub const PRIORITY_FIELDS: u8 = 0x20;
 
     /// Returns `true` if all of these flags are set.
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags == flags
+    }
+
+    /// Writes a head.
+    pub(crate) fn bytes(&self) -> [u8; HEAD_LENGTH] {
+        let [_, l0, l1, l2] = self.length.to_be_bytes();
+        let [s0, s1, s2, s3] = self.stream.to_be_bytes();
+        [l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]
     }
 
     /// Reads a head.

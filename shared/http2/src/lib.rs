@@ -6,10 +6,16 @@
 //! see the frame. Payloads pass through in the reader's own buffer, uncopied.
 //!
 //! [`EmptyDataPolicy`] is the policy that every connection needs.
+//!
+//! Malformed header fields that h2 would end the connection for are replaced by ones for which
+//! it ends the stream, as RFC 9113, section 8.1.1, asks.
 
 mod empty_data;
 mod filter;
 mod frame;
+mod headers;
+mod hpack;
+mod huffman;
 
 pub use self::{
     empty_data::EmptyDataPolicy,

@@ -1,0 +1,94 @@
+//! Header blocks and the frames that carry them.
+
+use std::borrow::Cow;
+
+use crate::{
+    frame::{FrameHead, HEAD_LENGTH},
+    hpack,
+};
+
+/// Longest block that is looked at, with the heads of its frames, in bytes: four times the
+/// longest list of headers that anybody here takes by default. h2 judges longer ones alone.
+const MAX_LENGTH: usize = 64 * 1024;
+
+/// Longest payload of a frame that neither side has allowed more of.
+const MAX_FRAME: usize = 16 * 1024;
+
+/// Header block at the beginning of some bytes.
+pub(crate) enum Block {
+    /// More bytes are needed to judge it.
+    Incomplete,
+    /// h2 may see it as it is.
+    Fine,
+    /// h2 has to see these frames in place of the first `length` bytes.
+    Mended { length: usize, frames: Vec<u8> },
+}
+
+/// Inspects the block that begins with this HEADERS frame.
+pub(crate) fn inspect(bytes: &[u8], head: &FrameHead) -> Block {
+    let mut length = HEAD_LENGTH + head.length as usize;
+    if length > MAX_LENGTH {
+        return Block::Fine;
+    }
+    let Some(payload) = bytes.get(HEAD_LENGTH..length) else { return Block::Incomplete };
+    let Some((priority, fragment)) = fragment(head, payload) else { return Block::Fine };
+    let mut block = Cow::Borrowed(fragment);
+    let mut is_last = head.has(FrameHead::END_HEADERS);
+    while !is_last {
+        let rest = &bytes[length..];
+        let Some(next) = rest.first_chunk().map(FrameHead::parse) else {
+            return Block::Incomplete;
+        };
+        length += HEAD_LENGTH + next.length as usize;
+        if next.kind != FrameHead::CONTINUATION || next.stream != head.stream || length > MAX_LENGTH
+        {
+            return Block::Fine;
+        }
+        let Some(fragment) = rest.get(HEAD_LENGTH..HEAD_LENGTH + next.length as usize) else {
+            return Block::Incomplete;
+        };
+        block.to_mut().extend_from_slice(fragment);
+        is_last = next.has(FrameHead::END_HEADERS);
+    }
+    match hpack::mend(&block) {
+        Some(block) => Block::Mended { length, frames: frames(head, priority, &block) },
+        None => Block::Fine,
+    }
+}
+
+/// Splits the payload of a HEADERS frame into its priority, if it has one, and its part of
+/// the block; `None` if it is malformed.
+fn fragment<'a>(head: &FrameHead, payload: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    const PRIORITY_LENGTH: usize = 5;
+    let (padding, payload) = if head.has(FrameHead::PADDED) {
+        let (padding, payload) = payload.split_first()?;
+        (usize::from(*padding), payload)
+    } else {
+        (0, payload)
+    };
+    let priority = if head.has(FrameHead::PRIORITY_FIELDS) { PRIORITY_LENGTH } else { 0 };
+    let (priority, rest) = payload.split_at_checked(priority)?;
+    let length = rest.len().checked_sub(padding)?;
+    Some((priority, &rest[..length]))
+}
+
+/// Builds the frames of a block, without padding.
+fn frames(head: &FrameHead, priority: &[u8], block: &[u8]) -> Vec<u8> {
+    let mut frames = Vec::with_capacity(block.len() + 2 * HEAD_LENGTH);
+    let (first, mut rest) = block.split_at(block.len().min(MAX_FRAME - priority.len()));
+    let mut push = |kind, flags, parts: [&[u8]; 2], is_last| {
+        let end = if is_last { FrameHead::END_HEADERS } else { 0 };
+        let length = (parts[0].len() + parts[1].len()) as u32;
+        let head = FrameHead { length, kind, flags: flags | end, stream: head.stream };
+        frames.extend_from_slice(&head.bytes());
+        parts.iter().for_each(|part| frames.extend_from_slice(part));
+    };
+    let flags = head.flags & (FrameHead::END_STREAM | FrameHead::PRIORITY_FIELDS);
+    push(FrameHead::HEADERS, flags, [priority, first], rest.is_empty());
+    while !rest.is_empty() {
+        let (next, more) = rest.split_at(rest.len().min(MAX_FRAME));
+        rest = more;
+        push(FrameHead::CONTINUATION, 0, [next, &[]], rest.is_empty());
+    }
+    frames
+}
