@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     io::{ReadOut, Traffic},
-    keep_alive::KeepAlive,
+    keep_alive::{KeepAlive, Pace},
     transport::{Tls, Transport, TransportError},
 };
 use crate::settings::ClientSettings;
@@ -127,7 +127,7 @@ impl Connection {
     /// but is stuck, or speaks something else, must never get a call.
     pub(super) async fn open(
         address: SocketAddr,
-        ping_when_idle: bool,
+        pace: Pace,
         tls: Option<&Tls>,
         settings: &ClientSettings,
     ) -> Result<(Self, Drive), ConnectError> {
@@ -157,7 +157,7 @@ impl Connection {
             // Nobody else has taken them.
             let pings = driver.ping_pong().ok_or(io::Error::from(io::ErrorKind::NotConnected));
             let pings = pings.map_err(TransportError::Tcp)?;
-            let keep_alive = KeepAlive::new(pings, ping_when_idle, settings);
+            let keep_alive = KeepAlive::new(pings, pace);
             let mut drive = Drive { driver, keep_alive, state: Arc::clone(&state) };
             drive.settings_arrived().await.map_err(|error| match trouble.get() {
                 Some(why) => TransportError::Tls(why.clone()).into(),
@@ -339,6 +339,18 @@ impl Closed {
             Self::Ended(ended) => ended.as_ref().err().map(|error| crate::error::chain(error)),
         }
     }
+
+    /// Returns `true` if the peer complained of too many pings (gRFC A8).
+    pub(super) fn complains_of_pings(&self) -> bool {
+        let (Self::Drains(error) | Self::Ended(Err(Broken::Http2(error)))) = self else {
+            return false;
+        };
+        error.is_go_away()
+            && error.is_remote()
+            && error.reason() == Some(Reason::ENHANCE_YOUR_CALM)
+            // h2 shows the debug data of a GOAWAY in no other way.
+            && error.to_string().contains("too_many_pings")
+    }
 }
 
 #[cfg(test)]
@@ -362,9 +374,14 @@ mod tests {
 
     /// A connection that nothing drives yet, and its peer's end.
     async fn connected() -> (Connection, Drive, TcpStream) {
+        connected_to(true).await
+    }
+
+    async fn connected_to(is_gantry: bool) -> (Connection, Drive, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, settings) = (listener.local_addr().unwrap(), ClientSettings::default());
-        let open = Connection::open(address, true, None, &settings);
+        let pace = Pace::new(&settings, is_gantry, 0);
+        let open = Connection::open(address, pace, None, &settings);
         let greet = async {
             let (mut peer, _) = listener.accept().await.unwrap();
             peer.write_all(SETTINGS).await.unwrap();
@@ -431,6 +448,60 @@ mod tests {
         assert!(after(&mut drive, 2 * keep_alive_interval).await.is_pending());
         let ended = after(&mut drive, 2 * keep_alive_timeout).await;
         assert!(matches!(ended, Poll::Ready(Err(Broken::Silent))), "{ended:?}");
+    }
+
+    /// How many pings the peer has got. Its own ping is answered after them.
+    async fn pings(drive: &mut Drive, peer: &mut TcpStream) -> usize {
+        const OWN: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9];
+        const ANSWER: [u8; 17] = [0, 0, 8, 6, 1, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9];
+        peer.write_all(&OWN).await.unwrap();
+        let mut read = Vec::new();
+        let reading = async {
+            while !read.ends_with(&ANSWER) {
+                assert!(peer.read_buf(&mut read).await.unwrap() > 0);
+            }
+        };
+        let driving = poll_fn(|cx| {
+            assert!(drive.poll_driver(cx).is_pending());
+            Poll::<()>::Pending
+        });
+        tokio::select! {
+            () = reading => {}
+            () = driving => {}
+        }
+        read.windows(9).filter(|part| *part == PING).count()
+    }
+
+    #[tokio::test]
+    async fn a_silent_call_to_a_foreign_peer_is_pinged_every_five_minutes() {
+        let (connection, mut drive, mut peer) = connected_to(false).await;
+        assert!(connection.reserve());
+        let mut got = Vec::new();
+        for seconds in [1, 80, 200, 299, 301] {
+            // Anything that arrives puts the next ping off.
+            assert!(after(&mut drive, Duration::from_secs(seconds)).await.is_pending());
+            assert!(after(&mut drive, Duration::ZERO).await.is_pending());
+            got.push(pings(&mut drive, &mut peer).await);
+        }
+        assert_eq!(got, [0, 0, 0, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_complaint_of_pings_is_told_from_other_goaways() {
+        for (code, debug, complains) in [
+            (11, &b"too_many_pings"[..], true),
+            (11, b"", false),
+            (11, b"too_many_data_frames", false),
+            (0, b"too_many_pings", false),
+        ] {
+            let (connection, mut drive, mut peer) = connected_to(false).await;
+            let length = 8 + debug.len() as u8;
+            let goaway = [&[0, 0, length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code], debug];
+            peer.write_all(&goaway.concat()).await.unwrap();
+            let connection = Arc::new(connection);
+            let closed = drive.until_closed(&Arc::downgrade(&connection), || {}).await;
+            assert_eq!(closed.complains_of_pings(), complains, "{code} {debug:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,9 @@
 //! Signs of life: a connection that died silently shows by a ping that is not answered.
+//!
+//! gRPC servers count pings that come sooner than they allow, by default within 5 min of each
+//! other or without a call, and end the connection with all of its calls at the third (gRFC
+//! A8, `too_many_pings`). Only peers that are known as Gantry's are asked at the pace of the
+//! settings. All others are asked at gRPC's default, and half as often after each complaint.
 
 use std::{
     pin::Pin,
@@ -11,14 +16,43 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::settings::ClientSettings;
 
+/// Shortest time between pings that a gRPC server allows by default (gRFC A8).
+const GRPC_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// Most doublings of an interval: of 5 min to almost a day.
+const MAX_DOUBLINGS: u32 = 8;
+
+/// Longest wait: a clock can tell when it is over.
+const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Pace of pings to one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// Silence before a ping.
+    interval: Duration,
+    /// Time for its answer.
+    timeout: Duration,
+    /// Pings are sent without a call in flight as well.
+    while_idle: bool,
+}
+
+impl Pace {
+    /// Pace for a peer that complained of too many pings so many times.
+    pub(super) fn new(settings: &ClientSettings, is_gantry: bool, complaints: u32) -> Self {
+        let shortest = if is_gantry { Duration::ZERO } else { GRPC_INTERVAL };
+        let interval = settings.keep_alive_interval.max(shortest);
+        Self {
+            interval: interval.saturating_mul(1 << complaints.min(MAX_DOUBLINGS)).min(MAX_WAIT),
+            timeout: settings.keep_alive_timeout.min(MAX_WAIT),
+            while_idle: is_gantry && complaints == 0,
+        }
+    }
+}
+
 /// When a sign of life is asked for, and when it is missing.
 #[derive(Debug)]
 struct Policy {
-    /// Of silence, before a sign is asked for.
-    interval: Duration,
-    /// For the answer.
-    timeout: Duration,
-    while_idle: bool,
+    pace: Pace,
     /// When anything arrived last.
     heard: Instant,
     /// When a sign was asked for that has not come.
@@ -40,11 +74,11 @@ enum Step {
 impl Policy {
     fn step(&mut self, now: Instant, is_idle: bool) -> Step {
         if let Some(asked) = self.asked {
-            let until = asked + self.timeout;
+            let until = asked + self.pace.timeout;
             return if now < until { Step::Wait(until) } else { Step::GiveUp };
         }
-        let due = self.heard + self.interval;
-        if is_idle && !self.while_idle {
+        let due = self.heard + self.pace.interval;
+        if is_idle && !self.pace.while_idle {
             Step::Rest
         } else if now < due {
             Step::Wait(due)
@@ -69,15 +103,9 @@ pub(super) struct KeepAlive {
 }
 
 impl KeepAlive {
-    pub(super) fn new(pings: PingPong, while_idle: bool, settings: &ClientSettings) -> Self {
-        let policy = Policy {
-            interval: settings.keep_alive_interval,
-            timeout: settings.keep_alive_timeout,
-            while_idle,
-            heard: Instant::now(),
-            asked: None,
-        };
-        Self { timer: Box::pin(sleep(policy.interval)), policy, pings, resting: false }
+    pub(super) fn new(pings: PingPong, pace: Pace) -> Self {
+        let policy = Policy { pace, heard: Instant::now(), asked: None };
+        Self { timer: Box::pin(sleep(pace.interval)), policy, pings, resting: false }
     }
 
     /// Something has arrived.
@@ -125,8 +153,32 @@ mod tests {
 
     fn policy(while_idle: bool) -> (Policy, Instant) {
         let now = Instant::now();
-        let (interval, timeout) = (20 * SECOND, 10 * SECOND);
-        (Policy { interval, timeout, while_idle, heard: now, asked: None }, now)
+        let pace = Pace { interval: 20 * SECOND, timeout: 10 * SECOND, while_idle };
+        (Policy { pace, heard: now, asked: None }, now)
+    }
+
+    #[test]
+    fn peers_not_known_as_ours_are_pinged_at_grpcs_default() {
+        let settings = ClientSettings::default();
+        let minutes = |count: u32| 60 * count * SECOND;
+        for (is_gantry, complaints, interval, while_idle) in [
+            (true, 0, 20 * SECOND, true),
+            // A proxy in between may complain.
+            (true, 1, 40 * SECOND, false),
+            (true, 2, 80 * SECOND, false),
+            (false, 0, minutes(5), false),
+            (false, 1, minutes(10), false),
+            (false, 2, minutes(20), false),
+            (false, 8, minutes(1280), false),
+            (false, u32::MAX, minutes(1280), false),
+        ] {
+            let pace = Pace { interval, timeout: 10 * SECOND, while_idle };
+            assert_eq!(Pace::new(&settings, is_gantry, complaints), pace);
+        }
+        let rare = ClientSettings { keep_alive_interval: minutes(60), ..settings };
+        assert_eq!(Pace::new(&rare, false, 0).interval, minutes(60));
+        let never = ClientSettings { keep_alive_interval: Duration::MAX, ..rare };
+        assert_eq!(Pace::new(&never, false, 3).interval, MAX_WAIT);
     }
 
     #[test]

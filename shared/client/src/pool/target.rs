@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,7 @@ use super::{
     Shared,
     backoff::Backoff,
     connection::{Closed, Connection, Drive},
+    keep_alive::Pace,
 };
 
 /// A connection that lived for less, and on which nothing was answered, did not prove that
@@ -40,8 +41,10 @@ const NOT_NEEDED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    /// Whether it answers pings on an idle connection.
-    ping_when_idle: bool,
+    /// Whether it is known as one of Gantry's servers, which take pings at our pace.
+    is_gantry: bool,
+    /// Times that it complained of too many pings.
+    complaints: AtomicU32,
     pub(crate) load: Load,
     connections: ArcSwap<Vec<Arc<Connection>>>,
     /// Serialises changes of `connections`.
@@ -65,10 +68,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(address: SocketAddr, ping_when_idle: bool) -> Self {
+    pub(super) fn new(address: SocketAddr, is_gantry: bool) -> Self {
         Self {
             address,
-            ping_when_idle,
+            is_gantry,
+            complaints: AtomicU32::new(0),
             load: Load::new(Instant::now()),
             connections: ArcSwap::default(),
             changing: Mutex::new(()),
@@ -263,9 +267,9 @@ pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
                 pause(&target, backoff.pause(&mut rng)).await;
             }
         }
-        let opened =
-            Connection::open(target.address, target.ping_when_idle, tls.as_deref(), &settings)
-                .await;
+        let complaints = target.complaints.load(Ordering::Relaxed);
+        let pace = Pace::new(&settings, target.is_gantry, complaints);
+        let opened = Connection::open(target.address, pace, tls.as_deref(), &settings).await;
         let weak = &pool;
         let Some(pool) = weak.upgrade() else { return };
         match opened {
@@ -326,6 +330,11 @@ async fn drive_to_end(
     // One that has ended fails its calls when it is dropped.
     let drains = matches!(closed, Closed::Drains(_)).then_some(drive);
     if let Some(target) = target.upgrade() {
+        if closed.complains_of_pings() {
+            target.complaints.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(endpoint = %target.address,
+                "endpoint complains of too many pings, it gets half as many");
+        }
         if let Some(why) = closed.why() {
             tracing::debug!(endpoint = %target.address, why, "connection lost");
             target.set_error(Some(why));

@@ -52,7 +52,8 @@ pub struct ClientSettings {
     /// How long a call waits for an endpoint while none is connected.
     #[serde(with = "humantime_serde")]
     pub endpoint_wait: Duration,
-    /// Silence on a connection after which it is asked for a sign of life.
+    /// Silence on a connection after which its peer is pinged. Peers that the registry does
+    /// not know as Gantry's are pinged after 5 min at the earliest, gRPC's default (gRFC A8).
     #[serde(with = "humantime_serde")]
     pub keep_alive_interval: Duration,
     /// How long it may take to give one before it counts as lost.

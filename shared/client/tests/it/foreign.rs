@@ -219,3 +219,26 @@ async fn an_idle_foreign_server_is_not_pinged_and_so_does_not_hang_up() {
         assert_eq!(setup.channel.snapshot().endpoints[0].connections, 1);
     }
 }
+
+#[tokio::test]
+async fn a_silent_call_to_a_foreign_server_is_not_ended_by_pings() {
+    // It takes the third ping within 5 min for too many.
+    let settings = ClientSettings { keep_alive_interval: Duration::from_millis(50), ..patient() };
+    let (setup, server) = (Setup::with(settings), Foreign::start());
+    let _registration = register(&setup, &server).await;
+    warm(&setup.channel, 1).await;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let request = Request::new(UnboundedReceiverStream::new(receiver));
+    let codec = ProstCodec::<String, String>::default();
+    sender.send("first".to_owned()).unwrap();
+    let mut answers = Grpc::new(setup.channel.clone())
+        .streaming(request, PathAndQuery::from_static(CHAT), codec)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap(), "first");
+    // Forty intervals.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    sender.send("second".to_owned()).unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap(), "second");
+}
