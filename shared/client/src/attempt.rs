@@ -2,7 +2,7 @@
 
 use h2::Reason;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     error::chain,
@@ -34,6 +34,8 @@ pub(crate) enum Unanswered {
 /// How an attempt was lost.
 pub(crate) struct Loss {
     pub(crate) why: String,
+    /// Code for the caller, see [`lost_code`].
+    pub(crate) code: Code,
     /// Whether its connection broke, and not only its stream.
     pub(crate) connection: bool,
     /// Whether the peer cancelled its stream.
@@ -92,8 +94,25 @@ pub(crate) async fn exchange(
                 chain(&error)
             };
             let cancelled = error.reason() == Some(Reason::CANCEL);
-            Err(Unanswered::Lost(Loss { why, connection: !error.is_reset(), cancelled }))
+            let (code, connection) = (lost_code(&error), !error.is_reset());
+            Err(Unanswered::Lost(Loss { why, code, connection, cancelled }))
         }
+    }
+}
+
+/// Code of a call whose stream was reset, or whose connection broke: the table of gRPC's
+/// PROTOCOL-HTTP2.md, and UNAVAILABLE of its statuscodes.md. Codes that the table has no row
+/// for are INTERNAL, as RFC 9113, section 7, takes unknown ones.
+pub(crate) fn lost_code(error: &h2::Error) -> Code {
+    if !error.is_reset() {
+        return Code::Unavailable;
+    }
+    match error.reason() {
+        Some(Reason::REFUSED_STREAM) => Code::Unavailable,
+        Some(Reason::CANCEL) => Code::Cancelled,
+        Some(Reason::ENHANCE_YOUR_CALM) => Code::ResourceExhausted,
+        Some(Reason::INADEQUATE_SECURITY) => Code::PermissionDenied,
+        _ => Code::Internal,
     }
 }
 

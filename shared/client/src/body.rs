@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tonic::{Code, Status};
 
 use crate::{
-    attempt::Attempt,
+    attempt::{Attempt, lost_code},
     ended::Rest,
     error::{About, Error, chain},
     head,
@@ -62,8 +62,8 @@ impl Open {
             // Silence, or its age: a stream that has begun may well end so.
             self.record.end_as(code, Outcome::Neutral);
         } else {
-            self.record.attempt_ended(&mut self.attempt, code);
-            self.record.end(code);
+            self.record.attempt_failed(&mut self.attempt, code, error.fault());
+            self.record.fail(error);
         }
     }
 }
@@ -121,25 +121,12 @@ impl ResponseBody {
                 self.fail(|about| about.malformed_answer(&what))
             }
             Err(Malformed::TooLong(length)) => self.fail(|about| about.too_long(length)),
-            Err(Malformed::TooMany) => {
-                self.fail(|about| about.malformed_answer("a second message"))
-            }
+            Err(Malformed::TooMany) => self.fail(|about| about.not_one_message("a second message")),
         }
     }
 
     fn streams(&self) -> bool {
         self.open.as_ref().is_none_or(|open| open.record.method.streams)
-    }
-
-    /// Why a body that ends with OK is no answer.
-    fn what_is_missing(&self) -> Option<&'static str> {
-        if !self.messages.are_whole() {
-            Some("OK in the middle of a message")
-        } else if !self.streams() && !self.messages.are_there() {
-            Some("OK without a message")
-        } else {
-            None
-        }
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -159,7 +146,11 @@ impl ResponseBody {
                     || error.reason() == Some(Reason::CANCEL)
                         && head::is_our_deadline(Code::Cancelled, self.patience.deadline());
                 return Poll::Ready(self.fail(|about| {
-                    if late { about.unanswered() } else { about.outcome_unknown(&chain(&error)) }
+                    if late {
+                        about.unanswered()
+                    } else {
+                        about.outcome_unknown(lost_code(&error), &chain(&error))
+                    }
                 }));
             }
         };
@@ -176,8 +167,12 @@ impl ResponseBody {
             return Poll::Ready(self.fail(|about| about.unanswered()));
         }
         if code == Code::Ok {
-            if let Some(what) = self.what_is_missing() {
+            if !self.messages.are_whole() {
+                let what = "OK in the middle of a message";
                 return Poll::Ready(self.fail(|about| about.malformed_answer(what)));
+            }
+            if self.messages.are_missing() {
+                return Poll::Ready(self.fail(|about| about.not_one_message(head::NO_MESSAGE)));
             }
         } else if let Some(open) = &self.open {
             open.record.explain(&mut trailers);

@@ -69,12 +69,12 @@ impl Call {
                     record.explain(&mut head.headers);
                 }
                 let limit = record.pool.settings.max_response_bytes;
-                let messages = Messages::new(&head.headers, limit, !record.method.streams);
+                let messages = Messages::new(&head.headers, limit, record.method.one_response);
                 let body = ResponseBody::new(body, patience, messages, record, rest);
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {
-                record.end(error.code());
+                record.fail(&error);
                 Err(error)
             }
         }
@@ -97,7 +97,8 @@ async fn attempts(
             return Err(error);
         }
     };
-    let kept = payload.is_replayable(record.pool.settings.retry.max_request_bytes);
+    let once = probe || !record.method.repeats.are_many();
+    let kept = once || payload.is_replayable(record.pool.settings.retry.max_request_bytes);
     let repeatable = record.method.repeatable && kept;
     match (record.method.repeats, payload) {
         // A probe is one attempt.

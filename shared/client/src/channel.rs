@@ -123,6 +123,7 @@ impl Channel {
             breaker: None,
             failed: &[],
             gave_up: None,
+            repeatable: method.repeatable,
         };
         let deadline = deadline.map_err(|error| about.malformed(&error.to_string()))?;
         if deadline.left(started).is_none() {

@@ -20,8 +20,11 @@ use crate::{
 pub(crate) enum Ended {
     Answered(Answered),
     NotGrpc(Code, String),
+    /// OK and no message, where one is meant.
+    NoMessage,
     Refused(String),
     Lost {
+        code: Code,
         why: String,
         /// Whether it went down with its connection, as others did before it.
         with_others: bool,
@@ -57,7 +60,8 @@ impl Ended {
             Self::Answered(answered) => return Ok(answered),
             Self::NotGrpc(code, what) => record.about().not_grpc(code, &what),
             Self::Refused(why) => record.about().refused(&why),
-            Self::Lost { why, .. } => record.about().outcome_unknown(&why),
+            Self::NoMessage => record.about().not_one_message(head::NO_MESSAGE),
+            Self::Lost { code, why, .. } => record.about().outcome_unknown(code, &why),
             Self::NotPlaced(not_placed) => explain(&record.about(), not_placed),
             Self::BrokeOff(status) => Error::foreign(status),
             Self::Late => record.about().unanswered(),
@@ -79,9 +83,7 @@ pub(crate) fn read(
     mut attempt: Attempt,
 ) -> (Option<Failed>, Ended) {
     let (code, not_grpc) = match head::grpc_code(response.headers()) {
-        Some(Code::Ok) if !record.method.streams => {
-            (Some(Code::Internal), Some((Code::Internal, "OK without a message".to_owned())))
-        }
+        Some(Code::Ok) if record.method.one_response => return no_message(record, attempt),
         Some(code) => {
             head::sanitize(response.headers_mut());
             (Some(code), None)
@@ -134,13 +136,22 @@ pub(crate) fn read(
     (Some(failed), Ended::Answered(answered(response)))
 }
 
+/// The answer is OK without the message that is meant.
+fn no_message(record: &mut Record, mut attempt: Attempt) -> (Option<Failed>, Ended) {
+    attempt.lease.learn(balance::Outcome::Failed);
+    let judged = record.attempt_failed(&mut attempt, Code::Unimplemented, Code::Internal);
+    record.note(attempt.lease.address(), head::NO_MESSAGE.to_owned());
+    let was_ejected = judged == Some(Judged::WasEjected);
+    (Some(Failed { failure: Failure::Final, pushback: None, was_ejected }), Ended::NoMessage)
+}
+
 /// The connection or the stream broke: whether the attempt failed by that, and how it ended.
 pub(crate) fn lost(
     record: &mut Record,
     mut attempt: Attempt,
     loss: Loss,
 ) -> (Option<Failed>, Ended) {
-    let Loss { why, connection, cancelled } = loss;
+    let Loss { why, code, connection, cancelled } = loss;
     // A peer that resets the stream at our deadline means the deadline.
     if cancelled && head::is_our_deadline(Code::Cancelled, record.deadline) {
         record.late(attempt);
@@ -148,11 +159,16 @@ pub(crate) fn lost(
     }
     let with_others = connection && !attempt.lease.is_first_lost();
     attempt.lease.learn(balance::Outcome::Failed);
-    let judged = record.attempt_ended(&mut attempt, Code::Unavailable);
+    let judged = record.attempt_failed(&mut attempt, code, Code::Unavailable);
     record.note(attempt.lease.address(), format!("lost: {why}"));
     let was_ejected = judged == Some(Judged::WasEjected);
-    let failed = Failed { failure: Failure::Unavailable, pushback: None, was_ejected };
-    (Some(failed), Ended::Lost { why, with_others })
+    // Another attempt may do better, except on a peer that has too much to do.
+    let failure = match code {
+        Code::ResourceExhausted => Failure::Exhausted,
+        _ => Failure::Unavailable,
+    };
+    let failed = Failed { failure, pushback: None, was_ejected };
+    (Some(failed), Ended::Lost { code, why, with_others })
 }
 
 /// The request's own body broke off.

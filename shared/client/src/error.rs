@@ -39,6 +39,16 @@ impl Error {
         self.reason
     }
 
+    /// Code by which the endpoint and the service are judged. The caller's code may be one
+    /// that healthy services give as well.
+    pub(crate) fn fault(&self) -> Code {
+        match self.reason {
+            Some(GantryReason::OutcomeUnknown) => Code::Unavailable,
+            Some(GantryReason::MalformedMessage) => Code::Internal,
+            _ => self.code(),
+        }
+    }
+
     /// A failure that somebody else has put into words already.
     pub(crate) fn foreign(status: Status) -> Self {
         Self { status, reason: None }
@@ -104,6 +114,8 @@ pub(crate) struct About<'a> {
     pub(crate) failed: &'a [FailedAttempt],
     /// Why there was no further attempt.
     pub(crate) gave_up: Option<GiveUp>,
+    /// The contract allows to execute the method twice.
+    pub(crate) repeatable: bool,
 }
 
 impl About<'_> {
@@ -146,17 +158,19 @@ impl About<'_> {
         self.deadline_exceeded(&why)
     }
 
-    /// The connection or the stream broke. The call may have been executed.
-    pub(crate) fn outcome_unknown(&self, why: &str) -> Error {
+    /// The connection broke, or the stream was reset with this code. The call may have been
+    /// executed.
+    pub(crate) fn outcome_unknown(&self, code: Code, why: &str) -> Error {
+        let may = if self.repeatable { "be repeated" } else { "have been executed" };
         let mut message = format!(
-            "{} was lost before it answered {}, which may have been executed: {why}",
+            "{} was lost before it answered {}, which may {may}: {why}",
             self.at(),
             self.path
         );
         if let Some(why) = self.gave_up {
             message = format!("{message}; not retried: {why}");
         }
-        Error::new(Code::Unavailable, GantryReason::OutcomeUnknown, message, self)
+        Error::new(code, GantryReason::OutcomeUnknown, message, self)
     }
 
     /// The endpoint said that it would not take the stream. It was not executed.
@@ -186,6 +200,13 @@ impl About<'_> {
     /// The answer ends without a status: something on the way cut it off.
     pub(crate) fn no_status(&self) -> Error {
         self.not_grpc(Code::Unknown, "without a status at its end")
+    }
+
+    /// The answer has another number of messages than one (statuscodes.md: a violation of
+    /// the response's cardinality).
+    pub(crate) fn not_one_message(&self, what: &str) -> Error {
+        let message = format!("{} answered {} with {what}", self.at(), self.path);
+        Error::new(Code::Unimplemented, GantryReason::MalformedMessage, message, self)
     }
 
     /// What was answered cannot be read.

@@ -1,6 +1,6 @@
 //! What the head of a response, or its trailers, say; and what of it is let through.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use base64::{
     Engine, alphabet,
@@ -8,7 +8,8 @@ use base64::{
 };
 use gantry_contract::{GantryReason, Reason};
 use gantry_resilience::{balance::Outcome, deadline::Deadline};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -27,8 +28,33 @@ pub(crate) fn grpc_code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// Takes out details that are not base64: tonic would panic on them.
+/// Description of a unary answer that is OK and nothing else.
+pub(crate) const NO_MESSAGE: &str = "OK without a message";
+
+/// Repairs the fields of a status that tonic cannot read.
 pub(crate) fn sanitize(headers: &mut HeaderMap) {
+    sanitize_message(headers);
+    sanitize_details(headers);
+}
+
+/// Replaces what is not UTF-8 in a message: tonic would give up the status with it
+/// (PROTOCOL-HTTP2.md: implementations must not error or throw away the message).
+fn sanitize_message(headers: &mut HeaderMap) {
+    let Some(message) = headers.get(Status::GRPC_MESSAGE) else { return };
+    let decoded = Cow::from(percent_decode(message.as_bytes()));
+    if str::from_utf8(&decoded).is_ok() {
+        return;
+    }
+    let text = String::from_utf8_lossy(&decoded);
+    let encoded = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+    // Letters, digits and percent signs are always a value.
+    if let Ok(message) = HeaderValue::try_from(encoded) {
+        headers.insert(Status::GRPC_MESSAGE, message);
+    }
+}
+
+/// Takes out details that are not base64: tonic would panic on them.
+fn sanitize_details(headers: &mut HeaderMap) {
     let Some(details) = headers.get(Status::GRPC_STATUS_DETAILS) else { return };
     if BASE64.decode(details.as_bytes()).is_err() {
         tracing::warn!("the peer sent grpc-status-details-bin that is not base64, left out");
@@ -78,7 +104,7 @@ pub(crate) fn outcome(code: Code) -> Outcome {
 pub(crate) fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<(Code, String)> {
     if status != StatusCode::OK {
         let code = match status {
-            StatusCode::BAD_REQUEST => Code::Internal,
+            StatusCode::BAD_REQUEST | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Code::Internal,
             StatusCode::UNAUTHORIZED => Code::Unauthenticated,
             StatusCode::FORBIDDEN => Code::PermissionDenied,
             StatusCode::NOT_FOUND => Code::Unimplemented,
@@ -91,17 +117,25 @@ pub(crate) fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<(Code,
         return Some((code, format!("HTTP {status} and no gRPC status")));
     }
     let kind = headers.get(header::CONTENT_TYPE)?;
-    if kind.as_bytes().starts_with(b"application/grpc") {
+    if is_grpc(kind.as_bytes()) {
         return None;
     }
     let kind = String::from_utf8_lossy(kind.as_bytes());
     Some((Code::Unknown, format!("{kind} instead of gRPC")))
 }
 
+/// Returns `true` for `application/grpc` in any case, with or without a subtype such as
+/// `+proto` and parameters. gRPC-Web is another protocol.
+fn is_grpc(kind: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    kind.trim_ascii().split_at_checked(GRPC.len()).is_some_and(|(start, rest)| {
+        start.eq_ignore_ascii_case(GRPC)
+            && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn with(name: &'static str, value: &'static str) -> HeaderMap {
@@ -136,13 +170,60 @@ mod tests {
         assert_eq!(code(401), Some(Code::Unauthenticated));
         assert_eq!(code(403), Some(Code::PermissionDenied));
         assert_eq!(code(404), Some(Code::Unimplemented));
+        assert_eq!(code(431), Some(Code::Internal));
         assert_eq!(code(500), Some(Code::Unknown));
         for status in [429, 502, 503, 504] {
             assert_eq!(code(status), Some(Code::Unavailable));
         }
         let html = not_grpc(StatusCode::OK, &with("content-type", "text/html")).unwrap();
         assert_eq!(html, (Code::Unknown, "text/html instead of gRPC".to_owned()));
-        assert_eq!(not_grpc(StatusCode::OK, &with("content-type", "application/grpc+proto")), None);
+    }
+
+    #[test]
+    fn a_content_type_is_compared_without_case() {
+        for kind in [
+            "application/grpc",
+            "application/grpc+proto",
+            "application/grpc+json",
+            "Application/gRPC",
+            "APPLICATION/GRPC+PROTO",
+            "application/grpc;charset=utf-8",
+            "application/grpc ; charset=utf-8",
+            " application/grpc+proto; a=b ",
+        ] {
+            assert!(is_grpc(kind.as_bytes()), "{kind}");
+        }
+        for kind in [
+            "",
+            "grpc",
+            "application/grp",
+            "application/grpc-web",
+            "application/grpcx",
+            "text/html",
+        ] {
+            assert!(!is_grpc(kind.as_bytes()), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_decoded_costs_no_status() {
+        for (sent, read) in [
+            (&b"plain"[..], "plain"),
+            (b"%C3%A4 and \xC3\xA4", "\u{e4} and \u{e4}"),
+            (b"100%", "100%"),
+            (b"%zz%4", "%zz%4"),
+            (b"%ff", "\u{fffd}"),
+            (b"a%C3b", "a\u{fffd}b"),
+            (b"caf\xe9 50%", "caf\u{fffd} 50%"),
+            (b"%ED%A0%80", "\u{fffd}\u{fffd}\u{fffd}"),
+            (b"", ""),
+        ] {
+            let mut headers = with("grpc-status", "5");
+            headers.insert(Status::GRPC_MESSAGE, HeaderValue::from_bytes(sent).unwrap());
+            sanitize(&mut headers);
+            let status = Status::from_header_map(&headers).unwrap();
+            assert_eq!((status.code(), status.message()), (Code::NotFound, read), "{sent:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http_body::{Body, Frame};
 use tonic::Status;
 
@@ -56,11 +56,7 @@ impl Body for Incoming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let this = self.get_mut();
-        let next = match ready!(this.poll_next(cx)) {
-            // The server has answered and wants no more of the request (RFC 9113, 8.1).
-            Err(error) if error.reason() == Some(Reason::NO_ERROR) => Ok(None),
-            next => next,
-        };
+        let next = ready!(this.poll_next(cx));
         if matches!(&next, Ok(None)) || matches!(&next, Ok(Some(frame)) if frame.is_trailers()) {
             this.upload = None;
         }

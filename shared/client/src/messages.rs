@@ -80,9 +80,9 @@ impl Messages {
         self.arrived == 0 && self.missing == 0
     }
 
-    /// Whether there was one.
-    pub(crate) fn are_there(&self) -> bool {
-        self.any
+    /// Returns `true` if there is to be one, and was none.
+    pub(crate) fn are_missing(&self) -> bool {
+        self.single && !self.any
     }
 }
 
@@ -121,11 +121,12 @@ mod tests {
 
     #[test]
     fn nothing_is_whole_and_no_message() {
-        let mut messages = messages(None);
+        assert!(!messages(None).are_missing(), "a stream may be empty");
+        let mut messages = Messages::new(&HeaderMap::new(), 100, true);
         messages.pass(&[]).unwrap();
-        assert!(messages.are_whole() && !messages.are_there());
+        assert!(messages.are_whole() && messages.are_missing());
         messages.pass(&[0; 5]).unwrap();
-        assert!(messages.are_whole() && messages.are_there());
+        assert!(messages.are_whole() && !messages.are_missing());
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Method {
     pub(crate) whole: bool,
     /// Whether either side streams.
     pub(crate) streams: bool,
+    /// The response has exactly one message.
+    pub(crate) one_response: bool,
     /// Whether it may be executed more than once.
     pub(crate) repeatable: bool,
     pub(crate) repeats: Repeats,
@@ -46,6 +48,11 @@ impl Repeats {
             }
         })
     }
+
+    /// Returns `true` if a call may have more than one attempt.
+    pub(crate) fn are_many(&self) -> bool {
+        !matches!(self, Self::Retry(policy) if policy.max_attempts() == 1)
+    }
 }
 
 /// Whether the request is one message.
@@ -66,6 +73,7 @@ impl Method {
     const UNKNOWN: Self = Self {
         whole: false,
         streams: true,
+        one_response: false,
         repeatable: false,
         repeats: Repeats::Retry(Policy::NEVER),
         timeout: None,
@@ -93,6 +101,7 @@ impl Method {
         Ok(Self {
             whole: is_whole(policy.kind),
             streams: policy.kind != MethodKind::Unary,
+            one_response: matches!(policy.kind, MethodKind::Unary | MethodKind::ClientStreaming),
             repeatable: policy.idempotency != Idempotency::NotIdempotent,
             repeats: Repeats::new(repeats)
                 .map_err(|invalid| InvalidSetting::new(format!("methods.{method:?}"), invalid))?,

@@ -15,7 +15,7 @@ use tracing::Span;
 use crate::{
     attempt::Attempt,
     ended::Rest,
-    error::About,
+    error::{About, Error},
     health,
     metrics::{AttemptEnded, CallEnded},
     policy::Method,
@@ -147,9 +147,19 @@ impl Record {
 
     /// The attempt has ended with this status; `None` where that was known already.
     pub(crate) fn attempt_ended(&mut self, attempt: &mut Attempt, code: Code) -> Option<Judged> {
+        self.attempt_failed(attempt, code, code)
+    }
+
+    /// The same if the endpoint is judged by another code than the caller gets.
+    pub(crate) fn attempt_failed(
+        &mut self,
+        attempt: &mut Attempt,
+        code: Code,
+        fault: Code,
+    ) -> Option<Judged> {
         let Attempt { lease, fair } = attempt;
         self.endpoint = Some(lease.address());
-        let judged = lease.judge(health::outcome(code, *fair));
+        let judged = lease.judge(health::outcome(fault, *fair));
         if judged.is_some() {
             self.tell(lease, Some(code));
             // The endpoint gets no further calls: were its failures to count, the calls
@@ -228,6 +238,7 @@ impl Record {
             breaker: Some(&self.pool.health.breaker),
             failed: &self.failed,
             gave_up: self.gave_up,
+            repeatable: self.method.repeatable,
         }
     }
 
@@ -250,11 +261,19 @@ impl Record {
 
     /// The call has ended with this status.
     pub(crate) fn end(&mut self, code: Code) {
-        let outcome = match health::outcome(code, self.had_time()) {
+        self.end_as(code, self.judge(code));
+    }
+
+    /// The call has failed with this error.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        self.end_as(error.code(), self.judge(error.fault()));
+    }
+
+    fn judge(&self, code: Code) -> Outcome {
+        match health::outcome(code, self.had_time()) {
             Outcome::Failed if self.excused => Outcome::Neutral,
             outcome => outcome,
-        };
-        self.end_as(code, outcome);
+        }
     }
 
     /// The same where the status alone does not tell what to think of the service.

@@ -96,7 +96,13 @@ pub(crate) async fn run(
                     // One endpoint died: that is one failure, whatever it took with it.
                     record.excuse();
                 }
-                record.give_up(why);
+                record.give_up(match why {
+                    // It could be executed again, had it been kept to be sent again.
+                    GiveUp::NotRepeatable if record.method.repeatable => {
+                        GiveUp::NotKept { limit: pool.settings.retry.max_request_bytes }
+                    }
+                    why => why,
+                });
                 return ended.last(record);
             }
             Decision::Retry { after } => {

@@ -30,7 +30,8 @@ pub enum GantryReason {
     /// INVALID_ARGUMENT: the request breaks rules of the contract.
     ValidationFailed,
     /// INVALID_ARGUMENT: the request's bytes are not the message they should be.
-    /// INTERNAL where it is a response.
+    /// INTERNAL if it is a response. UNIMPLEMENTED if there is not exactly one message where
+    /// the method has one.
     MalformedMessage,
     /// INVALID_ARGUMENT: a header that the server reads cannot be read.
     MalformedMetadata,
@@ -54,8 +55,8 @@ pub enum GantryReason {
     DeadlineExceeded,
     /// UNAVAILABLE: calls to this service fail, so this one was not tried.
     CircuitOpen,
-    /// UNAVAILABLE: the connection was lost and the call, which must not be
-    /// repeated, may have been executed.
+    /// UNAVAILABLE, or the code of a stream that was reset: the call was lost before it was
+    /// answered and was not repeated. It may have been executed.
     OutcomeUnknown,
     /// RESOURCE_EXHAUSTED: the server has more work than it can do.
     Overloaded,

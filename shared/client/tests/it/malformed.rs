@@ -88,6 +88,27 @@ async fn garbage_for_trailers_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_not_utf8_keeps_its_status() {
+    const FIELDS: [(&str, &str); 2] =
+        [("grpc-status", "5"), ("grpc-message", "order %ff%C3 is not there%")];
+    for in_head in [true, false] {
+        let peer = serving(move |mut wire: Wire, stream| async move {
+            if in_head {
+                wire.headers(stream, &[&HEAD[..], &FIELDS].concat(), END_STREAM).await;
+            } else {
+                wire.headers(stream, &HEAD, 0).await;
+                wire.headers(stream, &FIELDS, END_STREAM).await;
+            }
+            wire
+        })
+        .await;
+        let status = failure(&peer, ADD).await;
+        let message = "order \u{fffd}\u{fffd} is not there%";
+        assert_eq!((status.code(), status.message()), (Code::NotFound, message));
+    }
+}
+
+#[tokio::test]
 async fn details_that_are_not_base64_are_left_out_wherever_they_stand() {
     const FIELDS: [(&str, &str); 3] = [
         ("grpc-status", "9"),
@@ -122,8 +143,14 @@ async fn a_stream_reset_with_any_code_is_an_error_before_and_after_the_head() {
             })
             .await;
             let status = failure(&peer, ADD).await;
-            // A reset without an error is an end, if a sudden one.
-            let expected = if code == 0 && after_head { Code::Unknown } else { Code::Unavailable };
+            // The table of gRPC's PROTOCOL-HTTP2.md.
+            let expected = match code {
+                7 => Code::Unavailable,
+                8 => Code::Cancelled,
+                11 => Code::ResourceExhausted,
+                12 => Code::PermissionDenied,
+                _ => Code::Internal,
+            };
             assert_eq!(status.code(), expected, "{code}: {status:?}");
             // Refused is certainly not executed: that was made again, once.
             let streams = if code == 7 && !after_head { 2 } else { 1 };
@@ -219,6 +246,7 @@ async fn plain_http_of_every_status_is_an_error_that_names_it() {
         ("404", Code::Unimplemented),
         ("418", Code::Unknown),
         ("429", Code::Unavailable),
+        ("431", Code::Internal),
         ("500", Code::Unknown),
         ("502", Code::Unavailable),
         ("503", Code::Unavailable),
@@ -241,8 +269,24 @@ async fn plain_http_of_every_status_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_content_type_of_grpc_is_known_in_any_case() {
+    for kind in ["Application/gRPC", "application/grpc+PROTO", "application/grpc; charset=utf-8"] {
+        let peer = serving(move |mut wire: Wire, stream| async move {
+            wire.headers(stream, &[(":status", "200"), ("content-type", kind)], 0).await;
+            wire.write(DATA, 0, stream, &[0; 5]).await;
+            wire.headers(stream, &[("grpc-status", "0")], END_STREAM).await;
+            wire
+        })
+        .await;
+        let setup = Setup::new();
+        let _registration = setup.register(peer.address).await;
+        assert_eq!(call(&setup.channel, ADD).await.unwrap(), "", "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_content_type_is_an_error_that_names_it() {
-    for kind in ["text/html", "application/json", "application/grp", ""] {
+    for kind in ["text/html", "application/json", "application/grp", "application/grpc-web", ""] {
         let peer = serving(move |mut wire: Wire, stream| async move {
             wire.headers(stream, &[(":status", "200"), ("content-type", kind)], 0).await;
             wire.write(DATA, END_STREAM, stream, b"hello").await;
@@ -263,8 +307,6 @@ async fn a_message_cut_in_the_middle_is_an_error() {
         vec![(DATA, 0, &[0, 0, 0, 0, 9, 1, 2, 3]), (TRAILERS, END, OK)],
         vec![(DATA, END_STREAM, &[0, 0, 0, 0, 9, 1, 2, 3])],
         vec![(DATA, END_STREAM, &[])],
-        // No message at all, of a method that has one.
-        vec![(TRAILERS, END, OK)],
     ] {
         let status = failure_after_head(rest).await;
         assert!(matches!(status.code(), Code::Internal | Code::Unknown), "{status:?}");
@@ -272,10 +314,25 @@ async fn a_message_cut_in_the_middle_is_an_error() {
 }
 
 #[tokio::test]
+async fn no_message_where_one_is_meant_is_an_error() {
+    let status = failure_after_head(vec![(TRAILERS, END, OK)]).await;
+    let says = ["OK without a message"];
+    assert_failed(&status, Code::Unimplemented, GantryReason::MalformedMessage, &says);
+    let peer = serving(|mut wire: Wire, stream| async move {
+        wire.headers(stream, &[&HEAD[..], &[("grpc-status", "0")]].concat(), END_STREAM).await;
+        wire
+    })
+    .await;
+    let status = failure(&peer, ADD).await;
+    assert_failed(&status, Code::Unimplemented, GantryReason::MalformedMessage, &says);
+}
+
+#[tokio::test]
 async fn a_second_message_where_one_is_meant_is_an_error() {
     let rest = vec![(DATA, 0, &[0; 5][..]), (DATA, 0, &[0; 5]), (TRAILERS, END, OK)];
     let status = failure_after_head(rest).await;
-    assert_failed(&status, Code::Internal, GantryReason::MalformedMessage, &["second message"]);
+    let says = ["second message"];
+    assert_failed(&status, Code::Unimplemented, GantryReason::MalformedMessage, &says);
 }
 
 #[tokio::test]

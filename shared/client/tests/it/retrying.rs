@@ -160,6 +160,25 @@ async fn a_request_too_long_to_be_kept_is_sent_once() {
 }
 
 #[tokio::test]
+async fn a_lost_request_too_long_to_be_kept_says_so() {
+    let dying = Server::slow(Duration::from_secs(60)).await;
+    let setup = Setup::new();
+    let _dying = setup.register(dying.address).await;
+    warm(&setup.channel, 1).await;
+    let channel = setup.channel.clone();
+    let request = Request::new("x".repeat(300 * 1024));
+    let finding = tokio::spawn(async move { send(&channel, FIND, request).await });
+    while dying.hits() < 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(dying);
+    let status = finding.await.unwrap().unwrap_err();
+    let says = ["may be repeated", "longer than the 262144 bytes that are kept"];
+    assert_failed(&status, Code::Unavailable, GantryReason::OutcomeUnknown, &says);
+    assert!(!status.message().contains("must not"), "{status:?}");
+}
+
+#[tokio::test]
 async fn a_retry_avoids_the_endpoints_already_tried() {
     let sick = [failing_first(99, &UNAVAILABLE).await, failing_first(99, &UNAVAILABLE).await];
     let well = Server::start().await;

@@ -43,6 +43,11 @@ pub enum GiveUp {
     Final,
     /// The call may have been executed and must not be twice.
     NotRepeatable,
+    /// The request was not kept to be sent again.
+    NotKept {
+        /// The longest request that is kept, in bytes.
+        limit: usize,
+    },
     /// The peer says so.
     PushedBack,
     /// All attempts are made.
@@ -128,6 +133,9 @@ impl fmt::Display for GiveUp {
         match self {
             Self::Final => f.write_str("another attempt would not help"),
             Self::NotRepeatable => f.write_str("it may have been executed and must not be twice"),
+            Self::NotKept { limit } => {
+                write!(f, "its request streams or is longer than the {limit} bytes that are kept")
+            }
             Self::PushedBack => f.write_str("the peer said not to ask again"),
             Self::AttemptsSpent => f.write_str("all attempts were made"),
             Self::BudgetSpent => f.write_str("too many calls fail to retry any"),

@@ -134,7 +134,7 @@ impl Scan {
         self.expected = match self.expected {
             Expected::Any => Expected::Any,
             Expected::One => Expected::None,
-            Expected::None => return Err(malformed("the request has more than one message")),
+            Expected::None => return Err(not_one("the request has more than one message")),
         };
         // Of 4 GiB at most, and usize has at least 32 bits where this runs.
         self.left = length as usize;
@@ -146,7 +146,7 @@ impl Scan {
         if self.read > 0 || self.left > 0 {
             Err(malformed("the request breaks off within a message"))
         } else if let Expected::One = self.expected {
-            Err(malformed("the request has no message"))
+            Err(not_one("the request has no message"))
         } else {
             Ok(())
         }
@@ -155,6 +155,11 @@ impl Scan {
 
 fn malformed(what: &str) -> Failure {
     Failure::new(Code::InvalidArgument, GantryReason::MalformedMessage, what)
+}
+
+/// A violation of the request's cardinality (gRPC's statuscodes.md).
+fn not_one(what: &str) -> Failure {
+    Failure::new(Code::Unimplemented, GantryReason::MalformedMessage, what)
 }
 
 /// A stream that did not come whole was broken by the caller or the wire, whatever the
@@ -211,14 +216,14 @@ mod tests {
         for end in 1..FULL.len() {
             assert_eq!(scan(true, &[&FULL[..end]]), Err(Code::InvalidArgument), "{end}");
         }
-        assert_eq!(scan(true, &[]), Err(Code::InvalidArgument));
+        assert_eq!(scan(true, &[]), Err(Code::Unimplemented));
     }
 
     #[test]
     fn where_one_message_is_meant_a_second_is_not_left_out() {
         assert_eq!(scan(true, &[FULL]), Ok(()));
-        assert_eq!(scan(true, &[FULL, EMPTY]), Err(Code::InvalidArgument));
-        assert_eq!(scan(true, &[&[EMPTY, EMPTY].concat()]), Err(Code::InvalidArgument));
+        assert_eq!(scan(true, &[FULL, EMPTY]), Err(Code::Unimplemented));
+        assert_eq!(scan(true, &[&[EMPTY, EMPTY].concat()]), Err(Code::Unimplemented));
     }
 
     #[test]
