@@ -61,6 +61,7 @@ static CONTRACT: Contract = Contract {
             idempotency: Idempotency::NoSideEffects,
             repeats: Repeats::Retry(RetryPolicy::DEFAULT),
             rate_class: None,
+            max_request_bytes: None,
         }],
     }],
     permissions: &[],

@@ -53,6 +53,7 @@ static CONTRACT: Contract = Contract {
             idempotency: Idempotency::NoSideEffects,
             repeats: Repeats::Never,
             rate_class: None,
+            max_request_bytes: None,
         }],
     }],
     roles: &[],

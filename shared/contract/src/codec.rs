@@ -1,18 +1,23 @@
 //! The codecs that generated clients and servers use.
 //!
 //! The server's checks what it decodes against the rules of the contract: a
-//! handler never sees a request that breaks one. The client's checks nothing: a
-//! newer server may answer with more than an older contract allows.
+//! handler never sees a request that breaks one, and lists are measured before they
+//! are built (see [`shape`](crate::shape)). The client's checks nothing: a newer
+//! server may answer with more than an older contract allows.
 
 use std::marker::PhantomData;
 
+use bytes::Buf;
 use prost::Message;
 use tonic::{
     Code, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use crate::{Failure, GantryReason, Validate};
+use crate::{
+    Failure, GantryReason, Validate, Violations,
+    shape::{Fit, MIN_SCANNED, Shape, Unfit},
+};
 
 /// Encodes responses; decodes requests and validates them.
 #[derive(Debug)]
@@ -103,16 +108,49 @@ impl<U: Message + Default + Validate> Decoder for RequestDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        let request = U::decode(buf).map_err(|error| {
-            Failure::new(
-                Code::InvalidArgument,
-                GantryReason::MalformedMessage,
-                format!("the request is not the message that this method takes: {error}"),
-            )
-        })?;
+        let request = match U::shape() {
+            Some(shape) if buf.remaining() >= MIN_SCANNED => measured(shape, buf)?,
+            _ => U::decode(buf).map_err(|error| malformed(&error.to_string()))?,
+        };
         request.check()?;
         Ok(Some(request))
     }
+}
+
+/// Builds a message whose lists are within their limits; says of another one what is wrong,
+/// having built no more of a list than one item too many.
+fn measured<U: Message + Default + Validate>(
+    shape: &Shape,
+    buf: &mut DecodeBuf<'_>,
+) -> Result<U, Status> {
+    // Copies nothing if the message is one piece, as tonic's is.
+    let bytes = buf.copy_to_bytes(buf.remaining());
+    let decode = |bytes: &[u8]| U::decode(bytes).map_err(|error| malformed(&error.to_string()));
+    match shape.fit(&bytes) {
+        Ok(Fit::Whole) => Ok(decode(&bytes)?),
+        Ok(Fit::Cut(bytes)) => {
+            decode(&bytes)?.check()?;
+            // The excess is not in the message as it was merged (a key twice, a oneof that was
+            // replaced): no encoder writes that.
+            let excess = "must not repeat on the wire what its lists and maps do not hold";
+            Err(Violations::one("", excess).into())
+        }
+        Err(Unfit::Malformed) => Err(malformed("a field is cut off or nested too deep").into()),
+        Err(Unfit::TooLarge) => Err(Failure::new(
+            Code::ResourceExhausted,
+            GantryReason::MessageTooLarge,
+            "the lists of the request would take too much memory: send fewer items",
+        )
+        .into()),
+    }
+}
+
+fn malformed(error: &str) -> Failure {
+    Failure::new(
+        Code::InvalidArgument,
+        GantryReason::MalformedMessage,
+        format!("the request is not the message that this method takes: {error}"),
+    )
 }
 
 /// Decodes responses.

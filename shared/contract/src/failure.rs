@@ -108,6 +108,12 @@ impl Failure {
         self
     }
 
+    /// Adds to the message what the caller can do.
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.0.message = format!("{}; {hint}", self.0.message);
+        self
+    }
+
     /// Says how long to wait before trying again.
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.0.details.set_retry_info(Some(delay));

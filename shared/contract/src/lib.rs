@@ -19,11 +19,13 @@ pub mod call;
 mod code;
 pub mod codec;
 mod failure;
+pub mod gzip;
 pub mod idempotency;
 pub mod page;
 pub mod policy;
 mod reason;
 pub mod rules;
+pub mod shape;
 mod validate;
 
 pub use access::{Actor, Authorized, Caller, Denied, Scope};
@@ -35,6 +37,7 @@ pub use policy::{
     RetryPolicy, Role, ServicePolicy,
 };
 pub use reason::{GantryReason, Reason};
+pub use shape::Shape;
 pub use validate::{FieldPath, Validate, Violation, Violations};
 
 /// Includes what `gantry_contract_build::compile` made: a module for each package

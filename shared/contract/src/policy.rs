@@ -44,6 +44,10 @@ pub struct MethodPolicy {
     /// The class whose limit a caller's calls count against; none where they count
     /// against the server's limit for all calls of a caller.
     pub rate_class: Option<&'static RateClass>,
+    /// Longest request message in bytes, from the rules of its fields: twice the longest valid
+    /// one and 16 KiB, so that newer callers' fields fit and violations can be named. None if a
+    /// field has no limit; the server's own limit holds in any case.
+    pub max_request_bytes: Option<u32>,
 }
 
 /// Which sides of a method stream.

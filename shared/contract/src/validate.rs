@@ -4,7 +4,10 @@ use std::fmt;
 
 use tonic::Code;
 
-use crate::{Failure, GantryReason};
+use crate::{
+    Failure, GantryReason,
+    shape::{self, Shape},
+};
 
 /// How many bytes of violations are kept; the rest is counted. Leaves room for
 /// the other details within [`Failure`]'s limit.
@@ -14,6 +17,11 @@ const KEPT_BYTES: usize = 2560;
 /// is cut here.
 const KEY_CHARS: usize = 64;
 
+/// Violations that a message for people names, and its length in bytes from which on it names no
+/// more: it travels in a header too, percent-encoded.
+const NAMED: usize = 5;
+const NAMED_BYTES: usize = 1024;
+
 /// A message that can check itself against the rules of its contract.
 ///
 /// Implemented by the build library for every message of a contract. The server
@@ -21,6 +29,14 @@ const KEY_CHARS: usize = 64;
 pub trait Validate {
     /// Adds everything that is wrong to `out`. `path` leads to this message.
     fn validate(&self, path: &FieldPath<'_>, out: &mut Violations);
+
+    /// Lists and maps of the message, to be measured before it is built; none if it has none.
+    fn shape() -> Option<&'static Shape>
+    where
+        Self: Sized,
+    {
+        None
+    }
 
     /// Checks a message that is not part of another one.
     ///
@@ -35,9 +51,13 @@ pub trait Validate {
 
 /// Messages of Google's that a method may take as its request have no rules.
 macro_rules! without_rules {
-    ($($message:ty),* $(,)?) => {$(
+    ($($message:ty $(= $shape:path)?),* $(,)?) => {$(
         impl Validate for $message {
             fn validate(&self, _: &FieldPath<'_>, _: &mut Violations) {}
+
+            $(fn shape() -> Option<&'static Shape> {
+                Some(&$shape)
+            })?
         }
     )*};
 }
@@ -56,11 +76,11 @@ without_rules!(
     Vec<u8>,
     prost_types::Any,
     prost_types::Duration,
-    prost_types::FieldMask,
-    prost_types::ListValue,
-    prost_types::Struct,
+    prost_types::FieldMask = shape::FIELD_MASK,
+    prost_types::ListValue = shape::LIST_VALUE,
+    prost_types::Struct = shape::STRUCT,
     prost_types::Timestamp,
-    prost_types::Value,
+    prost_types::Value = shape::VALUE,
 );
 
 /// Where a field is, from the request down: `items[1].sku`.
@@ -221,18 +241,41 @@ impl Violations {
     }
 }
 
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, description } = self;
+        // "quantity must be at least 1", "quantity is required".
+        let is_predicate =
+            ["must ", "is ", "may "].iter().any(|verb| description.starts_with(verb));
+        match (field.as_str(), is_predicate) {
+            ("", true) => write!(f, "the request {description}"),
+            ("", false) => f.write_str(description),
+            (field, true) => write!(f, "{field} {description}"),
+            (field, false) => write!(f, "{field}: {description}"),
+        }
+    }
+}
+
+/// The first five, and how many more there are.
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(first) = self.kept.first() else {
-            return write!(f, "{} fields break rules", self.more);
-        };
-        if !first.field.is_empty() {
-            write!(f, "{}: ", first.field)?;
+        let mut named = String::new();
+        let mut count = 0;
+        for violation in self.kept.iter().take(NAMED) {
+            let text = violation.to_string();
+            if named.len() + text.len() > NAMED_BYTES {
+                break;
+            }
+            if count > 0 {
+                named.push_str("; ");
+            }
+            named.push_str(&text);
+            count += 1;
         }
-        f.write_str(&first.description)?;
-        match self.len() - 1 {
-            0 => Ok(()),
-            rest => write!(f, ", and {rest} more"),
+        match (count, self.len() - count) {
+            (_, 0) => f.write_str(&named),
+            (0, rest) => write!(f, "{rest} fields break rules"),
+            (_, rest) => write!(f, "{named}; and {rest} more"),
         }
     }
 }

@@ -16,6 +16,7 @@ const fn method(path: &'static str, access: Access) -> MethodPolicy {
         idempotency: Idempotency::NoSideEffects,
         repeats: Repeats::Retry(RetryPolicy::DEFAULT),
         rate_class: None,
+        max_request_bytes: None,
     }
 }
 

@@ -91,14 +91,33 @@ fn it_carries_every_detail_it_is_given() {
 }
 
 #[test]
-fn violations_are_an_invalid_argument_and_the_message_names_the_first() {
+fn violations_are_an_invalid_argument_and_the_message_names_five() {
     let status = Status::from(Violations::one("name", "is required"));
-    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "name: is required"));
+    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "name is required"));
     assert!(GantryReason::ValidationFailed.is_given_by(&status));
 
-    let mut two = Violations::one("name", "is required");
-    two.push("email", "must be an e-mail address");
-    assert_eq!(Status::from(two).message(), "name: is required, and 1 more");
+    let mut many = Violations::one("name", "is required");
+    many.push("email", "must be an e-mail address");
+    assert_eq!(many.to_string(), "name is required; email must be an e-mail address");
+    many.push("", "only one of a, b may be given");
+    many.push("choice", "only one of c, d may be given");
+    many.push("", "must not be empty");
+    let five = "name is required; email must be an e-mail address; only one of a, b may be given; \
+                choice: only one of c, d may be given; the request must not be empty";
+    assert_eq!(Status::from(many.clone()).message(), five);
+    many.push("six", "is required");
+    many.push("seven", "is required");
+    assert_eq!(Status::from(many).message(), format!("{five}; and 2 more"));
+}
+
+#[test]
+fn a_message_of_long_violations_stays_short() {
+    let mut violations = Violations::default();
+    (0..5).for_each(|_| violations.push("k".repeat(500), "is required"));
+    let message = Status::from(violations).message().to_owned();
+    assert!(message.len() < 1100 && message.ends_with("; and 4 more"), "{message}");
+    let one = Violations::one("k".repeat(5000), "is required");
+    assert_eq!(one.to_string(), "1 fields break rules");
 }
 
 #[test]

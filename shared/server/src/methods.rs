@@ -35,6 +35,11 @@ impl Method {
         matches!(self.policy.kind, MethodKind::Unary | MethodKind::ServerStreaming)
     }
 
+    /// The longest message of a request, in bytes, on a server that takes up to `most`.
+    pub(crate) fn max_request_bytes(self, most: u32) -> u32 {
+        self.policy.max_request_bytes.map_or(most, |own| own.min(most))
+    }
+
     /// Whether the answer is a stream.
     pub(crate) fn streams_answers(self) -> bool {
         matches!(self.policy.kind, MethodKind::ServerStreaming | MethodKind::Bidirectional)
@@ -92,6 +97,9 @@ pub(crate) fn service(contract: &Contract, name: &str) -> Option<&'static Servic
 /// A health watch lasts as long as its connection.
 const UNLIMITED: Duration = Duration::MAX;
 
+/// Longest message to health or reflection: a name. No other limit holds for these.
+const MAX_INFRASTRUCTURE_BYTES: u32 = 4096;
+
 /// What every server has besides the services of its contract: health and reflection.
 pub(crate) static INFRASTRUCTURE: [ServicePolicy; 3] = [
     ServicePolicy {
@@ -136,5 +144,6 @@ const fn infrastructure(path: &'static str) -> MethodPolicy {
         idempotency: Idempotency::NoSideEffects,
         repeats: Repeats::Never,
         rate_class: None,
+        max_request_bytes: Some(MAX_INFRASTRUCTURE_BYTES),
     }
 }

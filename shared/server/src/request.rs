@@ -96,6 +96,7 @@ mod tests {
         idempotency: Idempotency::Idempotent,
         repeats: Repeats::Retry(RetryPolicy::DEFAULT),
         rate_class: None,
+        max_request_bytes: None,
     };
 
     const ID: &str = "0195f3a0-0000-7000-8000-000000000001";

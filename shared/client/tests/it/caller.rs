@@ -47,6 +47,7 @@ const fn method(
         idempotency,
         repeats: Repeats::Never,
         rate_class: None,
+        max_request_bytes: None,
     }
 }
 

@@ -59,7 +59,10 @@ pub(crate) fn contract(sources: &Sources, parts: Parts) -> Result<String, Error>
     let ours = quote! {
         #allow
         const _: () = {
-            use ::gantry_contract::{FieldPath, Reason, Validate, Violations, rules};
+            use ::gantry_contract::{
+                FieldPath, Reason, Validate, Violations, rules,
+                shape::{self, Field, Packed, Shape},
+            };
             #reasons
             #validation
             #debug

@@ -11,6 +11,7 @@ use crate::{
     problems::Problems,
     rates::RatePolicy,
     repeats::Repeats,
+    rules::max_request_bytes,
     sources::Sources,
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Policy {
     pub(crate) repeats: Repeats,
     /// Where its rate class stands among them.
     pub(crate) rate_class: Option<usize>,
+    /// Longest request message in bytes; none if a field has no limit.
+    pub(crate) max_request_bytes: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,6 +110,7 @@ impl Method<'_> {
         let idempotency = self.idempotency(problems);
         let repeats = self.repeats(idempotency, timeout, problems);
         let rate_class = self.rate_class(problems);
+        let max_request_bytes = max_request_bytes(self.sources, &self.descriptor.input());
         Policy {
             descriptor: self.descriptor,
             timeout,
@@ -114,6 +118,7 @@ impl Method<'_> {
             idempotency,
             repeats,
             rate_class,
+            max_request_bytes,
         }
     }
 

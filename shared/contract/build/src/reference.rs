@@ -81,6 +81,11 @@ impl Reference<'_> {
         };
         let _ =
             writeln!(out, "- {level}; timeout {:?}; {}", policy.timeout, repeats(&policy.repeats));
+        let message = if method.is_client_streaming() { "each message" } else { "the request" };
+        let _ = match policy.max_request_bytes {
+            Some(bytes) => writeln!(out, "- {message} has at most {} KiB", bytes / 1024),
+            None => writeln!(out, "- {message} has at most the server's `max_message_bytes`"),
+        };
         if let Some(class) = policy.rate_class.and_then(|index| self.rates.name(index)) {
             let _ = writeln!(out, "- rate class `{class}`");
         }

@@ -44,6 +44,10 @@ fn method(policy: &Policy) -> TokenStream {
         Some(index) => quote!(Some(&RATE_CLASSES[#index])),
         None => quote!(None),
     };
+    let max_request_bytes = match policy.max_request_bytes {
+        Some(bytes) => quote!(Some(#bytes)),
+        None => quote!(None),
+    };
     quote! {
         MethodPolicy {
             path: #path,
@@ -53,6 +57,7 @@ fn method(policy: &Policy) -> TokenStream {
             idempotency: #idempotency,
             repeats: #repeats,
             rate_class: #rate_class,
+            max_request_bytes: #max_request_bytes,
         }
     }
 }

@@ -116,6 +116,7 @@ fn the_reference_says_what_a_caller_must_know() {
          - takes [Note](#tnote), gives [Note](#tnote)\n\
          - needs the permission `notes:write`\n\
          - idempotent by `request_id`; timeout 1.5s; up to 4 attempts, 1ms apart at first, x1.5, at most 2s\n\
+         - the request has at most the server's `max_message_bytes`\n\
          - rate class `writing`\n",
         "- changes nothing; timeout 2s; hedged: up to 3 attempts, 30ms apart\n",
         "- takes [Note](#tnote), gives stream of [Note](#tnote)\n\
@@ -123,7 +124,7 @@ fn the_reference_says_what_a_caller_must_know() {
         "| `author` | `notes:read` | `notes:write` |\n",
         "| `writing` | 0.5 | 3 |\n",
         "\n### t.Note\n\nSomething written.\n",
-        "| `request_id` | string | must be a UUID | Its id \\| key. |\n",
+        "| `request_id` | string | is required: a UUID of your making; must be a UUID | Its id \\| key. |\n",
         "| `tags` | list of string | must have at most 2 items; must have no item twice; \
          each item must have at least 1 character |  |\n",
         "| `kind` | optional [Note.Kind](#tnotekind) | is required; must be a value that the contract defines |  |\n",

@@ -1,7 +1,10 @@
 //! No value makes a rule panic.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use gantry_contract::Validate;
+use gantry_contract::{
+    Validate,
+    shape::{Fit, Unfit},
+};
 use gantry_contract_conformance::{CONTRACT, conformance::v1 as messages};
 use gantry_contract_fuzz::{Fuzz, rounds};
 use prost::Message;
@@ -12,7 +15,19 @@ fn take<M: Message + Default + Validate>(fuzz: &mut Fuzz, name: &str) -> usize {
     for seed in 0..rounds(300) {
         fuzz.seed(seed);
         let bytes = fuzz.bytes(&format!("conformance.v1.{name}"));
-        refused += usize::from(M::decode(&*bytes).is_ok_and(|message| message.check().is_err()));
+        let is_refused = M::decode(&*bytes).is_ok_and(|message| message.check().is_err());
+        refused += usize::from(is_refused);
+        match M::shape().map(|shape| shape.fit(&bytes)) {
+            None | Some(Ok(Fit::Whole)) => {}
+            // What is cut is still refused, if the whole is.
+            Some(Ok(Fit::Cut(cut))) => {
+                let of_cut = M::decode(&*cut).is_ok_and(|message| message.check().is_err());
+                assert!(of_cut || !is_refused, "{name} with seed {seed}: {bytes:?}");
+            }
+            // prost refuses it too.
+            Some(Err(Unfit::Malformed)) => assert!(M::decode(&*bytes).is_err(), "{bytes:?}"),
+            Some(Err(Unfit::TooLarge)) => unreachable!("{} bytes", bytes.len()),
+        }
     }
     refused
 }

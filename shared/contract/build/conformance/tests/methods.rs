@@ -99,7 +99,7 @@ async fn a_request_is_checked_and_a_response_is_not_even_where_they_are_one_mess
 
     let status = client().echo(word("hello!")).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(status.message(), "text: must have at most 5 characters");
+    assert_eq!(status.message(), "text must have at most 5 characters");
     assert_eq!(fields(&status), ["text"]);
     assert!(GantryReason::ValidationFailed.is_given_by(&status));
 }

@@ -12,18 +12,18 @@ use super::{
 use crate::{options::message_extension, sources::Sources};
 
 /// `buf.validate.FieldRules`, taken apart.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct FieldRules {
     required: bool,
-    ignore: Option<Ignore>,
+    pub(super) ignore: Option<Ignore>,
     /// The name of the typed rules (`string`) and the rules.
-    typed: Option<(String, DynamicMessage)>,
+    pub(super) typed: Option<(String, DynamicMessage)>,
     unsupported: Vec<String>,
 }
 
 /// `buf.validate.Ignore`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ignore {
+pub(super) enum Ignore {
     /// IGNORE_UNSPECIFIED, said.
     Unset,
     /// IGNORE_IF_ZERO_VALUE.
@@ -38,7 +38,7 @@ impl FieldRules {
             .map(|rules| Self::read(&rules))
     }
 
-    fn read(rules: &DynamicMessage) -> Self {
+    pub(super) fn read(rules: &DynamicMessage) -> Self {
         let mut read = Self::default();
         for (field, value) in rules.fields() {
             match (field.name(), value.as_message()) {

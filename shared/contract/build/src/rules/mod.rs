@@ -4,13 +4,17 @@
 //! refusal says and what the reference says. [`field`] decides whether a field is
 //! looked at (presence, `required`, `ignore`) and walks lists and maps; [`value`]
 //! knows how to get at a field's value; [`text`], [`number`] and [`kinds`] have the
-//! rules of each type, and [`pattern`] reads regular expressions. This file has what holds for a message as a whole.
+//! rules of each type, and [`pattern`] reads regular expressions. [`shape`] and [`size`] derive
+//! from the same rules what a server may refuse before it builds a message. This file has what
+//! holds for a message as a whole.
 
 mod check;
 mod field;
 mod kinds;
 mod number;
 mod pattern;
+mod shape;
+mod size;
 mod text;
 mod value;
 
@@ -20,7 +24,8 @@ use proc_macro2::TokenStream;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
 use quote::quote;
 
-use self::field::FieldRules;
+pub(crate) use self::size::max_request_bytes;
+use self::{field::FieldRules, shape::Shapes};
 use crate::{
     names,
     options::{Fields, message_extension},
@@ -42,16 +47,22 @@ pub(crate) fn validation(sources: &Sources, problems: &mut Problems) -> Validati
     let messages = sources.messages();
     let with_rules = with_rules(sources, &messages);
     let mut rules = Rules { sources, with_rules, problems, words: BTreeMap::new() };
+    let mut shapes = Shapes::new(sources);
     let impls = messages.iter().map(|message| {
         let name = names::message(message);
         let body = rules.message(message);
+        let shape = shapes
+            .of(message, true)
+            .map(|shape| quote!(fn shape() -> Option<&'static Shape> { Some(&#shape) }));
         quote! {
             impl Validate for #name {
                 fn validate(&self, path: &FieldPath<'_>, out: &mut Violations) { #body }
+                #shape
             }
         }
     });
-    let impls = impls.collect();
+    let mut impls: TokenStream = impls.collect();
+    impls.extend(shapes.code);
     Validation { impls, words: rules.words }
 }
 

@@ -140,7 +140,11 @@ impl Typed<'_> {
         let format = FORMATS.iter().find(|(name, ..)| *name == rule);
         let network = NETWORKS.iter().find(|(name, ..)| *name == rule);
         let pattern = PATTERNS.iter().find(|(name, ..)| *name == rule);
-        if let Some((_, function, words)) = format {
+        if rule == "uuid" && asked && self.field.name() == "request_id" {
+            // Mutations need one, and a caller by hand has to learn what it is.
+            self.check(quote!(!value.is_empty()), "is required: a UUID of your making");
+            self.check(quote!(value.is_empty() || rules::string::is_uuid(value)), "must be a UUID");
+        } else if let Some((_, function, words)) = format {
             let function: Vec<_> =
                 function.split("::").map(|part| format_ident!("{part}")).collect();
             if asked {
