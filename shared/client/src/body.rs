@@ -7,9 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use gantry_contract::gzip::InflateError;
 use gantry_resilience::circuit_breaker::Outcome;
 use h2::Reason;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use tonic::{Code, Status};
 
 use crate::{
@@ -110,14 +111,26 @@ impl ResponseBody {
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Error>> {
-        match frame.data_ref().map_or(Ok(()), |data| self.messages.pass(data)) {
+        let Ok(data) = frame.into_data() else { return None };
+        match self.messages.pass(&data) {
             // What has come of an answer is not thrown away. What never ends has an end here.
             Ok(()) if self.streams() && self.patience.is_late() => {
                 self.fail(|about| about.unanswered())
             }
-            Ok(()) => Some(Ok(frame)),
+            Ok(()) => match self.messages.read(data) {
+                Ok(data) => Some(Ok(Frame::data(data))),
+                Err(InflateError::TooLong(limit)) => {
+                    self.fail(|about| about.too_long(format_args!("more than {limit}")))
+                }
+                Err(InflateError::Malformed) => {
+                    let what = "a message that is compressed, but not as one whole gzip stream";
+                    self.fail(|about| about.malformed_answer(what))
+                }
+            },
             Err(Malformed::Flag(flag)) => {
-                let what = format!("a message that begins with {flag}, compressed by nothing");
+                let what = format!(
+                    "a message that begins with {flag}, compressed by nothing that is known"
+                );
                 self.fail(|about| about.malformed_answer(&what))
             }
             Err(Malformed::TooLong(length)) => self.fail(|about| about.too_long(length)),
@@ -200,10 +213,6 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         // Not where the peer has said all: what it says without a status is an error yet.
         self.open.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{
     payload::Payload,
     policy::{Method, Repeats},
     pool::Shared,
+    prepare::{ENCODING, Encoding},
     record::Record,
     retrying,
 };
@@ -45,12 +46,13 @@ pub(crate) struct Call {
     pub(crate) started: Instant,
     pub(crate) deadline: Deadline,
     pub(crate) span: Span,
+    pub(crate) encoding: Encoding,
 }
 
 impl Call {
     /// Makes the call.
     pub(crate) async fn run(self) -> Result<Response<ResponseBody>, Error> {
-        let Self { pool, uri, parts, body, method, started, deadline, span } = self;
+        let Self { pool, uri, parts, body, method, started, deadline, span, encoding } = self;
         let mut record = Record::new(pool, uri, method, started, deadline, span);
         let probe = match record.admit() {
             Ok(probe) => probe,
@@ -61,7 +63,7 @@ impl Call {
             }
         };
         let mut patience = Patience::new(started, deadline, record.method.silence());
-        match attempts(&mut record, &parts.headers, body, &mut patience, probe).await {
+        match attempts(&mut record, &parts.headers, body, encoding, &mut patience, probe).await {
             Ok(Answered { response, rest }) => {
                 record.answered(&rest);
                 let (mut head, body) = response.into_parts();
@@ -69,7 +71,13 @@ impl Call {
                     record.explain(&mut head.headers);
                 }
                 let limit = record.pool.settings.max_response_bytes;
-                let messages = Messages::new(&head.headers, limit, record.method.one_response);
+                let single = record.method.one_response;
+                let messages = if encoding.inflate {
+                    let encoding = head.headers.remove(ENCODING);
+                    Messages::inflating(encoding, limit, single)
+                } else {
+                    Messages::new(&head.headers, limit, single)
+                };
                 let body = ResponseBody::new(body, patience, messages, record, rest);
                 Ok(Response::from_parts(head, body))
             }
@@ -86,10 +94,11 @@ async fn attempts(
     record: &mut Record,
     headers: &HeaderMap,
     body: tonic::body::Body,
+    encoding: Encoding,
     patience: &mut Patience,
     probe: bool,
 ) -> Result<Answered, Error> {
-    let payload = match Payload::new(body, record, patience).await {
+    let payload = match Payload::new(body, encoding, record, patience).await {
         Ok(payload) => payload,
         Err(error) => {
             // Nothing was sent, which says nothing of the service.

@@ -27,7 +27,7 @@ use crate::{
     metrics::Metrics,
     policy::Methods,
     pool::{Pool, Tls},
-    prepare::{deadline_of, identify},
+    prepare::{deadline_of, encode, identify},
     settings::{ClientSettings, InvalidSetting},
     snapshot::Snapshot,
     trace,
@@ -132,7 +132,9 @@ impl Channel {
         identified.map_err(|what| about.malformed(what))?;
         let uri = self.uri(&parts.uri).ok_or_else(|| about.malformed("it has no path"))?;
         let span = trace::call(&pool.service, parts.uri.path());
-        Ok(Call { pool: Arc::clone(pool), uri, parts, body, method, started, deadline, span })
+        let encoding = encode(&mut parts.headers, pool.settings.compression);
+        let pool = Arc::clone(pool);
+        Ok(Call { pool, uri, parts, body, method, started, deadline, span, encoding })
     }
 
     fn uri(&self, asked: &Uri) -> Option<Uri> {

@@ -1,6 +1,6 @@
 //! How a call fails when it is not the server that says so.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use gantry_contract::{Failure, GantryReason};
 use gantry_resilience::{
@@ -216,7 +216,7 @@ impl About<'_> {
     }
 
     /// The answer has a message of so many bytes.
-    pub(crate) fn too_long(&self, length: usize) -> Error {
+    pub(crate) fn too_long(&self, length: impl fmt::Display) -> Error {
         let message = format!(
             "{} answered {} with a message of {length} bytes, more than are taken",
             self.at(),

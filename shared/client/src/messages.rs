@@ -1,9 +1,11 @@
 //! The messages of a response, followed as their bytes go by.
 //!
 //! Generated clients read them again, but what they say of a malformed one does not name
-//! the endpoint that sent it.
+//! the endpoint that sent it. Compressed ones are decompressed here, which they know nothing of.
 
-use http::HeaderMap;
+use bytes::Bytes;
+use gantry_contract::gzip::{self, GZIP, InflateError, Recoder};
+use http::{HeaderMap, HeaderValue};
 
 /// A flag and a length stand before each message.
 const PREFIX: usize = 5;
@@ -13,6 +15,8 @@ const PREFIX: usize = 5;
 pub(crate) struct Messages {
     /// Whether a message may say that it is compressed.
     compressible: bool,
+    /// Decompresses them.
+    inflater: Option<Recoder>,
     /// The longest message, in bytes.
     limit: usize,
     /// Whether there is to be one only.
@@ -41,8 +45,29 @@ impl Messages {
     pub(crate) fn new(head: &HeaderMap, limit: usize, single: bool) -> Self {
         let encoding = head.get("grpc-encoding");
         let compressible = encoding.is_some_and(|encoding| encoding != "identity");
+        Self::of(compressible, None, limit, single)
+    }
+
+    /// The messages of a response in this encoding, which are decompressed.
+    pub(crate) fn inflating(encoding: Option<HeaderValue>, limit: usize, single: bool) -> Self {
+        let gzip = encoding.is_some_and(|encoding| encoding == GZIP);
+        Self::of(gzip, gzip.then(|| Recoder::inflating(limit)), limit, single)
+    }
+
+    fn of(compressible: bool, inflater: Option<Recoder>, limit: usize, single: bool) -> Self {
         let prefix = [0; PREFIX];
-        Self { compressible, limit, single, prefix, arrived: 0, missing: 0, any: false }
+        Self { compressible, inflater, limit, single, prefix, arrived: 0, missing: 0, any: false }
+    }
+
+    /// The bytes that have gone by as the caller is to get them.
+    ///
+    /// # Errors
+    /// A message cannot be decompressed.
+    pub(crate) fn read(&mut self, data: Bytes) -> Result<Bytes, InflateError> {
+        match &mut self.inflater {
+            Some(inflater) => inflater.pass(&data),
+            None => Ok(data),
+        }
     }
 
     /// More of them goes by.
@@ -67,7 +92,14 @@ impl Messages {
                 return Err(Malformed::Flag(flag));
             }
             let length = u32::from_be_bytes(length) as usize;
-            if length > self.limit {
+            let limit = match (flag, &self.inflater) {
+                (1, Some(_)) => {
+                    let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
+                    gzip::max_compressed(limit) as usize
+                }
+                _ => self.limit,
+            };
+            if length > limit {
                 return Err(Malformed::TooLong(length));
             }
             (self.arrived, self.missing, self.any) = (0, length, true);
@@ -93,7 +125,7 @@ mod tests {
     fn messages(encoding: Option<&'static str>) -> Messages {
         let encoding = encoding.map(|encoding| {
             let name = http::HeaderName::from_static("grpc-encoding");
-            (name, http::HeaderValue::from_static(encoding))
+            (name, HeaderValue::from_static(encoding))
         });
         Messages::new(&encoding.into_iter().collect(), 100, false)
     }

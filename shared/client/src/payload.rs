@@ -1,10 +1,12 @@
 //! A request's body, as long as it can be sent.
 
 use bytes::Bytes;
+use gantry_contract::gzip::{Recoded, Recoder};
 
 use crate::{
     error::Error,
     patience::Patience,
+    prepare::Encoding,
     record::Record,
     request_body::{NotCollected, RequestBody, collect},
     upload::Upload,
@@ -26,10 +28,15 @@ impl Payload {
     /// It is too long, could not be encoded, or does not come to its end in time.
     pub(crate) async fn new(
         body: tonic::body::Body,
+        encoding: Encoding,
         record: &Record,
         patience: &mut Patience,
     ) -> Result<Self, Error> {
         if !record.method.whole {
+            let body = match encoding.deflate {
+                true => tonic::body::Body::new(Recoded::new(body, Recoder::deflating())),
+                false => body,
+            };
             let upload = Upload::new(body, patience.signs());
             return Ok(Self::Stream(RequestBody::Stream(upload)));
         }
@@ -42,10 +49,14 @@ impl Payload {
                 return Err(record.about().deadline_exceeded(why));
             }
         };
-        collected.map(Self::Whole).map_err(|error| match error {
+        let message = collected.map_err(|error| match error {
             NotCollected::TooLarge => record.about().too_large(limit),
             NotCollected::Failed(status) => Error::foreign(status),
-        })
+        })?;
+        // Compressed once for all attempts. What cannot be is sent as it is.
+        let compressed =
+            encoding.deflate.then(|| Recoder::deflating().pass(&message)).and_then(Result::ok);
+        Ok(Self::Whole(compressed.unwrap_or(message)))
     }
 
     /// Whether it can be sent again after it was sent, and is short enough to be.

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gantry_contract::{CallContext, Caller};
+use gantry_contract::{CallContext, Caller, gzip::GZIP};
 use gantry_identity::{Acting, ServiceSigner};
 use gantry_resilience::{
     deadline::{self, Deadline, GRPC_TIMEOUT},
@@ -29,6 +29,10 @@ const OF_A_CONNECTION: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// Encoding of the request's messages, and those that are accepted in answers.
+pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
@@ -103,6 +107,31 @@ pub(crate) fn identify(
     }
     headers.insert(header::TE, TRAILERS);
     Ok(())
+}
+
+/// Compression of one call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Encoding {
+    /// The request's messages are to be compressed.
+    pub(crate) deflate: bool,
+    /// The answer's messages may be compressed, and the caller has not asked for it: it gets
+    /// them decompressed.
+    pub(crate) inflate: bool,
+}
+
+/// Adds the headers of compression. A caller that brings its own does for itself what they say.
+pub(crate) fn encode(headers: &mut HeaderMap, compression: bool) -> Encoding {
+    const OURS: HeaderValue = HeaderValue::from_static(GZIP);
+    let mut encoding = Encoding::default();
+    if let Entry::Vacant(place) = headers.entry(ACCEPT_ENCODING) {
+        place.insert(OURS);
+        encoding.inflate = true;
+    }
+    if let (true, Entry::Vacant(place)) = (compression, headers.entry(ENCODING)) {
+        place.insert(OURS);
+        encoding.deflate = true;
+    }
+    encoding
 }
 
 /// For whom a call is made while another one is served: a user's call goes on in the

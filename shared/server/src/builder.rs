@@ -243,6 +243,7 @@ impl ServerBuilder {
                 verifier: self.verifier,
                 grants: Arc::new(self.grants),
                 max_message_bytes: self.settings.max_message_bytes,
+                compression: self.settings.compression,
                 measures: Arc::new(measures),
                 proxies: Arc::new(Proxies::new(&self.settings.limits)),
                 addresses: Arc::new(addresses),

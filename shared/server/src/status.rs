@@ -1,6 +1,6 @@
 //! Reading and writing the status of a call where it travels: in headers and trailers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use gantry_contract::Failure;
 use http::{HeaderMap, HeaderName};
@@ -8,6 +8,10 @@ use tonic::{Code, Status, metadata::MetadataMap};
 
 /// Parsed once and not for each call, as are other names that every call is asked for.
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Encoding of the messages of a request or an answer, and those that a caller accepts.
+pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(crate) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// gRFC A6: when to come again, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -23,16 +27,32 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
     headers
 }
 
-/// A refusal that says when to come again: to programs that read gRFC A6's header, and to
-/// those that read the details.
+/// A refusal that says when to come again: to programs that read gRFC A6's header, to those that
+/// read the details, and to people in the message.
 pub(crate) fn come_again(failure: Failure, after: Duration) -> Status {
     // Not before: a fraction of a millisecond counts as a whole one.
     let millis = after.as_nanos().div_ceil(1_000_000);
     // What would not fit is weeks away.
     let millis = i32::try_from(millis).unwrap_or(i32::MAX);
-    let mut status = Status::from(failure.retry_after(after));
+    let hint = format!("try again in {}", Words(millis));
+    let mut status = Status::from(failure.retry_after(after).hint(hint));
     status.metadata_mut().insert(PUSHBACK, millis.into());
     status
+}
+
+/// Milliseconds for people, with two digits or more, rounded up.
+struct Words(i32);
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let up = |unit: i32| self.0.div_euclid(unit) + i32::from(self.0 % unit > 0);
+        match self.0 {
+            0..1_000 => write!(f, "{} ms", self.0),
+            1_000..10_000 => write!(f, "{}.{} s", up(100) / 10, up(100) % 10),
+            10_000..600_000 => write!(f, "{} s", up(1_000)),
+            _ => write!(f, "{} min", up(60_000)),
+        }
+    }
 }
 
 /// The code that headers or trailers tell, where they do.
@@ -95,6 +115,24 @@ mod tests {
             let headers = trailers(&come_again(failure, Duration::from_nanos(nanos)));
             let expected = Pushback::After(Duration::from_millis(millis));
             assert_eq!(Pushback::of_grpc(&headers), Some(expected), "{nanos} ns");
+        }
+    }
+
+    #[test]
+    fn the_message_says_when_to_come_again() {
+        for (millis, says) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1_000, "1.0 s"),
+            (1_201, "1.3 s"),
+            (10_000, "10 s"),
+            (59_001, "60 s"),
+            (600_000, "10 min"),
+            (u64::MAX, "35792 min"),
+        ] {
+            let failure = Failure::new(Code::ResourceExhausted, GantryReason::RateLimited, "often");
+            let status = come_again(failure, Duration::from_millis(millis));
+            assert_eq!(status.message(), format!("often; try again in {says}"));
         }
     }
 }

@@ -70,6 +70,9 @@ pub struct ClientSettings {
     /// announced. Generated clients have the same limit of their own: who raises it raises
     /// theirs as well (`max_decoding_message_size`).
     pub max_response_bytes: usize,
+    /// Whether requests are compressed (gzip, from 1 KiB). A server that does not take gzip
+    /// refuses them as UNIMPLEMENTED. Compressed answers are taken in any case. Default: false.
+    pub compression: bool,
     /// The longest life of a streaming call.
     #[serde(with = "humantime_serde")]
     pub stream_max_age: Duration,
@@ -146,6 +149,7 @@ impl Default for ClientSettings {
             calls_per_connection: 16,
             max_request_bytes: 4 * 1024 * 1024,
             max_response_bytes: 4 * 1024 * 1024,
+            compression: false,
             stream_max_age: Duration::from_secs(60 * 60),
             tls: None,
             balance: BalanceSettings::default(),

@@ -1,6 +1,6 @@
 """A stock grpcio server that echoes strings, for the client's tests.
 
-Prints its port. Drains when a line arrives on its standard input, and prints "drained".
+Compresses its answers if it is told "gzip". Prints its port. Drains when a line arrives on its standard input, and prints "drained".
 """
 
 import sys
@@ -81,7 +81,8 @@ METHODS = {
 
 
 def main():
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
+    compression = grpc.Compression.Gzip if sys.argv[1:] == ["gzip"] else None
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), compression=compression)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", METHODS),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

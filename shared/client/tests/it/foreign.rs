@@ -35,6 +35,10 @@ struct Foreign {
 
 impl Foreign {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let python = std::env::var_os("FOREIGN_PYTHON").expect(
             "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
              installed; `./test setup` makes one at target/venv/bin/python",
@@ -42,6 +46,7 @@ impl Foreign {
         let mut child = Command::new(python)
             .arg("-B")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/server.py"))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -103,6 +108,31 @@ async fn unary_calls_retries_and_statuses_with_details_work_with_a_foreign_serve
     let endpoint = status.metadata().get("gantry-endpoint").unwrap();
     assert_eq!(endpoint.to_str().unwrap(), server.address.to_string());
     idle(&setup.channel).await;
+}
+
+#[tokio::test]
+async fn messages_are_compressed_both_ways_with_a_foreign_server() {
+    let settings = ClientSettings { compression: true, ..patient() };
+    let (setup, server) = (Setup::with(settings), Foreign::start_with(&["gzip"]));
+    let _registration = register(&setup, &server).await;
+    warm(&setup.channel, 1).await;
+    for length in [0, 10, 100_000] {
+        let text = "a".repeat(length);
+        let answer = send(&setup.channel, ADD, Request::new(text.clone())).await.unwrap();
+        assert_eq!(answer.into_inner(), format!("{text}, deadline"));
+    }
+    let texts = ["b".repeat(50_000), String::new(), "c".repeat(50_000)];
+    let request = Request::new(tokio_stream::iter(texts.clone()));
+    let codec = ProstCodec::<String, String>::default();
+    let mut answers = Grpc::new(setup.channel.clone())
+        .streaming(request, PathAndQuery::from_static(CHAT), codec)
+        .await
+        .unwrap()
+        .into_inner();
+    for text in texts {
+        assert_eq!(answers.message().await.unwrap(), Some(text));
+    }
+    assert_eq!(answers.message().await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod balancing;
 mod breaking;
 mod caller;
 mod cancelling;
+mod compression;
 mod connections;
 mod consul;
 mod deadlines;

@@ -38,9 +38,15 @@ pub struct Settings {
     /// How long a drain waits for calls in flight. Default 20 s.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
-    /// The longest request message, in bytes. Default and maximum 4 MiB; health and
-    /// reflection take 4 KiB at most.
+    /// The longest request message, in bytes, also once it is decompressed. Default and maximum
+    /// 4 MiB; a method whose contract says less takes less, and health and reflection 4 KiB at
+    /// most.
     pub max_message_bytes: u32,
+    /// Whether answers are compressed (gzip, from 1 KiB) for callers that accept it. Costs
+    /// processor time, and tells who can read lengths on the wire something of what is answered
+    /// beside a value that they chose. Compressed requests are taken in any case. Default:
+    /// false.
+    pub compression: bool,
     /// Whether and as whom it speaks TLS. Default: it does not.
     pub tls: Option<ServerTls>,
     /// What it grants its connections.
@@ -59,6 +65,7 @@ impl Default for Settings {
             weight: 1,
             drain_timeout: Duration::from_secs(20),
             max_message_bytes: MAX_MESSAGE_BYTES,
+            compression: false,
             tls: None,
             connections: ConnectionSettings::default(),
             concurrency: ConcurrencySettings::default(),

@@ -12,8 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use gantry_contract::{Authorized, CallContext};
-use http::{Request, Response};
+use gantry_contract::{
+    Authorized, CallContext,
+    gzip::{GZIP, Recoded, Recoder},
+};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::service::Service;
 use pin_project_lite::pin_project;
@@ -21,11 +24,10 @@ use tonic::{Status, body::Body, codegen::StdError};
 use tower::ServiceExt;
 
 use super::messages::Messages;
-use crate::call::Permitted;
-
-/// The longest message to health or reflection: a name. No other limit holds for these, and a
-/// message that has begun is kept for as long as its caller likes.
-const MAX_INFRASTRUCTURE_BYTES: u32 = 4096;
+use crate::{
+    call::Permitted,
+    status::{ACCEPT_ENCODING, ENCODING, code},
+};
 
 pub(crate) type Answering =
     Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -76,12 +78,18 @@ where
 pub(crate) struct Handle {
     services: Arc<[Box<dyn Handlers>]>,
     max_message_bytes: u32,
+    compression: bool,
 }
 
 impl Handle {
-    /// The handlers of the services by the services' numbers.
-    pub(crate) fn new(services: Arc<[Box<dyn Handlers>]>, max_message_bytes: u32) -> Self {
-        Self { services, max_message_bytes }
+    /// The handlers of the services by the services' numbers; with `compression`, answers are
+    /// compressed for callers that accept it.
+    pub(crate) fn new(
+        services: Arc<[Box<dyn Handlers>]>,
+        max_message_bytes: u32,
+        compression: bool,
+    ) -> Self {
+        Self { services, max_message_bytes, compression }
     }
 }
 
@@ -93,14 +101,21 @@ where
     type Error = Infallible;
     type Future = Answering;
 
-    fn call(&self, Permitted { call, method, authorized, http }: Permitted<B>) -> Answering {
-        let limit = if method.infrastructure {
-            self.max_message_bytes.min(MAX_INFRASTRUCTURE_BYTES)
-        } else {
-            self.max_message_bytes
-        };
+    fn call(&self, Permitted { call, method, authorized, mut http }: Permitted<B>) -> Answering {
+        let limit = method.max_request_bytes(self.max_message_bytes);
         let one = method.takes_one_message();
-        let mut http = http.map(|body| Body::new(Messages::new(body, limit, one)));
+        let compress = self.compression && accepts_gzip(http.headers());
+        // tonic sees messages as they are: it knows neither the limits nor the codes.
+        let gzip = is_gzip(http.headers());
+        http.headers_mut().remove(ENCODING);
+        let mut http = http.map(|body| {
+            let messages = Messages::new(body, limit, one, gzip);
+            if gzip {
+                Body::new(Recoded::new(messages, Recoder::inflating(limit as usize)))
+            } else {
+                Body::new(messages)
+            }
+        });
         let context = CallContext {
             deadline: call.deadline.get().copied(),
             request_id: Arc::clone(&call.request_id),
@@ -108,8 +123,31 @@ where
         };
         http.extensions_mut().insert::<Authorized>(authorized);
         http.extensions_mut().insert(method.policy);
-        self.services[method.service].answer(http, context, method.streams_answers())
+        let answer = self.services[method.service].answer(http, context, method.streams_answers());
+        if compress { Box::pin(async { answer.await.map(compressed) }) } else { answer }
     }
+}
+
+/// An encoding that is not known has been refused before.
+fn is_gzip(headers: &HeaderMap) -> bool {
+    headers.get(ENCODING).is_some_and(|encoding| encoding == GZIP)
+}
+
+/// Whether `grpc-accept-encoding`, a list, has gzip.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(ACCEPT_ENCODING).into_iter();
+    let mut encodings = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
+    encodings.any(|encoding| encoding.trim_ascii() == GZIP.as_bytes())
+}
+
+/// An answer whose messages are compressed if they are worth it.
+fn compressed(mut answer: Response<Body>) -> Response<Body> {
+    // A status in the headers has no message.
+    if code(answer.headers()).is_some() {
+        return answer;
+    }
+    answer.headers_mut().insert(ENCODING, HeaderValue::from_static(GZIP));
+    answer.map(|body| Body::new(Recoded::new(body, Recoder::deflating())))
 }
 
 pin_project! {
@@ -144,5 +182,26 @@ impl http_body::Body for InContext {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_encodings_is_read_whole() {
+        for (list, accepts) in [
+            ("gzip", true),
+            ("identity,deflate,gzip", true),
+            ("identity, gzip ,zstd", true),
+            ("", false),
+            ("identity", false),
+            ("gzipped,x-gzip", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(list))]);
+            assert_eq!(accepts_gzip(&headers), accepts, "{list}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }

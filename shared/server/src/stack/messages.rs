@@ -3,10 +3,9 @@
 //! message.
 //!
 //! tonic checks the length as well, but answers OUT_OF_RANGE, takes a broken message
-//! and a stream that its caller broke for a fault of ours (as gRPC's specification
-//! does a compressed message where no encoding was named), and of two messages where
-//! one is meant it leaves out the second. None may be compressed: calls that name an encoding have been
-//! refused, so that no message can grow.
+//! and a stream that its caller broke for a fault of ours, and of two messages where
+//! one is meant it leaves out the second. A compressed message is checked here as it
+//! is on the wire, and once more when it is decompressed: see [`gzip`].
 
 use std::{
     pin::Pin,
@@ -14,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gantry_contract::{Failure, GantryReason};
+use gantry_contract::{Failure, GantryReason, gzip};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tonic::{Code, Status};
@@ -33,10 +32,10 @@ pin_project! {
 
 impl<B> Messages<B> {
     /// Lets messages of up to `limit` bytes through; with `one`, exactly one has to
-    /// come.
-    pub(crate) fn new(inner: B, limit: u32, one: bool) -> Self {
+    /// come; with `gzip`, they may be compressed.
+    pub(crate) fn new(inner: B, limit: u32, one: bool, gzip: bool) -> Self {
         let expected = if one { Expected::One } else { Expected::Any };
-        let scan = Scan { limit, expected, prefix: [0; PREFIX], read: 0, left: 0 };
+        let scan = Scan { limit, gzip, expected, prefix: [0; PREFIX], read: 0, left: 0 };
         Self { inner, scan }
     }
 }
@@ -76,6 +75,7 @@ where
 #[derive(Debug)]
 struct Scan {
     limit: u32,
+    gzip: bool,
     expected: Expected,
     prefix: [u8; PREFIX],
     /// How much of the prefix has been read.
@@ -114,18 +114,26 @@ impl Scan {
 
     fn start(&mut self) -> Result<(), Failure> {
         let [compressed, a, b, c, d] = self.prefix;
-        if compressed != 0 {
-            return Err(malformed(
-                "the request has what is no message, or one in an unnamed encoding",
-            ));
-        }
+        let limit = match (compressed, self.gzip) {
+            (0, _) => self.limit,
+            (1, true) => gzip::max_compressed(self.limit),
+            // gRPC's compression.md asks for this code.
+            (1, false) => {
+                return Err(Failure::new(
+                    Code::Internal,
+                    GantryReason::MalformedMessage,
+                    "a message says that it is compressed, and the call names no grpc-encoding",
+                ));
+            }
+            _ => return Err(malformed("the request begins with what is no message")),
+        };
         let length = u32::from_be_bytes([a, b, c, d]);
-        if length > self.limit {
+        if length > limit {
             return Err(Failure::new(
                 Code::ResourceExhausted,
                 GantryReason::MessageTooLarge,
                 format!(
-                    "the message has {length} bytes and this server takes at most {}",
+                    "the message has {length} bytes and this method takes at most {}",
                     self.limit
                 ),
             )
@@ -182,7 +190,11 @@ mod tests {
     use super::*;
 
     fn scan(one: bool, chunks: &[&[u8]]) -> Result<(), Code> {
-        let mut scan = Messages::new((), 4, one).scan;
+        scan_gzip(one, false, chunks)
+    }
+
+    fn scan_gzip(one: bool, gzip: bool, chunks: &[&[u8]]) -> Result<(), Code> {
+        let mut scan = Messages::new((), 4, one, gzip).scan;
         chunks.iter().try_for_each(|chunk| scan.data(chunk)).map_err(|failure| failure.code())?;
         scan.end().map_err(|failure| failure.code())
     }
@@ -237,9 +249,24 @@ mod tests {
     }
 
     #[test]
-    fn no_flag_begins_a_message() {
+    fn a_flag_needs_its_encoding() {
         let flagged = |flag| [flag, 0, 0, 0, 0];
-        assert_eq!(scan(true, &[&flagged(1)]), Err(Code::InvalidArgument));
+        assert_eq!(scan(true, &[&flagged(1)]), Err(Code::Internal));
+        assert_eq!(scan(false, &[FULL, &flagged(1)]), Err(Code::Internal));
         assert_eq!(scan(false, &[FULL, &flagged(10)]), Err(Code::InvalidArgument));
+        assert_eq!(scan_gzip(true, true, &[&flagged(1)]), Ok(()));
+        assert_eq!(scan_gzip(true, true, &[&flagged(2)]), Err(Code::InvalidArgument));
+    }
+
+    #[test]
+    fn a_compressed_message_may_be_a_little_longer_than_its_limit() {
+        let of = |flag: u8, length: u32| [&[flag][..], &length.to_be_bytes()].concat();
+        let start = |flag, length| {
+            let mut scan = Messages::new((), 1_000_000, true, true).scan;
+            scan.data(&of(flag, length)).map_err(|failure| failure.code())
+        };
+        assert_eq!(start(1, 1_001_000), Ok(()));
+        assert_eq!(start(1, 1_003_000), Err(Code::ResourceExhausted));
+        assert_eq!(start(0, 1_000_001), Err(Code::ResourceExhausted));
     }
 }

@@ -56,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) verifier: Option<Arc<Verifier>>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) max_message_bytes: u32,
+    pub(crate) compression: bool,
     pub(crate) measures: Arc<Measures>,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) addresses: Arc<Addresses>,
@@ -81,6 +82,7 @@ pub(crate) fn compose(
         verifier,
         grants,
         max_message_bytes,
+        compression,
         proxies,
         addresses,
         limiter,
@@ -116,5 +118,5 @@ pub(crate) fn compose(
         // Before a byte of the request's message is read.
         .layer(layer_fn(|inner| authorize::Authorize::new(inner, contract, Arc::clone(&grants))))
         // Innermost: the codec decodes and validates the message, then the handler runs.
-        .service(handle::Handle::new(services, max_message_bytes))
+        .service(handle::Handle::new(services, max_message_bytes, compression))
 }

@@ -2,18 +2,19 @@
 
 use std::convert::Infallible;
 
-use gantry_contract::{Failure, GantryReason};
+use gantry_contract::{Failure, GantryReason, gzip::GZIP};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method as Verb, Response, StatusCode,
+    HeaderMap, HeaderValue, Method as Verb, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
 };
 use hyper::service::Service;
 use tonic::{Code, Status, metadata::MetadataValue};
 
 use super::verdict::Verdict;
-use crate::call::{Arrived, Routed, Target};
-
-const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+use crate::{
+    call::{Arrived, Routed, Target},
+    status::ENCODING,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Route<S> {
@@ -54,7 +55,8 @@ where
                 ));
             }
         };
-        if let Some(encoding) = http.headers().get(ENCODING).filter(|e| *e != "identity") {
+        let mut encodings = http.headers().get_all(ENCODING).iter();
+        if let Some(encoding) = encodings.find(|e| *e != "identity" && *e != GZIP) {
             return Verdict::refuse(not_encoded(encoding));
         }
         Verdict::pass(self.inner.call(Routed { call, method, http }))
@@ -67,9 +69,10 @@ fn not_encoded(encoding: &HeaderValue) -> Status {
     let mut status = Status::from(Failure::new(
         Code::Unimplemented,
         GantryReason::EncodingUnknown,
-        format!("messages encoded as {encoding:?} are not taken here: send them as they are"),
+        format!("messages encoded as {encoding:?} are not taken here: send gzip or identity"),
     ));
-    status.metadata_mut().insert("grpc-accept-encoding", MetadataValue::from_static("identity"));
+    let taken = MetadataValue::from_static("identity,gzip");
+    status.metadata_mut().insert("grpc-accept-encoding", taken);
     status
 }
 

@@ -1,8 +1,8 @@
 """Calls of all four kinds by a stock gRPC client.
 
-    python kinds.py ADDRESS
+    python kinds.py ADDRESS [gzip]
 
-Prints what became of each: the answers, or the code of the outcome.
+Compresses its messages if told to. Prints what became of each: the answers, or the code of the outcome.
 """
 
 import queue
@@ -53,8 +53,12 @@ def refused(channel):
 
 
 def main():
-    with grpc.insecure_channel(sys.argv[1]) as channel:
-        channel.unary_unary(SERVICE + "Act")(b"")
+    compression = grpc.Compression.Gzip if sys.argv[2:] == ["gzip"] else None
+    with grpc.insecure_channel(sys.argv[1], compression=compression) as channel:
+        # 10,000 zeros as ballast; 10,000 bytes of ballast in the answer.
+        ballast = b"\x1a\x90\x4e" + bytes(10000) + b"\x30\x90\x4e"
+        answer = channel.unary_unary(SERVICE + "Act")(ballast)
+        assert len(answer) > 10000, "the answer's ballast is there"
         counted = channel.unary_stream(SERVICE + "Count")(message(3))
         counted = [number(answer) for answer in counted]
         added = channel.stream_unary(SERVICE + "Add")(map(message, range(1, 11)))

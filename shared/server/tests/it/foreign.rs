@@ -4,10 +4,11 @@
 use std::{ffi::OsString, fs, net::SocketAddr, process::Command};
 
 use gantry_probe::{SERVICE_CONFIG, probe::v1::ActRequest};
+use gantry_server::Settings;
 use prost::Message;
 use tokio::task::spawn_blocking;
 
-use crate::world::{World, eventually};
+use crate::world::{World, eventually, lenient};
 
 /// What a script that calls the server says.
 async fn run(script: &'static str, address: SocketAddr, arguments: Vec<OsString>) -> String {
@@ -72,7 +73,18 @@ async fn without_the_service_config_a_foreign_client_retries_nothing() {
 #[tokio::test]
 async fn a_foreign_client_calls_methods_of_all_four_kinds() {
     let world = World::start().await;
-    let said = run("kinds.py", world.address, Vec::new()).await;
+    kinds(world, Vec::new()).await;
+}
+
+#[tokio::test]
+async fn a_foreign_client_may_compress_and_be_answered_so() {
+    let settings = Settings { compression: true, ..lenient() };
+    let world = World::with(|builder| builder.settings(settings)).await;
+    kinds(world, vec!["gzip".into()]).await;
+}
+
+async fn kinds(world: World, arguments: Vec<OsString>) {
+    let said = run("kinds.py", world.address, arguments).await;
     assert_eq!(said, "unary, [1, 2, 3], 55, [1, 2, 3], INVALID_ARGUMENT, CANCELLED");
     eventually("the last one is dropped", || world.seen.dropped() == 2).await;
     assert_eq!((world.seen.started(), world.seen.finished()), (6, 4));

@@ -8,6 +8,7 @@
 
 mod admin;
 mod build;
+mod compression;
 mod connections;
 mod crowds;
 mod deadline;

@@ -108,38 +108,6 @@ async fn a_request_that_is_no_message_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_compressed_message_is_not_taken_and_the_caller_learns_what_is() {
-    let world = World::start().await;
-    let whole = framed(&ActRequest::default());
-    let compressed = Bytes::from_static(&[1, 0, 0, 0, 3, 0x1f, 0x8b, 0xff]);
-    for encoding in ["gzip", "deflate", "zstd", "snappy", "GZIP", "identity, gzip", "\u{e4}"] {
-        for body in [whole.clone(), compressed.clone()] {
-            let mut request = request(ACT, body);
-            let value = http::HeaderValue::from_bytes(encoding.as_bytes()).unwrap();
-            request.headers_mut().insert("grpc-encoding", value);
-            let answer = send(&world, request).await;
-            let status = answer.grpc();
-            assert_eq!(status.code(), Code::Unimplemented, "{encoding}");
-            assert_eq!(reason(&status), "ENCODING_UNKNOWN", "{encoding}");
-            assert_eq!(answer.headers["grpc-accept-encoding"], "identity", "{encoding}");
-        }
-    }
-    assert_eq!(world.seen.started(), 0);
-    // Where nothing is said to be compressed, nothing is.
-    for (encoding, body, code) in [
-        (None, compressed.clone(), Code::InvalidArgument),
-        (Some("identity"), compressed, Code::InvalidArgument),
-        (Some("identity"), whole, Code::Ok),
-    ] {
-        let mut request = request(ACT, body);
-        if let Some(encoding) = encoding {
-            request.headers_mut().insert("grpc-encoding", encoding.parse().unwrap());
-        }
-        assert_eq!(send(&world, request).await.grpc().code(), code, "{encoding:?}");
-    }
-}
-
-#[tokio::test]
 async fn a_message_that_breaks_a_rule_names_the_field() {
     let world = World::start().await;
     let message = ActRequest { word: "four".into(), ..ActRequest::default() };

@@ -77,7 +77,7 @@ impl Drop for Working {
 impl Probe {
     async fn run(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
         let working = Working::start(&self.seen);
-        let ActRequest { nap_ms, panic, fail_attempts, .. } = *request.get_ref();
+        let ActRequest { nap_ms, panic, fail_attempts, answer_bytes, .. } = *request.get_ref();
         let before = request.metadata().get("grpc-previous-rpc-attempts");
         let before = before.map_or(0, |count| count.to_str().unwrap().parse().unwrap());
         if fail_attempts > before {
@@ -99,6 +99,7 @@ impl Probe {
             },
             request_id: context.request_id.to_string(),
             left_ms: left.map_or(0, |left| left.as_millis().try_into().unwrap()),
+            ballast: vec![0; answer_bytes as usize],
         }))
     }
 }
