@@ -272,7 +272,8 @@ impl Failure {
                 format!("expected one of {}, found \"{found}\"", known.join(", "))
             }
             Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-                format!("expected {expected}, found {found}")
+                let example = if expected == "a duration" { " such as \"15m\"" } else { "" };
+                format!("expected {expected}{example}, found {found}")
             }
             Kind::MissingField(_) => "missing".to_owned(),
             kind => kind.to_string(),

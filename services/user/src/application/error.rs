@@ -6,7 +6,7 @@ use crate::domain::UserId;
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// What is asked for belongs to somebody else.
-    #[error("the caller may do this only with what is their own")]
+    #[error("only an administrator may do this")]
     NotOwner,
     /// No user has this id.
     #[error("no user has the id {0}")]

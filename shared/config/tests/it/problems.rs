@@ -18,7 +18,7 @@ fn all_problems_are_told_at_once_with_key_source_and_expectation() {
         "discovery.static.order.1: invalid socket address syntax, found \"there\" (variable GANTRY_DISCOVERY__STATIC__ORDER)".to_owned(),
         format!("mode: expected one of fast, safe, found \"slow\" (file {name})"),
         format!("nmae: unknown key, known here are name, mode, server, discovery, database (file {name})"),
-        "server.drain: expected a duration, found string \"soon\" (variable GANTRY_SERVER__DRAIN)".to_owned(),
+        "server.drain: expected a duration such as \"15m\", found string \"soon\" (variable GANTRY_SERVER__DRAIN)".to_owned(),
         format!("server.extra: unknown key, known here are listen, max_message, drain (file {name})"),
         format!("server.listen: invalid socket address syntax, found \"here\" (file {name})"),
         "server.max_message: expected u32, found string \"lots\" (variable GANTRY_SERVER__MAX_MESSAGE)".to_owned(),
