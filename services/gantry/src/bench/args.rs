@@ -19,7 +19,7 @@ pub struct BenchArgs {
 pub enum What {
     /// The client beside a bare tonic channel: cost, sick replicas, outages, restarts
     Client(ClientArgs),
-    /// The server stack beside tonic's server: cost, validation, overload
+    /// The server stack beside tonic's server: cost, validation, overload; and under attack
     Server(ServerArgs),
     /// A server that the benchmark starts and kills
     #[command(hide = true)]

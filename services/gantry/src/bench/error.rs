@@ -32,6 +32,9 @@ pub enum BenchError {
     /// It could not serve.
     #[error(transparent)]
     Serve(#[from] gantry_server::ServeError),
+    /// Clients of the suite.
+    #[error(transparent)]
+    Clients(#[from] crate::demo::clients::ConnectError),
     /// Calls failed where none may.
     #[error("a call failed where none may: {0}")]
     Call(Box<tonic::Status>),

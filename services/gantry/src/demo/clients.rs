@@ -19,7 +19,7 @@ use tonic::Request;
 use crate::ports::{self, INVENTORY, ORDER, SERVICES, USER};
 
 /// One client per gRPC service.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     pub auth: AuthServiceClient<Channel>,
     pub users: UserServiceClient<Channel>,
     pub inventory: InventoryServiceClient<Channel>,
@@ -42,7 +42,7 @@ pub enum ConnectError {
 
 impl Clients {
     /// Clients of the suite whose ports are moved by `offset`, through TLS where it is given.
-    pub(super) fn new(offset: u16, tls: Option<ClientTls>) -> Result<Self, ConnectError> {
+    pub(crate) fn new(offset: u16, tls: Option<ClientTls>) -> Result<Self, ConnectError> {
         let mut addresses = BTreeMap::new();
         for service in SERVICES {
             addresses
@@ -72,7 +72,7 @@ impl Clients {
 }
 
 /// The request with a user's token.
-pub(super) fn as_bearer<T>(message: T, token: &str) -> Request<T> {
+pub(crate) fn as_bearer<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
     // A token is base64url and dots; one that were not would be refused as missing.
     if let Ok(value) = format!("Bearer {token}").parse() {

@@ -4,7 +4,7 @@
 //! It calls as any team would, through `gantry-client`, and checks what it gets:
 //! a walk that ends well is evidence, not theatre.
 
-mod clients;
+pub(crate) mod clients;
 
 use std::{
     io::{self, Write},

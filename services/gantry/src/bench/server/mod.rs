@@ -4,6 +4,7 @@
 mod cost;
 mod instructions;
 mod overload;
+mod resources;
 mod validation;
 
 use clap::ValueEnum;
@@ -21,6 +22,8 @@ pub enum Scenario {
     Validation,
     /// Five times as many calls as can be worked at
     Overload,
+    /// What one caller can make a server hold, and what others notice
+    Resources,
 }
 
 impl scenario::Scenario for Scenario {
@@ -32,6 +35,7 @@ impl scenario::Scenario for Scenario {
             Self::Instructions => instructions::measure().await,
             Self::Validation => validation::measure(run),
             Self::Overload => overload::measure(run).await,
+            Self::Resources => resources::measure(run).await,
         }
     }
 }
