@@ -106,6 +106,17 @@ fn the_server_stack_is_compared_with_tonics_and_refuses_no_call() {
 }
 
 #[test]
+fn each_attack_runs_and_is_compared_with_a_harmless_load() {
+    let rows = rows_of("server", "resources", 500);
+    assert_eq!(rows.len(), 9 * 5);
+    for row in rows.iter().filter(|row| row["name"].as_str().unwrap().ends_with(": sent")) {
+        assert!(row["value"].as_f64() > Some(0.0), "{row}");
+    }
+    let compared = rows.iter().filter(|row| !row["baseline"].is_null());
+    assert_eq!(compared.count(), 9);
+}
+
+#[test]
 fn flags_that_make_no_sense_are_refused() {
     for args in [
         &[][..],
