@@ -106,3 +106,12 @@ fn a_service_does_what_it_is_granted_and_for_a_user_no_more_than_the_user() {
         Ok(Scope::Own("u1".to_owned()))
     );
 }
+
+/// A permission that no method asks for looks like a right and is none.
+#[test]
+fn every_permission_is_asked_for_by_a_method() {
+    for permission in CONTRACT.permissions {
+        let asks = |method: &MethodPolicy| method.access == Access::Permission(permission);
+        assert!(CONTRACT.methods().any(asks), "{permission}");
+    }
+}

@@ -29,6 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve every service in this process, until SIGTERM or Ctrl-C
     Up(UpArgs),
+    /// Make the key pair of a service, and print the settings that let it call others
+    Keys(KeysArgs),
     /// Walk a running suite as a newcomer would
     Demo(DemoArgs),
     /// Measure what the suite promises, beside what it is compared with
@@ -72,9 +74,23 @@ pub struct UpArgs {
     /// Written, as JSON with every service's addresses, once all are serving
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
-    /// Settings over the defaults: a TOML file with a table for each service
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// Settings over the defaults, with a table for each service.
+    #[command(flatten)]
+    pub settings: gantry_config::Args,
+}
+
+/// Whose keys to make.
+#[derive(Clone, Debug, Args)]
+pub struct KeysArgs {
+    /// The service that is to call others, as its tokens name it
+    #[arg(value_name = "SERVICE", value_parser = parse_new_service)]
+    pub service: String,
+    /// The services that it calls, separated by commas [default: every service of the suite]
+    #[arg(long, value_name = "SERVICES", value_delimiter = ',', value_parser = parse_service)]
+    pub calls: Vec<String>,
+    /// The suite's --data-dir; the keys are made in its folder keys
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub data_dir: PathBuf,
 }
 
 /// Which suite to walk.
@@ -151,14 +167,35 @@ fn password_file(named: Option<&PathBuf>, data_dir: &std::path::Path) -> PathBuf
     named.cloned().unwrap_or_else(|| data_dir.join("admin-password"))
 }
 
+/// The name of a service of the suite.
+fn parse_service(service: &str) -> Result<String, String> {
+    let known: Vec<_> = crate::ports::SERVICES.iter().map(|known| known.name).collect();
+    if known.contains(&service) {
+        return Ok(service.to_owned());
+    }
+    Err(format!("no service {service:?}; there are {}", known.join(", ")))
+}
+
+/// A name that a file and a token can have, and that stands for nobody else.
+fn parse_new_service(service: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = service.starts_with(|c: char| c.is_ascii_lowercase())
+        && service.len() <= 63
+        && service.chars().all(allowed);
+    if !is_name {
+        return Err("expected 1 to 63 lower-case letters, digits and dashes, a letter first".into());
+    }
+    if ["gantry", "users-tokens"].contains(&service) {
+        return Err(format!("{service:?} stands for the key that signs users' tokens"));
+    }
+    Ok(service.to_owned())
+}
+
 fn parse_replicas(text: &str) -> Result<(String, u16), String> {
     let (service, count) = text.split_once('=').ok_or("expected SERVICE=N, as user=3")?;
-    if !crate::ports::SERVICES.iter().any(|known| known.name == service) {
-        let known: Vec<_> = crate::ports::SERVICES.iter().map(|known| known.name).collect();
-        return Err(format!("no service {service:?}; there are {}", known.join(", ")));
-    }
+    let service = parse_service(service)?;
     match count.parse() {
-        Ok(count @ 1..=MAX_REPLICAS) => Ok((service.to_owned(), count)),
+        Ok(count @ 1..=MAX_REPLICAS) => Ok((service, count)),
         _ => Err(format!("expected 1 to {MAX_REPLICAS} replicas, not {count:?}")),
     }
 }
@@ -190,6 +227,15 @@ mod tests {
         let cli = Cli::try_parse_from(["gantry", "up", "--replicas", "user=3,order=2"]).unwrap();
         let Some(Command::Up(up)) = cli.command else { panic!("up was asked for") };
         assert_eq!(up.replicas(), [("order", 2), ("user", 3)].into());
+    }
+
+    #[test]
+    fn a_service_that_stands_for_another_gets_no_keys() {
+        let parse = |name| Cli::try_parse_from(["gantry", "keys", name]);
+        assert!(parse("loyalty-2").is_ok() && parse("order").is_ok());
+        for name in ["", "Loyalty", "../user", "a/b", "a.b", "-a", "2a", "gantry", "users-tokens"] {
+            assert!(parse(name).is_err(), "{name}");
+        }
     }
 
     #[test]

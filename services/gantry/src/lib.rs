@@ -3,6 +3,7 @@
 //! - [`cli`]: the command line;
 //! - [`contract`]: what the contract says to those who do not read Rust;
 //! - [`ports`]: which service stands where;
+//! - [`keys`]: key pairs of further services;
 //! - [`up`]: every service on its own loopback port, calls between them crossing real sockets;
 //! - [`demo`]: a newcomer's walk through a running suite;
 //! - [`mod@bench`]: what the suite promises, measured.
@@ -11,5 +12,6 @@ pub mod bench;
 pub mod cli;
 pub mod contract;
 pub mod demo;
+pub mod keys;
 pub mod ports;
 pub mod up;

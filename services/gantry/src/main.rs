@@ -1,39 +1,42 @@
 //! `gantry`: see [`gantry::cli`].
 
-use std::{fmt::Display, process::ExitCode};
+use std::{fmt::Display, future::Future, process::ExitCode};
 
 use clap::Parser;
 use gantry::{
     bench,
     cli::{Cli, Command},
-    contract, demo, up,
+    contract, demo, keys, up,
 };
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Up(cli.up)) {
-        Command::Up(args) => match up::run(args).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) if error.is_refusal() => gantry_config::refuse(&error),
-            Err(error) => failed(&error),
-        },
-        Command::Demo(args) => match demo::run(&args).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error),
-        },
-        Command::Bench(args) => match bench::run(&args).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error),
-        },
-        Command::Contract(part) => match contract::print(part) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error),
-        },
+        Command::Up(args) => {
+            gantry_process::block_on(async |shutdown| match up::run(args, shutdown).await {
+                Err(error) if error.is_refusal() => gantry_config::refuse(&error),
+                ended => code(ended),
+            })
+        }
+        Command::Keys(args) => code(keys::run(&args)),
+        Command::Demo(args) => code(run(demo::run(&args))),
+        Command::Bench(args) => code(run(bench::run(&args))),
+        Command::Contract(part) => code(contract::print(part)),
     }
 }
 
-fn failed(error: &impl Display) -> ExitCode {
-    gantry_config::complain(error);
-    ExitCode::FAILURE
+/// Runs a tool; a signal ends it as the system does.
+#[tokio::main]
+async fn run<T>(tool: impl Future<Output = T>) -> T {
+    tool.await
+}
+
+fn code(ended: Result<(), impl Display>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            gantry_config::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
 }

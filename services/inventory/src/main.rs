@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use gantry_inventory::Service;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    gantry_process::run::<Service>("Keeps the catalogue and the stock").await
+fn main() -> ExitCode {
+    gantry_process::run::<Service>("Keeps the catalogue and the stock")
 }

@@ -1,9 +1,9 @@
 //! What can be configured. `config/default.toml` says what each key means.
 
-use gantry_config::{Check, Problems};
-use gantry_process::Table;
+use gantry_config::{Bound, Check, Problems};
+use gantry_process::{CLIENT_BOUNDS, FileChecks, Table};
 use gantry_proto::CONTRACT;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What other services call it.
 pub(crate) const NAME: &str = "inventory";
@@ -15,7 +15,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 pub type Own = gantry_process::Own<Settings>;
 
 /// The service, whatever process it is in.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How it is served.
@@ -34,6 +34,19 @@ pub struct Settings {
 impl Table for Settings {
     const NAME: &'static str = NAME;
     const DEFAULTS: &'static str = DEFAULTS;
+    const BOUNDS: &'static [&'static [Bound]] = &[CLIENT_BOUNDS];
+
+    fn check_discovery(&self, discovery: &gantry_discovery::Settings, problems: &mut Problems) {
+        let is_secure = |_: &str| self.client.tls.is_some();
+        gantry_process::check_published_keys(&self.identity, discovery, is_secure, problems);
+    }
+
+    fn check_files(&self, files: &mut FileChecks<'_>) {
+        files.identity(&self.identity);
+        files.idempotency(&self.idempotency);
+        files.server_tls(self.server.tls.as_ref());
+        files.client_tls("client", self.client.tls.as_ref());
+    }
 
     fn check_alone(&self, problems: &mut Problems) {
         // `gantry up` makes keys, this process is given them.
@@ -61,7 +74,7 @@ mod tests {
     use super::*;
 
     fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
-        let sources = Sources::new().defaults(DEFAULTS).variables(variables.iter().copied());
+        let sources = Own::sources().variables(variables.iter().copied());
         gantry_config::load(sources)
     }
 

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use gantry_order::Service;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    gantry_process::run::<Service>("Keeps the orders and carries them through").await
+fn main() -> ExitCode {
+    gantry_process::run::<Service>("Keeps the orders and carries them through")
 }

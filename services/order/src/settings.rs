@@ -3,10 +3,10 @@
 mod pricing;
 
 use gantry_client::ClientSettings;
-use gantry_config::{Check, Problems};
-use gantry_process::Table;
+use gantry_config::{Bound, Check, Problems};
+use gantry_process::{CLIENTS_BOUNDS, FileChecks, SAGA_BOUNDS, Table};
 use gantry_proto::CONTRACT;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::pricing::{
     Amount, Destination, DiscountSettings, Percent, PricingSettings, TaxSettings, TierName,
@@ -22,7 +22,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 pub type Own = gantry_process::Own<Settings>;
 
 /// The service, whatever process it is in.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How it is served.
@@ -42,7 +42,7 @@ pub struct Settings {
 }
 
 /// The services it calls, by their names, and how.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clients {
     /// Who the customers are.
@@ -54,6 +54,21 @@ pub struct Clients {
 impl Table for Settings {
     const NAME: &'static str = NAME;
     const DEFAULTS: &'static str = DEFAULTS;
+    const BOUNDS: &'static [&'static [Bound]] = &[SAGA_BOUNDS, CLIENTS_BOUNDS];
+
+    fn check_discovery(&self, discovery: &gantry_discovery::Settings, problems: &mut Problems) {
+        // It fetches keys from the user service alone.
+        let is_secure = |_: &str| self.clients.user.tls.is_some();
+        gantry_process::check_published_keys(&self.identity, discovery, is_secure, problems);
+    }
+
+    fn check_files(&self, files: &mut FileChecks<'_>) {
+        files.identity(&self.identity);
+        files.idempotency(&self.idempotency);
+        files.server_tls(self.server.tls.as_ref());
+        files.client_tls("clients.user", self.clients.user.tls.as_ref());
+        files.client_tls("clients.inventory", self.clients.inventory.tls.as_ref());
+    }
 
     fn check_alone(&self, problems: &mut Problems) {
         // `gantry up` makes keys, this process is given them.

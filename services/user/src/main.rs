@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use gantry_user::Service;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    gantry_process::run::<Service>("Keeps the users and lets them log in").await
+fn main() -> ExitCode {
+    gantry_process::run::<Service>("Keeps the users and lets them log in")
 }

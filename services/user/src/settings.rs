@@ -7,12 +7,26 @@ use std::{
     time::Duration,
 };
 
-use gantry_config::{Check, Problems, Secret};
-use gantry_process::Table;
+use gantry_config::{Bound, Check, Problems, Secret};
+use gantry_process::{FileChecks, Table};
 use gantry_proto::CONTRACT;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Email, Password};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+const BOUNDS: &[Bound] = &[
+    Bound::time("tokens.access_ttl", MINUTE, DAY),
+    Bound::time("tokens.refresh_ttl", MINUTE, YEAR),
+    Bound::count("passwords.memory_kib", 8, 1024 * 1024),
+    Bound::count("passwords.iterations", 1, 1000),
+    Bound::count("passwords.lanes", 1, 64),
+    Bound::count("passwords.parallel", 1, 1024),
+    Bound::count("passwords.waiting", 0, 1_000_000),
+];
 
 /// What other services call it.
 pub(crate) const NAME: &str = "user";
@@ -24,7 +38,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 pub type Own = gantry_process::Own<Settings>;
 
 /// The service, whatever process it is in.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How it is served.
@@ -44,7 +58,7 @@ pub struct Settings {
 }
 
 /// The tokens that users get.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tokens {
     /// The private key that signs access tokens, PKCS#8 PEM.
@@ -62,7 +76,7 @@ pub struct Tokens {
 }
 
 /// What an Argon2id hash costs, and how many may be made at a time.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Passwords {
     /// Memory of one hash, in KiB (m).
@@ -78,7 +92,7 @@ pub struct Passwords {
 }
 
 /// The first administrator. `Debug` does not show them.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bootstrap {
     /// Their address; empty for none.
@@ -96,6 +110,17 @@ impl fmt::Debug for Bootstrap {
 impl Table for Settings {
     const NAME: &'static str = NAME;
     const DEFAULTS: &'static str = DEFAULTS;
+    const BOUNDS: &'static [&'static [Bound]] = &[BOUNDS];
+
+    fn check_files(&self, files: &mut FileChecks<'_>) {
+        files.identity(&self.identity);
+        files.idempotency(&self.idempotency);
+        files.server_tls(self.server.tls.as_ref());
+        files.private_key("tokens.key_file", &self.tokens.key_file);
+        for (number, path) in self.tokens.published_key_files.iter().enumerate() {
+            files.public_key(&format!("tokens.published_key_files.{number}"), path);
+        }
+    }
 
     fn check_alone(&self, problems: &mut Problems) {
         // `gantry up` makes keys, this process is given them.
@@ -123,31 +148,35 @@ impl Check for Settings {
 
 impl Check for Tokens {
     fn check(&self, problems: &mut Problems) {
-        const MINUTE: Duration = Duration::from_secs(60);
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        // An access token cannot be taken back.
-        if !(MINUTE..=DAY).contains(&self.access_ttl) {
-            problems.expected("access_ttl", "from 1m to 1d");
-        }
-        if !(self.access_ttl..=365 * DAY).contains(&self.refresh_ttl) {
-            problems.expected("refresh_ttl", "from access_ttl to 1y");
+        if self.refresh_ttl < self.access_ttl {
+            problems.expected("refresh_ttl", "at least access_ttl");
         }
     }
 }
 
 impl Check for Passwords {
     fn check(&self, problems: &mut Problems) {
-        const MOST_LANES: u32 = 64;
-        const MOST_AT_ONCE: usize = 1_000_000;
-        if self.lanes.get() > MOST_LANES {
-            problems.expected("lanes", format_args!("at most {MOST_LANES}"));
-        } else if self.memory_kib < 8 * self.lanes.get() {
+        /// KiB that one hash passes over: some seconds of a processor.
+        const MOST_WORK: u64 = 4 * 1024 * 1024;
+        /// KiB of all hashes at a time: 16 GiB.
+        const MOST_MEMORY: u64 = 16 * 1024 * 1024;
+        let memory = u64::from(self.memory_kib);
+        if memory < u64::from(self.lanes.get()).saturating_mul(8) {
             problems.expected("memory_kib", "at least 8 for each lane");
         }
-        for (key, value) in [("parallel", self.parallel.get()), ("waiting", self.waiting)] {
-            if value > MOST_AT_ONCE {
-                problems.expected(key, format_args!("at most {MOST_AT_ONCE}"));
-            }
+        if memory.saturating_mul(self.iterations.get().into()) > MOST_WORK {
+            let most = MOST_WORK / memory.max(1);
+            problems.expected(
+                "iterations",
+                format_args!("at most {most} with this memory_kib: one hash would take too long"),
+            );
+        }
+        if memory.saturating_mul(self.parallel.get() as u64) > MOST_MEMORY {
+            let most = MOST_MEMORY / memory.max(1);
+            problems.expected(
+                "parallel",
+                format_args!("at most {most} with this memory_kib: together at most 16 GiB"),
+            );
         }
     }
 }

@@ -3,16 +3,22 @@
 //! Later sources override earlier ones, key by key:
 //!
 //! 1. the defaults a service is built with ([`Sources::defaults`]);
-//! 2. `--config FILE` ([`Sources::file`]);
-//! 3. `.env` in the working folder, for development;
+//! 2. the `.env` file that `--env-file` or the variable `GANTRY_ENV_FILE` names
+//!    ([`Sources::env_file`]); none is read unless it is named;
+//! 3. `--config FILE` ([`Sources::file`]);
 //! 4. the environment: `GANTRY_` and the key, levels parted by two underscores
-//!    ([`Sources::environment`]): `GANTRY_SERVER__LISTEN` is `server.listen`;
+//!    ([`Sources::environment`]): `GANTRY_SERVER__LISTEN` is `server.listen`; an empty variable
+//!    counts as not set;
 //! 5. flags ([`Sources::set`]).
 //!
 //! Numbers, switches and lists are written in a variable as in TOML: `4`, `true`,
 //! `["a", "b"]`. A [`Secret`] can be given as the name of a file that holds it:
 //! `password_file = "/run/secrets/db"` for `password`, or the variable
 //! `GANTRY_DATABASE__PASSWORD_FILE`.
+//!
+//! Files of settings decide what a process does: one that somebody besides root and its own user
+//! can change is refused. Variables that Kubernetes or Docker make for a service named `gantry`
+//! (`GANTRY_PORT=tcp://...`) are passed over and reported in [`Origin::service_links`].
 //!
 //! An unknown key is an error, whatever it comes from: a setting that is misspelt
 //! would otherwise silently not hold. [`load`] reports every problem it finds, each
@@ -50,16 +56,20 @@
 //! # Ok::<(), gantry_config::ConfigError>(())
 //! ```
 
+mod bounds;
+mod dotenv;
+mod links;
 mod load;
-
+mod origin;
 mod problem;
 mod secret;
-mod shown;
 mod source;
 mod start;
 mod tree;
 
+pub use bounds::{Bound, Range};
 pub use load::{Loaded, load, load_shown};
+pub use origin::Origin;
 pub use problem::{Check, ConfigError, Problem, Problems};
 pub use secret::Secret;
 pub use source::Sources;

@@ -7,17 +7,17 @@
 use std::mem::discriminant;
 
 use figment::{
-    Figment,
+    Figment, Metadata,
     error::Kind,
-    providers::{Format, Toml},
     value::{Dict, Tag, Value},
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    bounds::{Bound, Range},
+    origin::Origin,
     problem::{Check, ConfigError, Problem, Problems},
     secret,
-    shown::shown,
     source::{self, Layer, Sources},
     tree,
 };
@@ -36,25 +36,33 @@ pub fn load<S: DeserializeOwned + Check>(sources: Sources) -> Result<S, ConfigEr
     read(sources).map(|(settings, _)| settings)
 }
 
-/// Settings, and what operators may see of them.
+/// Settings, and their origin.
 #[derive(Debug)]
 pub struct Loaded<S> {
     /// The settings.
     pub settings: S,
-    /// All of them as they were merged, `[redacted]` where a [`Secret`](crate::Secret) is.
-    pub shown: serde_json::Value,
+    /// Source of each of them.
+    pub origin: Origin,
 }
 
-/// As [`load`], with what operators may see of the settings.
+impl<S: Serialize> Loaded<S> {
+    /// Returns the settings in force for operators, `[redacted]` in place of a
+    /// [`Secret`](crate::Secret), and under `sources` the source of each key.
+    pub fn shown(&self) -> serde_json::Value {
+        self.origin.shown(&self.settings)
+    }
+}
+
+/// As [`load`], with the origin of the settings.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_shown<S: DeserializeOwned + Check>(sources: Sources) -> Result<Loaded<S>, ConfigError> {
-    let (settings, root) = read(sources)?;
-    Ok(Loaded { settings, shown: shown::<S>(&root) })
+    let (settings, origin) = read(sources)?;
+    Ok(Loaded { settings, origin })
 }
 
-fn read<S: DeserializeOwned + Check>(mut sources: Sources) -> Result<(S, Value), ConfigError> {
+fn read<S: DeserializeOwned + Check>(mut sources: Sources) -> Result<(S, Origin), ConfigError> {
     let mut problems = std::mem::take(&mut sources.problems);
     let mut reading = Reading::new(&sources);
     let settings = reading.settings::<S>(&mut problems);
@@ -62,26 +70,44 @@ fn read<S: DeserializeOwned + Check>(mut sources: Sources) -> Result<(S, Value),
         reading.check(settings, &mut problems);
     }
     match settings {
-        Some(settings) if problems.is_empty() => Ok((settings, reading.root)),
+        Some(settings) if problems.is_empty() => {
+            let keys = tree::leaves(&reading.root)
+                .into_iter()
+                .filter_map(|path| Some((path.join("."), reading.source_of(&path)?)));
+            let keys = keys.collect();
+            let Sources { files, service_links, .. } = sources;
+            Ok((settings, Origin { keys, files, service_links }))
+        }
         _ => Err(ConfigError { problems }),
     }
 }
 
 struct Reading<'a> {
     layers: &'a [Layer],
+    bounds: Vec<(String, Range)>,
     merged: Figment,
+    /// The same sources, all lists added up.
+    added: Figment,
     root: Value,
     defaults: Value,
 }
 
 impl<'a> Reading<'a> {
     fn new(sources: &'a Sources) -> Self {
-        let merged = sources.merged();
+        let (merged, added) = (sources.merged(), sources.added());
+        let root = with_lists(whole(&merged), &whole(&added), &sources.adding);
+        let below = |(table, bounds): &(&'static str, &'static [Bound])| {
+            let dot = if table.is_empty() { "" } else { "." };
+            let table = format!("{table}{dot}");
+            bounds.iter().map(move |bound| (format!("{table}{}", bound.key), bound.range))
+        };
         Self {
             layers: &sources.layers,
-            root: whole(&merged),
+            bounds: sources.bounds.iter().flat_map(below).collect(),
             defaults: whole(&sources.merged_defaults()),
+            root,
             merged,
+            added,
         }
     }
 
@@ -105,13 +131,25 @@ impl<'a> Reading<'a> {
         None
     }
 
-    /// What the settings say of themselves, but for keys already reported.
+    /// Bounds, and what the settings say of themselves, but for keys already reported.
     fn check(&self, settings: &impl Check, problems: &mut Vec<Problem>) {
         let mut found = Problems::default();
+        for (key, range) in &self.bounds {
+            for path in tree::matching(&self.root, key) {
+                if tree::get(&self.root, &path).is_some_and(|value| range.excludes(value)) {
+                    found.expected(&path.join("."), range);
+                }
+            }
+        }
         settings.check(&mut found);
         for (key, what) in found.found {
             let path: Vec<_> = key.split('.').map(str::to_owned).collect();
-            if !problems.iter().any(|problem| problem.key == key) {
+            // A rule of a table says nothing new of a key in it.
+            let told = |problem: &Problem| {
+                let below = problem.key.strip_prefix(&key);
+                below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            if !problems.iter().any(told) {
                 problems.push(Problem { key, source: self.source_of(&path), what });
             }
         }
@@ -192,7 +230,14 @@ impl<'a> Reading<'a> {
 
     fn problem(&self, error: &Failure) -> Problem {
         let source = self.source_of(&error.path);
-        let (mut key, mut what) = (error.path.join("."), error.what());
+        let mut key = error.path.join(".");
+        let mut what = match (&error.kind, self.range_of(&error.path)) {
+            // A type's own complaint says nothing of the bounds.
+            (Kind::InvalidType(found, _) | Kind::InvalidValue(found, _), Some(range)) => {
+                format!("expected {range}, found {found}")
+            }
+            _ => error.what(),
+        };
         match (tree::get(&self.root, &error.path), &error.kind) {
             // The key as it was written, where it named the file of a secret.
             (Some(Value::Dict(_, dict)), _) if dict.contains_key(secret::FILE) => {
@@ -222,20 +267,33 @@ impl<'a> Reading<'a> {
         if self.layer(value.tag())?.1.kind != source::Kind::Text {
             return None;
         }
-        let parsed = Toml::from_str::<Dict>(&format!("value = {text}")).ok()?.remove("value")?;
-        Some(tree::tagged(parsed, value.tag()))
+        Some(tree::tagged(source::value_of(text)?, value.tag()))
+    }
+
+    /// The bounds of the setting at `path`.
+    fn range_of(&self, path: &[String]) -> Option<&Range> {
+        let names = |key: &str| {
+            let levels: Vec<_> = key.split('.').collect();
+            levels.len() == path.len()
+                && levels.iter().zip(path).all(|(level, key)| *level == "*" || level == key)
+        };
+        self.bounds.iter().find(|(key, _)| names(key)).map(|(_, range)| range)
     }
 
     /// The name of the source of the value at `path`, or of what stands around it.
     fn source_of(&self, path: &[String]) -> Option<String> {
         tree::tags(&self.root, path)
             .into_iter()
-            .find_map(|tag| self.merged.get_metadata(tag))
+            .find_map(|tag| self.metadata(tag))
             .map(|metadata| metadata.name.clone().into_owned())
     }
 
+    fn metadata(&self, tag: Tag) -> Option<&Metadata> {
+        self.merged.get_metadata(tag).or_else(|| self.added.get_metadata(tag))
+    }
+
     fn layer(&self, tag: Tag) -> Option<(usize, &Layer)> {
-        let metadata = self.merged.get_metadata(tag)?;
+        let metadata = self.metadata(tag)?;
         self.layers.iter().enumerate().find(|(_, layer)| layer.name == metadata.name)
     }
 
@@ -301,6 +359,19 @@ fn stand_ins() -> [Value; 8] {
         Value::from(Vec::<Value>::new()),
         Value::from(Dict::new()),
     ]
+}
+
+/// The root with the lists of all sources at the keys of `adding`, without repeats.
+fn with_lists(mut root: Value, added: &Value, adding: &[&str]) -> Value {
+    let paths: Vec<_> = adding.iter().flat_map(|key| tree::matching(&root, key)).collect();
+    for path in paths {
+        if let Some(Value::Array(tag, items)) = tree::get(added, &path) {
+            let is_first = |n: &usize| !items[..*n].contains(&items[*n]);
+            let items = (0..items.len()).filter(is_first).map(|n| items[n].clone()).collect();
+            tree::put(&mut root, &path, Value::Array(*tag, items));
+        }
+    }
+    root
 }
 
 /// Everything that was merged, as one value.

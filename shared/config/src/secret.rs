@@ -46,9 +46,6 @@ impl<'de> Deserialize<'de> for Secret {
 /// a name that a settings file would have by accident.
 pub(crate) const FILE: &str = "$file";
 
-/// The key of the mark that a secret takes and nothing else does: see [`crate::shown`].
-pub(crate) const MARK: &str = "$secret";
-
 /// Takes a string, or the name of the file that holds it.
 struct SecretVisitor;
 
@@ -65,7 +62,6 @@ impl<'de> Visitor<'de> for SecretVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
         match map.next_entry::<String, PathBuf>()? {
-            Some((key, _)) if key == MARK => Ok(Secret::new("")),
             Some((key, path)) if key == FILE => match gantry_files::read_text(&path) {
                 Ok(text) => Ok(Secret::new(text.trim_end_matches(['\r', '\n']))),
                 Err(error) => {

@@ -1,6 +1,10 @@
 //! What every main needs.
 
-use std::{fmt, io::Write, path::PathBuf, process::ExitCode, sync::mpsc, thread, time::Duration};
+use std::{
+    env, fmt, io::Write, path::PathBuf, process::ExitCode, sync::mpsc, thread, time::Duration,
+};
+
+use crate::Sources;
 
 /// The exit code of a process that refuses how it was started: bad settings, a port
 /// or a database that another process has.
@@ -12,6 +16,24 @@ pub struct Args {
     /// Settings in TOML, on top of the defaults
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Settings as lines GANTRY_KEY=VALUE, below those of --config [default: what the variable
+    /// GANTRY_ENV_FILE names]
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+}
+
+/// Variable that names the file of `--env-file`.
+pub(crate) const ENV_FILE: &str = "GANTRY_ENV_FILE";
+
+impl Args {
+    /// Adds the files and the variables that the process was started with, in their order:
+    /// `--env-file`, `--config`, the environment.
+    #[must_use]
+    pub fn add_to(&self, sources: Sources) -> Sources {
+        let named = || env::var_os(ENV_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let env_file = self.env_file.clone().or_else(named);
+        sources.env_file(env_file.as_deref()).file(self.config.as_deref()).environment()
+    }
 }
 
 /// Longest time that [`complain`] waits for stderr.

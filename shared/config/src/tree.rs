@@ -61,3 +61,50 @@ pub(crate) fn tagged(value: Value, tag: Tag) -> Value {
         Value::Array(_, v) => Value::Array(tag, v.into_iter().map(|v| tagged(v, tag)).collect()),
     }
 }
+
+/// The paths of the values whose keys `pattern` names; `*` stands for any one level.
+pub(crate) fn matching(root: &Value, pattern: &str) -> Vec<Vec<String>> {
+    let levels: Vec<_> = pattern.split('.').collect();
+    descend(root, &levels).into_iter().filter(|path| path.len() == levels.len()).collect()
+}
+
+/// The same, and where a value that is no table stands in the way, its path.
+pub(crate) fn leading(root: &Value, pattern: &str) -> Vec<Vec<String>> {
+    descend(root, &pattern.split('.').collect::<Vec<_>>())
+}
+
+fn descend(value: &Value, levels: &[&str]) -> Vec<Vec<String>> {
+    let (Some((level, deeper)), Value::Dict(_, dict)) = (levels.split_first(), value) else {
+        return vec![Vec::new()];
+    };
+    let named = dict.iter().filter(|(key, _)| *level == "*" || key == level);
+    let below = named.flat_map(|(key, value)| {
+        descend(value, deeper).into_iter().map(|mut path| {
+            path.insert(0, key.clone());
+            path
+        })
+    });
+    below.collect()
+}
+
+/// The paths of all values that are no tables; lists of tables are gone into.
+pub(crate) fn leaves(root: &Value) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    collect_leaves(root, &mut Vec::new(), &mut found);
+    found
+}
+
+fn collect_leaves(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let mut below = |key: String, value: &Value| {
+        path.push(key);
+        collect_leaves(value, path, found);
+        path.pop();
+    };
+    match value {
+        Value::Dict(_, dict) => dict.iter().for_each(|(key, value)| below(key.clone(), value)),
+        Value::Array(_, items) if items.iter().any(|item| item.as_dict().is_some()) => {
+            items.iter().enumerate().for_each(|(n, item)| below(n.to_string(), item));
+        }
+        _ => found.push(path.clone()),
+    }
+}

@@ -28,6 +28,7 @@
 
 pub mod consul;
 mod instance;
+mod loopback;
 pub mod memory;
 mod registrar;
 mod registry;
@@ -37,6 +38,7 @@ mod source;
 pub mod static_list;
 
 pub use instance::{Endpoint, EndpointSet, GANTRY_SERVER, Instance, InvalidInstance, SERVER_META};
+pub use loopback::is_loopback;
 pub use registrar::{RegisterError, Registrar, Registration, RegistrationState};
 pub use registry::Registry;
 pub use resolver::{Publisher, Resolver, Status, Watch};

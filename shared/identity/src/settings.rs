@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use gantry_contract::{Contract, access::Grants};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Issues, KeyError, KeySource, PublicKey, PublishedKeys, ServiceSigner, SigningKey, TrustedKey,
@@ -12,7 +12,7 @@ use crate::{
 
 /// A service's identity: its own key, the keys it believes, and what calling
 /// services may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The service's private key, PKCS#8 PEM. It must exist.
@@ -30,7 +30,7 @@ pub struct Settings {
 }
 
 /// One entry of the list of trusted keys: a file, or a service that publishes them, or both.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedKeySettings {
     /// Whom the key speaks for: a service's name, or `gantry` for user tokens.
@@ -43,6 +43,10 @@ pub struct TrustedKeySettings {
     /// The service that publishes the keys; those are fetched from it, and followed.
     #[serde(default)]
     pub jwks: Option<String>,
+    /// Lets `jwks` be fetched without TLS from another machine, where whoever answers decides who
+    /// is a user. Default: it is refused.
+    #[serde(default)]
+    pub allow_plaintext: bool,
 }
 
 /// A setting with a value that cannot be.
@@ -106,7 +110,7 @@ impl Settings {
         let mut trusted = Vec::new();
         let mut published = Vec::new();
         for entry in &self.trusted {
-            let TrustedKeySettings { issuer, issues, key_file, jwks } = entry;
+            let TrustedKeySettings { issuer, issues, key_file, jwks, .. } = entry;
             if entry.has_no_key() {
                 return Err(KeyError::NoKey { issuer: issuer.clone() });
             }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, convert::Infallible, future::pending};
 
 use gantry_contract::access::{Actor, Caller};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 const KNOWN: usize = 8192;
 
 /// What a trusted key may sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Issues {
     /// User tokens.

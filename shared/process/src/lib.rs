@@ -16,7 +16,7 @@
 //! #     services: &[], roles: &[], permissions: &[], rate_classes: &[], descriptor_set: &[],
 //! # };
 //!
-//! #[derive(Debug, serde::Deserialize)]
+//! #[derive(Debug, serde::Deserialize, serde::Serialize)]
 //! #[serde(deny_unknown_fields)]
 //! struct Settings {
 //!     server: gantry_server::Settings,
@@ -67,14 +67,23 @@
 //!     }
 //! }
 //!
-//! #[tokio::main]
-//! async fn main() -> ExitCode {
-//!     gantry_process::run::<Greeter>("Greets").await
+//! fn main() -> ExitCode {
+//!     gantry_process::run::<Greeter>("Greets")
 //! }
 //! ```
 
+mod bounds;
+mod files;
 mod own;
+mod plaintext;
+mod run;
 mod serve;
 
-pub use own::{Own, Table, check_client, check_identity, check_server};
-pub use serve::{ServeError, Service, run, serve};
+pub use bounds::{CLIENT_BOUNDS, CLIENTS_BOUNDS, PROCESS_BOUNDS, SAGA_BOUNDS, SERVICE_BOUNDS};
+pub use files::FileChecks;
+pub use own::{
+    ADDING, FilesOf, Own, Table, Together, bounded, check_client, check_identity, check_server,
+};
+pub use plaintext::check_published_keys;
+pub use run::{Shutdown, block_on};
+pub use serve::{ServeError, Service, log_origin, run, serve};

@@ -1,22 +1,42 @@
 //! The settings of a process of its own: the same few for all, and the service's table.
 
-use std::{fmt, marker::PhantomData, net::SocketAddr};
+use std::{fmt, marker::PhantomData, net::SocketAddr, path::PathBuf};
 
 use gantry_client::ClientSettings;
-use gantry_config::{Args, Check, ConfigError, Loaded, Problems, Sources};
+use gantry_config::{Args, Bound, Check, ConfigError, Loaded, Problems, Sources};
 use gantry_contract::Contract;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, Error, MapAccess, Visitor},
+    ser::SerializeStruct,
 };
 
+use crate::{FileChecks, PROCESS_BOUNDS, SERVICE_BOUNDS};
+
+/// Settings of a service that are lists of trust and grants: what several sources say adds up.
+pub const ADDING: &[&str] = &["*.identity.trusted", "*.identity.grants.*"];
+
 /// The settings of a service: one table, whatever process the service is in.
-pub trait Table: DeserializeOwned + Check {
+pub trait Table: DeserializeOwned + Serialize + Check {
     /// What the table is called, and the service by those who call it.
     const NAME: &'static str;
 
     /// Every key of [`Own`] with its default, as TOML; the service's in the table [`NAME`](Self::NAME).
     const DEFAULTS: &'static str;
+
+    /// Bounds of its numbers and durations, besides those that every service has
+    /// ([`SERVICE_BOUNDS`]); keys are below the table.
+    const BOUNDS: &'static [&'static [Bound]] = &[];
+
+    /// Checks the settings together with how the process finds other services.
+    fn check_discovery(&self, discovery: &gantry_discovery::Settings, problems: &mut Problems) {
+        let _nothing = (discovery, problems);
+    }
+
+    /// Checks the files that the settings name.
+    fn check_files(&self, files: &mut FileChecks<'_>) {
+        let _nothing = files;
+    }
 
     /// Checks what only a process of its own has to be told, because no default would be
     /// right: whoever runs several services in one process fills it in.
@@ -80,15 +100,29 @@ pub struct Own<T> {
 impl<T: Table> Own<T> {
     const KEYS: &'static [&'static str] = &["listen", "admin", "discovery", "telemetry", T::NAME];
 
-    /// The defaults, then the file that `args` name, then the environment.
+    /// The defaults, then what `args` name, then the environment.
     ///
     /// # Errors
-    /// Everything that is wrong with them.
+    /// Everything that is wrong with them, files that they name included.
     pub fn load(args: &Args) -> Result<Loaded<Self>, ConfigError> {
-        let file = args.config.as_deref();
-        let sources = Sources::new().defaults(T::DEFAULTS).file(file).environment();
-        gantry_config::load_shown(sources)
+        let loaded: Loaded<Self> = gantry_config::load_shown(args.add_to(Self::sources()))?;
+        loaded.origin.check(&Files(&loaded.settings.service))?;
+        Ok(loaded)
     }
+
+    /// The defaults, with what holds for settings of all services.
+    pub fn sources() -> Sources {
+        bounded::<T>(Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS)).defaults(T::DEFAULTS)
+    }
+}
+
+/// Adds the bounds of a service's settings to the sources of its process.
+pub fn bounded<T: Table>(sources: Sources) -> Sources {
+    let own = T::BOUNDS.iter().copied();
+    [SERVICE_BOUNDS]
+        .into_iter()
+        .chain(own)
+        .fold(sources, |sources, bounds| sources.bounds(T::NAME, bounds))
 }
 
 impl<T: Table> Check for Own<T> {
@@ -98,6 +132,40 @@ impl<T: Table> Check for Own<T> {
         }
         problems.within(T::NAME, &self.service);
         problems.within(T::NAME, &Alone(&self.service));
+        problems.within(T::NAME, &Together(&self.service, &self.discovery));
+    }
+}
+
+/// Checks what [`Table::check_discovery`] does.
+#[derive(Debug)]
+pub struct Together<'a, T>(pub &'a T, pub &'a gantry_discovery::Settings);
+
+impl<T: Table> Check for Together<'_, T> {
+    fn check(&self, problems: &mut Problems) {
+        self.0.check_discovery(self.1, problems);
+    }
+}
+
+struct Files<'a, T>(&'a T);
+
+impl<T: Table> Check for Files<'_, T> {
+    fn check(&self, problems: &mut Problems) {
+        problems.within(T::NAME, &FilesOf { table: self.0, made: &[] });
+    }
+}
+
+/// Checks what [`Table::check_files`] does.
+#[derive(Debug)]
+pub struct FilesOf<'a, T> {
+    /// The settings.
+    pub table: &'a T,
+    /// Files that this start makes if they are missing.
+    pub made: &'a [PathBuf],
+}
+
+impl<T: Table> Check for FilesOf<'_, T> {
+    fn check(&self, problems: &mut Problems) {
+        self.table.check_files(&mut FileChecks::new(problems, self.made));
     }
 }
 
@@ -106,6 +174,18 @@ struct Alone<'a, T>(&'a T);
 impl<T: Table> Check for Alone<'_, T> {
     fn check(&self, problems: &mut Problems) {
         self.0.check_alone(problems);
+    }
+}
+
+impl<T: Table> Serialize for Own<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut table = serializer.serialize_struct("Own", Self::KEYS.len())?;
+        table.serialize_field("listen", &self.listen)?;
+        table.serialize_field("admin", &self.admin)?;
+        table.serialize_field("discovery", &self.discovery)?;
+        table.serialize_field("telemetry", &self.telemetry)?;
+        table.serialize_field(T::NAME, &self.service)?;
+        table.end()
     }
 }
 
@@ -164,7 +244,7 @@ impl<'de, T: Table> Deserialize<'de> for Key<T> {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, Serialize)]
     #[serde(deny_unknown_fields)]
     struct Greeter {
         words: u32,

@@ -1,16 +1,17 @@
 //! The life of such a process.
 
-use std::{error::Error, future::Future, process::ExitCode};
+use std::{error::Error, future::Future, pin::pin, process::ExitCode};
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use gantry_client::Channel;
-use gantry_config::{Args, Loaded};
+use gantry_config::{Args, Loaded, Origin};
 use gantry_discovery::Registry;
-use gantry_server::{Admin, BuildError, ListenError, OpenFiles, Server, listen, shutdown_signal};
+use gantry_server::{Admin, BuildError, ListenError, OpenFiles, Server, listen};
 use gantry_telemetry::{BUILD, Meter, Metrics, MetricsError};
 use tokio::net::TcpListener;
+use tracing::info;
 
-use crate::{Own, Table};
+use crate::{Own, Shutdown, Table, block_on};
 
 /// What opens and closes: all that a process has to know of the service in it.
 pub trait Service: Sized + Send {
@@ -78,32 +79,48 @@ pub enum ServeError<E: Error + 'static> {
     Serve(#[from] gantry_server::ServeError),
 }
 
-/// The whole of `main`: reads the flags and the settings, serves until SIGTERM or Ctrl-C, and
-/// drains. `about` is what `--help` says of the service.
-pub async fn run<S: Service>(about: &'static str) -> ExitCode {
+/// The whole of `main`: reads the flags and the settings, serves until SIGTERM, Ctrl-C or SIGHUP,
+/// and drains. `about` is what `--help` says of the service.
+pub fn run<S: Service>(about: &'static str) -> ExitCode {
     let process = process_name::<S>();
     let command =
         Command::new(S::Settings::NAME).display_name(process.clone()).version(BUILD.summary);
-    // After the flags, which bring what they say of themselves.
-    let matches = Args::augment_args(command).about(about).get_matches();
-    match run_with::<S>(&process, Args::from_arg_matches(&matches)).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => gantry_config::refuse(&error),
-    }
+    block_on(async |shutdown| {
+        // After the flags, which bring what they say of themselves.
+        let matches = Args::augment_args(command).about(about).get_matches();
+        match run_with::<S>(&process, Args::from_arg_matches(&matches), shutdown).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => gantry_config::refuse(&error),
+        }
+    })
 }
 
 async fn run_with<S: Service>(
     process: &str,
     args: Result<Args, clap::Error>,
+    shutdown: Shutdown,
 ) -> Result<(), Box<dyn Error>> {
     let own = Own::<S::Settings>::load(&args?)?;
     let _telemetry = gantry_telemetry::init(&own.settings.telemetry, process)?;
+    log_origin(&own.origin);
     OpenFiles::raise();
     let listener = listen(own.settings.listen).await?;
-    Ok(serve::<S>(listener, own, shutdown_signal()).await?)
+    Ok(serve::<S>(listener, own, shutdown).await?)
 }
 
-/// Serves until `shutdown`, drains, and closes the service.
+/// Logs which files the settings were read from, and which variables were passed over.
+pub fn log_origin(origin: &Origin) {
+    for file in &origin.files {
+        info!(file = %file.display(), "settings read");
+    }
+    if let [first, ..] = &origin.service_links[..] {
+        let count = origin.service_links.len();
+        info!(count, first, "variables of Kubernetes or Docker service links ignored");
+    }
+}
+
+/// Serves until `shutdown`, drains, and closes the service. A shutdown while the service is being
+/// opened ends that at once.
 ///
 /// # Errors
 /// [`ServeError`], before anything was served.
@@ -112,12 +129,21 @@ pub async fn serve<S: Service>(
     own: Loaded<Own<S::Settings>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError<S::OpenError>> {
-    let Loaded { settings, shown } = own;
+    let mut shutdown = pin!(shutdown);
+    let shown = own.shown();
+    let settings = own.settings;
     let pages = listen(settings.admin.listen).await?;
     let registry = Registry::from_settings(&settings.discovery)?;
     let metrics = Metrics::new(&process_name::<S>())?;
-    let service = S::open(settings.service, registry, Some(metrics.meter()));
-    let service = service.await.map_err(ServeError::Open)?;
+    let service = tokio::select! {
+        opened = S::open(settings.service, registry, Some(metrics.meter())) => {
+            opened.map_err(ServeError::Open)?
+        }
+        () = &mut shutdown => {
+            info!("told to end while starting");
+            return Ok(());
+        }
+    };
     let admin = Admin::new().hosts(settings.admin.hosts).metrics(move || metrics.text());
     let admin = service.shown_on(admin.config(shown));
     let served = service.server()?.serve_with_admin(listener, admin, pages, shutdown).await;

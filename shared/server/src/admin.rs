@@ -2,13 +2,14 @@
 //!
 //! | path | answers |
 //! |---|---|
+//! | `/` | links to the others |
 //! | `/livez`, `/healthz` | 200 while the process runs |
 //! | `/readyz` | 200 where every server serves and every dependency answers within 3 s, otherwise 503; JSON that names each. 200 and `degraded` while something is amiss that a server can do without |
 //! | `/metrics` | what was counted and measured, as Prometheus reads it |
 //! | `/endpoints` | by the service that calls: whom it calls, the endpoints it knows, and what it thinks of them; JSON |
 //! | `/config` | the settings in use, without secrets; JSON |
 //!
-//! The last three say what [`Admin`] was given to say; a page that it was not given is
+//! JSON is indented with `?pretty`. The last three say what [`Admin`] was given to say; a page that it was not given is
 //! not there. This crate knows of no client, no exporter and no configuration.
 //!
 //! A request whose Host is neither an IP address nor `localhost` nor one of
@@ -30,7 +31,10 @@ use std::{
 };
 
 use axum::{
-    Json, Router, extract::State as Shared, middleware::from_fn_with_state, response::IntoResponse,
+    Json, Router,
+    extract::State as Shared,
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
     routing::get,
 };
 use bytes::Bytes;
@@ -63,6 +67,7 @@ use crate::{
     connections::{Age, ConnectionLimiter, Connections, Endable, Ends, Limits, run},
     hosts::{self, HostName},
     measure::Closed,
+    pages,
     readiness::{Report, Status},
     settings::LimitSettings,
     together::Together,
@@ -184,7 +189,15 @@ impl Admin {
     fn router(self) -> Router {
         let Self { servers, metrics, endpoints, config, hosts } = self;
         let servers: Arc<[Status]> = servers.into();
+        let has = [metrics.is_some(), !endpoints.is_empty(), config.is_some()];
+        let index = pages::index(|path| match path {
+            "/metrics" => has[0],
+            "/endpoints" => has[1],
+            "/config" => has[2],
+            _ => true,
+        });
         let mut router = Router::new()
+            .route("/", get(async move || index))
             .route("/livez", get(live))
             .route("/healthz", get(live))
             .route("/readyz", get(ready))
@@ -205,6 +218,7 @@ impl Admin {
             router = router.route("/config", get(async move || Json(config)));
         }
         let hosts: Arc<[HostName]> = hosts.into();
+        let router = router.layer(from_fn(pages::pretty));
         let router = router.layer(from_fn_with_state(hosts, hosts::check));
         SECURITY_HEADERS.into_iter().fold(router, |router, (name, value)| {
             let value = HeaderValue::from_static(value);

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, Version, header::HOST, uri::Authority};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const MISDIRECTED: &str = "this host name is not one of the admin pages': use the IP address or \
                            localhost, or add the name to the setting admin.hosts\n";
@@ -21,8 +21,8 @@ const NO_HOST: &str = "the request needs exactly one valid host\n";
 
 /// Host name of the admin pages: `metrics.example.org`, or `*.example.org` for every name
 /// below it. Without a port; case does not matter.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 
 /// A text that is no host name.
@@ -45,6 +45,12 @@ impl TryFrom<String> for HostName {
         } else {
             Err(InvalidHostName(text))
         }
+    }
+}
+
+impl From<HostName> for String {
+    fn from(name: HostName) -> Self {
+        name.0
     }
 }
 

@@ -67,6 +67,7 @@ mod health;
 mod hosts;
 mod measure;
 mod methods;
+mod pages;
 mod process;
 mod readiness;
 mod reflection;

@@ -1,30 +1,38 @@
-//! When the operating system wants the process to end.
+//! Signals that end a process.
+//!
+//! | signal | first | second |
+//! |---|---|---|
+//! | SIGTERM, SIGINT (Ctrl-C) | begins the drain | ends the process at once (exit code 143) |
+//! | SIGHUP (its terminal is gone) | begins the drain | nothing: a closing terminal sends several |
+//!
+//! A process that was started with SIGHUP ignored (`nohup`) goes on ignoring it.
 
 use std::{future::Future, process, time::Duration};
 
 use tracing::warn;
 
-/// What a process says that was told to end and did not wait for its drain: 128
-/// and the number of SIGTERM.
+/// Exit code of a process that was told twice to end and did not wait for its drain: 128 and
+/// the number of SIGTERM.
 const CUT_SHORT: i32 = 143;
 
 /// Time for the last line of the log to be written.
 const LAST_LINE: Duration = Duration::from_millis(50);
 
-/// Resolves at the first SIGTERM or Ctrl-C. From then on a second one ends the
-/// process at once: whoever asks twice does not want to wait.
+/// Resolves at the first signal that ends a process: SIGTERM, Ctrl-C or SIGHUP. From then on
+/// SIGTERM or Ctrl-C ends the process at once: who sends a second one does not want to wait.
 ///
-/// Signals are caught from this call on, not from the first poll.
+/// Signals are caught from this call on, not from the first poll. Call it first thing in main:
+/// process 1 of a container loses signals that it does not catch yet.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
 pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
     let mut signals = Signals::catch();
     async move {
-        signals.next().await;
+        signals.first().await;
         // Owned by the process, which it may outlive by no instruction.
         tokio::spawn(async move {
-            signals.next().await;
+            signals.second().await;
             warn!("told to end a second time: not waiting for the drain");
             // The log is written by a thread of its own.
             tokio::time::sleep(LAST_LINE).await;
@@ -37,25 +45,59 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
-    #[expect(clippy::expect_used, reason = "both are signals that can be caught")]
+    #[expect(clippy::expect_used, reason = "all three are signals that can be caught")]
     fn catch() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
+        let hangup = SignalKind::hangup();
+        let caught = |kind| signal(kind).expect("this signal can be caught");
         Self {
-            terminate: signal(SignalKind::terminate()).expect("SIGTERM can be caught"),
-            interrupt: signal(SignalKind::interrupt()).expect("SIGINT can be caught"),
+            terminate: caught(SignalKind::terminate()),
+            interrupt: caught(SignalKind::interrupt()),
+            hangup: (!is_ignored(hangup.as_raw_value())).then(|| caught(hangup)),
         }
     }
 
-    async fn next(&mut self) {
+    async fn first(&mut self) {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            () = hung_up => {}
+        }
+    }
+
+    async fn second(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Whether the process was started with this signal ignored. Linux alone says so; elsewhere it
+/// counts as not ignored.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_in(&status, signal)
+}
+
+/// `SigIgn:	0000000000000001` is a mask whose lowest bit is signal 1 (proc(5)).
+#[cfg(unix)]
+fn ignored_in(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 #[cfg(windows)]
@@ -70,7 +112,24 @@ impl Signals {
         Self { interrupt: tokio::signal::windows::ctrl_c().expect("Ctrl-C can be caught") }
     }
 
-    async fn next(&mut self) {
+    async fn first(&mut self) {
         self.interrupt.recv().await;
+    }
+
+    async fn second(&mut self) {
+        self.interrupt.recv().await;
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n";
+        assert!(ignored_in(status, 1) && ignored_in(status, 13));
+        assert!(!ignored_in(status, 15) && !ignored_in("", 1));
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     H2, check_interval,
@@ -14,7 +14,7 @@ use crate::{
 
 /// The `client.tls` section of a service's configuration: given, the client speaks TLS
 /// and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientTls {
     /// The authorities (PEM) that may vouch for servers.

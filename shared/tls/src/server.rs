@@ -6,7 +6,7 @@ use rustls::{
     ServerConfig,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     H2, check_interval,
@@ -17,7 +17,7 @@ use crate::{
 
 /// The `server.tls` section of a service's configuration: given, the server speaks TLS
 /// and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerTls {
     /// Its certificate (PEM), with those between it and the authority.

@@ -46,6 +46,22 @@ pub enum BootstrapError {
     Refused(#[from] EnsureAdminError),
 }
 
+/// Checks the password that a first start would take from the file, before anything is written. A
+/// data directory that has users already does not need it.
+///
+/// # Errors
+/// [`BootstrapError`]
+pub(super) fn check(database: &Path, password_file: &Path) -> Result<(), BootstrapError> {
+    if database.exists() {
+        return Ok(());
+    }
+    let failed = |source| BootstrapError::File { path: password_file.to_owned(), source };
+    let Some(password) = read(password_file).map_err(failed)? else { return Ok(()) };
+    gantry_user::domain::Password::try_new(&password).map(drop).map_err(|invalid| {
+        BootstrapError::Password { path: password_file.to_owned(), source: invalid.into() }
+    })
+}
+
 /// Makes the admin unless there is one.
 ///
 /// # Errors
@@ -67,6 +83,15 @@ pub(super) async fn bootstrap(
         created_password = Some(password);
     }
     Ok(Bootstrap { email: ADMIN_EMAIL, password_file, created_password })
+}
+
+/// The password in the file, if there is one.
+fn read(path: &Path) -> io::Result<Option<String>> {
+    match gantry_files::read_secret(path) {
+        Ok(text) => Ok(Some(gantry_files::value(&text)?.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The password in the file; if there is none, a new one, written for its owner only.

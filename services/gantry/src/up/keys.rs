@@ -5,60 +5,65 @@
 
 use std::path::{Path, PathBuf};
 
-use gantry_identity::{Issues, KeyError, Settings, SigningKey, TrustedKeySettings};
+use gantry_identity::{Issues, KeyError, SigningKey, TrustedKeySettings};
 
 use crate::ports::SERVICES;
 
 /// Whose tokens users bring, whoever checks them.
 const USERS_ISSUER: &str = "gantry";
 
+/// Name of the files with the key that signs them.
+const USERS_TOKENS: &str = "users-tokens";
+
 /// The folder with the suite's keys.
-#[derive(Debug)]
-pub(super) struct Keys {
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
     folder: PathBuf,
 }
 
 impl Keys {
+    /// The keys of this data directory. Nothing is made yet.
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        Self { folder: data_dir.join("keys") }
+    }
+
     /// Makes what is missing: a key per service, and one for users' tokens.
     ///
     /// # Errors
-    /// [`KeyError`] where the data directory cannot be written to, or holds something else.
-    pub(super) fn provide(data_dir: &Path) -> Result<Self, KeyError> {
-        let keys = Self { folder: data_dir.join("keys") };
+    /// [`KeyError`] if the data directory cannot be written to, or holds something else.
+    pub(super) fn provide(&self) -> Result<(), KeyError> {
         for service in SERVICES {
-            SigningKey::load_or_create(&keys.private(service.name))?;
+            SigningKey::load_or_create(&self.private(service.name))?;
         }
-        SigningKey::load_or_create(&keys.users_tokens())?;
-        Ok(keys)
+        SigningKey::load_or_create(&self.users_tokens())?;
+        Ok(())
     }
 
-    /// Fills in the identity of a service, where the configuration names none.
-    pub(super) fn identify(&self, service: &str, identity: &mut Settings) {
-        if identity.key_file.as_os_str().is_empty() {
-            identity.key_file = self.private(service);
-        }
-        if identity.trusted.is_empty() {
-            let users = TrustedKeySettings {
-                issuer: USERS_ISSUER.to_owned(),
-                issues: Issues::Users,
-                key_file: Some(self.public("users-tokens")),
-                jwks: None,
-            };
-            let others = SERVICES.iter().filter(|other| other.name != service).map(|other| {
-                TrustedKeySettings {
-                    issuer: other.name.to_owned(),
-                    issues: Issues::Service,
-                    key_file: Some(self.public(other.name)),
-                    jwks: None,
-                }
-            });
-            identity.trusted = [users].into_iter().chain(others).collect();
-        }
+    /// The files that [`provide`](Self::provide) makes.
+    pub(super) fn made(&self) -> Vec<PathBuf> {
+        let names = SERVICES.iter().map(|service| service.name).chain([USERS_TOKENS]);
+        names.flat_map(|name| [self.private(name), self.public(name)]).collect()
+    }
+
+    /// The keys that a service believes: the users' and those of every other service.
+    pub(super) fn trusted_by(&self, service: &str) -> Vec<TrustedKeySettings> {
+        let trusted = |issuer: &str, issues, name| TrustedKeySettings {
+            issuer: issuer.to_owned(),
+            issues,
+            key_file: Some(self.public(name)),
+            jwks: None,
+            allow_plaintext: false,
+        };
+        let others = SERVICES.iter().map(|other| other.name).filter(|other| *other != service);
+        [trusted(USERS_ISSUER, Issues::Users, USERS_TOKENS)]
+            .into_iter()
+            .chain(others.map(|other| trusted(other, Issues::Service, other)))
+            .collect()
     }
 
     /// The key that signs users' tokens.
     pub(super) fn users_tokens(&self) -> PathBuf {
-        self.private("users-tokens")
+        self.private(USERS_TOKENS)
     }
 
     /// The secret of a service's request records, which the service makes.
@@ -66,11 +71,13 @@ impl Keys {
         self.folder.join(format!("{service}-requests.secret"))
     }
 
-    fn private(&self, name: &str) -> PathBuf {
+    /// The private key of a service.
+    pub(crate) fn private(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.pem"))
     }
 
-    fn public(&self, name: &str) -> PathBuf {
+    /// The public key of a service.
+    pub(crate) fn public(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.pub.pem"))
     }
 }
@@ -82,10 +89,15 @@ mod tests {
     #[test]
     fn every_service_believes_the_users_and_the_others_but_not_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::provide(folder.path()).unwrap();
+        let keys = Keys::new(folder.path());
+        keys.provide().unwrap();
+        assert!(keys.made().iter().all(|file| file.exists()));
         for service in SERVICES {
-            let mut identity = Settings::default();
-            keys.identify(service.name, &mut identity);
+            let identity = gantry_identity::Settings {
+                key_file: keys.private(service.name),
+                trusted: keys.trusted_by(service.name),
+                ..gantry_identity::Settings::default()
+            };
             identity.signer(service.name).unwrap();
             identity.verifier(service.name, |_| None).unwrap();
             assert_eq!(identity.trusted.len(), SERVICES.len());
@@ -99,7 +111,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();
-        Keys::provide(folder.path()).unwrap();
+        Keys::new(folder.path()).provide().unwrap();
         let files = std::fs::read_dir(folder.path().join("keys")).unwrap().map(Result::unwrap);
         let (public, private): (Vec<_>, Vec<_>) =
             files.partition(|file| file.file_name().to_string_lossy().ends_with(".pub.pem"));
@@ -112,9 +124,10 @@ mod tests {
     #[test]
     fn a_second_start_finds_the_same_keys() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Keys::provide(folder.path()).unwrap();
-        let before = std::fs::read(first.users_tokens()).unwrap();
-        let second = Keys::provide(folder.path()).unwrap();
-        assert_eq!(std::fs::read(second.users_tokens()).unwrap(), before);
+        let keys = Keys::new(folder.path());
+        keys.provide().unwrap();
+        let before = std::fs::read(keys.users_tokens()).unwrap();
+        keys.provide().unwrap();
+        assert_eq!(std::fs::read(keys.users_tokens()).unwrap(), before);
     }
 }

@@ -20,22 +20,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gantry_config::Loaded;
 use gantry_discovery::{Kind, Registry};
-use gantry_server::{Admin, OpenFiles, ServerTls, TooFewFiles, shutdown_signal};
+use gantry_process::Shutdown;
+use gantry_server::{Admin, OpenFiles, ServerTls, TooFewFiles};
 use gantry_telemetry::Metrics;
 
 use self::{
     admin::{Bootstrap, BootstrapError},
-    keys::Keys,
     plan::{BindError, Plan},
     ready::Ready,
-    services::Services,
+    services::{Running, Services},
     settings::Settings,
 };
 use crate::cli::UpArgs;
 
 pub use self::admin::ADMIN_EMAIL;
+pub(crate) use self::keys::Keys;
 
 /// Why the suite did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -108,39 +108,19 @@ impl UpError {
     }
 }
 
-/// Serves the suite until SIGTERM or Ctrl-C.
+/// Serves the suite until it is told to end. One that is told so while it starts ends at once.
 ///
 /// # Errors
 /// [`UpError`]
-pub async fn run(args: UpArgs) -> Result<(), UpError> {
-    let Loaded { mut settings, shown } = Settings::load(&args)?;
-    if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
-        return Err(UpError::ConsulWithoutRegistry(url.clone()));
-    }
-    let registry = Registry::from_settings(&settings.discovery)?;
-    let (plan, listeners) = Plan::bind(&args)?;
-    OpenFiles::raise().share(settings.connections(&args.replicas()))?;
-    if let Some(path) = &args.ready_file {
-        Ready::prepare(path).map_err(ready_file(path))?;
-    }
-    make_data_dir(&args.data_dir)
-        .map_err(|source| UpError::DataDir { path: args.data_dir.clone(), source })?;
-    let keys = Keys::provide(&args.data_dir)?;
-    let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
-
-    let tls = settings.tls();
-    let metrics = Metrics::new("gantry")?;
-    let meter = metrics.meter();
-    let hosts = settings.admin.hosts.clone();
-    let services = Services::open(settings, &keys, registry.clone(), &meter).await?;
-    // All of them or none, and before there is an admin: a password is shown once only.
-    let replicas = listeners.replicas.into_iter();
-    let replicas = replicas.map(|(of, listener)| Ok((of, services.server(of)?, listener)));
-    let replicas = replicas.collect::<Result<Vec<_>, UpError>>()?;
-    let admin = admin::bootstrap(&services.user, args.admin_password_file()).await?;
-    let pages = Admin::new().hosts(hosts).metrics(move || metrics.text()).config(shown);
-    let mut running = services.serve(replicas, pages, listeners.admin);
-
+pub async fn run(args: UpArgs, mut shutdown: Shutdown) -> Result<(), UpError> {
+    let started = tokio::select! {
+        started = start(&args) => started?,
+        () = &mut shutdown => {
+            tracing::info!("told to end while starting");
+            return Ok(());
+        }
+    };
+    let Started { services, mut running, registry, plan, tls, admin, _telemetry } = started;
     let life = async {
         all_found(&registry, &plan).await;
         announce(&args, &plan, &tls, &admin)?;
@@ -149,11 +129,59 @@ pub async fn run(args: UpArgs) -> Result<(), UpError> {
     tokio::select! {
         early = running.first_to_stop() => return Err(early),
         refused = life => return refused,
-        () = shutdown_signal() => {}
+        () = shutdown => {}
     }
     running.drain().await?;
     services.close().await;
     Ok(())
+}
+
+/// A suite that serves.
+struct Started {
+    services: Services,
+    running: Running,
+    registry: Registry,
+    plan: Plan,
+    tls: BTreeMap<&'static str, ServerTls>,
+    admin: Bootstrap,
+    _telemetry: gantry_telemetry::Guard,
+}
+
+async fn start(args: &UpArgs) -> Result<Started, UpError> {
+    let keys = Keys::new(&args.data_dir);
+    let mut loaded = Settings::load(args, &keys)?;
+    let settings = &mut loaded.settings;
+    if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
+        return Err(UpError::ConsulWithoutRegistry(url.clone()));
+    }
+    admin::check(&settings.user.database.path, &args.admin_password_file())?;
+    let registry = Registry::from_settings(&settings.discovery)?;
+    let (plan, listeners) = Plan::bind(args)?;
+    OpenFiles::raise().share(settings.connections(&args.replicas()))?;
+    // As they are now in force.
+    let (shown, origin, settings) = (loaded.shown(), loaded.origin, loaded.settings);
+    if let Some(path) = &args.ready_file {
+        Ready::prepare(path).map_err(ready_file(path))?;
+    }
+    make_data_dir(&args.data_dir)
+        .map_err(|source| UpError::DataDir { path: args.data_dir.clone(), source })?;
+    keys.provide()?;
+    let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
+    gantry_process::log_origin(&origin);
+
+    let tls = settings.tls();
+    let metrics = Metrics::new("gantry")?;
+    let meter = metrics.meter();
+    let hosts = settings.admin.hosts.clone();
+    let services = Services::open(settings, registry.clone(), &meter).await?;
+    // All of them or none, and before there is an admin: a password is shown once only.
+    let replicas = listeners.replicas.into_iter();
+    let replicas = replicas.map(|(of, listener)| Ok((of, services.server(of)?, listener)));
+    let replicas = replicas.collect::<Result<Vec<_>, UpError>>()?;
+    let admin = admin::bootstrap(&services.user, args.admin_password_file()).await?;
+    let pages = Admin::new().hosts(hosts).metrics(move || metrics.text()).config(shown);
+    let running = services.serve(replicas, pages, listeners.admin);
+    Ok(Started { services, running, registry, plan, tls, admin, _telemetry })
 }
 
 /// Waits until a caller would find every replica: it serves, and the registry says so.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     net::SocketAddr,
     path::Path,
     thread,
@@ -57,7 +57,9 @@ fn through(service: &str, tls: Option<&ServerTls>) -> String {
     format!("-cacert CA {own}-servername {service}")
 }
 
-/// Prints the addresses, three calls to paste, the admin, and `ready`.
+/// Prints the addresses, three calls to paste, the admin, and `ready`. The calls show no secret
+/// to other users of the machine: it comes from standard input or the environment, never as an
+/// argument. The password is printed for people alone: what is no terminal may be kept.
 ///
 /// # Errors
 /// If there is no thread to spare.
@@ -73,7 +75,7 @@ pub(super) fn banner(
             writeln!(out, "  {:<11} {address}", of.service.name)?;
         }
     }
-    writeln!(out, "  {:<11} http://{}/readyz", "admin", plan.admin())?;
+    writeln!(out, "  {:<11} http://{}/", "admin", plan.admin())?;
 
     let file = shell_word(&bootstrap.password_file);
     writeln!(out, "\n  try")?;
@@ -83,24 +85,25 @@ pub(super) fn banner(
         writeln!(out, "  grpcurl {through} {user} list")?;
         writeln!(
             out,
-            r#"  TOKEN=$(grpcurl {through} -d "{{\"email\":\"{}\",\"password\":\"$(cat {file})\"}}" {user} shop.user.v1.AuthService/Login | sed -n 's/.*"accessToken": "\(.*\)".*/\1/p')"#,
+            r#"  export TOKEN=$(printf '{{"email":"%s","password":"%s"}}' {} "$(cat {file})" | grpcurl {through} -d @ {user} shop.user.v1.AuthService/Login | sed -n 's/.*"accessToken": "\(.*\)".*/\1/p')"#,
             bootstrap.email,
         )?;
     }
     for of in service(INVENTORY.name) {
         writeln!(
             out,
-            r#"  grpcurl {} -H "authorization: Bearer $TOKEN" -d '{{"page_size":10}}' {} shop.inventory.v1.InventoryService/ListProducts"#,
+            r#"  grpcurl {} -expand-headers -H 'authorization: Bearer ${{TOKEN}}' -d '{{"page_size":10}}' {} shop.inventory.v1.InventoryService/ListProducts"#,
             through(INVENTORY.name, tls.get(INVENTORY.name)),
             of.first,
         )?;
     }
     writeln!(out)?;
     match &bootstrap.created_password {
-        Some(password) => {
+        Some(password) if io::stdout().is_terminal() => {
             writeln!(out, "  admin       {}\n  password    {password}", bootstrap.email)?;
             writeln!(out, "              shown this once, and kept in {file}\n")?;
         }
+        Some(_) => writeln!(out, "  admin       {}\n  password    in {file}\n", bootstrap.email)?,
         None => writeln!(out, "  admin       {} (made by an earlier start)\n", bootstrap.email)?,
     }
     writeln!(out, "ready")?;

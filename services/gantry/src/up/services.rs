@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{UpError, keys::Keys, settings::Settings};
+use super::{UpError, settings::Settings};
 use crate::ports::{ADMIN, INVENTORY, ORDER, Service, USER};
 
 /// Every service, opened.
@@ -29,25 +29,10 @@ pub(super) struct Services {
 impl Services {
     /// Opens the databases; one that another process has is refused here.
     pub(super) async fn open(
-        mut settings: Settings,
-        keys: &Keys,
+        settings: Settings,
         registry: Registry,
         meter: &Meter,
     ) -> Result<Self, UpError> {
-        keys.identify(USER.name, &mut settings.user.identity);
-        keys.identify(ORDER.name, &mut settings.order.identity);
-        keys.identify(INVENTORY.name, &mut settings.inventory.identity);
-        for (file, ours) in [
-            (&mut settings.user.idempotency.key_file, keys.request_records(USER.name)),
-            (&mut settings.order.idempotency.key_file, keys.request_records(ORDER.name)),
-            (&mut settings.inventory.idempotency.key_file, keys.request_records(INVENTORY.name)),
-            (&mut settings.user.tokens.key_file, keys.users_tokens()),
-        ] {
-            if file.as_os_str().is_empty() {
-                *file = ours;
-            }
-        }
-
         // At once: each waits for its disk.
         let (user, inventory, order) = tokio::try_join!(
             async {

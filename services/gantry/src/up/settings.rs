@@ -1,18 +1,23 @@
 //! The settings of the suite: its own few, and each service's in its table.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
+use gantry_process::{ADDING, FilesOf, PROCESS_BOUNDS, Table, Together, bounded};
 use gantry_server::{ConnectionSettings, HostName, ServerTls};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::keys::Keys;
 use crate::{
     cli::UpArgs,
-    ports::{INVENTORY, ORDER, USER},
+    ports::{INVENTORY, ORDER, SERVICES, USER},
 };
 
 /// Everything `gantry up` can be told in a file or in the environment.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// The admin pages.
@@ -30,7 +35,7 @@ pub(super) struct Settings {
 }
 
 /// Settings of the admin pages; their port follows from `--port-offset`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AdminSettings {
     /// As [`gantry_server::AdminSettings::hosts`].
@@ -45,6 +50,20 @@ impl Check for Settings {
         problems.within("user", &self.user);
         problems.within("order", &self.order);
         problems.within("inventory", &self.inventory);
+        problems.within("user", &Alone(&self.user, &self.discovery));
+        problems.within("order", &Alone(&self.order, &self.discovery));
+        problems.within("inventory", &Alone(&self.inventory, &self.discovery));
+    }
+}
+
+/// A service's table with how the process finds services.
+struct Alone<'a, T>(&'a T, &'a gantry_discovery::Settings);
+
+impl<T: Table> Check for Alone<'_, T> {
+    fn check(&self, problems: &mut Problems) {
+        // What the data directory gives, a setting may have taken away again.
+        self.0.check_alone(problems);
+        Together(self.0, self.1).check(problems);
     }
 }
 
@@ -74,33 +93,59 @@ impl Settings {
         servers.into_iter().filter_map(|(name, server)| Some((name, server.tls.clone()?))).collect()
     }
 
-    /// The defaults, the data directory, the file, the environment and the flags.
+    /// The defaults, the data directory, the files, the environment and the flags.
     ///
     /// # Errors
-    /// Every problem at once.
-    pub(super) fn load(args: &UpArgs) -> Result<Loaded<Self>, ConfigError> {
-        let database =
-            |service: &str| args.data_dir.join(format!("{service}.db")).display().to_string();
-        let data_dir = args.data_dir.display().to_string();
-        let mut sources = Sources::new()
-            .defaults(include_str!("../../config/default.toml"))
-            .defaults_of("user", gantry_user::DEFAULTS)
-            .defaults_of("order", gantry_order::DEFAULTS)
-            .defaults_of("inventory", gantry_inventory::DEFAULTS)
-            // Below the file and the environment: what has a path there keeps it.
-            .set("user.database.path", database("user"), "--data-dir")
-            .set("order.database.path", database("order"), "--data-dir")
-            .set("inventory.database.path", database("inventory"), "--data-dir")
-            .set("order.identity.jwks_cache_dir", data_dir.clone(), "--data-dir")
-            .set("inventory.identity.jwks_cache_dir", data_dir, "--data-dir")
-            .file(args.config.as_deref())
-            .environment();
+    /// Every problem at once; then everything that is wrong with the files that they name.
+    pub(super) fn load(args: &UpArgs, keys: &Keys) -> Result<Loaded<Self>, ConfigError> {
+        let mut sources = args.settings.add_to(Self::defaults(&args.data_dir, keys));
         if let Some(registry) = args.registry {
             sources = sources.set("discovery.kind", registry.as_str(), "--registry");
         }
         if let Some(url) = &args.consul {
             sources = sources.set("discovery.consul.url", url.as_str(), "--consul");
         }
-        gantry_config::load_shown(sources)
+        let loaded: Loaded<Self> = gantry_config::load_shown(sources)?;
+        loaded.origin.check(&Files { settings: &loaded.settings, made: &keys.made() })?;
+        Ok(loaded)
+    }
+
+    /// The defaults, and what the data directory has for settings that nobody gives.
+    fn defaults(data_dir: &Path, keys: &Keys) -> Sources {
+        const FLAG: &str = "--data-dir";
+        let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
+        let sources = bounded::<gantry_user::Settings>(sources);
+        let sources = bounded::<gantry_order::Settings>(sources);
+        let sources = bounded::<gantry_inventory::Settings>(sources)
+            .defaults(include_str!("../../config/default.toml"))
+            .defaults_of("user", gantry_user::DEFAULTS)
+            .defaults_of("order", gantry_order::DEFAULTS)
+            .defaults_of("inventory", gantry_inventory::DEFAULTS)
+            .set("user.tokens.key_file", keys.users_tokens(), FLAG)
+            .set("order.identity.jwks_cache_dir", data_dir, FLAG)
+            .set("inventory.identity.jwks_cache_dir", data_dir, FLAG);
+        SERVICES.iter().map(|service| service.name).fold(sources, |sources, name| {
+            let key = |key: &str| format!("{name}.{key}");
+            sources
+                .set(&key("database.path"), data_dir.join(format!("{name}.db")), FLAG)
+                .set(&key("identity.key_file"), keys.private(name), FLAG)
+                .set(&key("identity.trusted"), keys.trusted_by(name), FLAG)
+                .set(&key("idempotency.key_file"), keys.request_records(name), FLAG)
+        })
+    }
+}
+
+/// The files that the settings name. Those of the data directory are made by the start.
+struct Files<'a> {
+    settings: &'a Settings,
+    made: &'a [PathBuf],
+}
+
+impl Check for Files<'_> {
+    fn check(&self, problems: &mut Problems) {
+        let Self { settings, made } = *self;
+        problems.within("user", &FilesOf { table: &settings.user, made });
+        problems.within("order", &FilesOf { table: &settings.order, made });
+        problems.within("inventory", &FilesOf { table: &settings.inventory, made });
     }
 }

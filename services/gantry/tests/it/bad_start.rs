@@ -2,7 +2,10 @@
 
 use std::{fs, net::TcpListener, process::Output};
 
-use crate::process::{Suite, free_offset, gantry};
+use crate::{
+    pages::page,
+    process::{Process, Suite, free_offset, gantry},
+};
 
 fn up(args: &[&str], env: &[(&str, &str)]) -> Output {
     gantry().arg("up").args(args).envs(env.iter().copied()).output().unwrap()
@@ -112,7 +115,7 @@ fn what_the_contract_does_not_know_is_named_with_its_source_before_anything_is_w
             "inventory.identity.grants.order: expected permissions of the contract",
             "products:raed",
             "inventory.client.connect_timeout: ",
-            "order.identity.trusted.0: expected key_file, jwks or both",
+            "order.identity.trusted.3: expected key_file, jwks or both",
         ],
     );
     let told = String::from_utf8_lossy(&output.stderr);
@@ -131,9 +134,8 @@ fn a_certificate_that_is_missing_is_named_before_there_is_an_admin_or_a_server()
     let offset = free_offset().to_string();
     let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
     let output = up(&[&args[..], &["--config", config.to_str().unwrap()]].concat(), &[]);
-    refused(&output, &["inventory: the setting tls.cert_file", missing.to_str().unwrap()]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("serving"));
-    assert!(!data.join("admin-password").exists());
+    refused(&output, &["inventory.server.tls.cert_file: ", missing.to_str().unwrap()]);
+    assert!(!data.exists());
 }
 
 #[test]
@@ -158,12 +160,84 @@ fn an_admins_password_that_breaks_a_rule_is_refused_and_its_file_named() {
     let file = ["--admin-password-file", password.to_str().unwrap()];
     let output = up(&[&args[..], &file].concat(), &[]);
     refused(&output, &[password.to_str().unwrap(), "8 to 128"]);
+    assert!(!data.exists());
     assert!(!String::from_utf8_lossy(&output.stderr).contains("short"));
 }
 
 #[test]
 fn a_consul_address_without_the_consul_registry_is_refused() {
     refused(&up(&["--consul", "http://127.0.0.1:8500"], &[]), &["--registry consul"]);
+}
+
+#[test]
+fn a_stranger_cannot_set_anything_through_the_working_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let dotenv = "GANTRY_USER__BOOTSTRAP__ADMIN_EMAIL=me@example.org\nGANTRY_UNKNOWN=1\n";
+    fs::write(folder.path().join(".env"), dotenv).unwrap();
+    let (offset, data) = (free_offset().to_string(), folder.path().join("data"));
+    let args = ["up", "--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
+    let mut command = gantry();
+    command.args(args).current_dir(folder.path());
+    let mut process = Process::start(&mut command, &folder.path().join("log"));
+    process.until_logged("ready");
+    assert!(!process.log().contains(".env"), "{}", process.log());
+    process.send_term();
+    assert!(process.wait().success());
+
+    // Named, it is read, told, and refused for what is wrong with it.
+    let output =
+        gantry().args(args).args(["--env-file", ".env"]).current_dir(folder.path()).output();
+    refused(&output.unwrap(), &["unknown: unknown key", "(.env line 2)"]);
+    let output =
+        gantry().args(args).env("GANTRY_ENV_FILE", ".env").current_dir(folder.path()).output();
+    refused(&output.unwrap(), &["unknown: unknown key", "(.env line 2)"]);
+}
+
+#[test]
+fn the_files_that_were_read_are_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, env) = (folder.path().join("gantry.toml"), folder.path().join("gantry.env"));
+    fs::write(&config, "[user.server]\nweight = 2\n").unwrap();
+    fs::write(&env, "\u{feff}GANTRY_USER__SERVER__WEIGHT=3 # less than --config\n").unwrap();
+    let links = [("GANTRY_PORT", "tcp://10.0.0.7:50051"), ("GANTRY_SERVICE_HOST", "10.0.0.7")];
+    let links = links.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let args = ["--config", config.to_str().unwrap(), "--env-file", env.to_str().unwrap()];
+    let suite = Suite::start_set(&args, &links);
+    let log = suite.process.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("settings read")).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains("gantry.env") && lines[1].contains("gantry.toml"), "{lines:?}");
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("service links")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("GANTRY_PORT"), "{log}");
+    let shown: serde_json::Value = serde_json::from_str(&page(&suite, "/config")).unwrap();
+    assert_eq!(shown["user"]["server"]["weight"], 2);
+}
+
+#[test]
+fn published_keys_and_tokens_are_not_sent_in_plaintext_to_other_machines() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, token) = (folder.path().join("gantry.toml"), folder.path().join("token"));
+    fs::write(&token, "secret\n").unwrap();
+    let text = |allow: &str| {
+        format!(
+            "[discovery]\nkind = 'consul'\n\
+             [discovery.consul]\nurl = 'http://192.0.2.1:8500'\ntoken_file = '{}'\n{allow}\n\
+             [[order.identity.trusted]]\nissuer = 'gantry'\nissues = 'users'\njwks = 'user'\n{allow}\n\
+             [user.server]\nweight = 0\n",
+            token.display()
+        )
+    };
+    fs::write(&config, text("")).unwrap();
+    let data = folder.path().join("data");
+    let args = ["--data-dir", data.to_str().unwrap(), "--config", config.to_str().unwrap()];
+    let output = up(&args, &[]);
+    let keys = ["discovery.consul.token_file: ", "order.identity.trusted.3.jwks: ", "weight"];
+    refused(&output, &[&keys[..], &["allow_plaintext = true", "gantry.toml)"]].concat());
+    fs::write(&config, text("allow_plaintext = true")).unwrap();
+    let output = up(&args, &[]);
+    refused(&output, &["weight"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 #[test]

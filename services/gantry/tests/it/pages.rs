@@ -60,6 +60,14 @@ async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
     assert_eq!(shown["user"]["bootstrap"]["admin_email"], "root@example.org");
     assert_eq!(shown["user"]["bootstrap"]["admin_password"], "[redacted]");
     assert_eq!(shown["discovery"]["kind"], "memory");
+    // What is in force, not what was written down.
+    let clients = &shown["order"]["clients"];
+    assert_eq!(clients["inventory"]["max_connections"], clients["user"]["max_connections"]);
+    let key = shown["order"]["idempotency"]["key_file"].as_str().unwrap();
+    assert!(key.ends_with("keys/order-requests.secret"), "{key}");
+    assert!(shown["sources"]["user.bootstrap.admin_email"].as_str().unwrap().starts_with("file "));
+    assert_eq!(shown["sources"]["order.clients.inventory.max_connections"], "default");
+    assert!(page(&suite, "/").contains("/config?pretty"));
     for page in [&config, &metrics, &endpoints.to_string()] {
         assert!(!page.contains(password) && !page.contains(suite.admin_password().trim()));
     }

@@ -33,6 +33,11 @@ impl Rate {
         (basis_points <= 10_000).then_some(Self(basis_points))
     }
 
+    /// Returns the rate in hundredths of a per cent.
+    pub fn as_basis_points(self) -> u32 {
+        self.0
+    }
+
     fn of(self, amount: Money) -> Result<Money, MoneyError> {
         amount.basis_points(self.0)
     }

@@ -2,12 +2,12 @@
 //! checked where it is read.
 
 use gantry_money::{Currency, Money};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{DiscountRule, Pricing, Rate, Region, TaxRule, Tier};
 
 /// What orders cost.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PricingSettings {
     /// The best one that applies is taken.
@@ -17,7 +17,7 @@ pub struct PricingSettings {
 }
 
 /// A discount for everybody to whom all of its conditions apply.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiscountSettings {
     /// Only for this tier.
@@ -29,7 +29,7 @@ pub struct DiscountSettings {
 }
 
 /// A tax on what is sent to a region.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaxSettings {
     /// Where to.
@@ -39,7 +39,7 @@ pub struct TaxSettings {
 }
 
 /// A tier by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TierName {
     /// Everybody at first.
@@ -51,18 +51,18 @@ pub enum TierName {
 }
 
 /// 0 to 100, with at most two decimal places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "f64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "f64", into = "f64")]
 pub struct Percent(pub Rate);
 
 /// An amount and its currency: `100.00 EUR`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Amount(pub Money);
 
 /// A country, or a state or province of it: `DE`, `US-CA`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Destination(pub Region);
 
 impl From<&PricingSettings> for Pricing {
@@ -102,6 +102,25 @@ impl TryFrom<f64> for Percent {
             return Err(error);
         }
         Rate::from_basis_points(whole as u32).map(Self).ok_or(error)
+    }
+}
+
+impl From<Percent> for f64 {
+    fn from(percent: Percent) -> Self {
+        Self::from(percent.0.as_basis_points()) / 100.0
+    }
+}
+
+impl From<Amount> for String {
+    fn from(amount: Amount) -> Self {
+        amount.0.to_string()
+    }
+}
+
+impl From<Destination> for String {
+    fn from(destination: Destination) -> Self {
+        let Region { country, area } = destination.0;
+        if area.is_empty() { country } else { format!("{country}-{area}") }
     }
 }
 

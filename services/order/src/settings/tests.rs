@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::{Pricing, Rate, Region, Tier};
 
 fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
-    let sources = Sources::new().defaults(DEFAULTS).variables(variables.iter().copied());
+    let sources = Own::sources().variables(variables.iter().copied());
     gantry_config::load(sources)
 }
 

@@ -5,7 +5,7 @@ use gantry_config::{ConfigError, Sources};
 use super::*;
 
 fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
-    let sources = Sources::new().defaults(DEFAULTS).variables(variables.iter().copied());
+    let sources = Own::sources().variables(variables.iter().copied());
     gantry_config::load(sources)
 }
 

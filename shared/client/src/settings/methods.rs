@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_contract::{HedgingPolicy, Repeats, RetryPolicy};
 use gantry_resilience::retry::{self, InvalidPolicy, Policy};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
 
@@ -14,7 +14,7 @@ const HEDGED_ATTEMPTS: u32 = 2;
 /// What holds for a method, or all methods of a gRPC service, instead of the contract's
 /// policy; what is not given stays as it is. Whether a method may be executed twice is
 /// the contract's alone.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSettings {
     /// The longest a call may take; a stream's longest silence.
@@ -35,7 +35,7 @@ pub struct MethodSettings {
 }
 
 /// How a method is hedged; what is not given is as the contract says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HedgingSettings {
     /// The attempts, the first included: 2 to 5. 2 where the contract does not hedge.

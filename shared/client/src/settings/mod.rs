@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use gantry_contract::Contract;
 use gantry_tls::ClientTls;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use balance::{BalancePolicy, BalanceSettings, Otherwise, SubsetSettings};
 pub use methods::{HedgingSettings, MethodSettings};
@@ -37,7 +37,7 @@ impl InvalidSetting {
 
 /// The `client` section of a service's configuration. The defaults suit services
 /// within one network.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientSettings {
     /// The longest it may take until an endpoint is connected and speaks HTTP/2.

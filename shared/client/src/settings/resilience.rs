@@ -7,12 +7,12 @@ use gantry_resilience::{
     ejection,
     retry::{Budget, InvalidBudget},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
 
 /// When the calls to a service are not worth making. It counts logical calls.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerSettings {
     /// The rates are taken of the last so many calls.
@@ -42,7 +42,7 @@ pub struct BreakerSettings {
 }
 
 /// What retries may cost the service.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrySettings {
     /// A retryable failure takes one; at half of them nothing is retried. 1 to 1000.
@@ -54,7 +54,7 @@ pub struct RetrySettings {
 }
 
 /// When an endpoint gets no calls, and for how long.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EjectionSettings {
     /// So many failures in a row eject an endpoint.
@@ -77,7 +77,7 @@ pub struct EjectionSettings {
 }
 
 /// When a success rate is too far below the others'.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SuccessRateSettings {
     /// Whether this is looked for.
@@ -91,7 +91,7 @@ pub struct SuccessRateSettings {
 }
 
 /// When too many calls of an endpoint fail, whatever the others do.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FailurePercentageSettings {
     /// Whether this is looked for.

@@ -1,6 +1,8 @@
 //! Loading as a service does it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bounds;
+mod lists;
 mod problems;
 mod secrets;
 mod sources;
@@ -8,7 +10,7 @@ mod sources;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use gantry_config::{Check, Problems, Secret, Sources};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const DEFAULTS: &str = r#"
 name = "user"
@@ -21,7 +23,7 @@ drain = "10s"
 order = ["127.0.0.1:50052"]
 "#;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     name: String,
@@ -31,14 +33,14 @@ struct Settings {
     database: Option<Database>,
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
     Fast,
     Safe,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Server {
     listen: SocketAddr,
@@ -47,13 +49,13 @@ struct Server {
     drain: Duration,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Discovery {
     r#static: BTreeMap<String, Vec<SocketAddr>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Database {
     user: String,

@@ -1,9 +1,9 @@
 use std::{env, fs, process::Command, time::Duration};
 
-use gantry_config::{Check, Problems, Sources};
+use gantry_config::{Args, Check, Problems, Sources};
 use serde::Deserialize;
 
-use crate::{DEFAULTS, Mode, Settings, file, load, sources};
+use crate::{DEFAULTS, Mode, Settings, file, load, refused, sources};
 
 #[test]
 fn later_sources_override_earlier_ones_key_by_key() {
@@ -69,26 +69,124 @@ fn a_service_beside_others_brings_the_defaults_of_its_table_alone() {
 
 /// In a process of its own: the environment and the working folder are the process's.
 #[test]
-fn the_environment_overrides_the_dotenv_file() {
+fn an_env_file_counts_if_named_and_less_than_config_and_the_environment() {
     const CHILD: &str = "CONFIG_TEST_CHILD";
-    if env::var_os(CHILD).is_some() {
-        let settings = load(sources().environment());
-        assert_eq!(settings.name, "dotenv");
-        assert_eq!(settings.mode, Mode::Safe);
-        assert_eq!(settings.server.max_message, 2);
+    let args = |env_file: Option<&str>| Args {
+        config: Some("settings.toml".into()),
+        env_file: env_file.map(Into::into),
+    };
+    if let Ok(case) = env::var(CHILD) {
+        let flag = (case == "flag").then_some(".env");
+        let loaded = gantry_config::load_shown::<Settings>(args(flag).add_to(sources())).unwrap();
+        let settings = &loaded.settings;
+        let read = loaded.origin.files.iter().any(|file| file.ends_with(".env"));
+        assert_eq!(read, case != "unnamed", "{case}");
+        assert_eq!(settings.name, if read { "dotenv" } else { "user" });
+        assert_eq!(settings.mode, Mode::Safe, "the file of --config goes before");
+        assert_eq!(settings.server.max_message, 2, "the environment goes before");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let dotenv = "# comment\n\nexport GANTRY_NAME=\"dotenv\"\nOTHER=x\nGANTRY_MODE = 'safe'\n\
-                  GANTRY_SERVER__MAX_MESSAGE=1\n";
+    let dotenv = "\u{feff}# comment\r\nexport GANTRY_NAME=\"dotenv\" # comment\r\nOTHER=x\r\n\
+                  GANTRY_MODE = 'fast'\r\nGANTRY_SERVER__MAX_MESSAGE=1\r\nGANTRY_SERVER__DRAIN=\r\n";
     fs::write(folder.path().join(".env"), dotenv).unwrap();
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "sources::the_environment_overrides_the_dotenv_file"])
-        .env(CHILD, "1")
-        .env("GANTRY_SERVER__MAX_MESSAGE", "2")
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    fs::write(folder.path().join("settings.toml"), "mode = 'safe'").unwrap();
+    for case in ["unnamed", "flag", "variable"] {
+        let mut command = Command::new(env::current_exe().unwrap());
+        let name = "an_env_file_counts_if_named_and_less_than_config_and_the_environment";
+        command.args(["--exact", &format!("sources::{name}")]);
+        command.env(CHILD, case).env("GANTRY_SERVER__MAX_MESSAGE", "2");
+        command.env("GANTRY_ENV_FILE", if case == "variable" { ".env" } else { "" });
+        let output = command.current_dir(folder.path()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("1 passed"), "{case}: {told}");
+    }
+}
+
+#[test]
+fn every_bad_line_of_an_env_file_is_named() {
+    let dotenv =
+        file("GANTRY_NAME=`x`\nGANTRY_NMAE=a\nGANTRY_ENV_FILE=b\nGANTRY_SERVER__MAX_MESSAGE=lots");
+    let name = dotenv.path().display().to_string();
+    let found = refused(sources().env_file(Some(dotenv.path())));
+    assert_eq!(found.len(), 4, "{found:?}");
+    for line in ["line 1", "line 2", "line 3", "line 4"] {
+        let at = format!("({name} {line})");
+        assert!(found.iter().any(|problem| problem.ends_with(&at)), "{line}: {found:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_can_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let file = file("");
+    for mode in [0o620, 0o602, 0o666] {
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+        for sources in [sources().file(Some(file.path())), sources().env_file(Some(file.path()))] {
+            let found = refused(sources);
+            let mends = format!("chmod go-w {}", file.path().display());
+            assert!(found.len() == 1 && found[0].contains(&mends), "{found:?}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_another_user_is_refused() {
+    let file = file("");
+    // Only root can give a file away.
+    if std::os::unix::fs::chown(file.path(), Some(4711), None).is_err() {
+        return;
+    }
+    for sources in [sources().file(Some(file.path())), sources().env_file(Some(file.path()))] {
+        let found = refused(sources);
+        assert!(found.len() == 1 && found[0].contains("belongs to user 4711"), "{found:?}");
+        assert!(found[0].contains("chown "), "{found:?}");
+    }
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let settings = load(sources().variables([
+        ("GANTRY_NAME", ""),
+        ("GANTRY_SERVER__MAX_MESSAGE", ""),
+        ("GANTRY_DATABASE__PASSWORD_FILE", ""),
+        ("GANTRY_UNKNOWN", ""),
+    ]));
+    assert_eq!((settings.name.as_str(), settings.server.max_message), ("user", 4_194_304));
+    assert!(settings.database.is_none());
+}
+
+#[test]
+fn service_links_are_passed_over_and_told() {
+    let links = [
+        ("GANTRY_PORT", "tcp://10.0.0.7:50051"),
+        ("GANTRY_SERVICE_HOST", "10.0.0.7"),
+        ("GANTRY_USER_PORT_50051_TCP_ADDR", "10.0.0.7"),
+        ("GANTRY_NAME_NAME", "/web/gantry_name"),
+        ("GANTRY_NAME_ENV_PATH", "/bin"),
+    ];
+    let loaded = gantry_config::load_shown::<Settings>(sources().variables(links)).unwrap();
+    assert_eq!(loaded.origin.service_links, links.map(|(name, _)| name));
+    let found = refused(sources().variables(links).variables([("GANTRY_PROT", "50051")]));
+    assert!(found.len() == 1 && found[0].starts_with("prot: unknown key"), "{found:?}");
+}
+
+#[test]
+fn settings_are_shown_as_they_are_in_force_with_their_sources() {
+    let file = file("[server]\ndrain = '1m'");
+    let variables =
+        [("GANTRY_NAME", "shop"), ("GANTRY_DISCOVERY__STATIC__USER", "['127.0.0.1:1']")];
+    let loaded = gantry_config::load_shown::<Settings>(
+        sources().file(Some(file.path())).variables(variables),
+    );
+    let shown = loaded.unwrap().shown();
+    assert_eq!((&shown["name"], &shown["server"]["drain"]), (&"shop".into(), &"1m".into()));
+    let sources = &shown["sources"];
+    assert_eq!(sources["name"], "variable GANTRY_NAME");
+    assert_eq!(sources["mode"], "built-in defaults");
+    assert_eq!(sources["server.drain"], format!("file {}", file.path().display()));
+    assert_eq!(sources["discovery.static.user"], "variable GANTRY_DISCOVERY__STATIC__USER");
 }

@@ -27,6 +27,13 @@ pub(super) struct Agent {
     pub(super) authority: String,
 }
 
+impl Agent {
+    /// Whether what is sent to it can be read on the way.
+    pub(super) fn is_open_to_others(&self) -> bool {
+        self.scheme == "http" && !crate::is_loopback(&self.authority)
+    }
+}
+
 /// A way to one agent.
 pub(super) struct Client {
     transport: Transport,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use gantry_tls::{ClientTls, InvalidTls};
 use http::Uri;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     client::{Agent, Client},
@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The `discovery.consul` section of a service's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The local agent's HTTP API: `http://HOST:PORT` or `https://HOST:PORT`.
@@ -30,6 +30,8 @@ pub struct Settings {
     /// The file that holds the ACL token. Read again for every request, so that a
     /// token can be rotated.
     pub token_file: Option<PathBuf>,
+    /// Lets the token be sent without TLS to an agent on another machine. Default: it is refused.
+    pub allow_plaintext: bool,
     /// The datacenter whose instances are watched; none is the agent's own.
     pub datacenter: Option<String>,
     /// How Consul learns an instance's health.
@@ -64,7 +66,7 @@ pub struct Settings {
 }
 
 /// Who tells Consul of an instance's health.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
     /// The agent asks the instance's `grpc.health.v1.Health`, through TLS where the
@@ -95,6 +97,7 @@ impl Default for Settings {
             cert_file: None,
             key_file: None,
             token_file: None,
+            allow_plaintext: false,
             datacenter: None,
             check: Check::Grpc,
             check_ttl: Duration::from_secs(15),
@@ -163,6 +166,14 @@ impl Settings {
     fn reaching(&self) -> Result<Client, InvalidSettings> {
         let agent = self.agent().map_err(|why| InvalidSettings { key: "url", why })?;
         let transport = self.transport(&agent)?;
+        if self.token_file.is_some() && agent.is_open_to_others() && !self.allow_plaintext {
+            let why = format!(
+                "the token would be sent without TLS to {}: use an https:// url and ca_file, or \
+                 set allow_plaintext = true",
+                agent.authority
+            );
+            return Err(InvalidSettings { key: "token_file", why });
+        }
         let token = self.token_file.clone().map(TokenFile::new);
         if let Some(token) = &token {
             let invalid = |error: super::token::TokenError| InvalidSettings {

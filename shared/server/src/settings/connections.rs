@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
 use crate::{connections::Limits, descriptors::DEFAULT_MAX};
@@ -11,7 +11,7 @@ use crate::{connections::Limits, descriptors::DEFAULT_MAX};
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 /// What a server grants its connections, and when it ends them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectionSettings {
     /// Most open connections. One more makes an unproven or idle one close, or is closed

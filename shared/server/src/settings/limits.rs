@@ -7,13 +7,13 @@ use gantry_resilience::limits::{
     ConcurrencyConfig, ConcurrencyParameters, InvalidConcurrency, InvalidRate, Rate,
 };
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
 
 /// How many calls at once: found by how long they take. See
 /// [`gantry_resilience::limits`].
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConcurrencySettings {
     /// Calls at once that are never too many. Default 64.
@@ -58,7 +58,7 @@ impl ConcurrencySettings {
 }
 
 /// Calls in a time: the numbers of a token bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateSettings {
     /// Calls a second in the long run; below 1 for rarer ones.
@@ -74,7 +74,7 @@ impl RateSettings {
 }
 
 /// Which header tells on whose behalf a proxy calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedBy {
     /// `x-forwarded-for`, a list of addresses.
@@ -84,7 +84,7 @@ pub enum ForwardedBy {
 }
 
 /// How often one caller may call.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
     /// All calls of an address without credentials, or with some that do not hold where

@@ -13,7 +13,7 @@ use std::{
 use gantry_contract::Contract;
 use gantry_identity::{KeyError, load_or_create_secret};
 use gantry_tls::ServerTls;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     connections::ConnectionSettings,
@@ -25,7 +25,7 @@ use crate::{Fingerprints, HostName};
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
 /// How a server makes itself known, what it takes and how it ends.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The address callers elsewhere reach it at; port 0 stands for the port it
@@ -124,7 +124,7 @@ impl Settings {
 }
 
 /// How the admin server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSettings {
     /// Where it listens: never a public address. Default: any free port on loopback.
@@ -141,7 +141,7 @@ impl Default for AdminSettings {
 }
 
 /// How a service recognises repeated requests.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdempotencySettings {
     /// The file of the secret under which they are recorded: 64 hexadecimal digits,

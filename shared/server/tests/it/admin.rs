@@ -127,7 +127,8 @@ const SECURITY_HEADERS: [&str; 5] = [
     "cache-control: no-store",
 ];
 
-const PAGES: [&str; 6] = ["/livez", "/healthz", "/readyz", "/metrics", "/endpoints", "/config"];
+const PAGES: [&str; 7] =
+    ["/", "/livez", "/healthz", "/readyz", "/metrics", "/endpoints", "/config"];
 
 /// With all of its pages.
 fn whole() -> Admin {
@@ -159,11 +160,36 @@ async fn every_page_can_be_read_and_nothing_else_and_every_answer_has_the_securi
             }
         }
     }
-    for path in ["/", "/absent", "/metrics/", "//metrics", "/config/../readyz", "/debug/pprof"] {
+    for path in ["/absent", "/metrics/", "//metrics", "/config/../readyz", "/debug/pprof"] {
         let (head, _) = get(admin.address, path).await;
         assert!(head.starts_with("http/1.1 404"), "{path}: {head}");
         assert!(SECURITY_HEADERS.iter().all(|header| head.contains(header)), "{path}: {head}");
     }
+}
+
+#[tokio::test]
+async fn the_index_links_the_pages_that_there_are() {
+    let admin = start(whole()).await;
+    let (_, index) = get(admin.address, "/").await;
+    for path in &PAGES[1..] {
+        assert!(index.contains(&format!("<a href=\"{path}")), "{path}: {index}");
+    }
+    let bare = start(Admin::new()).await;
+    let (_, index) = get(bare.address, "/").await;
+    assert!(index.contains("/readyz") && !index.contains("/config"), "{index}");
+}
+
+#[tokio::test]
+async fn json_is_indented_if_asked_for() {
+    let admin = start(whole()).await;
+    let (head, body) = get(admin.address, "/config?pretty").await;
+    assert_eq!(body, "{\n  \"listen\": \"127.0.0.1:1\"\n}\n", "{head}");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert!(SECURITY_HEADERS.iter().all(|header| head.contains(header)), "{head}");
+    assert_eq!(get(admin.address, "/config").await.1, r#"{"listen":"127.0.0.1:1"}"#);
+    assert_eq!(get(admin.address, "/metrics?pretty").await.1, "# EOF\n");
+    // The status stays the page's own.
+    assert!(get(admin.address, "/absent?pretty").await.0.starts_with("http/1.1 404"));
 }
 
 #[tokio::test]

@@ -28,11 +28,13 @@ impl GreeterService for Greeter {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // First, so that a process 1 loses no signal.
+    let shutdown = shutdown_signal();
     let _telemetry = gantry_telemetry::init(&Default::default(), "greeter")?;
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:50090".into());
     let server = Server::builder("greeter", &greeter::CONTRACT)
         .service(GreeterServiceServer::new(Greeter))
         .build()?;
-    server.serve(TcpListener::bind(address).await?, shutdown_signal()).await?;
+    server.serve(TcpListener::bind(address).await?, shutdown).await?;
     Ok(())
 }

@@ -1,0 +1,122 @@
+//! Key pairs of further services, and the settings that let them call the suite.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    path::Path,
+};
+
+use gantry_contract::{Access, Contract};
+use gantry_identity::{KeyError, SigningKey};
+use gantry_proto::CONTRACT;
+
+use crate::{cli::KeysArgs, ports::SERVICES, up::Keys};
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The key cannot be read or made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A path is not known, or standard output is gone.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Makes the key pair of a service unless it is there, and prints the settings of its callees.
+///
+/// # Errors
+/// [`KeysError`]
+pub fn run(args: &KeysArgs) -> Result<(), KeysError> {
+    let keys = Keys::new(&std::path::absolute(&args.data_dir)?);
+    let (private, public) = (keys.private(&args.service), keys.public(&args.service));
+    SigningKey::load_or_create(&private)?;
+    let suite = SERVICES.iter().map(|service| service.name.to_owned());
+    let callees: Vec<_> = if args.calls.is_empty() {
+        suite.filter(|name| *name != args.service).collect()
+    } else {
+        args.calls.clone()
+    };
+    let text = settings(&args.service, &private, &public, &callees);
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+fn settings(service: &str, private: &Path, public: &Path, callees: &[String]) -> String {
+    let mut text = format!(
+        "# {service} signs its calls with this key, which is its own alone:\n\
+         # key_file = {}\n",
+        quoted(private),
+    );
+    for callee in callees {
+        let permissions = permissions(&CONTRACT, callee);
+        // Writing to a text cannot fail.
+        let _ = write!(
+            text,
+            "\n[[{callee}.identity.trusted]]\n\
+             issuer = \"{service}\"\n\
+             issues = \"service\"\n\
+             key_file = {}\n\n\
+             [{callee}.identity.grants]\n\
+             # What {service} may do there; add what it needs of {}.\n\
+             {service} = []\n",
+            quoted(public),
+            permissions.join(", "),
+        );
+    }
+    text
+}
+
+/// The permissions that the methods of a service of the suite ask for.
+fn permissions(contract: &'static Contract, service: &str) -> Vec<&'static str> {
+    let package = format!("shop.{service}.v1.");
+    let services = contract.services.iter().filter(|policy| policy.name.starts_with(&package));
+    let mut permissions: Vec<_> = services
+        .flat_map(|policy| policy.methods)
+        .filter_map(|method| match method.access {
+            Access::Permission(permission) => Some(permission),
+            _ => None,
+        })
+        .collect();
+    permissions.sort_unstable();
+    permissions.dedup();
+    permissions
+}
+
+/// A path as a string of TOML.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_string_of_toml_whatever_is_in_it() {
+        for path in ["/a/b.pem", "/it's \"here\"", "C:\\keys", "/a\nb\u{7}"] {
+            let parsed: toml::Table =
+                format!("path = {}", quoted(Path::new(path))).parse().unwrap();
+            assert_eq!(parsed["path"].as_str(), Some(path));
+        }
+    }
+
+    #[test]
+    fn a_callee_names_the_permissions_of_its_own_methods() {
+        let of = |service| permissions(&CONTRACT, service);
+        assert!(of("user").contains(&"users:read"));
+        assert!(of("inventory").contains(&"products:read"));
+        assert!(of("inventory").iter().all(|permission| !permission.starts_with("users:")));
+    }
+}

@@ -1,0 +1,79 @@
+//! Origin of the settings in force.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::problem::{Check, ConfigError, Problem, Problems};
+
+/// Key of the page of settings under which their sources stand.
+const SOURCES: &str = "sources";
+
+/// Source of each setting, and what else was found beside them.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub(crate) keys: BTreeMap<String, String>,
+    /// The files that were read, in the order of their precedence.
+    pub files: Vec<PathBuf>,
+    /// Variables that were passed over: Kubernetes or Docker made them for a service named
+    /// `gantry`.
+    pub service_links: Vec<String>,
+}
+
+impl Origin {
+    /// Applies further rules to settings that were loaded: those that look at files, for
+    /// instance.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its source.
+    pub fn check(&self, settings: &impl Check) -> Result<(), ConfigError> {
+        let mut problems = Problems::default();
+        settings.check(&mut problems);
+        let problems: Vec<_> = problems
+            .found
+            .into_iter()
+            .map(|(key, what)| Problem { source: self.source_of(&key).cloned(), key, what })
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+
+    /// The settings, and the source of each key. One that no source names has the default of the
+    /// code.
+    pub(crate) fn shown(&self, settings: &impl Serialize) -> Value {
+        // Settings are tables with texts for keys, which JSON has as well.
+        let mut shown = serde_json::to_value(settings).unwrap_or_default();
+        let mut sources = Map::new();
+        collect(&shown, &mut Vec::new(), &mut |key| {
+            let source = self.source_of(key).map_or("default", String::as_str);
+            sources.insert(key.to_owned(), source.into());
+        });
+        if let Value::Object(table) = &mut shown {
+            table.insert(SOURCES.to_owned(), sources.into());
+        }
+        shown
+    }
+
+    /// The source of a key, or of the value that it is a part of.
+    fn source_of(&self, key: &str) -> Option<&String> {
+        let ends = key.match_indices('.').map(|(at, _)| at).chain([key.len()]);
+        ends.collect::<Vec<_>>().into_iter().rev().find_map(|end| self.keys.get(&key[..end]))
+    }
+}
+
+/// Calls `found` with the key of each value that is set.
+fn collect(value: &Value, path: &mut Vec<String>, found: &mut impl FnMut(&str)) {
+    let mut below = |key: String, value: &Value| {
+        path.push(key);
+        collect(value, path, found);
+        path.pop();
+    };
+    match value {
+        Value::Null => {}
+        Value::Object(table) => table.iter().for_each(|(key, value)| below(key.clone(), value)),
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().enumerate().for_each(|(n, item)| below(n.to_string(), item));
+        }
+        _ => found(&path.join(".")),
+    }
+}

@@ -1,0 +1,156 @@
+//! Bounds of the settings that every service has.
+//!
+//! One table: what a start refuses, what the tests try at both ends, what a schema says. A number
+//! or a duration in a service's `default.toml` that neither this table nor [`Table::BOUNDS`] has
+//! fails a test. Rules between two settings stand with the settings themselves.
+//!
+//! [`Table::BOUNDS`]: crate::Table::BOUNDS
+
+use std::time::Duration;
+
+use gantry_config::Bound;
+
+const MICRO: Duration = Duration::from_micros(1);
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Longest HTTP/2 window (RFC 9113, 6.9.1), and the longest message of a call, in bytes.
+const MAX_31_BITS: u64 = (1 << 31) - 1;
+/// Callers, calls and connections that are counted at once.
+const MANY: u64 = 1_000_000;
+
+/// Settings of the process.
+pub const PROCESS_BOUNDS: &[Bound] = &[
+    Bound::time("discovery.static_refresh", SECOND, DAY),
+    Bound::time("discovery.consul.check_ttl", Duration::from_secs(3), HOUR),
+    Bound::time("discovery.consul.check_interval", SECOND, HOUR),
+    Bound::time("discovery.consul.check_timeout", MILLI, HOUR),
+    Bound::time("discovery.consul.deregister_critical_after", MINUTE, YEAR),
+    Bound::time("discovery.consul.verify_interval", Duration::from_millis(100), HOUR),
+    Bound::time("discovery.consul.wait", SECOND, Duration::from_secs(600)),
+    Bound::time("discovery.consul.timeout", MILLI, HOUR),
+    Bound::time("discovery.consul.hold_empty", Duration::ZERO, DAY),
+];
+
+/// Settings below the table of a service.
+pub const SERVICE_BOUNDS: &[Bound] = &[
+    Bound::count("server.weight", 1, 65_535),
+    Bound::time("server.drain_timeout", Duration::ZERO, HOUR),
+    Bound::count("server.max_message_bytes", 1, 4 * 1024 * 1024),
+    Bound::time("server.tls.reload_interval", Duration::from_millis(10), DAY),
+    Bound::count("server.connections.max", 1, MANY),
+    Bound::count("server.connections.max_per_address", 1, MANY),
+    Bound::count("server.connections.max_per_site", 1, MANY),
+    Bound::count("server.connections.reserved_percent", 0, 90),
+    Bound::time("server.connections.idle_timeout", MILLI, YEAR),
+    Bound::count("server.connections.max_streams", 1, MANY),
+    Bound::time("server.connections.handshake_timeout", MILLI, HOUR),
+    Bound::time("server.connections.keep_alive_interval", Duration::from_millis(10), DAY),
+    Bound::time("server.connections.keep_alive_timeout", MILLI, HOUR),
+    Bound::time("server.connections.send_timeout", MILLI, DAY),
+    Bound::count("server.connections.max_unsent_bytes", 0, u32::MAX as u64),
+    Bound::time("server.connections.max_age", MILLI, YEAR),
+    Bound::time("server.connections.max_age_grace", Duration::ZERO, YEAR),
+    Bound::count("server.connections.max_header_bytes", 1024, 1024 * 1024),
+    Bound::count("server.connections.stream_window_bytes", 65_535, MAX_31_BITS),
+    Bound::count("server.connections.connection_window_bytes", 65_535, MAX_31_BITS),
+    Bound::count("server.connections.max_pending_resets", 1, MANY),
+    Bound::count("server.connections.max_resets", 1, MANY),
+    Bound::count("server.connections.max_local_resets", 1, MANY),
+    Bound::count("server.concurrency.min", 1, 100_000),
+    Bound::count("server.concurrency.initial", 1, 100_000),
+    Bound::count("server.concurrency.max", 1, 100_000),
+    Bound::number("server.concurrency.tolerance", 1.1, 100.0),
+    Bound::time("server.concurrency.fast", MICRO, MINUTE),
+    Bound::count("server.limits.max_keys", 1, MANY),
+    Bound::number("server.limits.*.per_second", 1e-6, 1e9),
+    Bound::count("server.limits.*.burst", 1, MANY),
+    Bound::number("server.limits.classes.*.per_second", 1e-6, 1e9),
+    Bound::count("server.limits.classes.*.burst", 1, MANY),
+    Bound::count("database.readers", 1, 64),
+    Bound::time("database.busy_timeout", Duration::ZERO, HOUR),
+    Bound::time("database.acquire_timeout", Duration::from_millis(100), HOUR),
+];
+
+/// Settings of a client of another service: below `client`, or a name below `clients`.
+macro_rules! client_bounds {
+    ($at:literal) => {
+        [
+            Bound::time(concat!($at, "connect_timeout"), MILLI, HOUR),
+            Bound::time(concat!($at, "reconnect_initial"), MILLI, HOUR),
+            Bound::time(concat!($at, "reconnect_max"), MILLI, DAY),
+            Bound::time(concat!($at, "endpoint_wait"), MILLI, HOUR),
+            Bound::time(concat!($at, "keep_alive_interval"), Duration::from_millis(10), DAY),
+            Bound::time(concat!($at, "keep_alive_timeout"), MILLI, HOUR),
+            Bound::count(concat!($at, "max_connections"), 1, 1000),
+            Bound::count(concat!($at, "calls_per_connection"), 1, MANY),
+            Bound::count(concat!($at, "max_request_bytes"), 1, MAX_31_BITS),
+            Bound::count(concat!($at, "max_response_bytes"), 1, MAX_31_BITS),
+            Bound::time(concat!($at, "stream_max_age"), MILLI, YEAR),
+            Bound::time(concat!($at, "methods.*.timeout"), MILLI, DAY),
+            Bound::count(concat!($at, "methods.*.max_attempts"), 1, 5),
+            Bound::time(concat!($at, "methods.*.initial_backoff"), MICRO, HOUR),
+            Bound::time(concat!($at, "methods.*.max_backoff"), MICRO, HOUR),
+            Bound::number(concat!($at, "methods.*.backoff_multiplier"), 1.0, 100.0),
+            Bound::count(concat!($at, "methods.*.hedging.max_attempts"), 2, 5),
+            Bound::time(concat!($at, "methods.*.hedging.delay"), Duration::ZERO, HOUR),
+            Bound::time(concat!($at, "tls.reload_interval"), Duration::from_millis(10), DAY),
+            Bound::count(concat!($at, "breaker.window_calls"), 1, 10_000),
+            Bound::time(concat!($at, "breaker.window_time"), Duration::from_millis(10), DAY),
+            Bound::count(concat!($at, "breaker.consecutive_failures"), 1, u32::MAX as u64),
+            Bound::count(concat!($at, "breaker.minimum_calls"), 1, u32::MAX as u64),
+            Bound::number(concat!($at, "breaker.failure_rate"), 1e-6, 1.0),
+            Bound::number(concat!($at, "breaker.slow_rate"), 1e-6, 1.0),
+            Bound::time(concat!($at, "breaker.slow_after"), MICRO, DAY),
+            Bound::time(concat!($at, "breaker.open"), MILLI, DAY),
+            Bound::time(concat!($at, "breaker.open_max"), MILLI, DAY),
+            Bound::count(concat!($at, "breaker.probes"), 1, 10_000),
+            Bound::count(concat!($at, "retry.budget_tokens"), 1, 1000),
+            Bound::number(concat!($at, "retry.budget_per_success"), 0.001, 1000.0),
+            Bound::count(concat!($at, "retry.max_request_bytes"), 0, MAX_31_BITS),
+            Bound::count(concat!($at, "ejection.consecutive_failures"), 1, u32::MAX as u64),
+            Bound::time(concat!($at, "ejection.interval"), MILLI, DAY),
+            Bound::time(concat!($at, "ejection.base_time"), MILLI, DAY),
+            Bound::time(concat!($at, "ejection.max_time"), MILLI, DAY),
+            Bound::count(concat!($at, "ejection.max_ejected_percent"), 0, 100),
+            Bound::number(concat!($at, "ejection.success_rate.stdev_factor"), 1e-6, 1e6),
+            Bound::count(concat!($at, "ejection.success_rate.minimum_hosts"), 1, u32::MAX as u64),
+            Bound::count(concat!($at, "ejection.success_rate.request_volume"), 1, u32::MAX as u64),
+            Bound::count(concat!($at, "ejection.failure_percentage.threshold"), 0, 100),
+            Bound::count(
+                concat!($at, "ejection.failure_percentage.minimum_hosts"),
+                1,
+                u32::MAX as u64,
+            ),
+            Bound::count(
+                concat!($at, "ejection.failure_percentage.request_volume"),
+                1,
+                u32::MAX as u64,
+            ),
+        ]
+    };
+}
+
+/// Settings of a service's one client, under the key `client`.
+pub const CLIENT_BOUNDS: &[Bound] = &client_bounds!("client.");
+/// Settings of a service's clients, each under its name in the table `clients`.
+pub const CLIENTS_BOUNDS: &[Bound] = &client_bounds!("clients.*.");
+
+/// Settings of sagas, under the key `saga`. Together they keep an order from staying PLACED for
+/// longer than an operator would wait.
+pub const SAGA_BOUNDS: &[Bound] = &[
+    Bound::time("saga.attempt_timeout", Duration::from_millis(10), Duration::from_secs(600)),
+    Bound::time("saga.step_deadline", Duration::from_millis(10), HOUR),
+    Bound::time("saga.retry_initial", MILLI, MINUTE),
+    Bound::time("saga.retry_max", MILLI, Duration::from_secs(600)),
+    Bound::time("saga.pause_initial", MILLI, HOUR),
+    Bound::time("saga.pause_max", MILLI, HOUR),
+    Bound::count("saga.max_rounds", 1, 10_000),
+    Bound::time("saga.poll", Duration::from_millis(10), MINUTE),
+    Bound::count("saga.concurrency", 1, 10_000),
+    Bound::number("saga.jitter", 0.0, 1.0),
+];

@@ -1,0 +1,39 @@
+//! Keys that must not be fetched without TLS.
+
+use gantry_config::Problems;
+use gantry_discovery::{Kind, is_loopback};
+
+/// Refuses published keys (`jwks`) that would come without TLS from beyond this machine: whoever
+/// answers there decides who is a user. `is_secure` says whether the client of a publisher speaks
+/// TLS. Consul may name any address, so nothing is known of it.
+pub fn check_published_keys(
+    identity: &gantry_identity::Settings,
+    discovery: &gantry_discovery::Settings,
+    is_secure: impl Fn(&str) -> bool,
+    problems: &mut Problems,
+) {
+    for (number, trusted) in identity.trusted.iter().enumerate() {
+        let Some(publisher) = &trusted.jwks else { continue };
+        if trusted.allow_plaintext || is_secure(publisher) {
+            continue;
+        }
+        let from = match discovery.kind {
+            Kind::Memory => continue,
+            Kind::Consul => "an address that Consul names".to_owned(),
+            Kind::Static => {
+                let listed = discovery.endpoints.get(publisher).into_iter().flatten();
+                match listed.into_iter().find(|endpoint| !is_loopback(endpoint)) {
+                    Some(endpoint) => endpoint.clone(),
+                    None => continue,
+                }
+            }
+        };
+        problems.add(
+            &format!("identity.trusted.{number}.jwks"),
+            format!(
+                "the keys of {publisher} would come without TLS from {from}: give its client tls, \
+                 use key_file, or set allow_plaintext = true beside jwks"
+            ),
+        );
+    }
+}

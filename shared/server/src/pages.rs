@@ -1,0 +1,80 @@
+//! Index of the admin pages, and their JSON for people.
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::Request,
+    middleware::Next,
+    response::{Html, Response},
+};
+use http::{
+    HeaderValue,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+use serde_json::Value;
+
+/// Pages there may be: path, whether it is JSON, content.
+const PAGES: [(&str, bool, &str); 6] = [
+    ("/livez", true, "whether the process runs"),
+    ("/readyz", true, "whether it serves: each server and each dependency"),
+    ("/metrics", false, "counts and measurements, for Prometheus"),
+    ("/endpoints", true, "endpoints of the called services, breakers and ejections"),
+    ("/config", true, "settings in force, and the source of each"),
+    ("/healthz", true, "the same as /livez"),
+];
+
+/// Returns the page `/`, which links those that are served.
+pub(crate) fn index(is_served: impl Fn(&str) -> bool) -> Html<String> {
+    let mut page = String::from(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Admin pages</title>\n\
+         <h1>Admin pages</h1>\n<ul>\n",
+    );
+    for (path, is_json, content) in PAGES.into_iter().filter(|(path, ..)| is_served(path)) {
+        let query = if is_json { "?pretty" } else { "" };
+        page.push_str(&format!("<li><a href=\"{path}{query}\">{path}</a>: {content}\n"));
+    }
+    page.push_str("</ul>\n<p>JSON is on one line without <code>?pretty</code>.</html>\n");
+    Html(page)
+}
+
+/// Indents a JSON page if its address asks for it: `/readyz?pretty`.
+pub(crate) async fn pretty(request: Request, next: Next) -> Response {
+    let asked = request.uri().query().is_some_and(asks);
+    let response = next.run(request).await;
+    let is_json = response.headers().get(CONTENT_TYPE) == Some(&HeaderValue::from_static(JSON));
+    if !asked || !is_json {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    // A page is in memory already: nothing of its length is new.
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let indented = serde_json::from_slice::<Value>(&body)
+        .and_then(|page| serde_json::to_string_pretty(&page))
+        .map(|text| Body::from(text + "\n"));
+    head.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(head, indented.unwrap_or_else(|_| Body::from(body)))
+}
+
+const JSON: &str = "application/json";
+
+/// `pretty`, `pretty=true`, `pretty=1`.
+fn asks(query: &str) -> bool {
+    query.split('&').any(|part| {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        name == "pretty" && !["false", "0", "no"].contains(&value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pretty_is_asked_for_by_name() {
+        for query in ["pretty", "pretty=", "pretty=1", "pretty=true", "a=b&pretty"] {
+            assert!(asks(query), "{query}");
+        }
+        for query in ["", "prettier", "pretty=0", "pretty=false", "a=pretty"] {
+            assert!(!asks(query), "{query}");
+        }
+    }
+}
