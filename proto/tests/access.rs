@@ -27,9 +27,9 @@ const TABLE: [(&str, [May; 3]); 16] = [
     ("shop.inventory.v1.InventoryService/GetProduct", [No, All, All]),
     ("shop.inventory.v1.InventoryService/BatchGetProducts", [No, All, All]),
     ("shop.inventory.v1.InventoryService/ListProducts", [No, All, All]),
-    ("shop.inventory.v1.InventoryService/ReserveStock", [No, No, All]),
-    ("shop.inventory.v1.InventoryService/CommitReservation", [No, No, All]),
-    ("shop.inventory.v1.InventoryService/ReleaseReservation", [No, No, All]),
+    ("shop.inventory.v1.InventoryService/ReserveStock", [No, No, No]),
+    ("shop.inventory.v1.InventoryService/CommitReservation", [No, No, No]),
+    ("shop.inventory.v1.InventoryService/ReleaseReservation", [No, No, No]),
     ("shop.order.v1.OrderService/CreateOrder", [No, Own, All]),
     ("shop.order.v1.OrderService/PlaceOrder", [No, Own, All]),
     ("shop.order.v1.OrderService/GetOrder", [No, Own, All]),
@@ -97,10 +97,18 @@ fn a_service_does_what_it_is_granted_and_for_a_user_no_more_than_the_user() {
     let itself = Caller::Service { service: "order".to_owned(), cause: Some(actor("user")) };
     let delegate = Caller::Delegate { service: "order".to_owned(), actor: actor("user") };
 
-    let missing = Err(Denied::PermissionMissing("products:write"));
-    assert_eq!(CONTRACT.authorize(reserve, &itself, &grants("products:write")), Ok(Scope::All));
-    assert_eq!(CONTRACT.authorize(reserve, &itself, &grants("products:read")), missing);
-    assert_eq!(CONTRACT.authorize(reserve, &delegate, &grants("products:write")), missing);
+    let missing = Err(Denied::PermissionMissing("reservations:write"));
+    let granted = grants("reservations:write");
+    assert_eq!(CONTRACT.authorize(reserve, &itself, &granted), Ok(Scope::All));
+    assert_eq!(CONTRACT.authorize(reserve, &itself, &grants("products:write")), missing);
+    // No role has it: for nobody may a service do it.
+    for role in ROLES {
+        let delegate = Caller::Delegate { service: "order".to_owned(), actor: actor(role) };
+        assert_eq!(CONTRACT.authorize(reserve, &delegate, &granted), missing, "{role}");
+    }
+    let list = CONTRACT.method("/shop.user.v1.UserService/ListUsers").unwrap();
+    let missing = Err(Denied::PermissionMissing("users:list"));
+    assert_eq!(CONTRACT.authorize(list, &itself, &grants("users:read")), missing);
     assert_eq!(
         CONTRACT.authorize(read, &delegate, &grants("users:read")),
         Ok(Scope::Own("u1".to_owned()))

@@ -90,7 +90,7 @@ mod tests {
     fn with_its_keys_named_the_defaults_are_enough() {
         let own = load(&KEYS).unwrap();
         assert_eq!(own.listen.port(), 50053);
-        assert_eq!(own.service.identity.grants["order"], ["products:read", "products:write"]);
+        assert_eq!(own.service.identity.grants["order"], ["products:read", "reservations:write"]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn grants(service: &str) -> Grants {
     };
     match service {
         "user" => order(&["users:read"]),
-        "inventory" => order(&["products:read", "products:write"]),
+        "inventory" => order(&["products:read", "reservations:write"]),
         _ => Grants::new(),
     }
 }

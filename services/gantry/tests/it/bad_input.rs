@@ -1,7 +1,7 @@
 //! What a caller can get wrong: each a precise status with its reason, and nothing half-written.
 
 use gantry_proto::shop::{
-    inventory::v1::{ListProductsRequest, ReservationItem, ReserveStockRequest},
+    inventory::v1::{BatchGetProductsRequest, ListProductsRequest},
     order::v1::{ListOrdersRequest, OrderStatus, RejectReason},
     user::v1::{GetUserRequest, ListUsersRequest},
 };
@@ -130,10 +130,8 @@ async fn more_mistakes_than_headers_carry_are_told_in_order_and_then_counted() {
 async fn a_message_over_the_limit_is_refused_and_others_are_served() {
     let suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
-    let item = ReservationItem { sku: "x".repeat(64), quantity: 1 };
-    let request =
-        ReserveStockRequest { reservation_id: id(), items: vec![item; 80_000], request_id: id() };
-    let refused = shop.inventory.clone().reserve_stock(bearer(request, &shop.admin)).await;
+    let request = BatchGetProductsRequest { skus: vec!["x".repeat(64); 80_000] };
+    let refused = shop.inventory.clone().batch_get_products(bearer(request, &shop.admin)).await;
     assert_eq!(why(refused), is(Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
     shop.product(1).await;
 }

@@ -1,5 +1,6 @@
 //! Why a use case refuses.
 
+use gantry_contract::Scope;
 use gantry_money::Money;
 
 use crate::{
@@ -10,8 +11,9 @@ use crate::{
 /// Why a use case refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is somebody else's.
-    #[error("the order is somebody else's")]
+    /// The caller may act only on their own, and this is not theirs: it is somebody else's, or does
+    /// not exist.
+    #[error("the caller may do this only with an order of their own")]
     NotOwner,
     /// There is no such order.
     #[error("there is no order {0}")]
@@ -69,6 +71,15 @@ impl From<CommitError> for Error {
 }
 
 impl Error {
+    /// Refusal of an order that the scope does not show. Does not tell a caller with a narrow scope
+    /// whether the order exists.
+    pub(super) fn of_unseen(id: OrderId, scope: &Scope) -> Self {
+        match scope {
+            Scope::All => Self::OrderNotFound(id),
+            Scope::Own(_) => Self::NotOwner,
+        }
+    }
+
     pub(super) fn of_users(error: UsersError, id: UserId) -> Self {
         match error {
             UsersError::NotFound => Self::UserNotFound(id),

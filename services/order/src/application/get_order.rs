@@ -17,15 +17,13 @@ pub struct GetOrder {
 }
 
 impl GetOrder {
-    /// The order of this id, where it lies within `scope`.
+    /// Returns the order of this id if it lies within `scope`.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error::of_unseen`], alike for somebody else's order and for none; those of the storage.
     pub async fn run(&self, id: OrderId, scope: &Scope) -> Result<StoredOrder, Error> {
-        let found = self.orders.find(id).await?.ok_or(Error::OrderNotFound(id))?;
-        if !scope.covers(&found.order.user().to_string()) {
-            return Err(Error::NotOwner);
-        }
-        Ok(found)
+        let found = self.orders.find(id).await?;
+        let seen = found.filter(|found| scope.covers(&found.order.user().to_string()));
+        seen.ok_or_else(|| Error::of_unseen(id, scope))
     }
 }

@@ -86,11 +86,9 @@ impl PlaceOrder {
         }
         let Placement { id, address, version, expected_total, request, wait: _ } = placement;
         let (id, version, expected_total) = (*id, *version, *expected_total);
-        let stored = stored.ok_or(Error::OrderNotFound(id))?;
+        let seen = stored.filter(|stored| by.scope.covers(&stored.order.user().to_string()));
+        let stored = seen.ok_or_else(|| Error::of_unseen(id, &by.scope))?;
         let order = stored.order;
-        if !by.scope.covers(&order.user().to_string()) {
-            return Err(Error::NotOwner);
-        }
         // Before the version: no new reading of the order makes it possible again.
         order.may_become(Status::Placed)?;
         if version.is_some_and(|version| version != order.version()) {

@@ -1,5 +1,6 @@
 //! Who may do what: every method for every kind of caller.
 
+use gantry_contract::Actor;
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
 use gantry_proto::shop::inventory::v1::{
     BatchGetProductsRequest, CommitReservationRequest, GetProductRequest, ListProductsRequest,
@@ -46,64 +47,66 @@ fn request<T>(message: T, token: Option<&str>) -> Request<T> {
     }
 }
 
-/// How many of the methods only read; they come first.
-const READING: usize = 3;
+/// Methods by what they need, in the order of [`answers`].
+const GROUPS: [(&str, usize); 3] =
+    [("products:read", 3), ("products:write", 1), ("reservations:write", 3)];
 
-#[tokio::test]
-async fn every_method_knows_its_callers() {
-    let running = Running::start().await;
-    running.stock("a", 100).await;
-    let order = |acting| running.order.token("inventory", acting).to_string();
-    let nobody = ServiceSigner::new("nobody", SigningKey::generate());
-    let stranger = nobody.token("inventory", Acting::Itself { cause: None }).to_string();
+/// Permission that the method of this index needs.
+fn needs(index: usize) -> &'static str {
+    let mut left = index;
+    for (permission, methods) in GROUPS {
+        if left < methods {
+            return permission;
+        }
+        left -= methods;
+    }
+    unreachable!("there are seven methods")
+}
 
-    let all: usize = 7;
-    for (caller, token, allowed, code, reason) in [
-        ("nobody", None, 0, Code::Unauthenticated, "TOKEN_MISSING"),
-        ("a forger", Some("x.y.z".to_owned()), 0, Code::Unauthenticated, "TOKEN_INVALID"),
-        ("a service nobody trusts", Some(stranger), 0, Code::Unauthenticated, "TOKEN_INVALID"),
-        (
-            "a customer",
-            Some(running.token("user")),
-            READING,
-            Code::PermissionDenied,
-            "PERMISSION_MISSING",
-        ),
-        ("an admin", Some(running.token("admin")), all, Code::Ok, ""),
-        ("order", Some(order(Acting::Itself { cause: None })), all, Code::Ok, ""),
-    ] {
-        for (index, (method, answer)) in
-            answers(&running, token.as_deref()).await.into_iter().enumerate()
-        {
-            if index < allowed {
-                // The last one is about a reservation that was released: not forbidden,
-                // but past.
-                let past = answer.as_ref().is_err_and(|s| s.code() == Code::FailedPrecondition);
-                assert!(answer.is_ok() || past, "{caller} {method}: {answer:?}");
-            } else {
-                let (found, why, _) = refusal(answer);
-                assert_eq!((found, &*why), (code, reason), "{caller} {method}");
-            }
+async fn expect(running: &Running, caller: &str, token: Option<&str>, may: &[&str]) {
+    for (index, (method, answer)) in answers(running, token).await.into_iter().enumerate() {
+        if may.contains(&needs(index)) {
+            // The last one is about a reservation that was released: not forbidden, but past.
+            let past = answer.as_ref().is_err_and(|s| s.code() == Code::FailedPrecondition);
+            assert!(answer.is_ok() || past, "{caller} {method}: {answer:?}");
+        } else {
+            let (code, reason, _) = refusal(answer);
+            let expected = (Code::PermissionDenied, "PERMISSION_MISSING");
+            assert_eq!((code, &*reason), expected, "{caller} {method}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_service_that_acts_for_a_customer_may_do_no_more_than_they() {
+async fn every_method_knows_its_callers() {
     let running = Running::start().await;
     running.stock("a", 100).await;
-    let ann = gantry_contract::Actor { subject: "ann".to_owned(), roles: vec!["user".to_owned()] };
-    let token = running.order.token("inventory", Acting::For(ann)).to_string();
-    for (index, (method, answer)) in answers(&running, Some(&token)).await.into_iter().enumerate() {
-        if index < READING {
-            assert!(answer.is_ok(), "{method}: {answer:?}");
-        } else {
-            let (code, reason, _) = refusal(answer);
-            assert_eq!(
-                (code, &*reason),
-                (Code::PermissionDenied, "PERMISSION_MISSING"),
-                "{method}"
-            );
+    let order = running.order.token("inventory", Acting::Itself { cause: None }).to_string();
+    let nobody = ServiceSigner::new("nobody", SigningKey::generate());
+    let stranger = nobody.token("inventory", Acting::Itself { cause: None }).to_string();
+    for (caller, token, reason) in [
+        ("nobody", None, "TOKEN_MISSING"),
+        ("a forger", Some("x.y.z"), "TOKEN_INVALID"),
+        ("a service nobody trusts", Some(&*stranger), "TOKEN_INVALID"),
+    ] {
+        for (method, answer) in answers(&running, token).await {
+            let (code, why, _) = refusal(answer);
+            assert_eq!((code, &*why), (Code::Unauthenticated, reason), "{caller} {method}");
         }
+    }
+    let (customer, admin) = (running.token("user"), running.token("admin"));
+    expect(&running, "a customer", Some(&customer), &["products:read"]).await;
+    expect(&running, "an admin", Some(&admin), &["products:read", "products:write"]).await;
+    expect(&running, "order", Some(&order), &["products:read", "reservations:write"]).await;
+}
+
+#[tokio::test]
+async fn a_service_that_acts_for_a_user_may_do_no_more_than_they() {
+    let running = Running::start().await;
+    running.stock("a", 100).await;
+    for role in ["user", "admin"] {
+        let actor = Actor { subject: "ann".to_owned(), roles: vec![role.to_owned()] };
+        let token = running.order.token("inventory", Acting::For(actor)).to_string();
+        expect(&running, role, Some(&token), &["products:read"]).await;
     }
 }

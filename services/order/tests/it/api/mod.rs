@@ -101,7 +101,7 @@ impl Running {
         let serve = async |server: ServerBuilder| Serving::start(server.build().unwrap()).await;
         let (users, inventory) = (FakeUsers::default(), FakeInventory::default());
         let user = other("user", &["users:read"]).service(UserServiceServer::new(users.clone()));
-        let stock = other("inventory", &["products:read", "products:write"])
+        let stock = other("inventory", &["products:read", "reservations:write"])
             .service(InventoryServiceServer::new(inventory.clone()));
         let others = [serve(user).await, serve(stock).await];
         let (service, server) = open(&folder, &registry).await;

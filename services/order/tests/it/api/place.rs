@@ -263,7 +263,7 @@ async fn somebody_elses_order_is_not_placed() {
     let call = running.place_by(BOB, place(&draft));
     refused(call, Code::PermissionDenied, "NOT_OWNER").await;
     let unknown = PlaceOrderRequest { id: new_id(), ..place(&draft) };
-    refused(running.place(unknown), Code::NotFound, "ORDER_NOT_FOUND").await;
+    refused(running.place_by(ADMIN, unknown), Code::NotFound, "ORDER_NOT_FOUND").await;
     let order = running.place_by(ADMIN, place_and_wait(&draft)).await.unwrap();
     assert_eq!(order.status(), OrderStatus::Confirmed);
 }

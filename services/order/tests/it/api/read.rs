@@ -1,11 +1,14 @@
 //! GetOrder and ListOrders.
 
 use gantry_contract::page;
-use gantry_proto::shop::order::v1::{GetOrderRequest, ListOrdersRequest, ListOrdersResponse};
+use gantry_proto::shop::order::v1::{
+    GetOrderRequest, ListOrdersRequest, ListOrdersResponse, PlaceOrderRequest,
+};
 use tonic::{Code, Request, Response, Status};
+use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use super::{ADMIN, ANN, BOB, Running, create, new_id, refused, wrong_fields};
+use super::{ADMIN, ANN, BOB, Running, create, new_id, place, refused, wrong_fields};
 
 impl Running {
     async fn list(
@@ -29,12 +32,32 @@ async fn an_order_is_shown_to_its_owner_and_to_admins() {
     assert_eq!(running.get_by(ANN, &order.id).await.unwrap(), order);
     assert_eq!(running.get_by(ADMIN, &order.id).await.unwrap(), order);
     refused(running.get_by(BOB, &order.id), Code::PermissionDenied, "NOT_OWNER").await;
-    refused(running.get_by(ANN, &new_id()), Code::NotFound, "ORDER_NOT_FOUND").await;
+    refused(running.get_by(ADMIN, &new_id()), Code::NotFound, "ORDER_NOT_FOUND").await;
     let malformed = running.get_by(ANN, "1");
     refused(malformed, Code::InvalidArgument, "VALIDATION_FAILED").await;
     let nobody = Request::new(GetOrderRequest { id: order.id });
     let mut client = running.client.clone();
     refused(client.get_order(nobody), Code::Unauthenticated, "TOKEN_MISSING").await;
+}
+
+#[tokio::test]
+async fn an_unknown_order_and_somebody_elses_are_refused_alike() {
+    let running = Running::start().await;
+    let order = running.draft(&[("mug", 1)]).await;
+    let get = async |id: &str| running.get_by(BOB, id).await.unwrap_err();
+    let place = async |id: &str| {
+        let request = PlaceOrderRequest { id: id.to_owned(), ..place(&order) };
+        running.place_by(BOB, request).await.unwrap_err()
+    };
+    let told = |status: &Status| {
+        let info = status.get_details_error_info().unwrap();
+        (status.code(), status.message().to_owned(), info.reason, info.metadata)
+    };
+    let unknown = new_id();
+    let (foreign, missing) = (get(&order.id).await, get(&unknown).await);
+    assert_eq!(foreign.code(), Code::PermissionDenied);
+    assert_eq!(told(&foreign), told(&missing));
+    assert_eq!(told(&place(&order.id).await), told(&place(&unknown).await));
 }
 
 #[tokio::test]
