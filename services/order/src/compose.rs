@@ -179,7 +179,7 @@ impl gantry_process::Service for Service {
             .meter(self.meter.clone())
             .readiness("database", move || {
                 let database = database.clone();
-                async move { database.ping().await }
+                async move { database.probe().await }
             })
             .build()?;
         status.get_or_init(|| server.status());

@@ -56,6 +56,13 @@ impl Failure {
         }))
     }
 
+    /// UNAVAILABLE, reason STORAGE_UNAVAILABLE: nothing can be written for now, and nothing was done.
+    /// The cause belongs into the log.
+    pub fn storage_unavailable() -> Self {
+        const WHY: &str = "nothing can be stored at the moment";
+        Self::new(Code::Unavailable, GantryReason::StorageUnavailable, WHY)
+    }
+
     /// INTERNAL, a fault of ours: names the request that is being served, under whose id the
     /// log has the cause, and says nothing of it.
     pub fn internal() -> Self {

@@ -64,6 +64,8 @@ pub enum GantryReason {
     RateLimited,
     /// UNAVAILABLE: the server is shutting down.
     Draining,
+    /// UNAVAILABLE: the server cannot write for now (a full disk); nothing was done.
+    StorageUnavailable,
     /// INTERNAL: a fault of ours; the cause is in the log, under the request id.
     Internal,
 }
@@ -88,6 +90,7 @@ impl Reason for GantryReason {
             Self::Overloaded => "OVERLOADED",
             Self::RateLimited => "RATE_LIMITED",
             Self::Draining => "DRAINING",
+            Self::StorageUnavailable => "STORAGE_UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
     }

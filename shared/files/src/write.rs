@@ -52,13 +52,13 @@ fn read_made(path: &Path) -> io::Result<String> {
     bounded(file, TEXT_LIMIT)
 }
 
-/// Makes or replaces a file. Missing folders are made for their owner alone.
+/// Makes or replaces a file.
 ///
 /// # Errors
-/// The path is a symbolic link or no regular file, or the system refuses; the earlier file stays.
+/// Its folder is missing, the path is a symbolic link or no regular file, or the system refuses; the
+/// earlier file stays.
 pub fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
     replaceable(path)?;
-    create_private_folders(folder_of(path))?;
     fs::rename(&Staged::new(path, content, readers)?.path, path)?;
     sync_folder(path)
 }
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_replaced_file_has_the_mode_of_its_readers() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new").join("file");
+        let path = folder.path().join("file");
         for (readers, expected) in [(Readers::Everybody, 0o644), (Readers::Owner, 0o600)] {
             replace(&path, b"text", readers).unwrap();
             assert_eq!(mode(&path), expected);

@@ -87,8 +87,12 @@ impl Kept {
             keys: keys.iter().map(Jwk::from).collect(),
         };
         let file = Arc::clone(&self.file);
-        let write =
-            move || gantry_files::replace(&file, &serde_json::to_vec(&content)?, Readers::Owner);
+        let write = move || {
+            if let Some(folder) = file.parent() {
+                gantry_files::create_private_folders(folder)?;
+            }
+            gantry_files::replace(&file, &serde_json::to_vec(&content)?, Readers::Owner)
+        };
         // That the runtime ends is no news.
         let Ok(written) = spawn_blocking(write).await else { return };
         let failed_before = self.failed.swap(written.is_err(), Ordering::Relaxed);

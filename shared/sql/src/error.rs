@@ -2,6 +2,8 @@
 
 use sqlx::error::ErrorKind;
 
+use crate::files::Trouble;
+
 /// The constraint that a write would have broken, where `error` says that something
 /// must be unique: `table.column` (several are joined by `, `), or the name of the
 /// index where it is one on an expression.
@@ -28,6 +30,31 @@ pub fn is_busy(error: &sqlx::Error) -> bool {
             .code()
             .and_then(|code| code.parse::<i64>().ok())
             .is_some_and(|code| matches!(code & 0xff, BUSY | LOCKED)),
+        _ => false,
+    }
+}
+
+/// Whether nothing can be written for now, although nothing is wrong with the write: the disk is full,
+/// the file system is read-only, or the files were removed. Nothing was written, so the caller may
+/// try again later.
+///
+/// Errors after which a commit may be on the disk (a failed sync) are not among them.
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    // Primary result codes (https://sqlite.org/rescode.html).
+    const READONLY: i64 = 8;
+    const FULL: i64 = 13;
+    const CANTOPEN: i64 = 14;
+    // Extended ones.
+    const IOERR_WRITE: i64 = 778;
+    const IOERR_SHMSIZE: i64 = 4874;
+    match error {
+        sqlx::Error::Io(error) => error.get_ref().is_some_and(|cause| cause.is::<Trouble>()),
+        sqlx::Error::Database(error) => {
+            error.code().and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| {
+                matches!(code & 0xff, READONLY | FULL | CANTOPEN)
+                    || matches!(code, IOERR_WRITE | IOERR_SHMSIZE)
+            })
+        }
         _ => false,
     }
 }

@@ -7,7 +7,11 @@
 //!   committed or rolled back, and finished even where its caller goes away.
 //! - [`Sqlite::reader`] is the pool for queries; SQLite itself refuses writes there.
 //! - [`requests`] keeps the records that make a repeated mutation recognisable.
-//! - [`unique_violation`] and [`is_busy`] tell what an error means.
+//! - [`Sqlite::probe`] tells whether it can be written to, for a readiness check.
+//! - [`unique_violation`], [`is_busy`] and [`is_unavailable`] tell what an error means.
+//!
+//! The database, the files that SQLite keeps beside it and the lock are 0600: they hold personal
+//! data. Once one of them is removed, or the disk is full, writes are refused instead of lost.
 //!
 //! Committed means on disk: `synchronous = FULL` makes each commit wait for the
 //! disk, so an acknowledged write survives a power cut. Writers queue for the one
@@ -43,13 +47,17 @@
 //! ```
 
 mod error;
+mod files;
 mod lock;
 mod open;
+mod path;
+mod probe;
 pub mod requests;
 mod settings;
 mod write;
 
-pub use error::{is_busy, unique_violation};
+pub use error::{is_busy, is_unavailable, unique_violation};
 pub use open::{OpenError, Sqlite};
+pub use probe::ProbeError;
 pub use settings::Settings;
 pub use write::Unit;

@@ -3,14 +3,15 @@
 //! SQLite lets several processes share a file, but a service keeps what is only
 //! true within one process (who holds a lease, which saga is being driven), so a
 //! second one is refused. The lock is the operating system's, on a file beside the
-//! database: it ends with the process, however that ends, so nothing stale is left.
+//! database (`user.db.lock`): it ends with the process, however that ends, so nothing stale is left.
 
 use std::{
-    ffi::OsString,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
+
+use crate::files::beside;
 
 /// Why the lock was not taken.
 #[derive(Debug)]
@@ -30,13 +31,7 @@ pub(crate) struct ProcessLock {
 impl ProcessLock {
     /// Takes the lock of `database`, without waiting.
     pub(crate) fn take(database: &Path) -> Result<Self, LockError> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(lock_path(database))
-            .map_err(LockError::Io)?;
+        let mut file = gantry_files::open_own(&beside(database, ".lock")).map_err(LockError::Io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held { by: holder(&mut file) }),
@@ -45,13 +40,6 @@ impl ProcessLock {
         note_holder(&mut file).map_err(LockError::Io)?;
         Ok(Self { _file: file })
     }
-}
-
-/// `user.db` is locked through `user.db.lock`.
-fn lock_path(database: &Path) -> PathBuf {
-    let mut name = OsString::from(database);
-    name.push(".lock");
-    PathBuf::from(name)
 }
 
 fn note_holder(file: &mut File) -> io::Result<()> {

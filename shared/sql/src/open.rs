@@ -16,7 +16,10 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Settings,
     error::is_not_a_database,
+    files::{self, OpenFiles},
     lock::{LockError, ProcessLock},
+    path,
+    probe::{self, Probe},
 };
 
 /// The write-ahead log is cut back to this after a checkpoint, in bytes.
@@ -25,12 +28,20 @@ const WAL_LIMIT: &str = "67108864";
 /// Why a database could not be opened. Each says which path it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The path names no file.
+    #[error("database path {path:?}: {why}")]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The path, or its folder, is something else than it must be.
     #[error("{} is {is}, not {expected}", path.display())]
     WrongKind {
         /// What was looked at.
         path: PathBuf,
-        /// `a file` or `a folder`.
+        /// `a file`, `a folder`, `a symbolic link` or `a device or a pipe`.
         is: &'static str,
         /// What was expected there.
         expected: &'static str,
@@ -47,6 +58,14 @@ pub enum OpenError {
     #[error("cannot write in the folder {}: {source}", path.display())]
     Unwritable {
         /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file, or one of those beside it, is not private or cannot be opened.
+    #[error("cannot use the database file {}: {source}", path.display())]
+    Unusable {
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -100,6 +119,8 @@ pub struct Sqlite {
     /// One connection: whoever holds it is the only writer.
     pub(crate) writer: SqlitePool,
     reader: SqlitePool,
+    pub(crate) files: OpenFiles,
+    pub(crate) probe: Probe,
     /// Owns the units of work that have begun.
     pub(crate) units: TaskTracker,
     lock: Arc<Mutex<Option<ProcessLock>>>,
@@ -114,6 +135,9 @@ impl Sqlite {
     pub async fn open(settings: &Settings, migrations: &Migrator) -> Result<Self, OpenError> {
         let path = prepare(&settings.path)?;
         let lock = lock(&path)?;
+        // After the lock: closing these files would release the locks of another opening.
+        files::make_private(&path)
+            .map_err(|(path, source)| OpenError::Unusable { path, source })?;
         let connect = connect_options(&path, settings);
         let failed = |source| match is_not_a_database(&source) {
             true => OpenError::NotADatabase { path: path.clone() },
@@ -147,6 +171,7 @@ impl Sqlite {
             }
             source => OpenError::Migration { path: path.clone(), source },
         })?;
+        sqlx::query(probe::TABLE).execute(&writer).await.map_err(&failed)?;
         // Opened last: a reader cannot create the files of the write-ahead log.
         let reader = pool()
             .max_connections(settings.readers.get())
@@ -154,10 +179,14 @@ impl Sqlite {
             .await
             .map_err(&failed)?;
 
+        let files = OpenFiles::of(&path)
+            .map_err(|source| OpenError::Unusable { path: path.clone(), source })?;
         tracing::debug!(path = %path.display(), "database open");
         Ok(Self {
             writer,
             reader,
+            files,
+            probe: Probe::default(),
             units: TaskTracker::new(),
             lock: Arc::new(Mutex::new(Some(lock))),
         })
@@ -166,14 +195,6 @@ impl Sqlite {
     /// The pool for queries. SQLite refuses a write on it.
     pub fn reader(&self) -> &SqlitePool {
         &self.reader
-    }
-
-    /// Asks the database for an answer, for a readiness check.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&self.reader).await.map(drop)
     }
 
     /// Waits for the units of work that have begun, then closes every connection
@@ -190,29 +211,29 @@ impl Sqlite {
     }
 }
 
-/// Makes the folder and returns the one name of the file, whatever links lead to it.
+/// Makes the folder and returns the one absolute name of the file, whatever links lead to its folder.
 fn prepare(path: &Path) -> Result<PathBuf, OpenError> {
+    path::check(path).map_err(|why| OpenError::NoFile { path: path.to_owned(), why })?;
     let folder = folder_of(path);
     if let Some(path) = folder.ancestors().find(|path| path.is_file()) {
         let path = path.to_owned();
         return Err(OpenError::WrongKind { path, is: "a file", expected: "a folder" });
     }
-    if path.is_dir() {
+    let is = match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => Some("a symbolic link"),
+        Ok(found) if found.is_dir() => Some("a folder"),
+        Ok(found) if !found.is_file() => Some("a device or a pipe"),
+        _ => None,
+    };
+    if let Some(is) = is {
         let path = path.to_owned();
-        return Err(OpenError::WrongKind { path, is: "a folder", expected: "a database file" });
+        return Err(OpenError::WrongKind { path, is, expected: "a database file" });
     }
-    private_folders(folder)
-        .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
-    Ok(fs::canonicalize(path).unwrap_or_else(|_new| path.to_owned()))
-}
-
-/// Makes what is missing of the folders, for their owner only.
-fn private_folders(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
+    gantry_files::create_private_folders(folder).map_err(failed)?;
+    let folder = fs::canonicalize(folder).map_err(failed)?;
+    // It has a last part, or it would be a folder.
+    Ok(path.file_name().map_or(folder.clone(), |name| folder.join(name)))
 }
 
 fn lock(path: &Path) -> Result<ProcessLock, OpenError> {

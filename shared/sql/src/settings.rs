@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The database file; its folder is made where it is missing.
+    /// The database file; its folder is made if it is missing. No URL and no name of a database in
+    /// memory.
+    #[serde(deserialize_with = "crate::path::deserialize")]
     pub path: PathBuf,
     /// Connections that read.
     #[serde(default = "Settings::default_readers")]

@@ -1,6 +1,6 @@
 //! The unit of work.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, io, pin::Pin};
 
 use sqlx::SqliteConnection;
 use tracing::Instrument;
@@ -30,7 +30,8 @@ impl Sqlite {
     /// ```
     ///
     /// # Errors
-    /// The unit's own, or what the database said to beginning or committing.
+    /// The unit's own, or what the database said to beginning or committing. If the files were
+    /// removed, nothing is begun: see [`is_unavailable`](crate::is_unavailable).
     pub async fn write<T, E, F>(&self, unit: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -38,6 +39,9 @@ impl Sqlite {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Unit<'c, T, E> + Send + 'static,
     {
         let mut connection = self.writer.acquire().await?;
+        // A commit to a removed file would succeed, and be lost.
+        self.files.present().map_err(|gone| sqlx::Error::Io(io::Error::other(gone)))?;
+        let probe = self.probe.clone();
         let work = async move {
             use sqlx::Connection;
             // IMMEDIATE: a transaction that began by reading could find, when it
@@ -45,7 +49,9 @@ impl Sqlite {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             match unit(&mut transaction).await {
                 Ok(done) => {
-                    transaction.commit().await?;
+                    let committed = transaction.commit().await;
+                    probe.wrote(committed.is_ok());
+                    committed?;
                     Ok(done)
                 }
                 Err(refused) => {

@@ -48,10 +48,10 @@ impl<C> Live<C> {
         interval: Duration,
         build: impl Fn(&Contents) -> Result<C, InvalidTls> + Send + Sync + 'static,
     ) -> Result<Self, InvalidTls> {
-        files.inspect_secret()?;
         let read = files.read();
         let loaded = AtomicU64::new(Mark::of(&read).0);
         let contents = read?;
+        files.inspect_secret()?;
         let current = ArcSwap::from_pointee(build(&contents)?);
         let expires_at = contents.expires_at();
         let followed = Mutex::new(Followed { expires_at, ..Followed::default() });

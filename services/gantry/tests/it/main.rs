@@ -36,6 +36,7 @@ mod secrecy;
 mod service_config;
 mod shop;
 mod signals;
+mod storage;
 mod trust;
 mod unread;
 mod walk;

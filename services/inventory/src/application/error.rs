@@ -17,6 +17,9 @@ pub enum InventoryError {
     /// The storage has too much to do; trying again later may succeed.
     #[error("the storage is busy")]
     Busy(#[source] Cause),
+    /// Nothing can be stored for now, as on a full disk.
+    #[error("nothing can be stored")]
+    Unavailable(#[source] Cause),
     /// The storage failed, or holds what it cannot hold.
     #[error("the storage failed")]
     Storage(#[source] Cause),

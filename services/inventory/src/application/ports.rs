@@ -22,7 +22,7 @@ pub trait Clock: Debug + Send + Sync {
 /// Keeps products and reservations.
 ///
 /// Every method is one transaction: done and on disk when it answers, or not done at
-/// all. All of them may also fail with [`InventoryError::Busy`] or
+/// all. All of them may also fail with [`InventoryError::Busy`], [`InventoryError::Unavailable`] or
 /// [`InventoryError::Storage`].
 #[async_trait]
 pub trait Repository: Debug + Send + Sync {

@@ -40,6 +40,10 @@ fn failure(error: InventoryError) -> Failure {
             Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
                 .retry_after(Duration::from_secs(1))
         }
+        InventoryError::Unavailable(cause) => {
+            tracing::error!(error = &*cause as &dyn Error, "nothing can be stored");
+            Failure::storage_unavailable()
+        }
         InventoryError::Storage(cause) => {
             tracing::error!(error = &*cause as &dyn Error, "storage failed");
             Failure::internal()
@@ -196,7 +200,8 @@ mod tests {
     #[test]
     fn causes_are_never_sent() {
         let secret = "no such table: product";
-        for error in [InventoryError::Busy(secret.into()), InventoryError::Storage(secret.into())] {
+        for error in [InventoryError::Busy, InventoryError::Unavailable, InventoryError::Storage] {
+            let error = error(secret.into());
             let status = status(error);
             let sent = format!("{} {:?}", status.message(), status.get_error_details());
             assert!(!sent.contains("table"), "{sent}");

@@ -83,6 +83,9 @@ pub enum StorageError {
     /// It has too much to do: another time it will.
     #[error("storage busy: {0}")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
+    /// Nothing can be stored for now, as on a full disk; nothing was.
+    #[error("storage unavailable: {0}")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// It failed, or what is in it cannot be read. A fault of ours.
     #[error("storage: {0}")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

@@ -54,6 +54,10 @@ fn failure(error: &Error) -> Failure {
             Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
                 .retry_after(Duration::from_secs(1))
         }
+        Error::Storage(StorageError::Unavailable(_)) => {
+            tracing::error!(%error, "nothing can be stored");
+            Failure::storage_unavailable()
+        }
         Error::Storage(StorageError::Failed(_)) => internal(error),
     }
 }
@@ -125,6 +129,11 @@ mod tests {
             (Error::Status(forbids), Code::FailedPrecondition, "ORDER_STATUS"),
             (Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH"),
             (Error::RequestIdReused, Code::AlreadyExists, "REQUEST_ID_REUSED"),
+            (
+                StorageError::Unavailable("full".into()).into(),
+                Code::Unavailable,
+                "STORAGE_UNAVAILABLE",
+            ),
             (LinesError::TooLarge.into(), Code::FailedPrecondition, "AMOUNT_TOO_LARGE"),
         ] {
             assert_eq!(reason(error), (code, expected.to_owned()));
@@ -140,6 +149,7 @@ mod tests {
             unanswered(Unanswered::TimedOut(secret.to_owned())),
             unanswered(Unanswered::Broken(secret.to_owned())),
             StorageError::Busy(secret.into()).into(),
+            StorageError::Unavailable(secret.into()).into(),
             StorageError::Failed(secret.into()).into(),
         ] {
             let status = status(error);

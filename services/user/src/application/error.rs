@@ -29,6 +29,9 @@ pub enum UserError {
     /// Too much to do at the moment: trying again may succeed.
     #[error("too much to do at the moment")]
     Overloaded,
+    /// Nothing can be stored for now, as on a full disk; nothing was.
+    #[error("{0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something that should work does not.
     #[error("{0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

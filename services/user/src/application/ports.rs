@@ -25,7 +25,8 @@ pub trait Ids: Send + Sync {
 /// Keeps the users.
 ///
 /// # Errors
-/// Besides those named: [`UserError::Overloaded`] and [`UserError::Failed`], after which
+/// Besides those named: [`UserError::Overloaded`], [`UserError::Unavailable`] and
+/// [`UserError::Failed`], after which
 /// nothing has been written.
 #[async_trait]
 pub trait UserRepository: Send + Sync {
@@ -67,7 +68,8 @@ pub trait RefreshTokens: Send + Sync {
     /// Writes a token that was given out.
     ///
     /// # Errors
-    /// [`UserError::Overloaded`] and [`UserError::Failed`]: nothing was written.
+    /// [`UserError::Overloaded`], [`UserError::Unavailable`] and [`UserError::Failed`]: nothing was
+    /// written.
     async fn add(&self, grant: RefreshGrant) -> Result<(), UserError>;
 }
 

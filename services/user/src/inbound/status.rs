@@ -41,6 +41,10 @@ fn failure(error: UserError) -> Failure {
             Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, message)
                 .retry_after(A_MOMENT)
         }
+        UserError::Unavailable(cause) => {
+            tracing::error!(error = &*cause as &dyn Error, "nothing can be stored");
+            Failure::storage_unavailable()
+        }
         UserError::Failed(cause) => {
             tracing::error!(error = &*cause as &dyn Error, "user service failed");
             Failure::internal()
@@ -68,6 +72,11 @@ mod tests {
             (UserError::NotActive(id), Code::FailedPrecondition, "USER_NOT_ACTIVE"),
             (UserError::BadPageToken, Code::InvalidArgument, "VALIDATION_FAILED"),
             (UserError::Overloaded, Code::ResourceExhausted, "OVERLOADED"),
+            (
+                UserError::Unavailable("the disk is full".into()),
+                Code::Unavailable,
+                "STORAGE_UNAVAILABLE",
+            ),
             (UserError::failed("the disk is full"), Code::Internal, "INTERNAL"),
         ];
         for (error, code, reason) in table {
@@ -79,8 +88,9 @@ mod tests {
 
     #[test]
     fn a_cause_is_not_sent() {
+        let unavailable = status(UserError::Unavailable("the disk is full".into()));
         let status = status(UserError::failed("the disk is full"));
-        assert!(!format!("{status:?}").contains("disk"), "{status:?}");
+        assert!(!format!("{unavailable:?} {status:?}").contains("disk"), "{status:?}");
         assert!(GantryReason::Internal.is_given_by(&status));
     }
 }

@@ -3,6 +3,7 @@
 
 mod open;
 mod requests;
+mod storage;
 mod write;
 
 use gantry_sql::{OpenError, Settings, Sqlite};

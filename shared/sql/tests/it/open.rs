@@ -33,7 +33,8 @@ async fn the_folder_is_made_and_data_outlives_a_restart() {
 
 #[tokio::test]
 async fn an_acknowledged_write_is_on_disk() {
-    let Fixture { db, .. } = Fixture::new().await;
+    let fixture = Fixture::new().await;
+    let db = &fixture.db;
     let (mode, synchronous, keys) = db
         .write(|conn| {
             Box::pin(async move {
@@ -54,7 +55,8 @@ async fn an_acknowledged_write_is_on_disk() {
 
 #[tokio::test]
 async fn readers_cannot_write() {
-    let Fixture { db, .. } = Fixture::new().await;
+    let fixture = Fixture::new().await;
+    let db = &fixture.db;
     let error = sqlx::query("INSERT INTO things (name) VALUES ('a')")
         .execute(db.reader())
         .await
@@ -77,11 +79,86 @@ async fn a_second_opening_is_refused_and_names_the_process_until_the_first_is_cl
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_link_to_the_file_is_the_same_database() {
+async fn a_link_to_the_folder_is_the_same_database_and_one_to_the_file_is_refused() {
+    use std::os::unix::fs::symlink;
+
     let fixture = Fixture::new().await;
-    let link = fixture.folder.path().join("link.db");
-    std::os::unix::fs::symlink(fixture.folder.path().join("data/test.db"), &link).unwrap();
-    assert!(refusal(link).await.contains("in use"));
+    let path = |name: &str| fixture.folder.path().join(name);
+    symlink(path("data"), path("link")).unwrap();
+    assert!(refusal(path("link/test.db")).await.contains("in use"));
+    // What it points to may be anything, and there only once it is opened.
+    for target in ["data/test.db", "absent.db"] {
+        symlink(path(target), path("link.db")).unwrap();
+        assert!(
+            refusal(path("link.db")).await.ends_with("is a symbolic link, not a database file")
+        );
+        fs::remove_file(path("link.db")).unwrap();
+    }
+    assert!(!path("absent.db").exists() && !path("link.db.lock").exists());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn every_file_is_private_also_in_an_open_folder() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let modes = || {
+        let entries = fs::read_dir(&data).unwrap().map(Result::unwrap);
+        let modes = entries.map(|entry| {
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            (entry.file_name().into_string().unwrap(), mode)
+        });
+        modes.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let open_files = ["test.db", "test.db-shm", "test.db-wal", "test.db.lock"];
+    let private = || open_files.map(|name| (name.to_owned(), 0o600)).into_iter().collect();
+    let db = open(&folder).await.unwrap();
+    assert_eq!(modes(), private());
+
+    // A copy as a crash leaves it, and as an earlier release made it.
+    let copies: Vec<_> = open_files.iter().map(|name| fs::read(data.join(name)).unwrap()).collect();
+    db.close().await;
+    for (name, content) in open_files.iter().zip(copies) {
+        fs::write(data.join(name), content).unwrap();
+        fs::set_permissions(data.join(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let db = open(&folder).await.unwrap();
+    assert_eq!(modes(), private());
+    db.close().await;
+
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    for beside in ["test.db-wal", "test.db-shm"] {
+        let _ = fs::remove_file(data.join(beside));
+        symlink(&victim, data.join(beside)).unwrap();
+        let error = refusal(data.join("test.db")).await;
+        assert!(error.contains(beside) && error.contains("symbolic link"), "{error}");
+        fs::remove_file(data.join(beside)).unwrap();
+    }
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+}
+
+#[tokio::test]
+async fn a_path_that_keeps_nothing_is_refused_before_anything_is_made() {
+    for path in
+        ["", ":memory:", "file::memory:", "sqlite::memory:", "file:x.db?mode=memory", "x\0y"]
+    {
+        let error = refusal(path).await;
+        assert!(error.starts_with("database path"), "{path:?}: {error}");
+        assert!(!Path::new(":memory:").exists());
+    }
+    let setting =
+        |path: &str| serde_json::from_value::<Settings>(serde_json::json!({"path": path}));
+    let error = setting(":memory:").unwrap_err().to_string();
+    assert!(error.starts_with("expected the path of a file, such as .gantry/user.db"), "{error}");
+    assert!(setting("data/user.db").is_ok());
+    // Devices are no files.
+    let device = refusal("/dev/null").await;
+    assert_eq!(device, "/dev/null is a device or a pipe, not a database file");
 }
 
 #[tokio::test]
@@ -138,8 +215,8 @@ async fn migrations_can_be_undone_and_applied_again() {
 
 #[tokio::test]
 async fn a_closed_database_does_not_answer() {
-    let Fixture { db, .. } = Fixture::new().await;
-    db.ping().await.unwrap();
+    let fixture = Fixture::new().await;
+    let db = &fixture.db;
     db.close().await;
-    assert!(db.ping().await.is_err());
+    assert!(db.probe().await.is_err());
 }

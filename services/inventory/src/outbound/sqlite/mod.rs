@@ -264,6 +264,8 @@ impl From<sqlx::Error> for InventoryError {
     fn from(error: sqlx::Error) -> Self {
         if gantry_sql::is_busy(&error) {
             Self::Busy(error.into())
+        } else if gantry_sql::is_unavailable(&error) {
+            Self::Unavailable(error.into())
         } else {
             Self::Storage(error.into())
         }

@@ -7,7 +7,7 @@ mod orders;
 mod records;
 mod sagas;
 
-use gantry_sql::is_busy;
+use gantry_sql::{is_busy, is_unavailable};
 use sqlx::migrate::Migrator;
 use time::OffsetDateTime;
 
@@ -34,7 +34,13 @@ fn corrupt(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Storag
 
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
-        if is_busy(&error) { Self::Busy(error.into()) } else { Self::Failed(error.into()) }
+        if is_busy(&error) {
+            Self::Busy(error.into())
+        } else if is_unavailable(&error) {
+            Self::Unavailable(error.into())
+        } else {
+            Self::Failed(error.into())
+        }
     }
 }
 

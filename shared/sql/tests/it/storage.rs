@@ -1,0 +1,127 @@
+//! Storage that goes away or fills up while it is open.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use gantry_sql::{ProbeError, Settings, Sqlite, is_unavailable};
+
+use crate::{Fixture, MIGRATOR};
+
+/// Longer than it takes to notice, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The first answer of the probe that is as expected.
+async fn until(db: &Sqlite, is_ready: bool) -> Result<(), ProbeError> {
+    let started = Instant::now();
+    loop {
+        let answer = db.probe().await;
+        if answer.is_ok() == is_ready {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn insert(db: &Sqlite, name: String) -> Result<(), sqlx::Error> {
+    db.write(move |conn| {
+        Box::pin(async move {
+            let insert = sqlx::query("INSERT INTO things (name) VALUES (?)");
+            insert.bind(name).execute(conn).await.map(drop)
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_probe_writes_and_repeats_itself() {
+    let fixture = Fixture::new().await;
+    let written = async || -> f64 {
+        let row = sqlx::query_scalar("SELECT max(written_at) FROM storage_probe");
+        row.fetch_one(fixture.db.reader()).await.unwrap()
+    };
+    fixture.db.probe().await.unwrap();
+    let first = written().await;
+    assert!(first > 0.0);
+    // Asked again at once, it reuses its answer.
+    fixture.db.probe().await.unwrap();
+    assert_eq!(written().await, first);
+}
+
+#[tokio::test]
+async fn files_that_vanished_are_noticed_and_take_no_write() {
+    for gone in ["", "test.db", "test.db-wal", "test.db.lock"] {
+        let fixture = Fixture::new().await;
+        insert(&fixture.db, "a".into()).await.unwrap();
+        let path = fixture.folder.path().join("data").join(gone);
+        if gone.is_empty() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
+        let error = fixture.db.probe().await.unwrap_err().to_string();
+        assert!(error.contains("was removed or replaced while it was open"), "{gone}: {error}");
+        let refused = insert(&fixture.db, "b".into()).await.unwrap_err();
+        assert!(is_unavailable(&refused), "{gone}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_file_is_not_the_database() {
+    let fixture = Fixture::new().await;
+    let path = fixture.folder.path().join("data/test.db");
+    let copy = fixture.folder.path().join("copy");
+    fs::copy(&path, &copy).unwrap();
+    fs::rename(&copy, &path).unwrap();
+    assert!(insert(&fixture.db, "a".into()).await.is_err());
+    assert!(fixture.db.probe().await.is_err());
+}
+
+/// Fills the file system until nothing more fits.
+fn fill(folder: &Path) -> PathBuf {
+    use std::io::Write;
+    let path = folder.join("filler");
+    let mut filler = fs::File::create(&path).unwrap();
+    for size in [64 * 1024, 4096, 1] {
+        while filler.write_all(&vec![7; size]).is_ok() {}
+    }
+    path
+}
+
+/// Runs again as a process that has a small disk of its own.
+#[test]
+fn a_full_disk_is_unavailable_until_there_is_room() {
+    const FOLDER: &str = "SMALL_DISK";
+    if let Some(folder) = env::var_os(FOLDER) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(on_a_small_disk(Path::new(&folder)));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"mount -t tmpfs -o size=4m tmpfs "$SMALL_DISK" && exec "$0" "$@""#;
+    let output = Command::new("unshare")
+        .args(["-m", "--", "sh", "-c", script])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", "storage::a_full_disk_is_unavailable_until_there_is_room", "--nocapture"])
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+async fn on_a_small_disk(folder: &Path) {
+    let db = Sqlite::open(&Settings::new(folder.join("data/test.db")), &MIGRATOR).await.unwrap();
+    db.probe().await.unwrap();
+    insert(&db, "before".into()).await.unwrap();
+    let filler = fill(folder);
+    let long = || "x".repeat(100_000);
+    let refused = insert(&db, long()).await.unwrap_err();
+    assert!(is_unavailable(&refused), "{refused}");
+    let full = until(&db, false).await.unwrap_err().to_string();
+    assert!(full.contains("full"), "{full}");
+    fs::remove_file(filler).unwrap();
+    until(&db, true).await.unwrap();
+    insert(&db, long()).await.unwrap();
+    let names = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM things");
+    assert_eq!(names.fetch_one(db.reader()).await.unwrap(), 2);
+}
