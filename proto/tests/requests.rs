@@ -59,7 +59,7 @@ fn create_user() {
         password = "12345678".to_owned() => [];
         password = "1234567".to_owned() => ["password: must have at least 8 characters"];
         password = "ä".repeat(128) => [];
-        password = "ä".repeat(129) => ["password: must have at most 128 characters"];
+        password = "ä".repeat(513) => ["password: must have at most 512 characters"];
         request_id = ID.to_uppercase() => [];
         request_id = "1".to_owned() => ["request_id: must be a UUID"];
     );
@@ -109,7 +109,7 @@ fn login() {
         email = String::new() => ["email: must have at least 1 character"];
         email = "e".repeat(255) => ["email: must have at most 254 characters"];
         password = String::new() => ["password: must have at least 1 character"];
-        password = "p".repeat(129) => ["password: must have at most 128 characters"];
+        password = "p".repeat(513) => ["password: must have at most 512 characters"];
     );
 }
 

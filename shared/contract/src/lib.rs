@@ -21,6 +21,7 @@ pub mod codec;
 mod failure;
 pub mod gzip;
 pub mod idempotency;
+pub mod ids;
 pub mod page;
 pub mod policy;
 mod reason;

@@ -1,10 +1,9 @@
 //! What a handler asks of the call it serves.
 
 use aws_lc_rs::hmac;
-use gantry_contract::{Authorized, Failure, GantryReason, MethodPolicy, idempotency::RequestKey};
+use gantry_contract::{Authorized, MethodPolicy, idempotency::RequestKey, ids};
 use prost::Message;
-use tonic::{Code, Request, Status};
-use uuid::Uuid;
+use tonic::{Request, Status};
 
 /// Who makes the call and on what it may act.
 ///
@@ -35,11 +34,11 @@ impl Fingerprints {
     /// The key of this mutation. `request_id` is the field of that name in the
     /// request.
     ///
-    /// Messages are compared as they are encoded: a `map` field, whose order is
-    /// not fixed, does not belong into such a request.
+    /// Messages are compared as they are encoded, but for the case of UUIDs: a `map` field,
+    /// whose order is not fixed, does not belong into such a request.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT where `request_id` is no UUID.
+    /// INVALID_ARGUMENT if `request_id` is no UUID, or the nil or the max UUID.
     ///
     /// # Panics
     /// As [`authorized`].
@@ -55,21 +54,16 @@ impl Fingerprints {
         let method: &'static MethodPolicy =
             request.extensions().get::<&'static MethodPolicy>().expect("the method is known");
         let subject = authorized(request).caller.subject();
-        let request_id = Uuid::try_parse(request_id).map_err(|_| {
-            Failure::new(
-                Code::InvalidArgument,
-                GantryReason::ValidationFailed,
-                "request_id is not a UUID",
-            )
-            .violation("request_id", "must be a UUID")
-        })?;
+        let request_id = ids::uuid("request_id", request_id)?;
         let fingerprint = self.fingerprint(&subject, method.path, request.get_ref());
         Ok(RequestKey { subject, method: method.path, request_id, fingerprint })
     }
 
     fn fingerprint(&self, subject: &str, method: &str, message: &impl Message) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.key);
-        for part in [subject.as_bytes(), method.as_bytes(), &message.encode_to_vec()] {
+        let mut message = message.encode_to_vec();
+        ids::lower_uuids(&mut message);
+        for part in [subject.as_bytes(), method.as_bytes(), &message] {
             // With its length before it no part can pass for the end of another.
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
@@ -85,6 +79,8 @@ mod tests {
     use std::time::Duration;
 
     use gantry_contract::{Access, Caller, Idempotency, MethodKind, Repeats, RetryPolicy, Scope};
+
+    use tonic::Code;
 
     use super::*;
 
@@ -136,8 +132,19 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_that_is_no_uuid_is_refused() {
-        let status = Fingerprints::new([1; 32]).key(&request("a", "message"), "1").unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument);
+    fn a_request_id_that_is_no_uuid_or_nil_is_refused() {
+        for id in ["1", "", "00000000-0000-0000-0000-000000000000"] {
+            let status = Fingerprints::new([1; 32]).key(&request("a", "message"), id).unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn a_request_is_the_same_whatever_the_case_of_its_ids() {
+        let fingerprints = Fingerprints::new([1; 32]);
+        let key = |id: &str| fingerprints.key(&request("a", &format!("reserve {id}")), id).unwrap();
+        let lower = "0195f3a0-abcd-7000-8000-00000000000e";
+        assert_eq!(key(lower), key(&lower.to_uppercase()));
+        assert_ne!(key(lower), key(ID));
     }
 }

@@ -163,7 +163,19 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Which crates a part of a service may name; a part that is not listed may name what the manifest has.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("domain", &["std", "core", "alloc", "thiserror", "uuid", "time", "gantry_money"]),
+    (
+        "domain",
+        &[
+            "std",
+            "core",
+            "alloc",
+            "thiserror",
+            "uuid",
+            "time",
+            "unicode_normalization",
+            "gantry_money",
+        ],
+    ),
     (
         "application",
         &[

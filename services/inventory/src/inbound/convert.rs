@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use gantry_contract::Violations;
+use gantry_contract::{Violations, ids};
 use gantry_money::{Money, MoneyError};
 use gantry_proto::{
     google::r#type as google,
@@ -72,7 +72,7 @@ pub(super) fn sku(field: impl fmt::Display, text: String) -> Result<Sku, Violati
 }
 
 pub(super) fn reservation_id(text: &str) -> Result<Uuid, Violations> {
-    Uuid::parse_str(text).map_err(|_| Violations::one("reservation_id", "must be a UUID"))
+    ids::uuid("reservation_id", text)
 }
 
 fn price(money: &google::Money) -> Result<Money, Violations> {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use gantry_contract::{Violations, idempotency::RequestKey, page::PageRequest};
+use gantry_contract::{Violations, idempotency::RequestKey, ids, page::PageRequest};
 use gantry_money::{Money, MoneyError};
 use gantry_proto::{
     google::r#type as google,
@@ -36,7 +36,7 @@ pub(super) fn new_order(
     let items = items.collect::<Result<Vec<_>, Violations>>();
     let basket = |items| Basket::new(items).map_err(|error| Violations::one("items", error));
     let mut violations = Violations::default();
-    let user = violations.note(uuid("user_id", &request.user_id).map(UserId));
+    let user = violations.note(ids::uuid("user_id", &request.user_id).map(UserId));
     let basket = violations.note(items.and_then(basket));
     let address = violations.note(request.shipping_address.map(address).transpose());
     match (user, basket, address) {
@@ -77,7 +77,7 @@ pub(super) fn placement(
 }
 
 pub(super) fn order_id(text: &str) -> Result<OrderId, Violations> {
-    uuid("id", text).map(OrderId)
+    ids::uuid("id", text).map(OrderId)
 }
 
 /// A page of orders goes on after an order's id.
@@ -89,10 +89,6 @@ pub(super) fn page(page: PageRequest) -> Result<PageRequest, Violations> {
             "must be a next_page_token of an earlier answer of this method",
         )),
     }
-}
-
-fn uuid(field: &str, text: &str) -> Result<Uuid, Violations> {
-    Uuid::parse_str(text).map_err(|_| Violations::one(field, "must be a UUID"))
 }
 
 fn money(field: &str, money: &google::Money) -> Result<Money, Violations> {

@@ -8,6 +8,7 @@ mod email;
 mod name;
 mod password;
 mod role;
+mod text;
 mod user;
 
 pub use email::Email;

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use super::Invalid;
+use super::{
+    Invalid,
+    text::{is_deceptive, nfc},
+};
 
-/// What a user is called: 2 to 100 characters, on one line.
+/// What a user is called: 2 to 100 characters, on one line, in Normalization Form C.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -12,18 +15,18 @@ impl Name {
     /// Takes a name, without the white space around it.
     ///
     /// # Errors
-    /// [`Invalid`] where it is too short, too long, or has control characters,
-    /// which could forge lines where the name is shown.
+    /// [`Invalid`] if it is too short, too long, or has characters that could forge lines, reverse
+    /// text or hide where the name is shown.
     pub fn try_new(text: &str) -> Result<Self, Invalid> {
-        let text = text.trim();
+        let text = nfc(text.trim());
         let refuse = |rule| Err(Invalid { field: "name", rule });
         if !(2..=100).contains(&text.chars().count()) {
             return refuse("must have 2 to 100 characters, not counting white space around it");
         }
-        if text.chars().any(char::is_control) {
-            return refuse("must not have control characters");
+        if text.chars().any(is_deceptive) {
+            return refuse("must not have control characters or other invisible characters");
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into_owned()))
     }
 
     /// The name.
@@ -54,6 +57,15 @@ mod tests {
 
     #[test]
     fn a_name_stays_on_its_line() {
-        assert!(Name::try_new("Ann\nlevel=error").is_err());
+        for text in ["Ann\nlevel=error", "Ann\u{2028}x", "Ann\u{202e}x", "Ann\u{200b}"] {
+            assert!(Name::try_new(text).is_err(), "{text:?}");
+        }
+        // Persian names have joiners.
+        assert!(Name::try_new("علی\u{200c}رضا").is_ok());
+    }
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        assert_eq!(Name::try_new("Rene\u{301}"), Name::try_new("René"));
     }
 }

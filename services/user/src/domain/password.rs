@@ -4,24 +4,29 @@
 
 use std::fmt;
 
-use super::Invalid;
+use super::{Invalid, text::opaque_string};
 
 /// A password that a user may choose: 8 to 128 characters. White space counts.
+///
+/// Kept as the OpaqueString profile prepares it (RFC 8265), so that it matches whichever keyboard
+/// it is typed on.
 #[derive(Clone)]
 pub struct Password(String);
 
 impl Password {
-    /// Takes a password exactly as it was given.
+    /// Takes a password. Its characters are counted after its preparation.
     ///
     /// # Errors
-    /// [`Invalid`] where it is too short or too long.
-    pub fn try_new(text: impl Into<String>) -> Result<Self, Invalid> {
-        let text = text.into();
-        if (8..=128).contains(&text.chars().count()) {
-            Ok(Self(text))
-        } else {
-            Err(Invalid { field: "password", rule: "must have 8 to 128 characters" })
+    /// [`Invalid`] if it is too short or too long, or has invisible characters.
+    pub fn try_new(text: &str) -> Result<Self, Invalid> {
+        let refuse = |rule| Err(Invalid { field: "password", rule });
+        let Some(text) = opaque_string(text) else {
+            return refuse("must not have control characters or other invisible characters");
+        };
+        if !(8..=128).contains(&text.chars().count()) {
+            return refuse("must have 8 to 128 characters");
         }
+        Ok(Self(text))
     }
 
     /// The password, for the hasher.
@@ -36,9 +41,11 @@ impl Password {
 pub struct Attempt(String);
 
 impl Attempt {
-    /// Takes it exactly as it was given.
+    /// Takes what somebody gives, prepared as a password is. What cannot be prepared is nobody's
+    /// password, and goes through the hasher as it is.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        let text = text.into();
+        Self(opaque_string(&text).unwrap_or(text))
     }
 
     /// The text, for the hasher.
@@ -82,10 +89,39 @@ mod tests {
     #[test]
     fn passwords_have_8_to_128_characters_and_are_not_trimmed() {
         assert_eq!(Password::try_new("  spaces  ").unwrap().expose(), "  spaces  ");
-        assert!(Password::try_new("ä".repeat(8)).is_ok());
-        assert!(Password::try_new("p".repeat(128)).is_ok());
-        assert!(Password::try_new("p".repeat(7)).is_err());
-        assert!(Password::try_new("p".repeat(129)).is_err());
+        for (character, times, is_taken) in [
+            ("p", 7, false),
+            ("p", 8, true),
+            ("p", 128, true),
+            ("p", 129, false),
+            ("ä", 8, true),
+            // Two code points each, and one character after the preparation.
+            ("a\u{308}", 4, false),
+            ("a\u{308}", 7, false),
+            ("a\u{308}", 8, true),
+            ("a\u{308}", 128, true),
+            ("a\u{308}", 129, false),
+        ] {
+            let text = character.repeat(times);
+            assert_eq!(Password::try_new(&text).is_ok(), is_taken, "{times} {character}");
+        }
+        let hidden = Password::try_new("password\u{200b}").unwrap_err();
+        assert!(hidden.rule.contains("invisible"), "{hidden}");
+    }
+
+    #[test]
+    fn a_password_matches_however_it_is_typed() {
+        let forms = ["pässwörd\u{a0}1", "pa\u{308}sswo\u{308}rd 1", "pässwo\u{308}rd\u{3000}1"];
+        for set in forms {
+            for typed in forms {
+                let (password, attempt) = (Password::try_new(set).unwrap(), Attempt::new(typed));
+                assert_eq!(password.expose(), attempt.expose());
+            }
+        }
+        assert_ne!(
+            Password::try_new("Password").unwrap().expose(),
+            Attempt::new("password").expose()
+        );
     }
 
     #[test]

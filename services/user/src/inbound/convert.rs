@@ -1,6 +1,6 @@
 //! Between the contract's messages and what the application speaks of.
 
-use gantry_contract::{Violations, idempotency::RequestKey};
+use gantry_contract::{Violations, idempotency::RequestKey, ids};
 use gantry_identity::{Jwk, PublicKey};
 use gantry_proto::shop::user::v1 as contract;
 use prost_types::Timestamp;
@@ -26,7 +26,7 @@ pub(super) fn registration(
     let mut violations = Violations::default();
     let email = violations.note(Email::try_new(&email));
     let name = violations.note(Name::try_new(&name));
-    let password = violations.note(Password::try_new(password));
+    let password = violations.note(Password::try_new(&password));
     match (email, name, password) {
         (Some(email), Some(name), Some(password)) => {
             Ok(Registration { email, name, password, request: key })
@@ -42,7 +42,7 @@ impl From<Invalid> for Violations {
 }
 
 pub(super) fn user_id(id: &str) -> Result<UserId, Violations> {
-    UserId::parse(id).ok_or_else(|| Violations::one("id", "must be a UUID"))
+    ids::uuid("id", id).map(UserId)
 }
 
 pub(super) fn user(user: &User) -> contract::User {

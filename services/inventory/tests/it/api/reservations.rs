@@ -111,6 +111,9 @@ async fn what_was_never_reserved_cannot_be_committed() {
 #[tokio::test]
 async fn everything_wrong_with_a_reservation_is_said_at_once() {
     let running = Running::start().await;
+    let nil = reserve(Uuid::nil(), &[("a", 1)]);
+    let status = refused(running.reserve(nil), Code::InvalidArgument, "VALIDATION_FAILED").await;
+    assert_eq!(wrong_fields(&status), ["reservation_id"]);
     let wrong = ReserveStockRequest {
         reservation_id: "1".to_owned(),
         request_id: String::new(),

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gantry_identity::SigningKey;
 use gantry_proto::shop::user::v1::{
-    GetJwksRequest, LoginRequest, auth_service_client::AuthServiceClient,
+    CreateUserRequest, GetJwksRequest, LoginRequest, auth_service_client::AuthServiceClient,
 };
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
@@ -29,7 +29,8 @@ async fn a_login_gives_what_one_calls_with() {
     assert_eq!(claims["sub"], *ann.id);
     assert_eq!(claims["email"], "Ann@example.org");
     assert_eq!(claims["roles"], serde_json::json!(["user"]));
-    let permissions = ["orders:read", "orders:write", "products:read", "users:read", "users:write"];
+    let permissions =
+        ["orders:read", "orders:write", "products:read", "users:list", "users:read", "users:write"];
     assert_eq!(claims["permissions"], serde_json::json!(permissions));
     let lives = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
     assert_eq!(lives, 15 * 60);
@@ -40,6 +41,40 @@ async fn a_login_gives_what_one_calls_with() {
     let again = running.login("ann@example.org", PASSWORD).await.unwrap();
     assert_ne!(again.refresh_token, pair.refresh_token);
     assert_ne!(again.access_token, pair.access_token);
+}
+
+#[tokio::test]
+async fn a_password_is_right_however_it_is_typed() {
+    const FORMS: [&str; 3] = ["pässwörd 1", "pa\u{308}sswo\u{308}rd 1", "pässwo\u{308}rd\u{a0}1"];
+    let running = Running::start().await;
+    let admin = running.admin().await;
+    for (number, set) in FORMS.into_iter().enumerate() {
+        let email = format!("ann{number}@example.org");
+        let request = CreateUserRequest { password: set.to_owned(), ..new(&email) };
+        admin.create(request).await.unwrap();
+        for typed in FORMS {
+            running.login(&email, typed).await.unwrap();
+        }
+        for wrong in ["Pässwörd 1", "passwörd 1", "pässwörd 1\u{200b}", "pässwörd 1\n"] {
+            refused(running.login(&email, wrong), Code::Unauthenticated, "BAD_CREDENTIALS").await;
+        }
+    }
+    // 128 characters, each of three code points.
+    let password = "o\u{302}\u{323}".repeat(128);
+    let request = CreateUserRequest { password: password.clone(), ..new("long@example.org") };
+    admin.create(request).await.unwrap();
+    running.login("long@example.org", &password).await.unwrap();
+    running.login("long@example.org", &"ộ".repeat(128)).await.unwrap();
+    for (password, why) in [
+        ("o\u{302}\u{323}".repeat(7), "must have 8 to 128 characters"),
+        ("password\u{202e}".to_owned(), "invisible"),
+    ] {
+        let request = CreateUserRequest { password, ..new("other@example.org") };
+        let status =
+            refused(admin.create(request), Code::InvalidArgument, "VALIDATION_FAILED").await;
+        assert_eq!(wrong_fields(&status), ["password"]);
+        assert!(status.message().contains(why), "{status:?}");
+    }
 }
 
 #[tokio::test]

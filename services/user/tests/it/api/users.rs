@@ -67,6 +67,27 @@ async fn the_same_request_creates_nobody_twice() {
 }
 
 #[tokio::test]
+async fn an_id_in_capitals_is_the_same_id_and_nil_is_none() {
+    let running = Running::start().await;
+    let admin = running.admin().await;
+    let request = new("ann@example.org");
+    let made = admin.create(request.clone()).await.unwrap();
+    let in_capitals =
+        CreateUserRequest { request_id: request.request_id.to_uppercase(), ..request.clone() };
+    assert_eq!(admin.create(in_capitals).await.unwrap(), made);
+    assert_eq!(admin.get(&made.id.to_uppercase()).await.unwrap(), made);
+    let nil = "00000000-0000-0000-0000-000000000000";
+    let nobodys = CreateUserRequest { request_id: nil.to_owned(), ..new("bob@example.org") };
+    let status = refused(admin.create(nobodys), Code::InvalidArgument, "VALIDATION_FAILED").await;
+    assert_eq!(wrong_fields(&status), ["request_id"]);
+    let status = refused(admin.get(nil), Code::InvalidArgument, "VALIDATION_FAILED").await;
+    assert_eq!(
+        (wrong_fields(&status), status.message()),
+        (vec!["id".to_owned()], "id: must not be the nil UUID")
+    );
+}
+
+#[tokio::test]
 async fn the_same_request_many_times_at_once_creates_one_user() {
     let running = Running::start().await;
     let request = new("ann@example.org");
