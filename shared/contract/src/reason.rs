@@ -35,6 +35,9 @@ pub enum GantryReason {
     MalformedMessage,
     /// INVALID_ARGUMENT: a header that the server reads cannot be read.
     MalformedMetadata,
+    /// RESOURCE_EXHAUSTED: the request has more headers, or bytes of them, than the server
+    /// takes.
+    MetadataTooLarge,
     /// RESOURCE_EXHAUSTED: the message is longer than the server takes.
     MessageTooLarge,
     /// UNIMPLEMENTED: the server does not know the method.
@@ -76,6 +79,7 @@ impl Reason for GantryReason {
             Self::ValidationFailed => "VALIDATION_FAILED",
             Self::MalformedMessage => "MALFORMED_MESSAGE",
             Self::MalformedMetadata => "MALFORMED_METADATA",
+            Self::MetadataTooLarge => "METADATA_TOO_LARGE",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
             Self::MethodUnknown => "METHOD_UNKNOWN",
             Self::EncodingUnknown => "ENCODING_UNKNOWN",

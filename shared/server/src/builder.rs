@@ -29,8 +29,8 @@ use crate::{
     reflection::Reflection,
     registered::Registered,
     server::Server,
-    settings::{InvalidSetting, Settings},
-    stack::{Addresses, Callers, Generated, Handlers, InvalidClass, Parts},
+    settings::{InvalidSetting, ReflectionAccess, Settings},
+    stack::{Addresses, Callers, Generated, Handlers, InfrastructureCalls, InvalidClass, Parts},
     state::Life,
     tls::Security,
 };
@@ -207,7 +207,7 @@ impl ServerBuilder {
         if let Some(verifier) = &self.verifier {
             self.checks.extend(keys_known(verifier));
         }
-        let methods = Methods::new(&self.services);
+        let methods = Methods::new(&self.services, self.settings.reflection);
         if let Some(restricted) = methods.restricted()
             && self.verifier.is_none()
         {
@@ -225,12 +225,14 @@ impl ServerBuilder {
         let measures = Measures::new(meter, &methods, self.contract);
         let life = Life::new();
         let names = || self.services.iter().map(|service| service.name);
-        // In the order of `INFRASTRUCTURE`.
+        // In the order of `Methods`.
         let health = HealthServer::new(HealthService::new(names(), life.watch()));
         self.handlers.push(Box::new(Generated(health)));
-        let reflection = Reflection::new(names(), self.contract.descriptor_set)?;
-        self.handlers.push(Box::new(reflection.clone()));
-        self.handlers.push(Box::new(reflection));
+        if self.settings.reflection != ReflectionAccess::Off {
+            let reflection = Reflection::new(names(), self.contract.descriptor_set)?;
+            self.handlers.push(Box::new(reflection.clone()));
+            self.handlers.push(Box::new(reflection));
+        }
         let names = names().collect();
         Ok(Server {
             name: self.name,
@@ -247,6 +249,7 @@ impl ServerBuilder {
                 measures: Arc::new(measures),
                 proxies: Arc::new(Proxies::new(&self.settings.limits)),
                 addresses: Arc::new(addresses),
+                infrastructure: Arc::new(InfrastructureCalls::new(&self.settings.infrastructure)),
                 limiter,
                 callers: Arc::new(callers),
             },

@@ -22,8 +22,9 @@ use tonic::transport::server::TcpConnectInfo;
 use tracing::Span;
 
 use crate::{
-    connections::{Account, Peer, Resets},
+    connections::{Account, FloodWatch, HeadersTooLarge, Peer, Resets},
     methods::Method,
+    stack::InfrastructureCall,
 };
 
 /// The longest unknown path that is logged or repeated to the caller.
@@ -43,6 +44,7 @@ pub(crate) struct Connection {
     heard: AtomicBool,
     pub(crate) resets: Resets,
     pub(crate) unsent: Arc<Account>,
+    pub(crate) floods: Arc<FloodWatch>,
 }
 
 impl Connection {
@@ -55,8 +57,13 @@ impl Connection {
         resets: Resets,
         unsent: Arc<Account>,
     ) -> Self {
-        let heard = AtomicBool::new(false);
-        Self { info, peer, standing, certified_names, cut, heard, resets, unsent }
+        let (heard, floods) = (AtomicBool::new(false), Arc::default());
+        Self { info, peer, standing, certified_names, cut, heard, resets, unsent, floods }
+    }
+
+    /// Tells who reads its frames what its answers send.
+    pub(crate) fn with_floods(self, floods: Arc<FloodWatch>) -> Self {
+        Self { floods, ..self }
     }
 
     pub(crate) fn heard(&self) {
@@ -65,6 +72,18 @@ impl Connection {
 
     pub(crate) fn was_heard(&self) -> bool {
         self.heard.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// A connection of nobody, for tests of what belongs to one.
+#[cfg(test)]
+impl Connection {
+    pub(crate) fn any() -> Self {
+        let info = TcpConnectInfo { local_addr: None, remote_addr: None };
+        let unsent = Arc::new(Account::new(crate::connections::Budget::new(0)));
+        let peer = ([127, 0, 0, 1], 1).into();
+        let cut = CancellationToken::new();
+        Self::new(info, peer, Peer::any(), None, cut, Resets::new(1), unsent)
     }
 }
 
@@ -90,6 +109,10 @@ pub(crate) struct Call {
     pub(crate) caller: OnceLock<String>,
     /// The `authorization` that it brought, for the log of a failure.
     pub(crate) credentials: OnceLock<HeaderValue>,
+    /// Its headers are refused.
+    pub(crate) too_large: Option<HeadersTooLarge>,
+    /// Its place among the calls of health and reflection, if it is one.
+    pub(crate) infrastructure: OnceLock<InfrastructureCall>,
     panicked: AtomicBool,
 }
 
@@ -127,6 +150,7 @@ impl Call {
         connection: Arc<Connection>,
         client: IpAddr,
         received: Instant,
+        too_large: Option<HeadersTooLarge>,
     ) -> Self {
         Self {
             request_id,
@@ -138,6 +162,8 @@ impl Call {
             deadline: OnceLock::new(),
             caller: OnceLock::new(),
             credentials: OnceLock::new(),
+            too_large,
+            infrastructure: OnceLock::new(),
             panicked: AtomicBool::new(false),
         }
     }
@@ -157,6 +183,7 @@ impl Call {
 pub(crate) struct Received<B> {
     pub(crate) connection: Arc<Connection>,
     pub(crate) at: Instant,
+    pub(crate) too_large: Option<HeadersTooLarge>,
     pub(crate) http: Request<B>,
 }
 

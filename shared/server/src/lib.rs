@@ -44,6 +44,7 @@
 //! | the address calls too often without credentials that hold | RESOURCE_EXHAUSTED | RATE_LIMITED |
 //! | the caller calls too often | RESOURCE_EXHAUSTED | RATE_LIMITED |
 //! | more calls at once than can be worked at | RESOURCE_EXHAUSTED | OVERLOADED |
+//! | too many headers, or too many bytes of them | RESOURCE_EXHAUSTED | METADATA_TOO_LARGE |
 //! | the message is too long | RESOURCE_EXHAUSTED | MESSAGE_TOO_LARGE |
 //! | the message breaks off, is none, or is followed by a second where one is meant | INVALID_ARGUMENT | MALFORMED_MESSAGE |
 //! | the message breaks a rule | INVALID_ARGUMENT | VALIDATION_FAILED |
@@ -52,7 +53,8 @@
 //!
 //! RATE_LIMITED and OVERLOADED say when to come again, in `grpc-retry-pushback-ms` and in
 //! a `RetryInfo`; RATE_LIMITED also names the `limit`: `address`, `caller` or a rate class.
-//! Health and reflection are never limited, but take messages of 4 KiB at most.
+//! Health and reflection are never limited in time, but in open calls (OVERLOADED; the limit is
+//! `connection`, `address` or `infrastructure`), and take messages of 4 KiB at most.
 //!
 //! Every answer has the request id in `x-request-id`. What is no gRPC at all gets
 //! an HTTP status: 405 or 415.
@@ -95,7 +97,8 @@ pub use request::{Fingerprints, authorized};
 pub use server::{ServeError, Server};
 pub use settings::{
     AdminSettings, ConcurrencySettings, ConnectionSettings, ForwardedBy, IdempotencySettings,
-    InvalidSetting, LimitSettings, RateSettings, Settings,
+    InfrastructureSettings, InvalidSetting, LimitSettings, RateSettings, ReflectionAccess,
+    Settings,
 };
 pub use signal::shutdown_signal;
 pub use state::State;

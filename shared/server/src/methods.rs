@@ -6,6 +6,8 @@ use gantry_contract::{
     Access, Contract, Idempotency, MethodKind, MethodPolicy, Repeats, ServicePolicy,
 };
 
+use crate::settings::ReflectionAccess;
+
 /// A method of this server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Method {
@@ -13,6 +15,8 @@ pub(crate) struct Method {
     /// Whether it is asked by machinery (health, reflection) and not by callers:
     /// exempt from limits, and too frequent for the log.
     pub(crate) infrastructure: bool,
+    /// If every caller with credentials may call it, and no other.
+    needs_credentials: bool,
     /// Its number among the methods of its server.
     pub(crate) index: usize,
     /// The number of its service among those of its server.
@@ -20,6 +24,11 @@ pub(crate) struct Method {
 }
 
 impl Method {
+    /// If everybody may call it.
+    pub(crate) fn is_public(self) -> bool {
+        self.policy.access == Access::Public && !self.needs_credentials
+    }
+
     /// `package.Service/Method`, as OpenTelemetry wants it.
     pub(crate) fn name(self) -> &'static str {
         self.policy.path.trim_start_matches('/')
@@ -51,18 +60,26 @@ impl Method {
 pub(crate) struct Methods(HashMap<&'static str, Method>);
 
 impl Methods {
-    /// The methods of the services that are served, and of [`INFRASTRUCTURE`], which are
-    /// numbered after them.
-    pub(crate) fn new(services: &[&'static ServicePolicy]) -> Self {
-        let own = services.iter().map(|service| (service.methods, false));
-        let infrastructure = INFRASTRUCTURE.iter().map(|service| (service.methods, true));
-        let methods = own.chain(infrastructure).enumerate().flat_map(
-            |(service, (methods, infrastructure))| {
-                methods.iter().map(move |policy| (service, policy, infrastructure))
+    /// The methods of the services that are served, of health, and of reflection unless it is
+    /// off. They are numbered in this order.
+    pub(crate) fn new(services: &[&'static ServicePolicy], reflection: ReflectionAccess) -> Self {
+        let own = services.iter().map(|service| (service.methods, false, false));
+        let health = [(HEALTH.methods, true, false)];
+        // With credentials it has a caller, and with that the limits of any other method.
+        let needs_credentials = reflection == ReflectionAccess::Authenticated;
+        let reflection = (reflection != ReflectionAccess::Off).then_some(&REFLECTION);
+        let reflection = reflection.into_iter().flatten();
+        let reflection =
+            reflection.map(|service| (service.methods, !needs_credentials, needs_credentials));
+        let methods = own.chain(health).chain(reflection).enumerate().flat_map(
+            |(service, (methods, infrastructure, needs_credentials))| {
+                let numbered = move |policy| (service, policy, infrastructure, needs_credentials);
+                methods.iter().map(numbered)
             },
         );
-        let methods = methods.enumerate().map(|(index, (service, policy, infrastructure))| {
-            (policy.path, Method { policy, infrastructure, index, service })
+        let methods = methods.enumerate().map(|(index, numbered)| {
+            let (service, policy, infrastructure, needs_credentials) = numbered;
+            (policy.path, Method { policy, infrastructure, needs_credentials, index, service })
         });
         Self(methods.collect())
     }
@@ -85,7 +102,7 @@ impl Methods {
 
     /// The first method that not everybody may call.
     pub(crate) fn restricted(&self) -> Option<Method> {
-        self.0.values().copied().find(|method| method.policy.access != Access::Public)
+        self.0.values().copied().find(|method| !method.is_public())
     }
 }
 
@@ -100,25 +117,27 @@ const UNLIMITED: Duration = Duration::MAX;
 /// Longest message to health or reflection: a name. No other limit holds for these.
 const MAX_INFRASTRUCTURE_BYTES: u32 = 4096;
 
-/// What every server has besides the services of its contract: health and reflection.
-pub(crate) static INFRASTRUCTURE: [ServicePolicy; 3] = [
-    ServicePolicy {
-        name: "grpc.health.v1.Health",
-        methods: &[
-            MethodPolicy {
-                timeout: Duration::from_secs(5),
-                ..infrastructure("/grpc.health.v1.Health/Check")
-            },
-            MethodPolicy {
-                timeout: Duration::from_secs(5),
-                ..infrastructure("/grpc.health.v1.Health/List")
-            },
-            MethodPolicy {
-                kind: MethodKind::ServerStreaming,
-                ..infrastructure("/grpc.health.v1.Health/Watch")
-            },
-        ],
-    },
+/// Health, which every server has besides the services of its contract.
+pub(crate) static HEALTH: ServicePolicy = ServicePolicy {
+    name: "grpc.health.v1.Health",
+    methods: &[
+        MethodPolicy {
+            timeout: Duration::from_secs(5),
+            ..infrastructure("/grpc.health.v1.Health/Check")
+        },
+        MethodPolicy {
+            timeout: Duration::from_secs(5),
+            ..infrastructure("/grpc.health.v1.Health/List")
+        },
+        MethodPolicy {
+            kind: MethodKind::ServerStreaming,
+            ..infrastructure("/grpc.health.v1.Health/Watch")
+        },
+    ],
+};
+
+/// Reflection, in both of its versions.
+pub(crate) static REFLECTION: [ServicePolicy; 2] = [
     ServicePolicy {
         name: "grpc.reflection.v1.ServerReflection",
         methods: &[MethodPolicy {

@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, t
 use bytes::Bytes;
 use gantry_contract::Contract;
 use gantry_discovery::{Instance, RegisterError, Registration};
-use gantry_http2::{EmptyDataPolicy, FrameFilter};
+use gantry_http2::FrameFilter;
 use http::Response;
 use hyper::service::Service;
 use tokio::{
@@ -20,8 +20,8 @@ use crate::{
     builder::ServerBuilder,
     call::{Connection, Received, Timed},
     connections::{
-        Account, Age, Budget, ConnectionLimiter, Connections, Ends, Peer, RequestBody, Resets,
-        Serving, protocol, run,
+        Account, Age, Budget, Calm, ClientFrames, ConnectionLimiter, Connections, Ends, FloodWatch,
+        Peer, RequestBody, Resets, Serving, protocol, run,
     },
     measure::{Closed, Observed, ServerMeasures},
     readiness::{Check, Status},
@@ -222,10 +222,13 @@ where
         let unsent = Arc::new(Account::new(Arc::clone(&self.unsent)));
         async move {
             let patience = settings.handshake_timeout;
+            let floods = Arc::<FloodWatch>::default();
             let shake_hands = async {
                 let stream = security.secure(stream, peer, patience, &ends.goaway).await?;
                 let names = certified_names(&stream);
-                let stream = FrameFilter::for_server(stream, EmptyDataPolicy::new());
+                let stream = Calm::new(stream, Arc::clone(&floods));
+                let stream =
+                    FrameFilter::for_server(stream, ClientFrames::new(Arc::clone(&floods)));
                 let shaken = protocol.handshake(stream).await;
                 let shaken =
                     shaken.inspect_err(|error| debug!(%peer, %error, "the peer speaks no HTTP/2"));
@@ -243,9 +246,14 @@ where
                 open.ended(Closed::Handshake);
                 return;
             };
+            if names.is_some() {
+                // Vouched for by an authority of ours.
+                standing.authenticated();
+            }
             let (cut, resets) = (ends.cut.clone(), Resets::new(settings.max_resets));
-            let connection =
-                Arc::new(Connection::new(info, peer, standing, names, cut, resets, unsent));
+            let connection = Connection::new(info, peer, standing, names, cut, resets, unsent)
+                .with_floods(floods);
+            let connection = Arc::new(connection);
             let restless = ends.restless.clone();
             let serving = Serving::new(http2, connection, stack, calls, restless, &settings);
             open.ended(run(serving, peer, ends).await);

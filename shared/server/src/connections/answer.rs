@@ -16,7 +16,10 @@ use http::Response;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::unsent::{Held, Part};
+use super::{
+    floods::FloodWatch,
+    unsent::{Held, Part},
+};
 use crate::call::{Connection, Timed};
 
 /// The most of one answer that waits to be written, in bytes: what is longer waits where
@@ -67,7 +70,9 @@ where
         let mut this = self.project();
         let sent = loop {
             let (head, body, respond) = match this.state.as_mut().project() {
-                StateProject::Sending { sending } => break ready!(sending.poll(cx)),
+                StateProject::Sending { sending } => {
+                    break ready!(sending.poll(cx, &this.connection.floods));
+                }
                 StateProject::Making { call, respond } => {
                     // Before the handler: it is not to go on with a request that broke off.
                     if respond.poll_reset(cx).is_ready() {
@@ -79,6 +84,7 @@ where
                 }
             };
             let whole = body.is_end_stream();
+            this.connection.floods.sent();
             match respond.send_response(head, whole) {
                 Err(_) => break Sent::TakenBack,
                 Ok(_) if whole => break Sent::Whole,
@@ -153,9 +159,9 @@ pin_project! {
 }
 
 impl<B: Timed<Data = Bytes>> Sending<B> {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sent> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, floods: &FloodWatch) -> Poll<Sent> {
         loop {
-            if let Some(sent) = ready!(self.as_mut().poll_unsent(cx)) {
+            if let Some(sent) = ready!(self.as_mut().poll_unsent(cx, floods)) {
                 return Poll::Ready(sent);
             }
             let this = self.as_mut().project();
@@ -188,7 +194,11 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
     ///
     /// What is sent goes into the window that the peer has granted and never waits for
     /// more of it in h2, where it could not be called back.
-    fn poll_unsent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Sent>> {
+    fn poll_unsent(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        floods: &FloodWatch,
+    ) -> Poll<Option<Sent>> {
         let mut this = self.project();
         while !this.unsent.is_empty() {
             this.stream.reserve_capacity(this.unsent.len().min(SEND_BUFFER));
@@ -202,6 +212,7 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 }
                 *this.cut = true;
                 let part = this.held.part(this.unsent.split_to(room));
+                floods.sent();
                 if this.stream.send_data(part, false).is_err() {
                     return Poll::Ready(Some(Sent::TakenBack));
                 }

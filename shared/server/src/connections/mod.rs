@@ -2,6 +2,9 @@
 
 mod answer;
 mod body;
+mod calm;
+mod floods;
+mod headers;
 mod keep_alive;
 mod limiter;
 mod resets;
@@ -21,6 +24,9 @@ use tracing::{debug, error, warn};
 
 pub(crate) use self::{
     body::RequestBody,
+    calm::Calm,
+    floods::{ClientFrames, FloodWatch},
+    headers::HeadersTooLarge,
     limiter::{ConnectionLimiter, Limits, Peer},
     resets::Resets,
     run::{Age, Endable, Ends, run},

@@ -23,6 +23,7 @@ use tracing::debug;
 use super::{
     answer::{Answer, SEND_BUFFER},
     body::RequestBody,
+    headers::HeaderLimits,
     keep_alive::KeepAlive,
     run::{Endable, LAST_WORDS},
     unsent::Part,
@@ -38,7 +39,8 @@ pub(crate) fn protocol(settings: &ConnectionSettings) -> server::Builder {
     let mut protocol = server::Builder::new();
     protocol
         .max_concurrent_streams(settings.max_streams)
-        .max_header_list_size(settings.max_header_bytes)
+        // What exceeds the limit by less is answered in gRPC's own words.
+        .max_header_list_size(settings.max_header_bytes.saturating_mul(2))
         .initial_window_size(settings.stream_window_bytes)
         .initial_connection_window_size(settings.connection_window_bytes)
         .max_pending_accept_reset_streams(settings.max_pending_resets as usize)
@@ -54,6 +56,7 @@ pub(crate) struct Serving<T, S> {
     stack: Arc<S>,
     calls: TaskTracker,
     send_timeout: Duration,
+    headers: HeaderLimits,
     keep_alive: KeepAlive,
     /// When the peer gave the last sign of life by itself.
     heard: Instant,
@@ -83,6 +86,7 @@ where
             stack,
             calls,
             send_timeout: settings.send_timeout,
+            headers: HeaderLimits::new(settings),
             heard: Instant::now(),
             restless,
             broken: None,
@@ -128,7 +132,13 @@ where
                 }
                 return Poll::Pending;
             }
-            let (request, respond) = match ready!(this.http2.poll_accept(cx)) {
+            let accepted = this.http2.poll_accept(cx);
+            if let Some(flood) = this.connection.floods.found() {
+                debug!(peer = %this.connection.peer, ?flood, "a connection is closed for a flood");
+                this.break_off(Closed::Flood, Reason::ENHANCE_YOUR_CALM);
+                continue;
+            }
+            let (mut request, respond) = match ready!(accepted) {
                 Some(Ok(call)) => call,
                 Some(Err(error)) => {
                     debug!(peer = %this.connection.peer, %error, "a connection ended badly");
@@ -138,10 +148,17 @@ where
             };
             let now = Instant::now();
             this.heard = now;
+            // Health and reflection have no use for others: their packages begin so.
+            let all = !request.uri().path().starts_with("/grpc.");
+            let too_large = this.headers.keep(request.headers_mut(), all).err();
             let connection = Arc::clone(&this.connection);
             let http = request.map(|stream| RequestBody::new(stream, Arc::clone(&connection)));
-            let call =
-                this.stack.call(Received { connection: Arc::clone(&connection), at: now, http });
+            let call = this.stack.call(Received {
+                connection: Arc::clone(&connection),
+                at: now,
+                too_large,
+                http,
+            });
             // The tracker is what is waited for, not the task's result.
             drop(this.calls.spawn(Answer::new(call, respond, connection, now, this.send_timeout)));
             if this.connection.resets.begin() {

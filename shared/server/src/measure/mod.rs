@@ -83,7 +83,10 @@ impl Measures {
         Self {
             methods: methods.by_number().map(|method| measured(method.name())).collect(),
             other,
-            limits: ["address", "caller"].into_iter().chain(classes).collect(),
+            limits: ["address", "caller", "connection", "infrastructure"]
+                .into_iter()
+                .chain(classes)
+                .collect(),
             meter,
             duration,
             refusals,

@@ -61,12 +61,14 @@ pub(crate) enum Closed {
     Silent,
     /// Its peer took back too many calls.
     Resets,
+    /// Its peer sent too many frames that are no call.
+    Flood,
     /// It was told to end, did not, and was cut.
     Cut,
 }
 
 impl Closed {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Peer,
         Self::Error,
         Self::Handshake,
@@ -76,6 +78,7 @@ impl Closed {
         Self::Evicted,
         Self::Silent,
         Self::Resets,
+        Self::Flood,
         Self::Cut,
     ];
 
@@ -90,6 +93,7 @@ impl Closed {
             Self::Evicted => "evicted",
             Self::Silent => "keep_alive",
             Self::Resets => "max_resets",
+            Self::Flood => "flood",
             Self::Cut => "cut",
         }
     }

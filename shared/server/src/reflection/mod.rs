@@ -39,7 +39,7 @@ use self::{
     },
 };
 use crate::{
-    methods::INFRASTRUCTURE,
+    methods::{HEALTH, REFLECTION},
     stack::{Answering, Handlers},
 };
 
@@ -82,7 +82,7 @@ impl Reflection {
         let mut index = Index::default();
         index.add(descriptor_set)?;
         index.add(INFRASTRUCTURE_FILES)?;
-        let own = INFRASTRUCTURE.iter().map(|service| service.name);
+        let own = [HEALTH.name].into_iter().chain(REFLECTION.iter().map(|service| service.name));
         let mut services: Vec<_> = served.chain(own).map(str::to_owned).collect();
         services.sort_unstable();
         Ok(Self(Arc::new(Described { index, services })))

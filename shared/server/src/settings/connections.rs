@@ -59,7 +59,11 @@ pub struct ConnectionSettings {
     /// Default 5 min.
     #[serde(with = "humantime_serde")]
     pub max_age_grace: Duration,
-    /// The longest list of headers, in bytes as HTTP/2 counts them. Default 16 KiB.
+    /// Most headers of a request, without pseudo-headers. Envoy's `max_headers_count`; default
+    /// 100.
+    pub max_headers: u32,
+    /// Most bytes of a request's headers, as HTTP/2 counts them: name, value and 32 each. Beyond
+    /// twice as many the answer is a bare HTTP 431. Default 16 KiB.
     pub max_header_bytes: u32,
     /// What a peer may send of one call before it is read, in bytes. Default 256 KiB.
     pub stream_window_bytes: u32,
@@ -97,6 +101,7 @@ impl Default for ConnectionSettings {
             max_unsent_bytes: 64 * 1024 * 1024,
             max_age: Duration::from_secs(30 * 60),
             max_age_grace: Duration::from_secs(5 * 60),
+            max_headers: 100,
             max_header_bytes: 16 * 1024,
             stream_window_bytes: 256 * 1024,
             connection_window_bytes: 1024 * 1024,
@@ -140,6 +145,12 @@ impl ConnectionSettings {
             time("connections.keep_alive_timeout", self.keep_alive_timeout),
             time("connections.send_timeout", self.send_timeout),
             time("connections.max_age", self.max_age),
+            // A call of our own has up to ten.
+            InvalidSetting::unless(
+                (20..=10_000).contains(&self.max_headers),
+                "connections.max_headers",
+                "from 20 to 10000",
+            ),
             InvalidSetting::unless(
                 (1024..=1024 * 1024).contains(&self.max_header_bytes),
                 "connections.max_header_bytes",

@@ -1,6 +1,7 @@
 //! What can be configured about a server.
 
 mod connections;
+mod infrastructure;
 mod limits;
 
 use std::{
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     connections::ConnectionSettings,
+    infrastructure::{InfrastructureSettings, ReflectionAccess},
     limits::{ConcurrencySettings, ForwardedBy, LimitSettings, RateSettings},
 };
 use crate::{Fingerprints, HostName};
@@ -49,6 +51,10 @@ pub struct Settings {
     pub compression: bool,
     /// Whether and as whom it speaks TLS. Default: it does not.
     pub tls: Option<ServerTls>,
+    /// Who may ask for the contract by reflection. Default: everybody.
+    pub reflection: ReflectionAccess,
+    /// Limits of health and reflection.
+    pub infrastructure: InfrastructureSettings,
     /// What it grants its connections.
     pub connections: ConnectionSettings,
     /// How many calls at once it works at.
@@ -67,6 +73,8 @@ impl Default for Settings {
             max_message_bytes: MAX_MESSAGE_BYTES,
             compression: false,
             tls: None,
+            reflection: ReflectionAccess::default(),
+            infrastructure: InfrastructureSettings::default(),
             connections: ConnectionSettings::default(),
             concurrency: ConcurrencySettings::default(),
             limits: LimitSettings::default(),
@@ -108,6 +116,7 @@ impl Settings {
         own.into_iter()
             .flatten()
             .chain(self.connections.problems())
+            .chain(self.infrastructure.problems())
             .chain(self.concurrency.problem())
             .chain(self.limits.problems(contract))
             .collect()

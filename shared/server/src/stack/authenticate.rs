@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use gantry_contract::{Access, Caller, Failure, GantryReason};
+use gantry_contract::{Caller, Failure, GantryReason};
 use gantry_identity::{TokenError, Verifier};
 use http::{HeaderMap, Response, header::AUTHORIZATION};
 use hyper::service::Service;
@@ -75,7 +75,7 @@ where
         let verified = token.map_or(Ok(Caller::Anonymous), |token| verifier.verify(token));
         if let (Err(TokenError::UnknownKey), Some(token)) = (&verified, token)
             && verifier.may_learn()
-            && routed.method.policy.access != Access::Public
+            && !routed.method.is_public()
         {
             let (layer, verifier, token) = (self.clone(), Arc::clone(verifier), token.to_owned());
             return Authenticating::Learning {
@@ -107,7 +107,7 @@ impl<S> Authenticate<S> {
         }
         let caller = match verified {
             Ok(caller) => caller,
-            Err(_) if method.policy.access == Access::Public => Caller::Anonymous,
+            Err(_) if method.is_public() => Caller::Anonymous,
             Err(unproven) => return Verdict::refuse(unproven),
         };
         if caller != Caller::Anonymous {

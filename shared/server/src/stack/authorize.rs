@@ -2,7 +2,9 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use gantry_contract::{Authorized, Contract, Denied, Failure, GantryReason, access::Grants};
+use gantry_contract::{
+    Authorized, Caller, Contract, Denied, Failure, GantryReason, access::Grants,
+};
 use http::Response;
 use hyper::service::Service;
 use tonic::Code;
@@ -34,6 +36,9 @@ where
 
     fn call(&self, authenticated: Authenticated<B>) -> Self::Future {
         let Authenticated { call, method, caller, http } = authenticated;
+        if caller == Caller::Anonymous && !method.is_public() {
+            return Verdict::refuse(refusal(Denied::Unauthenticated));
+        }
         match self.contract.authorize(method.policy, &caller, &self.grants) {
             Ok(scope) => {
                 let authorized = Authorized { caller, scope };

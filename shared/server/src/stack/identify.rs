@@ -47,13 +47,13 @@ where
     type Error = Infallible;
     type Future = IdentifyFuture<S::Future>;
 
-    fn call(&self, Received { connection, at, mut http }: Received<B>) -> Self::Future {
+    fn call(&self, Received { connection, at, too_large, mut http }: Received<B>) -> Self::Future {
         let (request_id, header) = request_id(&http);
         let path = http.uri().path();
         let target = self.methods.get(path).map_or_else(|| Target::unknown(path), Target::Known);
         http.extensions_mut().insert(connection.info.clone());
         let client = self.proxies.client(connection.peer.ip(), http.headers());
-        let call = Arc::new(Call::new(request_id, target, connection, client, at));
+        let call = Arc::new(Call::new(request_id, target, connection, client, at, too_large));
         IdentifyFuture { inner: self.inner.call(Arrived { call, http }), header: Some(header) }
     }
 }

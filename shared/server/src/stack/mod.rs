@@ -16,6 +16,7 @@ mod callers;
 mod deadline;
 mod handle;
 mod identify;
+mod infrastructure;
 mod messages;
 mod outcome;
 mod panic;
@@ -37,6 +38,7 @@ pub(crate) use self::{
     addresses::Addresses,
     callers::{Callers, InvalidClass},
     handle::{Answering, Generated, Handlers},
+    infrastructure::{InfrastructureCall, InfrastructureCalls},
 };
 use crate::{
     call::{Received, Timed},
@@ -60,6 +62,7 @@ pub(crate) struct Parts {
     pub(crate) measures: Arc<Measures>,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) infrastructure: Arc<InfrastructureCalls>,
     pub(crate) limiter: Limiter,
     pub(crate) callers: Arc<Callers>,
 }
@@ -85,6 +88,7 @@ pub(crate) fn compose(
         compression,
         proxies,
         addresses,
+        infrastructure,
         limiter,
         callers,
         measures,
@@ -100,6 +104,10 @@ pub(crate) fn compose(
         .layer(layer_fn(|inner| record::Record::new(inner, Arc::clone(&measures))))
         // Before anything is spent on what is no call of ours.
         .layer(layer_fn(route::Route::new))
+        // Before anything is kept of a call that has no other limit.
+        .layer(layer_fn(|inner| {
+            infrastructure::LimitInfrastructure::new(inner, Arc::clone(&infrastructure))
+        }))
         // Before any wait or work, so that all of it counts and ends in time.
         .layer(layer_fn(deadline::Deadline::new))
         // Before a signature check, which is what a flood would otherwise buy, and before

@@ -45,6 +45,13 @@ where
         if !is_grpc(http.headers()) {
             return Verdict::answer(bare(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
+        if let Some(too_large) = call.too_large {
+            return Verdict::refuse(Failure::new(
+                Code::ResourceExhausted,
+                GantryReason::MetadataTooLarge,
+                too_large.to_string(),
+            ));
+        }
         let method = match &call.target {
             Target::Known(method) => *method,
             Target::Unknown(path) => {

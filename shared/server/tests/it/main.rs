@@ -16,6 +16,7 @@ mod drain;
 mod foreign;
 mod health;
 mod identity;
+mod infrastructure;
 mod limits;
 mod log;
 mod metrics;

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     raw::{framed, request, send},
-    world::{PATIENCE, World, lenient},
+    world::{PATIENCE, World, lenient, reason},
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
@@ -82,10 +82,38 @@ async fn what_speaks_something_else_is_closed_and_costs_nobody_else() {
 }
 
 #[tokio::test]
-async fn headers_over_the_limit_are_refused() {
+async fn headers_over_a_limit_are_refused_with_a_status() {
+    let world = World::start().await;
+    let plain = || request(ACT, framed(&ActRequest::default()));
+    let mut many = plain();
+    for n in 0..100 {
+        let name = http::HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap();
+        many.headers_mut().insert(name, "x".parse().unwrap());
+    }
+    let mut long = plain();
+    long.headers_mut().insert("x-long", "x".repeat(20_000).parse().unwrap());
+    for (request, told) in
+        [(many, "headers and this server takes at most 100"), (long, "bytes of headers")]
+    {
+        let refused = send(&world, request).await.grpc();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused:?}");
+        assert_eq!(reason(&refused), "METADATA_TOO_LARGE");
+        assert!(refused.message().contains(told), "{refused:?}");
+    }
+    assert_eq!(world.seen.started(), 0);
+    let mut some = plain();
+    for n in 0..90 {
+        let name = http::HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap();
+        some.headers_mut().insert(name, "x".repeat(100).parse().unwrap());
+    }
+    assert_eq!(send(&world, some).await.grpc().code(), tonic::Code::Ok);
+}
+
+#[tokio::test]
+async fn headers_of_twice_the_limit_are_refused_by_http() {
     let world = World::start().await;
     let mut request = request(ACT, framed(&ActRequest::default()));
-    request.headers_mut().insert("x-long", "x".repeat(20_000).parse().unwrap());
+    request.headers_mut().insert("x-long", "x".repeat(40_000).parse().unwrap());
     let stream = TcpStream::connect(world.address).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake::<_, _, Full<bytes::Bytes>>(

@@ -29,6 +29,8 @@ pub(crate) struct Standing {
     pub(super) exempt: bool,
     rank: AtomicU8,
     calls: AtomicU32,
+    /// Those of `calls` that are of health or reflection.
+    infrastructure: AtomicU32,
     opened: Instant,
     /// Milliseconds after `opened`.
     idle_since: AtomicU64,
@@ -44,6 +46,7 @@ impl Standing {
             // Those that stand for many sources have nothing to prove.
             rank: AtomicU8::new(if exempt { Rank::Proven } else { Rank::Unproven } as u8),
             calls: AtomicU32::new(0),
+            infrastructure: AtomicU32::new(0),
             opened: now,
             idle_since: AtomicU64::new(0),
             closing: CancellationToken::new(),
@@ -85,10 +88,30 @@ impl Standing {
         self.calls.fetch_sub(1, Ordering::Release);
     }
 
+    /// Notes the beginning of a call of health or reflection, besides that of a call. Returns
+    /// how many others are open.
+    pub(crate) fn begin_infrastructure(&self) -> u32 {
+        self.infrastructure.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_infrastructure(&self) {
+        self.infrastructure.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Like [`idle_since`](Self::idle_since), but calls of health and reflection keep nobody
+    /// his place: they cost nothing and may last for ever.
+    pub(super) fn useless_since(&self) -> Option<Instant> {
+        let calls = self.calls.load(Ordering::Acquire);
+        (calls <= self.infrastructure.load(Ordering::Relaxed)).then(|| self.last_end())
+    }
+
     /// Time of the end of its last call, or of its opening, unless a call is in flight.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
-        (self.calls.load(Ordering::Acquire) == 0)
-            .then(|| self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
+        (self.calls.load(Ordering::Acquire) == 0).then(|| self.last_end())
+    }
+
+    fn last_end(&self) -> Instant {
+        self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed))
     }
 
     /// Returns once it was idle for so long.

@@ -295,7 +295,7 @@ impl Connections {
     /// Idle connection of the lowest rank, up to this one; of these, the longest idle.
     fn longest_idle(&self, up_to: Rank) -> Option<Arc<Standing>> {
         let idle = self.all.values().filter(|standing| standing.rank() <= up_to);
-        let idle = idle.filter_map(|standing| Some((standing.idle_since()?, standing)));
+        let idle = idle.filter_map(|standing| Some((standing.useless_since()?, standing)));
         let (_, longest) = idle.min_by_key(|(since, standing)| (standing.rank(), *since))?;
         Some(Arc::clone(longest))
     }

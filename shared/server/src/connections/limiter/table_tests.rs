@@ -107,6 +107,21 @@ async fn idle_connections_of_the_largest_source_make_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_open_watch_keeps_no_connection_its_place() {
+    let mut door = Door::default();
+    let hoard = [door.admit_all(source(1), 3), door.admit_all(source(2), 3)].concat();
+    door.completed(&hoard);
+    for watching in &hoard {
+        watching.begin_call();
+        watching.begin_infrastructure();
+    }
+    hoard[0].begin_call();
+    door.admit(source(3)).unwrap();
+    assert_eq!(closed(&hoard).len(), 1);
+    assert!(!hoard[0].closing().is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
 async fn connections_that_come_together_do_not_close_each_other() {
     let mut door = Door::default();
     let large = door.admit_all(source(1), 4);

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use greeter::greeter::v1::{SayHelloRequest, greeter_service_client::GreeterServiceClient};
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     process::Child,
     sync::oneshot,
     task::JoinHandle,
@@ -30,26 +30,27 @@ use crate::{
 };
 
 /// Asks for the contract, without a limit.
-const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+pub(crate) const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 /// What a flood may cost. Without the bounds, each of them would cost far more.
 const MOST_MIB: u64 = 64;
 
 /// A greeter under a flood, and a client elsewhere that wants to be greeted.
-struct Flooded {
-    address: SocketAddr,
-    process: Child,
-    before: u64,
+pub(crate) struct Flooded {
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Child,
+    /// Resident memory before the flood, in MiB.
+    pub(crate) before: u64,
     stop: oneshot::Sender<()>,
     polite: JoinHandle<Vec<Duration>>,
 }
 
 impl Flooded {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Greeter::start().await).await
     }
 
-    async fn with(greeter: Greeter) -> Self {
+    pub(crate) async fn with(greeter: Greeter) -> Self {
         let Greeter { process, mut log, address, .. } = greeter;
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         let channel = from_elsewhere(address, 2).await;
@@ -71,7 +72,7 @@ impl Flooded {
     }
 
     /// It lives, has not grown, and has greeted whoever was polite.
-    async fn survived(self) {
+    pub(crate) async fn survived(self) {
         self.survived_with(MOST_MIB).await;
     }
 
@@ -90,17 +91,6 @@ impl Flooded {
     }
 }
 
-/// A connection from 127.0.0.`host` that speaks HTTP/2 and then stays silent.
-async fn silent_from(address: SocketAddr, host: u8) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).unwrap();
-    let mut stream = socket.connect(address).await.unwrap();
-    let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings(&[])[..]].concat();
-    // Refused before it could say so.
-    let _ = stream.write_all(&hello).await;
-    stream
-}
-
 /// A connection from another address of this machine.
 pub(crate) async fn from_elsewhere(address: SocketAddr, host: u8) -> Channel {
     Channel::from_shared(format!("http://{address}"))
@@ -112,13 +102,13 @@ pub(crate) async fn from_elsewhere(address: SocketAddr, host: u8) -> Channel {
 }
 
 /// What it has of the memory, in MiB.
-fn resident(process: &Child) -> u64 {
+pub(crate) fn resident(process: &Child) -> u64 {
     let pages = fs::read_to_string(format!("/proc/{}/statm", process.id().unwrap())).unwrap();
     let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4096 / 1024 / 1024
 }
 
-fn odd(n: u32) -> u32 {
+pub(crate) fn odd(n: u32) -> u32 {
     2 * n + 1
 }
 
@@ -142,7 +132,7 @@ async fn calls_that_are_taken_back_at_once_end_their_connection() {
 }
 
 /// A call that no limit holds up, and which lasts.
-fn watch(stream: u32) -> Vec<u8> {
+pub(crate) fn watch(stream: u32) -> Vec<u8> {
     let mut call = frame(HEADERS, END_HEADERS, stream, &call("/grpc.health.v1.Health/Watch"));
     call.extend(frame(DATA, END_STREAM, stream, &[0; 5]));
     call
@@ -446,36 +436,4 @@ async fn connections_that_say_nothing_more_are_cheap_and_leave_room_for_others()
     elsewhere.clone().say_hello(SayHelloRequest { name: "bea".into() }).await.unwrap();
     flooded.survived().await;
     drop((idle, silent));
-}
-
-#[tokio::test]
-async fn a_process_with_few_open_files_serves_the_others() {
-    gantry_server::OpenFiles::raise();
-    let flooded = Flooded::with(Greeter::start_with_files(512).await).await;
-    let open = || fs::read_dir(format!("/proc/{}/fd", flooded.process.id().unwrap()));
-    let mut idle = Vec::new();
-    for host in 10..15 {
-        for _ in 0..200 {
-            idle.push(silent_from(flooded.address, host).await);
-        }
-    }
-    for host in 20..30 {
-        let elsewhere = GreeterServiceClient::new(from_elsewhere(flooded.address, host).await);
-        elsewhere.clone().say_hello(SayHelloRequest { name: "bea".into() }).await.unwrap();
-    }
-    let open = open().unwrap().count();
-    assert!(open < 400, "{open} files are open: too few are left for other things");
-    flooded.survived().await;
-    drop(idle);
-}
-
-#[tokio::test]
-async fn a_process_with_too_few_open_files_says_so() {
-    let greeter = env!("CARGO_BIN_EXE_greeter");
-    let script = "ulimit -n 200 && exec \"$0\" 127.0.0.1:0";
-    let ended = tokio::process::Command::new("sh").args(["-c", script, greeter]).output();
-    let ended = timeout(PATIENCE, ended).await.unwrap().unwrap();
-    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(!ended.status.success());
-    assert!(told.contains("limit: 200, connections: 16"), "{told}");
 }

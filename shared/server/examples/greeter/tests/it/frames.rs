@@ -133,14 +133,51 @@ impl Peer {
 
     /// The error code of the GOAWAY that ends the connection, where there is one.
     pub(crate) async fn goaway(&mut self) -> Option<u32> {
-        let mut code = None;
-        while let Some((kind, payload)) = self.next().await {
-            if kind == GOAWAY {
-                code = Some(error_code(&payload));
-            }
-        }
-        code
+        self.last_goaway().await.map(|(code, _)| code)
     }
+
+    /// The error code and the debug data of the GOAWAY that ends the connection.
+    pub(crate) async fn last_goaway(&mut self) -> Option<(u32, String)> {
+        read_goaway(&mut self.0).await
+    }
+
+    /// Sends a frame again and again, no faster than the peer takes it and no more than so
+    /// often, reads everything, and returns the GOAWAY that ended it.
+    pub(crate) async fn flood(&mut self, frame: &[u8], times: usize) -> Option<(u32, String)> {
+        let (reads, mut writes) = self.0.split();
+        let pour = async {
+            for _ in 0..times {
+                if writes.write_all(frame).await.is_err() {
+                    break;
+                }
+                // A cut while much is on its way would lose the GOAWAY.
+                tokio::task::yield_now().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let read = read_goaway(reads);
+        tokio::select! {
+            () = pour => None,
+            goaway = read => goaway,
+        }
+    }
+}
+
+async fn read_goaway(mut reads: impl AsyncReadExt + Unpin) -> Option<(u32, String)> {
+    let mut last = None;
+    let mut head = [0; 9];
+    while reads.read_exact(&mut head).await.is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        if reads.read_exact(&mut payload).await.is_err() {
+            break;
+        }
+        if head[3] == GOAWAY {
+            let debug_data = String::from_utf8_lossy(&payload[8..]).into_owned();
+            last = Some((error_code(&payload), debug_data));
+        }
+    }
+    last
 }
 
 /// The error code of a GOAWAY's payload.

@@ -7,11 +7,17 @@
 )]
 
 #[cfg(target_os = "linux")]
+mod control_frames;
+#[cfg(target_os = "linux")]
 mod floods;
 #[cfg(target_os = "linux")]
 mod frames;
 #[cfg(target_os = "linux")]
+mod headers;
+#[cfg(target_os = "linux")]
 mod log;
+#[cfg(target_os = "linux")]
+mod open_files;
 
 use std::{
     collections::BTreeSet,

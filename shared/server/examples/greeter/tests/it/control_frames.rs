@@ -1,0 +1,77 @@
+//! Frames that are no call: how many of them are too many, and how many are not.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    PATIENCE,
+    floods::{Flooded, odd},
+    frames::{
+        DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW_SIZE, PING,
+        PRIORITY, Peer, WINDOW_UPDATE, call, frame, settings,
+    },
+};
+
+/// A frame, and the debug data of the GOAWAY if there are too many.
+fn control_frames() -> [(Vec<u8>, &'static str); 7] {
+    [
+        (frame(PING, 0, 0, &[7; 8]), "too_many_pings"),
+        (settings(&[(INITIAL_WINDOW_SIZE, 1)]), "too_many_settings"),
+        (settings(&[]), "too_many_settings"),
+        (frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), "too_many_window_updates"),
+        (frame(PING, END_STREAM, 0, &[7; 8]), "too_many_control_frames"),
+        (frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 7]), "too_many_control_frames"),
+        // A type that nobody knows.
+        (frame(0x42, 0, 0, &[7; 100]), "too_many_control_frames"),
+    ]
+}
+
+#[tokio::test]
+async fn floods_of_control_frames_end_their_connection() {
+    let flooded = Flooded::start().await;
+    for (frame, debug_data) in control_frames() {
+        let mut peer = Peer::connect(flooded.address).await;
+        let told = timeout(PATIENCE, peer.flood(&frame, 100_000)).await.expect("it is ended");
+        // A reset of the connection may be faster than what was said last.
+        let calm = (ENHANCE_YOUR_CALM, debug_data.to_owned());
+        assert!(told.as_ref().is_none_or(|told| *told == calm), "{told:?} is not {calm:?}");
+    }
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn too_many_pings_are_told_in_words_that_grpc_knows() {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    // So few that all of them are read, and none is there to reset the connection.
+    peer.send(&frame(PING, 0, 0, &[7; 8]).repeat(11)).await;
+    let told = timeout(PATIENCE, peer.last_goaway()).await.expect("it is ended");
+    assert_eq!(told, Some((ENHANCE_YOUR_CALM, "too_many_pings".to_owned())));
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_pings_for_each_answer_and_each_second_stays() {
+    let flooded = Flooded::start().await;
+    let mut peer = Peer::connect(flooded.address).await;
+    let ping = frame(PING, 0, 0, &[7; 8]);
+    for n in 0..200 {
+        let mut call = frame(HEADERS, END_HEADERS, odd(n), &call("/grpc.health.v1.Health/Check"));
+        call.extend(frame(DATA, END_STREAM, odd(n), &[0; 5]));
+        assert!(peer.send(&call).await);
+        // The answer's trailers.
+        let answered = async { while peer.next().await.unwrap().0 != DATA {} };
+        timeout(PATIENCE, answered).await.unwrap();
+        assert!(peer.send(&ping).await);
+        let pong = async { while peer.next().await.expect("it is not ended").0 != PING {} };
+        timeout(PATIENCE, pong).await.unwrap();
+    }
+    for _ in 0..15 {
+        sleep(Duration::from_millis(500)).await;
+        assert!(peer.send(&ping).await);
+        let pong = async { while peer.next().await.expect("it is not ended").0 != PING {} };
+        timeout(PATIENCE, pong).await.unwrap();
+    }
+    flooded.survived().await;
+}

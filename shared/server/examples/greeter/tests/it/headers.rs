@@ -1,0 +1,95 @@
+//! Headers, and calls that last: what peers can make the greeter keep of them.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    PATIENCE,
+    floods::{Flooded, REFLECTION, odd, resident, watch},
+    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Peer, call, frame, literal},
+};
+
+/// A call with so many headers besides, each of one byte: the second of them is in the
+/// peer's table already.
+fn call_with_headers(path: &str, count: usize) -> Vec<u8> {
+    let mut block = call(path);
+    block.extend(literal(b"a", b"b", true));
+    block.extend([0x80 | 62].repeat(count - 1));
+    block
+}
+
+/// Calls with these headers and no message, on so many connections.
+async fn call_with(address: SocketAddr, connections: usize, block: &[u8]) -> Vec<Peer> {
+    timeout(
+        PATIENCE,
+        join_all((0..connections).map(|_| async {
+            let mut peer = Peer::connect(address).await;
+            for n in 0..100 {
+                if !peer.send(&frame(HEADERS, END_HEADERS, odd(n), block)).await {
+                    break;
+                }
+            }
+            peer
+        })),
+    )
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn headers_by_the_hundred_are_not_kept() {
+    for path in [REFLECTION, "/grpc.health.v1.Health/Watch", "/greeter.v1.GreeterService/SayHello"]
+    {
+        for count in [480, 90] {
+            let flooded = Flooded::start().await;
+            let block = call_with_headers(path, count);
+            let peers = call_with(flooded.address, 40, &block).await;
+            sleep(Duration::from_millis(500)).await;
+            flooded.survived().await;
+            drop(peers);
+        }
+    }
+}
+
+#[tokio::test]
+async fn memory_comes_back_after_a_flood_of_headers() {
+    let flooded = Flooded::start().await;
+    for _ in 0..5 {
+        let block = call_with_headers("/grpc.health.v1.Health/Watch", 90);
+        drop(call_with(flooded.address, 40, &block).await);
+    }
+    let grown = || resident(&flooded.process).saturating_sub(flooded.before);
+    let waited = Instant::now();
+    while grown() > 24 {
+        assert!(waited.elapsed() < PATIENCE, "it has grown by {} MiB", grown());
+        sleep(Duration::from_millis(100)).await;
+    }
+    flooded.survived().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_watches_does_not_silence_the_probes() {
+    let flooded = Flooded::start().await;
+    let mut watching = Vec::new();
+    for _ in 0..120 {
+        let mut peer = Peer::connect(flooded.address).await;
+        for n in 0..20 {
+            assert!(peer.send(&watch(odd(n))).await);
+        }
+        watching.push(peer);
+    }
+    let mut probe = Peer::connect(flooded.address).await;
+    let mut check = frame(HEADERS, END_HEADERS, 1, &call("/grpc.health.v1.Health/Check"));
+    check.extend(frame(DATA, END_STREAM, 1, &[0; 5]));
+    probe.send(&check).await;
+    // A refusal has no message.
+    let answered = async { while probe.next().await.expect("it is answered").0 != DATA {} };
+    timeout(PATIENCE, answered).await.unwrap();
+    flooded.survived().await;
+    drop(watching);
+}

@@ -1,0 +1,101 @@
+//! Health and reflection: who may call them, and how often at once.
+
+use futures_util::{StreamExt, stream};
+use gantry_contract::GantryReason;
+use gantry_probe::CONTRACT;
+use gantry_server::{InfrastructureSettings, ReflectionAccess, Settings};
+use tokio::time::Instant;
+use tonic::{Code, Request, Status};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest,
+};
+use tonic_types::StatusExt;
+
+use crate::world::{PATIENCE, World, lenient, reason};
+
+async fn with_reflection(reflection: ReflectionAccess) -> World {
+    let settings = Settings { reflection, ..lenient() };
+    World::with(|builder| builder.settings(settings)).await
+}
+
+/// Asks which services there are.
+async fn list(world: &World, authorization: Option<&str>) -> Result<(), Status> {
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut request = Request::new(stream::iter([ask]));
+    if let Some(authorization) = authorization {
+        request.metadata_mut().insert("authorization", authorization.parse().unwrap());
+    }
+    let mut client = ServerReflectionClient::new(world.channel().await);
+    let answers = client.server_reflection_info(request).await?;
+    answers.into_inner().next().await.expect("an answer").map(drop)
+}
+
+#[tokio::test]
+async fn reflection_is_for_everybody_unless_it_is_closed() {
+    let public = with_reflection(ReflectionAccess::Public).await;
+    list(&public, None).await.unwrap();
+    let off = with_reflection(ReflectionAccess::Off).await;
+    let refused = list(&off, Some(&off.keys.user("admin", 0))).await.unwrap_err();
+    assert_eq!((refused.code(), &*reason(&refused)), (Code::Unimplemented, "METHOD_UNKNOWN"));
+}
+
+#[tokio::test]
+async fn reflection_can_be_kept_for_callers_with_credentials() {
+    let world = with_reflection(ReflectionAccess::Authenticated).await;
+    for (authorization, expected) in
+        [(None, GantryReason::TokenMissing), (Some("Bearer made-up"), GantryReason::TokenInvalid)]
+    {
+        let refused = list(&world, authorization).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+        assert!(gantry_contract::Reason::is_given_by(&expected, &refused), "{refused:?}");
+    }
+    for token in [world.keys.user("nobody", 0), world.keys.service(None)] {
+        list(&world, Some(&token)).await.unwrap();
+    }
+    // Without somebody to check them there are no credentials.
+    let settings = Settings { reflection: ReflectionAccess::Authenticated, ..Settings::default() };
+    let built = gantry_server::Server::builder("probe", &CONTRACT).settings(settings).build();
+    assert!(matches!(built, Err(gantry_server::BuildError::NoVerifier(_))), "{built:?}");
+}
+
+#[tokio::test]
+async fn open_watches_are_limited_and_the_first_of_a_connection_is_not() {
+    let infrastructure =
+        InfrastructureSettings { max_calls: 4, max_per_address: 3, max_per_connection: 2 };
+    let settings = Settings { infrastructure, ..lenient() };
+    let world = World::with(|builder| builder.settings(settings)).await;
+    let watch = async |client: &mut HealthClient<_>| {
+        client.watch(HealthCheckRequest::default()).await.map(tonic::Response::into_inner)
+    };
+    let mut first = HealthClient::new(world.channel().await);
+    let mut second = HealthClient::new(world.channel().await);
+    let mut watches = Vec::new();
+    for _ in 0..2 {
+        watches.push(watch(&mut first).await.unwrap());
+    }
+    let limit = |refused: Status| {
+        assert_eq!((refused.code(), &*reason(&refused)), (Code::ResourceExhausted, "OVERLOADED"));
+        assert!(refused.metadata().contains_key("grpc-retry-pushback-ms"));
+        refused.get_details_error_info().unwrap().metadata["limit"].clone()
+    };
+    assert_eq!(limit(watch(&mut first).await.unwrap_err()), "connection");
+    assert_eq!(limit(first.check(HealthCheckRequest::default()).await.unwrap_err()), "connection");
+    watches.push(watch(&mut second).await.unwrap());
+    assert_eq!(limit(watch(&mut second).await.unwrap_err()), "address");
+    // A probe has a connection of its own.
+    for _ in 0..3 {
+        let mut probe = HealthClient::new(world.channel().await);
+        probe.check(HealthCheckRequest::default()).await.unwrap();
+    }
+    watches.clear();
+    let started = Instant::now();
+    // Once the server has heard that they are given up.
+    while watch(&mut first).await.is_err() {
+        assert!(started.elapsed() < PATIENCE, "there is a place again");
+    }
+}
