@@ -315,7 +315,7 @@ mod tests {
         let why = secure(|settings| settings.ca_file = Some("/nowhere".into()));
         assert!(why.starts_with("ca_file: /nowhere: "), "{why}");
         let why = secure(|settings| settings.ca_file = Some("/dev/null".into()));
-        assert_eq!(why, "ca_file: /dev/null: holds no certificate");
+        assert_eq!(why, "ca_file: /dev/null: it is a device or a pipe, not a file");
     }
 
     #[test]
