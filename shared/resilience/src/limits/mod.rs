@@ -9,8 +9,14 @@
 //!   baseline, what they take while the server is nearly idle. Where the calls of a window
 //!   are slow on the whole the limit falls by as much as they were too slow, a half at
 //!   most; where they are not and the limit was nearly reached, it grows by its root;
+//! - a caller that is named ([`Limiter::try_enter_for`]) has its share: alone the whole limit,
+//!   beside others an equal part once three quarters are taken; and a third more than the limit
+//!   is kept for callers with few calls, so that a few that take all they can get shut out
+//!   nobody;
 //! - a latency of a few milliseconds is never slow, and a few calls at once are never too
 //!   many: below [`min`](ConcurrencyParameters::min) nothing is refused;
+//! - calls that take as long as their callers like are not judged
+//!   ([`Permit::unmeasured`]): streams of requests, and calls that wait for an event;
 //! - a baseline is learned from calls that had few others beside them. Where there has been
 //!   no such call for 10 s and the limit is at its minimum, a few windows are made such:
 //!   so that work that takes longer than it used to is not taken for overload for ever.
@@ -45,12 +51,14 @@ mod buckets;
 mod class;
 mod concurrency;
 mod controller;
+mod holdings;
 mod limiter;
 mod rate;
 
 pub use self::{
     buckets::Buckets,
     concurrency::{ConcurrencyConfig, ConcurrencyParameters, InvalidConcurrency},
+    holdings::Holdings,
     limiter::{Limiter, Overloaded, Permit, Snapshot},
     rate::{InvalidRate, Rate},
 };

@@ -180,6 +180,87 @@ async fn who_is_refused_stays_away_the_longer_the_more_are() {
     assert!(away().as_secs() <= 2);
 }
 
+/// Has each caller take what it can get, one after the other, and gives how much that was.
+fn taken(limiter: &Limiter, callers: impl IntoIterator<Item = u64>) -> (Vec<usize>, Vec<Permit>) {
+    let mut all = Vec::new();
+    let enter = |caller| limiter.try_enter_for(caller, 0, Instant::now()).ok();
+    let each = callers.into_iter().map(|caller| {
+        let before = all.len();
+        all.extend(std::iter::from_fn(|| enter(caller)));
+        all.len() - before
+    });
+    (each.collect(), all)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_alone_has_the_limit_and_others_find_places_all_the_same() {
+    let limiter = limiter(64, 64, 64);
+    let (each, _permits) = taken(&limiter, 1..=30);
+    // A third more is kept, one for each that has none.
+    let mut expected = vec![64];
+    expected.extend([1; 21]);
+    expected.resize(30, 0);
+    assert_eq!(each, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_whether_it_is_the_callers_share_that_is_full() {
+    let limiter = limiter(9, 9, 9);
+    let refused = |caller| limiter.try_enter_for(caller, 0, Instant::now()).unwrap_err();
+    let (_, mut permits) = taken(&limiter, [1]);
+    assert!(refused(1).of_caller);
+    permits.extend(taken(&limiter, 2..=4).1);
+    assert!(!refused(1).of_caller);
+    assert!(!refused(5).of_caller);
+    assert_eq!(limiter.snapshot(), Snapshot { limit: 9, in_flight: 12 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_had_all_leaves_the_places_that_fall_free_to_others() {
+    let limiter = limiter(64, 64, 64);
+    let (_, mut permits) = taken(&limiter, [1]);
+    let one = || limiter.try_enter_for(2, 0, Instant::now());
+    let mut others = vec![one().unwrap()];
+    // Each call that ends is followed by one of each of the two.
+    for _ in 0..64 {
+        permits.remove(0).answered();
+        others.extend(one().ok());
+        permits.extend(limiter.try_enter_for(1, 0, Instant::now()).ok());
+    }
+    assert!((31..=33).contains(&others.len()), "{}", others.len());
+    assert!((31..=33).contains(&permits.len()), "{}", permits.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_hold_little_do_not_take_from_one_that_needs_much() {
+    let limiter = limiter(64, 64, 64);
+    let _few: Vec<_> =
+        (2..12).map(|caller| limiter.try_enter_for(caller, 0, Instant::now()).unwrap()).collect();
+    let (each, _permits) = taken(&limiter, [1]);
+    assert_eq!(each, [38], "up to three quarters of the limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_very_low_is_not_shared_out() {
+    let limiter = limiter(5, 5, 5);
+    assert_eq!(taken(&limiter, [1, 2]).0, [5, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_as_long_as_its_caller_likes_is_not_judged() {
+    let limiter = limiter(10, 100, 100);
+    calls(&limiter, 0, 10, 100).await;
+    for _ in 0..10 {
+        let permits: Vec<_> = (0..50)
+            .map(|caller| limiter.try_enter_for(caller, 0, Instant::now()).unwrap().unmeasured())
+            .collect();
+        advance(Duration::from_secs(10)).await;
+        drop(permits);
+        calls(&limiter, 0, 10, 100).await;
+    }
+    assert_eq!(limiter.snapshot(), Snapshot { limit: 100, in_flight: 0 });
+}
+
 #[test]
 fn numbers_that_are_no_limit_are_refused() {
     let check = |change: fn(&mut ConcurrencyParameters)| {
