@@ -65,6 +65,11 @@ pub enum GantryReason {
     Overloaded,
     /// RESOURCE_EXHAUSTED: this caller calls too often.
     RateLimited,
+    /// RESOURCE_EXHAUSTED: too many requests have begun and are not complete.
+    TooManyUploads,
+    /// DEADLINE_EXCEEDED: the request's message was not complete in its time, which is
+    /// shorter than the call's.
+    UploadTooSlow,
     /// UNAVAILABLE: the server is shutting down.
     Draining,
     /// UNAVAILABLE: the server cannot write for now (a full disk); nothing was done.
@@ -93,6 +98,8 @@ impl Reason for GantryReason {
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::Overloaded => "OVERLOADED",
             Self::RateLimited => "RATE_LIMITED",
+            Self::TooManyUploads => "TOO_MANY_UPLOADS",
+            Self::UploadTooSlow => "UPLOAD_TOO_SLOW",
             Self::Draining => "DRAINING",
             Self::StorageUnavailable => "STORAGE_UNAVAILABLE",
             Self::Internal => "INTERNAL",

@@ -30,7 +30,9 @@ use crate::{
     registered::Registered,
     server::Server,
     settings::{InvalidSetting, ReflectionAccess, Settings},
-    stack::{Addresses, Callers, Generated, Handlers, InfrastructureCalls, InvalidClass, Parts},
+    stack::{
+        Addresses, Callers, Generated, Handlers, InfrastructureCalls, InvalidClass, Parts, Uploads,
+    },
     state::Life,
     tls::Security,
 };
@@ -250,6 +252,7 @@ impl ServerBuilder {
                 proxies: Arc::new(Proxies::new(&self.settings.limits)),
                 addresses: Arc::new(addresses),
                 infrastructure: Arc::new(InfrastructureCalls::new(&self.settings.infrastructure)),
+                uploads: Arc::new(Uploads::new(&self.settings.uploads)),
                 limiter,
                 callers: Arc::new(callers),
             },

@@ -13,6 +13,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use gantry_contract::{Authorized, Caller};
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::Body;
@@ -42,6 +43,8 @@ pub(crate) struct Connection {
     pub(crate) cut: CancellationToken,
     /// Whether a part of a request was read since somebody asked.
     heard: AtomicBool,
+    /// Whether credentials did not hold that came on it.
+    suspect: AtomicBool,
     pub(crate) resets: Resets,
     pub(crate) unsent: Arc<Account>,
     pub(crate) floods: Arc<FloodWatch>,
@@ -57,8 +60,9 @@ impl Connection {
         resets: Resets,
         unsent: Arc<Account>,
     ) -> Self {
-        let (heard, floods) = (AtomicBool::new(false), Arc::default());
-        Self { info, peer, standing, certified_names, cut, heard, resets, unsent, floods }
+        let (heard, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
+        let floods = Arc::default();
+        Self { info, peer, standing, certified_names, cut, heard, suspect, resets, unsent, floods }
     }
 
     /// Tells who reads its frames what its answers send.
@@ -68,6 +72,15 @@ impl Connection {
 
     pub(crate) fn heard(&self) {
         self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that credentials which came on it did not hold.
+    pub(crate) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
     }
 
     pub(crate) fn was_heard(&self) -> bool {
@@ -208,10 +221,49 @@ pub(crate) struct Authenticated<B> {
     pub(crate) http: Request<B>,
 }
 
+/// Hashes under a secret of the process, by which callers are told apart: nobody can choose
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallerKey {
+    /// The caller; an anonymous one is its source.
+    pub(crate) caller: u64,
+    /// The source of the call.
+    pub(crate) source: u64,
+}
+
+/// Its caller does not call too often.
+pub(crate) struct Limited<B> {
+    pub(crate) call: Arc<Call>,
+    pub(crate) method: Method,
+    pub(crate) caller: Caller,
+    pub(crate) key: CallerKey,
+    pub(crate) http: Request<B>,
+}
+
 /// Its caller may make it.
 pub(crate) struct Permitted<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
+    pub(crate) key: CallerKey,
     pub(crate) authorized: Authorized,
+    pub(crate) http: Request<B>,
+}
+
+/// The messages of a request.
+pub(crate) enum Message<B> {
+    /// The only one, with its prefix.
+    One(Bytes),
+    /// A stream of them.
+    Stream(B),
+}
+
+/// Its message is complete, if it has one and not a stream of them.
+pub(crate) struct Complete<B> {
+    pub(crate) call: Arc<Call>,
+    pub(crate) method: Method,
+    pub(crate) key: CallerKey,
+    pub(crate) authorized: Authorized,
+    /// The time from which it counts as the server's work.
+    pub(crate) at: Instant,
     pub(crate) http: Request<B>,
 }

@@ -41,9 +41,11 @@
 //! | no token where one is needed | UNAUTHENTICATED | TOKEN_MISSING |
 //! | a token that does not hold | UNAUTHENTICATED | TOKEN_INVALID, TOKEN_EXPIRED |
 //! | not allowed | PERMISSION_DENIED | PERMISSION_MISSING |
-//! | the address calls too often without credentials that hold | RESOURCE_EXHAUSTED | RATE_LIMITED |
+//! | the address calls too often without credentials that hold, or public methods | RESOURCE_EXHAUSTED | RATE_LIMITED |
 //! | the caller calls too often | RESOURCE_EXHAUSTED | RATE_LIMITED |
-//! | more calls at once than can be worked at | RESOURCE_EXHAUSTED | OVERLOADED |
+//! | too many incomplete requests, of the caller, its address or all | RESOURCE_EXHAUSTED | TOO_MANY_UPLOADS |
+//! | the message is not complete in time | DEADLINE_EXCEEDED | UPLOAD_TOO_SLOW |
+//! | more calls at once than can be worked at, or than the caller's share of them | RESOURCE_EXHAUSTED | OVERLOADED |
 //! | too many headers, or too many bytes of them | RESOURCE_EXHAUSTED | METADATA_TOO_LARGE |
 //! | the message is too long | RESOURCE_EXHAUSTED | MESSAGE_TOO_LARGE |
 //! | the message breaks off, is none, or is followed by a second where one is meant | INVALID_ARGUMENT | MALFORMED_MESSAGE |
@@ -51,10 +53,13 @@
 //! | the server drains, or its connection is too old | UNAVAILABLE | DRAINING |
 //! | the handler panicked | INTERNAL | INTERNAL |
 //!
-//! RATE_LIMITED and OVERLOADED say when to come again, in `grpc-retry-pushback-ms` and in
-//! a `RetryInfo`; RATE_LIMITED also names the `limit`: `address`, `caller` or a rate class.
+//! RATE_LIMITED, TOO_MANY_UPLOADS and OVERLOADED say when to come again, in
+//! `grpc-retry-pushback-ms` and in a `RetryInfo`, and name the `limit`: `address`,
+//! `credentials`, `caller`, `uploads`, `upload_bytes` or a rate class; OVERLOADED names none if
+//! it is the server's.
 //! Health and reflection are never limited in time, but in open calls (OVERLOADED; the limit is
-//! `connection`, `address` or `infrastructure`), and take messages of 4 KiB at most.
+//! `connection`, `address` or `infrastructure`), and take messages of 4 KiB at most, which have to
+//! be complete in time.
 //!
 //! Every answer has the request id in `x-request-id`. What is no gRPC at all gets
 //! an HTTP status: 405 or 415.
@@ -98,7 +103,8 @@ pub use server::{ServeError, Server};
 pub use settings::{
     AdminSettings, ConcurrencySettings, ConnectionSettings, ForwardedBy, IdempotencySettings,
     InfrastructureSettings, InvalidSetting, LimitSettings, RateSettings, ReflectionAccess,
-    Settings,
+    Settings, UploadSettings,
 };
 pub use signal::shutdown_signal;
+pub use stack::release_place;
 pub use state::State;

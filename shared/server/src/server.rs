@@ -104,7 +104,7 @@ impl Server {
         let mut connections = Connections::new(limiter, Some(Arc::clone(&measures)));
         let stop = CancellationToken::new();
         let http2 = Http2 {
-            protocol: protocol(settings),
+            protocol: protocol(settings, self.settings.concurrency.max_streams()),
             settings: settings.clone(),
             stack: Arc::new(stack::compose(self.parts.clone())),
             local: address,

@@ -34,11 +34,11 @@ use crate::{
     settings::ConnectionSettings,
 };
 
-/// HTTP/2 with the limits of the settings.
-pub(crate) fn protocol(settings: &ConnectionSettings) -> server::Builder {
+/// HTTP/2 with the limits of the settings, and at most so many streams.
+pub(crate) fn protocol(settings: &ConnectionSettings, max_streams: u32) -> server::Builder {
     let mut protocol = server::Builder::new();
     protocol
-        .max_concurrent_streams(settings.max_streams)
+        .max_concurrent_streams(settings.max_streams.min(max_streams))
         // What exceeds the limit by less is answered in gRPC's own words.
         .max_header_list_size(settings.max_header_bytes.saturating_mul(2))
         .initial_window_size(settings.stream_window_bytes)

@@ -33,6 +33,17 @@ pub(crate) struct Measures {
     limits: Vec<&'static str>,
 }
 
+/// The limits that a refusal may name, besides rate classes.
+const LIMITS: [&str; 7] = [
+    "address",
+    "credentials",
+    "caller",
+    "uploads",
+    "upload_bytes",
+    "connection",
+    "infrastructure",
+];
+
 /// How a method appears.
 struct MethodMeasures {
     method: KeyValue,
@@ -83,10 +94,7 @@ impl Measures {
         Self {
             methods: methods.by_number().map(|method| measured(method.name())).collect(),
             other,
-            limits: ["address", "caller", "connection", "infrastructure"]
-                .into_iter()
-                .chain(classes)
-                .collect(),
+            limits: LIMITS.into_iter().chain(classes).collect(),
             meter,
             duration,
             refusals,

@@ -31,7 +31,8 @@ pub struct ConnectionSettings {
     /// Time without a call after which a connection is told to go (GOAWAY). Default 5 min.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// The most calls in flight on one connection. Default 100.
+    /// The most calls in flight on one connection; fewer if `concurrency.min` is lower, which
+    /// is what one caller alone may always have at once. Default 100.
     pub max_streams: u32,
     /// How long a peer may take until it has said that it speaks HTTP/2. Default 10 s.
     #[serde(with = "humantime_serde")]

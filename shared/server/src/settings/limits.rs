@@ -39,6 +39,13 @@ impl Default for ConcurrencySettings {
 }
 
 impl ConcurrencySettings {
+    /// The most streams that a connection may be granted, so that one caller that uses all of
+    /// them is not shed: the lowest limit, which a caller alone may have. Fewer than 8 are of
+    /// no use to HTTP/2.
+    pub(crate) fn max_streams(&self) -> u32 {
+        self.min.max(8)
+    }
+
     pub(super) fn problem(&self) -> Option<InvalidSetting> {
         let (key, expected) = match self.config().err()? {
             InvalidConcurrency::Order => (
@@ -57,6 +64,72 @@ impl ConcurrencySettings {
     }
 }
 
+/// Limits of requests that have begun and whose messages are not complete after 100 ms. Until
+/// then they count neither here nor as calls at once; each message of a stream counts likewise.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UploadSettings {
+    /// The most at once; the last quarter is kept for callers and addresses with fewer than 4.
+    /// Default 1,024.
+    pub max: u32,
+    /// The most of one caller at once. Default 64.
+    pub max_per_caller: u32,
+    /// The most of one address (of IPv6, of one network of 48 bits) at once. Default 64.
+    pub max_per_address: u32,
+    /// The most bytes that all of them hold, at least four times `max_message_bytes`. A caller
+    /// has half of it at most, and the last quarter is kept for callers with up to 64 KiB.
+    /// Default 64 MiB.
+    pub max_bytes: u32,
+    /// Time for a message to be complete, besides that which its bytes earn. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// Bytes that earn a message one more second. Default 16 KiB.
+    pub min_bytes_per_second: u32,
+}
+
+impl Default for UploadSettings {
+    fn default() -> Self {
+        Self {
+            max: 1024,
+            max_per_caller: 64,
+            max_per_address: 64,
+            max_bytes: 64 * 1024 * 1024,
+            timeout: Duration::from_secs(5),
+            min_bytes_per_second: 16 * 1024,
+        }
+    }
+}
+
+impl UploadSettings {
+    pub(super) fn problems(&self, max_message_bytes: u32) -> impl Iterator<Item = InvalidSetting> {
+        let count = |key, value: u32| {
+            InvalidSetting::unless((1..=1_000_000).contains(&value), key, "from 1 to 1000000")
+        };
+        [
+            count("uploads.max", self.max),
+            count("uploads.max_per_caller", self.max_per_caller),
+            count("uploads.max_per_address", self.max_per_address),
+            InvalidSetting::unless(
+                self.max_bytes / 4 >= max_message_bytes,
+                "uploads.max_bytes",
+                "at least four times max_message_bytes, and at most 4294967295",
+            ),
+            InvalidSetting::unless(
+                (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&self.timeout),
+                "uploads.timeout",
+                "from 1s to 1h",
+            ),
+            InvalidSetting::unless(
+                self.min_bytes_per_second >= 1,
+                "uploads.min_bytes_per_second",
+                "at least 1",
+            ),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
 /// Calls in a time: the numbers of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +141,16 @@ pub struct RateSettings {
 }
 
 impl RateSettings {
+    /// The same for all networks of a site of IPv6 together: sixteen times as much.
+    pub(crate) fn of_site(self) -> Self {
+        const NETWORKS: u16 = 16;
+        let Self { per_second, burst } = self;
+        Self {
+            per_second: (per_second * f64::from(NETWORKS)).min(1e9),
+            burst: burst.saturating_mul(NETWORKS.into()),
+        }
+    }
+
     pub(crate) fn rate(self) -> Result<Rate, InvalidRate> {
         Rate::try_new(self.per_second, self.burst)
     }
@@ -87,13 +170,20 @@ pub enum ForwardedBy {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
-    /// All calls of an address without credentials, or with some that do not hold where
-    /// others lately did not. Default: 10 a second, 20 at once.
+    /// The calls of an address without credentials, and all of its calls of public methods.
+    /// Here and below, an address of IPv6 stands for its network of 64 bits; all networks
+    /// of 48 bits have sixteen times as much together. Default: 10 a second, 20 at once.
     pub per_address: RateSettings,
+    /// The calls of an address with credentials that are not known to hold, if others of that
+    /// address did not hold in the last minute; apart for connections on which some did not
+    /// hold, and for all others. Each costs a signature check. Default: 200 a second, 400 at
+    /// once.
+    pub per_address_unproven: RateSettings,
     /// The calls of a user, also through services, of methods without a rate class.
     /// Default: 1,000 a second, 1,000 at once.
     pub per_user: RateSettings,
-    /// Those of a service on its own account. Default: no limit but the concurrency's.
+    /// Those of a service on its own account, for which the class `writes` does not hold.
+    /// Default: no limit but the concurrency's.
     pub per_service: Option<RateSettings>,
     /// Other numbers than the contract's for its rate classes, by their names.
     pub classes: BTreeMap<String, RateSettings>,
@@ -112,6 +202,7 @@ impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             per_address: RateSettings { per_second: 10.0, burst: 20 },
+            per_address_unproven: RateSettings { per_second: 200.0, burst: 400 },
             per_user: RateSettings { per_second: 1000.0, burst: 1000 },
             per_service: None,
             classes: BTreeMap::new(),
@@ -138,6 +229,7 @@ impl LimitSettings {
         });
         [
             rate("limits.per_address", self.per_address),
+            rate("limits.per_address_unproven", self.per_address_unproven),
             rate("limits.per_user", self.per_user),
             self.per_service.and_then(|service| rate("limits.per_service", service)),
             InvalidSetting::unless(self.max_keys > 0, "limits.max_keys", "at least 1"),

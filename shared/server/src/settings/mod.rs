@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     connections::ConnectionSettings,
     infrastructure::{InfrastructureSettings, ReflectionAccess},
-    limits::{ConcurrencySettings, ForwardedBy, LimitSettings, RateSettings},
+    limits::{ConcurrencySettings, ForwardedBy, LimitSettings, RateSettings, UploadSettings},
 };
 use crate::{Fingerprints, HostName};
 
@@ -61,6 +61,8 @@ pub struct Settings {
     pub concurrency: ConcurrencySettings,
     /// How often one caller may call.
     pub limits: LimitSettings,
+    /// How many requests may be incomplete.
+    pub uploads: UploadSettings,
 }
 
 impl Default for Settings {
@@ -78,6 +80,7 @@ impl Default for Settings {
             connections: ConnectionSettings::default(),
             concurrency: ConcurrencySettings::default(),
             limits: LimitSettings::default(),
+            uploads: UploadSettings::default(),
         }
     }
 }
@@ -119,6 +122,7 @@ impl Settings {
             .chain(self.infrastructure.problems())
             .chain(self.concurrency.problem())
             .chain(self.limits.problems(contract))
+            .chain(self.uploads.problems(self.max_message_bytes))
             .collect()
     }
 
@@ -221,12 +225,18 @@ mod tests {
         let classes = ["login", "logn"].map(|class| (class.to_owned(), never)).into();
         let limits =
             LimitSettings { per_address: never, max_keys: 0, classes, ..LimitSettings::default() };
+        let uploads = UploadSettings {
+            max_per_caller: 0,
+            timeout: Duration::ZERO,
+            ..UploadSettings::default()
+        };
         let settings = Settings {
             weight: 0,
             max_message_bytes: 0,
             connections,
             concurrency,
             limits,
+            uploads,
             ..Settings::default()
         };
         let problems = settings.problems(&CONTRACT);
@@ -242,9 +252,11 @@ mod tests {
             "limits.max_keys",
             "limits.classes.login",
             "limits.classes.logn",
+            "uploads.max_per_caller",
+            "uploads.timeout",
         ];
         assert_eq!(keys, expected);
-        let unknown = problems.last().unwrap().expected.clone();
+        let unknown = &problems[9].expected;
         assert_eq!(unknown, "a rate class of the contract, which has login");
     }
 

@@ -1,16 +1,22 @@
-//! How often an address may call of which nobody knows who calls.
+//! Rate limits per address for calls that prove nothing about their caller.
 //!
-//! Calls without credentials draw on the bucket of their address. So do calls with
-//! credentials that are not known to hold, where others from that address lately did not:
-//! each of them would buy a signature check, and credentials made up on the spot would be a
-//! way around the limit. Whoever has proven who it is goes past all this.
+//! - Calls without credentials draw on the bucket of their source, and so do all calls of
+//!   public methods, whatever credentials they bring.
+//! - Credentials that are not known to hold, of a source of which others lately did not, draw
+//!   on another bucket: each of them would buy a signature check. Those that come on a
+//!   connection on which some did not hold draw on one, and all others on one of their own: a
+//!   flood of bad credentials does not push out good ones of its neighbours.
+//! - Credentials that are known to hold pass.
+//!
+//! A source is an IPv4 address or a network of IPv6; all networks of a site of IPv6 together
+//! have sixteen times the limit of one.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use gantry_contract::{Failure, GantryReason};
+use gantry_contract::{Access, Failure, GantryReason};
 use gantry_identity::Verifier;
 use gantry_resilience::limits::{Buckets, InvalidRate, Rate};
-use http::{HeaderMap, Response, header::AUTHORIZATION};
+use http::{Response, header::AUTHORIZATION};
 use hyper::service::Service;
 use tokio::time::Instant;
 use tonic::Code;
@@ -21,58 +27,86 @@ use super::{
 };
 use crate::{
     call::Routed,
-    settings::LimitSettings,
+    settings::{LimitSettings, RateSettings},
     source::{Source, source_of},
     status::come_again,
 };
 
-/// Once in this time an address may be wrong about its credentials for nothing.
+/// Seconds for which a source is held responsible for credentials that did not hold.
 const LATELY: f64 = 60.0;
 
-/// What is known of the addresses.
+/// What is known of the sources.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    rate: Rate,
-    calls: Buckets<Source>,
+    strangers: Limit<Source>,
+    /// By whether the connection brought credentials that did not hold.
+    unproven: Limit<(Source, bool)>,
     lately: Rate,
-    /// One token each: it is gone where credentials failed lately.
+    /// One token each: it is gone if credentials failed lately.
     failures: Buckets<Source>,
+}
+
+#[derive(Debug)]
+struct Limit<K> {
+    rate: Rate,
+    site_rate: Rate,
+    buckets: Buckets<K>,
 }
 
 impl Addresses {
     pub(crate) fn new(settings: &LimitSettings) -> Result<Self, InvalidRate> {
         let (most, now) = (settings.max_keys as usize, Instant::now());
         Ok(Self {
-            rate: settings.per_address.rate()?,
-            calls: Buckets::new(most, now),
+            strangers: Limit::new(settings.per_address, most, now)?,
+            unproven: Limit::new(settings.per_address_unproven, most, now)?,
             lately: Rate::try_new(1.0 / LATELY, 1)?,
             failures: Buckets::new(most, now),
         })
     }
 
-    /// Credentials from this address did not hold.
-    pub(super) fn failed(&self, address: IpAddr, now: Instant) {
-        let source = source_of(address);
-        if self.failures.take(&source, self.lately, now).is_ok() {
-            // The first one was not paid for: `admit` could not know.
-            let _ = self.calls.take(&source, self.rate, now);
-        }
+    /// Notes that credentials from this source did not hold.
+    pub(super) fn failed(&self, source: Source, now: Instant) {
+        let _ = self.failures.take(&source, self.lately, now);
     }
 
-    fn admit(&self, address: IpAddr, proven: Proven, now: Instant) -> Result<(), Duration> {
-        let source = source_of(address);
-        match proven {
-            Proven::Claimed(known) if self.failures.is_full(&source, now) || known() => Ok(()),
-            Proven::Claimed(_) | Proven::Nothing => self.calls.take(&source, self.rate, now),
+    /// # Errors
+    /// The limit that refuses the call, and how long for.
+    fn admit(&self, of: &Proof<'_>, now: Instant) -> Result<(), (&'static str, Duration)> {
+        let source = of.source;
+        let (site, claimed) = (source.site(), of.known.is_some());
+        if of.public || !claimed {
+            self.strangers.take(source, site, now).map_err(|wait| ("address", wait))?;
         }
+        let known = of.known.is_none_or(|known| known());
+        if known || self.failures.is_full(&source, now) {
+            return Ok(());
+        }
+        let site = site.map(|site| (site, of.suspect));
+        self.unproven.take((source, of.suspect), site, now).map_err(|wait| ("credentials", wait))
     }
 }
 
-/// What a call brings to prove who makes it.
-enum Proven<'a> {
-    Nothing,
-    /// Something, and whether it has proven itself before.
-    Claimed(&'a dyn Fn() -> bool),
+impl<K: Eq + std::hash::Hash + Clone> Limit<K> {
+    fn new(settings: RateSettings, most: usize, now: Instant) -> Result<Self, InvalidRate> {
+        let (rate, site_rate) = (settings.rate()?, settings.of_site().rate()?);
+        Ok(Self { rate, site_rate, buckets: Buckets::new(most, now) })
+    }
+
+    fn take(&self, source: K, site: Option<K>, now: Instant) -> Result<(), Duration> {
+        self.buckets.take(&source, self.rate, now)?;
+        site.map_or(Ok(()), |site| self.buckets.take(&site, self.site_rate, now))
+    }
+}
+
+/// What a call says of its caller.
+struct Proof<'a> {
+    source: Source,
+    /// Whether its method is public.
+    public: bool,
+    /// Whether its connection brought credentials that did not hold.
+    suspect: bool,
+    /// Whether its credentials are known to hold, if it brings any.
+    known: Option<&'a dyn Fn() -> bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -91,15 +125,26 @@ impl<S> LimitAddress<S> {
         Self { inner, addresses, verifier }
     }
 
-    fn admit(&self, address: IpAddr, headers: &HeaderMap, now: Instant) -> Result<(), Duration> {
-        match (&self.verifier, headers.get(AUTHORIZATION)) {
-            (Some(verifier), Some(value)) => {
+    fn admit(
+        &self,
+        routed: &Routed<impl Sized>,
+        now: Instant,
+    ) -> Result<(), (&'static str, Duration)> {
+        let Routed { call, method, http } = routed;
+        let claim = self.verifier.as_ref().zip(http.headers().get(AUTHORIZATION));
+        let known = || {
+            claim.is_some_and(|(verifier, value)| {
                 let token = value.to_str().ok().and_then(bearer);
-                let known = || token.is_some_and(|token| verifier.knows(token));
-                self.addresses.admit(address, Proven::Claimed(&known), now)
-            }
-            _ => self.addresses.admit(address, Proven::Nothing, now),
-        }
+                token.is_some_and(|token| verifier.knows(token))
+            })
+        };
+        let proof = Proof {
+            source: source_of(call.client),
+            public: method.policy.access == Access::Public,
+            suspect: call.connection.is_suspect(),
+            known: claim.is_some().then_some(&known),
+        };
+        self.addresses.admit(&proof, now)
     }
 }
 
@@ -113,18 +158,16 @@ where
     type Future = Verdict<S::Future, R>;
 
     fn call(&self, routed: Routed<B>) -> Self::Future {
-        let Routed { call, method, http } = &routed;
-        if !method.infrastructure
-            && let Err(wait) = not_for_being_late(call.received, |now| {
-                self.admit(call.client, http.headers(), now)
-            })
+        if !routed.method.infrastructure
+            && let Err((limit, wait)) =
+                not_for_being_late(routed.call.received, |now| self.admit(&routed, now))
         {
-            let failure = Failure::new(
-                Code::ResourceExhausted,
-                GantryReason::RateLimited,
-                "this address calls too often without credentials that hold",
-            );
-            return Verdict::refuse(come_again(failure.metadata("limit", "address"), wait));
+            let what = match limit {
+                "address" => "this address calls too often without credentials that hold",
+                _ => "this address calls too often with credentials that do not hold",
+            };
+            let failure = Failure::new(Code::ResourceExhausted, GantryReason::RateLimited, what);
+            return Verdict::refuse(come_again(failure.metadata("limit", limit), wait));
         }
         Verdict::pass(self.inner.call(routed))
     }
@@ -132,23 +175,48 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::settings::RateSettings;
+    use std::net::IpAddr;
 
-    const ANN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-    const UNKNOWN: Proven<'_> = Proven::Claimed(&|| false);
-    const KNOWN: Proven<'_> = Proven::Claimed(&|| true);
+    use super::*;
+
+    fn ann() -> Source {
+        source_of(IpAddr::from([192, 0, 2, 1]))
+    }
 
     fn addresses() -> (Addresses, Instant) {
-        let per_address = RateSettings { per_second: 10.0, burst: 20 };
-        let settings = LimitSettings { per_address, ..LimitSettings::default() };
+        let settings = LimitSettings {
+            per_address: RateSettings { per_second: 10.0, burst: 20 },
+            per_address_unproven: RateSettings { per_second: 200.0, burst: 400 },
+            ..LimitSettings::default()
+        };
         (Addresses::new(&settings).unwrap(), Instant::now())
+    }
+
+    /// A call of a restricted method.
+    fn call(known: Option<&dyn Fn() -> bool>) -> Proof<'_> {
+        Proof { source: ann(), public: false, suspect: false, known }
+    }
+
+    fn stranger() -> Proof<'static> {
+        call(None)
+    }
+
+    fn unknown() -> Proof<'static> {
+        call(Some(&|| false))
+    }
+
+    fn known() -> Proof<'static> {
+        call(Some(&|| true))
+    }
+
+    fn admitted(addresses: &Addresses, of: &Proof<'_>, now: Instant) -> usize {
+        (0..1000).take_while(|_| addresses.admit(of, now).is_ok()).count()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_was_held_up_is_not_one_too_many() {
         let (addresses, received) = addresses();
-        let admit = |now| addresses.admit(ANN, Proven::Nothing, now);
+        let admit = |now| addresses.admit(&stranger(), now);
         tokio::time::advance(Duration::from_secs(3)).await;
         // Another from there that came later and was faster.
         admit(Instant::now()).unwrap();
@@ -163,37 +231,71 @@ mod tests {
     #[test]
     fn credentials_cost_nothing_until_some_did_not_hold() {
         let (addresses, now) = addresses();
-        for _ in 0..1000 {
-            addresses.admit(ANN, UNKNOWN, now).unwrap();
-        }
-        addresses.failed(ANN, now);
-        // That one was paid for afterwards.
-        let admitted = (0..100).filter(|_| addresses.admit(ANN, UNKNOWN, now).is_ok()).count();
-        assert_eq!(admitted, 19);
-        addresses.admit(ANN, Proven::Nothing, now).unwrap_err();
-        // Who is known to be who it says is not held responsible for its neighbours.
-        addresses.admit(ANN, KNOWN, now).unwrap();
+        assert_eq!(admitted(&addresses, &unknown(), now), 1000);
+        addresses.failed(ann(), now);
+        assert_eq!(admitted(&addresses, &unknown(), now), 400);
+        assert_eq!(admitted(&addresses, &known(), now), 1000);
         let forgotten = now + Duration::from_secs(60);
-        for _ in 0..1000 {
-            addresses.admit(ANN, UNKNOWN, forgotten).unwrap();
+        assert_eq!(admitted(&addresses, &unknown(), forgotten), 1000);
+    }
+
+    #[test]
+    fn a_public_method_counts_for_its_address_whoever_calls() {
+        for proof in [stranger(), unknown(), known()] {
+            let (addresses, now) = addresses();
+            let public = Proof { public: true, ..proof };
+            assert_eq!(admitted(&addresses, &public, now), 20);
+            addresses.admit(&stranger(), now).unwrap_err();
+            addresses.admit(&known(), now).unwrap();
         }
     }
 
     #[test]
-    fn bad_credentials_are_no_way_around_the_limit() {
+    fn calls_without_credentials_and_bad_ones_have_buckets_of_their_own() {
+        let (addresses, now) = addresses();
+        addresses.failed(ann(), now);
+        assert_eq!(admitted(&addresses, &stranger(), now), 20);
+        assert_eq!(admitted(&addresses, &unknown(), now), 400);
+        let (limit, _) = addresses.admit(&unknown(), now).unwrap_err();
+        assert_eq!(limit, "credentials");
+    }
+
+    #[test]
+    fn bad_credentials_do_not_push_out_those_of_other_connections() {
+        let (addresses, now) = addresses();
+        addresses.failed(ann(), now);
+        let flood = Proof { suspect: true, ..unknown() };
+        assert_eq!(admitted(&addresses, &flood, now), 400);
+        addresses.admit(&unknown(), now).unwrap();
+    }
+
+    #[test]
+    fn bad_credentials_are_bounded_in_the_long_run() {
         let (addresses, start) = addresses();
         let mut admitted = 0;
         for tenth in 0..600 {
             let now = start + tenth * Duration::from_millis(100);
-            for _ in 0..10 {
-                if addresses.admit(ANN, UNKNOWN, now).is_ok() {
+            for _ in 0..100 {
+                let suspect = Proof { suspect: admitted > 0, ..unknown() };
+                if addresses.admit(&suspect, now).is_ok() {
                     admitted += 1;
-                    addresses.failed(ANN, now);
+                    addresses.failed(ann(), now);
                 }
-                admitted += u32::from(addresses.admit(ANN, Proven::Nothing, now).is_ok());
             }
         }
-        assert!((600..=621).contains(&admitted), "{admitted}");
+        assert!((12_000..=12_500).contains(&admitted), "{admitted}");
+    }
+
+    #[test]
+    fn the_networks_of_a_site_have_sixteen_limits_together() {
+        let (addresses, now) = addresses();
+        let all: usize = (0..100)
+            .map(|network| {
+                let source = source_of(format!("2001:db8:1:{network:x}::1").parse().unwrap());
+                admitted(&addresses, &Proof { source, ..stranger() }, now)
+            })
+            .sum();
+        assert_eq!(all, 16 * 20);
     }
 
     #[test]
@@ -202,15 +304,16 @@ mod tests {
         let (addresses, now) = (Addresses::new(&settings).unwrap(), Instant::now());
         let mut admitted = 0;
         for n in 0..200_000_u32 {
-            let stranger = IpAddr::V4((0x0b00_0000 | n).into());
-            addresses.failed(stranger, now);
-            addresses.admit(stranger, Proven::Nothing, now).unwrap();
+            let source = source_of(IpAddr::V4((0x0b00_0000 | n).into()));
+            addresses.failed(source, now);
+            addresses.admit(&Proof { source, ..stranger() }, now).unwrap();
             if n % 50 == 0 {
-                admitted += u32::from(addresses.admit(ANN, Proven::Nothing, now).is_ok());
+                admitted += u32::from(addresses.admit(&stranger(), now).is_ok());
             }
         }
         assert_eq!(admitted, 20);
-        assert!(addresses.calls.len() <= 1100, "{}", addresses.calls.len());
+        let strangers = addresses.strangers.buckets.len();
+        assert!(strangers <= 1100, "{strangers}");
         assert!(addresses.failures.len() <= 1100, "{}", addresses.failures.len());
     }
 }

@@ -24,7 +24,10 @@ use pin_project_lite::pin_project;
 use tonic::Code;
 
 use super::{addresses::Addresses, verdict::Verdict};
-use crate::call::{Authenticated, Routed};
+use crate::{
+    call::{Authenticated, Routed},
+    source::source_of,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Authenticate<S> {
@@ -103,7 +106,8 @@ impl<S> Authenticate<S> {
         let verified = verified
             .and_then(|caller| certified(caller, call.connection.certified_names.as_deref()));
         if verified.is_err() {
-            self.addresses.failed(call.client, call.received);
+            self.addresses.failed(source_of(call.client), call.received);
+            call.connection.suspect();
         }
         let caller = match verified {
             Ok(caller) => caller,

@@ -10,7 +10,7 @@ use hyper::service::Service;
 use tonic::Code;
 
 use super::verdict::Verdict;
-use crate::call::{Authenticated, Permitted};
+use crate::call::{Limited, Permitted};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Authorize<S> {
@@ -25,7 +25,7 @@ impl<S> Authorize<S> {
     }
 }
 
-impl<S, B, R> Service<Authenticated<B>> for Authorize<S>
+impl<S, B, R> Service<Limited<B>> for Authorize<S>
 where
     S: Service<Permitted<B>, Response = Response<R>, Error = Infallible>,
     R: Default,
@@ -34,15 +34,15 @@ where
     type Error = Infallible;
     type Future = Verdict<S::Future, R>;
 
-    fn call(&self, authenticated: Authenticated<B>) -> Self::Future {
-        let Authenticated { call, method, caller, http } = authenticated;
+    fn call(&self, limited: Limited<B>) -> Self::Future {
+        let Limited { call, method, caller, key, http } = limited;
         if caller == Caller::Anonymous && !method.is_public() {
             return Verdict::refuse(refusal(Denied::Unauthenticated));
         }
         match self.contract.authorize(method.policy, &caller, &self.grants) {
             Ok(scope) => {
                 let authorized = Authorized { caller, scope };
-                Verdict::pass(self.inner.call(Permitted { call, method, authorized, http }))
+                Verdict::pass(self.inner.call(Permitted { call, method, key, authorized, http }))
             }
             Err(denied) => Verdict::refuse(refusal(denied)),
         }

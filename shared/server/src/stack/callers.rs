@@ -1,20 +1,21 @@
-//! How often one caller may call, once it is known who calls: by the contract's rate
-//! classes, and else by the server's own limits.
+//! Rate limits of callers that are known: by the contract's rate classes, and else by the
+//! server's own limits.
 //!
 //! A user's calls count as the user's, whether they come directly or through a service. An
-//! anonymous caller is its address; without a class it has been limited before.
+//! anonymous caller is its source; without a class it has been limited before. The calls of a
+//! public method count for their source too, whoever makes them: a token is no way to guess
+//! passwords faster.
 
 use std::{
     convert::Infallible,
     fmt,
     hash::{BuildHasher, Hash, RandomState},
-    net::IpAddr,
     ptr,
     sync::Arc,
     time::Duration,
 };
 
-use gantry_contract::{Caller, Contract, Failure, GantryReason, MethodPolicy, RateClass};
+use gantry_contract::{Access, Caller, Contract, Failure, GantryReason, MethodPolicy, RateClass};
 use gantry_resilience::limits::{Buckets, InvalidRate, Rate};
 use http::Response;
 use hyper::service::Service;
@@ -23,7 +24,7 @@ use tonic::Code;
 
 use super::verdict::{Verdict, not_for_being_late};
 use crate::{
-    call::Authenticated,
+    call::{Authenticated, CallerKey, Limited},
     settings::{LimitSettings, RateSettings},
     source::{Source, source_of},
     status::come_again,
@@ -33,34 +34,26 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct InvalidClass(pub(crate) String, pub(crate) InvalidRate);
 
-/// Who calls, as it is told apart from others: owned where it is kept, which is never.
+/// A caller as it is told apart from others.
 #[derive(Hash)]
 enum Who<'a> {
-    Address(Source),
+    Source(Source),
     User(&'a str),
     Service(&'a str),
 }
 
-impl<'a> Who<'a> {
-    fn of(caller: &'a Caller, address: IpAddr) -> Self {
-        match caller {
-            Caller::Anonymous => Self::Address(source_of(address)),
-            Caller::User(actor) | Caller::Delegate { actor, .. } => Self::User(&actor.subject),
-            Caller::Service { service, .. } => Self::Service(service),
-        }
-    }
-}
-
-/// The buckets of one limit.
+/// The buckets of one limit, by the hashes of callers and sources.
 struct Limit {
     rate: Rate,
-    /// By the hash of the caller under a secret of this process: 64 bits that nobody can
-    /// choose, so that two callers who share a bucket are an accident that does not happen.
+    /// For all networks of a site of IPv6 together.
+    site_rate: Rate,
     buckets: Buckets<u64>,
 }
 
 /// The limits of callers.
 pub(crate) struct Callers {
+    /// 64 bits that nobody can choose: two callers never share a bucket but by an accident
+    /// that does not happen.
     hasher: RandomState,
     user: Limit,
     service: Option<Limit>,
@@ -74,8 +67,10 @@ impl Callers {
     ) -> Result<Self, InvalidClass> {
         let (most, now) = (settings.max_keys as usize, Instant::now());
         let limit = |name: &str, numbers: RateSettings| {
-            let rate = numbers.rate().map_err(|error| InvalidClass(name.to_owned(), error))?;
-            Ok(Limit { rate, buckets: Buckets::new(most, now) })
+            let invalid = |error| InvalidClass(name.to_owned(), error);
+            let rate = numbers.rate().map_err(invalid)?;
+            let site_rate = numbers.of_site().rate().map_err(invalid)?;
+            Ok(Limit { rate, site_rate, buckets: Buckets::new(most, now) })
         };
         let class = |class: &'static RateClass| {
             let RateClass { name, per_second, burst } = *class;
@@ -94,28 +89,64 @@ impl Callers {
         })
     }
 
+    /// Returns the key of a caller, from an address.
+    fn key(&self, caller: &Caller, source: Source) -> CallerKey {
+        // Whoever has a site of IPv6 has all of its networks.
+        let source = self.hash(&Who::Source(source.site().unwrap_or(source)));
+        let caller = match caller {
+            Caller::Anonymous => source,
+            Caller::User(actor) | Caller::Delegate { actor, .. } => {
+                self.hash(&Who::User(&actor.subject))
+            }
+            Caller::Service { service, .. } => self.hash(&Who::Service(service)),
+        };
+        CallerKey { caller, source }
+    }
+
     /// # Errors
-    /// By which limit the call is refused, and for how long.
+    /// The limit that refuses the call, and how long for.
     fn admit(
         &self,
         caller: &Caller,
-        address: IpAddr,
+        key: CallerKey,
+        source: Source,
         method: &MethodPolicy,
         now: Instant,
     ) -> Result<(), (&'static str, Duration)> {
-        let who = Who::of(caller, address);
         let class = method.rate_class.and_then(|declared| {
             let (_, limit) = self.classes.iter().find(|(class, _)| ptr::eq(*class, declared))?;
             Some((declared.name, limit))
         });
-        let limit = class.or_else(|| match &who {
-            Who::Address(_) => None,
-            Who::User(_) => Some(("caller", &self.user)),
-            Who::Service(_) => Some(("caller", self.service.as_ref()?)),
-        });
-        let Some((name, Limit { rate, buckets })) = limit else { return Ok(()) };
-        let key = self.hasher.hash_one(who);
-        buckets.take(&key, *rate, now).map_err(|wait| (name, wait))
+        // The class of all writes is for users: sources and services have limits of theirs.
+        let named = class.filter(|(name, _)| *name != RateClass::WRITES);
+        let anonymous = matches!(caller, Caller::Anonymous);
+        if let Some((name, limit)) = named
+            && (anonymous || method.access == Access::Public)
+        {
+            self.admit_source(limit, source, now).map_err(|wait| (name, wait))?;
+        }
+        let limit = match caller {
+            Caller::Anonymous => return Ok(()),
+            Caller::Service { .. } => {
+                named.or(self.service.as_ref().map(|limit| ("caller", limit)))
+            }
+            Caller::User(_) | Caller::Delegate { .. } => class.or(Some(("caller", &self.user))),
+        };
+        let Some((name, Limit { rate, buckets, .. })) = limit else { return Ok(()) };
+        buckets.take(&key.caller, *rate, now).map_err(|wait| (name, wait))
+    }
+
+    fn admit_source(&self, limit: &Limit, source: Source, now: Instant) -> Result<(), Duration> {
+        let Limit { rate, site_rate, buckets } = limit;
+        buckets.take(&self.hash(&Who::Source(source)), *rate, now)?;
+        match source.site() {
+            Some(site) => buckets.take(&self.hash(&Who::Source(site)), *site_rate, now),
+            None => Ok(()),
+        }
+    }
+
+    fn hash(&self, who: &Who<'_>) -> u64 {
+        self.hasher.hash_one(who)
     }
 }
 
@@ -139,7 +170,7 @@ impl<S> LimitCaller<S> {
 
 impl<S, B, R> Service<Authenticated<B>> for LimitCaller<S>
 where
-    S: Service<Authenticated<B>, Response = Response<R>, Error = Infallible>,
+    S: Service<Limited<B>, Response = Response<R>, Error = Infallible>,
     R: Default,
 {
     type Response = Response<R>;
@@ -147,10 +178,12 @@ where
     type Future = Verdict<S::Future, R>;
 
     fn call(&self, authenticated: Authenticated<B>) -> Self::Future {
-        let Authenticated { call, method, caller, .. } = &authenticated;
+        let Authenticated { call, method, caller, http } = authenticated;
+        let source = source_of(call.client);
+        let key = self.callers.key(&caller, source);
         if !method.infrastructure
             && let Err((limit, wait)) = not_for_being_late(call.received, |now| {
-                self.callers.admit(caller, call.client, method.policy, now)
+                self.callers.admit(&caller, key, source, method.policy, now)
             })
         {
             let failure = Failure::new(
@@ -160,6 +193,97 @@ where
             );
             return Verdict::refuse(come_again(failure.metadata("limit", limit), wait));
         }
-        Verdict::pass(self.inner.call(authenticated))
+        Verdict::pass(self.inner.call(Limited { call, method, caller, key, http }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use gantry_contract::{Actor, Idempotency, MethodKind, Repeats};
+
+    use super::*;
+
+    static CLASS: [RateClass; 2] = [
+        RateClass { name: "login", per_second: 0.001, burst: 2 },
+        RateClass { name: RateClass::WRITES, per_second: 0.001, burst: 2 },
+    ];
+
+    static CONTRACT: Contract = Contract {
+        services: &[],
+        permissions: &[],
+        roles: &[],
+        rate_classes: &CLASS,
+        descriptor_set: &[],
+    };
+
+    fn method(access: Access, class: usize) -> MethodPolicy {
+        MethodPolicy {
+            path: "/test.v1.Test/Do",
+            kind: MethodKind::Unary,
+            timeout: Duration::from_secs(1),
+            access,
+            idempotency: Idempotency::NotIdempotent,
+            repeats: Repeats::Never,
+            rate_class: Some(&CLASS[class]),
+        }
+    }
+
+    fn user(subject: &str) -> Caller {
+        Caller::User(Actor { subject: subject.into(), roles: vec![] })
+    }
+
+    /// Calls until one is refused.
+    fn admitted(callers: &Callers, caller: &Caller, address: &str, method: &MethodPolicy) -> usize {
+        let source = source_of(address.parse::<IpAddr>().unwrap());
+        let key = callers.key(caller, source);
+        let now = Instant::now();
+        (0..1000).take_while(|_| callers.admit(caller, key, source, method, now).is_ok()).count()
+    }
+
+    fn callers() -> Callers {
+        Callers::new(&CONTRACT, &LimitSettings::default()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_public_method_counts_for_the_source_and_the_caller() {
+        let (callers, login) = (callers(), method(Access::Public, 0));
+        assert_eq!(admitted(&callers, &user("ann"), "192.0.2.1", &login), 2);
+        // Neither with another token nor without one, and not from elsewhere.
+        assert_eq!(admitted(&callers, &user("bea"), "192.0.2.1", &login), 0);
+        assert_eq!(admitted(&callers, &Caller::Anonymous, "192.0.2.1", &login), 0);
+        assert_eq!(admitted(&callers, &user("ann"), "192.0.2.2", &login), 0);
+        assert_eq!(admitted(&callers, &user("cat"), "192.0.2.3", &login), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restricted_method_counts_for_the_caller_alone() {
+        let (callers, list) = (callers(), method(Access::Permission("lists"), 0));
+        for name in ["ann", "bea"] {
+            assert_eq!(admitted(&callers, &user(name), "192.0.2.1", &list), 2, "{name}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_of_ipv6_count_by_their_network_and_site() {
+        let (callers, login) = (callers(), method(Access::Public, 0));
+        let anybody = |address: &str| admitted(&callers, &Caller::Anonymous, address, &login);
+        assert_eq!(anybody("2001:db8:1:1::1"), 2);
+        assert_eq!(anybody("2001:db8:1:1:ffff::2"), 0);
+        let of_site: usize =
+            (2..100).map(|network| anybody(&format!("2001:db8:1:{network:x}::1"))).sum();
+        assert_eq!(of_site, 2 * 16 - 2);
+        assert_eq!(anybody("2001:db8:2:1::1"), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_class_of_all_writes_holds_for_users_alone() {
+        let (callers, write) = (callers(), method(Access::Public, 1));
+        let service = Caller::Service { service: "order".into(), cause: None };
+        assert_eq!(admitted(&callers, &service, "192.0.2.1", &write), 1000);
+        assert_eq!(admitted(&callers, &Caller::Anonymous, "192.0.2.1", &write), 1000);
+        assert_eq!(admitted(&callers, &user("ann"), "192.0.2.1", &write), 2);
+        assert_eq!(admitted(&callers, &user("bea"), "192.0.2.1", &write), 2);
     }
 }

@@ -18,14 +18,15 @@ use gantry_contract::{
 };
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
+use http_body_util::Full;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tonic::{Status, body::Body, codegen::StdError};
 use tower::ServiceExt;
 
-use super::messages::Messages;
+use super::messages::is_gzip;
 use crate::{
-    call::Permitted,
+    call::{Complete, Message},
     status::{ACCEPT_ENCODING, ENCODING, code},
 };
 
@@ -93,7 +94,7 @@ impl Handle {
     }
 }
 
-impl<B> Service<Permitted<B>> for Handle
+impl<B> Service<Complete<Message<B>>> for Handle
 where
     B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
 {
@@ -101,21 +102,20 @@ where
     type Error = Infallible;
     type Future = Answering;
 
-    fn call(&self, Permitted { call, method, authorized, mut http }: Permitted<B>) -> Answering {
-        let limit = method.max_request_bytes(self.max_message_bytes);
-        let one = method.takes_one_message();
+    fn call(&self, complete: Complete<Message<B>>) -> Answering {
+        let Complete { call, method, authorized, mut http, .. } = complete;
         let compress = self.compression && accepts_gzip(http.headers());
         // tonic sees messages as they are: it knows neither the limits nor the codes.
         let gzip = is_gzip(http.headers());
         http.headers_mut().remove(ENCODING);
-        let mut http = http.map(|body| {
-            let messages = Messages::new(body, limit, one, gzip);
-            if gzip {
-                Body::new(Recoded::new(messages, Recoder::inflating(limit as usize)))
-            } else {
-                Body::new(messages)
-            }
+        let mut http = http.map(|message| match message {
+            Message::One(message) => Body::new(Full::new(message)),
+            Message::Stream(messages) => Body::new(messages),
         });
+        if gzip {
+            let limit = method.max_request_bytes(self.max_message_bytes);
+            http = http.map(|body| Body::new(Recoded::new(body, Recoder::inflating(limit as usize))));
+        }
         let context = CallContext {
             deadline: call.deadline.get().copied(),
             request_id: Arc::clone(&call.request_id),
@@ -126,11 +126,6 @@ where
         let answer = self.services[method.service].answer(http, context, method.streams_answers());
         if compress { Box::pin(async { answer.await.map(compressed) }) } else { answer }
     }
-}
-
-/// An encoding that is not known has been refused before.
-fn is_gzip(headers: &HeaderMap) -> bool {
-    headers.get(ENCODING).is_some_and(|encoding| encoding == GZIP)
 }
 
 /// Whether `grpc-accept-encoding`, a list, has gzip.

@@ -1,90 +1,44 @@
-//! Watches the messages of a request go by: none may be longer than the server
-//! takes, and none may be missing, too many, break off or begin with what is no
-//! message.
+//! Messages in the data of a request: none may be longer than the server takes, and none may
+//! be missing, too many, break off or begin with what is no message.
 //!
 //! tonic checks the length as well, but answers OUT_OF_RANGE, takes a broken message
 //! and a stream that its caller broke for a fault of ours, and of two messages where
 //! one is meant it leaves out the second. A compressed message is checked here as it
 //! is on the wire, and once more when it is decompressed: see [`gzip`].
-
-use std::{
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+//!
+//! [`Scan`] follows the messages, [`Whole`] keeps the one of a call that has one.
 
 use bytes::Bytes;
-use gantry_contract::{Failure, GantryReason, gzip};
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
+use gantry_contract::{
+    Failure, GantryReason,
+    gzip::{self, GZIP},
+};
+use http::HeaderMap;
 use tonic::{Code, Status};
+
+use crate::status::ENCODING;
 
 /// A byte that would say that the message is compressed, and four of its length.
 const PREFIX: usize = 5;
 
-pin_project! {
-    /// The body of a request.
-    pub(crate) struct Messages<B> {
-        #[pin]
-        inner: B,
-        scan: Scan,
-    }
-}
-
-impl<B> Messages<B> {
-    /// Lets messages of up to `limit` bytes through; with `one`, exactly one has to
-    /// come; with `gzip`, they may be compressed.
-    pub(crate) fn new(inner: B, limit: u32, one: bool, gzip: bool) -> Self {
-        let expected = if one { Expected::One } else { Expected::Any };
-        let scan = Scan { limit, gzip, expected, prefix: [0; PREFIX], read: 0, left: 0 };
-        Self { inner, scan }
-    }
-}
-
-impl<B> Body for Messages<B>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<tonic::codegen::StdError>,
-{
-    type Data = Bytes;
-    type Error = tonic::codegen::StdError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx)).transpose().map_err(broken)?;
-        match frame.as_ref().and_then(Frame::data_ref) {
-            Some(data) => this.scan.data(data).map_err(Status::from)?,
-            None => this.scan.end().map_err(Status::from)?,
-        }
-        Poll::Ready(frame.map(Ok))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        // The end is checked in `poll_frame`: it has to be polled.
-        false
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-/// Where in the sequence of messages the data so far ends.
+/// The place in the sequence of messages at which the data so far ends.
 #[derive(Debug)]
-struct Scan {
+pub(super) struct Scan {
     limit: u32,
     gzip: bool,
     expected: Expected,
     prefix: [u8; PREFIX],
-    /// How much of the prefix has been read.
+    /// Bytes of the prefix that have been read.
     read: usize,
-    /// How much of the message is still to come.
+    /// Bytes of the message that are still to come.
     left: usize,
+    /// Bytes of the message that have come, its prefix included.
+    partial: usize,
+    /// Messages that have come to their end.
+    messages: u64,
 }
 
-/// How many messages may begin from here on.
+/// Messages that may begin from here on.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     Any,
@@ -93,23 +47,60 @@ enum Expected {
 }
 
 impl Scan {
-    fn data(&mut self, mut data: &[u8]) -> Result<(), Failure> {
+    /// Lets messages of up to `limit` bytes through; with `one`, exactly one has to come;
+    /// with `gzip`, they may be compressed.
+    pub(super) fn new(limit: u32, one: bool, gzip: bool) -> Self {
+        let expected = if one { Expected::One } else { Expected::Any };
+        Self { limit, gzip, expected, prefix: [0; PREFIX], read: 0, left: 0, partial: 0, messages: 0 }
+    }
+
+    /// Returns the bytes that have come of a message that is not complete.
+    pub(super) fn partial(&self) -> usize {
+        self.partial
+    }
+
+    /// Returns the bytes of that message that are still to come, as far as is known.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Returns the number of messages that have come to their end.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Follows more data.
+    ///
+    /// # Errors
+    /// The refusal of what is no message, or not one that is taken.
+    pub(super) fn data(&mut self, mut data: &[u8]) -> Result<(), Failure> {
         while !data.is_empty() {
-            if self.left > 0 {
-                let step = self.left.min(data.len());
-                self.left -= step;
-                data = &data[step..];
+            let (missing, within) = match self.left {
+                0 => (PREFIX - self.read, false),
+                left => (left, true),
+            };
+            let (step, rest) = data.split_at(missing.min(data.len()));
+            data = rest;
+            self.partial += step.len();
+            if within {
+                self.left -= step.len();
+                if self.left == 0 {
+                    self.complete();
+                }
                 continue;
             }
-            let step = (PREFIX - self.read).min(data.len());
-            self.prefix[self.read..self.read + step].copy_from_slice(&data[..step]);
-            self.read += step;
-            data = &data[step..];
+            self.prefix[self.read..self.read + step.len()].copy_from_slice(step);
+            self.read += step.len();
             if self.read == PREFIX {
                 self.start()?;
             }
         }
         Ok(())
+    }
+
+    fn complete(&mut self) {
+        self.partial = 0;
+        self.messages += 1;
     }
 
     fn start(&mut self) -> Result<(), Failure> {
@@ -147,11 +138,18 @@ impl Scan {
         // Of 4 GiB at most, and usize has at least 32 bits where this runs.
         self.left = length as usize;
         self.read = 0;
+        if self.left == 0 {
+            self.complete();
+        }
         Ok(())
     }
 
-    fn end(&self) -> Result<(), Failure> {
-        if self.read > 0 || self.left > 0 {
+    /// Checks that the data may end here.
+    ///
+    /// # Errors
+    /// The refusal of a message that breaks off or is missing.
+    pub(super) fn end(&self) -> Result<(), Failure> {
+        if self.partial > 0 {
             Err(malformed("the request breaks off within a message"))
         } else if let Expected::One = self.expected {
             Err(not_one("the request has no message"))
@@ -170,19 +168,69 @@ fn not_one(what: &str) -> Failure {
     Failure::new(Code::Unimplemented, GantryReason::MalformedMessage, what)
 }
 
+/// Returns whether messages may be compressed. An encoding that is not known has been refused
+/// before.
+pub(super) fn is_gzip(headers: &HeaderMap) -> bool {
+    headers.get(ENCODING).is_some_and(|encoding| encoding == GZIP)
+}
+
+/// The bytes of the one message of a request. Data that comes at once is not copied.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    first: Bytes,
+    /// All of it once more than one part has come.
+    parts: Vec<u8>,
+}
+
+impl Whole {
+    /// Adds data after which `left` bytes are still to come.
+    pub(super) fn push(&mut self, data: Bytes, left: usize) {
+        /// Memory is taken in such steps, doubled, and never more than the message needs.
+        const STEP: usize = 16 * 1024;
+        if self.first.is_empty() && self.parts.is_empty() {
+            self.first = data;
+            return;
+        }
+        self.settle();
+        if self.parts.capacity() - self.parts.len() < data.len() {
+            let more = left.min(self.parts.len().max(STEP));
+            self.parts.reserve_exact(data.len() + more);
+        }
+        self.parts.extend_from_slice(&data);
+    }
+
+    /// Copies what has come, for a message that takes its time: a part of it may hold a
+    /// buffer that is far longer. Returns the bytes of memory that it holds.
+    pub(super) fn settle(&mut self) -> usize {
+        let first = std::mem::take(&mut self.first);
+        if !first.is_empty() {
+            self.parts.reserve_exact(first.len());
+            self.parts.extend_from_slice(&first);
+        }
+        self.parts.capacity()
+    }
+
+    /// Returns the message with its prefix.
+    pub(super) fn into_bytes(self) -> Bytes {
+        if self.parts.is_empty() { self.first } else { self.parts.into() }
+    }
+}
+
 /// A stream that did not come whole was broken by the caller or the wire, whatever the
 /// reason that HTTP/2 has for it: by a reset, or by a content-length that is not kept.
 /// Nobody is there to hear; the log and the metrics are not to say that we failed. And not
 /// CANCELLED: tonic takes that for the end of the stream, and a handler would take a part of
 /// it for the whole.
-fn broken(error: impl Into<tonic::codegen::StdError>) -> tonic::codegen::StdError {
+pub(super) fn broken(error: impl Into<tonic::codegen::StdError>) -> Status {
     let error = error.into();
-    if error.is::<Status>() {
-        return error;
+    match error.downcast::<Status>() {
+        Ok(status) => *status,
+        Err(error) => {
+            let mut status = Status::aborted("the request broke off");
+            status.set_source(error.into());
+            status
+        }
     }
-    let mut status = Status::aborted("the request broke off");
-    status.set_source(error.into());
-    status.into()
 }
 
 #[cfg(test)]
@@ -194,7 +242,7 @@ mod tests {
     }
 
     fn scan_gzip(one: bool, gzip: bool, chunks: &[&[u8]]) -> Result<(), Code> {
-        let mut scan = Messages::new((), 4, one, gzip).scan;
+        let mut scan = Scan::new(4, one, gzip);
         chunks.iter().try_for_each(|chunk| scan.data(chunk)).map_err(|failure| failure.code())?;
         scan.end().map_err(|failure| failure.code())
     }
@@ -240,12 +288,9 @@ mod tests {
 
     #[test]
     fn what_the_callers_end_broke_is_not_our_fault() {
-        let code = |error: tonic::codegen::StdError| {
-            broken(error).downcast_ref::<Status>().map(Status::code)
-        };
         let reset = h2::Error::from(h2::Reason::PROTOCOL_ERROR);
-        assert_eq!(code(reset.into()), Some(Code::Aborted));
-        assert_eq!(code(Status::unavailable("draining").into()), Some(Code::Unavailable));
+        assert_eq!(broken(reset).code(), Code::Aborted);
+        assert_eq!(broken(Status::unavailable("draining")).code(), Code::Unavailable);
     }
 
     #[test]
@@ -262,11 +307,46 @@ mod tests {
     fn a_compressed_message_may_be_a_little_longer_than_its_limit() {
         let of = |flag: u8, length: u32| [&[flag][..], &length.to_be_bytes()].concat();
         let start = |flag, length| {
-            let mut scan = Messages::new((), 1_000_000, true, true).scan;
+            let mut scan = Scan::new(1_000_000, true, true);
             scan.data(&of(flag, length)).map_err(|failure| failure.code())
         };
         assert_eq!(start(1, 1_001_000), Ok(()));
         assert_eq!(start(1, 1_003_000), Err(Code::ResourceExhausted));
         assert_eq!(start(0, 1_000_001), Err(Code::ResourceExhausted));
+    }
+
+    #[test]
+    fn what_has_come_of_a_message_is_counted_until_it_is_complete() {
+        let mut scan = Scan::new(4, false, false);
+        for (data, partial, left, messages) in [
+            (&FULL[..3], 3, 0, 0),
+            (&FULL[3..7], 7, 2, 0),
+            (&FULL[7..], 0, 0, 1),
+            (EMPTY, 0, 0, 2),
+            (&FULL[..5], 5, 4, 2),
+        ] {
+            scan.data(data).unwrap();
+            assert_eq!((scan.partial(), scan.left(), scan.messages()), (partial, left, messages));
+        }
+    }
+
+    #[test]
+    fn a_message_is_whole_however_it_is_cut_and_holds_no_more_than_it_needs() {
+        let message: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
+        for size in [1, 7, 4096, 16_384, 99_999, 100_000] {
+            for settles in [false, true] {
+                let mut whole = Whole::default();
+                let mut left = message.len();
+                for part in message.chunks(size) {
+                    left -= part.len();
+                    whole.push(Bytes::copy_from_slice(part), left);
+                    if settles {
+                        let held = whole.settle();
+                        assert!(held <= message.len(), "{held} bytes for parts of {size}");
+                    }
+                }
+                assert_eq!(whole.into_bytes(), message, "{size}");
+            }
+        }
     }
 }

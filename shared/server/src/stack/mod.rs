@@ -13,16 +13,20 @@ mod addresses;
 mod authenticate;
 mod authorize;
 mod callers;
+mod collect;
 mod deadline;
 mod handle;
 mod identify;
 mod infrastructure;
 mod messages;
+mod opening;
 mod outcome;
 mod panic;
 mod record;
+mod requests;
 mod route;
 mod shed;
+mod uploads;
 mod verdict;
 
 use std::{convert::Infallible, sync::Arc};
@@ -34,11 +38,13 @@ use http::Response;
 use hyper::service::Service;
 use tower::{ServiceBuilder, layer::layer_fn};
 
+pub use self::shed::release_place;
 pub(crate) use self::{
     addresses::Addresses,
     callers::{Callers, InvalidClass},
     handle::{Answering, Generated, Handlers},
     infrastructure::{InfrastructureCall, InfrastructureCalls},
+    uploads::Uploads,
 };
 use crate::{
     call::{Received, Timed},
@@ -63,6 +69,7 @@ pub(crate) struct Parts {
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) infrastructure: Arc<InfrastructureCalls>,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) limiter: Limiter,
     pub(crate) callers: Arc<Callers>,
 }
@@ -89,6 +96,7 @@ pub(crate) fn compose(
         proxies,
         addresses,
         infrastructure,
+        uploads,
         limiter,
         callers,
         measures,
@@ -110,13 +118,10 @@ pub(crate) fn compose(
         }))
         // Before any wait or work, so that all of it counts and ends in time.
         .layer(layer_fn(deadline::Deadline::new))
-        // Before a signature check, which is what a flood would otherwise buy, and before
-        // shedding: a stranger's flood is not to take the places of the others.
+        // Before a signature check, which is what a flood would otherwise buy.
         .layer(layer_fn(|inner| {
             addresses::LimitAddress::new(inner, Arc::clone(&addresses), verifier.clone())
         }))
-        // Before a signature check too: it is the cheapest answer there is.
-        .layer(layer_fn(|inner| shed::Shed::new(inner, limiter.clone())))
         // Before whatever asks who calls.
         .layer(layer_fn(|inner| {
             authenticate::Authenticate::new(inner, verifier.clone(), Arc::clone(&addresses))
@@ -125,6 +130,13 @@ pub(crate) fn compose(
         .layer(layer_fn(|inner| callers::LimitCaller::new(inner, Arc::clone(&callers))))
         // Before a byte of the request's message is read.
         .layer(layer_fn(|inner| authorize::Authorize::new(inner, contract, Arc::clone(&grants))))
+        // Before the call takes a place: whoever dawdles keeps nobody else from one.
+        .layer(layer_fn(|inner| {
+            collect::Collect::new(inner, Arc::clone(&uploads), max_message_bytes)
+        }))
+        // Before the message is decoded, which is work. Nothing is shed that its caller could
+        // have been refused for.
+        .layer(layer_fn(|inner| shed::Shed::new(inner, limiter.clone())))
         // Innermost: the codec decodes and validates the message, then the handler runs.
         .service(handle::Handle::new(services, max_message_bytes, compression))
 }

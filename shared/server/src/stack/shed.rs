@@ -1,27 +1,50 @@
-//! Refuses what is more than can be worked at, as the latency of what is worked at tells.
+//! Refuses calls beyond what can be worked at, judged by the latency of the calls that are
+//! worked at, and calls of a caller that holds its share.
 //!
-//! A call counts until its answer begins: a unary call until it is answered, a stream of
-//! answers until its first headers.
+//! A call takes its place once its message is complete and holds it until its answer begins:
+//! a slow upload is no work of the server. A stream takes it with its first message (see
+//! [`opening`](super::opening)). A call that only waits for an event can give it back:
+//! [`release_place`].
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll},
 };
 
-use gantry_contract::{Failure, GantryReason};
 use gantry_resilience::limits::{Limiter, Permit};
 use http::Response;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
-use tonic::Code;
 
-use super::verdict::Verdict;
-use crate::{
-    call::Routed,
-    status::{code, come_again},
+use super::{
+    opening::{Opening, overloaded},
+    requests::Requests,
+    verdict::Verdict,
 };
+use crate::{
+    call::{Complete, Message},
+    status::code,
+};
+
+thread_local! {
+    /// Whether the handler that is polled on this thread gave its call's place back.
+    static RELEASED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Gives back the place that the current call holds among the calls at once: for a handler
+/// whose work is done, and which only waits for an event that its caller wants to hear of.
+/// From here on the call keeps nobody else from being served, and the time that it takes is
+/// not taken for overload.
+///
+/// To be called by the call's own task, that is, from the handler and not from a task that it
+/// spawned. Elsewhere, and for streams of requests, it does nothing.
+pub fn release_place() {
+    RELEASED.set(true);
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Shed<S> {
@@ -36,34 +59,32 @@ impl<S> Shed<S> {
     }
 }
 
-impl<S, B, R> Service<Routed<B>> for Shed<S>
+impl<S, B, R> Service<Complete<Message<Requests<B>>>> for Shed<S>
 where
-    S: Service<Routed<B>, Response = Response<R>, Error = Infallible>,
+    S: Service<Complete<Message<Requests<B>>>, Response = Response<R>, Error = Infallible>,
     R: Default,
 {
     type Response = Response<R>;
     type Error = Infallible;
     type Future = Verdict<ShedFuture<S::Future>, R>;
 
-    fn call(&self, routed: Routed<B>) -> Self::Future {
-        let method = routed.method;
-        let entered = (!method.infrastructure)
-            .then(|| self.limiter.try_enter(method.index, routed.call.received));
-        let permit = match entered.transpose() {
-            Ok(permit) => permit,
-            Err(overloaded) => {
-                let failure = Failure::new(
-                    Code::ResourceExhausted,
-                    GantryReason::Overloaded,
-                    "the server has more calls than it can work at",
-                );
-                return Verdict::refuse(come_again(
-                    failure,
-                    overloaded.retry_after(fastrand::f64()),
-                ));
+    fn call(&self, mut complete: Complete<Message<Requests<B>>>) -> Self::Future {
+        let (method, caller, at) = (complete.method, complete.key.caller, complete.at);
+        let (mut permit, mut opening) = (None, None);
+        match complete.http.body_mut() {
+            _ if method.infrastructure => {}
+            Message::One(_) => match self.limiter.try_enter_for(caller, method.index, at) {
+                Ok(entered) => permit = Some(entered),
+                Err(full) => return Verdict::refuse(overloaded(full)),
+            },
+            Message::Stream(requests) => {
+                let limiter = self.limiter.clone();
+                let opened = Arc::new(Opening::new(limiter, caller, method.index));
+                requests.open(Arc::clone(&opened));
+                opening = Some(opened);
             }
-        };
-        Verdict::pass(ShedFuture { inner: self.inner.call(routed), permit })
+        }
+        Verdict::pass(ShedFuture { inner: self.inner.call(complete), permit, opening })
     }
 }
 
@@ -73,24 +94,43 @@ pin_project! {
         #[pin]
         inner: F,
         permit: Option<Permit>,
+        opening: Option<Arc<Opening>>,
     }
 }
 
 impl<F, R> Future for ShedFuture<F>
 where
     F: Future<Output = Result<Response<R>, Infallible>>,
+    R: Default,
 {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Ok(response) = ready!(this.inner.poll(cx));
-        // A status in the headers is a refusal, of which the time says little.
-        if let Some(permit) = this.permit.take()
-            && code(response.headers()).is_none()
+        RELEASED.set(false);
+        let polled = this.inner.poll(cx);
+        if RELEASED.replace(false)
+            && let Some(permit) = this.permit.take()
         {
-            permit.answered();
+            drop(permit.unmeasured());
         }
-        Poll::Ready(Ok(response))
+        let placed = match &polled {
+            Poll::Pending => this.opening.as_ref().map_or(Ok(()), |opening| opening.works()),
+            // A status in the headers is a refusal, of which the time says little.
+            Poll::Ready(Ok(response)) if code(response.headers()).is_some() => {
+                *this.permit = None;
+                Ok(())
+            }
+            Poll::Ready(_) => {
+                if let Some(permit) = this.permit.take() {
+                    permit.answered();
+                }
+                this.opening.as_ref().map_or(Ok(()), |opening| opening.answers())
+            }
+        };
+        if let Err(full) = placed {
+            return Poll::Ready(Ok(overloaded(full).into_http()));
+        }
+        polled
     }
 }

@@ -73,10 +73,28 @@ async fn strangers_have_a_limit_for_each_address() {
     assert_limited(&world.client().await.act(nap(0)).await.unwrap_err(), "address");
     assert_eq!(world.seen.started(), 5);
     // Whoever says who it is is no stranger, and probes are never limited.
+    let token = world.keys.user("admin", 0);
     for _ in 0..20 {
-        client.act(with_token(nap(0), &world.keys.user("admin", 0))).await.unwrap();
+        client.guarded(with_token(nap(0), &token)).await.unwrap();
         healthy(world.channel().await).await;
     }
+    // But a token is no way to call public methods more often.
+    assert_limited(&client.act(with_token(nap(0), &token)).await.unwrap_err(), "address");
+}
+
+#[tokio::test]
+async fn a_token_does_not_free_a_public_method_from_the_limit_of_the_address() {
+    let world = world(|settings| settings.limits.per_address = only(3)).await;
+    let mut client = world.client().await;
+    let token = world.keys.user("admin", 0);
+    client.guarded(with_token(nap(0), &token)).await.unwrap();
+    for _ in 0..3 {
+        client.act(with_token(nap(0), &token)).await.unwrap();
+    }
+    for token in [&token, &world.keys.user("owner", 1), &world.keys.service(None)] {
+        assert_limited(&client.act(with_token(nap(0), token)).await.unwrap_err(), "address");
+    }
+    assert_limited(&client.act(nap(0)).await.unwrap_err(), "address");
 }
 
 #[tokio::test]
@@ -92,30 +110,62 @@ async fn by_default_it_is_twenty_at_once() {
     assert!((20..200).contains(&answered), "{answered}");
 }
 
+/// Credentials that are made up, each another one.
+fn made_up() -> impl FnMut() -> String {
+    let mut made = 0;
+    move || {
+        made += 1;
+        format!("Bearer made-up-{made}")
+    }
+}
+
 #[tokio::test]
-async fn credentials_that_do_not_hold_are_no_way_around_the_limit_of_the_address() {
-    let world = world(|settings| settings.limits.per_address = only(5)).await;
+async fn credentials_that_do_not_hold_have_a_limit_for_each_address() {
+    let world = world(|settings| settings.limits.per_address_unproven = only(5)).await;
     let mut client = world.client().await;
     let known = world.keys.user("admin", 0);
     client.guarded(with_token(nap(0), &known)).await.unwrap();
-    let mut bad = (0..).map(|n| format!("Bearer made-up-{n}"));
-    let mut bad = || bad.next().unwrap();
-    for _ in 0..3 {
+    let mut bad = made_up();
+    // The first is not known to be one of several.
+    for _ in 0..1 + 5 {
         let refused = client.guarded(with_token(nap(0), &bad())).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);
     }
-    for _ in 0..2 {
-        // A public method takes it for none.
-        client.act(with_token(nap(0), &bad())).await.unwrap();
+    for _ in 0..3 {
+        let refused = client.guarded(with_token(nap(0), &bad())).await.unwrap_err();
+        assert_limited(&refused, "credentials");
     }
-    assert_limited(&client.guarded(with_token(nap(0), &bad())).await.unwrap_err(), "address");
-    assert_limited(&client.act(with_token(nap(0), &bad())).await.unwrap_err(), "address");
-    assert_limited(&client.act(nap(0)).await.unwrap_err(), "address");
-    // Neither a good one in their company, unless it is known.
-    let unknown = world.keys.user("owner", 0);
-    assert_limited(&client.guarded(with_token(nap(0), &unknown)).await.unwrap_err(), "address");
+    // What is known to hold passes, and so does what brings none.
     client.guarded(with_token(nap(0), &known)).await.unwrap();
-    assert_eq!(world.seen.started(), 4);
+    client.act(nap(0)).await.unwrap();
+    assert_eq!(world.seen.started(), 3);
+}
+
+#[tokio::test]
+async fn a_flood_of_bad_credentials_does_not_push_out_good_ones_of_its_address() {
+    let world = world(|settings| {
+        settings.limits.per_address_unproven = only(20);
+        settings.limits.per_address = only(20);
+    })
+    .await;
+    let mut flood = world.client().await;
+    let mut bad = made_up();
+    let mut limited = 0;
+    for _ in 0..200 {
+        let refused = flood.guarded(with_token(nap(0), &bad())).await.unwrap_err();
+        limited += u32::from(refused.code() == Code::ResourceExhausted);
+    }
+    assert_eq!(limited, 200 - 1 - 20);
+    // New tokens of neighbours, each on a connection of its own or all on one.
+    let mut one = world.client().await;
+    for seconds_ago in 0..10 {
+        let token = world.keys.user("admin", seconds_ago);
+        one.guarded(with_token(nap(0), &token)).await.unwrap();
+        let token = world.keys.user("owner", seconds_ago);
+        world.client().await.guarded(with_token(nap(0), &token)).await.unwrap();
+    }
+    // And those without credentials have theirs.
+    one.act(nap(0)).await.unwrap();
 }
 
 fn forwarded(header: &'static str, value: &str) -> http::Request<Full<Bytes>> {
@@ -204,20 +254,24 @@ async fn calls_that_a_caller_may_not_make_count_as_well() {
 }
 
 #[tokio::test]
-async fn a_class_of_the_contract_has_a_bucket_for_each_caller() {
-    let world = World::start().await;
-    let mut client = world.client().await;
-    let requests: [&dyn Fn() -> Request<ActRequest>; 3] =
-        [&|| Request::new(nap(0)), &|| with_token(nap(0), &world.keys.user("admin", 0)), &|| {
-            with_token(nap(0), &world.keys.service(None))
-        }];
-    for request in requests {
+async fn a_class_of_a_public_method_has_a_bucket_for_each_address_and_caller() {
+    let requests: [fn(&World) -> Request<ActRequest>; 3] = [
+        |_| Request::new(nap(0)),
+        |world| with_token(nap(0), &world.keys.user("admin", 0)),
+        |world| with_token(nap(0), &world.keys.service(None)),
+    ];
+    for first in requests {
+        let world = World::start().await;
+        let mut client = world.client().await;
         for _ in 0..3 {
-            client.scarce(request()).await.unwrap();
+            client.scarce(first(&world)).await.unwrap();
         }
-        assert_limited(&client.scarce(request()).await.unwrap_err(), "scarce");
-        // What is not in the class is apart from it.
-        client.act(request()).await.unwrap();
+        for request in requests {
+            let refused = client.scarce(request(&world)).await.unwrap_err();
+            assert_limited(&refused, "scarce");
+            // What is not in the class is apart from it.
+            client.act(request(&world)).await.unwrap();
+        }
     }
 }
 

@@ -28,6 +28,7 @@ mod refusals;
 mod registered;
 mod streams;
 mod tls;
+mod uploads;
 mod windows;
 mod wire;
 mod world;

@@ -77,11 +77,15 @@ impl Drop for Working {
 impl Probe {
     async fn run(&self, request: Request<ActRequest>) -> Result<Response<ActResponse>, Status> {
         let working = Working::start(&self.seen);
-        let ActRequest { nap_ms, panic, fail_attempts, answer_bytes, .. } = *request.get_ref();
+        let ActRequest { nap_ms, panic, fail_attempts, answer_bytes, release, .. } =
+            *request.get_ref();
         let before = request.metadata().get("grpc-previous-rpc-attempts");
         let before = before.map_or(0, |count| count.to_str().unwrap().parse().unwrap());
         if fail_attempts > before {
             return Err(Status::unavailable("not yet"));
+        }
+        if release {
+            gantry_server::release_place();
         }
         if nap_ms > 0 {
             sleep(Duration::from_millis(nap_ms.into())).await;

@@ -1,0 +1,190 @@
+//! The place of a stream of requests, from its first message to the beginning of its answer.
+
+use std::{
+    mem::replace,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use gantry_contract::{Failure, GantryReason};
+use gantry_resilience::limits::{Limiter, Overloaded, Permit};
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use crate::status::come_again;
+
+/// The refusal of a call that there is no place for.
+pub(super) fn overloaded(overloaded: Overloaded) -> Status {
+    let failure = if overloaded.of_caller {
+        let what = "this caller has its share of the calls that the server can work at";
+        Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, what)
+            .metadata("limit", "caller")
+    } else {
+        let what = "the server has more calls than it can work at";
+        Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, what)
+    };
+    come_again(failure, overloaded.retry_after(fastrand::f64()))
+}
+
+/// How far a stream has come. Its handler runs from its headers on: callers may wait for the
+/// answer's headers before they say anything. It takes a place when its first message is
+/// complete, when its handler works on something else than waiting for that, or when its
+/// answer begins; and gives it back when its answer begins.
+///
+/// What a stream takes until its answer is up to its caller, so its time is not measured.
+#[derive(Debug)]
+pub(super) struct Opening {
+    limiter: Limiter,
+    caller: u64,
+    class: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing has been asked of the request yet.
+    New,
+    /// The handler waits for the first message.
+    Awaiting,
+    /// It has a place.
+    Placed { _permit: Permit },
+    /// There was none.
+    Refused(Overloaded),
+    /// The answer has begun.
+    Answering,
+}
+
+impl Opening {
+    pub(super) fn new(limiter: Limiter, caller: u64, class: usize) -> Self {
+        Self { limiter, caller, class, state: Mutex::new(State::New) }
+    }
+
+    /// Notes that the first message is awaited. Returns whether it may be awaited for ever:
+    /// the answer has begun.
+    pub(super) fn awaits(&self) -> bool {
+        let mut state = self.state();
+        if let State::New = *state {
+            *state = State::Awaiting;
+        }
+        matches!(*state, State::Answering)
+    }
+
+    /// Notes that the first message is complete, or will never come.
+    ///
+    /// # Errors
+    /// [`Overloaded`]: there is no place.
+    pub(super) fn heard(&self) -> Result<(), Overloaded> {
+        self.place(&mut self.state())
+    }
+
+    /// Notes that the handler does something. Waiting for the first message is nothing.
+    ///
+    /// # Errors
+    /// [`Overloaded`]: there is no place, or there was none.
+    pub(super) fn works(&self) -> Result<(), Overloaded> {
+        let mut state = self.state();
+        if let State::Awaiting = *state {
+            *state = State::New;
+            return Ok(());
+        }
+        self.place(&mut state)
+    }
+
+    /// Notes that the answer begins.
+    ///
+    /// # Errors
+    /// [`Overloaded`]: there is no place, or there was none.
+    pub(super) fn answers(&self) -> Result<(), Overloaded> {
+        let mut state = self.state();
+        self.place(&mut state)?;
+        // The place that was taken is free again.
+        drop(replace(&mut *state, State::Answering));
+        Ok(())
+    }
+
+    fn place(&self, state: &mut State) -> Result<(), Overloaded> {
+        match state {
+            State::New | State::Awaiting => {}
+            State::Placed { .. } | State::Answering => return Ok(()),
+            State::Refused(overloaded) => return Err(*overloaded),
+        }
+        match self.limiter.try_enter_for(self.caller, self.class, Instant::now()) {
+            Ok(permit) => *state = State::Placed { _permit: permit.unmeasured() },
+            Err(overloaded) => {
+                *state = State::Refused(overloaded);
+                return Err(overloaded);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_resilience::limits::{ConcurrencyConfig, ConcurrencyParameters};
+
+    use super::*;
+
+    /// A limiter with two places.
+    fn limiter() -> Limiter {
+        let parameters = ConcurrencyParameters {
+            min: 2,
+            initial: 2,
+            max: 2,
+            ..ConcurrencyParameters::default()
+        };
+        Limiter::new(ConcurrencyConfig::try_new(parameters).unwrap(), 1, Instant::now())
+    }
+
+    fn in_flight(limiter: &Limiter) -> u32 {
+        limiter.snapshot().in_flight
+    }
+
+    #[test]
+    fn a_stream_takes_its_place_with_its_first_message() {
+        let limiter = limiter();
+        let opening = Opening::new(limiter.clone(), 1, 0);
+        assert!(!opening.awaits());
+        opening.works().unwrap();
+        assert_eq!(in_flight(&limiter), 0);
+        opening.heard().unwrap();
+        opening.works().unwrap();
+        assert_eq!(in_flight(&limiter), 1);
+        opening.answers().unwrap();
+        assert_eq!(in_flight(&limiter), 0);
+        assert!(opening.awaits());
+        opening.heard().unwrap();
+        assert_eq!(in_flight(&limiter), 0);
+    }
+
+    #[test]
+    fn a_handler_that_does_not_wait_for_a_message_works() {
+        let limiter = limiter();
+        let opening = Opening::new(limiter.clone(), 1, 0);
+        opening.works().unwrap();
+        assert_eq!(in_flight(&limiter), 1);
+        drop(opening);
+        assert_eq!(in_flight(&limiter), 0);
+        // Woken by something else than the request.
+        let opening = Opening::new(limiter.clone(), 1, 0);
+        opening.awaits();
+        opening.works().unwrap();
+        opening.works().unwrap();
+        assert_eq!(in_flight(&limiter), 1);
+    }
+
+    #[test]
+    fn a_stream_without_a_place_is_refused_at_every_turn() {
+        let limiter = limiter();
+        let _others = [(); 2].map(|()| limiter.try_enter(0, Instant::now()).unwrap());
+        for refused in [Opening::heard, Opening::works, Opening::answers] {
+            let opening = Opening::new(limiter.clone(), 1, 0);
+            refused(&opening).unwrap_err();
+            opening.answers().unwrap_err();
+        }
+    }
+}

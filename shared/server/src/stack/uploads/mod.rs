@@ -1,0 +1,277 @@
+//! Limits on messages that callers have begun and not finished.
+//!
+//! A call takes its place among the calls at once when its message is complete (see
+//! [`shed`](super::shed)). Until then it is an upload, which costs little but memory, and has
+//! limits of its own:
+//! - a message that arrives whole, or within [`GRACE`], is not limited at all: there is always
+//!   a moment between the headers of a call and its message;
+//! - uploads at once: `max` of all callers, `max_per_caller` and `max_per_address`; the last
+//!   quarter is kept for callers and addresses with fewer than [`FEW`];
+//! - their bytes: `max_bytes` of all callers, and half of it of each; the last quarter is kept
+//!   for callers that hold up to [`FEW_BYTES`];
+//! - their time: `timeout`, and a second more for each `min_bytes_per_second` that arrived, as
+//!   Apache's `RequestReadTimeout` has it.
+//!
+//! The same holds for each message of a stream once it has begun.
+
+mod wait;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use gantry_contract::{Failure, GantryReason};
+use gantry_resilience::limits::Holdings;
+use tonic::{Code, Status};
+
+pub(super) use self::wait::Wait;
+use crate::{call::CallerKey, settings::UploadSettings, status::come_again};
+
+/// Time in which a message need not be complete to count for nothing.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Uploads that are few for one caller or address.
+const FEW: u64 = 4;
+
+/// Bytes of uploads that are few for one caller.
+const FEW_BYTES: u64 = 64 * 1024;
+
+/// Time after which to call again if there are too many uploads, give or take a half.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// The uploads of a server.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    settings: UploadSettings,
+    calls: AtomicU64,
+    by_caller: Holdings,
+    by_source: Holdings,
+    bytes: AtomicU64,
+    bytes_by_caller: Holdings,
+}
+
+/// The limit that an upload is beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beyond {
+    /// `max_per_caller`, or the caller's part of `max`.
+    Caller,
+    /// `max_per_address`, likewise.
+    Address,
+    /// `max`.
+    All,
+    /// `max_bytes`, or the caller's part of it.
+    Bytes,
+}
+
+impl From<Beyond> for Status {
+    fn from(beyond: Beyond) -> Self {
+        let (limit, what) = match beyond {
+            Beyond::Caller => ("caller", "this caller has too many incomplete requests"),
+            Beyond::Address => ("address", "this address has too many incomplete requests"),
+            Beyond::All => ("uploads", "the server has too many incomplete requests"),
+            Beyond::Bytes => {
+                ("upload_bytes", "this caller's incomplete requests hold too many bytes")
+            }
+        };
+        let failure = Failure::new(Code::ResourceExhausted, GantryReason::TooManyUploads, what);
+        come_again(failure.metadata("limit", limit), AWAY.mul_f64(0.5 + fastrand::f64()))
+    }
+}
+
+impl Uploads {
+    pub(crate) fn new(settings: &UploadSettings) -> Self {
+        Self {
+            settings: settings.clone(),
+            calls: AtomicU64::new(0),
+            by_caller: Holdings::new(),
+            by_source: Holdings::new(),
+            bytes: AtomicU64::new(0),
+            bytes_by_caller: Holdings::new(),
+        }
+    }
+
+    fn count(&self, CallerKey { caller, source }: CallerKey) -> Result<(), Beyond> {
+        let max = u64::from(self.settings.max);
+        let take_all = || take(&self.calls, 1, max).map_err(|()| Beyond::All);
+        let may = |held: u64, most: u32| {
+            let crowded = self.calls.load(Ordering::Relaxed) >= max - max / 4;
+            held < u64::from(most).min(if crowded { FEW } else { u64::MAX })
+        };
+        self.by_caller.try_add(caller, 1, |held| {
+            if !may(held, self.settings.max_per_caller) {
+                return Err(Beyond::Caller);
+            }
+            if caller == source {
+                return take_all();
+            }
+            self.by_source.try_add(source, 1, |held| {
+                if !may(held, self.settings.max_per_address) {
+                    return Err(Beyond::Address);
+                }
+                take_all()
+            })
+        })
+    }
+
+    fn uncount(&self, CallerKey { caller, source }: CallerKey) {
+        self.by_caller.remove(caller, 1);
+        if caller != source {
+            self.by_source.remove(source, 1);
+        }
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn hold(&self, caller: u64, bytes: u64) -> Result<(), Beyond> {
+        let max = u64::from(self.settings.max_bytes);
+        self.bytes_by_caller.try_add(caller, bytes, |held| {
+            let holds = held.saturating_add(bytes);
+            let bound = match holds {
+                _ if holds <= FEW_BYTES => max,
+                _ if holds <= max / 2 => max - max / 4,
+                _ => return Err(Beyond::Bytes),
+            };
+            take(&self.bytes, bytes, bound).map_err(|()| Beyond::Bytes)
+        })
+    }
+
+    fn release(&self, caller: u64, bytes: u64) {
+        self.bytes_by_caller.remove(caller, bytes);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Adds to the sum unless it would exceed `max`.
+fn take(sum: &AtomicU64, amount: u64, max: u64) -> Result<(), ()> {
+    let taken = sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| {
+        sum.checked_add(amount).filter(|sum| *sum <= max)
+    });
+    taken.map(|_| ()).map_err(|_| ())
+}
+
+/// One upload, as far as it counts. Dropped, it counts no longer.
+#[derive(Debug)]
+struct Upload {
+    uploads: Arc<Uploads>,
+    key: CallerKey,
+    counted: bool,
+    bytes: u64,
+}
+
+impl Upload {
+    fn new(uploads: Arc<Uploads>, key: CallerKey) -> Self {
+        Self { uploads, key, counted: false, bytes: 0 }
+    }
+
+    fn count(&mut self) -> Result<(), Beyond> {
+        if !self.counted {
+            self.uploads.count(self.key)?;
+            self.counted = true;
+        }
+        Ok(())
+    }
+
+    /// Sets the bytes that are kept of it.
+    fn hold(&mut self, bytes: u64) -> Result<(), Beyond> {
+        match bytes.checked_sub(self.bytes) {
+            Some(0) => {}
+            Some(more) => self.uploads.hold(self.key.caller, more)?,
+            None => self.uploads.release(self.key.caller, self.bytes - bytes),
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if self.counted {
+            self.uploads.uncount(self.key);
+        }
+        if self.bytes > 0 {
+            self.uploads.release(self.key.caller, self.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uploads(change: impl FnOnce(&mut UploadSettings)) -> Arc<Uploads> {
+        let mut settings = UploadSettings::default();
+        change(&mut settings);
+        Arc::new(Uploads::new(&settings))
+    }
+
+    fn begin(uploads: &Arc<Uploads>, caller: u64, source: u64) -> Result<Upload, Beyond> {
+        let mut upload = Upload::new(Arc::clone(uploads), CallerKey { caller, source });
+        upload.count().map(|()| upload)
+    }
+
+    fn all_of(uploads: &Arc<Uploads>, caller: u64) -> Vec<Upload> {
+        std::iter::from_fn(|| begin(uploads, caller, caller).ok()).collect()
+    }
+
+    #[test]
+    fn a_caller_has_its_limit_and_an_address_too() {
+        let uploads = uploads(|settings| {
+            (settings.max, settings.max_per_caller, settings.max_per_address) = (1000, 3, 5);
+        });
+        let first: Vec<_> = (0..3).map(|_| begin(&uploads, 1, 100).unwrap()).collect();
+        assert_eq!(begin(&uploads, 1, 100).unwrap_err(), Beyond::Caller);
+        assert_eq!(begin(&uploads, 1, 101).unwrap_err(), Beyond::Caller);
+        let _second: Vec<_> = (0..2).map(|_| begin(&uploads, 2, 100).unwrap()).collect();
+        assert_eq!(begin(&uploads, 2, 100).unwrap_err(), Beyond::Address);
+        let _elsewhere = begin(&uploads, 2, 101).unwrap();
+        drop(first);
+        let _again = begin(&uploads, 1, 100).unwrap();
+    }
+
+    #[test]
+    fn greedy_callers_leave_some_for_the_next() {
+        let uploads = uploads(|settings| (settings.max, settings.max_per_caller) = (100, 30));
+        let greedy: Vec<_> = (1..=5).map(|caller| all_of(&uploads, caller)).collect();
+        let held: Vec<_> = greedy.iter().map(Vec::len).collect();
+        assert_eq!(held, [30, 30, 15, 4, 4]);
+        let newcomers: Vec<_> = (10..14).map(|caller| all_of(&uploads, caller).len()).collect();
+        assert_eq!(newcomers, [4, 4, 4, 4], "they come and go");
+    }
+
+    fn holder(uploads: &Arc<Uploads>, caller: u64) -> Upload {
+        Upload::new(Arc::clone(uploads), CallerKey { caller, source: caller })
+    }
+
+    #[test]
+    fn bytes_are_bounded_for_all_and_for_each() {
+        const MIB: u64 = 1024 * 1024;
+        let uploads = uploads(|settings| settings.max_bytes = 64 * MIB as u32);
+        let (mut first, mut second) = (holder(&uploads, 1), holder(&uploads, 2));
+        assert_eq!(first.hold(32 * MIB + 1), Err(Beyond::Bytes));
+        first.hold(32 * MIB).unwrap();
+        assert_eq!(second.hold(17 * MIB), Err(Beyond::Bytes));
+        second.hold(16 * MIB).unwrap();
+        // The rest is for those who hold little.
+        let mut modest: Vec<_> = (3..).map(|caller| holder(&uploads, caller)).take(257).collect();
+        assert_eq!(modest[0].hold(FEW_BYTES + 1), Err(Beyond::Bytes));
+        let held = modest.iter_mut().take_while(|upload| upload.hold(FEW_BYTES).is_ok()).count();
+        assert_eq!(held, 256);
+        first.hold(MIB).unwrap();
+        second.hold(20 * MIB).unwrap();
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten() {
+        let uploads = uploads(|_| {});
+        let mut upload = begin(&uploads, 1, 2).unwrap();
+        upload.hold(10).unwrap();
+        let refused = Upload::new(Arc::clone(&uploads), CallerKey { caller: 3, source: 4 });
+        drop((upload, refused));
+        let Uploads { calls, by_caller, by_source, bytes, bytes_by_caller, .. } = &*uploads;
+        assert_eq!((calls.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed)), (0, 0));
+        assert!(by_caller.is_empty() && by_source.is_empty() && bytes_by_caller.is_empty());
+    }
+}
