@@ -46,7 +46,7 @@ fn what_reads_has_no_side_effects_and_what_writes_is_idempotent_but_for_login() 
 }
 
 #[test]
-fn what_costs_most_has_a_rate_of_its_own() {
+fn what_writes_or_costs_much_has_a_rate_of_its_own() {
     let classes = CONTRACT.methods().filter_map(|method| {
         let RateClass { name, per_second, burst } = *method.rate_class?;
         Some((method.path.rsplit('/').next().unwrap(), (name, per_second, burst)))
@@ -54,11 +54,17 @@ fn what_costs_most_has_a_rate_of_its_own() {
     assert_eq!(
         classes.collect::<BTreeMap<_, _>>(),
         BTreeMap::from([
+            ("CommitReservation", ("writes", 50.0, 250)),
+            ("CreateOrder", ("orders", 20.0, 100)),
+            ("CreateProduct", ("writes", 50.0, 250)),
             ("CreateUser", ("sign_up", 50.0, 250)),
             ("ListOrders", ("lists", 100.0, 200)),
             ("ListProducts", ("lists", 100.0, 200)),
             ("ListUsers", ("lists", 100.0, 200)),
             ("Login", ("login", 5.0, 20)),
+            ("PlaceOrder", ("orders", 20.0, 100)),
+            ("ReleaseReservation", ("writes", 50.0, 250)),
+            ("ReserveStock", ("writes", 50.0, 250)),
         ])
     );
 }

@@ -41,8 +41,9 @@ pub struct MethodPolicy {
     pub idempotency: Idempotency,
     /// How the client makes a call more than once, if it does.
     pub repeats: Repeats,
-    /// The class whose limit a caller's calls count against; none where they count
-    /// against the server's limit for all calls of a caller.
+    /// The class whose limit a caller's calls count against; an IDEMPOTENT method that names
+    /// none has [`RateClass::WRITES`]. None if they count against the server's limit for all
+    /// calls of a caller.
     pub rate_class: Option<&'static RateClass>,
     /// Longest request message in bytes, from the rules of its fields: twice the longest valid
     /// one and 16 KiB, so that newer callers' fields fit and violations can be named. None if a
@@ -139,6 +140,12 @@ pub struct RateClass {
     pub per_second: f64,
     /// Calls at once after a pause: at least 1.
     pub burst: u32,
+}
+
+impl RateClass {
+    /// The name of the class of every IDEMPOTENT method that names none. It holds for users:
+    /// anonymous callers have `limits.per_address`, services `limits.per_service`.
+    pub const WRITES: &str = "writes";
 }
 
 /// A named set of permissions.

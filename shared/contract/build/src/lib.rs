@@ -124,8 +124,8 @@ pub fn compile_to(
     }
     exclusive::check(&sources, includes, &mut problems)?;
     let access = access::read(&sources, &mut problems);
-    let rates = rates::read(&sources, &mut problems);
-    let services = methods::read(&sources, &access, &rates, &mut problems);
+    let mut rates = rates::read(&sources, &mut problems);
+    let services = methods::read(&sources, &access, &mut rates, &mut problems);
     let reasons = reasons::impls(&sources, &mut problems);
     let validation = rules::validation(&sources, &mut problems);
     let redacted = redact::debug(&sources, &mut problems);

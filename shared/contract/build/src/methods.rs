@@ -41,7 +41,8 @@ pub(crate) struct Policy {
     pub(crate) permission: Option<String>,
     pub(crate) idempotency: Idempotency,
     pub(crate) repeats: Repeats,
-    /// Where its rate class stands among them.
+    /// The index of its rate class, if it has one. An IDEMPOTENT method that names none has
+    /// that of all writes.
     pub(crate) rate_class: Option<usize>,
     /// Longest request message in bytes; none if a field has no limit.
     pub(crate) max_request_bytes: Option<u32>,
@@ -58,21 +59,27 @@ pub(crate) enum Idempotency {
 pub(crate) fn read(
     sources: &Sources,
     access: &AccessPolicy,
-    rates: &RatePolicy,
+    rates: &mut RatePolicy,
     problems: &mut Problems,
 ) -> Vec<Service> {
     let services = sources.files().flat_map(|file| file.services().collect::<Vec<_>>());
-    let services: Vec<_> = services
+    let declared = &*rates;
+    let mut services: Vec<_> = services
         .map(|service| {
             names(&service, problems);
             let methods = service.methods().map(|method| {
                 let option = "gantry.contract.v1.policy";
                 let policy = message_extension(&sources.pool, &method.options(), option);
-                Method { descriptor: method, policy, sources, access, rates }.read(problems)
+                Method { descriptor: method, policy, sources, access, rates: declared }
+                    .read(problems)
             });
             Service { methods: methods.collect(), descriptor: service }
         })
         .collect();
+    let methods = services.iter_mut().flat_map(|service| &mut service.methods);
+    for method in methods.filter(|method| method.idempotency == Idempotency::Idempotent) {
+        method.rate_class.get_or_insert_with(|| rates.writes());
+    }
     let used: Vec<_> =
         services.iter().flat_map(|service| &service.methods).filter_map(|m| m.rate_class).collect();
     rates.check_used(&used, problems);

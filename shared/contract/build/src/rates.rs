@@ -13,6 +13,9 @@ use crate::{
 /// The number of the file option.
 const OPTION: i32 = 50602;
 
+/// `gantry_contract::RateClass::WRITES`, and its numbers unless the contract declares it.
+const WRITES: (&str, f64, u32) = ("writes", 50.0, 250);
+
 /// The closed set of rate classes.
 #[derive(Default)]
 pub(crate) struct RatePolicy {
@@ -89,6 +92,17 @@ impl RatePolicy {
         }
         let found = self.classes.iter().position(|class| class.name == name);
         found.ok_or_else(|| format!("rate class {name:?} is not in the rate policy"))
+    }
+
+    /// Returns the index of the class of writes that name none. It is made when first asked for,
+    /// unless the contract declares it.
+    pub(crate) fn writes(&mut self) -> usize {
+        let (name, per_second, burst) = WRITES;
+        let declared = self.classes.iter().position(|class| class.name == name);
+        declared.unwrap_or_else(|| {
+            self.classes.push(RateClass { name: name.to_owned(), per_second, burst });
+            self.classes.len() - 1
+        })
     }
 
     /// A class that no method names is a mistake: its limit holds for nothing.

@@ -187,6 +187,44 @@ fn a_rate_class_has_a_name_and_numbers_that_let_something_pass() {
     );
 }
 
+const WRITE: &str = "service S { rpc M(Q) returns (Q) {
+  option idempotency_level = IDEMPOTENT;
+  option (gantry.contract.v1.policy) = {timeout: {seconds: 1} public: true CLASS}; } }
+message Q { string request_id = 1 [(buf.validate.field).string.uuid = true]; }";
+
+/// The line of the reference that names the method's class, and those of the classes.
+fn classes_of_a_write(rates: &str, class: &str) -> Vec<String> {
+    let text = with_header(&format!("{rates} {}", WRITE.replace("CLASS", class)));
+    let Ok(made) = compile(&[("a.proto", &text)]) else { panic!("it does not build") };
+    let told = |line: &&str| line.contains("rate class `") || line.ends_with(" |");
+    made.reference.lines().filter(told).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_write_that_names_no_class_has_that_of_all_writes() {
+    let told = classes_of_a_write("", "");
+    assert!(told.contains(&"- rate class `writes`".to_owned()), "{told:?}");
+    assert!(told.contains(&"| `writes` | 50 | 250 |".to_owned()), "{told:?}");
+}
+
+#[test]
+fn a_contract_can_give_all_writes_other_numbers() {
+    let rates = "option (gantry.contract.v1.rates) = \
+                 {classes: {name: \"writes\" per_second: 1 burst: 2}};";
+    let told = classes_of_a_write(rates, "");
+    assert!(told.contains(&"- rate class `writes`".to_owned()), "{told:?}");
+    assert!(told.contains(&"| `writes` | 1 | 2 |".to_owned()), "{told:?}");
+}
+
+#[test]
+fn a_write_that_names_a_class_has_that_one() {
+    let rates = "option (gantry.contract.v1.rates) = \
+                 {classes: {name: \"few\" per_second: 1 burst: 2}};";
+    let told = classes_of_a_write(rates, "rate_class: \"few\"");
+    assert!(told.contains(&"- rate class `few`".to_owned()), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("writes")), "{told:?}");
+}
+
 #[test]
 fn a_contract_has_one_rate_policy() {
     let one = "option (gantry.contract.v1.rates) = {};";
