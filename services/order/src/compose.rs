@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::{
     application::{
-        Clock, CreateOrder, GetOrder, Ids, ListOrders, Orders, PlaceOrder, Settled, StorageError,
-        placing::Placing,
+        Clock, CreateOrder, DraftLimit, GetOrder, Ids, ListOrders, Orders, PlaceOrder, Settled,
+        StorageError, placing::Placing,
     },
     domain::Pricing,
     inbound::grpc::{Api, UseCases},
@@ -132,6 +132,10 @@ impl gantry_process::Service for Service {
                 pricing: Arc::clone(&pricing),
                 clock: Arc::clone(&clock),
                 ids: ids.clone(),
+                drafts: DraftLimit {
+                    max: settings.drafts.max_per_user,
+                    open_for: settings.drafts.open_for,
+                },
             },
             place_order: PlaceOrder {
                 orders: Arc::clone(&orders),

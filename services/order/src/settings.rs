@@ -2,6 +2,8 @@
 
 mod pricing;
 
+use std::time::Duration;
+
 use gantry_client::ClientSettings;
 use gantry_config::{Bound, Check, Problems};
 use gantry_process::{CLIENTS_BOUNDS, FileChecks, SAGA_BOUNDS, Table};
@@ -39,6 +41,33 @@ pub struct Settings {
     pub saga: gantry_saga::Policy,
     /// What orders cost.
     pub pricing: PricingSettings,
+    /// Drafts that one user may leave open.
+    pub drafts: DraftSettings,
+}
+
+/// Limit of the open drafts of one user.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftSettings {
+    /// The most at once: 1 to 10,000.
+    pub max_per_user: u32,
+    /// Time after its last change for which a draft counts: 1 h to 10 years.
+    #[serde(with = "humantime_serde")]
+    pub open_for: Duration,
+}
+
+impl DraftSettings {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+    fn check(&self, problems: &mut Problems) {
+        if !(1..=10_000).contains(&self.max_per_user) {
+            problems.expected("drafts.max_per_user", "1 to 10000");
+        }
+        if !(Self::HOUR..=Self::TEN_YEARS).contains(&self.open_for) {
+            problems.expected("drafts.open_for", "1h to 3650days");
+        }
+    }
 }
 
 /// The services it calls, by their names, and how.
@@ -93,6 +122,7 @@ impl Check for Settings {
         for (key, client) in [("clients.user", user), ("clients.inventory", inventory)] {
             gantry_process::check_client(key, client, &CONTRACT, problems);
         }
+        self.drafts.check(problems);
         for problem in self.saga.problems() {
             problems.expected(&format!("saga.{}", problem.key), problem.expected);
         }

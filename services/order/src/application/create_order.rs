@@ -1,12 +1,13 @@
 //! Creating a draft.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gantry_contract::{Authorized, idempotency::RequestKey};
 
 use crate::{
     application::{
-        Catalogue, Clock, CommitError, Error, Ids, Orders, Seen, StoredOrder, UnitOfWork, Users,
+        Catalogue, Clock, CommitError, DraftQuota, Error, Ids, Orders, Seen, StoredOrder,
+        UnitOfWork, Users,
     },
     domain::{Address, Basket, Line, Lines, Order, OrderId, Pricing, UserId},
 };
@@ -24,6 +25,15 @@ pub struct NewOrder {
     pub request: RequestKey,
 }
 
+/// Limit of the open drafts of one user.
+#[derive(Clone, Copy, Debug)]
+pub struct DraftLimit {
+    /// The most at once.
+    pub max: u32,
+    /// Time after its last change for which a draft is open.
+    pub open_for: Duration,
+}
+
 /// Creates drafts, priced from the catalogue.
 #[derive(Clone, Debug)]
 pub struct CreateOrder {
@@ -39,6 +49,8 @@ pub struct CreateOrder {
     pub clock: Arc<dyn Clock>,
     /// Ids of orders.
     pub ids: Arc<dyn Ids>,
+    /// Drafts that one user may leave open.
+    pub drafts: DraftLimit,
 }
 
 impl CreateOrder {
@@ -54,6 +66,12 @@ impl CreateOrder {
             Seen::New => {}
             Seen::Same(id) => return self.repeated(id).await,
             Seen::Reused => return Err(Error::RequestIdReused),
+        }
+        let DraftLimit { max, open_for } = self.drafts;
+        let changed_since = self.clock.now() - open_for;
+        let quota = DraftQuota { max, changed_since };
+        if self.orders.has_all_drafts(new.user, quota).await? {
+            return Err(Error::TooManyDrafts { max });
         }
         let customer = self
             .users
@@ -76,12 +94,13 @@ impl CreateOrder {
         let created = StoredOrder { order: change.order.clone(), address: new.address.clone() };
         let unit =
             UnitOfWork { change, address: new.address, request: Some(new.request), saga: None };
-        match self.orders.commit(unit).await {
+        match self.orders.create(unit, quota).await {
             Ok(()) => {
                 tracing::info!(order = %id, user = %new.user, "order created");
                 Ok(created)
             }
             Err(CommitError::Repeated(id)) => self.repeated(id).await,
+            Err(CommitError::TooManyDrafts) => Err(Error::TooManyDrafts { max }),
             Err(error) => Err(error.into()),
         }
     }

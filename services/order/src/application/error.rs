@@ -39,6 +39,12 @@ pub enum Error {
         /// What it would cost.
         total: Money,
     },
+    /// The user has as many open drafts as the service allows.
+    #[error("the user has {max} open drafts, which is the most: place some, or wait")]
+    TooManyDrafts {
+        /// The most.
+        max: u32,
+    },
     /// Another request was made under the request id.
     #[error("the request_id was used for another request")]
     RequestIdReused,
@@ -61,9 +67,10 @@ impl From<CommitError> for Error {
             CommitError::Stale => Self::EtagMismatch,
             CommitError::Reused => Self::RequestIdReused,
             CommitError::Storage(error) => Self::Storage(error),
-            // Use cases that name a request answer a repetition themselves.
-            CommitError::Repeated(id) => {
-                let cause = format!("unexpected repetition on order {id}");
+            // Use cases that name a request answer a repetition themselves, and one that has
+            // a quota what is beyond it.
+            CommitError::Repeated(_) | CommitError::TooManyDrafts => {
+                let cause = format!("unexpected refusal: {error}");
                 Self::Storage(StorageError::Failed(cause.into()))
             }
         }

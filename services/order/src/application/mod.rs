@@ -14,13 +14,13 @@ pub mod placing;
 mod ports;
 mod settled;
 
-pub use create_order::{CreateOrder, NewOrder};
+pub use create_order::{CreateOrder, DraftLimit, NewOrder};
 pub use error::Error;
 pub use get_order::GetOrder;
 pub use list_orders::ListOrders;
 pub use place_order::{PlaceOrder, Placement};
 pub use ports::{
-    Catalogue, CatalogueError, Clock, CommitError, Customer, Ids, Orders, Seen, Stock, StockError,
-    StorageError, StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
+    Catalogue, CatalogueError, Clock, CommitError, Customer, DraftQuota, Ids, Orders, Seen, Stock,
+    StockError, StorageError, StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
 };
 pub use settled::Settled;

@@ -72,6 +72,9 @@ pub enum CommitError {
     /// Another request was carried out under its id.
     #[error("the request id was used for another request")]
     Reused,
+    /// The user has as many open drafts as the quota allows.
+    #[error("the user has too many open drafts")]
+    TooManyDrafts,
     /// See [`StorageError`].
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -89,6 +92,15 @@ pub enum StorageError {
     /// It failed, or what is in it cannot be read. A fault of ours.
     #[error("storage: {0}")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Open drafts that one user may have. A draft that nobody has changed for long is not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DraftQuota {
+    /// The most.
+    pub max: u32,
+    /// The time of the last change from which on a draft is open.
+    pub changed_since: OffsetDateTime,
 }
 
 /// The orders.
@@ -111,6 +123,20 @@ pub trait Orders: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`CommitError`]: nothing was written.
     async fn commit(&self, unit: UnitOfWork) -> Result<(), CommitError>;
+
+    /// Writes a new draft as [`commit`](Self::commit) does, if its user has fewer open ones
+    /// than the quota. Counted and written at once: drafts made at the same time count.
+    ///
+    /// # Errors
+    /// [`CommitError`]: nothing was written.
+    async fn create(&self, unit: UnitOfWork, quota: DraftQuota) -> Result<(), CommitError>;
+
+    /// Returns whether the user has as many open drafts as the quota. Saves work on a draft
+    /// that cannot be; [`create`](Self::create) decides.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    async fn has_all_drafts(&self, user: UserId, quota: DraftQuota) -> Result<bool, StorageError>;
 
     /// One page of the orders, newest first: all, or only this user's. The key of the
     /// page is an order's id.

@@ -83,7 +83,12 @@ impl OrderService for Api {
         let by = authorized(&request).clone();
         let mut placement = convert::placement(request.into_inner(), key)?;
         placement.wait = placement.wait.min(time_to_wait());
-        let placed = self.orders.place_order.run(placement, &by, self.draining()).await;
+        let leave = async {
+            // Asked for once there is nothing left to do but to wait.
+            gantry_server::release_place();
+            self.draining().await;
+        };
+        let placed = self.orders.place_order.run(placement, &by, leave).await;
         let placed = placed.map_err(status)?;
         Ok(Response::new(convert::order(placed)))
     }

@@ -44,6 +44,9 @@ fn failure(error: &Error) -> Failure {
         Error::Status(forbids) => refuse(Code::FailedPrecondition, Reason::OrderStatus)
             .metadata("status", forbids.is.as_str())
             .precondition("STATUS", forbids.is.as_str(), error.to_string()),
+        Error::TooManyDrafts { max } => {
+            refuse(Code::ResourceExhausted, Reason::TooManyDrafts).metadata("max", max.to_string())
+        }
         Error::EtagMismatch => refuse(Code::Aborted, Reason::EtagMismatch),
         Error::PriceChanged { total } => refuse(Code::FailedPrecondition, Reason::PriceChanged)
             .metadata("total", total.to_string()),
@@ -127,6 +130,7 @@ mod tests {
             (Error::NotOwner, Code::PermissionDenied, "NOT_OWNER"),
             (Error::OrderNotFound(id), Code::NotFound, "ORDER_NOT_FOUND"),
             (Error::Status(forbids), Code::FailedPrecondition, "ORDER_STATUS"),
+            (Error::TooManyDrafts { max: 1 }, Code::ResourceExhausted, "TOO_MANY_DRAFTS"),
             (Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH"),
             (Error::RequestIdReused, Code::AlreadyExists, "REQUEST_ID_REUSED"),
             (

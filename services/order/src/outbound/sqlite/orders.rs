@@ -15,7 +15,7 @@ use super::{
     sagas,
 };
 use crate::{
-    application::{CommitError, Orders, Seen, StorageError, StoredOrder, UnitOfWork},
+    application::{CommitError, DraftQuota, Orders, Seen, StorageError, StoredOrder, UnitOfWork},
     domain::{Change, OrderId, UserId},
 };
 
@@ -54,6 +54,10 @@ const OWN: &str =
 const COUNT_ALL: &str = "SELECT count(*) FROM (SELECT 1 FROM orders LIMIT ?)";
 const COUNT_OWN: &str = "SELECT count(*) FROM (SELECT 1 FROM orders WHERE user_id = ? LIMIT ?)";
 
+/// Counts no further than it has to, in an index of drafts alone.
+const COUNT_OPEN_DRAFTS: &str = "SELECT count(*) FROM (SELECT 1 FROM orders
+    WHERE user_id = ? AND status = 'DRAFT' AND update_time >= ? LIMIT ?)";
+
 #[async_trait]
 impl Orders for SqliteOrders {
     async fn find(&self, id: OrderId) -> Result<Option<StoredOrder>, StorageError> {
@@ -69,6 +73,15 @@ impl Orders for SqliteOrders {
 
     async fn commit(&self, unit: UnitOfWork) -> Result<(), CommitError> {
         self.database.write(|conn| Box::pin(write(conn, unit))).await
+    }
+
+    async fn create(&self, unit: UnitOfWork, quota: DraftQuota) -> Result<(), CommitError> {
+        self.database.write(|conn| Box::pin(create(conn, unit, quota))).await
+    }
+
+    async fn has_all_drafts(&self, user: UserId, quota: DraftQuota) -> Result<bool, StorageError> {
+        let mut reader = self.database.reader().acquire().await?;
+        has_all_drafts(&mut reader, user, quota).await
     }
 
     async fn list(
@@ -108,6 +121,33 @@ async fn seen(conn: &mut SqliteConnection, request: &RequestKey) -> Result<Seen,
         }
         requests::Found::Reused => Seen::Reused,
     })
+}
+
+async fn has_all_drafts(
+    conn: &mut SqliteConnection,
+    user: UserId,
+    quota: DraftQuota,
+) -> Result<bool, StorageError> {
+    let open: i64 = sqlx::query_scalar(COUNT_OPEN_DRAFTS)
+        .bind(user.0)
+        .bind(micros(quota.changed_since))
+        .bind(quota.max)
+        .fetch_one(conn)
+        .await?;
+    Ok(open >= quota.max.into())
+}
+
+async fn create(
+    conn: &mut SqliteConnection,
+    unit: UnitOfWork,
+    quota: DraftQuota,
+) -> Result<(), CommitError> {
+    let user = unit.change.order.user();
+    let full = has_all_drafts(conn, user, quota).await?;
+    // A repetition is a repetition however many drafts there are by now: it is told first,
+    // and what was written is undone.
+    write(conn, unit).await?;
+    if full { Err(CommitError::TooManyDrafts) } else { Ok(()) }
 }
 
 async fn write(conn: &mut SqliteConnection, unit: UnitOfWork) -> Result<(), CommitError> {
