@@ -34,15 +34,8 @@ pub(crate) struct Measures {
 }
 
 /// The limits that a refusal may name, besides rate classes.
-const LIMITS: [&str; 7] = [
-    "address",
-    "credentials",
-    "caller",
-    "uploads",
-    "upload_bytes",
-    "connection",
-    "infrastructure",
-];
+const LIMITS: [&str; 7] =
+    ["address", "credentials", "caller", "uploads", "upload_bytes", "connection", "infrastructure"];
 
 /// How a method appears.
 struct MethodMeasures {

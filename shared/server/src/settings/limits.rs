@@ -40,10 +40,10 @@ impl Default for ConcurrencySettings {
 
 impl ConcurrencySettings {
     /// The most streams that a connection may be granted, so that one caller that uses all of
-    /// them is not shed: the lowest limit, which a caller alone may have. Fewer than 8 are of
+    /// them is not shed: the lowest limit, which a caller alone may have. Fewer than 16 are of
     /// no use to HTTP/2.
     pub(crate) fn max_streams(&self) -> u32 {
-        self.min.max(8)
+        self.min.max(16)
     }
 
     pub(super) fn problem(&self) -> Option<InvalidSetting> {

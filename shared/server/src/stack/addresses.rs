@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_without_credentials_and_bad_ones_have_buckets_of_their_own() {
+    fn strangers_and_bad_credentials_have_their_own_buckets() {
         let (addresses, now) = addresses();
         addresses.failed(ann(), now);
         assert_eq!(admitted(&addresses, &stranger(), now), 20);

@@ -227,6 +227,7 @@ mod tests {
             idempotency: Idempotency::NotIdempotent,
             repeats: Repeats::Never,
             rate_class: Some(&CLASS[class]),
+            max_request_bytes: None,
         }
     }
 

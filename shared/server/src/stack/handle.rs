@@ -114,7 +114,8 @@ where
         });
         if gzip {
             let limit = method.max_request_bytes(self.max_message_bytes);
-            http = http.map(|body| Body::new(Recoded::new(body, Recoder::inflating(limit as usize))));
+            http =
+                http.map(|body| Body::new(Recoded::new(body, Recoder::inflating(limit as usize))));
         }
         let context = CallContext {
             deadline: call.deadline.get().copied(),

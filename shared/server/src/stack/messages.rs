@@ -51,7 +51,16 @@ impl Scan {
     /// with `gzip`, they may be compressed.
     pub(super) fn new(limit: u32, one: bool, gzip: bool) -> Self {
         let expected = if one { Expected::One } else { Expected::Any };
-        Self { limit, gzip, expected, prefix: [0; PREFIX], read: 0, left: 0, partial: 0, messages: 0 }
+        Self {
+            limit,
+            gzip,
+            expected,
+            prefix: [0; PREFIX],
+            read: 0,
+            left: 0,
+            partial: 0,
+            messages: 0,
+        }
     }
 
     /// Returns the bytes that have come of a message that is not complete.
@@ -331,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_whole_however_it_is_cut_and_holds_no_more_than_it_needs() {
+    fn a_message_is_whole_however_it_is_cut() {
         let message: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
         for size in [1, 7, 4096, 16_384, 99_999, 100_000] {
             for settles in [false, true] {

@@ -83,7 +83,7 @@ async fn strangers_have_a_limit_for_each_address() {
 }
 
 #[tokio::test]
-async fn a_token_does_not_free_a_public_method_from_the_limit_of_the_address() {
+async fn a_token_frees_no_public_method_from_the_address_limit() {
     let world = world(|settings| settings.limits.per_address = only(3)).await;
     let mut client = world.client().await;
     let token = world.keys.user("admin", 0);
@@ -142,7 +142,7 @@ async fn credentials_that_do_not_hold_have_a_limit_for_each_address() {
 }
 
 #[tokio::test]
-async fn a_flood_of_bad_credentials_does_not_push_out_good_ones_of_its_address() {
+async fn bad_credentials_do_not_push_out_good_new_ones() {
     let world = world(|settings| {
         settings.limits.per_address_unproven = only(20);
         settings.limits.per_address = only(20);
@@ -254,7 +254,7 @@ async fn calls_that_a_caller_may_not_make_count_as_well() {
 }
 
 #[tokio::test]
-async fn a_class_of_a_public_method_has_a_bucket_for_each_address_and_caller() {
+async fn a_public_class_counts_for_address_and_caller() {
     let requests: [fn(&World) -> Request<ActRequest>; 3] = [
         |_| Request::new(nap(0)),
         |world| with_token(nap(0), &world.keys.user("admin", 0)),

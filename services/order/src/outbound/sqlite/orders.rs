@@ -76,7 +76,7 @@ impl Orders for SqliteOrders {
     }
 
     async fn create(&self, unit: UnitOfWork, quota: DraftQuota) -> Result<(), CommitError> {
-        self.database.write(|conn| Box::pin(create(conn, unit, quota))).await
+        self.database.write(move |conn| Box::pin(create(conn, unit, quota))).await
     }
 
     async fn has_all_drafts(&self, user: UserId, quota: DraftQuota) -> Result<bool, StorageError> {

@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use super::{
-    ADMIN, ANN, BOB, Running, address, ann, create, euros, fakes::Mood, new_id, refused,
+    ADMIN, ANN, BOB, Running, address, ann, create, euros, fakes::Mood, new_id, place, refused,
     wrong_fields,
 };
 
@@ -48,6 +48,26 @@ async fn a_draft_is_priced_from_the_catalogue_without_tax() {
     assert!(!order.etag.is_empty());
     assert_eq!(order.create_time, order.update_time);
     assert_eq!(running.get_by(ANN, &order.id).await.unwrap(), order);
+}
+
+#[tokio::test]
+async fn a_user_leaves_no_more_drafts_open_than_the_quota() {
+    let running = Running::start().await;
+    let request = create(ANN, &[("pen", 1)]);
+    let first = running.create(request.clone()).await.unwrap();
+    for _ in 1..100 {
+        running.draft(&[("pen", 1)]).await;
+    }
+    let one_more = || running.create(create(ANN, &[("pen", 1)]));
+    let status = refused(one_more(), Code::ResourceExhausted, "TOO_MANY_DRAFTS").await;
+    assert_eq!(status.get_details_error_info().unwrap().metadata["max"], "100");
+    assert_eq!(orders(&running).await, 100);
+    // A repetition is none, others have theirs, and one that is placed is no draft.
+    assert_eq!(running.create(request).await.unwrap(), first);
+    running.create_by(BOB, create(BOB, &[("pen", 1)])).await.unwrap();
+    running.place(place(&first)).await.unwrap();
+    one_more().await.unwrap();
+    refused(one_more(), Code::ResourceExhausted, "TOO_MANY_DRAFTS").await;
 }
 
 #[tokio::test]

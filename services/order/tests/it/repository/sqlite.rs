@@ -28,6 +28,8 @@ repository_contract! {
     lists_go_from_the_newest_to_the_oldest
     a_list_can_be_one_users_own
     a_list_shows_orders_as_they_are
+    a_draft_beyond_the_quota_is_refused
+    drafts_made_at_once_keep_to_the_quota
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use gantry_contract::page::{Page, PageRequest};
 use gantry_order::{
-    application::{CommitError, Orders, Seen, StoredOrder, UnitOfWork},
+    application::{CommitError, DraftQuota, Orders, Seen, StoredOrder, UnitOfWork},
     domain::{OrderId, PlacedBy, RejectReason, Status, UserId},
 };
 use gantry_saga::NewSaga;
@@ -234,4 +234,37 @@ pub(super) async fn a_list_shows_orders_as_they_are(orders: &dyn Orders) {
     assert_eq!(told, [Status::Draft, Status::Placed]);
     assert_eq!(page.items[0].address, None);
     assert_eq!(page.items[1].address, Some(address("Berlin")));
+}
+
+fn quota(max: u32) -> DraftQuota {
+    DraftQuota { max, changed_since: NOW - Duration::HOUR }
+}
+
+pub(super) async fn a_draft_beyond_the_quota_is_refused(orders: &dyn Orders) {
+    let first = draft(ANN, &[("mug", 1)]);
+    let again = UnitOfWork { request: Some(request(1, 1)), ..unit(first.clone()) };
+    orders.create(again.clone(), quota(2)).await.unwrap();
+    assert!(!orders.has_all_drafts(ANN, quota(2)).await.unwrap());
+    orders.create(unit(draft(ANN, &[("mug", 1)])), quota(2)).await.unwrap();
+    assert!(orders.has_all_drafts(ANN, quota(2)).await.unwrap());
+    let third = draft(ANN, &[("mug", 1)]);
+    let refused = orders.create(unit(third.clone()), quota(2)).await;
+    assert!(matches!(refused, Err(CommitError::TooManyDrafts)), "{refused:?}");
+    assert_eq!(orders.find(third.order.id()).await.unwrap(), None, "nothing was written");
+    // A repetition is told, and others have their own.
+    let repeated = orders.create(again, quota(2)).await;
+    assert!(matches!(repeated, Err(CommitError::Repeated(_))), "{repeated:?}");
+    orders.create(unit(draft(BOB, &[("mug", 1)])), quota(2)).await.unwrap();
+    // Neither a placed order nor an old draft is an open draft.
+    let placed = first.order.place(first.order.price(), SAGA, None, NOW).unwrap();
+    orders.commit(unit(placed)).await.unwrap();
+    orders.create(unit(third), quota(2)).await.unwrap();
+    let later = DraftQuota { max: 2, changed_since: NOW + Duration::SECOND };
+    orders.create(unit(draft(ANN, &[("mug", 1)])), later).await.unwrap();
+}
+
+pub(super) async fn drafts_made_at_once_keep_to_the_quota(orders: &dyn Orders) {
+    let create = || orders.create(unit(draft(ANN, &[("mug", 1)])), quota(2));
+    let (a, b, c, d) = tokio::join!(create(), create(), create(), create());
+    assert_eq!([a, b, c, d].iter().filter(|made| made.is_ok()).count(), 2);
 }

@@ -193,7 +193,7 @@ fn taken(limiter: &Limiter, callers: impl IntoIterator<Item = u64>) -> (Vec<usiz
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_alone_has_the_limit_and_others_find_places_all_the_same() {
+async fn a_caller_alone_has_the_limit_and_others_find_places() {
     let limiter = limiter(64, 64, 64);
     let (each, _permits) = taken(&limiter, 1..=30);
     // A third more is kept, one for each that has none.
@@ -216,7 +216,7 @@ async fn a_refusal_says_whether_it_is_the_callers_share_that_is_full() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_had_all_leaves_the_places_that_fall_free_to_others() {
+async fn freed_places_are_shared_with_newcomers() {
     let limiter = limiter(64, 64, 64);
     let (_, mut permits) = taken(&limiter, [1]);
     let one = || limiter.try_enter_for(2, 0, Instant::now());
@@ -232,7 +232,7 @@ async fn a_caller_that_had_all_leaves_the_places_that_fall_free_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_that_hold_little_do_not_take_from_one_that_needs_much() {
+async fn modest_callers_leave_most_to_a_busy_one() {
     let limiter = limiter(64, 64, 64);
     let _few: Vec<_> =
         (2..12).map(|caller| limiter.try_enter_for(caller, 0, Instant::now()).unwrap()).collect();

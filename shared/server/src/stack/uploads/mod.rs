@@ -257,7 +257,7 @@ mod tests {
         // The rest is for those who hold little.
         let mut modest: Vec<_> = (3..).map(|caller| holder(&uploads, caller)).take(257).collect();
         assert_eq!(modest[0].hold(FEW_BYTES + 1), Err(Beyond::Bytes));
-        let held = modest.iter_mut().take_while(|upload| upload.hold(FEW_BYTES).is_ok()).count();
+        let held = modest.iter_mut().filter_map(|upload| upload.hold(FEW_BYTES).ok()).count();
         assert_eq!(held, 256);
         first.hold(MIB).unwrap();
         second.hold(20 * MIB).unwrap();
