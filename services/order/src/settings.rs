@@ -46,7 +46,7 @@ pub struct Settings {
 }
 
 /// Limit of the open drafts of one user.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DraftSettings {
     /// The most at once: 1 to 10,000.

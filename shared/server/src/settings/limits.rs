@@ -66,7 +66,7 @@ impl ConcurrencySettings {
 
 /// Limits of requests that have begun and whose messages are not complete after 100 ms. Until
 /// then they count neither here nor as calls at once; each message of a stream counts likewise.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UploadSettings {
     /// The most at once; the last quarter is kept for callers and addresses with fewer than 4.
