@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub registry: Status,
     /// How many endpoints the registry lists, whether they are in the subset or not.
     pub listed: usize,
+    /// Why calls fail; `None` while an endpoint is connected.
+    pub trouble: Option<String>,
     /// The endpoints that are called or were, in the order of their addresses.
     pub endpoints: Vec<EndpointSnapshot>,
     /// The circuit breaker.
@@ -66,6 +68,11 @@ pub struct EndpointSnapshot {
 }
 
 impl Snapshot {
+    /// Number of endpoints with a live connection.
+    pub fn connected(&self) -> usize {
+        self.endpoints.iter().filter(|endpoint| endpoint.connections > 0).count()
+    }
+
     pub(crate) fn of(pool: &Arc<Shared>) -> Self {
         let now = Instant::now();
         let health = &pool.health;
@@ -99,7 +106,9 @@ impl Snapshot {
         endpoints.sort_by_key(|endpoint| endpoint.address);
         // One that leaves the list at this moment may be seen there and as a last resort.
         endpoints.dedup_by_key(|endpoint| endpoint.address);
+        let connected = endpoints.iter().any(|endpoint| endpoint.connections > 0);
         Self {
+            trouble: (!connected).then(|| pool.why()),
             service: pool.service.to_string(),
             listed: pool.listed(),
             registry: pool.registry_status(),
@@ -113,11 +122,12 @@ impl Snapshot {
 /// For admin pages: times in milliseconds.
 impl Serialize for Snapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { service, registry, listed, endpoints, breaker, retry_tokens } = self;
-        let mut page = serializer.serialize_struct("Snapshot", 6)?;
+        let Self { service, registry, listed, trouble, endpoints, breaker, retry_tokens } = self;
+        let mut page = serializer.serialize_struct("Snapshot", 7)?;
         page.serialize_field("service", service)?;
         page.serialize_field("registry", &RegistryPage::of(registry))?;
         page.serialize_field("listed", listed)?;
+        page.serialize_field("trouble", trouble)?;
         page.serialize_field("breaker", &BreakerPage::of(breaker))?;
         page.serialize_field("retry_tokens", retry_tokens)?;
         page.serialize_field("endpoints", endpoints)?;

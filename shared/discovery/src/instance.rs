@@ -1,6 +1,9 @@
 //! What is registered and what is found: an instance of a service.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, SocketAddrV6},
+};
 
 /// The meta key under which a server names its make.
 pub const SERVER_META: &str = "server";
@@ -163,11 +166,55 @@ impl EndpointSet {
 }
 
 /// Of two endpoints with one address the later one counts: a restarted server can
-/// be registered before its former self is forgotten.
+/// be registered before its former self is forgotten. An address written in two ways is one.
 impl FromIterator<Endpoint> for EndpointSet {
     fn from_iter<I: IntoIterator<Item = Endpoint>>(endpoints: I) -> Self {
-        let by_address: BTreeMap<_, _> =
-            endpoints.into_iter().map(|endpoint| (endpoint.address, endpoint)).collect();
+        let by_address: BTreeMap<_, _> = endpoints
+            .into_iter()
+            .map(|endpoint| {
+                let address = canonical(endpoint.address);
+                (address, Endpoint { address, ..endpoint })
+            })
+            .collect();
         Self { endpoints: by_address.into_values().collect() }
+    }
+}
+
+/// One form for all ways to write an address: an IPv4 address mapped to IPv6 is IPv4, and a
+/// flow label says nothing of where to connect. A scope does.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() => {
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into()
+        }
+        _ => SocketAddr::new(address.ip().to_canonical(), address.port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn an_address_written_in_two_ways_is_one_endpoint() {
+        let localhost = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, 7, 0).into();
+        let scoped = SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, 2).into();
+        let rows: [(&str, SocketAddr); 4] = [
+            ("10.0.0.1:80", "[::ffff:10.0.0.1]:80".parse().unwrap()),
+            ("10.0.0.1:80", "[::ffff:a00:1]:80".parse().unwrap()),
+            ("[::1]:80", localhost),
+            ("[fe80::1%2]:80", scoped),
+        ];
+        for (one, other) in rows {
+            let one: SocketAddr = one.parse().unwrap();
+            let set: EndpointSet = [one, other].map(Endpoint::at).into_iter().collect();
+            assert_eq!(set.endpoints(), [Endpoint::at(one)], "{other}");
+        }
+        let apart = ["10.0.0.1:80", "10.0.0.1:81", "[fe80::1%1]:80", "[fe80::1%2]:80"];
+        let set: EndpointSet =
+            apart.map(|address| Endpoint::at(address.parse().unwrap())).into_iter().collect();
+        assert_eq!(set.len(), 4);
     }
 }

@@ -41,5 +41,5 @@ pub use instance::{Endpoint, EndpointSet, GANTRY_SERVER, Instance, InvalidInstan
 pub use loopback::is_loopback;
 pub use registrar::{RegisterError, Registrar, Registration, RegistrationState};
 pub use registry::Registry;
-pub use resolver::{Publisher, Resolver, Status, Watch};
+pub use resolver::{Publisher, Resolver, Status, Watch, Watched};
 pub use settings::{Kind, Settings, SettingsError};

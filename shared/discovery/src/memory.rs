@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use crate::{
     instance::{Endpoint, EndpointSet, Instance},
     registrar::{RegisterError, Registrar, Registration, RegistrationState},
-    resolver::{Publisher, Resolver, Status, Watch},
+    resolver::{Publisher, Resolver, Watch, Watched},
 };
 
 /// A registry in memory. Clones share it.
@@ -92,9 +92,9 @@ impl Resolver for Memory {
         service.publisher.watch(owner)
     }
 
-    fn watched(&self) -> BTreeMap<String, Status> {
+    fn watched(&self) -> BTreeMap<String, Watched> {
         let services = self.shared.services();
         let watched = services.iter().filter(|(_, service)| service.publisher.is_watched());
-        watched.map(|(name, service)| (name.clone(), service.publisher.status())).collect()
+        watched.map(|(name, service)| (name.clone(), service.publisher.watched())).collect()
     }
 }

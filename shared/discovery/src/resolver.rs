@@ -13,9 +13,20 @@ pub trait Resolver: Send + Sync + fmt::Debug {
     /// last of them. Called within a tokio runtime.
     fn watch(&self, service: &str) -> Watch;
 
-    /// The services that somebody watches now, and how far what is known of each can be
-    /// trusted: for readiness and metrics.
-    fn watched(&self) -> BTreeMap<String, Status>;
+    /// The services that somebody watches now, and what is known of each: for readiness and
+    /// metrics.
+    fn watched(&self) -> BTreeMap<String, Watched>;
+}
+
+/// State of one watched service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Trust in the set.
+    pub status: Status,
+    /// Number of endpoints in the set.
+    pub endpoints: usize,
+    /// Registrations that gave no endpoint, and why; `None` if all did.
+    pub left_out: Option<Arc<str>>,
 }
 
 /// How far the set at hand can be trusted.
@@ -74,6 +85,14 @@ impl Status {
 struct View {
     set: Arc<EndpointSet>,
     status: Status,
+    left_out: Option<Arc<str>>,
+}
+
+impl View {
+    fn watched(&self) -> Watched {
+        let Self { set, status, left_out } = self;
+        Watched { status: status.clone(), endpoints: set.len(), left_out: left_out.clone() }
+    }
 }
 
 /// The adapter's side of a watch.
@@ -86,7 +105,8 @@ impl Publisher {
     /// A publisher whose watchers see an empty, pending set.
     pub fn new() -> Self {
         let status = Status::Pending { why: None };
-        Self { view: watch::Sender::new(View { set: Arc::default(), status }) }
+        let view = View { set: Arc::default(), status, left_out: None };
+        Self { view: watch::Sender::new(view) }
     }
 
     /// A watch on what is published here. It keeps `owner` alive: what the adapter
@@ -127,9 +147,24 @@ impl Publisher {
         });
     }
 
+    /// Sets which registrations gave no endpoint, and why. Watchers are not told of a change.
+    pub fn left_out(&self, why: Option<String>) {
+        self.view.send_if_modified(|view| {
+            if view.left_out.as_deref() != why.as_deref() {
+                view.left_out = why.map(Arc::from);
+            }
+            false
+        });
+    }
+
     /// How far watchers can trust what they see now.
     pub fn status(&self) -> Status {
         self.view.borrow().status.clone()
+    }
+
+    /// What is known now.
+    pub fn watched(&self) -> Watched {
+        self.view.borrow().watched()
     }
 
     /// Whether anybody watches.
@@ -165,6 +200,11 @@ impl Watch {
     /// How far the set can be trusted now.
     pub fn status(&self) -> Status {
         self.view.borrow().status.clone()
+    }
+
+    /// Registrations that gave no endpoint, and why; `None` if all did.
+    pub fn left_out(&self) -> Option<Arc<str>> {
+        self.view.borrow().left_out.clone()
     }
 
     /// Waits until the set differs from the one last seen through

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use crate::resolver::{Publisher, Status, Watch};
+use crate::resolver::{Publisher, Watch, Watched};
 
 /// The sources of a resolver, by service.
 #[derive(Debug, Default)]
@@ -44,12 +44,12 @@ impl Sources {
         source.publisher.watch(owner)
     }
 
-    /// The services that are watched, and how far each set can be trusted.
-    pub(crate) fn watched(&self) -> BTreeMap<String, Status> {
+    /// The services that are watched, and what is known of each.
+    pub(crate) fn watched(&self) -> BTreeMap<String, Watched> {
         let sources = self.by_service.lock().unwrap_or_else(PoisonError::into_inner);
         let live = sources.iter().filter_map(|(service, source)| {
             let source = source.upgrade()?;
-            Some((service.clone(), source.publisher.status()))
+            Some((service.clone(), source.publisher.watched()))
         });
         live.collect()
     }

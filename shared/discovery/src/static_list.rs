@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::{
     instance::{Endpoint, EndpointSet, Instance},
     registrar::{RegisterError, Registrar, Registration, RegistrationState},
-    resolver::{Publisher, Resolver, Status, Watch},
+    resolver::{Publisher, Resolver, Watch, Watched},
     source::Sources,
 };
 
@@ -161,7 +161,7 @@ impl Resolver for StaticList {
         })
     }
 
-    fn watched(&self) -> BTreeMap<String, Status> {
+    fn watched(&self) -> BTreeMap<String, Watched> {
         self.sources.watched()
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args as _, Command, FromArgMatches as _};
 use gantry_client::Channel;
 use gantry_config::{Args, Loaded, Origin};
 use gantry_discovery::Registry;
-use gantry_server::{Admin, BuildError, ListenError, OpenFiles, Server, listen};
+use gantry_server::{Admin, BuildError, Endpoints, ListenError, OpenFiles, Server, listen};
 use gantry_telemetry::{BUILD, Meter, Metrics, MetricsError};
 use tokio::net::TcpListener;
 use tracing::info;
@@ -36,6 +36,18 @@ pub trait Service: Sized + Send {
     /// # Errors
     /// [`BuildError`] where the settings do not make one.
     fn server(&self) -> Result<Server, BuildError>;
+
+    /// A server whose readiness shows the services that it calls.
+    ///
+    /// # Errors
+    /// [`BuildError`] if [`server`](Self::server) fails.
+    fn ready_server(&self) -> Result<Server, BuildError> {
+        let needs = |server: Server, channel: Channel| {
+            let service = channel.service().to_owned();
+            server.needs(&service, move || endpoints(&channel))
+        };
+        Ok(self.channels().into_iter().fold(self.server()?, needs))
+    }
 
     /// The ways to the services that it calls: none, unless it says otherwise.
     fn channels(&self) -> Vec<Channel> {
@@ -146,9 +158,18 @@ pub async fn serve<S: Service>(
     };
     let admin = Admin::new().hosts(settings.admin.hosts).metrics(move || metrics.text());
     let admin = service.shown_on(admin.config(shown));
-    let served = service.server()?.serve_with_admin(listener, admin, pages, shutdown).await;
+    let served = service.ready_server()?.serve_with_admin(listener, admin, pages, shutdown).await;
     service.close().await;
     Ok(served?)
+}
+
+fn endpoints(channel: &Channel) -> Endpoints {
+    let snapshot = channel.snapshot();
+    Endpoints {
+        known: snapshot.listed,
+        connected: snapshot.connected(),
+        error: snapshot.trouble,
+    }
 }
 
 fn process_name<S: Service>() -> String {

@@ -261,6 +261,7 @@ impl ServerBuilder {
             registered: self.registry.map(Registered::new),
             life,
             checks: self.checks.into(),
+            needs: Vec::new(),
         })
     }
 }

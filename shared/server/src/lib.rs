@@ -96,7 +96,7 @@ pub use descriptors::{OpenFiles, TooFewFiles};
 pub use gantry_tls::{InvalidTls, ServerTls};
 pub use hosts::{HostName, InvalidHostName};
 pub use process::{ListenError, listen};
-pub use readiness::{CheckReport, Report, Status};
+pub use readiness::{CheckReport, Endpoints, Report, Status};
 pub use registered::{RegistryReport, WatchReport};
 pub use request::{Fingerprints, authorized};
 pub use server::{ServeError, Server};

@@ -1,6 +1,7 @@
 //! Whether a server could do its work if it were asked now.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -74,6 +75,31 @@ impl fmt::Debug for Check {
     }
 }
 
+/// Endpoints of a service that the server calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Endpoints {
+    /// Number of endpoints that the registry lists.
+    pub known: usize,
+    /// Number of endpoints that are connected.
+    pub connected: usize,
+    /// Reason if none is connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A service that the server calls.
+#[derive(Clone)]
+pub(crate) struct Need {
+    pub(crate) service: String,
+    pub(crate) endpoints: Arc<dyn Fn() -> Endpoints + Send + Sync>,
+}
+
+impl fmt::Debug for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Need").field(&self.service).finish()
+    }
+}
+
 /// A server's readiness, to be asked at any time; give it to an
 /// [`Admin`](crate::Admin).
 #[derive(Clone, Debug)]
@@ -81,6 +107,7 @@ pub struct Status {
     service: String,
     state: watch::Receiver<State>,
     checks: Arc<[Check]>,
+    needs: Vec<Need>,
     registered: Option<Registered>,
 }
 
@@ -89,9 +116,10 @@ impl Status {
         service: &str,
         state: watch::Receiver<State>,
         checks: Arc<[Check]>,
+        needs: Vec<Need>,
         registered: Option<Registered>,
     ) -> Self {
-        Self { service: service.to_owned(), state, checks, registered }
+        Self { service: service.to_owned(), state, checks, needs, registered }
     }
 
     /// Where the server is in its life.
@@ -119,10 +147,13 @@ impl Status {
         let suffices = self.registered.iter().zip(&registry).all(|(to, said)| to.suffices(said));
         let checked = checks.iter().all(|check| check.ready || !check.required);
         let ready = state == State::Serving && checked && suffices;
+        let needs = self.needs.iter().map(|need| (need.service.clone(), (need.endpoints)()));
+        let needs: BTreeMap<_, _> = needs.collect();
         let whole = checks.iter().all(|check| check.ready)
-            && registry.as_ref().is_none_or(|registry| registry.registered);
+            && needs.values().all(|need| need.connected > 0)
+            && registry.as_ref().is_none_or(RegistryReport::is_whole);
         let degraded = ready && !whole;
-        Report { service: self.service.clone(), ready, degraded, state, checks, registry }
+        Report { service: self.service.clone(), ready, degraded, state, checks, needs, registry }
     }
 }
 
@@ -135,12 +166,17 @@ pub struct Report {
     /// that is demanded.
     pub ready: bool,
     /// Whether it is ready, and yet something is amiss: a dependency that is not required,
-    /// or a registry that does not know it.
+    /// a called service without a connected endpoint, or a registry that does not know it or
+    /// has registrations that give no endpoint.
     pub degraded: bool,
     /// Where it is in its life.
     pub state: State,
     /// Each dependency.
     pub checks: Vec<CheckReport>,
+    /// Endpoints of each service that it calls. None of them connected makes it degraded and
+    /// not unready: an outage of that service would take away all of its callers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub needs: BTreeMap<String, Endpoints>,
     /// The registry, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryReport>,
@@ -170,7 +206,7 @@ mod tests {
     use crate::state::Life;
 
     fn status(life: &Life, checks: Vec<Check>) -> Status {
-        Status::new("greeter", life.watch(), checks.into(), None)
+        Status::new("greeter", life.watch(), checks.into(), Vec::new(), None)
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use gantry_discovery::{Registration, RegistrationState, Registry, Status};
+use gantry_discovery::{Registration, RegistrationState, Registry, Watched};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -46,7 +46,7 @@ impl Registered {
         };
         let now = Instant::now();
         let watched = self.registry.resolver.watched().into_iter();
-        let watched = watched.map(|(service, status)| (service, WatchReport::of(&status, now)));
+        let watched = watched.map(|(service, watched)| (service, WatchReport::of(&watched, now)));
         RegistryReport { registered: error.is_none(), error, watched: watched.collect() }
     }
 }
@@ -64,11 +64,16 @@ pub struct RegistryReport {
     pub watched: BTreeMap<String, WatchReport>,
 }
 
-/// How far the endpoints of one service can be trusted.
+/// Endpoints of one watched service, and how far they can be trusted.
 #[derive(Clone, Debug, Serialize)]
 pub struct WatchReport {
     /// Whether the registry answers (`live`), did (`stale`), or never did (`pending`).
     pub state: &'static str,
+    /// Number of endpoints that the registry lists.
+    pub known: usize,
+    /// Registrations that gave no endpoint, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Arc<str>>,
     /// How long ago it last confirmed the endpoints, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_millis: Option<u128>,
@@ -77,10 +82,20 @@ pub struct WatchReport {
     pub error: Option<String>,
 }
 
+impl RegistryReport {
+    /// Returns if it knows the server, and every registration gave an endpoint.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.registered && self.watched.values().all(|watched| watched.left_out.is_none())
+    }
+}
+
 impl WatchReport {
-    fn of(status: &Status, now: Instant) -> Self {
+    fn of(watched: &Watched, now: Instant) -> Self {
+        let Watched { status, endpoints, left_out } = watched;
         Self {
             state: status.as_str(),
+            known: *endpoints,
+            left_out: left_out.clone(),
             age_millis: status.age(now).map(|age| age.as_millis()),
             error: status.why().map(str::to_owned),
         }

@@ -24,7 +24,7 @@ use crate::{
         Peer, RequestBody, Resets, Serving, protocol, run,
     },
     measure::{Closed, Observed, ServerMeasures},
-    readiness::{Check, Status},
+    readiness::{Check, Endpoints, Need, Status},
     registered::Registered,
     settings::{ConnectionSettings, Settings},
     stack::{self, Parts},
@@ -55,6 +55,7 @@ pub struct Server {
     pub(crate) registered: Option<Registered>,
     pub(crate) life: Life,
     pub(crate) checks: Arc<[Check]>,
+    pub(crate) needs: Vec<Need>,
 }
 
 impl Server {
@@ -67,7 +68,21 @@ impl Server {
     /// Its readiness, now and later.
     pub fn status(&self) -> Status {
         let checks = Arc::clone(&self.checks);
-        Status::new(&self.name, self.life.watch(), checks, self.registered.clone())
+        let needs = self.needs.clone();
+        Status::new(&self.name, self.life.watch(), checks, needs, self.registered.clone())
+    }
+
+    /// Adds to its readiness a service that it calls: how many endpoints of it are known and
+    /// connected. While none is connected the server is degraded.
+    #[must_use]
+    pub fn needs(
+        mut self,
+        service: &str,
+        endpoints: impl Fn() -> Endpoints + Send + Sync + 'static,
+    ) -> Self {
+        let (service, endpoints) = (service.to_owned(), Arc::new(endpoints) as _);
+        self.needs.push(Need { service, endpoints });
+        self
     }
 
     /// Serves until `shutdown`, then drains, and returns once that is done:

@@ -57,9 +57,9 @@ impl Services {
     /// One more replica of a service.
     pub(super) fn server(&self, service: Service) -> Result<Server, UpError> {
         let server = match service.name {
-            "user" => self.user.server(),
-            "order" => self.order.server(),
-            _ => self.inventory.server(),
+            "user" => self.user.ready_server(),
+            "order" => self.order.ready_server(),
+            _ => self.inventory.ready_server(),
         };
         server.map_err(cannot_open(service))
     }

@@ -196,6 +196,18 @@ impl Connection {
         self.sender.state.has_room() && !self.is_closed()
     }
 
+    /// Streams that the peer allows at once, as last heard.
+    pub(super) fn limit(&self) -> usize {
+        self.sender.state.limit.load(Ordering::Relaxed)
+    }
+
+    /// Returns if calls have taken all of the peer's streams. A peer that allows none at the
+    /// moment would allow none on another connection either.
+    pub(super) fn is_full(&self) -> bool {
+        let limit = self.limit();
+        limit > 0 && self.in_flight() >= limit && !self.is_closed()
+    }
+
     /// Takes a stream, unless the peer's limit is reached.
     pub(super) fn reserve(&self) -> bool {
         let State { in_flight, limit, .. } = &*self.sender.state;

@@ -25,7 +25,7 @@ mod transport;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
 };
 
 use arc_swap::ArcSwap;
@@ -79,6 +79,8 @@ pub(crate) struct Shared {
     waiting: AtomicUsize,
     /// Told when an endpoint has lost its last connection.
     unconnected: Notify,
+    /// Last warning that calls find no endpoint.
+    warned: Mutex<Option<Instant>>,
 }
 
 /// An endpoint as it was last listed.
@@ -137,6 +139,7 @@ impl Pool {
             available: Notify::new(),
             waiting: AtomicUsize::new(0),
             unconnected: Notify::new(),
+            warned: Mutex::new(None),
         });
         let registry = Task(tokio::spawn(Follower::new(Arc::clone(&shared)).run(watch)));
         let files = shared.tls.clone();

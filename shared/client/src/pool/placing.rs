@@ -4,9 +4,10 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use fastrand::Rng;
@@ -18,6 +19,15 @@ use gantry_resilience::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{Lease, Member, Shared};
+
+/// Endpoints that an error names; the others are counted.
+const NAMED: usize = 3;
+
+/// Bytes of one endpoint's error in another error.
+const WHY_BYTES: usize = 200;
+
+/// Pause between two warnings that calls find no endpoint.
+const WARN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Why a call was not placed in time.
 #[derive(Debug)]
@@ -65,21 +75,35 @@ impl Shared {
                 return Ok(lease);
             }
             let full = self.hurry();
-            let until = if full {
-                call.deadline.instant()
-            } else {
-                let patience = call
-                    .patience
-                    .get_or_insert_with(|| Instant::now() + self.settings.endpoint_wait);
-                call.deadline.instant().min(*patience)
-            };
+            let until = if full { call.deadline.instant() } else { self.wait_until(call) };
             if timeout_at(until, told).await.is_err() {
-                return Err(if full {
-                    NotPlaced::Full(self.why())
-                } else {
-                    NotPlaced::NoEndpoint(self.why())
-                });
+                let why = self.why();
+                if full {
+                    return Err(NotPlaced::Full(why));
+                }
+                self.warn_unplaced(&why);
+                return Err(NotPlaced::NoEndpoint(why));
             }
+        }
+    }
+
+    /// End of the wait for an endpoint. Half of the time left is kept, so that the caller hears
+    /// that nobody is there and not that nobody answered.
+    fn wait_until(&self, call: &mut Placing) -> Instant {
+        let deadline = call.deadline;
+        *call.patience.get_or_insert_with(|| {
+            let now = Instant::now();
+            now + self.settings.endpoint_wait.min(deadline.left(now).unwrap_or_default() / 2)
+        })
+    }
+
+    /// Logs that calls find no endpoint: at once, then every [`WARN_AGAIN`] while it goes on.
+    fn warn_unplaced(&self, why: &str) {
+        let now = Instant::now();
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|warned| now.saturating_duration_since(warned) >= WARN_AGAIN) {
+            *warned = Some(now);
+            tracing::warn!(service = %self.service, why, "no endpoint is connected, calls fail");
         }
     }
 
@@ -146,13 +170,11 @@ impl Shared {
         })
     }
 
-    /// Why no call can be placed, for people.
-    fn why(&self) -> String {
-        /// Naming more helps nobody.
-        const NAMED: usize = 3;
+    /// Why no call can be placed, for people. Bounded: names [`NAMED`] endpoints.
+    pub(crate) fn why(&self) -> String {
         let members = self.members();
         if members.is_empty() {
-            return match self.watch.status() {
+            let why = match self.watch.status() {
                 Status::Live { .. } if self.listed() > 0 => {
                     format!(
                         "none of {} endpoints has {}",
@@ -165,6 +187,10 @@ impl Shared {
                 Status::Pending { why: Some(why) } => format!("the registry fails: {why}"),
                 Status::Stale { why, .. } => format!("the registry knew none and fails: {why}"),
             };
+            return match self.watch.left_out() {
+                Some(left_out) => format!("{why}; left out: {}", cut(&left_out)),
+                None => why,
+            };
         }
         let mut whys: Vec<String> = members
             .iter()
@@ -176,7 +202,7 @@ impl Shared {
                 } else {
                     target.last_error().unwrap_or_else(|| "connecting".to_owned())
                 };
-                format!("{}: {why}", target.address)
+                format!("{}: {}", target.address, cut(&why))
             })
             .collect();
         if members.len() > NAMED {
@@ -184,6 +210,10 @@ impl Shared {
         }
         whys.join("; ")
     }
+}
+
+fn cut(why: &str) -> &str {
+    &why[..why.floor_char_boundary(WHY_BYTES)]
 }
 
 fn is_any_connected(set: &Balancer<Member>) -> bool {

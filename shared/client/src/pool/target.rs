@@ -54,7 +54,7 @@ pub(crate) struct Target {
     max_connections: AtomicUsize,
     crowded: AtomicBool,
     /// Whether a call found half as many calls on the emptiest connection as open another
-    /// one, since that was last asked. One connection less would soon be too few.
+    /// one or fill it, since that was last asked. One connection less would soon be too few.
     busy: AtomicBool,
     /// Whether it has answered a call since that was last asked.
     answered: AtomicBool,
@@ -88,9 +88,19 @@ impl Target {
         }
     }
 
-    /// Whether it can take a call now.
+    /// Returns if it can take a call now. If all of its connections are at the peer's limit of
+    /// streams, asks for another one: a peer that allows fewer streams than crowd a connection
+    /// would otherwise never get a second.
     pub(super) fn has_room(&self) -> bool {
-        self.connections.load().iter().any(|connection| connection.has_room())
+        let connections = self.connections.load();
+        if connections.iter().any(|connection| connection.has_room()) {
+            return true;
+        }
+        if connections.iter().any(|connection| connection.is_full()) {
+            self.set_busy();
+            self.crowd(connections.len());
+        }
+        false
     }
 
     /// The connections that are alive.
@@ -106,16 +116,28 @@ impl Target {
             .filter(|connection| connection.has_room())
             .min_by_key(|connection| connection.in_flight())?;
         let in_flight = least.in_flight();
-        if in_flight >= calls_per_connection.div_ceil(2) && !self.busy.load(Ordering::Relaxed) {
+        if in_flight >= least.limit().min(calls_per_connection).div_ceil(2) {
+            self.set_busy();
+        }
+        if in_flight >= calls_per_connection {
+            self.crowd(connections.len());
+        }
+        least.reserve().then(|| Arc::clone(least))
+    }
+
+    fn set_busy(&self) {
+        if !self.busy.load(Ordering::Relaxed) {
             self.busy.store(true, Ordering::Relaxed);
         }
-        if in_flight >= calls_per_connection
-            && connections.len() < self.max_connections.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a connection beside these, up to the maximum.
+    fn crowd(&self, connections: usize) {
+        if connections < self.max_connections.load(Ordering::Relaxed)
             && !self.crowded.swap(true, Ordering::Relaxed)
         {
             self.changed.notify_one();
         }
-        least.reserve().then(|| Arc::clone(least))
     }
 
     /// The registry lists it: it is to have one connection, and up to so many when calls

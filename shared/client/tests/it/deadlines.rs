@@ -154,11 +154,33 @@ async fn with_nothing_left_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_deadline_during_the_wait_for_an_endpoint_is_a_deadline_exceeded() {
+async fn the_wait_for_an_endpoint_takes_half_of_the_time_left() {
     let setup = Setup::new();
-    let status = call(&setup.channel, QUICK).await.unwrap_err();
-    let says = ["/test.Echo/Quick", "the registry knows none"];
-    assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
+    tokio::time::pause();
+    // The method has 200 ms, the caller below 60 ms, and the default wait is 3 s.
+    for (left, waited) in [(60_000, 100), (60, 30)] {
+        let (context, started) = (context(Duration::from_millis(left)), Instant::now());
+        let status = context.scope(call(&setup.channel, QUICK)).await.unwrap_err();
+        let took = started.elapsed().as_millis();
+        assert!((waited..=waited + 1).contains(&took), "{took} ms of {left} ms");
+        let says = ["no endpoint of echo", "/test.Echo/Quick", "the registry knows none"];
+        assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &says);
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_with_the_connect_errors_of_three_endpoints() {
+    let setup = Setup::new();
+    let mut registrations = Vec::new();
+    for port in 1..=5 {
+        registrations.push(setup.register(([127, 0, 0, 1], port).into()).await);
+    }
+    let status = call(&setup.channel, GET).await.unwrap_err();
+    let says = ["127.0.0.1:1: ", "127.0.0.1:3: ", "refused", "and 2 more"];
+    assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &says);
+    let snapshot = setup.channel.snapshot();
+    assert_eq!((snapshot.listed, snapshot.connected()), (5, 0));
+    assert!(snapshot.trouble.unwrap().contains("refused"));
 }
 
 #[tokio::test]

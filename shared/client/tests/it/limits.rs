@@ -50,6 +50,51 @@ async fn more_calls_than_one_connection_allows_open_more_connections() {
 }
 
 #[tokio::test]
+async fn a_peer_gets_four_connections_whatever_it_allows_on_one() {
+    for streams in [1, 2, 10, 16, 17, 100] {
+        let gate = Arc::new(Semaphore::new(0));
+        let at_gate = Arc::clone(&gate);
+        let server = Server::limited(streams, move |_| {
+            let gate = Arc::clone(&at_gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                reply("through")
+            }
+        })
+        .await;
+        let setup = Setup::with(patient());
+        let _registration = setup.register(server.address).await;
+        warm(&setup.channel, 1).await;
+        call_through(&setup, &gate).await;
+        assert_eq!(server.connections(), 1, "calls one by one need one, {streams} streams");
+        // As many as fill four connections, or crowd them.
+        let fill = 4 * streams.min(17) as usize;
+        let mut calls = JoinSet::new();
+        for _ in 0..2 * fill {
+            let channel = setup.channel.clone();
+            calls.spawn(async move { call(&channel, ADD).await });
+        }
+        within(5, "full connections", || {
+            let now = server.hits() - 3;
+            (now >= fill).then_some(()).ok_or((now, server.connections()))
+        })
+        .await;
+        assert_eq!(server.connections(), 4, "{streams} streams");
+        gate.add_permits(2 * fill);
+        assert!(calls.join_all().await.into_iter().all(|result| result.is_ok()));
+        assert_eq!(server.connections(), 4, "{streams} streams");
+        idle(&setup.channel).await;
+    }
+}
+
+async fn call_through(setup: &Setup, gate: &Semaphore) {
+    for _ in 0..3 {
+        gate.add_permits(1);
+        call(&setup.channel, ADD).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn where_there_are_more_than_16_endpoints_each_has_one_connection_however_crowded() {
     let gate = Arc::new(Semaphore::new(0));
     let at_gate = Arc::clone(&gate);

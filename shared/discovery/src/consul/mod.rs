@@ -43,7 +43,7 @@ use self::{client::Client, wire::ServiceId};
 use crate::{
     instance::Instance,
     registrar::{RegisterError, Registrar, Registration},
-    resolver::{Resolver, Status, Watch},
+    resolver::{Resolver, Watch, Watched},
     source::Sources,
 };
 
@@ -94,7 +94,7 @@ impl Resolver for Consul {
         })
     }
 
-    fn watched(&self) -> BTreeMap<String, Status> {
+    fn watched(&self) -> BTreeMap<String, Watched> {
         self.sources.watched()
     }
 }

@@ -9,9 +9,9 @@ use std::{
 
 use gantry_discovery::{
     Endpoint, EndpointSet, Instance, Publisher, RegisterError, Registrar, Registration,
-    RegistrationState, Registry, Resolver, Status, Watch,
+    RegistrationState, Registry, Resolver, Watch, Watched,
 };
-use gantry_server::RegistryReport;
+use gantry_server::{Endpoints, RegistryReport};
 use tokio::time::{sleep, timeout};
 
 use crate::world::{PATIENCE, World};
@@ -55,8 +55,8 @@ impl Resolver for Doubtful {
         self.publisher.watch(owner)
     }
 
-    fn watched(&self) -> BTreeMap<String, Status> {
-        BTreeMap::from([("user".to_owned(), self.publisher.status())])
+    fn watched(&self) -> BTreeMap<String, Watched> {
+        BTreeMap::from([("user".to_owned(), self.publisher.watched())])
     }
 }
 
@@ -106,7 +106,7 @@ async fn a_registry_that_fails_watchers_is_told_and_makes_nobody_unready() {
     let set: EndpointSet = [Endpoint::at("127.0.0.1:1".parse().unwrap())].into_iter().collect();
     doubtful.publisher.publish(set);
     let live = user().await;
-    assert_eq!((live.state, live.error), ("live", None));
+    assert_eq!((live.state, live.known, live.error), ("live", 1, None));
     assert!(live.age_millis.is_some());
 
     doubtful.publisher.failed("consul has no leader");
@@ -114,4 +114,38 @@ async fn a_registry_that_fails_watchers_is_told_and_makes_nobody_unready() {
     assert_eq!(stale.state, "stale");
     assert_eq!(stale.error.as_deref(), Some("consul has no leader"));
     assert!(world.status.report().await.ready);
+}
+
+#[tokio::test]
+async fn registrations_that_gave_no_endpoint_are_shown_and_make_it_degraded() {
+    let doubtful = Doubtful::new();
+    doubtful.answers();
+    doubtful.publisher.publish(EndpointSet::default());
+    doubtful.publisher.left_out(Some("user-1: \"users.internal\": no such name".to_owned()));
+    let registry = doubtful.registry(false);
+    let world = World::with(|builder| builder.registry(registry)).await;
+    says(&world, |registry| registry.registered).await;
+    let report = world.status.report().await;
+    let user = &report.registry.as_ref().unwrap().watched["user"];
+    assert_eq!((user.state, user.known), ("live", 0));
+    assert!(user.left_out.as_deref().unwrap().contains("users.internal"));
+    assert!(report.ready && report.degraded, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_needed_service_without_a_connected_endpoint_makes_it_degraded() {
+    for (known, connected, degraded) in [(0, 0, true), (2, 0, true), (2, 1, false)] {
+        let error = (connected == 0).then(|| "10.0.0.7:50051: refused".to_owned());
+        let needed = Endpoints { known, connected, error: error.clone() };
+        let world = World::serving(
+            |builder| builder,
+            move |server| server.needs("user", move || needed.clone()),
+        )
+        .await;
+        let report = world.status.report().await;
+        assert_eq!((report.ready, report.degraded), (true, degraded));
+        let user = &report.needs["user"];
+        assert_eq!((user.known, user.connected), (known, connected));
+        assert_eq!(user.error, error);
+    }
 }

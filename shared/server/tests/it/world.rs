@@ -104,6 +104,14 @@ impl World {
 
     /// A server that is made a little different.
     pub(crate) async fn with(change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        Self::serving(change, |server| server).await
+    }
+
+    /// The same, changed once more when it is built.
+    pub(crate) async fn serving(
+        change: impl FnOnce(ServerBuilder) -> ServerBuilder,
+        finish: impl FnOnce(Server) -> Server,
+    ) -> Self {
         log::install();
         let keys = Keys::new();
         let probe = Probe::default();
@@ -113,7 +121,7 @@ impl World {
             .settings(lenient())
             .verifier(keys.verifier())
             .grants(Grants::from([("order".into(), vec!["probes:read".into()])]));
-        let server = change(builder).build().unwrap();
+        let server = finish(change(builder).build().unwrap());
         let mut status = server.status();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
