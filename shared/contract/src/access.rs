@@ -64,9 +64,12 @@ pub enum Denied {
     /// The method needs credentials and there were none.
     #[error("this method needs credentials")]
     Unauthenticated,
-    /// The caller's roles or grant lack the permission.
+    /// The user's roles lack the permission.
     #[error("the permission {0} is missing")]
     PermissionMissing(&'static str),
+    /// The calling service is not granted the permission, whatever the user may do.
+    #[error("the calling service is not granted the permission {0}")]
+    NotGranted(&'static str),
 }
 
 impl Caller {
@@ -137,7 +140,7 @@ impl Contract {
                 self.scope_of(actor, permission).ok_or(missing)
             }
             Caller::Service { service, .. } if granted(service) => Ok(Scope::All),
-            Caller::Delegate { .. } | Caller::Service { .. } => Err(missing),
+            Caller::Delegate { .. } | Caller::Service { .. } => Err(Denied::NotGranted(permission)),
         }
     }
 

@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod call;
+pub mod called;
 mod code;
 pub mod codec;
 mod failure;

@@ -67,6 +67,7 @@ fn own() -> Result<Scope, Denied> {
 }
 
 const MISSING: Result<Scope, Denied> = Err(Denied::PermissionMissing("notes:read"));
+const NOT_GRANTED: Result<Scope, Denied> = Err(Denied::NotGranted("notes:read"));
 
 #[test]
 fn a_public_method_takes_everybody() {
@@ -101,7 +102,7 @@ fn a_service_for_a_user_needs_both_its_grant_and_the_users_permission() {
     };
     assert_eq!(scope(&["author"], &["notes:read"]), own());
     assert_eq!(scope(&["editor"], &["notes:read"]), Ok(Scope::All));
-    assert_eq!(scope(&["editor"], &["notes:write"]), MISSING);
+    assert_eq!(scope(&["editor"], &["notes:write"]), NOT_GRANTED);
     assert_eq!(scope(&["clerk"], &["notes:read"]), MISSING);
 }
 
@@ -111,13 +112,13 @@ fn a_service_on_its_own_account_has_what_it_is_granted_whoever_caused_it() {
         |cause, granted: &[&str]| CONTRACT.authorize(&READ, &service(cause), &grants(granted));
     assert_eq!(scope(None, &["notes:read"]), Ok(Scope::All));
     assert_eq!(scope(Some(actor(&["author"])), &["notes:read"]), Ok(Scope::All));
-    assert_eq!(scope(Some(actor(&["editor"])), &[]), MISSING);
+    assert_eq!(scope(Some(actor(&["editor"])), &[]), NOT_GRANTED);
 }
 
 #[test]
 fn a_grant_is_to_one_service() {
     let stranger = Caller::Service { service: "billing".to_owned(), cause: None };
-    assert_eq!(CONTRACT.authorize(&READ, &stranger, &grants(&["notes:read"])), MISSING);
+    assert_eq!(CONTRACT.authorize(&READ, &stranger, &grants(&["notes:read"])), NOT_GRANTED);
 }
 
 #[test]

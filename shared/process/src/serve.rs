@@ -165,11 +165,7 @@ pub async fn serve<S: Service>(
 
 fn endpoints(channel: &Channel) -> Endpoints {
     let snapshot = channel.snapshot();
-    Endpoints {
-        known: snapshot.listed,
-        connected: snapshot.connected(),
-        error: snapshot.trouble,
-    }
+    Endpoints { known: snapshot.listed, connected: snapshot.connected(), error: snapshot.trouble }
 }
 
 fn process_name<S: Service>() -> String {

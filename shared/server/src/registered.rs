@@ -73,7 +73,7 @@ pub struct WatchReport {
     pub known: usize,
     /// Registrations that gave no endpoint, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<Arc<str>>,
+    pub left_out: Option<String>,
     /// How long ago it last confirmed the endpoints, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_millis: Option<u128>,
@@ -95,7 +95,7 @@ impl WatchReport {
         Self {
             state: status.as_str(),
             known: *endpoints,
-            left_out: left_out.clone(),
+            left_out: left_out.as_deref().map(str::to_owned),
             age_millis: status.age(now).map(|age| age.as_millis()),
             error: status.why().map(str::to_owned),
         }

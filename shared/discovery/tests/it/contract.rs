@@ -94,7 +94,13 @@ pub(crate) async fn unknown(registry: &Registry) {
 
     // Who asks for the state of the process is told of it for as long as it is watched.
     let state = registry.resolver.watched().remove("nobody-knows-it");
-    assert!(matches!(&state, Some(Watched { status: Status::Live { .. }, endpoints: 0, left_out: None })), "{state:?}");
+    assert!(
+        matches!(
+            &state,
+            Some(Watched { status: Status::Live { .. }, endpoints: 0, left_out: None })
+        ),
+        "{state:?}"
+    );
     drop(watch);
     assert!(!registry.resolver.watched().contains_key("nobody-knows-it"));
 }

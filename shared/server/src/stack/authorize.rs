@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use gantry_contract::{
-    Authorized, Caller, Contract, Denied, Failure, GantryReason, access::Grants,
+    Authorized, Caller, Contract, Denied, Failure, GantryReason, access::Grants, called::LACKS,
 };
 use http::Response;
 use hyper::service::Service;
@@ -50,15 +50,17 @@ where
 }
 
 fn refusal(denied: Denied) -> Failure {
+    let missing = |permission, lacks| {
+        let reason = GantryReason::PermissionMissing;
+        Failure::new(Code::PermissionDenied, reason, denied.to_string())
+            .metadata("permission", permission)
+            .metadata(LACKS, lacks)
+    };
     match denied {
         Denied::Unauthenticated => {
             Failure::new(Code::Unauthenticated, GantryReason::TokenMissing, denied.to_string())
         }
-        Denied::PermissionMissing(permission) => Failure::new(
-            Code::PermissionDenied,
-            GantryReason::PermissionMissing,
-            denied.to_string(),
-        )
-        .metadata("permission", permission),
+        Denied::PermissionMissing(permission) => missing(permission, "user"),
+        Denied::NotGranted(permission) => missing(permission, "service"),
     }
 }

@@ -24,7 +24,7 @@ use pin_project_lite::pin_project;
 use tonic::{Status, body::Body, codegen::StdError};
 use tower::ServiceExt;
 
-use super::messages::is_gzip;
+use super::{handed_on, messages::is_gzip};
 use crate::{
     call::{Complete, Message},
     status::{ACCEPT_ENCODING, ENCODING, code},
@@ -62,15 +62,11 @@ where
         if streams {
             let context_of_body = context.clone();
             Box::pin(async move {
-                let Ok(answer) = context.scope(answer).await;
-                let body = |inner| Body::new(InContext { inner, context: context_of_body });
-                Ok(answer.map(Body::new).map(body))
+                let answer = context.scope(answered(answer)).await;
+                Ok(answer.map(|inner| Body::new(InContext { inner, context: context_of_body })))
             })
         } else {
-            Box::pin(async move {
-                let Ok(answer) = context.scope(answer).await;
-                Ok(answer.map(Body::new))
-            })
+            Box::pin(async move { Ok(context.scope(answered(answer)).await) })
         }
     }
 }
@@ -146,6 +142,17 @@ fn compressed(mut answer: Response<Body>) -> Response<Body> {
     answer.map(|body| Body::new(Recoded::new(body, Recoder::deflating())))
 }
 
+/// The answer of a handler, without what it hands on of calls to other services.
+async fn answered<B>(
+    answer: impl Future<Output = Result<Response<B>, Infallible>>,
+) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+{
+    let Ok(answer) = answer.await;
+    handed_on::head(answer.map(Body::new))
+}
+
 pin_project! {
     /// A stream of answers that is made within the call's context as well: it is
     /// the body that runs a streaming handler, long after its head was sent.
@@ -165,7 +172,13 @@ impl http_body::Body for InContext {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut this = self.project();
-        let poll_once = poll_fn(|cx| Poll::Ready(this.inner.as_mut().poll_frame(cx)));
+        let poll_once = poll_fn(|cx| {
+            let polled = this.inner.as_mut().poll_frame(cx);
+            Poll::Ready(polled.map_ok(|frame| match frame.into_trailers() {
+                Ok(trailers) => Frame::trailers(handed_on::end(trailers)),
+                Err(frame) => frame,
+            }))
+        });
         match pin!(this.context.clone().scope(poll_once)).poll(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => Poll::Pending,

@@ -15,6 +15,7 @@ mod authorize;
 mod callers;
 mod collect;
 mod deadline;
+mod handed_on;
 mod handle;
 mod identify;
 mod infrastructure;

@@ -1,0 +1,260 @@
+//! Statuses of calls to other services, and what a service may tell its own callers of them.
+//!
+//! The client marks each status with which a call ends badly. The server replaces a marked
+//! status that a handler hands on, so that a handler may use `?`: nobody outside learns of
+//! addresses, of the permissions of a service, or of the words of a service behind it that were
+//! not meant for them.
+
+use tonic::{Code, Status, metadata::MetadataMap};
+use tonic_types::StatusExt;
+
+use crate::{Failure, GantryReason, Reason};
+
+/// Metadata: the name of the called service.
+pub const CALLED_SERVICE: &str = "gantry-called-service";
+
+/// Metadata: the [`Origin`] of the status.
+pub const STATUS_ORIGIN: &str = "gantry-status-origin";
+
+/// Metadata of a refusal for want of a permission: whose permission it is, `user` or `service`.
+pub const LACKS: &str = "lacks";
+
+/// gRFC A6: time after which to call again, in milliseconds.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// Source of the status of a call to another service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Our own channel, whose words are for us alone.
+    Channel,
+    /// The called service.
+    Peer,
+    /// The called service, which refuses the identity of the calling service.
+    Identity,
+}
+
+impl Origin {
+    /// Value of [`STATUS_ORIGIN`].
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Peer => "peer",
+            Self::Identity => "identity",
+        }
+    }
+
+    /// Origin of a called service's answer. `signed`: the call bore a token of the calling
+    /// service itself, so that a refusal of the token or its grant is not about the user.
+    pub fn of_answer(status: &Status, signed: bool) -> Self {
+        let is_refusal = matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied);
+        if signed && is_refusal && refuses_identity(status) { Self::Identity } else { Self::Peer }
+    }
+}
+
+/// Returns if a refusal is about the token or the grant that a call bore. A reason that is not
+/// of Gantry's crates is a rule of the service: it is about whom the call was made for.
+fn refuses_identity(status: &Status) -> bool {
+    let Some(info) = status.get_details_error_info() else { return true };
+    info.domain == GantryReason::PermissionMissing.domain()
+        && info.metadata.get(LACKS).is_none_or(|lacks| lacks != "user")
+}
+
+/// Status that a service may answer its own caller with instead of `status`; `None` if that is
+/// no status of a call to another service. Reads [`CallContext`](crate::CallContext) for the
+/// request id.
+pub fn public(status: &Status) -> Option<Status> {
+    let text = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());
+    let service = text(CALLED_SERVICE)?;
+    let is_of = |origin: Origin| text(STATUS_ORIGIN) == Some(origin.as_str());
+    if is_of(Origin::Identity) {
+        return Some(Failure::internal().into());
+    }
+    Some(match status.code() {
+        Code::Unavailable => unavailable(status, service).into(),
+        Code::DeadlineExceeded => Failure::new(
+            Code::DeadlineExceeded,
+            GantryReason::DeadlineExceeded,
+            format!("the {service} service did not answer in time"),
+        )
+        .metadata("service", service)
+        .into(),
+        Code::ResourceExhausted => exhausted(status, service),
+        // A version without the method, or a fault: neither is the caller's.
+        Code::Internal | Code::Unknown | Code::DataLoss | Code::Unimplemented => {
+            Failure::internal().into()
+        }
+        _ if is_of(Origin::Peer) => unmarked(status),
+        _ => Failure::internal().into(),
+    })
+}
+
+fn unavailable(status: &Status, service: &str) -> Failure {
+    let (reason, what) = if GantryReason::CircuitOpen.is_given_by(status) {
+        (GantryReason::CircuitOpen, "fails, and is not called for now")
+    } else if GantryReason::OutcomeUnknown.is_given_by(status) {
+        (GantryReason::OutcomeUnknown, "was lost before it answered, and may have done its work")
+    } else {
+        (GantryReason::NoEndpoint, "cannot be reached")
+    };
+    let message = format!("the {service} service {what}");
+    let failure = Failure::new(Code::Unavailable, reason, message).metadata("service", service);
+    retry_info(failure, status)
+}
+
+fn exhausted(status: &Status, service: &str) -> Status {
+    let (reason, message) = if GantryReason::MessageTooLarge.is_given_by(status) {
+        let message = format!("a message of the {service} service, or for it, is too large");
+        (GantryReason::MessageTooLarge, message)
+    } else {
+        (GantryReason::Overloaded, format!("the {service} service has too much to do"))
+    };
+    let failure = Failure::new(Code::ResourceExhausted, reason, message);
+    let mut told = Status::from(retry_info(failure.metadata("service", service), status));
+    if let Some(pushback) = status.metadata().get(PUSHBACK) {
+        told.metadata_mut().insert(PUSHBACK, pushback.clone());
+    }
+    told
+}
+
+fn retry_info(failure: Failure, status: &Status) -> Failure {
+    match status.get_details_retry_info().and_then(|info| info.retry_delay) {
+        Some(delay) => failure.retry_after(delay),
+        None => failure,
+    }
+}
+
+/// The status with the words of the called service, without our notes on the call.
+fn unmarked(status: &Status) -> Status {
+    let mut headers = status.metadata().clone().into_headers();
+    let ours: Vec<_> =
+        headers.keys().filter(|name| name.as_str().starts_with("gantry-")).cloned().collect();
+    for name in ours {
+        headers.remove(name);
+    }
+    Status::with_details_and_metadata(
+        status.code(),
+        status.message(),
+        status.details().to_vec().into(),
+        MetadataMap::from_headers(headers),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECRET: &str = "10.0.0.7:50051";
+
+    fn marked(mut status: Status, origin: Origin) -> Status {
+        let metadata = status.metadata_mut();
+        metadata.insert(CALLED_SERVICE, "user".parse().unwrap());
+        metadata.insert(STATUS_ORIGIN, origin.as_str().parse().unwrap());
+        metadata.insert("gantry-endpoint", SECRET.parse().unwrap());
+        metadata.insert("x-of-the-peer", "kept".parse().unwrap());
+        status
+    }
+
+    fn gantry(code: Code, reason: GantryReason) -> Status {
+        let failure = Failure::new(code, reason, format!("at {SECRET}"));
+        failure.metadata("endpoint", SECRET).retry_after(Duration::from_secs(7)).into()
+    }
+
+    fn reason(status: &Status) -> String {
+        status.get_details_error_info().unwrap().reason
+    }
+
+    #[test]
+    fn a_status_that_no_call_to_another_service_gave_is_left_alone() {
+        assert!(public(&gantry(Code::Unavailable, GantryReason::NoEndpoint)).is_none());
+    }
+
+    #[test]
+    fn nothing_of_a_channel_or_of_a_refused_identity_is_told() {
+        for code in (1..=16).map(Code::from) {
+            for origin in [Origin::Channel, Origin::Identity] {
+                for status in [
+                    Status::new(code, SECRET),
+                    gantry(code, GantryReason::NoEndpoint),
+                    gantry(code, GantryReason::CircuitOpen),
+                    gantry(code, GantryReason::MessageTooLarge),
+                ] {
+                    let told = public(&marked(status, origin)).unwrap();
+                    assert!(!format!("{told:?}").contains(SECRET), "{told:?}");
+                    let is_internal = told.code() == Code::Internal;
+                    assert!(is_internal || origin == Origin::Channel, "{told:?}");
+                    let keeps =
+                        [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted];
+                    assert!(is_internal || keeps.contains(&told.code()), "{told:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_services_that_are_away_are_named_with_a_reason_and_when_to_come_again() {
+        for (code, given, told) in [
+            (Code::Unavailable, GantryReason::NoEndpoint, "NO_ENDPOINT"),
+            (Code::Unavailable, GantryReason::Draining, "NO_ENDPOINT"),
+            (Code::Unavailable, GantryReason::CircuitOpen, "CIRCUIT_OPEN"),
+            (Code::Unavailable, GantryReason::OutcomeUnknown, "OUTCOME_UNKNOWN"),
+            (Code::DeadlineExceeded, GantryReason::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+            (Code::ResourceExhausted, GantryReason::RateLimited, "OVERLOADED"),
+            (Code::ResourceExhausted, GantryReason::MessageTooLarge, "MESSAGE_TOO_LARGE"),
+        ] {
+            let status = public(&marked(gantry(code, given), Origin::Peer)).unwrap();
+            assert_eq!((status.code(), &*reason(&status)), (code, told));
+            assert!(status.message().contains("the user service"), "{status:?}");
+            let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            let expected = (code != Code::DeadlineExceeded).then_some(Duration::from_secs(7));
+            assert_eq!(retry, expected, "{told}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_says_of_the_call_itself_keeps_its_words_and_loses_our_notes() {
+        let codes = [Code::NotFound, Code::FailedPrecondition, Code::PermissionDenied];
+        for code in codes {
+            let told = public(&marked(Status::new(code, "no such user"), Origin::Peer)).unwrap();
+            assert_eq!((told.code(), told.message()), (code, "no such user"));
+            assert!(!format!("{told:?}").contains("gantry-"), "{told:?}");
+            assert_eq!(told.metadata().get("x-of-the-peer").unwrap(), "kept");
+        }
+        for code in [Code::Internal, Code::Unknown, Code::DataLoss, Code::Unimplemented] {
+            let told = public(&marked(Status::new(code, "select * from"), Origin::Peer)).unwrap();
+            assert_eq!(reason(&told), "INTERNAL");
+            assert!(!told.message().contains("select"));
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_of_the_identity_unless_it_is_about_the_user() {
+        struct NotOwner;
+        impl Reason for NotOwner {
+            fn reason(&self) -> &'static str {
+                "NOT_OWNER"
+            }
+            fn domain(&self) -> &'static str {
+                "shop"
+            }
+        }
+        let missing = |lacks: &str| {
+            let missing = GantryReason::PermissionMissing;
+            Status::from(Failure::new(Code::PermissionDenied, missing, "").metadata(LACKS, lacks))
+        };
+        let token = GantryReason::TokenInvalid;
+        for (status, origin) in [
+            (missing("service"), Origin::Identity),
+            (missing("user"), Origin::Peer),
+            (Failure::new(Code::Unauthenticated, token, "").into(), Origin::Identity),
+            (Status::permission_denied("says another server"), Origin::Identity),
+            (Failure::new(Code::PermissionDenied, NotOwner, "").into(), Origin::Peer),
+            (Failure::new(Code::Unauthenticated, NotOwner, "").into(), Origin::Peer),
+            (Status::not_found(""), Origin::Peer),
+        ] {
+            assert_eq!(Origin::of_answer(&status, true), origin, "{status:?}");
+            assert_eq!(Origin::of_answer(&status, false), Origin::Peer, "the user's own token");
+        }
+    }
+}
