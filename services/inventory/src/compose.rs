@@ -6,7 +6,11 @@ use gantry_client::Channel;
 use gantry_discovery::Registry;
 use gantry_identity::{KeyError, Verifier};
 use gantry_proto::{
-    CONTRACT, shop::inventory::v1::inventory_service_server::InventoryServiceServer,
+    CONTRACT,
+    shop::{
+        inventory::v1::inventory_service_server::InventoryServiceServer,
+        user::v1::auth_service_server,
+    },
 };
 use gantry_server::{BuildError, Fingerprints, Server};
 use gantry_sql::{Sqlite, requests};
@@ -74,6 +78,8 @@ impl gantry_process::Service for Service {
         let channels = jwks.iter().map(|user| {
             Channel::builder(*user)
                 .contract(&CONTRACT)
+                // Whatever the operator calls who publishes the keys.
+                .grpc_service(auth_service_server::SERVICE_NAME)
                 .registry(registry.clone())
                 .settings(settings.client.clone())
                 .meter(meter.clone())

@@ -92,7 +92,7 @@ fn registry(agent: &Agent) -> Registry {
 
 fn channel(service: &str, registry: &Registry) -> Channel {
     let channel = Channel::builder(service).contract(&CONTRACT).registry(registry.clone());
-    channel.build().unwrap()
+    channel.grpc_service("test.Echo").build().unwrap()
 }
 
 /// Calls, and gives which instance answered.

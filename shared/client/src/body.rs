@@ -8,8 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use gantry_contract::gzip::InflateError;
-use gantry_resilience::circuit_breaker::Outcome;
+use gantry_resilience::{balance, circuit_breaker::Outcome, retry::Failure};
 use h2::Reason;
+use http::HeaderMap;
 use http_body::{Body, Frame};
 use tonic::{Code, Status};
 
@@ -23,6 +24,7 @@ use crate::{
     patience::Patience,
     pool::Judged,
     record::Record,
+    verdict::{Answer, classify},
 };
 
 /// A response's body. It holds its stream on the connection until its trailers have
@@ -42,14 +44,12 @@ struct Open {
 }
 
 impl Open {
-    /// The server ended the call with this status; `rejected` by a breaker on its side.
-    fn end(mut self, code: Code, rejected: bool) {
-        if rejected {
-            self.record.attempt_rejected(&mut self.attempt);
-            return self.record.end(code);
-        }
-        let judged = self.record.attempt_ended(&mut self.attempt, code);
-        if code == Code::Unavailable && judged == Some(Judged::Counted) {
+    /// The server ended the call with this status, told in these trailers.
+    fn end(mut self, code: Code, trailers: &HeaderMap) {
+        let verdict = classify(&head::answer(code, trailers, self.attempt.fair));
+        self.attempt.lease.learn(verdict.load);
+        let judged = self.record.attempt_ended(&mut self.attempt, code, &verdict);
+        if verdict.failure == Some(Failure::Unavailable) && judged == Some(Judged::Counted) {
             // Too late to be made again, but the budget learns of it.
             self.record.pool.health.budget.failed();
         }
@@ -63,7 +63,12 @@ impl Open {
             // Silence, or its age: a stream that has begun may well end so.
             self.record.end_as(code, Outcome::Neutral);
         } else {
-            self.record.attempt_failed(&mut self.attempt, code, error.fault());
+            let verdict = classify(&Answer::of(error.fault(), self.attempt.fair));
+            if error.fault() != Code::DeadlineExceeded {
+                // Else the load learns from the lease's drop how long it took at least.
+                self.attempt.lease.learn(verdict.load);
+            }
+            self.record.attempt_ended(&mut self.attempt, code, &verdict);
             self.record.fail(error);
         }
     }
@@ -87,9 +92,9 @@ impl ResponseBody {
         Self { inner, patience, messages, open }
     }
 
-    fn end(&mut self, code: Code, rejected: bool) {
+    fn end(&mut self, code: Code, trailers: &HeaderMap) {
         if let Some(open) = self.open.take() {
-            open.end(code, rejected);
+            open.end(code, trailers);
         }
     }
 
@@ -169,7 +174,13 @@ impl ResponseBody {
         };
         self.patience.sign();
         let mut trailers = match frame.into_trailers() {
-            Err(data) => return Poll::Ready(self.pass(data)),
+            Err(data) => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.record.method.streams) {
+                    // A message of a stream is an answer, however the stream ends.
+                    open.attempt.lease.learn(balance::Outcome::Answered);
+                }
+                return Poll::Ready(self.pass(data));
+            }
             Ok(trailers) => trailers,
         };
         head::sanitize(&mut trailers);
@@ -190,7 +201,7 @@ impl ResponseBody {
         } else if let Some(open) = &self.open {
             open.record.explain(&mut trailers);
         }
-        self.end(code, head::rejection(code, &trailers).is_some());
+        self.end(code, &trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }

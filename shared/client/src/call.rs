@@ -47,13 +47,16 @@ pub(crate) struct Call {
     pub(crate) deadline: Deadline,
     pub(crate) span: Span,
     pub(crate) encoding: Encoding,
+    /// Whether it bears a token of the calling service itself.
+    pub(crate) signed: bool,
 }
 
 impl Call {
     /// Makes the call.
     pub(crate) async fn run(self) -> Result<Response<ResponseBody>, Error> {
-        let Self { pool, uri, parts, body, method, started, deadline, span, encoding } = self;
-        let mut record = Record::new(pool, uri, method, started, deadline, span);
+        let Self { pool, uri, parts, body, method, started, deadline, span, encoding, signed } =
+            self;
+        let mut record = Record::new(pool, uri, method, started, deadline, span, signed);
         let probe = match record.admit() {
             Ok(probe) => probe,
             Err(rejected) => {

@@ -4,7 +4,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -21,6 +24,7 @@ use tracing::Instrument;
 use crate::{
     body::ResponseBody,
     call::Call,
+    covers,
     error::{About, Error},
     health::Health,
     measure::{self, Measures},
@@ -46,6 +50,8 @@ struct Inner {
     authority: uri::Authority,
     methods: Methods,
     signer: Option<Arc<ServiceSigner>>,
+    /// Whether it was warned of a method that the contract does not know.
+    warned: AtomicBool,
 }
 
 /// What a [`Channel`] is built from.
@@ -60,6 +66,7 @@ pub struct Builder<C, R> {
     metrics: Option<Arc<dyn Metrics>>,
     meter: Option<Meter>,
     caller: Option<String>,
+    grpc_service: Option<String>,
 }
 
 /// Why a channel cannot be built.
@@ -68,6 +75,22 @@ pub enum BuildError {
     /// The service's name is also the authority of its requests.
     #[error("{0:?} cannot be the name of a service")]
     Name(String),
+    /// No gRPC service of the contract is one of the called service: it is another team's, and
+    /// no timeout and no retry of it would ever hold.
+    #[error(
+        "the contract has no gRPC service of {service}: it has {}. If one of them is served by \
+         {service}, name it with Builder::grpc_service",
+        list(.contract)
+    )]
+    Contract {
+        /// The service to be called.
+        service: String,
+        /// The gRPC services that the contract has.
+        contract: Vec<&'static str>,
+    },
+    /// The contract does not have the gRPC service that the called service is said to serve.
+    #[error("the contract has no gRPC service {0}")]
+    GrpcService(String),
     /// A setting cannot be worked with, or names what the contract does not have.
     #[error("the client's settings: {0}")]
     Setting(#[from] InvalidSetting),
@@ -89,6 +112,7 @@ impl Channel {
             metrics: None,
             meter: None,
             caller: None,
+            grpc_service: None,
         }
     }
 
@@ -107,6 +131,10 @@ impl Channel {
         let pool = self.inner.pool.shared();
         let (mut parts, body) = request.into_parts();
         let method = self.inner.methods.get(parts.uri.path());
+        if !method.is_known() && !self.inner.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(service = %pool.service, method = parts.uri.path(),
+                "the channel's contract does not have the method: no timeout, no retries");
+        }
         let context = CallContext::current();
         let max_age = pool.settings.stream_max_age;
         let deadline = deadline_of(&method, &mut parts, context.as_ref(), started, max_age);
@@ -133,8 +161,8 @@ impl Channel {
         let uri = self.uri(&parts.uri).ok_or_else(|| about.malformed("it has no path"))?;
         let span = trace::call(&pool.service, parts.uri.path());
         let encoding = encode(&mut parts.headers, pool.settings.compression);
-        let pool = Arc::clone(pool);
-        Ok(Call { pool, uri, parts, body, method, started, deadline, span, encoding })
+        let (pool, signed) = (Arc::clone(pool), signer.is_some());
+        Ok(Call { pool, uri, parts, body, method, started, deadline, span, encoding, signed })
     }
 
     fn uri(&self, asked: &Uri) -> Option<Uri> {
@@ -154,14 +182,46 @@ impl<C, R> Builder<C, R> {
     /// through as a stream, without a policy: it is never sent again once it may have
     /// been executed, and has the caller's deadline only.
     pub fn contract(self, contract: &'static Contract) -> Builder<&'static Contract, R> {
-        let Self { service, registry, signer, settings, metrics, meter, caller, .. } = self;
-        Builder { service, contract, registry, signer, settings, metrics, meter, caller }
+        let Self {
+            service, registry, signer, settings, metrics, meter, caller, grpc_service, ..
+        } = self;
+        Builder {
+            service,
+            contract,
+            registry,
+            signer,
+            settings,
+            metrics,
+            meter,
+            caller,
+            grpc_service,
+        }
     }
 
     /// Where the service is found.
     pub fn registry(self, registry: Registry) -> Builder<C, Registry> {
-        let Self { service, contract, signer, settings, metrics, meter, caller, .. } = self;
-        Builder { service, contract, registry, signer, settings, metrics, meter, caller }
+        let Self {
+            service, contract, signer, settings, metrics, meter, caller, grpc_service, ..
+        } = self;
+        Builder {
+            service,
+            contract,
+            registry,
+            signer,
+            settings,
+            metrics,
+            meter,
+            caller,
+            grpc_service,
+        }
+    }
+
+    /// Names a gRPC service of the contract, in full, that the called service serves. Needed only
+    /// if no name of the contract has a word of the called service's: `accounts` serves
+    /// `shop.user.v1.UserService`.
+    pub fn grpc_service(mut self, name: impl Into<String>) -> Self {
+        self.grpc_service = Some(name.into());
+        self
     }
 
     /// Who signs the calls; with `None` the requests' own `authorization` goes as it is.
@@ -202,12 +262,23 @@ impl Builder<&'static Contract, Registry> {
     /// Builds the channel and starts to connect, within the current tokio runtime.
     ///
     /// # Errors
-    /// [`BuildError`] for a name that cannot be a service's, and settings that are out of
+    /// [`BuildError`] for a name that cannot be a service's, another team's contract, and settings that are out of
     /// range, name methods that the contract does not have, or files that are no certificates.
     pub fn build(self) -> Result<Channel, BuildError> {
         let Ok(authority) = self.service.parse() else {
             return Err(BuildError::Name(self.service));
         };
+        let mut served = self.contract.services.iter().map(|service| service.name);
+        match &self.grpc_service {
+            Some(named) if !served.any(|name| name == named) => {
+                return Err(BuildError::GrpcService(named.clone()));
+            }
+            None if !served.any(|name| covers::is_served_by(name, &self.service)) => {
+                let contract = self.contract.services.iter().map(|one| one.name).collect();
+                return Err(BuildError::Contract { service: self.service, contract });
+            }
+            Some(_) | None => {}
+        }
         if let Some(problem) = self.settings.problems(self.contract).into_iter().next() {
             return Err(problem.into());
         }
@@ -227,6 +298,7 @@ impl Builder<&'static Contract, Registry> {
             authority,
             methods,
             signer: self.signer,
+            warned: AtomicBool::new(false),
         };
         let inner = Arc::new(inner);
         if let Some(meter) = &self.meter {
@@ -244,6 +316,10 @@ impl Builder<&'static Contract, Registry> {
         }
         Ok(Channel { inner })
     }
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() { "none at all".to_owned() } else { names.join(", ") }
 }
 
 /// A call under way. Dropping it cancels the call.

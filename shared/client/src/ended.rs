@@ -2,7 +2,7 @@
 
 use gantry_resilience::{
     balance,
-    retry::{Failed, Failure, Pushback},
+    retry::{Failed, Failure},
 };
 use http::Response;
 use tonic::{Code, Status};
@@ -14,6 +14,7 @@ use crate::{
     incoming::Incoming,
     pool::{Judged, NotPlaced},
     record::{Record, describe},
+    verdict::{Answer, classify},
 };
 
 /// How an attempt ended: what the caller gets if it is the last one.
@@ -93,41 +94,25 @@ pub(crate) fn read(
             (not_grpc.as_ref().map(|(code, _)| *code), not_grpc)
         }
     };
-    let pushback = code.and_then(|_| Pushback::of_grpc(response.headers()));
-    let rejection = code.and_then(|code| head::rejection(code, response.headers()));
-    let hint = match (pushback, &rejection) {
-        (Some(Pushback::After(time)), _) => Some(time),
-        (_, Some(rejection)) => rejection.retry_after,
-        (_, None) => None,
-    };
-    attempt.lease.learn(match (code.map_or(balance::Outcome::Answered, head::outcome), hint) {
-        (balance::Outcome::Failed, Some(time)) => balance::Outcome::FailedFor(time),
-        (outcome, _) => outcome,
-    });
     let Some(code) = code else {
+        attempt.lease.headed(record.method.streams);
         return (None, Ended::Answered(Answered { response, rest: Rest::Body(attempt) }));
     };
+    let answer = head::answer(code, response.headers(), attempt.fair);
     if head::is_our_deadline(code, record.deadline) {
-        record.attempt_ended(&mut attempt, Code::DeadlineExceeded);
+        record.late(attempt);
         return (None, Ended::Late);
     }
-    let judged = match rejection {
-        Some(_) => record.attempt_rejected(&mut attempt),
-        None => record.attempt_ended(&mut attempt, code),
-    };
+    let verdict = classify(&answer);
+    attempt.lease.learn(verdict.load);
+    let judged = record.attempt_ended(&mut attempt, code, &verdict);
     let endpoint = attempt.lease.address();
     let answered = |response| Answered { response, rest: Rest::Nothing(code) };
-    if code == Code::Ok {
+    let Some(failure) = verdict.failure else {
         return (None, Ended::Answered(answered(response)));
-    }
-    let failed = Failed {
-        failure: match rejection {
-            Some(_) => Failure::Rejected,
-            None => Failure::of_grpc(code as i32),
-        },
-        pushback,
-        was_ejected: judged == Some(Judged::WasEjected),
     };
+    let was_ejected = judged == Some(Judged::WasEjected);
+    let failed = Failed { failure, pushback: answer.pushback, was_ejected };
     if let Some((code, what)) = not_grpc {
         record.note(endpoint, what.clone());
         return (Some(failed), Ended::NotGrpc(code, what));
@@ -138,8 +123,9 @@ pub(crate) fn read(
 
 /// The answer is OK without the message that is meant.
 fn no_message(record: &mut Record, mut attempt: Attempt) -> (Option<Failed>, Ended) {
-    attempt.lease.learn(balance::Outcome::Failed);
-    let judged = record.attempt_failed(&mut attempt, Code::Unimplemented, Code::Internal);
+    let verdict = classify(&Answer::of(Code::Internal, attempt.fair));
+    attempt.lease.learn(verdict.load);
+    let judged = record.attempt_ended(&mut attempt, Code::Unimplemented, &verdict);
     record.note(attempt.lease.address(), head::NO_MESSAGE.to_owned());
     let was_ejected = judged == Some(Judged::WasEjected);
     (Some(Failed { failure: Failure::Final, pushback: None, was_ejected }), Ended::NoMessage)
@@ -158,8 +144,9 @@ pub(crate) fn lost(
         return (None, Ended::Late);
     }
     let with_others = connection && !attempt.lease.is_first_lost();
-    attempt.lease.learn(balance::Outcome::Failed);
-    let judged = record.attempt_failed(&mut attempt, code, Code::Unavailable);
+    let verdict = classify(&Answer::of(Code::Unavailable, attempt.fair));
+    attempt.lease.learn(verdict.load);
+    let judged = record.attempt_ended(&mut attempt, code, &verdict);
     record.note(attempt.lease.address(), format!("lost: {why}"));
     let was_ejected = judged == Some(Judged::WasEjected);
     // Another attempt may do better, except on a peer that has too much to do.

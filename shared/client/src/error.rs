@@ -2,13 +2,16 @@
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
-use gantry_contract::{Failure, GantryReason};
+use gantry_contract::{
+    Failure, GantryReason,
+    called::{CALLED_SERVICE, Origin, STATUS_ORIGIN},
+};
 use gantry_resilience::{
     circuit_breaker::{CircuitBreaker, Rejected},
     retry::GiveUp,
 };
 use tokio::time::Instant;
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 
 use crate::record::{FailedAttempt, list};
 
@@ -55,7 +58,18 @@ impl Error {
     }
 
     fn new(code: Code, reason: GantryReason, message: String, about: &About<'_>) -> Self {
-        Self { status: Self::failure(code, reason, message, about).into(), reason: Some(reason) }
+        Self::of(Self::failure(code, reason, message, about).into(), Some(reason), about)
+    }
+
+    /// A failure in our own words, which are for us alone: see [`gantry_contract::called`].
+    fn of(mut status: Status, reason: Option<GantryReason>, about: &About<'_>) -> Self {
+        if let Ok(service) = about.service.parse() {
+            let metadata = status.metadata_mut();
+            metadata.insert(CALLED_SERVICE, service);
+            let origin = MetadataValue::from_static(Origin::Channel.as_str());
+            metadata.insert(STATUS_ORIGIN, origin);
+        }
+        Self { status, reason }
     }
 
     fn failure(
@@ -189,12 +203,12 @@ impl About<'_> {
         );
         let reason = GantryReason::CircuitOpen;
         let failure = Error::failure(Code::Unavailable, reason, message, self);
-        Error { status: failure.retry_after(*retry_after).into(), reason: Some(reason) }
+        Error::of(failure.retry_after(*retry_after).into(), Some(reason), self)
     }
 
     /// The answer is not gRPC.
     pub(crate) fn not_grpc(&self, code: Code, what: &str) -> Error {
-        Error::foreign(Status::new(code, format!("{} answered {what}", self.at())))
+        Error::of(Status::new(code, format!("{} answered {what}", self.at())), None, self)
     }
 
     /// The answer ends without a status: something on the way cut it off.

@@ -7,12 +7,14 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use gantry_contract::{GantryReason, Reason};
-use gantry_resilience::{balance::Outcome, deadline::Deadline};
+use gantry_resilience::{deadline::Deadline, retry::Pushback};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+
+use crate::verdict::{Answer, Said};
 
 /// A peer's timer may fire this much before ours: its CANCELLED is our deadline.
 const CLOCK_SLACK: Duration = Duration::from_millis(5);
@@ -62,41 +64,39 @@ fn sanitize_details(headers: &mut HeaderMap) {
     }
 }
 
-/// A peer could not do its work because a circuit breaker on its side is open.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Rejection {
-    /// When the breaker will let calls through again, as far as the peer says.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-/// Whether a status was passed on from a circuit breaker of ours. Looks only at what
-/// [`sanitize`] has let through; details that do not parse say nothing.
-pub(crate) fn rejection(code: Code, headers: &HeaderMap) -> Option<Rejection> {
-    if code != Code::Unavailable || !headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+/// Reason of Gantry's own that a status gives. Looks only at what [`sanitize`] has let through;
+/// details that do not parse say nothing.
+fn said(code: Code, headers: &HeaderMap) -> Option<Said> {
+    let is_told = matches!(code, Code::Unavailable | Code::Unimplemented);
+    if !is_told || !headers.contains_key(Status::GRPC_STATUS_DETAILS) {
         return None;
     }
     let status = Status::from_header_map(headers)?;
-    GantryReason::CircuitOpen.is_given_by(&status).then(|| Rejection {
-        retry_after: status.get_details_retry_info().and_then(|info| info.retry_delay),
-    })
+    match code {
+        Code::Unavailable if GantryReason::CircuitOpen.is_given_by(&status) => {
+            let info = status.get_details_retry_info();
+            Some(Said::CircuitOpen(info.and_then(|info| info.retry_delay)))
+        }
+        Code::Unimplemented if GantryReason::MethodUnknown.is_given_by(&status) => {
+            Some(Said::MethodUnknown)
+        }
+        _ => None,
+    }
+}
+
+/// All that counts of an answer with this status, which its head or its trailers bring.
+pub(crate) fn answer(code: Code, headers: &HeaderMap, fair: bool) -> Answer {
+    if code == Code::Ok {
+        return Answer::of(code, fair);
+    }
+    let (said, pushback) = (said(code, headers), Pushback::of_grpc(headers));
+    Answer { code, said, pushback, fair }
 }
 
 /// Whether a status is only the peer's way of saying that our deadline passed. Many
 /// servers cancel a call whose `grpc-timeout` is over.
 pub(crate) fn is_our_deadline(code: Code, deadline: Deadline) -> bool {
     code == Code::Cancelled && deadline.left(Instant::now()).is_none_or(|left| left <= CLOCK_SLACK)
-}
-
-/// What a balancer makes of a status.
-pub(crate) fn outcome(code: Code) -> Outcome {
-    match code {
-        Code::Unavailable
-        | Code::Internal
-        | Code::Unknown
-        | Code::DataLoss
-        | Code::ResourceExhausted => Outcome::Failed,
-        _ => Outcome::Answered,
-    }
 }
 
 /// What stands in the way of reading a response without a gRPC status as gRPC: a code and

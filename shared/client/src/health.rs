@@ -4,16 +4,16 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use gantry_resilience::{
-    circuit_breaker::{self, CircuitBreaker, State, Transition},
+    circuit_breaker::{CircuitBreaker, State, Transition},
     ejection::{self, Detector, Ejected},
     retry::Budget,
 };
 use tokio::time::Instant;
-use tonic::Code;
 
 use crate::{
     metrics::Metrics,
     settings::{ClientSettings, InvalidSetting},
+    verdict::Judgement,
 };
 
 /// The health of one service.
@@ -46,15 +46,14 @@ impl Health {
     pub(crate) fn judge(
         &self,
         endpoint: &ejection::Endpoint<SocketAddr>,
-        outcome: circuit_breaker::Outcome,
+        judgement: Judgement,
         now: Instant,
     ) {
-        let ejected = match outcome {
-            circuit_breaker::Outcome::Failed => self.detector.failed(endpoint, now),
-            circuit_breaker::Outcome::Success | circuit_breaker::Outcome::Slow => {
-                self.detector.succeeded(endpoint, now)
-            }
-            circuit_breaker::Outcome::Neutral => return,
+        let ejected = match judgement {
+            Judgement::Done => self.detector.succeeded(endpoint, now),
+            Judgement::Refused => self.detector.refused(endpoint, now),
+            Judgement::Failed => self.detector.failed(endpoint, now),
+            Judgement::Nothing => return,
         };
         ejected.iter().for_each(|ejected| self.tell(ejected));
     }
@@ -87,18 +86,5 @@ impl fmt::Debug for Health {
             .field("service", &self.service)
             .field("budget", &self.budget)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a status says of the health of who gave it. `fair`: whether there was time enough
-/// for an answer.
-pub(crate) fn outcome(code: Code, fair: bool) -> circuit_breaker::Outcome {
-    match code {
-        Code::Unavailable | Code::Internal | Code::Unknown | Code::DataLoss => {
-            circuit_breaker::Outcome::Failed
-        }
-        Code::DeadlineExceeded if fair => circuit_breaker::Outcome::Failed,
-        Code::DeadlineExceeded | Code::ResourceExhausted => circuit_breaker::Outcome::Neutral,
-        _ => circuit_breaker::Outcome::Success,
     }
 }

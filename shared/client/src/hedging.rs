@@ -18,7 +18,7 @@ use bytes::Bytes;
 use gantry_resilience::{
     balance,
     deadline::Deadline,
-    retry::{Hedges, HedgingPolicy},
+    retry::{Failure, Hedges, HedgingPolicy},
 };
 use http::{HeaderMap, HeaderValue, Response};
 use tokio::time::{Instant, sleep_until};
@@ -198,11 +198,21 @@ impl<'a> Race<'a> {
             Err(Unanswered::BrokeOff(status)) => ended::broke_off(self.record, &attempt, status),
             Err(Unanswered::Lost(loss)) => ended::lost(self.record, attempt, loss),
         };
+        let unknown = failed.is_some_and(|failed| failed.failure == Failure::MethodUnknown);
+        if unknown && self.looks_elsewhere() {
+            self.look_for_a_place(runner.previous, runner.refused);
+            return false;
+        }
         self.last = ended;
         if let Some(failed) = failed {
             self.hedges.failed(Instant::now(), failed, &self.record.pool.health.budget);
         }
         failed.is_none()
+    }
+
+    /// Whether a call of a method that an endpoint does not know goes to another one.
+    fn looks_elsewhere(&mut self) -> bool {
+        self.record.pool.has_untried(&self.tried) && self.hedges.elsewhere()
     }
 
     /// The time is over for all of them.

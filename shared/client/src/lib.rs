@@ -35,11 +35,17 @@
 //!   ejected nor held against the service: it is not what fails. Other endpoints are
 //!   preferred for as long as it says;
 //! - an endpoint that fails more than the others is ejected for a while, by what becomes of
-//!   each attempt, streams included. Where no other is connected it is better than none;
+//!   each attempt, streams included, and so is one that alone refuses calls (UNIMPLEMENTED,
+//!   UNAUTHENTICATED and the like). Where no other is connected it is better than none;
+//! - an answer that is no success never makes an endpoint look fast;
+//! - a method that an endpoint does not know (METHOD_UNKNOWN) was not executed: the call is made
+//!   again elsewhere, whatever the method, on four further endpoints at most;
 //! - an endpoint that the registry lists no more is a last resort while it stays connected:
 //!   it gets calls only while no listed one is connected. Nothing is dialled for it;
 //! - of the endpoints that the registry lists, those of a version or with some tags may be
 //!   the only ones that are connected and called ([`BalanceSettings`]);
+//! - a contract without a gRPC service of the called service is refused when the channel is built,
+//!   and the first call of a method that it does not know is warned of;
 //! - requests of one message are kept to be sent again, streams of them are passed through.
 //!   A method that the contract does not know is passed through as a stream;
 //! - where a signer is given, calls carry a token of the service, in the name of the
@@ -86,6 +92,7 @@ mod attempt;
 mod body;
 mod call;
 mod channel;
+mod covers;
 mod ended;
 mod error;
 mod head;
@@ -107,6 +114,7 @@ mod settings;
 mod snapshot;
 mod trace;
 mod upload;
+mod verdict;
 
 pub use body::ResponseBody;
 pub use channel::{BuildError, Builder, Channel, ResponseFuture};

@@ -109,6 +109,11 @@ impl Method {
         })
     }
 
+    /// Whether the contract has it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.timeout.is_some()
+    }
+
     /// The longest the whole call may take.
     pub(crate) fn longest(&self, stream_max_age: Duration) -> Duration {
         match self.timeout {

@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use gantry_contract::called::{CALLED_SERVICE, Origin, STATUS_ORIGIN};
 use gantry_resilience::{
     circuit_breaker::{Outcome, Permit, Rejected},
     deadline::Deadline,
-    retry::GiveUp,
+    retry::{Failure, GiveUp},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::time::Instant;
@@ -16,15 +17,17 @@ use crate::{
     attempt::Attempt,
     ended::Rest,
     error::{About, Error},
-    health,
     metrics::{AttemptEnded, CallEnded},
     policy::Method,
     pool::{Judged, Lease, Shared},
     trace,
+    verdict::{Answer, Verdict, classify},
 };
 
 const ENDPOINT: HeaderName = HeaderName::from_static("gantry-endpoint");
 const ATTEMPTS: HeaderName = HeaderName::from_static("gantry-attempts");
+const CALLED: HeaderName = HeaderName::from_static(CALLED_SERVICE);
+const ORIGIN: HeaderName = HeaderName::from_static(STATUS_ORIGIN);
 const FAILED_BEFORE: HeaderName = HeaderName::from_static("gantry-failed-attempts");
 
 /// What is kept of a peer's message, for people.
@@ -39,6 +42,8 @@ pub(crate) struct Record {
     pub(crate) span: Span,
     pub(crate) deadline: Deadline,
     pub(crate) started: Instant,
+    /// Whether it bears a token of the calling service itself.
+    signed: bool,
     /// The attempts that were sent, or may have been.
     attempts: u32,
     /// Where the last one went, or the one that ended last.
@@ -68,6 +73,7 @@ impl Record {
         started: Instant,
         deadline: Deadline,
         span: Span,
+        signed: bool,
     ) -> Self {
         Self {
             pool,
@@ -76,6 +82,7 @@ impl Record {
             span,
             deadline,
             started,
+            signed,
             attempts: 0,
             endpoint: None,
             failed: Vec::new(),
@@ -121,7 +128,9 @@ impl Record {
     /// The attempt got no answer in time. The load of its endpoint learns from the lease's
     /// drop how long it took at least.
     pub(crate) fn late(&mut self, mut attempt: Attempt) {
-        self.attempt_ended(&mut attempt, Code::DeadlineExceeded);
+        // Its load learns on its own: how long it took at least.
+        let answer = Answer::of(Code::DeadlineExceeded, attempt.fair);
+        self.attempt_ended(&mut attempt, answer.code, &classify(&answer));
     }
 
     /// Another attempt was faster. That says nothing of the endpoint's health.
@@ -146,39 +155,24 @@ impl Record {
     }
 
     /// The attempt has ended with this status; `None` where that was known already.
-    pub(crate) fn attempt_ended(&mut self, attempt: &mut Attempt, code: Code) -> Option<Judged> {
-        self.attempt_failed(attempt, code, code)
-    }
-
-    /// The same if the endpoint is judged by another code than the caller gets.
-    pub(crate) fn attempt_failed(
+    pub(crate) fn attempt_ended(
         &mut self,
         attempt: &mut Attempt,
         code: Code,
-        fault: Code,
+        verdict: &Verdict,
     ) -> Option<Judged> {
-        let Attempt { lease, fair } = attempt;
+        let lease = &mut attempt.lease;
         self.endpoint = Some(lease.address());
-        let judged = lease.judge(health::outcome(fault, *fair));
+        let judged = lease.judge(verdict.ejection);
         if judged.is_some() {
             self.tell(lease, Some(code));
             // The endpoint gets no further calls: were its failures to count, the calls
             // that must not be repeated would open the breaker for the healthy ones. No
             // outage hides here: at least half of the endpoints are never ejected by default,
             // and a call that gets an ejected one for want of a better one counts.
-            self.excused = code != Code::Ok && lease.is_ejected();
-        }
-        judged
-    }
-
-    /// The peer passes on that a circuit breaker on its side is open, which says nothing of
-    /// the peer itself.
-    pub(crate) fn attempt_rejected(&mut self, attempt: &mut Attempt) -> Option<Judged> {
-        self.endpoint = Some(attempt.lease.address());
-        let judged = attempt.lease.judge(Outcome::Neutral);
-        if judged.is_some() {
-            self.tell(&attempt.lease, Some(Code::Unavailable));
-            self.excused = true;
+            // A peer that passes on that a breaker on its side is open is not what fails.
+            self.excused = verdict.failure == Some(Failure::Rejected)
+                || code != Code::Ok && lease.is_ejected();
         }
         judged
     }
@@ -245,6 +239,9 @@ impl Record {
     /// Adds to a status that the service gave where it came from. Its own words stay as
     /// they are.
     pub(crate) fn explain(&self, headers: &mut HeaderMap) {
+        // Its details are sanitized: tonic does not panic on them.
+        let status = Status::from_header_map(headers);
+        let origin = status.map_or(Origin::Peer, |said| Origin::of_answer(&said, self.signed));
         let mut put = |name: HeaderName, text: String| {
             if let Ok(value) = HeaderValue::from_str(&text) {
                 headers.insert(name, value);
@@ -254,6 +251,8 @@ impl Record {
             put(ENDPOINT, endpoint.to_string());
         }
         put(ATTEMPTS, self.attempts.to_string());
+        put(CALLED, self.pool.service.to_string());
+        put(ORIGIN, origin.as_str().to_owned());
         if self.failed.len() > 1 {
             put(FAILED_BEFORE, list(&self.failed));
         }
@@ -270,7 +269,7 @@ impl Record {
     }
 
     fn judge(&self, code: Code) -> Outcome {
-        match health::outcome(code, self.had_time()) {
+        match classify(&Answer::of(code, self.had_time())).breaker {
             Outcome::Failed if self.excused => Outcome::Neutral,
             outcome => outcome,
         }

@@ -1,11 +1,11 @@
 //! The attempts of a call one after the other.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use gantry_resilience::{
     balance,
-    retry::{Attempts, Decision, GiveUp, Policy},
+    retry::{Attempts, Decision, Failure, GiveUp, Policy},
 };
 use http::HeaderMap;
 use tokio::time::{Instant, sleep};
@@ -86,6 +86,14 @@ pub(crate) async fn run(
             Err(Unanswered::Lost(loss)) => ended::lost(record, attempt, loss),
         };
         let Some(failed) = failed else { return ended.last(record) };
+        if failed.failure == Failure::MethodUnknown && !payload.is_gone() {
+            placing.tried.push(endpoint);
+            if pool.has_untried(&placing.tried) && attempts.elsewhere() {
+                drop(ended);
+                record.retrying(Duration::ZERO);
+                continue;
+            }
+        }
         let budget = &pool.health.budget;
         match attempts.failed(Instant::now(), failed, budget, &mut Rng::new()) {
             Decision::GiveUp(why) => {

@@ -5,13 +5,11 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use gantry_resilience::{
-    balance::{Outcome, Picked},
-    circuit_breaker,
-};
+use gantry_resilience::balance::{Outcome, Picked};
 use tokio::time::Instant;
 
 use super::{Connection, Member, Sender, Shared};
+use crate::verdict::Judgement;
 
 /// What became of a verdict on an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +27,8 @@ pub(crate) struct Lease {
     pool: Arc<Shared>,
     /// Picked although it was ejected.
     failed_open: bool,
+    /// When the head of the response arrived.
+    headed: Option<Instant>,
     learned: bool,
     judged: bool,
 }
@@ -41,7 +41,7 @@ impl Lease {
         pool: Arc<Shared>,
         failed_open: bool,
     ) -> Self {
-        Self { picked, connection, pool, failed_open, learned: false, judged: false }
+        Self { picked, connection, pool, failed_open, headed: None, learned: false, judged: false }
     }
 
     /// Where the stream leads.
@@ -54,11 +54,25 @@ impl Lease {
         self.connection.sender()
     }
 
-    /// The response headers arrived, or failed to.
+    /// The head of the response arrived without a status: that measures the time, and whether it
+    /// counts the status will tell. A stream's may be long in coming, so that until its first
+    /// message the head alone counts, which lowers no estimate.
+    pub(crate) fn headed(&mut self, streams: bool) {
+        let now = Instant::now();
+        self.headed = Some(now);
+        if streams {
+            self.picked.learn(now, Outcome::Refused);
+        }
+        self.picked.member().target().answered();
+    }
+
+    /// The attempt is answered, or failed. Only the first time counts.
     pub(crate) fn learn(&mut self, outcome: Outcome) {
-        self.learned = true;
-        self.picked.learn(Instant::now(), outcome);
-        if outcome == Outcome::Answered {
+        if std::mem::replace(&mut self.learned, true) {
+            return;
+        }
+        self.picked.learn(self.headed.unwrap_or_else(Instant::now), outcome);
+        if matches!(outcome, Outcome::Answered | Outcome::Refused) {
             self.picked.member().target().answered();
         }
     }
@@ -70,14 +84,14 @@ impl Lease {
 
     /// The attempt has ended: tells what it says of the endpoint. `None` where that was
     /// told already.
-    pub(crate) fn judge(&mut self, outcome: circuit_breaker::Outcome) -> Option<Judged> {
+    pub(crate) fn judge(&mut self, judgement: Judgement) -> Option<Judged> {
         if std::mem::replace(&mut self.judged, true) {
             return None;
         }
         // Before this outcome counts: the failure that ejects is no failure of an ejected one.
         let now = Instant::now();
         let was_ejected = self.was_ejected(now);
-        self.pool.health.judge(&self.picked.member().0.ejection, outcome, now);
+        self.pool.health.judge(&self.picked.member().0.ejection, judgement, now);
         Some(if was_ejected { Judged::WasEjected } else { Judged::Counted })
     }
 
@@ -106,9 +120,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.learned {
-            self.picked.learn(Instant::now(), Outcome::Abandoned);
-        }
+        self.learn(Outcome::Abandoned);
         self.connection.release();
         // A waiting call counts itself before it looks for room, and room is made
         // here before the count is read: one of the two sees the other.

@@ -163,10 +163,15 @@ impl Shared {
 
     /// Whether another listed endpoint than this is connected and not ejected.
     pub(crate) fn has_other(&self, than: SocketAddr) -> bool {
+        self.has_untried(&[than])
+    }
+
+    /// Whether another listed endpoint than these is connected and not ejected.
+    pub(crate) fn has_untried(&self, tried: &[SocketAddr]) -> bool {
         let now = Instant::now();
         self.current.load().members().iter().any(|member| {
             let target = member.target();
-            target.address != than && target.connected() > 0 && !member.is_ejected(now)
+            !tried.contains(&target.address) && target.connected() > 0 && !member.is_ejected(now)
         })
     }
 

@@ -74,6 +74,8 @@ pub struct EjectionSettings {
     pub success_rate: SuccessRateSettings,
     /// Looks for those that hardly ever succeed.
     pub failure_percentage: FailurePercentageSettings,
+    /// Ejects endpoints that refuse many calls in a row while the others do not.
+    pub refusals: bool,
 }
 
 /// When a success rate is too far below the others'.
@@ -139,6 +141,7 @@ impl Default for EjectionSettings {
             max_ejected_percent: numbers.max_ejected_percent,
             success_rate: SuccessRateSettings::default(),
             failure_percentage: FailurePercentageSettings::default(),
+            refusals: numbers.refusals,
         }
     }
 }
@@ -221,6 +224,7 @@ impl EjectionSettings {
                 minimum_hosts: failure.minimum_hosts,
                 request_volume: failure.request_volume,
             }),
+            refusals: self.refusals,
         })
         .map_err(|invalid| {
             let key = match invalid.parameter() {

@@ -60,7 +60,7 @@ const fn hedged(method: MethodPolicy, max_attempts: u32) -> MethodPolicy {
     MethodPolicy { repeats: Repeats::Hedging(hedging), ..method }
 }
 
-static CONTRACT: Contract = Contract {
+pub(crate) static CONTRACT: Contract = Contract {
     services: &[ServicePolicy {
         name: "test.Echo",
         methods: &[

@@ -32,6 +32,7 @@ mod measuring;
 mod passing_on;
 mod properties;
 mod raw;
+mod refusing;
 mod retrying;
 mod server;
 mod settings;

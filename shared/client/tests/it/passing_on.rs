@@ -30,7 +30,7 @@ fn cut_off() -> Status {
 }
 
 /// The status with the head of the response, or after it.
-fn answer(status: &Status, late: bool) -> Response<Body> {
+pub(crate) fn answer(status: &Status, late: bool) -> Response<Body> {
     let mut headers = HeaderMap::new();
     status.add_header(&mut headers).unwrap();
     let mut response = if late {

@@ -1,13 +1,17 @@
 //! Configuration over the contract's policies.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use gantry_client::{BuildError, ClientSettings, HedgingSettings, MethodSettings};
+use gantry_client::{BuildError, Channel, ClientSettings, HedgingSettings, MethodSettings};
 use gantry_discovery::Registry;
 use tonic::Code;
 
 use crate::{
-    caller::{ADD, FIND, PUT, SEEK, Setup, builder, call, warm, within},
+    caller::{ADD, CONTRACT, FIND, PUT, SEEK, Setup, UNLISTED, builder, call, warm, within},
     server::{Server, trailers_only},
 };
 
@@ -106,4 +110,61 @@ async fn settings_that_cannot_hold_are_refused_when_the_channel_is_built() {
         assert!(matches!(refused, BuildError::Setting(_)), "{refused}");
         assert!(refused.to_string().contains(says), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn another_teams_contract_is_refused_and_what_it_has_is_named() {
+    let channel = |name: &str| Channel::builder(name).contract(&CONTRACT);
+    let registry = Registry::memory();
+    for name in ["echo", "echo-service", "shop-echo-2", "test"] {
+        channel(name).registry(registry.clone()).build().unwrap();
+    }
+    for name in ["user", "payment-service", "service"] {
+        let error = channel(name).registry(registry.clone()).build().unwrap_err();
+        assert!(matches!(&error, BuildError::Contract { .. }), "{error:?}");
+        let says = format!("has no gRPC service of {name}: it has test.Echo");
+        assert!(error.to_string().contains(&says), "{error}");
+        // Unless it is said what the service serves.
+        let named = channel(name).grpc_service("test.Echo").registry(registry.clone());
+        named.build().unwrap();
+    }
+    let wrong = channel("echo").grpc_service("test.Other").registry(registry).build();
+    assert!(matches!(wrong, Err(BuildError::GrpcService(name)) if name == "test.Other"));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_first_method_that_the_contract_does_not_know_is_warned_of() {
+    let log = Log::default();
+    let written = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || written.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = Server::start().await;
+    let setup = Setup::new();
+    let _registration = setup.register(server.address).await;
+    let warnings = || {
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        text.matches("contract does not have the method").count()
+    };
+    call(&setup.channel, ADD).await.unwrap();
+    assert_eq!(warnings(), 0);
+    for _ in 0..3 {
+        call(&setup.channel, UNLISTED).await.unwrap();
+    }
+    assert_eq!(warnings(), 1);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains(UNLISTED) && text.contains("echo"), "{text}");
 }

@@ -36,6 +36,10 @@ const SKEW: u32 = 100_000;
 pub enum Outcome {
     /// The endpoint answered.
     Answered,
+    /// The endpoint answered without doing the work: the call was refused. Counts as its last
+    /// success at least, or the median of its set before the first: else an endpoint that
+    /// refuses at once would look fast.
+    Refused,
     /// The endpoint failed, however fast.
     Failed,
     /// The endpoint failed, and said for how long it would. A shorter time than any
@@ -58,6 +62,8 @@ pub struct Load {
     picked: AtomicU32,
     /// Whether the one call to an unknown endpoint is under way.
     trying: AtomicBool,
+    /// Seconds of the last success as `f32` bits; 0 before the first.
+    success: AtomicU32,
 }
 
 /// What is known of an endpoint at a moment.
@@ -88,6 +94,7 @@ impl Load {
             in_flight: AtomicU32::new(0),
             picked: AtomicU32::new(0),
             trying: AtomicBool::new(false),
+            success: AtomicU32::new(0),
         }
     }
 
@@ -107,6 +114,7 @@ impl Load {
     /// replica that was restarted at its address, for a minute and more.
     pub fn forget(&self) {
         self.estimate.store(NEVER, Ordering::Relaxed);
+        self.success.store(0, Ordering::Relaxed);
     }
 
     /// Whether the endpoint is unknown and its one call is under way.
@@ -157,7 +165,16 @@ impl Load {
     /// Learns from a call. `unknown` is what an unknown endpoint is taken for, in seconds.
     pub(super) fn observe(&self, now: Instant, took: Duration, outcome: Outcome, unknown: f32) {
         let took = match outcome {
-            Outcome::Answered | Outcome::Abandoned => took,
+            Outcome::Answered => {
+                self.success.store(took.as_secs_f32().to_bits(), Ordering::Relaxed);
+                took
+            }
+            Outcome::Refused => {
+                let success = f32::from_bits(self.success.load(Ordering::Relaxed));
+                let least = if success > 0.0 { success } else { unknown };
+                took.max(Duration::from_secs_f32(least))
+            }
+            Outcome::Abandoned => took,
             Outcome::Failed => took.max(FAILURE),
             Outcome::FailedFor(hint) => took.max(hint.clamp(FAILURE, LONGEST_FAILURE)),
         };

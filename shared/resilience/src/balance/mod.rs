@@ -11,6 +11,8 @@
 //! once and forgets it over ten seconds. Its rules:
 //! - a failure counts as five seconds, or as long as the server says it will go on
 //!   ([`Outcome::FailedFor`]), else an endpoint that fails fast would look fast;
+//! - a refusal ([`Outcome::Refused`]) counts as the endpoint's last success at least, so that it
+//!   never lowers an estimate, and makes an unknown endpoint as good as the median of its set;
 //! - an endpoint of which nothing is known, or nothing lately, gets the next call, and
 //!   no second one until that is answered: a cold or broken joiner costs one call, not
 //!   a burst. [`Load::forget`] makes it so again, for one that was connected anew;

@@ -23,6 +23,8 @@ pub struct Parameters {
     pub success_rate: Option<SuccessRate>,
     /// Looks for endpoints that hardly ever succeed.
     pub failure_percentage: Option<FailurePercentage>,
+    /// Ejects endpoints that refuse many calls in a row while the others do not; on by default.
+    pub refusals: bool,
 }
 
 /// When a success rate is too far below the others'.
@@ -57,6 +59,7 @@ impl Default for Parameters {
             max_ejected_percent: 50,
             success_rate: Some(SuccessRate::default()),
             failure_percentage: Some(FailurePercentage::default()),
+            refusals: true,
         }
     }
 }

@@ -11,6 +11,16 @@ use super::{
     sync::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
+/// Refusals in a row between two comparisons with the other endpoints.
+const COMPARED_EVERY: u32 = 5;
+
+/// Returns if a run of refusals of this length is compared with the others: each takes the lock
+/// and looks at all endpoints, so a run that goes on is compared at twice its length.
+fn is_compared(run: u32) -> bool {
+    let turns = run / COMPARED_EVERY;
+    run.is_multiple_of(COMPARED_EVERY) && (turns <= 8 || turns.is_power_of_two())
+}
+
 /// Ejects endpoints of one set; `K` names them.
 ///
 /// Calls report without a lock. It is taken when an endpoint is to be ejected, once an
@@ -60,6 +70,24 @@ impl<K: Ord + Clone> Detector<K> {
             endpoint.succeeded();
         }
         self.look(now)
+    }
+
+    /// The endpoint answered a call with a refusal, which may be the caller's fault or its own:
+    /// a version without the method, a wrong clock, no data. Returns who was ejected: it, if it
+    /// alone refuses, or whoever because it was time to look at all calls.
+    pub fn refused(&self, endpoint: &Endpoint<K>, now: Instant) -> Vec<Ejected<K>> {
+        let mut ejected = None;
+        if !endpoint.is_ejected(now) {
+            let run = endpoint.refused();
+            if self.config.parameters().refusals && is_compared(run) {
+                let mut set = self.lock();
+                ejected = set.compare(endpoint, run, self.micros(now), &self.config);
+                self.note_full(&set);
+            }
+        }
+        let mut more = self.look(now);
+        more.extend(ejected);
+        more
     }
 
     /// A call to the endpoint failed, and it is to blame. Returns who was ejected: it, or

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    outliers::Counts,
+    outliers::{Answers, Counts},
     sync::{AtomicU32, AtomicU64, Ordering},
 };
 
@@ -28,6 +28,10 @@ pub struct Endpoint<K> {
     /// The calls since the last look: failures above, successes below. Neither reaches
     /// 32 bits within an interval.
     counts: AtomicU64,
+    /// Refusals in a row: a success ends the run.
+    refused_run: AtomicU32,
+    /// Refusals since the last look, which are successes in `counts`.
+    refusals: AtomicU32,
 }
 
 impl<K> Endpoint<K> {
@@ -38,6 +42,8 @@ impl<K> Endpoint<K> {
             until: AtomicU64::new(0),
             run: AtomicU32::new(0),
             counts: AtomicU64::new(0),
+            refused_run: AtomicU32::new(0),
+            refusals: AtomicU32::new(0),
         }
     }
 
@@ -59,7 +65,8 @@ impl<K> Endpoint<K> {
     pub(super) fn eject(&self, until: u64) {
         self.until.store(until, Ordering::Relaxed);
         self.run.store(0, Ordering::Relaxed);
-        self.counts.store(0, Ordering::Relaxed);
+        self.refused_run.store(0, Ordering::Relaxed);
+        self.take_counts();
     }
 
     pub(super) fn come_back(&self) {
@@ -67,6 +74,20 @@ impl<K> Endpoint<K> {
     }
 
     pub(super) fn succeeded(&self) {
+        self.answered();
+        if self.refused_run() != 0 {
+            self.refused_run.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the length of the run of refusals.
+    pub(super) fn refused(&self) -> u32 {
+        self.answered();
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        self.refused_run.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    fn answered(&self) {
         self.counts.fetch_add(1, Ordering::Relaxed);
         if self.run() != 0 {
             self.run.store(0, Ordering::Relaxed);
@@ -83,11 +104,23 @@ impl<K> Endpoint<K> {
         self.run.load(Ordering::Relaxed)
     }
 
+    pub(super) fn refused_run(&self) -> u32 {
+        self.refused_run.load(Ordering::Relaxed)
+    }
+
+    /// Answers since the last look.
+    pub(super) fn answers(&self) -> Answers {
+        let refused = self.refusals.load(Ordering::Relaxed);
+        let done = self.counts().successes.saturating_sub(refused);
+        Answers { done: done.into(), refused: refused.into() }
+    }
+
     pub(super) fn counts(&self) -> Counts {
         unpack(self.counts.load(Ordering::Relaxed))
     }
 
     pub(super) fn take_counts(&self) -> Counts {
+        self.refusals.store(0, Ordering::Relaxed);
         unpack(self.counts.swap(0, Ordering::Relaxed))
     }
 }

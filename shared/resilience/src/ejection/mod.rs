@@ -6,6 +6,10 @@
 //!   had 100 calls each, those are ejected whose success rate lies more than 1.9 standard
 //!   deviations below the mean; where at least 5 had 50 calls each, those of which more
 //!   than 85 % failed. The worst first;
+//! - an endpoint that refuses calls in a row while the others do not is ejected: when a run of
+//!   at least 5 goes on by so many that at the others' rate of refusals, meanwhile, it would be
+//!   a coincidence of one in a billion (10 more while the others do 7 calls or more). When all
+//!   refuse it is the caller's fault, and nobody is ejected;
 //! - an ejection lasts 30 s times the number of ejections, at most 300 s, and is over at
 //!   that moment. Every 10 s that an endpoint then keeps its place take one off the number;
 //! - at most half of the set is ejected, rounded down, but one may always be where another

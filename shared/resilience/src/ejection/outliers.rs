@@ -20,6 +20,41 @@ impl Counts {
     }
 }
 
+/// Answers of several endpoints within some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    pub(super) done: u64,
+    pub(super) refused: u64,
+}
+
+impl Answers {
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { done: self.done + other.done, refused: self.refused + other.refused }
+    }
+
+    pub(super) fn since(self, earlier: Self) -> Self {
+        Self {
+            done: self.done.saturating_sub(earlier.done),
+            refused: self.refused.saturating_sub(earlier.refused),
+        }
+    }
+}
+
+/// Returns if so many refusals in a row are the endpoint's own fault, judged by what the others
+/// answered meanwhile: if the calls were as bad everywhere, such a run would be a coincidence
+/// of one in a billion. With few answers the others' rate is taken for high (Laplace's rule of
+/// succession), and without any nothing is judged.
+pub(super) fn refuses_alone(run: u32, others: Answers) -> bool {
+    /// Answers of others that say anything.
+    const ENOUGH: u64 = 5;
+    const COINCIDENCE: f64 = 1e-9;
+    let Answers { done, refused } = others;
+    let rate = (refused as f64 + 1.0) / ((done + refused) as f64 + 2.0);
+    // A run that long has been judged many times before.
+    let run = i32::try_from(run).unwrap_or(i32::MAX);
+    done >= ENOUGH && rate.powi(run) < COINCIDENCE
+}
+
 /// Positions of those whose success rate is too far below the mean, the worst first.
 pub(super) fn by_success_rate(counts: &[Counts], rule: &SuccessRate) -> Vec<usize> {
     let judged = with_volume(counts, rule.request_volume, rule.minimum_hosts);

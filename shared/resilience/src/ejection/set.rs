@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     config::Config,
     endpoint::{Endpoint, length},
-    outliers::{self, Counts},
+    outliers::{self, Answers, Counts},
 };
 
 /// Why an endpoint was ejected.
@@ -19,6 +19,8 @@ pub enum Reason {
     SuccessRate,
     /// It hardly ever succeeded.
     FailurePercentage,
+    /// It refused many calls in a row while the others did not.
+    Refusals,
 }
 
 impl Reason {
@@ -28,6 +30,7 @@ impl Reason {
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::SuccessRate => "success_rate",
             Self::FailurePercentage => "failure_percentage",
+            Self::Refusals => "refusals",
         }
     }
 }
@@ -69,6 +72,8 @@ pub struct EndpointSnapshot<K> {
 #[derive(Debug)]
 pub(super) struct Set<K> {
     members: BTreeMap<K, Member<K>>,
+    /// Number of times that the counts began again.
+    looks: u64,
 }
 
 #[derive(Debug)]
@@ -80,11 +85,23 @@ struct Member<K> {
     times: u32,
     /// When the last one is over or was ended, in microseconds after the epoch.
     ended: u64,
+    /// Start of the comparison of its run of refusals with the others.
+    compared: Option<Compared>,
+}
+
+/// Moment at which a run of refusals began to be compared.
+#[derive(Clone, Copy, Debug)]
+struct Compared {
+    /// Refusals in a row by then.
+    run: u32,
+    /// Answers of the others by then, within the look.
+    others: Answers,
+    look: u64,
 }
 
 impl<K> Member<K> {
     fn new(endpoint: Arc<Endpoint<K>>) -> Self {
-        Self { endpoint, reason: None, ejections: 0, times: 0, ended: 0 }
+        Self { endpoint, reason: None, ejections: 0, times: 0, ended: 0, compared: None }
     }
 
     fn is_out(&self) -> bool {
@@ -106,7 +123,7 @@ impl<K> Member<K> {
 
 impl<K: Ord + Clone> Set<K> {
     pub(super) fn new() -> Self {
-        Self { members: BTreeMap::new() }
+        Self { members: BTreeMap::new(), looks: 0 }
     }
 
     /// Becomes the set of these, with the state of those that stay.
@@ -128,6 +145,8 @@ impl<K: Ord + Clone> Set<K> {
                 Arc::clone(&member.endpoint)
             })
             .collect();
+        // Other endpoints are the others from now on.
+        self.members.values_mut().for_each(|member| member.compared = None);
         // Calls may hold those that left for a while yet.
         left.into_values().for_each(|member| member.endpoint.come_back());
         self.settle(now);
@@ -162,13 +181,46 @@ impl<K: Ord + Clone> Set<K> {
         // An ejection takes a microsecond at least: 0 would be none.
         member.ended = now + length(time).max(1);
         member.reason = Some(reason);
+        member.compared = None;
         member.ejections += 1;
         member.endpoint.eject(member.ended);
         Some(Ejected { key: endpoint.key().clone(), reason, time, times: member.times })
     }
 
+    /// Compares a run of refusals with what the others answered since the run was first looked
+    /// at, and ejects the endpoint if it refuses alone. Every run is looked at first at the
+    /// same length, which so begins the comparison anew.
+    pub(super) fn compare(
+        &mut self,
+        endpoint: &Endpoint<K>,
+        run: u32,
+        now: u64,
+        config: &Config,
+    ) -> Option<Ejected<K>> {
+        let others = self.others(endpoint);
+        let look = self.looks;
+        let member = self.members.get_mut(endpoint.key())?;
+        let Some(began) = member.compared.filter(|began| began.run < run) else {
+            member.compared = Some(Compared { run, others, look });
+            return None;
+        };
+        // Since the look the counts began at nothing.
+        let before = if began.look == look { began.others } else { Answers::default() };
+        if !outliers::refuses_alone(run - began.run, others.since(before)) {
+            return None;
+        }
+        self.eject(endpoint, Reason::Refusals, now, config)
+    }
+
+    /// Answers of all endpoints but this since the last look.
+    fn others(&self, endpoint: &Endpoint<K>) -> Answers {
+        let others = self.members.values().filter(|one| one.endpoint.key() != endpoint.key());
+        others.fold(Answers::default(), |sum, one| sum.plus(one.endpoint.answers()))
+    }
+
     /// Ejects whoever stands out among the calls since the last look.
     pub(super) fn judge(&mut self, now: u64, config: &Config) -> Vec<Ejected<K>> {
+        self.looks += 1;
         let endpoints = self.endpoints();
         let counts: Vec<Counts> = endpoints.iter().map(|one| one.take_counts()).collect();
         let parameters = config.parameters();
@@ -188,7 +240,8 @@ impl<K: Ord + Clone> Set<K> {
     }
 
     /// Forgets the calls since the last look.
-    pub(super) fn forget_counts(&self) {
+    pub(super) fn forget_counts(&mut self) {
+        self.looks += 1;
         self.members.values().for_each(|member| _ = member.endpoint.take_counts());
     }
 

@@ -22,6 +22,8 @@ pub struct Attempts {
     /// The waits since the last pushback.
     waits: u32,
     refused: bool,
+    /// The attempts made elsewhere because an endpoint did not know the method.
+    elsewhere: u32,
 }
 
 /// What is done after a failed attempt.
@@ -65,7 +67,7 @@ impl Attempts {
     /// Before the first attempt. `repeatable`: whether the call may be executed more than
     /// once, and can be sent again.
     pub fn new(policy: Policy, repeatable: bool, deadline: Deadline) -> Self {
-        Self { policy, repeatable, deadline, failed: 0, waits: 0, refused: false }
+        Self { policy, repeatable, deadline, failed: 0, waits: 0, refused: false, elsewhere: 0 }
     }
 
     /// The failed attempts, but for those that were certainly not executed.
@@ -83,6 +85,14 @@ impl Attempts {
     /// uncounted: the first time. After that it has failed: see [`Self::failed`].
     pub fn refused(&mut self) -> bool {
         !std::mem::replace(&mut self.refused, true)
+    }
+
+    /// The endpoint does not know the method, so that nothing was executed. Returns if the call
+    /// is made again on an endpoint that has not had it, at once, whatever the call and
+    /// uncounted: as often as any call is made at most.
+    pub fn elsewhere(&mut self) -> bool {
+        self.elsewhere += 1;
+        self.elsewhere < Policy::MOST_ATTEMPTS
     }
 
     /// An attempt failed. To be called once for each, also where it is clear that there

@@ -13,6 +13,9 @@ pub enum Failure {
     /// It would have been too much: gRPC's RESOURCE_EXHAUSTED, HTTP's 429. Retried only
     /// where the peer says when, else it would become even more.
     Exhausted,
+    /// The endpoint does not know the method, so that nothing was executed: see
+    /// [`Attempts::elsewhere`](super::Attempts::elsewhere).
+    MethodUnknown,
     /// A circuit breaker, a bulkhead or the like of our own refused the call. Never
     /// retried, and no reason to retry others less.
     Rejected,
@@ -71,7 +74,9 @@ impl Failed {
             (Failure::Unavailable | Failure::Exhausted, Some(Pushback::After(after))) => {
                 Meaning::Retryable(Some(after))
             }
-            (Failure::Exhausted, None) | (Failure::Final, _) => Meaning::Final,
+            (Failure::Exhausted, None) | (Failure::Final | Failure::MethodUnknown, _) => {
+                Meaning::Final
+            }
         }
     }
 }

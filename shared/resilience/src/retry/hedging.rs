@@ -47,14 +47,24 @@ pub struct Hedges {
     stopped: bool,
     /// Nothing more is awaited either.
     over: bool,
+    /// The attempts made elsewhere because an endpoint did not know the method.
+    elsewhere: u32,
 }
 
 impl Hedges {
     /// The first attempt is sent now.
     pub fn begin(policy: HedgingPolicy, deadline: Deadline, now: Instant) -> Self {
         let next = Err(GiveUp::AttemptsSpent);
-        let mut hedges =
-            Self { policy, deadline, sent: 1, failed: 0, next, stopped: false, over: false };
+        let mut hedges = Self {
+            policy,
+            deadline,
+            sent: 1,
+            failed: 0,
+            next,
+            stopped: false,
+            over: false,
+            elsewhere: 0,
+        };
         hedges.plan(now, policy.delay);
         hedges
     }
@@ -115,6 +125,12 @@ impl Hedges {
                 self.over = failed.failure != Failure::Exhausted;
             }
         }
+    }
+
+    /// The endpoint does not know the method: see [`Attempts::elsewhere`](super::Attempts::elsewhere).
+    pub fn elsewhere(&mut self) -> bool {
+        self.elsewhere += 1;
+        self.elsewhere < Policy::MOST_ATTEMPTS
     }
 
     /// An attempt that was due found no place: nothing more is sent, and the others are

@@ -21,7 +21,8 @@
 //! What is certain not to have been executed (never sent, refused by the peer) is sent
 //! again whatever is said here, uncounted: A6 calls it transparent. Only the transport
 //! knows of it; [`Attempts::refused`] keeps the count of the one such retry that costs
-//! the peer something.
+//! the peer something. What an endpoint does not know was not executed either, and another
+//! version may know it: [`Attempts::elsewhere`].
 //!
 //! ```
 //! use std::time::Duration;

@@ -215,6 +215,44 @@ fn a_failure_counts_as_five_seconds_or_as_long_as_the_server_says_up_to_five_min
 }
 
 #[test]
+fn a_refusal_never_lowers_an_estimate_and_raises_it_when_it_took_long() {
+    let now = Instant::now();
+    let balancer = Balancer::new(endpoints(1, now), now);
+    let call = |at: Instant, took: Duration, outcome| {
+        let mut picked = balancer.pick(at, &mut Rng::with_seed(1), false, all).unwrap();
+        picked.learn(at + took, outcome);
+    };
+    let estimate = |at| balancer.members()[0].load().estimate(at).unwrap().as_secs_f32();
+    let is = |at, millis: f32| {
+        let estimate = 1_000.0 * estimate(at);
+        assert!((estimate - millis).abs() < 0.5, "{estimate} ms, not {millis}");
+    };
+    // Unknown: as good as the others of its set, of which nothing is known either.
+    call(now, MS, Outcome::Refused);
+    is(now + MS, 30.0);
+    call(now + MS, 50 * MS, Outcome::Answered);
+    let mut later = now + 1_000 * MS;
+    let before = estimate(later);
+    (0..1_000).for_each(|_| call(later, Duration::ZERO, Outcome::Refused));
+    assert!(estimate(later) >= before);
+    is(later, 50.0);
+    call(later, 800 * MS, Outcome::Refused);
+    is(later + 800 * MS, 800.0);
+    // A peak is forgotten, down to the last success and no further.
+    for _ in 0..1_000 {
+        later += 100 * MS;
+        call(later, Duration::ZERO, Outcome::Refused);
+    }
+    is(later, 50.0);
+    call(later, 5 * MS, Outcome::Answered);
+    for _ in 0..1_000 {
+        later += 100 * MS;
+        call(later, Duration::ZERO, Outcome::Refused);
+    }
+    is(later, 5.0);
+}
+
+#[test]
 fn an_endpoint_that_answered_none_of_the_late_calls_is_as_slow_as_they_waited() {
     let now = Instant::now();
     let balancer = Balancer::new(endpoints(1, now), now);

@@ -32,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     let standings = proptest::collection::vec(standing, MANY);
     let outcome = prop_oneof![
         Just(Outcome::Answered),
+        Just(Outcome::Refused),
         Just(Outcome::Failed),
         Just(Outcome::Abandoned),
         (0_u64..1_000).prop_map(|seconds| Outcome::FailedFor(Duration::from_secs(seconds))),

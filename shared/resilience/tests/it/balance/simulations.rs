@@ -93,6 +93,26 @@ fn a_replica_that_fails_fast_gets_less_than_one_call_in_a_hundred() {
 }
 
 #[test]
+fn a_replica_that_refuses_at_once_attracts_no_calls() {
+    let now = Instant::now();
+    for warm in [false, true] {
+        let mut simulation = Simulation::new(endpoints(4, now), now);
+        let (well, refusing) = ((5 * MS, Outcome::Answered), (MS / 10, Outcome::Refused));
+        for _ in 0..if warm { 1_000 } else { 0 } {
+            simulation.call(true, |_| well, |_| Standing::Fit);
+            simulation.pass(MS);
+        }
+        let mut refused = 0;
+        for _ in 0..1_000 {
+            let behaviour = |name| if name == 0 { refusing } else { well };
+            refused += usize::from(simulation.call(true, behaviour, |_| Standing::Fit) == 0);
+            simulation.pass(MS);
+        }
+        assert!(refused < 400, "{refused} of 1,000, warm: {warm}");
+    }
+}
+
+#[test]
 fn a_replica_that_never_answers_gets_less_than_one_call_in_a_hundred() {
     let behaviour = |name| if name == 0 { (1_000 * MS, Outcome::Abandoned) } else { WELL };
     for repeatable in [true, false] {

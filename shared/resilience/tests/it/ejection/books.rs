@@ -16,6 +16,10 @@ enum Step {
         endpoint: usize,
         calls: u32,
     },
+    Refuse {
+        endpoint: usize,
+        calls: u32,
+    },
     Pass {
         millis: u64,
     },
@@ -34,6 +38,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(endpoint, calls)| Step::Succeed { endpoint, calls }),
         6 => (any::<usize>(), 1_u32..120)
             .prop_map(|(endpoint, calls)| Step::Fail { endpoint, calls }),
+        6 => (any::<usize>(), 1_u32..120)
+            .prop_map(|(endpoint, calls)| Step::Refuse { endpoint, calls }),
         3 => (0_u64..60_000).prop_map(|millis| Step::Pass { millis }),
         1 => (0_u64..60_000).prop_map(|millis| Step::Behind { millis }),
         1 => proptest::collection::vec(0_u8..12, 0..12).prop_map(|names| Step::Replace { names }),
@@ -63,7 +69,11 @@ proptest! {
                     let endpoint = &all[endpoint % all.len()];
                     (0..calls).for_each(|_| _ = detector.failed(endpoint, now));
                 }
-                Step::Succeed { .. } | Step::Fail { .. } => {}
+                Step::Refuse { endpoint, calls } if !all.is_empty() => {
+                    let endpoint = &all[endpoint % all.len()];
+                    (0..calls).for_each(|_| _ = detector.refused(endpoint, now));
+                }
+                Step::Succeed { .. } | Step::Fail { .. } | Step::Refuse { .. } => {}
                 Step::Pass { millis } => now += Duration::from_millis(millis),
                 Step::Behind { millis } => {
                     // Before the very first moment there was no clock to read.

@@ -3,6 +3,7 @@
 mod books;
 mod config;
 mod looks;
+mod refusals;
 mod rules;
 
 use std::{sync::Arc, time::Duration};

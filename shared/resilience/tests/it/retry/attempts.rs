@@ -307,3 +307,16 @@ fn failed() -> impl Strategy<Value = (Failed, u64)> {
         .prop_map(|(failure, pushback, was_ejected)| Failed { failure, pushback, was_ejected });
     (failed, 0_u64..1_000)
 }
+
+#[test]
+fn a_method_that_an_endpoint_does_not_know_is_tried_on_four_others_and_costs_nothing() {
+    let now = Instant::now();
+    let budget = Budget::default();
+    let mut attempts = Attempts::new(Policy::NEVER, false, Deadline::after(now, MINUTE));
+    assert_eq!((0..10).filter(|_| attempts.elsewhere()).count(), 4);
+    assert_eq!(attempts.previous_header(), None, "nothing was executed");
+    // The last one is handed on.
+    let decision = attempts.failed(now, Failure::MethodUnknown, &budget, &mut Rng::new());
+    assert_eq!(decision, Decision::GiveUp(GiveUp::Final));
+    assert!((budget.tokens() - 100.0).abs() < 0.01);
+}
