@@ -7,6 +7,8 @@
 //! Rules that hold for every adapter:
 //! - watching never fails and never hangs: a service nobody knows is an empty set;
 //! - a registry that is out of reach keeps the last good set, and [`Status`] says so;
+//! - an address that is written in two ways is one endpoint, and so is an address beside a host
+//!   name that leads to it; a registration that gives no endpoint is told ([`Watched::left_out`]);
 //! - watchers are told of differences only, and all watches of a service in a process
 //!   share one source;
 //! - a registration is kept alive by the adapter, and ends bounded in time.
@@ -30,6 +32,7 @@ pub mod consul;
 mod instance;
 mod loopback;
 pub mod memory;
+mod names;
 mod registrar;
 mod registry;
 mod resolver;

@@ -4,30 +4,18 @@
 //! A name that cannot be looked up keeps the addresses it had and holds up no other.
 //! Registering changes nothing: the list is what the operator says it is.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    future::Future,
-    io,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures_util::stream::{self, Stream, StreamExt};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     instance::{Endpoint, EndpointSet, Instance},
+    names::{self, Found, Lookup, Name, Names, SHORTEST_REFRESH},
     registrar::{RegisterError, Registrar, Registration, RegistrationState},
     resolver::{Publisher, Resolver, Watch, Watched},
     source::Sources,
 };
-
-/// The longest a look-up may take.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A list of endpoints by service.
 #[derive(Debug)]
@@ -40,9 +28,6 @@ pub struct StaticList {
 
 /// How long the first set waits for names that are slow, so that it is whole if it can be.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// The shortest time between two look-ups of a name.
-const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 
 /// A list that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,12 +61,6 @@ enum Target {
     Name(String, u16),
 }
 
-type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
-
-/// How names are looked up: the system's way, or a test's.
-#[derive(Clone)]
-struct Lookup(Arc<dyn Fn(String, u16) -> Addresses + Send + Sync>);
-
 impl StaticList {
     /// A list by service. Names are looked up again every `refresh`, which is at least
     /// 1 s.
@@ -92,10 +71,7 @@ impl StaticList {
         services: &BTreeMap<String, Vec<String>>,
         refresh: Duration,
     ) -> Result<Self, InvalidList> {
-        let system = |name: String, port| -> Addresses {
-            Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
-        };
-        Self::with_lookup(services, refresh, Lookup(Arc::new(system)))
+        Self::with_lookup(services, refresh, Lookup::system())
     }
 
     fn with_lookup(
@@ -127,12 +103,8 @@ impl Target {
                 .then_some(Self::Address(address));
         }
         let (name, port) = entry.rsplit_once(':')?;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let port = port.parse().ok().filter(|port| *port != 0)?;
-        // An address with a typing error must not be taken for a name.
-        let numeric = name.chars().all(|c| c.is_ascii_digit() || c == '.');
-        (!name.is_empty() && name.chars().all(allowed) && !numeric)
-            .then(|| Self::Name(name.to_owned(), port))
+        names::is_name(name).then(|| Self::Name(name.to_owned(), port))
     }
 }
 
@@ -149,15 +121,12 @@ impl Resolver for StaticList {
     fn watch(&self, service: &str) -> Watch {
         self.sources.watch(service, |publisher| {
             let targets = self.services.get(service).map_or(&[][..], Vec::as_slice);
-            let known = Known::new(targets);
-            if known.names.is_empty() {
+            let known = Known::new(targets, Names::new(self.lookup.clone(), self.refresh));
+            if known.names.iter().next().is_none() {
                 known.tell(publisher);
                 return None;
             }
-            let answers = stream::select_all(known.names.keys().map(|(name, port)| {
-                Box::pin(answers(name.clone(), *port, self.lookup.clone(), self.refresh))
-            }));
-            Some(tokio::spawn(known.follow(answers, Arc::clone(publisher))))
+            Some(tokio::spawn(known.follow(Arc::clone(publisher))))
         })
     }
 
@@ -166,125 +135,59 @@ impl Resolver for StaticList {
     }
 }
 
-/// A name and the port behind it.
-type Name = (String, u16);
-
-/// What a name leads to, once a look-up has ended, for as long as anybody asks.
-fn answers(
-    name: String,
-    port: u16,
-    lookup: Lookup,
-    refresh: Duration,
-) -> impl Stream<Item = (Name, Result<Vec<SocketAddr>, String>)> {
-    stream::unfold(Instant::now(), move |due| {
-        let (name, lookup) = (name.clone(), lookup.clone());
-        async move {
-            sleep_until(due).await;
-            let next = Instant::now() + refresh;
-            let looking_up = (lookup.0)(name.clone(), port);
-            let answer = match timeout(LOOKUP_TIMEOUT, looking_up).await {
-                Ok(Ok(addresses)) if addresses.is_empty() => Err("has no address".to_owned()),
-                Ok(answer) => answer.map_err(|error| error.to_string()),
-                Err(_) => Err(format!("no answer within {LOOKUP_TIMEOUT:?}")),
-            };
-            Some((((name, port), answer), next))
-        }
-    })
-}
-
 /// What is known of one service's targets.
 struct Known {
     fixed: Vec<SocketAddr>,
-    names: BTreeMap<Name, Found>,
-}
-
-/// What is known of one name.
-struct Found {
-    addresses: Vec<SocketAddr>,
-    /// When they were found.
-    confirmed: Option<Instant>,
-    /// Why that is not how things are now.
-    trouble: Option<String>,
+    names: Names,
 }
 
 impl Known {
-    fn new(targets: &[Target]) -> Self {
-        let mut known = Self { fixed: Vec::new(), names: BTreeMap::new() };
-        for target in targets {
-            match target {
-                Target::Address(address) => known.fixed.push(*address),
-                Target::Name(name, port) => {
-                    let trouble = Some("not looked up yet".to_owned());
-                    let found = Found { addresses: Vec::new(), confirmed: None, trouble };
-                    known.names.insert((name.clone(), *port), found);
-                }
+    fn new(targets: &[Target], mut names: Names) -> Self {
+        let mut fixed = Vec::new();
+        names.follow(targets.iter().filter_map(|target| match target {
+            Target::Address(address) => {
+                fixed.push(*address);
+                None
             }
-        }
-        known
+            Target::Name(name, port) => Some((name.clone(), *port)),
+        }));
+        Self { fixed, names }
     }
 
-    async fn follow(
-        mut self,
-        mut answers: impl Stream<Item = (Name, Result<Vec<SocketAddr>, String>)> + Unpin,
-        publisher: Arc<Publisher>,
-    ) {
+    async fn follow(mut self, publisher: Arc<Publisher>) {
         let mut grace = pin!(sleep(GRACE));
-        let mut awaited = self.names.len();
+        let mut waits = true;
         loop {
             tokio::select! {
-                () = &mut grace, if awaited > 0 => awaited = 0,
-                answer = answers.next() => {
-                    let Some((name, answer)) = answer else { return };
-                    self.learn(&name, answer);
-                    awaited = awaited.saturating_sub(1);
+                () = &mut grace, if waits => waits = false,
+                () = self.names.changed() => {
+                    waits &= self.names.iter().any(|(_, found)| !found.is_looked_up());
                 }
             }
-            if awaited == 0 {
+            if !waits {
                 self.tell(&publisher);
             }
         }
     }
 
-    fn learn(&mut self, name: &Name, answer: Result<Vec<SocketAddr>, String>) {
-        let Some(found) = self.names.get_mut(name) else { return };
-        match answer {
-            Ok(addresses) => {
-                let confirmed = Some(Instant::now());
-                *found = Found { addresses, confirmed, trouble: None };
-            }
-            Err(why) => {
-                if found.trouble.as_ref() != Some(&why) {
-                    let name = &name.0;
-                    tracing::warn!(name, why, "name look-up failed, the last addresses are kept");
-                }
-                found.trouble = Some(why);
-            }
-        }
-    }
-
     fn tell(&self, publisher: &Publisher) {
-        let found = self.names.values().flat_map(|found| &found.addresses);
+        let names = || self.names.iter();
+        let found = names().flat_map(|(_, found)| &found.addresses);
         let set: EndpointSet = self.fixed.iter().chain(found).copied().map(Endpoint::at).collect();
         // Nothing found at all is no answer: an empty set would claim one.
-        if self.names.is_empty() || !set.is_empty() {
+        if names().next().is_none() || !set.is_empty() {
             // It is as old as what of it was found first.
-            let confirmed = self.names.values().filter_map(|found| found.confirmed).min();
+            let confirmed = names().filter_map(|(_, found)| found.confirmed).min();
             publisher.publish_as_of(confirmed.unwrap_or_else(Instant::now), set);
         }
-        let troubles: Vec<_> = self
-            .names
-            .iter()
-            .filter_map(|((name, _), found)| Some(format!("{name}: {}", found.trouble.as_ref()?)))
-            .collect();
+        let trouble = |((name, _), found): (&Name, &Found)| {
+            let not_yet = (!found.is_looked_up()).then_some("not looked up yet");
+            Some(format!("{name}: {}", found.trouble.as_deref().or(not_yet)?))
+        };
+        let troubles: Vec<_> = names().filter_map(trouble).collect();
         if !troubles.is_empty() {
             publisher.failed(troubles.join("; "));
         }
-    }
-}
-
-impl fmt::Debug for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lookup")
     }
 }
 

@@ -7,6 +7,8 @@
 //!   registered until the [`Registration`] ends (module `supervisor`);
 //! - a watch is a chain of blocking queries for the passing instances (module `watch`),
 //!   whose index and doubts are judged by a pure state machine (module `follower`);
+//! - an instance may be registered with a host name, which is looked up again and again; a
+//!   registration that gives no endpoint is told, in readiness and to callers, and hides no other;
 //! - the agent being down, slow, leaderless or without its data keeps what watchers
 //!   have; nothing here gives up.
 //!
@@ -42,6 +44,7 @@ pub use self::settings::{Check, InvalidSettings, Settings};
 use self::{client::Client, wire::ServiceId};
 use crate::{
     instance::Instance,
+    names::Lookup,
     registrar::{RegisterError, Registrar, Registration},
     resolver::{Resolver, Watch, Watched},
     source::Sources,
@@ -89,6 +92,7 @@ impl Resolver for Consul {
                 service,
                 Arc::clone(publisher),
                 &self.settings,
+                Lookup::system(),
             );
             Some(tokio::spawn(watching.run()))
         })

@@ -59,6 +59,10 @@ pub struct Settings {
     /// How long a request may take, besides the waiting asked for.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+    /// Time between two look-ups of an instance's host name, where it is registered with one:
+    /// from 1 s to 1 h.
+    #[serde(with = "humantime_serde")]
+    pub name_refresh: Duration,
     /// How long no empty answer is believed after Consul failed or may have lost its
     /// data.
     #[serde(with = "humantime_serde")]
@@ -107,6 +111,7 @@ impl Default for Settings {
             verify_interval: Duration::from_secs(3),
             wait: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
+            name_refresh: Duration::from_secs(10),
             hold_empty: Duration::from_secs(30),
         }
     }
@@ -148,6 +153,7 @@ impl Settings {
             ("verify_interval", self.verify_interval, 100 * instant, ever),
             ("wait", self.wait, second, 10 * minute),
             ("timeout", self.timeout, instant, ever),
+            ("name_refresh", self.name_refresh, second, 60 * minute),
         ];
         let invalid = |(key, value, least, most)| {
             let why = if value < least {

@@ -6,14 +6,17 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::settings::{self, Settings};
-use crate::instance::{Endpoint, Instance};
+use crate::{
+    instance::{Endpoint, Instance},
+    names::{self, Name},
+};
 
 const VERSION: &str = "version";
 const ZONE: &str = "zone";
@@ -200,30 +203,96 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// An instance as it is registered.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) id: String,
+    pub(super) host: Host,
+    /// The port is right, and so is the address of one that is registered with an IP.
+    endpoint: Endpoint,
+}
+
+/// Host of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    Ip,
+    /// Spring Cloud, for one, registers host names.
+    Name(Name),
+}
+
+impl Registered {
+    /// The endpoint of an instance that is registered with an IP.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    /// The endpoint at an address that the host name leads to.
+    pub(super) fn at(&self, address: SocketAddr) -> Endpoint {
+        Endpoint { address, ..self.endpoint.clone() }
+    }
+}
+
+/// The address of a host, or `None` if it is a name. IPv6 may stand in brackets.
+///
+/// # Errors
+/// The host is neither, or an address that nobody can connect to.
+fn address(host: &str) -> Result<Option<IpAddr>, String> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match bare.parse::<IpAddr>() {
+        Ok(ip) if ip.to_canonical().is_unspecified() => {
+            Err(format!("{ip} is no address to connect to"))
+        }
+        Ok(ip) => Ok(Some(ip)),
+        Err(_) if names::is_name(host) => Ok(None),
+        Err(_) => {
+            let start: String = host.chars().take(SHOWN_CHARS).collect();
+            Err(format!("{start:?} is neither an address nor a host name"))
+        }
+    }
+}
+
+/// Characters of a value that others registered, in a message.
+const SHOWN_CHARS: usize = 80;
+
 impl Entry {
-    /// The endpoint, or the id of a registration that names none: others may register
-    /// host names, or a port that is none.
-    pub(super) fn endpoint(self) -> Result<Endpoint, String> {
+    /// The instance.
+    ///
+    /// # Errors
+    /// The id of a registration that names no host and port, and why.
+    pub(super) fn registered(self) -> Result<Registered, String> {
         let Self { node, service } = self;
         // Consul's own rule: a service without an address is at its node's.
         let host = if service.address.is_empty() { &node.address } else { &service.address };
-        let (Ok(ip), Ok(port @ 1..)) = (host.parse::<IpAddr>(), u16::try_from(service.port)) else {
-            return Err(service.id);
+        let host = host.trim();
+        let wrong = |why: String| {
+            let id: String = service.id.chars().take(SHOWN_CHARS).collect();
+            format!("{id:?}: {why}")
         };
+        let Ok(port @ 1..) = u16::try_from(service.port) else {
+            return Err(wrong(format!("{} is no port", service.port)));
+        };
+        let ip = address(host).map_err(wrong)?;
+        let host = match ip {
+            Some(_) => Host::Ip,
+            // Names know no capitals (RFC 4343).
+            None => Host::Name((host.to_ascii_lowercase(), port)),
+        };
+        let ip = ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
         let mut meta = service.meta;
         let version = meta.remove(VERSION).unwrap_or_default();
         let zone = meta.remove(ZONE);
         if meta.remove(GANTRY).is_some() {
             meta.remove(PROTOCOL);
         }
-        Ok(Endpoint {
+        let endpoint = Endpoint {
             address: SocketAddr::new(ip, port),
             weight: service.weights.map_or(1, |weights| weights.passing.max(1)),
             zone,
             version,
             tags: service.tags,
             meta,
-        })
+        };
+        Ok(Registered { id: service.id, host, endpoint })
     }
 }
 

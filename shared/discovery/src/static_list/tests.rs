@@ -1,9 +1,12 @@
 //! The list with a name server of the tests' own, in paused time.
 
-use std::sync::Mutex;
+use std::{io, sync::Mutex};
 
 use super::*;
-use crate::resolver::Status;
+use crate::{
+    names::{Addresses, LOOKUP_TIMEOUT},
+    resolver::Status,
+};
 
 const REFRESH: Duration = Duration::from_secs(10);
 
@@ -15,7 +18,7 @@ enum Record {
     Silence,
 }
 
-use Record::{Addresses as Found, Failure, Silence};
+use Record::{Addresses as Leads, Failure, Silence};
 
 #[derive(Clone, Default)]
 struct Zone(Arc<Mutex<Records>>);
@@ -46,7 +49,7 @@ impl Zone {
             zone.asked.push((name, Instant::now()));
             Box::pin(async move {
                 match record.unwrap_or(Failure("no such name")) {
-                    Found(ips) => Ok(ips
+                    Leads(ips) => Ok(ips
                         .iter()
                         .map(|ip| SocketAddr::new(ip.parse().unwrap(), port))
                         .collect()),
@@ -88,7 +91,7 @@ async fn next_look_up() {
 
 #[tokio::test(start_paused = true)]
 async fn all_addresses_of_a_name_count_each_with_the_port_of_its_entry() {
-    let zone = Zone::with([("users.internal", Found(&["10.0.0.2", "10.0.0.1", "fd00::1"]))]);
+    let zone = Zone::with([("users.internal", Leads(&["10.0.0.2", "10.0.0.1", "fd00::1"]))]);
     let list = zone.list(&["users.internal:80", "users.internal:81", "10.0.0.9:82"]);
     let mut watch = list.watch("user");
     watch.changed().await;
@@ -109,13 +112,13 @@ async fn all_addresses_of_a_name_count_each_with_the_port_of_its_entry() {
 
 #[tokio::test(start_paused = true)]
 async fn a_name_is_looked_up_at_once_and_then_at_the_interval() {
-    let zone = Zone::with([("a", Found(&["10.0.0.1"]))]);
+    let zone = Zone::with([("a", Leads(&["10.0.0.1"]))]);
     let list = zone.list(&["a:80"]);
     let began = Instant::now();
     let mut watch = list.watch("user");
     watch.changed().await;
     assert_eq!(began.elapsed(), Duration::ZERO);
-    zone.set("a", Found(&["10.0.0.2"]));
+    zone.set("a", Leads(&["10.0.0.2"]));
     watch.changed().await;
     assert!(began.elapsed() >= REFRESH && began.elapsed() < REFRESH + Duration::from_millis(5));
     assert_eq!(addresses(&mut watch), ["10.0.0.2:80"]);
@@ -126,12 +129,12 @@ async fn a_name_is_looked_up_at_once_and_then_at_the_interval() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_keeps_what_was_found_and_says_why_until_it_is_over() {
-    let zone = Zone::with([("a", Found(&["10.0.0.1"]))]);
+    let zone = Zone::with([("a", Leads(&["10.0.0.1"]))]);
     let mut watch = zone.list(&["a:80", "10.0.0.9:80"]).watch("user");
     watch.changed().await;
     for (record, expected) in [
         (Failure("no such name"), "a: no such name"),
-        (Found(&[]), "a: has no address"),
+        (Leads(&[]), "a: has no address"),
         (Silence, "a: no answer within 5s"),
     ] {
         zone.set("a", record);
@@ -140,7 +143,7 @@ async fn a_failure_keeps_what_was_found_and_says_why_until_it_is_over() {
         assert_eq!(why(&watch), expected);
         assert_eq!(addresses(&mut watch), ["10.0.0.1:80", "10.0.0.9:80"]);
     }
-    zone.set("a", Found(&["10.0.0.2"]));
+    zone.set("a", Leads(&["10.0.0.2"]));
     watch.changed().await;
     assert_eq!(addresses(&mut watch), ["10.0.0.2:80", "10.0.0.9:80"]);
     assert!(matches!(watch.status(), Status::Live { .. }));
@@ -149,11 +152,11 @@ async fn a_failure_keeps_what_was_found_and_says_why_until_it_is_over() {
 #[tokio::test(start_paused = true)]
 async fn a_name_that_fails_or_hangs_does_not_hold_up_the_others() {
     for trouble in [Failure("no such name"), Silence] {
-        let zone = Zone::with([("a", trouble), ("b", Found(&["10.0.0.1"]))]);
+        let zone = Zone::with([("a", trouble), ("b", Leads(&["10.0.0.1"]))]);
         let mut watch = zone.list(&["a:80", "b:80"]).watch("user");
         watch.changed().await;
         assert_eq!(addresses(&mut watch), ["10.0.0.1:80"]);
-        zone.set("b", Found(&["10.0.0.2"]));
+        zone.set("b", Leads(&["10.0.0.2"]));
         watch.changed().await;
         assert_eq!(addresses(&mut watch), ["10.0.0.2:80"]);
         assert!(why(&watch).starts_with("a: no "), "{}", why(&watch));
@@ -167,7 +170,7 @@ async fn a_list_of_which_nothing_was_found_is_pending_and_not_empty() {
     next_look_up().await;
     assert!(matches!(watch.status(), Status::Pending { .. }));
     assert_eq!(why(&watch), "a: no such name");
-    zone.set("a", Found(&["10.0.0.1"]));
+    zone.set("a", Leads(&["10.0.0.1"]));
     watch.changed().await;
     assert_eq!(addresses(&mut watch), ["10.0.0.1:80"]);
 }
@@ -175,7 +178,7 @@ async fn a_list_of_which_nothing_was_found_is_pending_and_not_empty() {
 #[tokio::test(start_paused = true)]
 async fn the_look_ups_end_with_the_last_watch() {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    let zone = Zone::with([("a", Found(&["10.0.0.1"]))]);
+    let zone = Zone::with([("a", Leads(&["10.0.0.1"]))]);
     let list = zone.list(&["a:80"]);
     let (first, second) = (list.watch("user"), list.watch("user"));
     sleep(Duration::from_secs(1)).await;

@@ -9,6 +9,12 @@ fn entry(service: &str) -> Entry {
     serde_json::from_str(&text).unwrap()
 }
 
+fn endpoint(service: &str) -> Endpoint {
+    let registered = entry(service).registered().unwrap();
+    assert_eq!(registered.host, Host::Ip);
+    registered.endpoint()
+}
+
 #[test]
 fn an_instance_is_registered_with_a_check_for_each_name_and_read_back_unchanged() {
     let instance = Instance {
@@ -47,7 +53,7 @@ fn an_instance_is_registered_with_a_check_for_each_name_and_read_back_unchanged(
         }],
     });
     assert_eq!(body, expected);
-    assert_eq!(entry(&body.to_string()).endpoint().unwrap(), instance.endpoint());
+    assert_eq!(endpoint(&body.to_string()), instance.endpoint());
 }
 
 #[test]
@@ -70,19 +76,59 @@ fn an_instance_that_no_agent_reaches_has_one_check_that_it_passes_itself() {
 #[test]
 fn a_foreign_registration_is_read_as_consul_means_it() {
     let bare = r#"{"ID":"a","Address":"","Port":80,"Tags":null,"Meta":null,"Weights":null}"#;
-    let endpoint = entry(bare).endpoint().unwrap();
-    assert_eq!(endpoint, Endpoint::at("10.0.0.1:80".parse().unwrap()));
+    assert_eq!(endpoint(bare), Endpoint::at("10.0.0.1:80".parse().unwrap()));
     let meta = r#"{"ID":"a","Address":"10.0.0.2","Port":80,"Meta":{"protocol":"h2c"}}"#;
-    assert_eq!(entry(meta).endpoint().unwrap().meta["protocol"], "h2c");
+    assert_eq!(endpoint(meta).meta["protocol"], "h2c");
 }
 
 #[test]
-fn a_registration_that_names_no_endpoint_is_named() {
-    let ports = [0, -1, 65_536, 70_000].map(|port| format!(r#""10.0.0.2","Port":{port}"#));
-    for nowhere in [r#""users.internal","Port":80"#.to_owned()].into_iter().chain(ports) {
-        let service = format!(r#"{{"ID":"a","Address":{nowhere}}}"#);
-        assert_eq!(entry(&service).endpoint().unwrap_err(), "a");
+fn a_host_is_an_address_in_any_form_or_a_name() {
+    for (host, address) in [
+        ("10.0.0.2", "10.0.0.2:80"),
+        (" 10.0.0.2 ", "10.0.0.2:80"),
+        ("::1", "[::1]:80"),
+        ("[::1]", "[::1]:80"),
+        ("0:0:0:0:0:0:0:1", "[::1]:80"),
+    ] {
+        let service = format!(r#"{{"ID":"a","Address":{host:?},"Port":80}}"#);
+        assert_eq!(endpoint(&service), Endpoint::at(address.parse().unwrap()), "{host:?}");
     }
+    for host in ["users.internal", "Users.Internal", "users-1", "users.internal.", "localhost"] {
+        let service = format!(r#"{{"ID":"a","Address":{host:?},"Port":80,"Tags":["x"]}}"#);
+        let registered = entry(&service).registered().unwrap();
+        assert_eq!(registered.host, Host::Name((host.to_ascii_lowercase(), 80)));
+        let at = registered.at("10.0.0.9:80".parse().unwrap());
+        assert_eq!(
+            (at.address.to_string(), at.tags),
+            ("10.0.0.9:80".to_owned(), vec!["x".to_owned()])
+        );
+    }
+    // The node's, where the service has none.
+    let node =
+        r#"{"Node":{"Address":"node-1.internal"},"Service":{"ID":"a","Address":"","Port":80}}"#;
+    let registered = serde_json::from_str::<Entry>(node).unwrap().registered().unwrap();
+    assert_eq!(registered.host, Host::Name(("node-1.internal".to_owned(), 80)));
+}
+
+#[test]
+fn a_registration_that_names_no_host_and_port_is_named_with_the_reason() {
+    for (host, port, why) in [
+        ("10.0.0.2", 0, "0 is no port"),
+        ("10.0.0.2", -1, "-1 is no port"),
+        ("10.0.0.2", 70_000, "70000 is no port"),
+        ("0.0.0.0", 80, "0.0.0.0 is no address to connect to"),
+        ("::", 80, ":: is no address to connect to"),
+        ("10.0.0", 80, r#""10.0.0" is neither an address nor a host name"#),
+        ("http://users", 80, r#""http://users" is neither an address nor a host name"#),
+        ("fe80::1%eth0", 80, r#""fe80::1%eth0" is neither an address nor a host name"#),
+        ("/run/users.sock", 80, r#""/run/users.sock" is neither an address nor a host name"#),
+    ] {
+        let service = format!(r#"{{"ID":"a","Address":{host:?},"Port":{port}}}"#);
+        let said = entry(&service).registered().unwrap_err();
+        assert_eq!(said, format!(r#""a": {why}"#));
+    }
+    let long = format!(r#"{{"ID":"a","Address":"{}","Port":80}}"#, "x".repeat(1_000));
+    assert!(entry(&long).registered().unwrap_err().len() < 200);
 }
 
 #[test]
@@ -101,7 +147,7 @@ proptest! {
     #[test]
     fn two_registrations_never_share_an_id(
         services in ["[a-b0-1.-]{1,12}", "[a-b0-1.-]{1,12}"],
-        addresses in any::<[std::net::Ipv4Addr; 2]>(),
+        addresses in any::<[Ipv4Addr; 2]>(),
         ports in any::<[u16; 2]>(),
         starts in any::<[u32; 2]>(),
         numbers in any::<[u32; 2]>(),
