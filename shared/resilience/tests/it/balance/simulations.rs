@@ -100,15 +100,16 @@ fn a_replica_that_refuses_at_once_attracts_no_calls() {
         let (well, refusing) = ((5 * MS, Outcome::Answered), (MS / 10, Outcome::Refused));
         for _ in 0..if warm { 1_000 } else { 0 } {
             simulation.call(true, |_| well, |_| Standing::Fit);
-            simulation.pass(MS);
+            simulation.pass(10 * MS);
         }
         let mut refused = 0;
         for _ in 0..1_000 {
             let behaviour = |name| if name == 0 { refusing } else { well };
             refused += usize::from(simulation.call(true, behaviour, |_| Standing::Fit) == 0);
-            simulation.pass(MS);
+            simulation.pass(10 * MS);
         }
-        assert!(refused < 400, "{refused} of 1,000, warm: {warm}");
+        // Its fair share, though it is fifty times as fast.
+        assert!(refused < 330, "{refused} of 1,000, warm: {warm}");
     }
 }
 
