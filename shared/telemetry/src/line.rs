@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     env,
+    ffi::OsString,
     fmt::{self, Write as _},
     io::IsTerminal,
 };
@@ -26,6 +27,9 @@ use crate::{
 /// Longest text of a message or a field, in bytes. A backtrace is shorter.
 const MAX_TEXT: usize = 32 * 1024;
 
+/// Longest kind, in bytes. What is beyond it tells no kinds apart.
+const MAX_KIND: usize = 128;
+
 /// Field that says how lines are counted which are limited. It is not written.
 const KIND: &str = "log.kind";
 
@@ -38,12 +42,9 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// Style of lines on stderr. They have colours only on a terminal, and not if `NO_COLOR` is set
-    /// (<https://no-color.org>).
+    /// Style of lines on stderr. They have colours only on a terminal that takes them.
     pub(crate) fn of_stderr(format: Format, service: &str) -> Self {
-        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let colours = std::io::stderr().is_terminal() && !set("NO_COLOR") && !dumb;
+        let colours = std::io::stderr().is_terminal() && takes_colours(|name| env::var_os(name));
         Self { format, colours, service: service.to_owned() }
     }
 
@@ -125,7 +126,8 @@ impl Line {
         let mut put = |key: &str, value: &str| {
             line.push(if line.is_empty() { '{' } else { ',' });
             // A String takes any text, here and below.
-            let _ = write!(line, "\"{key}\":{}", Value::from(value));
+            let _ = write!(line, "\"{key}\":");
+            json_text(&mut line, value);
         };
         put("time", &now());
         put("level", level_name(self.level));
@@ -139,7 +141,12 @@ impl Line {
         }
         for (number, (key, value)) in self.fields.iter().enumerate() {
             line.push_str(if number == 0 { ",\"fields\":{" } else { "," });
-            let _ = write!(line, "\"{key}\":{value}");
+            let _ = write!(line, "\"{key}\":");
+            if let Value::String(text) = value {
+                json_text(&mut line, text);
+            } else {
+                let _ = write!(line, "{value}");
+            }
         }
         line.push_str(if self.fields.is_empty() { "}\n" } else { "}}\n" });
         line
@@ -191,7 +198,7 @@ impl Line {
     fn put_text(&mut self, field: &Field, text: &str) {
         match field.name() {
             "message" => self.message = clean(text),
-            KIND => self.kind = Some(clean(text)),
+            KIND => self.kind = Some(clean(&text[..text.floor_char_boundary(MAX_KIND)])),
             "log.target" => {
                 self.target = clean(text).into();
                 self.through_log = true;
@@ -239,6 +246,23 @@ pub(crate) fn clean(text: &str) -> String {
     }
     let cut = &text[..text.floor_char_boundary(MAX_TEXT)];
     format!("{}... ({} bytes)", printable(redact(cut)), text.len())
+}
+
+/// Whether a terminal takes colours, by its environment: `NO_COLOR` (<https://no-color.org>) and `TERM`.
+fn takes_colours(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    variable("NO_COLOR").is_none_or(|value| value.is_empty())
+        && variable("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Appends a text as JSON, which escapes no other characters than these (RFC 8259, section 7).
+fn json_text(line: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        let _ = write!(line, "{}", Value::from(text));
+    } else {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+    }
 }
 
 /// A text with spaces in quotes, so that the end of the value is seen.
@@ -297,5 +321,36 @@ fn coloured(text: fmt::Arguments<'_>, colour: u8, colours: bool) -> String {
     match colours {
         true => format!("\x1b[{colour}m{text}\x1b[0m"),
         false => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_takes_colours_unless_it_says_otherwise() {
+        for (variables, takes) in [
+            (&[][..], true),
+            (&[("TERM", "xterm"), ("NO_COLOR", "")], true),
+            (&[("NO_COLOR", "1")], false),
+            (&[("NO_COLOR", "0")], false),
+            (&[("TERM", "dumb")], false),
+        ] {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|variable| variable.0 == name);
+                found.map(|variable| OsString::from(variable.1))
+            };
+            assert_eq!(takes_colours(variable), takes, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_in_json_is_read_as_it_was() {
+        for text in ["", "plain", "é \u{1f980}", r#"a "b" \c"#, "a\nb\tc", "\0\x1b", r"\u{9b}"] {
+            let mut line = String::new();
+            json_text(&mut line, text);
+            assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+        }
     }
 }
