@@ -35,4 +35,4 @@ mod write;
 pub use access::{inspect_secret, open_own};
 pub use text::{TEXT_LIMIT, decode, read_own, read_secret, read_text, value};
 pub use trusted::{read_trusted, shell_word};
-pub use write::{Readers, create_private_folders, read_or_create, remove_stale, replace};
+pub use write::{Readers, create_private_folders, read_or_create, replace, vacate};

@@ -63,16 +63,19 @@ pub fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> 
     sync_folder(path)
 }
 
-/// Removes an earlier file of this path, if there is one.
+/// Removes an earlier file of this path, if there is one, and checks that one can be made. Makes none at
+/// the path: whoever waits for the file would take it for the one that is to come. Missing folders are made
+/// for their owner alone.
 ///
 /// # Errors
 /// The path is a symbolic link or no regular file, or the system refuses.
-pub fn remove_stale(path: &Path) -> io::Result<()> {
+pub fn vacate(path: &Path) -> io::Result<()> {
     replaceable(path)?;
     match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _gone => create_private_folders(folder_of(path))?,
     }
+    Staged::new(path, b"", Readers::Owner).map(drop)
 }
 
 /// Makes the missing folders of a path, for their owner alone (0700).
@@ -213,7 +216,7 @@ mod tests {
         for dangling in [true, false] {
             let error = replace(&link, b"text", Readers::Owner).unwrap_err();
             assert!(error.to_string().contains("symbolic link"), "{error}");
-            assert!(remove_stale(&link).is_err());
+            assert!(vacate(&link).is_err());
             assert_eq!(victim.exists(), !dangling);
             fs::write(&victim, "precious").unwrap();
         }
@@ -235,10 +238,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path(), Path::new("/dev/null")] {
             assert!(replace(path, b"text", Readers::Owner).is_err());
-            assert!(remove_stale(path).is_err());
+            assert!(vacate(path).is_err());
         }
         assert!(Path::new("/dev/null").exists());
-        remove_stale(&folder.path().join("absent")).unwrap();
+        vacate(&folder.path().join("absent")).unwrap();
     }
 
     #[test]

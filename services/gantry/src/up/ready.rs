@@ -40,8 +40,7 @@ impl Ready {
     /// Removes an earlier start's file, so that nobody takes it for this one's, and finds out
     /// whether there can be one.
     pub(super) fn prepare(path: &Path) -> io::Result<()> {
-        gantry_files::replace(path, b"", Readers::Owner)?;
-        gantry_files::remove_stale(path)
+        gantry_files::vacate(path)
     }
 
     /// Writes the file whole or not at all: whoever sees it can read it.
