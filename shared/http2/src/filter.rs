@@ -9,7 +9,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
-    frame::{FrameHead, HEAD_LENGTH},
+    frame::{FrameHead, HEAD_LENGTH, MAX_FRAME},
     headers::{self, Block},
 };
 
@@ -130,7 +130,13 @@ impl<T, P: FramePolicy> FrameFilter<T, P> {
             }
             read = end;
             let sifted = |read, mended| Sifted { passed, read, mended };
-            let Some(head) = bytes[read..].first_chunk().map(FrameHead::parse) else {
+            let rest = &bytes[read..];
+            let Some(head) = rest.first_chunk().map(FrameHead::parse) else {
+                if is_too_long(rest) {
+                    self.left = usize::MAX;
+                    self.dropping = false;
+                    continue;
+                }
                 return sifted(read, Vec::new());
             };
             let block = if head.kind == FrameHead::HEADERS {
@@ -155,6 +161,12 @@ impl<T, P: FramePolicy> FrameFilter<T, P> {
             self.left = HEAD_LENGTH + head.length as usize;
         }
     }
+}
+
+/// Returns `true` if a head begins with a length that nobody may send. Another protocol is
+/// spoken, or HTTP/2 is broken: the reader finds out by what there is, perhaps not a head.
+fn is_too_long(head: &[u8]) -> bool {
+    matches!(head, [l0, l1, l2, ..] if u32::from_be_bytes([0, *l0, *l1, *l2]) > MAX_FRAME)
 }
 
 impl<T: AsyncRead + Unpin, P: FramePolicy> FrameFilter<T, P> {

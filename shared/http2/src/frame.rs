@@ -3,6 +3,10 @@
 /// Length of a frame's head, in bytes.
 pub(crate) const HEAD_LENGTH: usize = 9;
 
+/// Longest payload, in bytes, of a frame to a peer that allows no more (RFC 9113, section
+/// 4.2). Nobody here does.
+pub(crate) const MAX_FRAME: u32 = 16 * 1024;
+
 /// Head of an HTTP/2 frame (RFC 9113, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHead {

@@ -3,16 +3,13 @@
 use std::borrow::Cow;
 
 use crate::{
-    frame::{FrameHead, HEAD_LENGTH},
+    frame::{FrameHead, HEAD_LENGTH, MAX_FRAME},
     hpack,
 };
 
 /// Longest block that is looked at, with the heads of its frames, in bytes: four times the
 /// longest list of headers that anybody here takes by default. h2 judges longer ones alone.
 const MAX_LENGTH: usize = 64 * 1024;
-
-/// Longest payload of a frame that neither side has allowed more of.
-const MAX_FRAME: usize = 16 * 1024;
 
 /// Header block at the beginning of some bytes.
 pub(crate) enum Block {
@@ -75,7 +72,7 @@ fn fragment<'a>(head: &FrameHead, payload: &'a [u8]) -> Option<(&'a [u8], &'a [u
 /// Builds the frames of a block, without padding.
 fn frames(head: &FrameHead, priority: &[u8], block: &[u8]) -> Vec<u8> {
     let mut frames = Vec::with_capacity(block.len() + 2 * HEAD_LENGTH);
-    let (first, mut rest) = block.split_at(block.len().min(MAX_FRAME - priority.len()));
+    let (first, mut rest) = block.split_at(block.len().min(MAX_FRAME as usize - priority.len()));
     let mut push = |kind, flags, parts: [&[u8]; 2], is_last| {
         let end = if is_last { FrameHead::END_HEADERS } else { 0 };
         let length = (parts[0].len() + parts[1].len()) as u32;
@@ -86,7 +83,7 @@ fn frames(head: &FrameHead, priority: &[u8], block: &[u8]) -> Vec<u8> {
     let flags = head.flags & (FrameHead::END_STREAM | FrameHead::PRIORITY_FIELDS);
     push(FrameHead::HEADERS, flags, [priority, first], rest.is_empty());
     while !rest.is_empty() {
-        let (next, more) = rest.split_at(rest.len().min(MAX_FRAME));
+        let (next, more) = rest.split_at(rest.len().min(MAX_FRAME as usize));
         rest = more;
         push(FrameHead::CONTINUATION, 0, [next, &[]], rest.is_empty());
     }

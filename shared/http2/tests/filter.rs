@@ -36,6 +36,19 @@ impl AsyncRead for Bytes<'_> {
     }
 }
 
+/// Delivers nothing, and does not end.
+struct Never;
+
+impl AsyncRead for Never {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
 /// Drops PRIORITY frames, stops at GOAWAY.
 struct Test;
 
@@ -68,7 +81,7 @@ async fn read(mut filter: impl AsyncRead + Unpin, buffer: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn dropped_frames_are_gone_and_the_others_are_whole() {
-    let big = vec![7; 20_000];
+    let big = vec![7; 16_384];
     let (data, headers) = (frame(FrameHead::DATA, 0, &big), frame(FrameHead::HEADERS, 4, b"head"));
     let (priority, empty) =
         (frame(FrameHead::PRIORITY, 0, &[9; 5]), frame(FrameHead::DATA, 0, b""));
@@ -103,6 +116,17 @@ async fn a_head_that_is_cut_off_is_handed_on() {
             let read = read(FrameFilter::for_client(bytes, Test), buffer).await;
             assert_eq!(read, &sent[..length], "into {buffer}");
         }
+    }
+}
+
+#[tokio::test]
+async fn another_protocol_is_handed_on_at_once() {
+    for said in [&b"\x15\x03\x03\x00\x02\x02\x46"[..], b"HTTP/1.1 400 Bad Request\r\n", b"SSH"] {
+        let open = Bytes { bytes: said, at_once: 100 }.chain(Never);
+        let mut filter = FrameFilter::for_client(open, Test);
+        let mut read = vec![0; said.len()];
+        filter.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, said);
     }
 }
 

@@ -11,7 +11,6 @@ use std::{
 
 use gantry_client::ClientSettings;
 use gantry_contract::GantryReason;
-use gantry_discovery::Instance;
 use tokio::time::timeout;
 use tonic::Code;
 
@@ -232,10 +231,7 @@ async fn a_connection_that_died_silently_is_noticed_without_a_call() {
 async fn a_connection_that_died_silently_is_noticed_by_its_call_long_before_the_deadline() {
     let peer = dead_at_first().await;
     let setup = pinging();
-    // Who is not known to be ours is asked for signs of life only while it has a call.
-    let mut foreign = Instance::new("echo", peer.address);
-    foreign.meta.clear();
-    let _registration = setup.registry.registrar.register(foreign).await.unwrap();
+    let _registration = setup.register(peer.address).await;
     warm(&setup.channel, 1).await;
     let status = timeout(Duration::from_secs(5), call(&setup.channel, ADD)).await.unwrap();
     let (status, says) = (status.unwrap_err(), [&*peer.address.to_string()]);
