@@ -30,7 +30,7 @@ fn expected(method: &Method, caller: &Caller, grants: &Grants) -> Result<(), (Co
     match CONTRACT.authorize(policy, caller, grants) {
         Ok(_) => Ok(()),
         Err(Denied::Unauthenticated) => Err((Code::Unauthenticated, "TOKEN_MISSING".to_owned())),
-        Err(Denied::PermissionMissing(_)) => {
+        Err(Denied::PermissionMissing(_) | Denied::NotGranted(_)) => {
             Err((Code::PermissionDenied, "PERMISSION_MISSING".to_owned()))
         }
     }
