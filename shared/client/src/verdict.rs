@@ -145,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_is_not_known_is_tried_elsewhere_and_other_refusals_are_final() {
+    fn only_an_unknown_method_is_tried_elsewhere() {
         assert_eq!(of(12, Some(Said::MethodUnknown)).failure, Some(Failure::MethodUnknown));
         assert_eq!(of(12, None).failure, Some(Failure::Final));
         assert_eq!(of(12, Some(Said::MethodUnknown)).breaker, Outcome::Success);
     }
 
     #[test]
-    fn a_rejection_that_is_passed_on_says_nothing_of_the_peer_and_for_how_long() {
+    fn a_rejection_passed_on_says_nothing_of_the_peer() {
         let time = Duration::from_secs(60);
         let verdict = of(14, Some(Said::CircuitOpen(Some(time))));
         assert_eq!(verdict.load, balance::Outcome::FailedFor(time));

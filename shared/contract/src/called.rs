@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_services_that_are_away_are_named_with_a_reason_and_when_to_come_again() {
+    fn services_that_are_away_are_named_with_a_reason() {
         for (code, given, told) in [
             (Code::Unavailable, GantryReason::NoEndpoint, "NO_ENDPOINT"),
             (Code::Unavailable, GantryReason::Draining, "NO_ENDPOINT"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_says_of_the_call_itself_keeps_its_words_and_loses_our_notes() {
+    fn what_a_peer_says_of_the_call_keeps_its_words() {
         let codes = [Code::NotFound, Code::FailedPrecondition, Code::PermissionDenied];
         for code in codes {
             let told = public(&marked(Status::new(code, "no such user"), Origin::Peer)).unwrap();

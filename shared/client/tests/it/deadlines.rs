@@ -169,7 +169,7 @@ async fn the_wait_for_an_endpoint_takes_half_of_the_time_left() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_with_the_connect_errors_of_three_endpoints() {
+async fn nobody_there_is_told_with_three_connect_errors() {
     let setup = Setup::new();
     let mut registrations = Vec::new();
     for port in 1..=5 {

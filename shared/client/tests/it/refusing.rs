@@ -163,7 +163,7 @@ async fn streams_that_one_of_four_replicas_refuses_are_as_few() {
 }
 
 #[tokio::test]
-async fn a_method_that_one_replica_does_not_know_is_called_elsewhere_and_no_call_fails() {
+async fn an_unknown_method_is_called_on_another_replica() {
     // Also what must not be executed twice: it was not executed.
     for path in [ADD, FIND, SEEK] {
         let four = Four::new(patient(), || passing_on::answer(&method_unknown(), false)).await;
@@ -177,7 +177,7 @@ async fn a_method_that_one_replica_does_not_know_is_called_elsewhere_and_no_call
 }
 
 #[tokio::test]
-async fn a_method_that_nobody_knows_is_tried_on_five_replicas_at_most_and_told() {
+async fn a_method_that_nobody_knows_is_tried_on_five_replicas() {
     let mut servers = Vec::new();
     let setup = Setup::new();
     let mut registrations = Vec::new();
@@ -223,7 +223,7 @@ async fn when_all_replicas_refuse_nobody_is_ejected() {
 }
 
 #[tokio::test]
-async fn a_method_that_one_replica_refuses_beside_others_that_it_serves_attracts_no_calls() {
+async fn one_refused_method_of_a_replica_attracts_no_calls() {
     let setup = Setup::with(patient());
     let half = Server::answering(|hit| async move {
         if hit.request.uri().path() == FIND {

@@ -147,7 +147,7 @@ impl std::io::Write for Log {
 }
 
 #[tokio::test]
-async fn the_first_method_that_the_contract_does_not_know_is_warned_of() {
+async fn the_first_method_unknown_to_the_contract_is_warned_of() {
     let log = Log::default();
     let written = log.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || written.clone()).finish();

@@ -117,7 +117,7 @@ async fn a_registry_that_fails_watchers_is_told_and_makes_nobody_unready() {
 }
 
 #[tokio::test]
-async fn registrations_that_gave_no_endpoint_are_shown_and_make_it_degraded() {
+async fn registrations_without_an_endpoint_make_it_degraded() {
     let doubtful = Doubtful::new();
     doubtful.answers();
     doubtful.publisher.publish(EndpointSet::default());

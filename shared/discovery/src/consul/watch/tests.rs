@@ -159,7 +159,7 @@ async fn a_name_that_cannot_be_looked_up_any_more_keeps_its_addresses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_changes_while_consul_fails_is_followed_and_the_failure_told() {
+async fn a_name_is_followed_while_consul_fails() {
     let mut world = World::new();
     world.zone.set("users.internal", &["10.0.0.1"]);
     world.lists(&[("users.internal", 80)]).await;

@@ -111,7 +111,7 @@ fn a_host_is_an_address_in_any_form_or_a_name() {
 }
 
 #[test]
-fn a_registration_that_names_no_host_and_port_is_named_with_the_reason() {
+fn a_registration_without_host_or_port_is_told_with_why() {
     for (host, port, why) in [
         ("10.0.0.2", 0, "0 is no port"),
         ("10.0.0.2", -1, "-1 is no port"),

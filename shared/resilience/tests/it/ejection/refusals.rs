@@ -110,7 +110,7 @@ fn calls_that_are_refused_at_random_eject_nobody() {
 }
 
 #[test]
-fn a_comparison_goes_on_across_a_look_and_begins_anew_with_another_set() {
+fn a_comparison_outlives_a_look_and_ends_with_its_set() {
     let start = Instant::now();
     let set = endpoints(4, start);
     for _ in 0..9 {
@@ -132,7 +132,7 @@ fn a_comparison_goes_on_across_a_look_and_begins_anew_with_another_set() {
 }
 
 #[test]
-fn refusals_end_a_run_of_failures_and_failures_no_run_of_refusals() {
+fn failing_and_refusing_in_turns_ejects_an_endpoint() {
     let now = Instant::now();
     let set = endpoints(4, now);
     for _ in 0..100 {

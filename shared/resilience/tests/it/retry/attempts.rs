@@ -309,7 +309,7 @@ fn failed() -> impl Strategy<Value = (Failed, u64)> {
 }
 
 #[test]
-fn a_method_that_an_endpoint_does_not_know_is_tried_on_four_others_and_costs_nothing() {
+fn an_unknown_method_is_tried_on_four_others_for_nothing() {
     let now = Instant::now();
     let budget = Budget::default();
     let mut attempts = Attempts::new(Policy::NEVER, false, Deadline::after(now, MINUTE));
