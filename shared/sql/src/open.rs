@@ -19,7 +19,7 @@ use crate::{
     files::{self, OpenFiles},
     lock::{LockError, ProcessLock},
     path,
-    probe::{self, Probe},
+    probe::Probe,
 };
 
 /// The write-ahead log is cut back to this after a checkpoint, in bytes.
@@ -171,7 +171,6 @@ impl Sqlite {
             }
             source => OpenError::Migration { path: path.clone(), source },
         })?;
-        sqlx::query(probe::TABLE).execute(&writer).await.map_err(&failed)?;
         // Opened last: a reader cannot create the files of the write-ahead log.
         let reader = pool()
             .max_connections(settings.readers.get())

@@ -18,14 +18,8 @@ const RECHECK: Duration = Duration::from_secs(1);
 /// Time for which a committed write proves that the storage can be written to.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// One row, written by each probe. Not part of a service's migrations: no data depends on it.
-pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS storage_probe (
-    id         INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-    written_at REAL    NOT NULL -- seconds since 1970
-) STRICT";
-
-const WRITE: &str = "INSERT INTO storage_probe VALUES (1, unixepoch('subsec'))
-    ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at";
+/// Number in the file's header that is nobody's: migrations have a table of their own.
+const READ: &str = "PRAGMA user_version";
 
 /// Why nothing can be written, in words.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,7 +48,7 @@ impl Probe {
 
 impl Sqlite {
     /// Checks that a write can be made: the files are those that were opened, the disk has room,
-    /// and a row can be written. For a readiness check; cheap enough to be asked at any rate.
+    /// and its header can be written. For a readiness check; cheap enough to be asked at any rate.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -82,7 +76,16 @@ impl Sqlite {
             return Ok(());
         }
         let written: Result<_, sqlx::Error> = self
-            .write(|conn| Box::pin(async move { sqlx::query(WRITE).execute(conn).await }))
+            .write(|conn| {
+                Box::pin(async move {
+                    let now: i64 = sqlx::query_scalar(READ).fetch_one(&mut *conn).await?;
+                    let other = match now {
+                        0 => "PRAGMA user_version = 1",
+                        _ => "PRAGMA user_version = 0",
+                    };
+                    sqlx::query(other).execute(conn).await
+                })
+            })
             .await;
         written.map(drop).map_err(|error| format!("nothing can be written: {error}"))
     }

@@ -83,7 +83,7 @@ async fn an_id_in_capitals_is_the_same_id_and_nil_is_none() {
     let status = refused(admin.get(nil), Code::InvalidArgument, "VALIDATION_FAILED").await;
     assert_eq!(
         (wrong_fields(&status), status.message()),
-        (vec!["id".to_owned()], "id: must not be the nil UUID")
+        (vec!["id".to_owned()], "id must not be the nil UUID")
     );
 }
 
