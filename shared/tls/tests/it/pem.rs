@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use gantry_files::pem;
 use gantry_test_authority::{Authority, put};
 use gantry_tls::{ClientTls, ServerTls};
 
@@ -54,10 +55,8 @@ fn one_bad_certificate_of_a_bundle_is_named() {
     let block = |base64: &str| {
         format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n")
     };
-    let longer = {
-        let body: String = good.lines().filter(|line| !line.starts_with('-')).collect();
-        block(&format!("{}AAAA", body.trim_end_matches('=')))
-    };
+    let der = pem::blocks(&good).unwrap().remove(0).der;
+    let longer = pem::encode("CERTIFICATE", &[&der[..], &[0; 3]].concat());
     let (second, third) = (lines + 1, 2 * lines + 1);
     for (bundle, why) in [
         (
