@@ -1,27 +1,191 @@
-//! The body of a request, read as fast as it is asked for.
+//! Body of a request, read as fast as the handler asks for it.
+//!
+//! h2 keeps what is not read frame by frame, with some 300 bytes around each. A peer that
+//! sends many small messages within the window that it was granted would hold many times the
+//! window, so h2 limits such frames, by ending the connection with all of its calls. Therefore
+//! the call's task takes from h2 what the handler leaves, and joins small frames. The peer's
+//! window opens again only by what the handler reads.
 
 use std::{
+    collections::VecDeque,
+    future::Future,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
+use http::HeaderMap;
 use http_body::{Body, Frame};
+use pin_project_lite::pin_project;
 
 use crate::call::Connection;
 
-/// What a peer sends of one call. Its window opens again by what was read.
+/// Frames below this length, in bytes, are joined.
+const SMALL: usize = 256;
+
+/// Body of one call, for its handler.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
-    stream: RecvStream,
+    shared: Shared,
     connection: Arc<Connection>,
+}
+
+#[derive(Clone, Debug)]
+struct Shared(Arc<Mutex<Inflow>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inflow> {
+        // Nothing in here panics; were it to, what has arrived would still be whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What arrives of a request.
+#[derive(Debug)]
+struct Inflow {
+    /// `None` once nobody reads any more.
+    stream: Option<RecvStream>,
+    /// Data taken from h2 that the handler has not read, without the small frames at its end.
+    taken: VecDeque<Bytes>,
+    /// The small frames at the end.
+    small: BytesMut,
+    end: End,
+    /// The handler, if it waits.
+    reader: Option<Waker>,
+    /// The call's task, which h2 wakes.
+    keeper: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum End {
+    /// Nothing but data was taken from h2.
+    Ahead,
+    /// Taken from h2, not read yet.
+    Taken(Result<Option<HeaderMap>, h2::Error>),
+    Read,
+}
+
+type Next = Option<Result<Frame<Bytes>, h2::Error>>;
+
+impl Inflow {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Some(data) = self.pop() {
+            return Poll::Ready(self.release(data).map(Ok));
+        }
+        if let End::Taken(_) = self.end {
+            let End::Taken(end) = std::mem::replace(&mut self.end, End::Read) else {
+                return Poll::Ready(None);
+            };
+            return Poll::Ready(end.map(|trailers| trailers.map(Frame::trailers)).transpose());
+        }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let keeper = self.keeper.clone();
+        let mut keeping = Context::from_waker(keeper.as_ref().unwrap_or(cx.waker()));
+        match poll_stream(stream, &mut keeping) {
+            Poll::Pending => {
+                self.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Poll::Ready(Ok(data)) => Poll::Ready(self.release(data).map(Ok)),
+            Poll::Ready(Err(end)) => {
+                self.end = End::Read;
+                Poll::Ready(end.map(|trailers| trailers.map(Frame::trailers)).transpose())
+            }
+        }
+    }
+
+    /// Takes from h2 what the handler leaves there. Returns `true` if there was anything.
+    fn take(&mut self, cx: &mut Context<'_>) -> bool {
+        let (Some(stream), End::Ahead) = (&mut self.stream, &self.end) else { return false };
+        if self.keeper.as_ref().is_none_or(|keeper| !keeper.will_wake(cx.waker())) {
+            self.keeper = Some(cx.waker().clone());
+        }
+        let mut any = false;
+        while let Poll::Ready(next) = poll_stream(stream, cx) {
+            any = true;
+            match next {
+                Ok(data) if data.len() < SMALL => self.small.extend_from_slice(&data),
+                Ok(data) => {
+                    if !self.small.is_empty() {
+                        self.taken.push_back(self.small.split().freeze());
+                    }
+                    self.taken.push_back(data);
+                }
+                Err(end) => {
+                    self.end = End::Taken(end);
+                    break;
+                }
+            }
+        }
+        if any && let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        any
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        self.taken
+            .pop_front()
+            .or_else(|| (!self.small.is_empty()).then(|| self.small.split().freeze()))
+    }
+
+    /// Opens the window by what is read.
+    fn release(&mut self, data: Bytes) -> Option<Frame<Bytes>> {
+        if let Some(stream) = &mut self.stream {
+            // Cannot fail: no more is given back than has arrived.
+            let _ = stream.flow_control().release_capacity(data.len());
+        }
+        Some(Frame::data(data))
+    }
+
+    /// Nobody reads on: h2 throws away what still arrives.
+    fn close(&mut self) {
+        while let Some(data) = self.pop() {
+            self.release(data);
+        }
+        self.stream = None;
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let is_end = match &self.end {
+            End::Ahead => self.stream.as_ref().is_none_or(RecvStream::is_end_stream),
+            End::Taken(end) => matches!(end, Ok(None)),
+            End::Read => true,
+        };
+        is_end && self.taken.is_empty() && self.small.is_empty()
+    }
+}
+
+/// The next data of a stream, or its end.
+fn poll_stream(
+    stream: &mut RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Bytes, Result<Option<HeaderMap>, h2::Error>>> {
+    Poll::Ready(match ready!(stream.poll_data(cx)) {
+        Some(Ok(data)) => Ok(data),
+        Some(Err(error)) => Err(Err(error)),
+        None => Err(ready!(stream.poll_trailers(cx))),
+    })
 }
 
 impl RequestBody {
     pub(super) fn new(stream: RecvStream, connection: Arc<Connection>) -> Self {
-        Self { stream, connection }
+        let inflow = Inflow {
+            stream: Some(stream),
+            taken: VecDeque::new(),
+            small: BytesMut::new(),
+            end: End::Ahead,
+            reader: None,
+            keeper: None,
+        };
+        Self { shared: Shared(Arc::new(Mutex::new(inflow))), connection }
+    }
+
+    /// Handle with which the call's task takes from h2 what the handler does not read.
+    pub(super) fn keeper(&self) -> Keeper {
+        Keeper { shared: self.shared.clone(), connection: Arc::clone(&self.connection) }
     }
 }
 
@@ -29,23 +193,60 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = h2::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        let frame = match ready!(self.stream.poll_data(cx)) {
-            Some(data) => {
-                self.connection.heard();
-                let data = data?;
-                self.stream.flow_control().release_capacity(data.len())?;
-                Some(Frame::data(data))
-            }
-            None => ready!(self.stream.poll_trailers(cx))?.map(Frame::trailers),
-        };
-        Poll::Ready(frame.map(Ok))
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
+        let frame = ready!(self.shared.lock().poll_frame(cx));
+        if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+            self.connection.heard();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.shared.lock().is_end_stream()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.shared.lock().close();
+    }
+}
+
+/// Handle of the call's task, see [`RequestBody::keeper`].
+pub(super) struct Keeper {
+    shared: Shared,
+    connection: Arc<Connection>,
+}
+
+impl Keeper {
+    /// Drives the call, and takes what its handler leaves whenever it has been polled.
+    pub(super) fn drive<F>(self, call: F) -> Keeping<F> {
+        Keeping { call, keeper: self }
+    }
+}
+
+pin_project! {
+    /// Driven call, see [`Keeper::drive`].
+    pub(super) struct Keeping<F> {
+        #[pin]
+        call: F,
+        keeper: Keeper,
+    }
+}
+
+impl<F: Future> Future for Keeping<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        // The handler goes first: what it reads need not be kept.
+        if let Poll::Ready(output) = this.call.poll(cx) {
+            return Poll::Ready(output);
+        }
+        let Keeper { shared, connection } = this.keeper;
+        if shared.lock().take(cx) {
+            connection.heard();
+        }
+        Poll::Pending
     }
 }

@@ -34,6 +34,12 @@ use crate::{
     settings::ConnectionSettings,
 };
 
+/// What h2 may hold of small DATA frames before it ends the connection with all of its calls:
+/// each costs 256 bytes less its length. Calls take them out of h2 (see `body`), so that only
+/// those count that one poll of the connection reads, 2 MiB at most, and for ever those that
+/// came after their call was answered: 260,000 of them.
+const DATA_FRAME_BUDGET: usize = 64 * 1024 * 1024;
+
 /// HTTP/2 with the limits of the settings, and at most so many streams.
 pub(crate) fn protocol(settings: &ConnectionSettings, max_streams: u32) -> server::Builder {
     let mut protocol = server::Builder::new();
@@ -45,6 +51,7 @@ pub(crate) fn protocol(settings: &ConnectionSettings, max_streams: u32) -> serve
         .initial_connection_window_size(settings.connection_window_bytes)
         .max_pending_accept_reset_streams(settings.max_pending_resets as usize)
         .max_local_error_reset_streams(Some(settings.max_local_resets as usize))
+        .data_frame_budget(DATA_FRAME_BUDGET)
         .max_send_buffer_size(SEND_BUFFER);
     protocol
 }
@@ -153,6 +160,7 @@ where
             let too_large = this.headers.keep(request.headers_mut(), all).err();
             let connection = Arc::clone(&this.connection);
             let http = request.map(|stream| RequestBody::new(stream, Arc::clone(&connection)));
+            let keeper = http.body().keeper();
             let call = this.stack.call(Received {
                 connection: Arc::clone(&connection),
                 at: now,
@@ -160,7 +168,8 @@ where
                 http,
             });
             // The tracker is what is waited for, not the task's result.
-            drop(this.calls.spawn(Answer::new(call, respond, connection, now, this.send_timeout)));
+            let answer = Answer::new(call, respond, connection, now, this.send_timeout);
+            drop(this.calls.spawn(keeper.drive(answer)));
             if this.connection.resets.begin() {
                 if this.restless.is_cancelled() {
                     this.break_off(Closed::Resets, Reason::ENHANCE_YOUR_CALM);

@@ -89,3 +89,15 @@ async fn kinds(world: World, arguments: Vec<OsString>) {
     eventually("the last one is dropped", || world.seen.dropped() == 2).await;
     assert_eq!((world.seen.started(), world.seen.finished()), (6, 4));
 }
+
+#[tokio::test]
+async fn many_small_messages_of_a_foreign_client_cost_no_call() {
+    let world = World::start().await;
+    assert_eq!(run("small.py", world.address, Vec::new()).await, "OK, OK");
+}
+
+#[tokio::test]
+async fn the_authority_of_a_unix_socket_is_taken() {
+    let world = World::start().await;
+    assert_eq!(run("authority.py", world.address, Vec::new()).await, "OK");
+}

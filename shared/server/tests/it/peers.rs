@@ -1,10 +1,16 @@
 //! Foreign peers, frame by frame.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use gantry_probe::probe::v1::ActRequest;
+use gantry_probe::probe::v1::{ActRequest, AddRequest, AddResponse};
 use h2::client::SendRequest;
 use http::HeaderMap;
-use tokio::{net::TcpStream, time::timeout};
+use prost::Message;
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
 use crate::{
     raw::{framed, request},
@@ -12,6 +18,7 @@ use crate::{
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
+const ADD: &str = "/probe.v1.ProbeService/Add";
 
 /// A connection that a stock HTTP/2 client drives.
 async fn connect(world: &World) -> SendRequest<Bytes> {
@@ -50,4 +57,41 @@ async fn a_peer_that_ends_requests_as_jetty_does_keeps_its_connection() {
     for _ in 0..300 {
         assert_eq!(call_in_parts(&peer, &parts).await["grpc-status"], "0");
     }
+}
+
+/// Streams numbers, of which the first makes the handler pause, and returns the sum.
+async fn add(peer: &SendRequest<Bytes>, count: usize, at_once: usize) -> u32 {
+    let mut sender = peer.clone().ready().await.unwrap();
+    let head = request(ADD, Bytes::new()).map(drop);
+    let (answer, mut body) = sender.send_request(head, false).unwrap();
+    let pause = AddRequest { number: 0, nap_ms: 2000, ballast: Vec::new() };
+    body.send_data(framed(&pause), false).unwrap();
+    let number = framed(&AddRequest { number: 1, ..AddRequest::default() });
+    assert_eq!(number.len(), 7);
+    for sent in 0..count {
+        body.send_data(number.clone(), false).unwrap();
+        if sent % at_once == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+    body.send_data(Bytes::new(), true).unwrap();
+    let mut body = answer.await.unwrap().into_body();
+    let message = body.data().await.unwrap().unwrap();
+    assert_eq!(body.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+    AddResponse::decode(&message[5..]).unwrap().sum
+}
+
+#[tokio::test]
+async fn small_messages_within_the_window_cost_no_call() {
+    let world = World::start().await;
+    let peer = connect(&world).await;
+    let message = framed(&ActRequest { nap_ms: 2500, ..ActRequest::default() });
+    let neighbour = tokio::spawn({
+        let peer = peer.clone();
+        async move { call_in_parts(&peer, &[message]).await }
+    });
+    // All at once, and a few at a time. The handler takes a millisecond for each.
+    let added = async { tokio::join!(add(&peer, 5_000, 10_000), add(&peer, 6_000, 100)) };
+    assert_eq!(timeout(PATIENCE, added).await.unwrap(), (5_000, 6_000));
+    assert_eq!(neighbour.await.unwrap()["grpc-status"], "0");
 }
