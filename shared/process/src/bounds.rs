@@ -58,7 +58,7 @@ pub const SERVICE_BOUNDS: &[Bound] = &[
     Bound::count("server.infrastructure.max_calls", 1, MANY),
     Bound::count("server.infrastructure.max_per_address", 1, MANY),
     Bound::count("server.infrastructure.max_per_connection", 1, MANY),
-    Bound::count("server.connections.max_headers", 1, 10_000),
+    Bound::count("server.connections.max_headers", 20, 10_000),
     Bound::count("server.connections.max_header_bytes", 1024, 1024 * 1024),
     Bound::count("server.connections.stream_window_bytes", 65_535, MAX_31_BITS),
     Bound::count("server.connections.connection_window_bytes", 65_535, MAX_31_BITS),
