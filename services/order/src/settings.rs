@@ -56,19 +56,13 @@ pub struct DraftSettings {
     pub open_for: Duration,
 }
 
-impl DraftSettings {
-    const HOUR: Duration = Duration::from_secs(60 * 60);
-    const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
-    fn check(&self, problems: &mut Problems) {
-        if !(1..=10_000).contains(&self.max_per_user) {
-            problems.expected("drafts.max_per_user", "1 to 10000");
-        }
-        if !(Self::HOUR..=Self::TEN_YEARS).contains(&self.open_for) {
-            problems.expected("drafts.open_for", "1h to 3650days");
-        }
-    }
-}
+const DRAFT_BOUNDS: &[Bound] = &[
+    Bound::count("drafts.max_per_user", 1, 10_000),
+    Bound::time("drafts.open_for", HOUR, TEN_YEARS),
+];
 
 /// The services it calls, by their names, and how.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -83,7 +77,7 @@ pub struct Clients {
 impl Table for Settings {
     const NAME: &'static str = NAME;
     const DEFAULTS: &'static str = DEFAULTS;
-    const BOUNDS: &'static [&'static [Bound]] = &[SAGA_BOUNDS, CLIENTS_BOUNDS];
+    const BOUNDS: &'static [&'static [Bound]] = &[SAGA_BOUNDS, CLIENTS_BOUNDS, DRAFT_BOUNDS];
 
     fn check_discovery(&self, discovery: &gantry_discovery::Settings, problems: &mut Problems) {
         // It fetches keys from the user service alone.
@@ -122,7 +116,6 @@ impl Check for Settings {
         for (key, client) in [("clients.user", user), ("clients.inventory", inventory)] {
             gantry_process::check_client(key, client, &CONTRACT, problems);
         }
-        self.drafts.check(problems);
         for problem in self.saga.problems() {
             problems.expected(&format!("saga.{}", problem.key), problem.expected);
         }
