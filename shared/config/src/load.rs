@@ -365,10 +365,12 @@ fn stand_ins() -> [Value; 8] {
 fn with_lists(mut root: Value, added: &Value, adding: &[&str]) -> Value {
     let paths: Vec<_> = adding.iter().flat_map(|key| tree::matching(&root, key)).collect();
     for path in paths {
-        if let Some(Value::Array(tag, items)) = tree::get(added, &path) {
+        if let Some(Value::Array(_, items)) = tree::get(added, &path) {
             let is_first = |n: &usize| !items[..*n].contains(&items[*n]);
             let items = (0..items.len()).filter(is_first).map(|n| items[n].clone()).collect();
-            tree::put(&mut root, &path, Value::Array(*tag, items));
+            // As a whole it comes from where its last items do.
+            let tag = tree::get(&root, &path).map(Value::tag).unwrap_or_default();
+            tree::put(&mut root, &path, Value::Array(tag, items));
         }
     }
     root

@@ -42,7 +42,7 @@ pub const SERVICE_BOUNDS: &[Bound] = &[
     Bound::time("server.drain_timeout", Duration::ZERO, HOUR),
     Bound::count("server.max_message_bytes", 1, 4 * 1024 * 1024),
     Bound::time("server.tls.reload_interval", Duration::from_millis(10), DAY),
-    Bound::count("server.connections.max", 1, MANY),
+    Bound::count("server.connections.max", 1, u32::MAX as u64),
     Bound::count("server.connections.max_per_address", 1, MANY),
     Bound::count("server.connections.max_per_site", 1, MANY),
     Bound::count("server.connections.reserved_percent", 0, 90),
