@@ -1,17 +1,16 @@
-//! What keeps calls between services dependable.
+//! Mechanisms that make calls between services resilient.
 //!
-//! Mechanism only. The state machines are pure: they take `now` and their random
-//! numbers as arguments, name no transport, no registry and no clock of their own,
-//! and are used by whoever owns those. Times are [`tokio::time::Instant`]s, so that
-//! tests can pause them. Each module begins with an example.
+//! The state machines are pure: they take `now` and random numbers as arguments, and know no
+//! transport, registry or clock. Times are [`tokio::time::Instant`]s, so that tests can pause them.
+//! Each module begins with an example.
 //!
-//! - [`deadline`]: an absolute deadline, and how it travels as `grpc-timeout`;
-//! - [`balance`]: which of several endpoints gets the next call;
-//! - [`bulkhead`]: how many calls one dependency may hold;
-//! - [`circuit_breaker`]: whether a call is worth making at all;
-//! - [`ejection`]: which endpoints get no calls for a while;
-//! - [`limits`]: what a server does not take on: too many calls at once, or of one caller;
-//! - [`retry`]: whether and when a failed call is made again; also as a tower layer.
+//! - [`deadline`]: absolute deadlines and their `grpc-timeout` header.
+//! - [`balance`]: choice of the endpoint for the next call.
+//! - [`bulkhead`]: bound on the calls that one dependency can hold.
+//! - [`circuit_breaker`]: fast failure while a dependency is down.
+//! - [`ejection`]: temporary removal of failing endpoints.
+//! - [`limits`]: a server's limits on concurrency and on the rate of each caller.
+//! - [`retry`]: retries and hedging of failed calls; also as a tower layer.
 
 pub mod balance;
 pub mod bulkhead;

@@ -1,4 +1,4 @@
-//! The flags of `gantry bench`.
+//! Flags of `gantry bench`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,39 +6,39 @@ use clap::{Args, Subcommand};
 
 use super::{client, replica::Served, server};
 
-/// What to measure.
+/// Kind of benchmark.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
-    /// What to measure
+    /// Kind of benchmark
     #[command(subcommand)]
     pub what: What,
 }
 
-/// What to measure.
+/// Kind of benchmark.
 #[derive(Clone, Debug, Subcommand)]
 pub enum What {
-    /// The client beside a bare tonic channel: cost, sick replicas, outages, restarts
+    /// Measure the client beside a bare tonic channel: cost, sick replicas, outages, restarts
     Client(ClientArgs),
-    /// The server stack beside tonic's server: cost, validation, overload; and under attack
+    /// Measure the server stack beside tonic's server: cost, validation, overload, attacks
     Server(ServerArgs),
-    /// A server that the benchmark starts and kills
+    /// Run a server that the benchmark starts and kills
     #[command(hide = true)]
     Replica(ReplicaArgs),
-    /// What is counted under valgrind
+    /// Run the code that is counted under valgrind
     #[command(hide = true)]
     Picks(PicksArgs),
 }
 
-/// How to measure, and where the results go.
+/// Runs, durations and outputs.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// How often each is run; the median counts
+    /// Runs of each scenario; the table shows their median
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub runs: u32,
-    /// How long a single run of calls one after the other takes, in milliseconds
+    /// Duration of a single throughput run, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub window_ms: u64,
-    /// Written, as JSON
+    /// Write the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Print the table as Markdown
@@ -47,70 +47,70 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// How long a single run takes.
+    /// Returns the duration of a single run.
     pub(super) fn window(&self) -> Duration {
         Duration::from_millis(self.window_ms)
     }
 }
 
-/// What to measure of the client.
+/// Flags of `gantry bench client`.
 #[derive(Clone, Debug, Args)]
 pub struct ClientArgs {
-    /// How.
+    /// Common flags.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Only these; otherwise all of them
+    /// Run only these scenarios; default: all
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_enum)]
     pub only: Vec<client::Scenario>,
 }
 
-/// What to measure of the server.
+/// Flags of `gantry bench server`.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
-    /// How.
+    /// Common flags.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Only these; otherwise all of them
+    /// Run only these scenarios; default: all
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_enum)]
     pub only: Vec<server::Scenario>,
 }
 
-/// What a replica is like.
+/// Flags of a replica.
 #[derive(Clone, Debug, Args)]
 pub struct ReplicaArgs {
-    /// What it answers with
+    /// Number that it answers with
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub number: u32,
-    /// How it behaves at first, as `delay=5ms` or `fail`
+    /// Initial behaviour: `delay=5ms` or `fail`
     #[arg(long, default_value = "delay=0")]
     pub behaviour: super::replica::Behaviour,
-    /// The first port; any where it is 0
+    /// First port; 0 takes any free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
-    /// How many ports it listens on
+    /// Number of ports that it listens on
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub ports: u32,
-    /// What it serves with
+    /// Server stack
     #[arg(long, value_enum, default_value_t)]
     pub served: Served,
-    /// How many calls the handler works at at once
+    /// Number of calls that the handler works on concurrently
     #[arg(long, value_name = "N")]
     pub slots: Option<u32>,
-    /// Be found at this Consul agent
+    /// Register at this Consul agent
     #[arg(long, value_name = "URL")]
     pub consul: Option<String>,
-    /// Where executions of what must not be repeated are written down
+    /// File that records the executions of non-idempotent calls
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
 }
 
-/// What to pick.
+/// Flags of `gantry bench picks`.
 #[derive(Clone, Debug, Args)]
 pub struct PicksArgs {
-    /// Of how many
+    /// Number of endpoints
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub endpoints: usize,
-    /// How often
+    /// Number of picks
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub picks: usize,
 }

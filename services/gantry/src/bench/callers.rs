@@ -1,5 +1,5 @@
-//! Who calls: our channel, tonic's, and hyper's connections with nothing around them. One
-//! generated client for all of them.
+//! Clients under test: our channel, tonic's, and bare hyper connections, all behind one generated
+//! client.
 
 use std::{
     net::SocketAddr,
@@ -45,10 +45,10 @@ use super::{
     error::BenchError,
 };
 
-/// The name of the service in the registry.
+/// Name of the service in the registry.
 pub(super) const SERVICE: &str = "bench";
 
-/// What may be done with a call that was lost.
+/// Idempotency of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     /// NO_SIDE_EFFECTS.
@@ -59,9 +59,9 @@ pub(super) enum Method {
     Add,
 }
 
-/// Makes calls.
+/// Client under test.
 pub(super) trait Caller: Clone + Send + 'static {
-    /// Calls, and gives the number of the replica that answered.
+    /// Makes a call. Returns the number of the replica that answered.
     fn call(&mut self, method: Method, id: u64)
     -> impl Future<Output = Result<u32, Status>> + Send;
 }
@@ -87,7 +87,7 @@ where
     }
 }
 
-/// Our channel, and the registry that it looks in.
+/// Our channel and its registry.
 #[derive(Debug)]
 pub(super) struct Ours {
     pub(super) channel: Channel,
@@ -97,7 +97,7 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    /// A channel that has not connected yet.
+    /// Creates a channel without connections.
     pub(super) async fn new(
         addresses: &[SocketAddr],
         settings: ClientSettings,
@@ -105,14 +105,14 @@ impl Ours {
         let registry = Registry::memory();
         let mut registered = Vec::new();
         for address in addresses {
-            // Before the channel, so that it is told of all of them at once.
+            // Registered before the channel is built, so that it sees all of them at once.
             let instance = Instance::new(SERVICE, *address);
             registered.push(registry.registrar.register(instance).await?);
         }
         Ok(Self { registered, ..Self::within(registry, settings)? })
     }
 
-    /// A channel to what stands in this registry.
+    /// Creates a channel over a registry.
     pub(super) fn within(registry: Registry, settings: ClientSettings) -> Result<Self, BenchError> {
         let channel = Channel::builder(SERVICE)
             .contract(&CONTRACT)
@@ -123,14 +123,14 @@ impl Ours {
         Ok(Self { channel, client, registry, registered: Vec::new() })
     }
 
-    /// Tells it of one more endpoint.
+    /// Adds an endpoint.
     pub(super) async fn join(&mut self, address: SocketAddr) -> Result<(), BenchError> {
         let instance = Instance::new(SERVICE, address);
         self.registered.push(self.registry.registrar.register(instance).await?);
         Ok(())
     }
 
-    /// Waits until it has a connection to so many endpoints.
+    /// Waits until the channel is connected to this many endpoints.
     pub(super) async fn connected(&self, endpoints: usize) -> Result<(), BenchError> {
         const PATIENCE: Duration = Duration::from_secs(30);
         let until = Instant::now() + PATIENCE;
@@ -148,7 +148,7 @@ impl Ours {
     }
 }
 
-/// A bare channel of tonic's, with one connection.
+/// Creates a bare tonic channel with one connection.
 pub(super) async fn tonic_channel(
     address: SocketAddr,
 ) -> Result<BenchServiceClient<transport::Channel>, BenchError> {
@@ -156,7 +156,7 @@ pub(super) async fn tonic_channel(
     Ok(BenchServiceClient::new(endpoint.connect().await?))
 }
 
-/// What tonic has against sick replicas: a channel that balances over a list.
+/// Creates a tonic channel that balances over a list: tonic's own means against sick replicas.
 pub(super) fn tonic_balanced(
     addresses: &[SocketAddr],
 ) -> Result<BenchServiceClient<transport::Channel>, BenchError> {
@@ -165,14 +165,14 @@ pub(super) fn tonic_balanced(
     Ok(BenchServiceClient::new(transport::Channel::balance_list(endpoints.into_iter())))
 }
 
-/// An endpoint that may die: a call without a deadline would wait for it for ever.
+/// Creates an endpoint with a timeout: a call to a dead one would wait for ever.
 pub(super) fn endpoint(address: SocketAddr) -> Result<Endpoint, transport::Error> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(Duration::from_secs(1))
         .timeout(Duration::from_secs(2)))
 }
 
-/// Connections of hyper's and nothing else, used one after the other.
+/// Bare hyper connections, used in turn.
 #[derive(Clone, Debug)]
 pub(super) struct Bare {
     connections: Arc<[SendRequest<Body>]>,
@@ -180,7 +180,7 @@ pub(super) struct Bare {
 }
 
 impl Bare {
-    /// One connection to each address; the same address can be given more than once.
+    /// Opens one connection to each address. An address may be given more than once.
     pub(super) async fn connect(
         addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> Result<BenchServiceClient<Self>, BenchError> {
@@ -190,7 +190,7 @@ impl Bare {
             stream.set_nodelay(true).map_err(BenchError::Replica)?;
             let (sender, connection) =
                 http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-            // It ends with the last of its senders.
+            // The task ends with the connection's last sender.
             tokio::spawn(connection);
             connections.push(sender);
         }

@@ -1,4 +1,4 @@
-//! A Consul agent of the benchmark's own.
+//! Consul agent of the benchmark.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::error::BenchError;
 
-/// An agent in development mode, on ports of its own; killed when dropped.
+/// Agent in development mode on its own ports. Killed when dropped.
 #[derive(Debug)]
 pub(super) struct Agent {
     address: SocketAddr,
@@ -25,7 +25,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// Starts one and waits until it answers.
+    /// Starts an agent and waits until it answers.
     pub(super) async fn start() -> Result<Self, BenchError> {
         const TOOL: &str = "consul";
         const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,7 +66,7 @@ impl Agent {
     }
 }
 
-/// The registry at this agent.
+/// Returns a registry at this agent.
 pub(super) fn registry(url: &str) -> Result<Registry, BenchError> {
     let consul = consul::Settings {
         url: url.to_owned(),
@@ -77,7 +77,7 @@ pub(super) fn registry(url: &str) -> Result<Registry, BenchError> {
     Ok(Registry::from_settings(&settings)?)
 }
 
-/// Addresses that nobody has, held until all are known so that they differ.
+/// Returns free addresses. All are held until the last is known, so that they differ.
 fn free() -> io::Result<[SocketAddr; 4]> {
     let listeners: Vec<_> =
         (0..4).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;

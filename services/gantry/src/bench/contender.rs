@@ -1,4 +1,4 @@
-//! Who takes turns with others, so that all of them meet the same machine.
+//! Contenders take turns, so that all of them meet the same machine.
 
 use std::time::Duration;
 
@@ -11,43 +11,43 @@ use super::{
     stats::Runs,
 };
 
-/// How many call at once.
+/// Number of concurrent callers.
 const CALLERS: usize = 64;
 
-/// A turn takes at most so long: the moods of a busy machine last longer.
+/// Longest turn. Disturbances of a busy machine last longer.
 const TURN: Duration = Duration::from_millis(250);
 
-/// One of those that are compared.
+/// Contender of a comparison.
 #[derive(Debug)]
 pub(super) struct Contender<C> {
     callers: Vec<C>,
-    /// Whose processor time counts; without it that of this process, which is the client's.
+    /// Process whose processor time counts. Default: this process, the client.
     server: Option<Replica>,
     spent: Spent,
-    /// Calls a second, run by run.
+    /// Calls per second of each run.
     pub(super) rate: Runs,
-    /// Microseconds of processor time a call, run by run.
+    /// Microseconds of processor time per call of each run.
     pub(super) cpu: Runs,
 }
 
 impl<C: Caller> Contender<C> {
-    /// The callers are shared among the tasks that call.
+    /// Creates a contender. The calling tasks share its clients.
     pub(super) fn new(callers: Vec<C>) -> Self {
         let (spent, rate, cpu) = Default::default();
         Self { callers, server: None, spent, rate, cpu }
     }
 
-    /// Counts the processor time of this server instead of the client's.
+    /// Counts the processor time of this server instead of the client.
     pub(super) fn judged_by(self, server: Replica) -> Self {
         Self { server: Some(server), ..self }
     }
 
-    /// Calls without being measured, so that buffers and estimates are as they will be.
+    /// Makes calls without measuring, to warm buffers and estimates.
     pub(super) async fn warm_up(&self) -> Result<(), BenchError> {
         spend(&self.callers, CALLERS, TURN).await.map(drop)
     }
 
-    /// Takes one of the turns of a run.
+    /// Takes one turn of a run.
     pub(super) async fn turn(&mut self, run: &RunArgs) -> Result<(), BenchError> {
         let before = self.server_cpu().await?;
         let mut spent = spend(&self.callers, CALLERS, run.window() / turns(run)).await?;
@@ -65,7 +65,7 @@ impl<C: Caller> Contender<C> {
         }
     }
 
-    /// The run is over.
+    /// Ends a run.
     pub(super) fn end_run(&mut self) {
         let spent = std::mem::take(&mut self.spent);
         self.rate.push(spent.rate());
@@ -73,7 +73,7 @@ impl<C: Caller> Contender<C> {
     }
 }
 
-/// How many turns there are in a run.
+/// Returns the number of turns in a run.
 pub(super) fn turns(run: &RunArgs) -> u32 {
     run.window().div_duration_f64(TURN).ceil() as u32
 }

@@ -1,4 +1,4 @@
-//! The contract of `bench/v1/bench.proto`.
+//! Contract of `bench/v1/bench.proto`.
 #![allow(
     dead_code,
     missing_docs,

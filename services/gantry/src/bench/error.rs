@@ -1,71 +1,71 @@
-//! Why something was not measured.
+//! Errors of a benchmark.
 
 use std::{io, path::PathBuf};
 
-/// Why something was not measured.
+/// Reason for a missing measurement.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// A replica did not start or did not answer on its pipes.
     #[error("a replica: {0}")]
     Replica(#[source] io::Error),
-    /// A replica ended, or said what nobody understands.
+    /// A replica ended or sent an unknown line.
     #[error("a replica said {0:?}")]
     Nonsense(String),
-    /// The bare connection of a baseline.
+    /// The bare connection of a baseline failed.
     #[error("a bare connection: {0}")]
     Bare(#[from] hyper::Error),
-    /// A baseline's channel.
+    /// The channel of a baseline failed.
     #[error("a tonic channel: {0}")]
     Tonic(#[from] tonic::transport::Error),
-    /// Our channel.
+    /// Our channel failed.
     #[error(transparent)]
     Channel(#[from] gantry_client::BuildError),
-    /// The registry that the replicas stand in.
+    /// The registry of the replicas failed.
     #[error(transparent)]
     Register(#[from] gantry_discovery::RegisterError),
-    /// Its settings.
+    /// The settings of the registry are invalid.
     #[error(transparent)]
     Registry(#[from] gantry_discovery::SettingsError),
-    /// The server stack of a replica.
+    /// The server stack of a replica cannot be built.
     #[error(transparent)]
     Server(#[from] gantry_server::BuildError),
-    /// It could not serve.
+    /// A replica cannot serve.
     #[error(transparent)]
     Serve(#[from] gantry_server::ServeError),
-    /// Clients of the suite.
+    /// The clients of the suite cannot connect.
     #[error(transparent)]
     Clients(#[from] crate::demo::clients::ConnectError),
-    /// Calls failed where none may.
+    /// Calls failed in a scenario that allows no failure.
     #[error("a call failed where none may: {0}")]
     Call(Box<tonic::Status>),
-    /// Something did not come about in time.
+    /// An expected state was not reached in time.
     #[error("{0} within {1:?}")]
     Late(&'static str, std::time::Duration),
     /// A tool is not installed.
     #[error("{tool} is missing: {install}")]
     Missing {
-        /// Its name.
+        /// Name of the tool.
         tool: &'static str,
-        /// How it is installed.
+        /// Command that installs it.
         install: &'static str,
     },
-    /// A tool is there and does not do its work.
+    /// A tool failed.
     #[error("{tool}: {why}")]
     Tool {
-        /// Its name.
+        /// Name of the tool.
         tool: &'static str,
-        /// What it said.
+        /// Its message.
         why: String,
     },
-    /// A file or the standard output.
+    /// A file or the standard output cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// Which.
+        /// Name of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Some of it could not be measured; the table said why.
+    /// Some rows are missing; the table has said why.
     #[error("{0} of the measurements could not be made")]
     Incomplete(usize),
 }

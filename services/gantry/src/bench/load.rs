@@ -1,4 +1,4 @@
-//! Calls one after the other, by many callers at once: counted only, or each written down.
+//! Load of many concurrent callers: either counted, or recorded call by call.
 
 use std::{
     ops::AddAssign,
@@ -23,7 +23,7 @@ use super::{
     error::BenchError,
 };
 
-/// What calls have cost so far.
+/// Cost of the calls so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spent {
     calls: u64,
@@ -37,7 +37,7 @@ impl Spent {
         self.calls as f64 / self.took.as_secs_f64()
     }
 
-    /// Microseconds of this process's processor time a call.
+    /// Returns the microseconds of this process's processor time per call.
     pub(super) fn cpu_a_call(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.calls as f64
     }
@@ -51,8 +51,8 @@ impl AddAssign for Spent {
     }
 }
 
-/// Has `concurrency` tasks call for so long and gives what that cost; the tasks share the
-/// callers among them. No call may fail.
+/// Runs `concurrency` calling tasks for a duration and returns their cost. The tasks share the
+/// clients. No call may fail.
 pub(super) async fn spend<C: Caller>(
     callers: &[C],
     concurrency: usize,
@@ -90,29 +90,29 @@ async fn burst<C: Caller>(
     Ok(calls)
 }
 
-/// How one call ended.
+/// Record of one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
-    /// When it was made and when it ended, from the beginning of the load.
+    /// Start and end, counted from the start of the load.
     pub(super) made: Duration,
     pub(super) ended: Duration,
     pub(super) method: Method,
     pub(super) outcome: Outcome,
 }
 
-/// What became of a call.
+/// Result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// By the replica with this number.
+    /// Answered by the replica with this number.
     Answered(u32),
-    /// It was lost, and the error says that it may have been executed.
+    /// Lost with the reason OUTCOME_UNKNOWN.
     Unknown,
-    /// Whatever else.
+    /// Any other failure.
     Failed,
 }
 
 impl Call {
-    /// How long its caller waited.
+    /// Returns the caller's latency.
     pub(super) fn took(&self) -> Duration {
         self.ended - self.made
     }
@@ -122,7 +122,7 @@ impl Call {
     }
 }
 
-/// Callers at work, each call of which is written down.
+/// Running load that records each call.
 #[derive(Debug)]
 pub(super) struct Load {
     pub(super) started: Instant,
@@ -131,19 +131,19 @@ pub(super) struct Load {
     tasks: JoinSet<Vec<Call>>,
 }
 
-/// What callers do.
+/// Parameters of a load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
-    /// How many call at once.
+    /// Number of concurrent callers.
     pub(super) callers: usize,
-    /// What they call, one after the other.
+    /// Calls that each caller repeats in turn.
     pub(super) methods: &'static [Method],
-    /// How long a caller rests after each call.
+    /// Pause of a caller after each call.
     pub(super) pause: Duration,
 }
 
 impl Load {
-    /// Has them call until [`finish`](Self::finish).
+    /// Starts calling, until [`finish`](Self::finish).
     pub(super) fn start<C: Caller>(caller: &C, work: Work) -> Self {
         let (started, stop) = (Instant::now(), Arc::new(AtomicBool::new(false)));
         let ended = Arc::new(AtomicU64::new(0));
@@ -170,19 +170,19 @@ impl Load {
         Self { started, ended, stop, tasks }
     }
 
-    /// The calls that have ended so far.
+    /// Returns the number of calls that ended so far.
     pub(super) fn ended(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Ends it, and gives every call that was made.
+    /// Ends the load and returns every call.
     pub(super) async fn finish(self) -> Vec<Call> {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await.concat()
     }
 }
 
-/// Calls that are made whatever becomes of those before them.
+/// Open-loop load: calls start at a fixed rate, regardless of earlier ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Calls a second.
@@ -192,9 +192,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Makes them, and waits until all have ended.
+    /// Makes the calls and waits until all have ended.
     pub(super) async fn calls<C: Caller>(self, caller: &C) -> Vec<Call> {
-        /// Short beside what a call takes.
+        /// Interval between starts: short compared with a call.
         const TICK: Duration = Duration::from_millis(2);
         let (started, mut tasks, mut made) = (Instant::now(), JoinSet::new(), 0);
         while started.elapsed() < self.window {
@@ -210,9 +210,9 @@ impl Pace {
     }
 }
 
-/// Makes a call and writes it down.
+/// Makes a call and records it.
 async fn one<C: Caller>(caller: &mut C, method: Method, started: Instant) -> Call {
-    /// No two calls of one process have the same number.
+    /// Number of the next call, unique in the process.
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let made = started.elapsed();
     let answer = caller.call(method, NEXT.fetch_add(1, Ordering::Relaxed)).await;

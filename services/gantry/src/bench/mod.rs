@@ -1,17 +1,15 @@
-//! `gantry bench`: the numbers that the suite promises, measured beside what they are
-//! compared with.
+//! `gantry bench`: the suite's targets, each measured beside its baseline.
 //!
-//! Contenders take turns in one run, because machines have moods: what disturbs one
-//! disturbs its neighbour, and the ratio of neighbours counts, the median of them all.
-//! Servers are processes of their own (`replica`), so that the processor time of this
-//! one is the client's.
+//! Contenders take turns within a run. A disturbance of the machine then hits neighbours alike, and
+//! the median ratio of neighbours counts. Servers are processes of their own (`replica`), so the
+//! processor time of this process is the client's.
 //!
-//! - `args`: the flags;
-//! - `callers`, `load`: who calls, and how much;
-//! - `client`, `server`: one file for each thing that is measured;
-//! - `contender`, `scenario`: how they take turns, and one follows the other;
-//! - `valgrind`: where instructions are counted instead of time;
-//! - `stats`, `row`, `report`: what is made of it.
+//! - `args`: flags.
+//! - `callers`, `load`: clients under test, and the load they make.
+//! - `client`, `server`: one file per scenario.
+//! - `contender`, `scenario`: turns of contenders, and the sequence of scenarios.
+//! - `valgrind`: counted instructions instead of time.
+//! - `stats`, `row`, `report`: medians, rows and tables.
 
 mod args;
 mod callers;
@@ -37,7 +35,7 @@ pub use args::{BenchArgs, ClientArgs, PicksArgs, ReplicaArgs, RunArgs, ServerArg
 pub use error::BenchError;
 pub use replica::{Behaviour, Served};
 
-/// Measures, or is what is measured.
+/// Runs a benchmark, or a process that a benchmark measures.
 ///
 /// # Errors
 /// [`BenchError`]
@@ -53,7 +51,7 @@ pub async fn run(args: &BenchArgs) -> Result<(), BenchError> {
     }
 }
 
-/// Says what is being done; the results have the standard output to themselves.
+/// Reports progress on standard error; standard output holds only the results.
 fn progress(what: &str) {
     // Nobody has to read it.
     let _ = writeln!(io::stderr(), "{what}");

@@ -1,4 +1,4 @@
-//! Picks, to be counted under valgrind: `gantry bench picks`.
+//! Picks for counting under valgrind: `gantry bench picks`.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::args::PicksArgs;
 
-/// The function whose instructions are counted, as valgrind looks for it.
+/// Name pattern of the counted function, for valgrind.
 pub(super) const COUNTED: &str = "*picks_to_be_counted*";
 
 #[derive(Clone)]
@@ -24,13 +24,13 @@ impl Candidate for Endpoint {
     }
 }
 
-/// Not a closure of the function that is counted: its name would contain that function's,
-/// and valgrind would stop counting where it begins.
+/// Not a closure of the counted function: its name would match the pattern too, and valgrind would
+/// stop counting at its start.
 fn fit(_: &Endpoint) -> bool {
     true
 }
 
-/// One call after the other, a microsecond apart.
+/// Makes picks one after the other, a microsecond apart.
 #[inline(never)]
 fn picks_to_be_counted(
     balancer: &Balancer<Endpoint>,
@@ -48,7 +48,7 @@ pub(super) fn run(args: &PicksArgs) {
     let (now, mut rng) = (Instant::now(), Rng::with_seed(1));
     let members = (0..args.endpoints).map(|_| Endpoint(Arc::new(Load::new(now))));
     let balancer = Balancer::new(members, now);
-    // All are known: a set that is not yet has more to do.
+    // Warm up until every endpoint has an estimate: unknown endpoints cost more.
     let unknown = |endpoint: &Endpoint| endpoint.load().estimate(now).is_none();
     while let Some(mut picked) = balancer.pick(now, &mut rng, false, unknown) {
         picked.learn(now + Duration::from_millis(1 + rng.u64(..9)), Outcome::Answered);

@@ -1,4 +1,4 @@
-//! Where the rows go: a table for people, Markdown for the documentation, JSON for machines.
+//! Output of the rows: a table for people, Markdown for the documentation, JSON for machines.
 
 use std::{
     fmt::Write as _,
@@ -12,26 +12,26 @@ use serde::Serialize;
 
 use super::{args::RunArgs, error::BenchError, row::Row};
 
-/// All that one run of the benchmark says.
+/// Report of one benchmark.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     /// `client` or `server`.
     bench: &'static str,
-    /// The program that measured.
+    /// Version of the measuring program.
     version: &'static str,
-    /// The processors that clients and servers shared.
+    /// Processors that clients and servers shared.
     processors: usize,
-    /// How often each was run.
+    /// Runs of each scenario.
     runs: u32,
-    /// How long all of it took.
+    /// Duration of the whole benchmark.
     seconds: f64,
     rows: Vec<Row>,
-    /// What could not be measured, and why.
+    /// Missing measurements and their reasons.
     missing: Vec<String>,
 }
 
 impl Report {
-    /// An empty report.
+    /// Creates an empty report.
     pub(super) fn new(bench: &'static str, run: &RunArgs) -> Self {
         Self {
             bench,
@@ -44,7 +44,7 @@ impl Report {
         }
     }
 
-    /// What a scenario gave.
+    /// Adds the result of a scenario.
     pub(super) fn add(&mut self, scenario: &str, measured: Result<Vec<Row>, BenchError>) {
         match measured {
             Ok(rows) => self.rows.extend(rows),
@@ -52,10 +52,10 @@ impl Report {
         }
     }
 
-    /// Prints and writes it.
+    /// Prints and writes the report.
     ///
     /// # Errors
-    /// [`BenchError::Write`]; [`BenchError::Incomplete`] where something is missing.
+    /// [`BenchError::Write`]; [`BenchError::Incomplete`] if a measurement is missing.
     pub(super) fn publish(mut self, took: Duration, run: &RunArgs) -> Result<(), BenchError> {
         self.seconds = took.as_secs_f64();
         let text = if run.markdown { self.markdown() } else { self.table() };
@@ -98,7 +98,7 @@ impl Report {
             let mut line = String::new();
             for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
                 let pad = " ".repeat(width - cell.chars().count());
-                // Numbers stand below each other at their end, words at their beginning.
+                // Numbers are aligned right, words left.
                 let right = matches!(index, 1 | 3);
                 let (before, after) = if right { (pad.as_str(), "") } else { ("", pad.as_str()) };
                 line += &format!("  {before}{cell}{after}");
@@ -109,7 +109,7 @@ impl Report {
         line(&HEAD.map(str::to_owned));
         cells.iter().for_each(line);
         for missing in &self.missing {
-            // A String takes everything.
+            // Writing to a String cannot fail.
             let _ = writeln!(text, "  not measured: {missing}");
         }
         let _ = writeln!(text, "{}", self.about());
@@ -145,7 +145,7 @@ fn cells(row: &Row) -> [String; 6] {
     ]
 }
 
-/// Three digits that count, as people read them.
+/// Formats a number with three significant digits.
 fn number(value: f64) -> String {
     match value {
         value if value.is_nan() => "?".to_owned(),

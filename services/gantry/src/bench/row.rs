@@ -1,4 +1,4 @@
-//! What is reported: one row a measurement.
+//! Rows of the report, one per measurement.
 
 use std::fmt;
 
@@ -6,44 +6,44 @@ use serde::Serialize;
 
 use super::stats::Runs;
 
-/// One measurement, what it is compared with, and whether that is good enough.
+/// Measurement with its baseline and its target.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
-    /// What was measured.
+    /// Name of the measurement.
     pub(super) name: String,
     /// The median of the runs.
     pub(super) value: f64,
-    /// What it is counted in.
+    /// Unit.
     pub(super) unit: &'static str,
-    /// What it is compared with.
+    /// Baseline.
     pub(super) baseline: Option<Baseline>,
-    /// The median of value / baseline, run by run.
+    /// Median of the ratios of value and baseline, run by run.
     pub(super) ratio: Option<f64>,
-    /// What it should be.
+    /// Target.
     pub(super) target: Option<Target>,
-    /// Whether it is; `None` where there is no target.
+    /// True if the target is met; `None` without a target.
     pub(super) pass: Option<bool>,
 }
 
-/// What a measurement is compared with.
+/// Baseline of a measurement.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Baseline {
-    /// What it is.
+    /// Name.
     pub(super) name: &'static str,
-    /// The median of its runs, in the row's unit.
+    /// Median of its runs, in the row's unit.
     pub(super) value: f64,
 }
 
-/// What a measurement should be.
+/// Target of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Target {
-    /// The ratio to the baseline.
+    /// Bound on the ratio to the baseline.
     Ratio(Bound),
-    /// The value itself, in the row's unit.
+    /// Bound on the value, in the row's unit.
     Value(Bound),
 }
 
-/// Where good ends.
+/// Bound of a target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Bound {
     AtLeast(f64),
@@ -62,7 +62,7 @@ impl Bound {
 }
 
 impl Row {
-    /// What was measured without anything to compare it with.
+    /// Creates a row without a baseline.
     pub(super) fn new(name: impl Into<String>, unit: &'static str, runs: &Runs) -> Self {
         Self {
             name: name.into(),
@@ -75,15 +75,15 @@ impl Row {
         }
     }
 
-    /// Compares it with runs that were made side by side.
+    /// Adds a baseline whose runs were made side by side.
     pub(super) fn against(mut self, name: &'static str, ours: &Runs, theirs: &Runs) -> Self {
         self.baseline = Some(Baseline { name, value: theirs.median() });
-        // Against nothing at all a ratio says nothing.
+        // A ratio to zero means nothing.
         self.ratio = Some(ours.ratio_to(theirs)).filter(|ratio| ratio.is_finite());
         self
     }
 
-    /// Judges it.
+    /// Sets the target.
     pub(super) fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
         self.pass = Some(match target {

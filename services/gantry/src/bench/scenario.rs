@@ -1,4 +1,4 @@
-//! Scenarios one after the other, and their report.
+//! Sequence of scenarios.
 
 use std::time::Instant;
 
@@ -6,19 +6,19 @@ use clap::ValueEnum;
 
 use super::{args::RunArgs, error::BenchError, progress, report::Report, row::Row};
 
-/// What a benchmark consists of.
+/// Scenario of a benchmark.
 pub(super) trait Scenario: ValueEnum + PartialEq + 'static {
-    /// The name of the benchmark.
+    /// Name of the benchmark.
     const BENCH: &'static str;
 
-    /// Measures it, bounded in time.
+    /// Measures the scenario, bounded in time.
     async fn measure(self, run: &RunArgs) -> Result<Vec<Row>, BenchError>;
 }
 
-/// Measures those that were asked for, or all, and reports.
+/// Measures the selected scenarios, or all, and reports.
 ///
 /// # Errors
-/// [`BenchError`] where something could not be measured or written; the rest is reported.
+/// [`BenchError`] if something could not be measured or written; the rest is reported.
 pub(super) async fn run<S: Scenario>(only: &[S], run: &RunArgs) -> Result<(), BenchError> {
     let started = Instant::now();
     let mut report = Report::new(S::BENCH, run);

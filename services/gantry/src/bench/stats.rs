@@ -1,24 +1,23 @@
-//! Medians, and ratios of what was measured side by side.
+//! Medians, and ratios of runs made side by side.
 
 use std::time::Duration;
 
-/// What each run gave, in the order of the runs.
+/// Values of the runs, in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Runs(Vec<f64>);
 
 impl Runs {
-    /// One more run.
+    /// Adds a run.
     pub(super) fn push(&mut self, value: f64) {
         self.0.push(value);
     }
 
-    /// The median; NaN where nothing was measured.
+    /// Returns the median; NaN without runs.
     pub(super) fn median(&self) -> f64 {
         median(self.0.clone())
     }
 
-    /// The median of the ratios run by run: runs that stand side by side saw the same
-    /// machine, so what disturbed one disturbed the other.
+    /// Returns the median of the ratios, run by run: runs made side by side met the same disturbances.
     pub(super) fn ratio_to(&self, baseline: &Self) -> f64 {
         median(self.0.iter().zip(&baseline.0).map(|(ours, theirs)| ours / theirs).collect())
     }
@@ -40,7 +39,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The smallest that is not below this share of them, in milliseconds; NaN of none.
+/// Returns a percentile in milliseconds; NaN without values.
 pub(super) fn percentile(mut values: Vec<Duration>, percent: f64) -> f64 {
     values.sort_unstable();
     let rank = (values.len() as f64 * percent / 100.0).ceil() as usize;

@@ -1,4 +1,4 @@
-//! Instructions, counted: they are the same on a busy machine.
+//! Counted instructions, which do not depend on the load of the machine.
 
 use std::{io, path::Path, process::Output};
 
@@ -8,7 +8,8 @@ use super::error::BenchError;
 
 const TOOL: &str = "valgrind";
 
-/// A program under callgrind; `only` counts what happens within the functions of that name.
+/// Returns a command that runs a program under callgrind. With `only`, counts within functions of that
+/// name only.
 pub(super) fn callgrind(program: &Path, only: Option<&str>) -> Command {
     let mut command = Command::new(TOOL);
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
@@ -19,7 +20,7 @@ pub(super) fn callgrind(program: &Path, only: Option<&str>) -> Command {
     command
 }
 
-/// What is wrong where it did not start.
+/// Returns the error of a failed start.
 pub(super) fn not_started(error: io::Error) -> BenchError {
     match error.kind() {
         io::ErrorKind::NotFound => {
@@ -29,7 +30,7 @@ pub(super) fn not_started(error: io::Error) -> BenchError {
     }
 }
 
-/// The number in its line `==123== Collected : 4567`; nothing collected means nothing found.
+/// Parses the line `==123== Collected : 4567`; `None` if nothing was collected.
 pub(super) fn collected(output: &Output) -> Result<f64, BenchError> {
     let told = String::from_utf8_lossy(&output.stderr);
     let counted = told

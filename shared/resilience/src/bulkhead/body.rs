@@ -1,4 +1,4 @@
-//! A body whose end gives the slot back.
+//! Response body that returns its slot when it ends.
 
 use std::{
     pin::Pin,
@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::slots::Slot;
 
 pin_project! {
-    /// A body that holds a slot until it ends or is dropped.
+    /// Body that holds a slot until it ends or is dropped.
     #[derive(Debug)]
     pub struct HeldBody<B> {
         #[pin]
@@ -21,7 +21,7 @@ pin_project! {
 }
 
 impl<B: Body> HeldBody<B> {
-    /// Holds the slot until this body ends.
+    /// Wraps a body that holds the slot.
     pub fn new(inner: B, slot: Slot) -> Self {
         let slot = (!inner.is_end_stream()).then_some(slot);
         Self { inner, slot }

@@ -1,28 +1,28 @@
-//! How many calls a dependency may hold.
+//! Parameters of a bulkhead.
 
 use std::time::Duration;
 
-/// The most calls that may be under way, and that may wait.
+/// Largest number of concurrent calls, and of waiting calls.
 const MOST_CALLS: u32 = 100_000;
 
-/// The longest that a call may wait for a slot.
+/// Longest wait for a slot.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// The numbers of a bulkhead; [`Config::try_new`] checks them.
+/// Parameters of a bulkhead, unchecked: see [`Config::try_new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
-    /// How many calls are under way at once; 25 by default.
+    /// Number of concurrent calls. Default 25.
     pub concurrent: u32,
-    /// Whether further calls wait; by default they are refused at once.
+    /// Queue for further calls. Default: none, they are rejected at once.
     pub wait: Option<Wait>,
 }
 
-/// Who waits for a slot.
+/// Queue of calls that wait for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// How many calls wait at once.
+    /// Number of waiting calls.
     pub calls: u32,
-    /// How long each waits at most, and never past its deadline.
+    /// Longest wait of a call. Never exceeds its deadline.
     pub longest: Duration,
 }
 
@@ -32,26 +32,26 @@ impl Default for Parameters {
     }
 }
 
-/// Numbers that no bulkhead can work with.
+/// Invalid parameter of a bulkhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
     /// A count is zero or too large.
     #[error("{name} must be 1 to {MOST_CALLS}")]
     Count {
-        /// Which parameter.
+        /// Name of the parameter.
         name: &'static str,
     },
-    /// The wait has no length, or too great a one.
+    /// The wait is zero or too long.
     #[error("wait.longest must be longer than 0 s and at most an hour")]
     Longest,
 }
 
-/// The numbers of a bulkhead, checked.
+/// Checked parameters of a bulkhead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config(Parameters);
 
 impl Config {
-    /// Checks the numbers.
+    /// Checks the parameters.
     ///
     /// # Errors
     /// The first [`InvalidConfig`] found.
@@ -66,7 +66,7 @@ impl Config {
         Ok(Self(parameters))
     }
 
-    /// The numbers.
+    /// Returns the parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.0
     }

@@ -1,14 +1,14 @@
-//! The error.
+//! Error of a call through a bulkhead.
 
 use super::Full;
 
-/// Why a call through a bulkhead failed.
+/// Error of a call through a bulkhead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error<E> {
-    /// There was no slot for it: nothing was sent.
+    /// No slot was free: nothing was sent.
     #[error(transparent)]
     Full(Full),
-    /// The service's own error.
+    /// The inner service failed.
     #[error(transparent)]
     Inner(E),
 }

@@ -1,4 +1,4 @@
-//! The future of a call.
+//! Future of a call.
 
 use std::{
     fmt,
@@ -15,8 +15,8 @@ use super::{Error, Full, Hold, Slot};
 type Enter = Pin<Box<dyn Future<Output = Result<Slot, Full>> + Send>>;
 
 pin_project! {
-    /// The future of a [`BulkheadService`](super::BulkheadService). Dropped, it gives its
-    /// slot or its place in the queue back.
+    /// Future of a [`BulkheadService`](super::BulkheadService). Dropping it returns its slot or leaves
+    /// the queue.
     pub struct ResponseFuture<S, P, Request>
     where
         S: Service<Request>,

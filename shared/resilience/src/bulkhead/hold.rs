@@ -1,4 +1,4 @@
-//! How long a call holds its slot: policy, apart from the mechanism.
+//! Policy for holding a slot, apart from the mechanism.
 
 use http::{Request, Response};
 use http_body::Body;
@@ -6,20 +6,20 @@ use http_body::Body;
 use super::{body::HeldBody, slots::Slot};
 use crate::deadline::Deadline;
 
-/// When the calls of a [`BulkheadService`](super::BulkheadService) end.
+/// Policy that decides when the calls of a [`BulkheadService`](super::BulkheadService) end.
 pub trait Hold<Request, Response> {
-    /// What the caller gets: the response, or the response that holds the slot on.
+    /// Response for the caller: the inner response, or one that holds the slot.
     type Response;
 
-    /// When the call is over, which no wait for a slot may pass.
+    /// Returns the call's deadline, which bounds the wait for a slot.
     fn deadline(&self, request: &Request) -> Option<Deadline>;
 
-    /// The service answered: gives the slot back by dropping it, or holds it on.
+    /// Handles the answer: drops the slot to return it, or keeps it in the response.
     fn answered(&self, slot: Slot, response: Response) -> Self::Response;
 }
 
-/// A call is over when it is answered, and has no deadline: for sending a mail or
-/// publishing a message, where a timeout stands around the whole.
+/// Ends a call with its answer; there is no deadline. For calls under a timeout of their own, such as
+/// sending a mail or publishing a message.
 #[derive(Clone, Copy, Debug)]
 pub struct UntilAnswer;
 
@@ -35,8 +35,8 @@ impl<Request, Response> Hold<Request, Response> for UntilAnswer {
     }
 }
 
-/// An HTTP call is over when the response's body has ended or is dropped; its deadline is
-/// the [`Deadline`] among the request's extensions.
+/// Ends an HTTP call when the response's body ends or is dropped. The deadline is the request's
+/// [`Deadline`] extension.
 #[derive(Clone, Copy, Debug)]
 pub struct UntilBodyEnd;
 

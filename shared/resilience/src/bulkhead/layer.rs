@@ -1,10 +1,10 @@
-//! The layer.
+//! Layer.
 
 use tower::Layer;
 
 use super::{Bulkhead, BulkheadService};
 
-/// Puts a [`Bulkhead`] around a service.
+/// Layer that puts a [`Bulkhead`] around a service.
 #[derive(Clone, Debug)]
 pub struct BulkheadLayer<P> {
     bulkhead: Bulkhead,
@@ -12,8 +12,8 @@ pub struct BulkheadLayer<P> {
 }
 
 impl<P> BulkheadLayer<P> {
-    /// Puts this bulkhead around services; `policy` is the [`Hold`](super::Hold) that says
-    /// when calls end. All services that one layer makes share the slots.
+    /// Creates a layer. `policy` is the [`Hold`](super::Hold) that decides when calls end. All services
+    /// of one layer share the slots.
     pub fn new(bulkhead: Bulkhead, policy: P) -> Self {
         Self { bulkhead, policy }
     }

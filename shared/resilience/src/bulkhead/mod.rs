@@ -1,17 +1,17 @@
-//! A bulkhead: one dependency that is slow holds so many of our calls and no more.
+//! Bulkhead: bounds the number of our calls that one slow dependency can hold.
 //!
 //! Rules:
-//! - so many calls are under way at once; each holds a [`Slot`] until it ends or is dropped;
-//! - one more is refused at once; or, where that is asked for, it waits in turn among a
-//!   bounded number of others, for a bounded time that never passes its deadline;
-//! - it is refused in `call`: the readiness of a service is its own.
+//! - Each call holds a [`Slot`] until it ends or is dropped. The number of slots is fixed.
+//! - A call without a slot is rejected at once. With a queue configured, it waits in turn among a
+//!   bounded number of others, for a bounded time that never exceeds its deadline.
+//! - Calls are rejected in `call`; readiness is that of the inner service.
 //!
-//! It stands inside a circuit breaker, so that an open breaker takes no slot, and what it
-//! refuses is neutral there: it says nothing of the dependency. [`Bulkhead::enter`] is for
-//! those who drive their calls themselves, [`BulkheadLayer`] wraps any service.
+//! Put it inside a circuit breaker, so that an open breaker takes no slot. Its rejections are neutral
+//! there: they are no evidence of the dependency's health. Use [`Bulkhead::enter`] to drive calls by
+//! hand, or [`BulkheadLayer`] to wrap a service.
 //!
-//! Source: resilience4j's semaphore `Bulkhead`, whose default of 25 calls this has too; it
-//! bounds the time that calls wait, but not their number.
+//! Source: resilience4j's semaphore `Bulkhead`, including its default of 25 calls. It bounds the time
+//! that calls wait, but not their number.
 //!
 //! ```
 //! use gantry_resilience::bulkhead::{Bulkhead, Config, Parameters};

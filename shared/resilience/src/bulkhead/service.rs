@@ -1,4 +1,4 @@
-//! The service.
+//! Service.
 
 use std::{
     mem,
@@ -9,8 +9,8 @@ use tower::Service;
 
 use super::{Bulkhead, Error, Hold, ResponseFuture};
 
-/// Calls a service only with a slot. The readiness is the service's own: a call that
-/// finds no slot is refused in `call`, or takes the ready service along and waits.
+/// Service behind a bulkhead. Its readiness is that of the inner service: a call without a slot is
+/// rejected in `call`, or waits together with the ready service.
 #[derive(Clone, Debug)]
 pub struct BulkheadService<S, P> {
     inner: S,
@@ -19,12 +19,12 @@ pub struct BulkheadService<S, P> {
 }
 
 impl<S, P> BulkheadService<S, P> {
-    /// Puts this bulkhead around the service.
+    /// Wraps a service.
     pub fn new(inner: S, bulkhead: Bulkhead, policy: P) -> Self {
         Self { inner, bulkhead, policy }
     }
 
-    /// The bulkhead.
+    /// Returns the bulkhead.
     pub fn bulkhead(&self) -> &Bulkhead {
         &self.bulkhead
     }
@@ -47,7 +47,7 @@ where
         match self.bulkhead.try_enter() {
             Ok(slot) => ResponseFuture::called(self.inner.call(request), slot, self.policy.clone()),
             Err(_) if self.bulkhead.waits() => {
-                // A clone is not ready: the one that is goes with the call.
+                // A clone is not ready, so the ready service goes with the call.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
                 let deadline = self.policy.deadline(&request);

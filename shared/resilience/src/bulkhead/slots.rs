@@ -1,4 +1,4 @@
-//! The slots of a bulkhead and those who wait for one.
+//! Slots of a bulkhead and its queue.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
 use super::config::Config;
 use crate::deadline::Deadline;
 
-/// A bulkhead. A clone is the same bulkhead.
+/// Bulkhead. Clones share its slots.
 #[derive(Clone, Debug)]
 pub struct Bulkhead(Arc<Shared>);
 
@@ -18,41 +18,41 @@ pub struct Bulkhead(Arc<Shared>);
 struct Shared {
     config: Config,
     slots: Arc<Semaphore>,
-    /// The places of those who wait.
+    /// Places in the queue.
     queue: Semaphore,
 }
 
-/// One call's place in a bulkhead, until it is dropped.
+/// Slot of one call, returned when dropped.
 #[derive(Debug)]
 #[must_use = "a slot that is dropped is free for the next call"]
 pub struct Slot {
     _permit: OwnedSemaphorePermit,
 }
 
-/// A call that was refused: nothing of it was sent.
+/// Rejection of a call: nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{concurrent} calls to the dependency are under way, which is all it may hold; waited {waited:?}{}",
     if *.late { ", until the deadline" } else { "" })]
 pub struct Full {
-    /// How many calls the dependency may hold.
+    /// Number of slots.
     pub concurrent: u32,
-    /// How long the call waited for a slot.
+    /// Time that the call waited for a slot.
     pub waited: Duration,
-    /// Whether it was the call's own deadline that ended the wait.
+    /// True if the call's own deadline ended the wait.
     pub late: bool,
 }
 
-/// A bulkhead at one moment.
+/// Snapshot of a bulkhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// How many calls are under way.
+    /// Calls under way.
     pub in_flight: u32,
-    /// How many calls wait.
+    /// Waiting calls.
     pub waiting: u32,
 }
 
 impl Bulkhead {
-    /// A bulkhead with all slots free.
+    /// Creates a bulkhead with all slots free.
     pub fn new(config: Config) -> Self {
         let parameters = config.parameters();
         let waiting = parameters.wait.map_or(0, |wait| wait.calls);
@@ -63,7 +63,7 @@ impl Bulkhead {
         }))
     }
 
-    /// Takes a slot where one is free and nobody waits for it.
+    /// Takes a slot if one is free and no call waits for it.
     ///
     /// # Errors
     /// [`Full`] otherwise.
@@ -74,11 +74,11 @@ impl Bulkhead {
         }
     }
 
-    /// Takes a slot, and waits for it where the configuration says so, but never past the
-    /// deadline. Those who wait are served in turn; dropped, the future leaves the queue.
+    /// Takes a slot. With a queue configured, waits for one until the deadline at most, in turn.
+    /// Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// [`Full`] where all slots are taken and there is no place or no time to wait.
+    /// [`Full`] if all slots are taken and there is no place or no time to wait.
     pub async fn enter(&self, deadline: Option<Deadline>) -> Result<Slot, Full> {
         let full = match self.try_enter() {
             Ok(slot) => return Ok(slot),
@@ -96,17 +96,17 @@ impl Bulkhead {
         let slot = Arc::clone(&self.0.slots).acquire_owned();
         match timeout_at(until.instant(), slot).await {
             Ok(Ok(permit)) => Ok(Slot { _permit: permit }),
-            // The second is a semaphore that was closed, which nobody does.
+            // The semaphore is never closed, so the second error does not occur.
             Err(_) | Ok(Err(_)) => Err(self.full(started.elapsed(), late)),
         }
     }
 
-    /// Whether a call that finds no slot may wait for one.
+    /// Returns true if a call without a slot may wait for one.
     pub(super) fn waits(&self) -> bool {
         self.0.config.parameters().wait.is_some()
     }
 
-    /// The bulkhead at this moment.
+    /// Returns the current counts.
     pub fn snapshot(&self) -> Snapshot {
         let parameters = self.0.config.parameters();
         let taken = |all: u32, free: usize| all.saturating_sub(free.try_into().unwrap_or(u32::MAX));
@@ -119,7 +119,7 @@ impl Bulkhead {
         }
     }
 
-    /// Its numbers.
+    /// Returns the parameters.
     pub fn config(&self) -> &Config {
         &self.0.config
     }

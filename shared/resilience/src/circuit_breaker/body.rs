@@ -1,4 +1,4 @@
-//! A body whose end is the end of the call.
+//! Response body that records its call when it ends.
 
 use std::{
     pin::Pin,
@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::{breaker::Permit, classify::ClassifyEnd, state::Outcome};
 
 pin_project! {
-    /// A body that holds a call's permit until it ends: with its last frame, its trailers
-    /// or an error, or dropped.
+    /// Body that holds a call's permit until it ends: with its last frame, its trailers, an error, or
+    /// by being dropped.
     #[derive(Debug)]
     pub struct RecordedBody<B, K> {
         #[pin]
@@ -22,24 +22,24 @@ pin_project! {
     }
 }
 
-/// A permit, and what is to become of it.
+/// Permit of a call and the rule for recording it.
 #[derive(Debug)]
 struct Recorder<K> {
-    /// There until it is recorded.
+    /// `None` once recorded.
     permit: Option<Permit>,
     end: K,
-    /// How the call ended if nobody reads the body.
+    /// Outcome if the body is never read.
     unread: Outcome,
     read: bool,
 }
 
 impl<B: Body, K: ClassifyEnd<B::Error>> RecordedBody<B, K> {
-    /// A body at whose end it is recorded how its call went. Dropped before it was read,
-    /// that is `unread`; dropped half read, the call was given up.
+    /// Wraps a body: its end records the call. A body dropped unread records `unread`; one dropped
+    /// half read counts as given up.
     pub fn new(inner: B, permit: Permit, end: K, unread: Outcome) -> Self {
         let recorder = Recorder { permit: Some(permit), end, unread, read: false };
         if inner.is_end_stream() {
-            // Nobody needs to read on to know.
+            // The body is empty, so the outcome is known.
             recorder.record(|end| end.ended(None));
             return Self::known(inner);
         }
@@ -48,7 +48,7 @@ impl<B: Body, K: ClassifyEnd<B::Error>> RecordedBody<B, K> {
 }
 
 impl<B, K> RecordedBody<B, K> {
-    /// The body of a call whose end is already recorded.
+    /// Wraps the body of a call that is already recorded.
     pub fn known(inner: B) -> Self {
         Self { inner, recorder: None }
     }

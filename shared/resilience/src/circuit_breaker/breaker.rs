@@ -1,4 +1,4 @@
-//! The breaker and the permits of the calls that it lets through.
+//! Circuit breaker and the permits of admitted calls.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use super::{
 
 type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 
-/// A circuit breaker. A clone is the same breaker.
+/// Circuit breaker. Clones share its state.
 #[derive(Clone)]
 pub struct CircuitBreaker(Arc<Shared>);
 
@@ -28,13 +28,13 @@ struct Shared {
 }
 
 impl CircuitBreaker {
-    /// A closed breaker that has seen no call.
+    /// Creates a closed breaker.
     pub fn new(config: Config) -> Self {
         Self::build(config, Rng::new(), None)
     }
 
-    /// The same, and whoever is told of each change of its state: after the change, on
-    /// the thread that caused it, under no lock. Must not block and must not panic.
+    /// Creates a closed breaker that reports each change of state to `observer`: after the change, on
+    /// the thread that caused it, under no lock. The observer must not block or panic.
     pub fn observed(
         config: Config,
         observer: impl Fn(&Transition) + Send + Sync + 'static,
@@ -46,11 +46,11 @@ impl CircuitBreaker {
         Self(Arc::new(Shared { gate: Gate::new(config, rng), config, observer }))
     }
 
-    /// Lets a call through that is about to be made, or not.
+    /// Admits a call that is about to be made, or rejects it.
     ///
     /// # Errors
-    /// [`Rejected`] where the breaker is open, and half-open where all probes are under
-    /// way. Nothing is to be sent then.
+    /// [`Rejected`] if the breaker is open, or half-open with all probes under way. The call must not
+    /// be sent.
     pub fn admit(&self, now: Instant) -> Result<Permit, Rejected> {
         let (admission, changed) = self.0.gate.admit(now);
         self.tell(changed);
@@ -64,12 +64,12 @@ impl CircuitBreaker {
         })
     }
 
-    /// The breaker at this moment.
+    /// Returns the current state and counters.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         self.0.gate.snapshot(now)
     }
 
-    /// Its numbers.
+    /// Returns the parameters.
     pub fn config(&self) -> &Config {
         &self.0.config
     }
@@ -87,9 +87,8 @@ impl fmt::Debug for CircuitBreaker {
     }
 }
 
-/// A call that was let through, until its end is recorded. Dropped before that, the call
-/// was given up, which says nothing of the dependency; see [`Permit::due`] for the
-/// exception.
+/// Permit of an admitted call, until its outcome is recorded. Dropping it unrecorded means that the
+/// caller gave the call up, which is neutral; see [`Permit::due`] for the exception.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped counts as a call that was given up"]
 pub struct Permit {
@@ -102,33 +101,33 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Whether the call is to find out if the breaker may close. A probe is one attempt,
-    /// and it does not wait out a reconnect backoff.
+    /// Returns true if the call is a probe of a half-open breaker. A probe is a single attempt and
+    /// does not wait for a reconnect backoff.
     pub fn is_probe(&self) -> bool {
         self.admission.probe
     }
 
-    /// When the call was let through.
+    /// Returns the time of admission.
     pub fn admitted(&self) -> Instant {
         self.admitted
     }
 
-    /// The dependency began to answer: what comes later does not make the call slow.
-    /// The first time counts.
+    /// Marks the start of the answer. Time after it does not make the call slow. Only the first mark
+    /// counts.
     pub fn answered(&mut self, now: Instant) {
         self.answered.get_or_insert(now);
     }
 
-    /// Says until when the dependency has to end the call. A permit that is dropped from
-    /// then on was not given up by its caller: the call ran out of time, and failed.
+    /// Sets the call's deadline. A permit that is dropped after it counts as failed: the call ran out
+    /// of time.
     ///
-    /// For those whose deadline is kept outside of the breaker. Not to be said where
-    /// the caller left the dependency less time than is fair.
+    /// For callers that enforce the deadline outside of the breaker. Do not set it if the caller left
+    /// the dependency less time than is fair.
     pub fn due(&mut self, deadline: Deadline) {
         self.due = Some(deadline);
     }
 
-    /// Records how the call ended.
+    /// Records the call's outcome.
     pub fn record(mut self, outcome: Outcome, now: Instant) {
         self.settle(outcome, now);
     }
@@ -153,7 +152,7 @@ impl Drop for Permit {
         if self.settled {
             return;
         }
-        // The clock is read only where it matters.
+        // Reads the clock only if a deadline is set.
         let late = self.due.map(|due| (due, Instant::now()));
         match late {
             Some((due, now)) if due.left(now).is_none() => self.settle(Outcome::Failed, now),

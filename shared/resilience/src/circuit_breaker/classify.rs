@@ -1,31 +1,30 @@
-//! What a call's end says of the dependency: policy, apart from the mechanism.
+//! Classification of results: policy, apart from the mechanism.
 
 use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::{breaker::Permit, state::Outcome};
 
-/// Marks the one attempt that a half-open breaker lets through: it is not repeated and
-/// does not wait out a reconnect backoff. An extension of the requests that are HTTP.
+/// Request extension that marks a probe of a half-open breaker: it is not retried and does not wait
+/// for a reconnect backoff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe;
 
-/// Records how the calls of a [`CircuitBreakerService`](super::CircuitBreakerService) end.
+/// Records the outcomes of the calls of a [`CircuitBreakerService`](super::CircuitBreakerService).
 pub trait Classify<Request, Response, Error> {
-    /// What the caller gets: the response, or the response around which a permit is kept
-    /// until it ends ([`RecordedBody`](super::RecordedBody)).
+    /// Response for the caller: the inner response, or one that holds the permit until its body ends
+    /// ([`RecordedBody`](super::RecordedBody)).
     type Response;
 
-    /// Looks at a call that was let through and is about to be made: to mark a probe, to
-    /// say when it is due. Does nothing by default.
+    /// Prepares an admitted call: marks a probe, sets the permit's deadline. Does nothing by default.
     fn admitted(&self, request: &mut Request, permit: &mut Permit, now: Instant) {
         let _ = (request, permit, now);
     }
 
-    /// Records the end of the call, or keeps the permit with the response until then.
+    /// Records the outcome, or keeps the permit in the response until its end.
     ///
     /// # Errors
-    /// The call's own.
+    /// The call's own error.
     fn answered(
         &self,
         permit: Permit,
@@ -34,17 +33,17 @@ pub trait Classify<Request, Response, Error> {
     ) -> Result<Self::Response, Error>;
 }
 
-/// Says what the end of a response's body means.
+/// Classifies the end of a response body.
 pub trait ClassifyEnd<Error> {
-    /// The body ended, with these trailers if it had any.
+    /// Classifies a body that ended, with its trailers if it had any.
     fn ended(&self, trailers: Option<&HeaderMap>) -> Outcome;
 
-    /// The body broke off.
+    /// Classifies a body that broke off.
     fn failed(&self, error: &Error) -> Outcome;
 }
 
-/// Takes each result for the whole of its call: for what has no body that goes on after
-/// the answer, such as sending a mail or publishing a message.
+/// Classifies each call by its result: for calls without a streaming body, such as sending a mail or
+/// publishing a message.
 ///
 /// ```
 /// use gantry_resilience::circuit_breaker::{ByResult, Outcome};
@@ -58,7 +57,7 @@ pub trait ClassifyEnd<Error> {
 pub struct ByResult<F>(F);
 
 impl<F> ByResult<F> {
-    /// Classifies by this function.
+    /// Creates a policy from a function.
     pub fn new<Response, Error>(classify: F) -> Self
     where
         F: Fn(Result<&Response, &Error>) -> Outcome,

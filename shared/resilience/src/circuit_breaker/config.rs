@@ -1,66 +1,65 @@
-//! When a breaker opens, and for how long.
+//! Parameters of a breaker.
 
 use std::time::Duration;
 
-/// The longest a time of a breaker may be: nothing heals by waiting longer.
+/// Longest duration of any parameter.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The most calls that a window may count.
+/// Largest number of calls in a window.
 const MOST_CALLS: u32 = 10_000;
 
-/// The most buckets that a window may have.
+/// Largest number of buckets in a window.
 const MOST_BUCKETS: u32 = 600;
 
-/// Which calls the rates are taken of.
+/// Sliding window of the calls that the rates are computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowKind {
-    /// The last so many calls that ended.
+    /// The last calls, by number.
     Calls(u32),
-    /// Those that ended in so many periods of this length, the current one included.
+    /// The calls of the last periods, the current one included.
     Time {
-        /// How many periods.
+        /// Number of periods.
         buckets: u32,
-        /// The length of each.
+        /// Length of each period.
         bucket: Duration,
     },
 }
 
 impl WindowKind {
-    /// The last 100 calls.
+    /// Window of the last 100 calls.
     pub const BY_CALLS: Self = Self::Calls(100);
 
-    /// The last 10 periods of one second.
+    /// Window of the last 10 periods of one second.
     pub const BY_TIME: Self = Self::Time { buckets: 10, bucket: Duration::from_secs(1) };
 }
 
-/// The numbers of a breaker; [`Config::try_new`] checks them.
+/// Parameters of a breaker, unchecked: see [`Config::try_new`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameters {
-    /// Which calls the two rates are taken of; the last 100 by default.
+    /// Window for the two rates. Default: the last 100 calls.
     pub window: WindowKind,
-    /// Opens when so many calls failed one after the other; 5 by default.
+    /// Number of consecutive failures that opens the breaker. Default 5.
     pub consecutive_failures: u32,
-    /// The rates count from so many calls in the window on; 20 by default.
+    /// Number of calls in the window from which on the rates count. Default 20.
     pub minimum_calls: u32,
-    /// Opens when so great a share of the window failed, above 0 to 1; 0.5 by default.
+    /// Share of failed calls that opens the breaker: above 0, at most 1. Default 0.5.
     pub failure_rate: f64,
-    /// Opens when so great a share of the window was slow, above 0 to 1; 0.8 by default.
+    /// Share of slow calls that opens the breaker: above 0, at most 1. Default 0.8.
     pub slow_rate: f64,
-    /// A call that took so long was slow, from its admission to its answer (or to
-    /// [`Permit::answered`](super::Permit::answered)); 60 s by default.
+    /// Duration from which on a call is slow, from its admission to its answer (or to
+    /// [`Permit::answered`](super::Permit::answered)). Default 60 s.
     pub slow_after: Duration,
-    /// How long it is open the first time; 5 s by default. Doubled each time a probe fails.
+    /// Duration of the first open wait. Default 5 s. Doubles each time a probe fails.
     pub open: Duration,
-    /// Where the doubling ends, before jitter; 60 s by default.
+    /// Longest open wait, before jitter. Default 60 s.
     pub open_max: Duration,
-    /// Each wait is multiplied by a random number from `1 - jitter` to `1 + jitter`; at
-    /// least 0, below 1; 0.2 by default.
+    /// Random deviation of each wait: a factor from `1 - jitter` to `1 + jitter`. At least 0, below 1.
+    /// Default 0.2.
     pub jitter: f64,
-    /// How many calls are let through half-open, all of which must succeed; 5 by default.
+    /// Number of probes of a half-open breaker, all of which must succeed. Default 5.
     pub probes: u32,
-    /// Half-open, the permits are given out anew when nothing was heard of the
-    /// outstanding ones for so long; 60 s by default. Calls have deadlines, so that only
-    /// a stream that was forgotten gets there.
+    /// Time after which outstanding probes count as lost and their permits are issued again. Default
+    /// 60 s. Calls have deadlines, so only a forgotten stream takes that long.
     pub probe_patience: Duration,
 }
 
@@ -82,39 +81,39 @@ impl Default for Parameters {
     }
 }
 
-/// Numbers that no breaker can work with.
+/// Invalid parameter of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
-    /// A count is zero or above what is allowed.
+    /// A count is zero or too large.
     #[error("{name} must be 1 to {most}")]
     Count {
-        /// Which parameter.
+        /// Name of the parameter.
         name: &'static str,
-        /// The greatest value allowed.
+        /// Largest valid value.
         most: u32,
     },
-    /// A rate is no number above 0 and up to 1.
+    /// A rate is not above 0 and at most 1.
     #[error("{name} must be above 0 and at most 1")]
     Rate {
-        /// Which parameter.
+        /// Name of the parameter.
         name: &'static str,
     },
-    /// The jitter is no number from 0 to below 1.
+    /// The jitter is not at least 0 and below 1.
     #[error("jitter must be at least 0 and below 1")]
     Jitter,
-    /// A time is zero or longer than a day.
+    /// A duration is zero or longer than a day.
     #[error("{name} must be longer than 0 s and at most a day")]
     Time {
-        /// Which parameter.
+        /// Name of the parameter.
         name: &'static str,
     },
-    /// The longest wait is shorter than the first.
+    /// The longest open wait is shorter than the first.
     #[error("open_max must not be shorter than open")]
     OpenMax,
 }
 
 impl InvalidConfig {
-    /// The parameter that is wrong, by its name.
+    /// Returns the name of the invalid parameter.
     pub fn parameter(&self) -> &'static str {
         match self {
             Self::Count { name, .. } | Self::Rate { name } | Self::Time { name } => name,
@@ -124,12 +123,12 @@ impl InvalidConfig {
     }
 }
 
-/// The numbers of a breaker, checked.
+/// Checked parameters of a breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Config(Parameters);
 
 impl Config {
-    /// Checks the numbers.
+    /// Checks the parameters.
     ///
     /// # Errors
     /// The first [`InvalidConfig`] found.
@@ -147,7 +146,7 @@ impl Config {
             }
         };
         count("consecutive_failures", p.consecutive_failures, u32::MAX)?;
-        // A window that never holds the minimum would never open the breaker.
+        // A window smaller than the minimum would never open the breaker.
         count("minimum_calls", p.minimum_calls, held)?;
         count("probes", p.probes, MOST_CALLS)?;
         rate("failure_rate", p.failure_rate)?;
@@ -165,13 +164,13 @@ impl Config {
         Ok(Self(parameters))
     }
 
-    /// The numbers.
+    /// Returns the parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.0
     }
 
-    /// How long a breaker stays open that opened so many times since it was last
-    /// closed. `random` is from 0 to below 1.
+    /// Returns the open wait of a breaker that opened this many times since it was last closed.
+    /// `random` is at least 0 and below 1.
     pub(super) fn wait(&self, openings: u32, random: f64) -> Duration {
         // 31 doublings of 1 s are 68 years; the product saturates.
         let doubled = self.0.open.saturating_mul(1 << openings.saturating_sub(1).min(31));

@@ -1,14 +1,14 @@
-//! The error.
+//! Error of a call through a breaker.
 
 use super::Rejected;
 
-/// Why a call through a breaker failed.
+/// Error of a call through a breaker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error<E> {
-    /// The breaker did not let it through: nothing was sent.
+    /// The breaker rejected the call: nothing was sent.
     #[error(transparent)]
     Rejected(Rejected),
-    /// The service's own error.
+    /// The inner service failed.
     #[error(transparent)]
     Inner(E),
 }

@@ -1,4 +1,4 @@
-//! The future of a call.
+//! Future of a call.
 
 use std::{
     future::Future,
@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::{Classify, Error, Permit, Rejected};
 
 pin_project! {
-    /// The future of a [`CircuitBreakerService`](super::CircuitBreakerService). Dropped,
-    /// it gives the permit back.
+    /// Future of a [`CircuitBreakerService`](super::CircuitBreakerService). Dropping it returns the
+    /// permit.
     #[derive(Debug)]
     pub struct ResponseFuture<F, P, Request> {
         #[pin]

@@ -1,15 +1,13 @@
-//! The breaker's state, shared by all threads.
+//! State of a breaker, shared by all threads.
 //!
-//! The state machine is behind a mutex that is held for a few dozen instructions and
-//! never while somebody else's code runs. What a healthy dependency needs goes past it:
-//! one atomic word says which state is current, and counts the successes of a window in
-//! which nothing failed and nothing was slow. There a further success changes that
-//! number and nothing else, and once the window is full not even that: a healthy call
-//! costs two loads.
+//! A mutex guards the state machine. It is held for a few dozen instructions, never while foreign
+//! code runs. Calls to a healthy dependency bypass it: one atomic word holds the current state and
+//! counts the successes of a window without failures and slow calls. In such a window a success
+//! changes only that count, and a full window not even that: a healthy call costs two loads.
 //!
-//! All changes of the word but the counting are made under the mutex. Whoever takes it
-//! first takes the number out of the word, so that from there on successes come to the
-//! mutex too, and puts the word back when done.
+//! The word is changed under the mutex only, except for counting. A thread that takes the mutex first
+//! moves the count out of the word, so that later successes take the mutex too, and restores the
+//! word when done.
 
 use fastrand::Rng;
 use tokio::time::Instant;
@@ -22,8 +20,8 @@ use super::{
     window::Ended,
 };
 
-/// What everybody may know of the state without the mutex. From the lowest bit: closed,
-/// all good, 16 bits of how many good calls, 46 bits of generation.
+/// State that is readable without the mutex. From the lowest bit: closed, all good, 16 bits for the
+/// number of good calls, 46 bits for the generation.
 #[derive(Clone, Copy)]
 struct Word(u64);
 
@@ -47,16 +45,16 @@ impl Word {
         self.0 & CLOSED != 0
     }
 
-    /// The calls of a window in which all are good.
+    /// Returns the number of calls in a window without failures and slow calls.
     fn good(self) -> Option<u32> {
-        // 16 bits fit.
+        // 16 bits fit a usize.
         (self.0 & ALL_GOOD != 0).then_some(((self.0 & CALLS) / ONE_CALL) as u32)
     }
 }
 
 pub(super) struct Gate {
     word: AtomicU64,
-    /// The most good calls that are counted: at most 10,000, which 16 bits hold.
+    /// Largest count of good calls: at most 10,000, which fits 16 bits.
     capacity: u32,
     locked: Mutex<Locked>,
 }
@@ -94,7 +92,7 @@ impl Gate {
         ended: Option<Ended>,
         now: Instant,
     ) -> Option<Transition> {
-        // Only a probe has a permit to give back.
+        // Only a probe has a permit to return.
         if ended.is_none() && !admission.probe {
             return None;
         }
@@ -104,11 +102,11 @@ impl Gate {
         self.with(|Locked { machine, rng }| machine.record(admission, ended, now, rng))
     }
 
-    /// Counts a success without the mutex; false where it takes that.
+    /// Counts a success without the mutex. Returns false if the mutex is needed.
     fn count_good(&self, admission: Admission) -> bool {
         let mut word = Word(self.word.load(Ordering::Acquire));
         while let Some(good) = word.good() {
-            // The word of a straggler is another one; a full window stays as it is.
+            // A call of an older generation does not match; a full window does not change.
             if word.generation() != admission.generation || good >= self.capacity {
                 return true;
             }
@@ -130,7 +128,7 @@ impl Gate {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Locked) -> T) -> T {
-        // No code in here panics; were it otherwise, each step leaves a usable state.
+        // No code under the mutex panics, and each step would leave a usable state.
         let mut locked = self.locked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let word = Word(self.word.fetch_and(!(ALL_GOOD | CALLS), Ordering::AcqRel));
         if let Some(good) = word.good() {

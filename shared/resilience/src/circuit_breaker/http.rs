@@ -1,4 +1,4 @@
-//! Plain HTTP: the status says how a call went, once the body is there.
+//! Classification of plain HTTP responses by status and body.
 
 use std::time::Duration;
 
@@ -15,15 +15,14 @@ use super::{
 use crate::deadline::Deadline;
 
 /// Classifies by the status of the response. Rules:
-/// - a server error is a failure, except 501 and 505, which say what the server cannot do
-///   and not that it is broken; 429 is neutral, since it sheds load; all else succeeds;
-/// - a body that breaks off is a failure. One that nobody read says what the status says,
-///   and one that was given up half read says nothing;
-/// - what an error means is for the closure to say: the connection's are failures, but a
-///   [`bulkhead`](crate::bulkhead)'s refusal, say, is neutral;
-/// - the request's [`Deadline`] extension says when the call is [due](Permit::due): given
-///   up later, it failed. Not so where the caller left less than half of the usual
-///   [`timeout`](Self::timeout).
+/// - A server error is a failure, except 501 and 505, which report a missing feature. 429 is neutral,
+///   since it sheds load. Every other status is a success.
+/// - A body that breaks off is a failure. An unread body counts by the status. A body dropped half
+///   read is neutral.
+/// - The closure classifies errors: errors of the connection are failures, but a rejection by a
+///   [`bulkhead`](crate::bulkhead), for example, is neutral.
+/// - The request's [`Deadline`] extension sets the permit's [deadline](Permit::due), unless the caller
+///   left less than half of the usual [`timeout`](Self::timeout).
 ///
 /// A [`Probe`] is marked in the request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +32,7 @@ pub struct HttpStatus<F> {
 }
 
 impl<F> HttpStatus<F> {
-    /// Classifies errors by this function.
+    /// Creates a policy that classifies errors by this function.
     pub fn new<E>(errors: F) -> Self
     where
         F: Fn(&E) -> Outcome,
@@ -41,7 +40,7 @@ impl<F> HttpStatus<F> {
         Self { errors, timeout: None }
     }
 
-    /// How long these calls are usually given; any time is fair where this is not said.
+    /// Sets the usual timeout of these calls. Without it, any deadline is fair.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
@@ -102,7 +101,7 @@ fn by_status(status: StatusCode) -> Outcome {
     }
 }
 
-/// The end of an HTTP body: success where it was reached.
+/// Classifies the end of an HTTP body: success if it was reached.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpEnd;
 

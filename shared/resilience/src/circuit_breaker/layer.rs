@@ -1,10 +1,10 @@
-//! The layer.
+//! Layer.
 
 use tower::Layer;
 
 use super::{CircuitBreaker, CircuitBreakerService};
 
-/// Puts a [`CircuitBreaker`] around a service.
+/// Layer that puts a [`CircuitBreaker`] around a service.
 #[derive(Clone, Debug)]
 pub struct CircuitBreakerLayer<P> {
     breaker: CircuitBreaker,
@@ -12,9 +12,8 @@ pub struct CircuitBreakerLayer<P> {
 }
 
 impl<P> CircuitBreakerLayer<P> {
-    /// Puts this breaker around services; `policy` is the
-    /// [`Classify`](super::Classify) that says how calls end. All services that one layer
-    /// makes share the breaker.
+    /// Creates a layer. `policy` is the [`Classify`](super::Classify) for the results. All services of
+    /// one layer share the breaker.
     pub fn new(breaker: CircuitBreaker, policy: P) -> Self {
         Self { breaker, policy }
     }

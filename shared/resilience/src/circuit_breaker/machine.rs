@@ -1,4 +1,4 @@
-//! The states of a breaker and what moves it from one to the next: pure.
+//! State machine of a breaker: pure.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::{
     window::{Ended, Window},
 };
 
-/// What a rejected caller is told to wait where probes are under way: how they end is
-/// known by then, or the wait is about to start anew.
+/// Retry hint for callers rejected while probes are under way: by then the probes have ended or the
+/// next wait has begun.
 const PROBES_TAKE: Duration = Duration::from_secs(1);
 
-/// Which state let a call through, and whether to find out if it may close.
+/// Admission of a call: the generation that admitted it, and whether it is a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Admission {
     pub(super) generation: u64,
@@ -29,9 +29,9 @@ enum Phase {
         until: Instant,
         wait: Duration,
     },
-    /// `out + good` is at most the number of probes, always.
+    /// Invariant: `out + good` is at most the number of probes.
     HalfOpen {
-        /// When the last permit was given out.
+        /// Time of the last admission.
         granted: Instant,
         out: u32,
         good: u32,
@@ -43,14 +43,14 @@ enum Phase {
 pub(super) struct Machine {
     config: Config,
     phase: Phase,
-    /// One more with each change of the phase.
+    /// Number of changes of the phase.
     generation: u64,
     window: Window,
-    /// How many calls in a row failed.
+    /// Consecutive failures.
     run: u32,
-    /// How often it opened since it was last closed.
+    /// Number of openings since the breaker was last closed.
     openings: u32,
-    /// Why it last changed; before it did, nobody is told.
+    /// Cause of the last change. Meaningless before the first.
     cause: Cause,
 }
 
@@ -75,7 +75,7 @@ impl Machine {
         matches!(self.phase, Phase::Closed)
     }
 
-    /// Lets a call through, or not.
+    /// Admits or rejects a call.
     pub(super) fn admit(
         &mut self,
         now: Instant,
@@ -95,7 +95,7 @@ impl Machine {
                 *out += 1;
                 None
             }
-            // half-open -> half-open: those that hold the permits are lost.
+            // half-open -> half-open: the outstanding probes count as lost.
             Phase::HalfOpen { granted, .. }
                 if now.saturating_duration_since(*granted) >= patience =>
             {
@@ -107,7 +107,7 @@ impl Machine {
         (Ok(admission), changed)
     }
 
-    /// Learns how a call ended, once for each admission; `None` is neutral.
+    /// Records the outcome of a call, once per admission. `None` is neutral.
     pub(super) fn record(
         &mut self,
         admission: Admission,
@@ -115,7 +115,7 @@ impl Machine {
         now: Instant,
         rng: &mut Rng,
     ) -> Option<Transition> {
-        // A straggler: what it learned is of a state that is over.
+        // The call was admitted by an earlier state: its outcome is outdated.
         if admission.generation != self.generation {
             return None;
         }
@@ -141,14 +141,14 @@ impl Machine {
                     Some(Cause::ProbesSlow)
                 }
             }
-            // It admits nothing, so that no call has its generation.
+            // An open breaker admits nothing, so no call has its generation.
             Phase::Open { .. } => None,
         };
         // closed or half-open -> open.
         cause.map(|cause| self.open(cause, now, rng))
     }
 
-    /// Counts a call, and says why to open if there is a reason to.
+    /// Counts a call. Returns the cause if the breaker must open.
     fn count(&mut self, ended: Ended, now: Instant) -> Option<Cause> {
         self.run = if ended.failed { self.run.saturating_add(1) } else { 0 };
         self.window.push(ended, now);
@@ -188,7 +188,7 @@ impl Machine {
         self.phase = phase;
         self.cause = cause;
         self.generation += 1;
-        // What was counted is of a state that is over.
+        // The counts belong to the previous state.
         self.window.clear();
         self.run = 0;
         let wait = match phase {
@@ -231,9 +231,8 @@ impl Machine {
         }
     }
 
-    /// Takes out the calls of the window where a further success would change nothing
-    /// but their number: no failure, and thus no run of them, and no slow call is known.
-    /// `None` otherwise.
+    /// Takes the number of calls out of a window without failures and slow calls, in which a further
+    /// success changes only that number. Returns `None` for any other window.
     pub(super) fn take_good(&mut self) -> Option<u32> {
         match (&mut self.window, self.phase) {
             (Window::Calls(calls), Phase::Closed) => {
@@ -245,7 +244,7 @@ impl Machine {
         }
     }
 
-    /// Puts back what [`take_good`](Self::take_good) took, and what came since.
+    /// Restores the calls that [`take_good`](Self::take_good) took, plus those counted since.
     pub(super) fn put_good(&mut self, good: u32) {
         if let Window::Calls(calls) = &mut self.window {
             for _ in 0..good {

@@ -1,30 +1,27 @@
-//! A circuit breaker: calls to a dependency that is down fail at once, and a few of them
-//! find out when it is back.
+//! Circuit breaker: fails calls to a broken dependency at once, and probes it until it recovers.
 //!
 //! Rules:
-//! - closed, calls flow. It opens when 5 calls in a row failed; or when, of at least 20
-//!   calls in the window, half failed or 80 % were slow. The window is the last 100 calls
-//!   or the last 10 seconds. A success ends the run of failures;
-//! - open, calls are rejected, for 5 s at first;
-//! - half-open, from the first call after that on, 5 calls are let through as probes and
-//!   the others are rejected. All 5 must succeed, then it closes. One that fails opens it
-//!   again, and so do slow ones at the slow rate; the wait doubles up to 60 s. Each wait
-//!   is jittered by 20 %, the longest too, so that not all clients probe at once;
-//! - a call counts in the state that let it through: each change of state begins a new
-//!   generation, and an outcome of an older one changes nothing;
-//! - a call that is dropped gives its permit back and counts as nothing.
+//! - Closed: calls flow. The breaker opens after 5 consecutive failures, or if, of at least 20 calls
+//!   in the window, half failed or 80 % were slow. The window is the last 100 calls or the last 10
+//!   seconds. A success ends the run of failures.
+//! - Open: calls are rejected, for 5 s at first.
+//! - Half-open, from the first call after that wait: 5 calls are admitted as probes, the others are
+//!   rejected. If all 5 succeed, the breaker closes. A failed probe opens it again, and so do slow
+//!   probes at the slow rate. The wait doubles up to 60 s. Each wait has a jitter of 20 %, the longest
+//!   included, so that clients do not probe in step.
+//! - An outcome counts only in the state that admitted the call. Each change of state begins a new
+//!   generation; outcomes of older generations are ignored.
+//! - A dropped call returns its permit and is neutral.
 //!
-//! What is a failure is for the caller to say ([`Outcome`]). It is logical calls that are
-//! to be admitted and recorded here, outside of retries: one sick replica of three must
-//! not close the way to the others.
+//! The caller classifies failures ([`Outcome`]). Admit and record logical calls, outside of retries:
+//! one sick replica of three must not block the others.
 //!
-//! [`CircuitBreaker::admit`] and [`Permit::record`] are for those who drive their calls
-//! themselves; [`CircuitBreakerLayer`] wraps any service, with a [`Classify`] for what its
-//! results mean: [`HttpStatus`] for plain HTTP, [`ByResult`] for what has no body.
+//! Use [`CircuitBreaker::admit`] and [`Permit::record`] to drive calls by hand, or
+//! [`CircuitBreakerLayer`] to wrap a service, with a [`Classify`] for its results: [`HttpStatus`] for
+//! plain HTTP, [`ByResult`] for calls without a body.
 //!
-//! Sources: resilience4j's `CircuitBreaker` (windows, rates, permits half-open, the bound
-//! on waiting half-open) and Envoy's outlier detection (the run of 5); the backoff of the
-//! open wait is gRPC's connection backoff.
+//! Sources: resilience4j's `CircuitBreaker` (windows, rates, half-open permits, bound on the half-open
+//! wait), Envoy's outlier detection (5 consecutive failures), gRPC's connection backoff (open wait).
 //!
 //! ```
 //! use std::time::Duration;
@@ -70,5 +67,5 @@ pub use service::CircuitBreakerService;
 pub use state::{Cause, Outcome, Rejected, Snapshot, State, Transition};
 pub use window::Counts;
 
-// By this way the model check can put its own in its place.
+// A module of its own, so that the model check can replace it.
 use crate::deadline::Deadline;

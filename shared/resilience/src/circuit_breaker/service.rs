@@ -1,4 +1,4 @@
-//! The service.
+//! Service.
 
 use std::task::{Context, Poll};
 
@@ -7,8 +7,8 @@ use tower::Service;
 
 use super::{CircuitBreaker, Classify, Error, ResponseFuture};
 
-/// Calls a service only where its breaker lets it. The readiness is the service's own:
-/// the breaker rejects in `call`, when the call is made.
+/// Service behind a breaker. Its readiness is that of the inner service: the breaker rejects in
+/// `call`.
 #[derive(Clone, Debug)]
 pub struct CircuitBreakerService<S, P> {
     inner: S,
@@ -17,12 +17,12 @@ pub struct CircuitBreakerService<S, P> {
 }
 
 impl<S, P> CircuitBreakerService<S, P> {
-    /// Puts this breaker around the service.
+    /// Wraps a service.
     pub fn new(inner: S, breaker: CircuitBreaker, policy: P) -> Self {
         Self { inner, breaker, policy }
     }
 
-    /// The breaker.
+    /// Returns the breaker.
     pub fn breaker(&self) -> &CircuitBreaker {
         &self.breaker
     }

@@ -1,4 +1,4 @@
-//! What a breaker says: its states, what moved it, and what it refuses.
+//! States, causes, rejections and snapshots of a breaker.
 
 use std::{fmt, time::Duration};
 
@@ -6,36 +6,33 @@ use tokio::time::Instant;
 
 use super::window::Counts;
 
-/// How a call ended, as far as the dependency's health goes.
+/// Outcome of a call, with regard to the dependency's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The dependency answered, and be it with a refusal: the way to it works.
+    /// The dependency answered, even if with a refusal.
     Success,
-    /// The dependency answered, but more slowly than this call's own rule allows. What
-    /// took longer than [`Parameters::slow_after`](super::Parameters::slow_after) counts
-    /// as slow in any case.
+    /// The dependency answered more slowly than this call's own rule allows. Calls longer than
+    /// [`Parameters::slow_after`](super::Parameters::slow_after) are slow in any case.
     Slow,
-    /// The dependency did not answer, or answered that it is broken.
+    /// The dependency did not answer, or reported a fault of its own.
     Failed,
-    /// The call says nothing of the dependency's health: it was shed, or its caller gave
-    /// it up.
+    /// The call is no evidence of the dependency's health: it was shed, or the caller gave it up.
     Neutral,
 }
 
-/// The state of a breaker.
+/// State of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Calls flow.
     Closed,
     /// Calls are rejected.
     Open,
-    /// A few calls are let through to find out whether it may close; the others are
-    /// rejected.
+    /// A few calls are admitted as probes; the others are rejected.
     HalfOpen,
 }
 
 impl State {
-    /// The name for logs, metrics and admin pages: `closed`, `open` or `half_open`.
+    /// Returns the name for logs, metrics and admin pages: `closed`, `open` or `half_open`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -51,36 +48,36 @@ impl fmt::Display for State {
     }
 }
 
-/// Why a breaker changed its state.
+/// Cause of a change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// So many calls failed one after the other: opened.
+    /// Consecutive calls failed: opened.
     ConsecutiveFailures {
-        /// How many.
+        /// Number of calls.
         failed: u32,
     },
     /// Too many calls of the window failed: opened.
     FailureRate {
-        /// How many.
+        /// Number of calls.
         failed: u32,
-        /// Of how many.
+        /// Calls in the window.
         calls: u32,
     },
     /// Too many calls of the window were slow: opened.
     SlowRate {
-        /// How many.
+        /// Number of calls.
         slow: u32,
-        /// Of how many.
+        /// Calls in the window.
         calls: u32,
     },
     /// A probe failed: opened again.
     ProbeFailed,
     /// Too many of the probes were slow: opened again.
     ProbesSlow,
-    /// The wait was over: half-open.
+    /// The open wait ended: half-open.
     WaitOver,
-    /// Nothing was heard of the probes for too long: half-open anew.
+    /// The probes had no outcome for too long: half-open again.
     ProbesLost,
     /// All probes succeeded: closed.
     ProbesSucceeded,
@@ -105,56 +102,55 @@ impl fmt::Display for Cause {
     }
 }
 
-/// A call that was not let through: nothing of it was sent.
+/// Rejection of a call: nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the circuit breaker is {state} ({cause}); retry in {retry_after:?}")]
 pub struct Rejected {
-    /// [`State::Open`], or [`State::HalfOpen`] where all probes are under way.
+    /// [`State::Open`], or [`State::HalfOpen`] with all probes under way.
     pub state: State,
-    /// When to come back: what is left of the open wait; 1 s where probes are under way.
+    /// Retry hint: the rest of the open wait, or 1 s while probes are under way.
     pub retry_after: Duration,
-    /// Why the breaker is in this state.
+    /// Cause of the current state.
     pub cause: Cause,
 }
 
-/// A breaker changed its state.
+/// Change of a breaker's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// Of the new state: one more than that of the old. Where two threads change the
-    /// state one right after the other, this tells their order.
+    /// Generation of the new state: one more than that of the old. Orders changes that two threads
+    /// report at the same time.
     pub generation: u64,
     /// The old state.
     pub from: State,
     /// The new state.
     pub to: State,
-    /// Why.
+    /// Cause.
     pub cause: Cause,
-    /// When.
+    /// Time.
     pub at: Instant,
-    /// How long it stays open, jitter included, where it opened.
+    /// Open wait including jitter, if the breaker opened.
     pub wait: Option<Duration>,
 }
 
-/// A breaker at one moment, for error messages and admin pages.
+/// Snapshot of a breaker, for error messages and admin pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its state. It is open until a call comes after the wait.
+    /// State. Stays open until the first call after the wait.
     pub state: State,
-    /// How often the state changed.
+    /// Number of changes of state.
     pub generation: u64,
-    /// Why it last changed; `None` where it never did.
+    /// Cause of the last change, if there was one.
     pub cause: Option<Cause>,
-    /// The calls of the window; none where it is not closed.
+    /// Calls of the window; zero unless closed.
     pub counts: Counts,
-    /// How many calls in a row failed.
+    /// Consecutive failures.
     pub consecutive_failures: u32,
-    /// What is left of the open wait: zero where the next call will be a probe. `None`
-    /// where it is not open.
+    /// Rest of the open wait: zero if the next call will be a probe, `None` if not open.
     pub half_open_in: Option<Duration>,
-    /// How often it opened since it was last closed.
+    /// Number of openings since the breaker was last closed.
     pub openings: u32,
-    /// How many probes are under way.
+    /// Probes under way.
     pub probes_out: u32,
-    /// How many probes succeeded, half-open.
+    /// Successful probes of the half-open state.
     pub probes_good: u32,
 }

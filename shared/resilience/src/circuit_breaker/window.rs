@@ -1,4 +1,4 @@
-//! The calls that the rates are taken of.
+//! Sliding windows of calls.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use super::config::WindowKind;
 
-/// How many calls of a window there are, and of what kind.
+/// Counts of the calls in a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// All that counted: the neutral ones do not.
+    /// All calls but neutral ones.
     pub calls: u32,
-    /// Those that failed.
+    /// Failed calls.
     pub failed: u32,
-    /// Those that were slow, whether they failed or not.
+    /// Slow calls, failed or not.
     pub slow: u32,
 }
 
@@ -39,7 +39,7 @@ impl Counts {
     }
 }
 
-/// How a call ended that counts.
+/// Counted outcome of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) failed: bool,
@@ -91,7 +91,7 @@ impl Window {
     }
 }
 
-/// A ring of the last calls.
+/// Ring of the last calls.
 #[derive(Debug)]
 pub(super) struct LastCalls {
     ring: Box<[Ended]>,
@@ -109,30 +109,30 @@ impl LastCalls {
         self.next = (self.next + 1) % self.ring.len();
     }
 
-    /// How many calls it holds, where all of them were good.
+    /// Returns the number of calls if none failed or was slow.
     pub(super) fn all_good(&self) -> Option<u32> {
         (self.counts.failed == 0 && self.counts.slow == 0).then_some(self.counts.calls)
     }
 
     pub(super) fn clear(&mut self) {
-        // With no calls counted, what the ring holds is never read.
+        // The ring is never read beyond the counted calls, so it need not be cleared.
         self.next = 0;
         self.counts = Counts::default();
     }
 }
 
-/// A ring of the last periods.
+/// Ring of the last periods.
 #[derive(Debug)]
 pub(super) struct LastPeriods {
     ring: Box<[Counts]>,
     newest: usize,
-    /// When the newest period began; `None` before the first call.
+    /// Start of the newest period; `None` before the first call.
     began: Option<Instant>,
     bucket: Duration,
 }
 
 impl LastPeriods {
-    /// How many periods after the newest one `now` is; a clock that went back is in it.
+    /// Returns the number of periods from the newest one to `now`; 0 if the clock went back.
     fn ahead(&self, now: Instant) -> u128 {
         let since = self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
         since.as_nanos() / self.bucket.as_nanos().max(1)
@@ -140,13 +140,13 @@ impl LastPeriods {
 
     fn push(&mut self, call: Ended, now: Instant) {
         let ahead = self.ahead(now);
-        // More than a whole turn would clear the same periods again.
+        // More than one turn would only clear the same periods again.
         for _ in 0..ahead.min(self.ring.len() as u128) {
             self.newest = (self.newest + 1) % self.ring.len();
             self.ring[self.newest] = Counts::default();
         }
         self.began = Some(match self.began {
-            // The remainder keeps the periods in step, without multiplying a long time.
+            // The remainder keeps the periods aligned without multiplying a long duration.
             Some(began) => {
                 let into = now.saturating_duration_since(began).as_nanos() % self.bucket.as_nanos();
                 if ahead == 0 { began } else { now - Duration::from_nanos_u128(into) }

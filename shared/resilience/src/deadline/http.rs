@@ -1,4 +1,4 @@
-//! The deadline of calls that are plain HTTP.
+//! Deadlines of plain HTTP calls.
 
 use std::{
     future::Future,
@@ -15,22 +15,21 @@ use tower::{Layer, Service};
 
 use super::Deadline;
 
-/// Ends each HTTP call of a service at its deadline, its body included. Rules:
-/// - the deadline is this layer's timeout from the call on, or the [`Deadline`] among the
-///   request's extensions where that is earlier; the earlier one is put there for the
-///   layers within;
-/// - nothing is sent where nothing is left of it;
-/// - at the deadline the call is dropped, head or body.
+/// Layer that ends each HTTP call, its body included, at its deadline. Rules:
+/// - The deadline is the earlier of this layer's timeout and the request's [`Deadline`] extension. The
+///   layer sets the extension to it for the layers inside.
+/// - Nothing is sent if the deadline has passed.
+/// - At the deadline the call is dropped, head or body.
 ///
-/// It stands outside of the circuit breaker, which learns from the extension whether a
-/// dropped call was given up or out of time.
+/// Put it outside of the circuit breaker, which reads from the extension whether a dropped call was
+/// given up or timed out.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpDeadlineLayer {
     timeout: Duration,
 }
 
 impl HttpDeadlineLayer {
-    /// Gives each call so long.
+    /// Creates a layer with a timeout for each call.
     pub fn new(timeout: Duration) -> Self {
         Self { timeout }
     }
@@ -44,23 +43,23 @@ impl<S> Layer<S> for HttpDeadlineLayer {
     }
 }
 
-/// The service of a [`HttpDeadlineLayer`].
+/// Service of a [`HttpDeadlineLayer`].
 #[derive(Clone, Debug)]
 pub struct HttpDeadline<S> {
     inner: S,
     timeout: Duration,
 }
 
-/// Why a call or its body failed.
+/// Error of a call or its body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error<E> {
     /// The deadline passed.
     #[error("the call was not over at its deadline, {granted:?} after it began")]
     Exceeded {
-        /// How long the call was given.
+        /// Time that the call had.
         granted: Duration,
     },
-    /// The service's or the body's own error.
+    /// The inner service or the body failed.
     #[error(transparent)]
     Inner(E),
 }
@@ -91,13 +90,13 @@ where
 }
 
 pin_project! {
-    /// A call's future, then its body, until the deadline.
+    /// Future of a call, then its body, until the deadline.
     #[derive(Debug)]
     pub struct Timed<T> {
         // Dropped at the deadline.
         #[pin]
         inner: Option<T>,
-        // Set when there is something to wait for: most calls never touch the clock.
+        // Set at the first wait: most calls need no timer.
         #[pin]
         sleep: Option<Sleep>,
         deadline: Deadline,
@@ -106,7 +105,7 @@ pin_project! {
 }
 
 impl<T> Timed<T> {
-    /// What `poll` finds, or that it is too late.
+    /// Polls the inner value, or fails once the deadline has passed.
     fn poll_in_time<R, E>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -151,10 +150,10 @@ impl<B: Body> Body for Timed<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
         if self.inner.is_none() {
-            // It said so once.
+            // The error was returned once.
             return Poll::Ready(None);
         }
-        // A body that always has more would never get to wait.
+        // A body that is always ready would never reach the timer.
         let late = self.deadline.left(Instant::now()).is_none();
         self.poll_in_time(cx, |inner, cx| match inner.poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) if late && frame.is_data() => Poll::Pending,

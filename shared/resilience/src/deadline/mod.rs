@@ -1,10 +1,10 @@
 //! Deadlines: absolute within a process, `grpc-timeout` between processes.
 //!
-//! A deadline is an instant, never a duration that is handed on: whoever looks at it
-//! later sees that less is left. The header holds what is left at the moment of
-//! sending, rounded up to its unit: a server must not give up before its caller does.
+//! A deadline is an instant, not a duration, so the remaining time shrinks as it is passed on. The
+//! header holds the time remaining when the request is sent, rounded up: a server must not give up
+//! before its caller.
 //!
-//! [`HttpDeadlineLayer`] ends the calls that are plain HTTP.
+//! [`HttpDeadlineLayer`] ends plain HTTP calls.
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,13 +24,13 @@ use tokio::time::Instant;
 
 pub use self::http::{Error, HttpDeadline, HttpDeadlineLayer, Timed};
 
-/// The header a caller says in how long it waits.
+/// Request header that holds the caller's remaining time.
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// The longest time from now that a deadline may lie ahead: more means the same.
+/// Longest deadline from now. Longer ones are cut to it.
 pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The moment at which a caller stops waiting.
+/// Instant at which a caller stops waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
@@ -40,34 +40,34 @@ pub struct Deadline(Instant);
 pub struct InvalidTimeout;
 
 impl Deadline {
-    /// This very moment.
+    /// Creates a deadline at this instant.
     pub fn at(instant: Instant) -> Self {
         Self(instant)
     }
 
-    /// So long after `now`, but at most [`LONGEST`].
+    /// Creates a deadline at `now` plus a duration of at most [`LONGEST`].
     pub fn after(now: Instant, timeout: Duration) -> Self {
         Self(now + timeout.min(LONGEST))
     }
 
-    /// The earlier one; a missing one does not count.
+    /// Returns the earlier of two deadlines, of which the other may be missing.
     #[must_use]
     pub fn earlier(self, other: Option<Self>) -> Self {
         other.map_or(self, |other| self.min(other))
     }
 
-    /// The moment itself.
+    /// Returns the instant.
     pub fn instant(self) -> Instant {
         self.0
     }
 
-    /// What is left, or `None` when nothing is.
+    /// Returns the remaining time, or `None` if the deadline has passed.
     pub fn left(self, now: Instant) -> Option<Duration> {
         self.0.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 }
 
-/// The header's units, finest first: their letter and their length in nanoseconds.
+/// Units of the header, finest first: letter and length in nanoseconds.
 const UNITS: [(u8, u64); 6] = [
     (b'n', 1),
     (b'u', 1_000),
@@ -77,20 +77,20 @@ const UNITS: [(u8, u64); 6] = [
     (b'H', 3_600_000_000_000),
 ];
 
-/// The most that 8 digits can say.
+/// Largest number of 8 digits.
 const MOST: u64 = 99_999_999;
 
-/// Digits that say something; the rest are zeros.
+/// Number of significant digits; the rest are zeros.
 const SIGNIFICANT: u32 = 4;
 
-/// What is left, rounded up by a thousandth at most, in the finest unit that can say it.
+/// Encodes the remaining time in the finest unit that can hold it, rounded up by a thousandth at
+/// most.
 ///
-/// Rounded, because HTTP/2 sends a header that it has sent before in one byte: calls that
-/// start with the same timeout say the same, and do not push what repeats out of the
-/// connection's table. gRPC's C core rounds likewise.
+/// Calls that start with the same timeout then send the same value, which HPACK sends in one byte,
+/// and do not evict other headers from its table. gRPC's C core rounds likewise.
 #[expect(clippy::expect_used, reason = "digits and a letter are a header value")]
 pub fn encode(left: Duration) -> HeaderValue {
-    // A year fits by far.
+    // A year of nanoseconds fits.
     let nanos = left.min(LONGEST).as_nanos() as u64;
     let step = 10_u64.pow((nanos.max(1).ilog10() + 1).saturating_sub(SIGNIFICANT));
     let nanos = (nanos.div_ceil(step) * step).min(LONGEST.as_nanos() as u64);
@@ -102,7 +102,7 @@ pub fn encode(left: Duration) -> HeaderValue {
     let mut value = nanos.div_ceil(length);
     loop {
         start -= 1;
-        // `value % 10` is a digit, and 8 digits hold every value: LONGEST is 8,760 hours.
+        // `value % 10` is a digit. 8 digits suffice: LONGEST is 8,760 hours.
         text[start] = b'0' + (value % 10) as u8;
         value /= 10;
         if value == 0 || start == 0 {
@@ -112,10 +112,10 @@ pub fn encode(left: Duration) -> HeaderValue {
     HeaderValue::from_bytes(&text[start..]).expect("digits and a letter")
 }
 
-/// What the header says.
+/// Decodes the header.
 ///
 /// # Errors
-/// [`InvalidTimeout`] where it is not what gRPC allows.
+/// [`InvalidTimeout`] if gRPC does not allow the value.
 pub fn decode(header: &HeaderValue) -> Result<Duration, InvalidTimeout> {
     let (unit, digits) = header.as_bytes().split_last().ok_or(InvalidTimeout)?;
     let length = UNITS.iter().find(|(letter, _)| letter == unit).ok_or(InvalidTimeout)?.1;

@@ -1,43 +1,42 @@
-//! The tokens that retries are paid with.
+//! Retry budget.
 
 use std::fmt;
 
 use super::sync::{AtomicU32, Ordering};
 
-/// A token is this many units: A6 ignores what stands after the third decimal.
+/// Units of one token: A6 ignores decimals after the third.
 const TOKEN: u32 = 1000;
 
-/// The most tokens there may be, as A6 limits them.
+/// Largest number of tokens, as limited by A6.
 const MOST_TOKENS: u32 = 1000;
 
-/// What keeps retries from becoming a storm: one per service, shared by all its calls.
+/// Retry budget of one called service, shared by all of its calls. Prevents retry storms.
 ///
-/// Starts full. A retryable failure takes a token, a success gives a part of one back,
-/// and at half of the tokens or below nothing is retried. The tokens stay between 0 and
-/// the maximum. Lock-free: one atomic, changed whole.
+/// Starts full. A retryable failure takes a token, a success returns a fraction of one. At half of
+/// the tokens or below, nothing is retried. The tokens stay between 0 and the maximum. Lock-free: one
+/// atomic number.
 pub struct Budget {
     units: AtomicU32,
     max: u32,
     per_success: u32,
 }
 
-/// A budget that cannot be.
+/// Invalid parameter of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBudget {
-    /// No tokens or too many.
+    /// The number of tokens is out of range.
     #[error("tokens must be 1 to 1000")]
     Tokens,
-    /// A success gives nothing back, or more than there can be.
-    #[error("what a success gives back must be 0.001 to 1000 tokens")]
+    /// The return of a success is out of range.
+    #[error("the tokens returned by a success must be 0.001 to 1000")]
     PerSuccess,
 }
 
 impl Budget {
-    /// A full budget of so many tokens. `per_success` is in tokens; what stands after its
-    /// third decimal is ignored.
+    /// Creates a full budget. `per_success` is in tokens; decimals after the third are ignored.
     ///
     /// # Errors
-    /// [`InvalidBudget`] says what is out of its range.
+    /// [`InvalidBudget`] if a parameter is out of range.
     pub fn try_new(max_tokens: u32, per_success: f64) -> Result<Self, InvalidBudget> {
         if !(1..=MOST_TOKENS).contains(&max_tokens) {
             return Err(InvalidBudget::Tokens);
@@ -45,8 +44,8 @@ impl Budget {
         if !(0.001..=1000.0).contains(&per_success) {
             return Err(InvalidBudget::PerSuccess);
         }
-        // At least 1 and at most a million. Rounding mends only that 0.1 * 1000 may come
-        // out a hair below 100.
+        // At least 1 and at most a million. Rounding corrects products such as 0.1 * 1000, which
+        // may be slightly below 100.
         let per_success = (per_success * f64::from(TOKEN) + 1e-6) as u32;
         Ok(Self::of_units(max_tokens * TOKEN, per_success))
     }
@@ -55,23 +54,23 @@ impl Budget {
         Self { units: AtomicU32::new(max), max, per_success }
     }
 
-    /// A call succeeded.
+    /// Records a success.
     pub fn succeeded(&self) {
-        // Full most of the time: then nothing is written, and no cache line moves.
+        // A full budget is not written, so no cache line moves.
         self.change(|units| (units + self.per_success).min(self.max));
     }
 
-    /// A call failed in a way that could be retried. Says whether it may be.
+    /// Records a retryable failure. Returns true if it may be retried.
     pub fn failed(&self) -> bool {
         self.is_enough(self.change(|units| units.saturating_sub(TOKEN)))
     }
 
-    /// Whether retries are allowed: more than half of the tokens are there.
+    /// Returns true if retries are allowed: more than half of the tokens are left.
     pub fn allows(&self) -> bool {
         self.is_enough(self.units.load(Ordering::Relaxed))
     }
 
-    /// The tokens that are there.
+    /// Returns the number of tokens.
     pub fn tokens(&self) -> f64 {
         f64::from(self.units.load(Ordering::Relaxed)) / f64::from(TOKEN)
     }
@@ -80,9 +79,9 @@ impl Budget {
         units > self.max / 2
     }
 
-    /// Applies `next`, which keeps to `0..=max`, and returns what it made.
+    /// Applies `next`, which stays within `0..=max`, and returns the new number.
     ///
-    /// Relaxed suffices: the number is all there is, nothing else is published with it.
+    /// Relaxed ordering suffices: no other data is published with the number.
     fn change(&self, next: impl Fn(u32) -> u32) -> u32 {
         let mut units = self.units.load(Ordering::Relaxed);
         loop {
@@ -104,7 +103,7 @@ impl Budget {
 }
 
 impl Default for Budget {
-    /// 100 tokens; a success gives a tenth of one back.
+    /// 100 tokens; a success returns a tenth of one.
     fn default() -> Self {
         Self::of_units(100 * TOKEN, TOKEN / 10)
     }

@@ -1,4 +1,4 @@
-//! The attempts of one call, one after the other.
+//! Attempts of one call, one after the other.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use super::{Attempts, Budget, Decision, Replay, Verdict};
 use crate::deadline::Deadline;
 
 pin_project! {
-    /// The answer of [`Retry`](super::Retry).
+    /// Future of [`Retry`](super::Retry).
     pub struct ResponseFuture<Req, S, P>
     where
         S: Service<Req>,
@@ -24,7 +24,7 @@ pin_project! {
         #[pin]
         state: State<S::Future, S::Response, S::Error>,
         inner: S,
-        // The request, as long as it can be sent again.
+        // Copy of the request while it can be sent again.
         again: Option<Req>,
         attempts: Attempts,
         deadline: Deadline,
@@ -38,9 +38,9 @@ pin_project! {
     enum State<F, Res, Err> {
         // An attempt is under way.
         Attempt { #[pin] attempt: F },
-        // The one before failed like this; the next is waited for.
+        // Waits for the next attempt after this failure.
         Backoff { #[pin] until: Sleep, failure: Option<Result<Res, Err>> },
-        // The wait is over, the service is not ready; `until` is the deadline now.
+        // Waits for the service to be ready; `until` is now the deadline.
         Readiness { #[pin] until: Sleep, failure: Option<Result<Res, Err>> },
     }
 }
@@ -109,11 +109,11 @@ where
     }
 }
 
-/// Ends with the last failure, as no other attempt can be made.
+/// Returns the last failure: no other attempt can be made.
 fn give_back<Res, Err>(failure: &mut Option<Result<Res, Err>>) -> Poll<Result<Res, Err>> {
     match failure.take() {
         Some(failure) => Poll::Ready(failure),
-        // Only a future that is polled after it has ended comes here.
+        // Reached only if a finished future is polled again.
         None => Poll::Pending,
     }
 }

@@ -1,4 +1,4 @@
-//! Retrying plain HTTP.
+//! Retries of plain HTTP.
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
@@ -8,20 +8,19 @@ use tokio::time::Instant;
 use super::{Failed, Failure, Pushback, Replay, Verdict};
 use crate::{circuit_breaker::Probe, deadline::Deadline};
 
-/// The header that lets a server know a request it has already executed (an IETF draft
-/// that payment providers follow).
+/// Request header by which a server recognises a repeated request (an IETF draft that payment
+/// providers follow).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// How requests to an HTTP API are made again.
+/// Retry policy for requests to an HTTP API.
 ///
-/// - a request may be where its method is idempotent (RFC 9110, 9.2.2) or it carries an
-///   [`IDEMPOTENCY_KEY`]; its body must be one that can be cloned, such as `Bytes`. A
-///   circuit breaker's [`Probe`] may not: it is a single attempt;
-/// - 502, 503 and 504 are [`Failure::Unavailable`], 429 is [`Failure::Exhausted`], each
-///   with what `Retry-After` says; other errors of the client or server are final;
-/// - an error of the transport is what the given function says;
-/// - the deadline is the [`Deadline`] among the request's extensions, but no later than
-///   the given time.
+/// - A request may be retried if its method is idempotent (RFC 9110, 9.2.2) or it carries an
+///   [`IDEMPOTENCY_KEY`]. Its body must be cloneable, such as `Bytes`. A circuit breaker's [`Probe`] is
+///   never retried.
+/// - 502, 503 and 504 are [`Failure::Unavailable`], 429 is [`Failure::Exhausted`], each with its
+///   `Retry-After`. Other error statuses are final.
+/// - The given function classifies errors of the transport.
+/// - The deadline is the earlier of the request's [`Deadline`] extension and the given timeout.
 pub struct HttpReplay<E, F = fn(&E) -> Failure> {
     timeout: Duration,
     of_error: F,
@@ -29,7 +28,7 @@ pub struct HttpReplay<E, F = fn(&E) -> Failure> {
 }
 
 impl<E, F: Fn(&E) -> Failure> HttpReplay<E, F> {
-    /// `timeout` is the longest a call may take, all attempts included.
+    /// Creates a policy. `timeout` bounds a call, all attempts included.
     pub fn new(timeout: Duration, of_error: F) -> Self {
         Self { timeout, of_error, error: PhantomData }
     }

@@ -1,4 +1,4 @@
-//! The layer.
+//! Layer.
 
 use std::sync::Arc;
 
@@ -6,9 +6,8 @@ use tower::Layer;
 
 use super::{Budget, Policy, Retry};
 
-/// Makes failed calls of the service within again. It stands inside whatever bounds the
-/// call as a whole (deadline, circuit breaker), and outside whatever chooses where an
-/// attempt goes.
+/// Layer that retries failed calls. Put it inside the layers that bound the whole call (deadline,
+/// circuit breaker) and outside of the layer that picks an endpoint.
 #[derive(Debug)]
 pub struct RetryLayer<P> {
     policy: Policy,
@@ -17,8 +16,7 @@ pub struct RetryLayer<P> {
 }
 
 impl<P> RetryLayer<P> {
-    /// `budget` is the one of the service that is called: all layers that call the same
-    /// service share it.
+    /// Creates a layer. All layers that call the same service share its `budget`.
     pub fn new(policy: Policy, budget: Arc<Budget>, replay: P) -> Self {
         Self { policy, budget, replay: Arc::new(replay) }
     }

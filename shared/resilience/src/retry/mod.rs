@@ -1,28 +1,28 @@
-//! Making a failed call again: gRFC A6, with a budget.
+//! Retries with a budget, after gRFC A6.
 //!
-//! Retrying turns the failures of one endpoint into a delay; retrying everything turns
-//! the failure of a service into several times its load. So:
+//! Retries turn the failures of one endpoint into a delay. Retrying everything would turn the failure
+//! of a service into several times its load. Rules:
 //!
-//! - only what may be executed twice is sent twice: the caller says so per call;
-//! - only [`Failure::Unavailable`] is retried, and [`Failure::Exhausted`] where the peer
-//!   says when ([`Pushback`]). What a circuit breaker refused is not;
-//! - up to 5 attempts, the waits between them growing ([`Policy`]); a pushback is waited
-//!   for exactly, and the next wait is again the first one;
-//! - no wait that would pass the deadline is begun: the failure is handed on at once;
-//! - every retryable failure takes a token from the service's [`Budget`], a success
-//!   gives a tenth back, and at half nothing is retried: an outage costs one attempt a
-//!   call. A failure of an endpoint that was ejected already takes none, else one sick
-//!   endpoint would spend the budget of the healthy ones. This deviates from A6.
+//! - A call is retried only if it may be executed twice, as its caller declares.
+//! - Only [`Failure::Unavailable`] is retried, and [`Failure::Exhausted`] if the peer says when
+//!   ([`Pushback`]). Rejections by a circuit breaker are not.
+//! - A call has up to 5 attempts with growing waits ([`Policy`]). A pushback is waited for exactly,
+//!   and the backoff starts again after it.
+//! - No wait exceeds the deadline: the failure is returned at once instead.
+//! - Every retryable failure takes a token from the service's [`Budget`], a success returns a tenth of
+//!   one, and at half nothing is retried. An outage then costs one attempt per call. A failure of an
+//!   endpoint that was already ejected takes none, or one sick endpoint would spend the budget of the
+//!   healthy ones. This deviates from A6.
 //!
-//! [`Attempts`] decides for one call and [`Hedges`] plans one that is hedged; both are
-//! pure. [`RetryLayer`] applies the former to any [`tower::Service`], as [`Replay`] says;
-//! [`HttpReplay`] says it for HTTP.
+//! [`Attempts`] decides for one call, [`Hedges`] for a hedged one; both are pure. [`RetryLayer`]
+//! applies [`Attempts`] to any [`tower::Service`] with a [`Replay`] policy; [`HttpReplay`] is the one
+//! for HTTP.
 //!
-//! What is certain not to have been executed (never sent, refused by the peer) is sent
-//! again whatever is said here, uncounted: A6 calls it transparent. Only the transport
-//! knows of it; [`Attempts::refused`] keeps the count of the one such retry that costs
-//! the peer something. What an endpoint does not know was not executed either, and another
-//! version may know it: [`Attempts::elsewhere`].
+//! A call that was certainly not executed (never sent, refused by the peer) is sent again regardless
+//! of these rules and uncounted: A6 calls it a transparent retry. Only the transport knows of it.
+//! [`Attempts::refused`] counts the one transparent retry that costs the peer something. A method
+//! that an endpoint does not know was not executed either, and another version may know it:
+//! [`Attempts::elsewhere`].
 //!
 //! ```
 //! use std::time::Duration;

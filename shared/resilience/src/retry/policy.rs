@@ -1,10 +1,10 @@
-//! How often, and with what waits.
+//! Number of attempts and the waits between them.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// How many attempts a call gets and how long is waited between them.
+/// Number of attempts of a call and the waits between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     max_attempts: u32,
@@ -13,25 +13,25 @@ pub struct Policy {
     multiplier: f64,
 }
 
-/// A policy that cannot be.
+/// Invalid parameter of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPolicy {
-    /// Too few or too many attempts.
+    /// The number of attempts is out of range.
     #[error("attempts must be 1 to 5 (hedged: 2 to 5), the first one included")]
     Attempts,
-    /// No wait at all.
+    /// The initial backoff is zero.
     #[error("the initial backoff must be longer than 0")]
     InitialBackoff,
-    /// The longest wait is not the longest.
+    /// The maximum backoff is shorter than the initial one.
     #[error("the maximum backoff must not be shorter than the initial one")]
     MaxBackoff,
-    /// The waits would shrink.
+    /// The multiplier is below 1 or not finite.
     #[error("the backoff multiplier must be finite and at least 1")]
     Multiplier,
 }
 
 impl Policy {
-    /// 3 attempts; waits of 50 ms, doubling up to 2 s.
+    /// 3 attempts with waits of 50 ms, doubling up to 2 s.
     pub const DEFAULT: Self = Self {
         max_attempts: 3,
         initial_backoff: Duration::from_millis(50),
@@ -39,17 +39,17 @@ impl Policy {
         multiplier: 2.0,
     };
 
-    /// One attempt only.
+    /// A single attempt.
     pub const NEVER: Self = Self { max_attempts: 1, ..Self::DEFAULT };
 
-    /// The most attempts a policy may give, as A6 limits them.
+    /// Largest number of attempts, as limited by A6.
     pub const MOST_ATTEMPTS: u32 = 5;
 
-    /// `max_attempts` includes the first one. The n-th wait is `initial_backoff *
+    /// Creates a policy. `max_attempts` includes the first one. The n-th wait is `initial_backoff *
     /// multiplier^(n-1)`, at most `max_backoff`, times a random factor from 0.8 to 1.2.
     ///
     /// # Errors
-    /// [`InvalidPolicy`] says what is out of its range.
+    /// [`InvalidPolicy`] if a parameter is out of range.
     pub fn try_new(
         max_attempts: u32,
         initial_backoff: Duration,
@@ -71,14 +71,14 @@ impl Policy {
         Ok(Self { max_attempts, initial_backoff, max_backoff, multiplier })
     }
 
-    /// The attempts a call gets, the first one included.
+    /// Returns the number of attempts, the first one included.
     pub fn max_attempts(&self) -> u32 {
         self.max_attempts
     }
 
-    /// The wait after so many others without a pushback between them.
+    /// Returns the next wait after this many others without a pushback between them.
     pub(super) fn backoff(&self, waits: u32, rng: &mut Rng) -> Duration {
-        // At most 4 waits precede one; what overflows all the same is the maximum.
+        // At most 4 waits precede one. An overflow means the maximum.
         let grown = self.initial_backoff.as_secs_f64() * self.multiplier.powi(waits as i32);
         let jitter = 0.8 + 0.4 * rng.f64();
         let seconds = grown.min(self.max_backoff.as_secs_f64()) * jitter;

@@ -1,24 +1,24 @@
-//! What a server says about being asked again.
+//! Pushback: a server's hint about retries.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-/// The header a gRPC server says in when to come again, in milliseconds.
+/// Header of gRPC servers that holds the wait before a retry, in milliseconds.
 pub const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// When the peer is willing to be asked again.
+/// A server's hint about retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushback {
-    /// After exactly this time.
+    /// Retry after exactly this time.
     After(Duration),
-    /// Not for this call.
+    /// Do not retry this call.
     Stop,
 }
 
 impl Pushback {
-    /// What gRPC's header says; `None` where it is absent. As A6 has it: a signed 32-bit
-    /// number without needless zeros, and negative, malformed or said twice means stop.
+    /// Parses gRPC's header; `None` if absent. As A6 defines it: a signed 32-bit number without
+    /// leading zeros. A negative, malformed or repeated value means stop.
     pub fn of_grpc(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(PUSHBACK).iter();
         let value = values.next()?;
@@ -30,8 +30,8 @@ impl Pushback {
         })
     }
 
-    /// What HTTP's `Retry-After` says (RFC 9110, 10.2.3); `None` where it is absent. A
-    /// date means stop: how far away it is, only a wall clock could tell.
+    /// Parses HTTP's `Retry-After` (RFC 9110, 10.2.3); `None` if absent. A date means stop: comparing
+    /// it would need a wall clock.
     pub fn of_http(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(http::header::RETRY_AFTER).iter();
         let value = values.next()?;
@@ -42,7 +42,7 @@ impl Pushback {
     }
 }
 
-/// At most 10 digits and no leading zero but a lone one.
+/// Parses at most 10 digits without a leading zero.
 fn whole_number(digits: &[u8]) -> Option<u64> {
     let needless_zero = digits.len() > 1 && digits.starts_with(b"0");
     if !(1..=10).contains(&digits.len()) || needless_zero || !digits.iter().all(u8::is_ascii_digit)

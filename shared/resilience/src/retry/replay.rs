@@ -1,32 +1,31 @@
-//! What a service knows that retrying it needs to be told.
+//! Policy of retries for one kind of service.
 
 use tokio::time::Instant;
 
 use super::{Decision, Failed};
 use crate::deadline::Deadline;
 
-/// How an attempt ended.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Well: it gives back a part of a token.
+    /// Success: returns a fraction of a token.
     Succeeded,
-    /// Not so.
+    /// Failure.
     Failed(Failed),
 }
 
-/// How the calls of one kind of service are made again. Shared by all of them.
+/// Retry policy for the calls of one kind of service, shared by all of them.
 pub trait Replay<Req, Res, Err> {
-    /// Another copy of the request, to be sent if the attempt with the first one fails.
-    /// `None` where there is none (its body is a stream, or longer than one wants to
-    /// keep) or where it may not be executed twice: then it gets a single attempt.
+    /// Returns a copy of the request for the next attempt. `None` means a single attempt: the body
+    /// is a stream or too long to keep, or the request may not be executed twice.
     fn copy(&self, request: &Req) -> Option<Req>;
 
-    /// When the caller stops waiting for the call that begins now.
+    /// Returns the deadline of a call that begins now.
     fn deadline(&self, request: &Req, now: Instant) -> Deadline;
 
-    /// How the attempt ended.
+    /// Classifies the result of an attempt.
     fn judge(&self, result: &Result<Res, Err>) -> Verdict;
 
-    /// Told of every failed attempt, numbered from 1, and what follows it: to be logged.
+    /// Called for every failed attempt, numbered from 1, with the decision that follows: for logs.
     fn decided(&self, _result: &Result<Res, Err>, _attempt: u32, _decision: Decision) {}
 }

@@ -1,4 +1,4 @@
-//! The service.
+//! Service.
 
 use std::{
     sync::Arc,
@@ -10,7 +10,7 @@ use tower::Service;
 
 use super::{Attempts, Budget, Policy, Replay, ResponseFuture};
 
-/// A service whose failed calls are made again.
+/// Service that retries failed calls.
 #[derive(Debug)]
 pub struct Retry<S, P> {
     inner: S,
@@ -55,7 +55,7 @@ where
         let attempts = Attempts::new(self.policy, again.is_some(), deadline);
         let first = self.inner.call(request);
         let (budget, replay) = (Arc::clone(&self.budget), Arc::clone(&self.replay));
-        // Further attempts get a clone, and ask it for its readiness themselves.
+        // Further attempts use a clone and wait for its readiness.
         ResponseFuture::new(first, self.inner.clone(), again, attempts, deadline, budget, replay)
     }
 }

@@ -1,4 +1,4 @@
-//! What the budget is made of. The model check compiles its source with loom's types in
-//! the place of these.
+//! Synchronisation types of the budget. The model check compiles its source with loom's types
+//! instead.
 
 pub(super) use std::sync::atomic::{AtomicU32, Ordering};

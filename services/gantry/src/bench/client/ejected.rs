@@ -1,4 +1,4 @@
-//! A replica fails, is ejected and is well again: when does it get calls again?
+//! Time until an ejected replica that recovered gets calls again.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use crate::bench::{
 
 const WORK: Work = Work { callers: 8, methods: &[Method::Read], pause: Duration::from_millis(10) };
 
-/// How long it is ejected, shorter than by default. Not shorter than the 3 s after which an
-/// endpoint that nobody picks is tried: until then what it failed with speaks against it.
+/// Ejection time, shorter than the default. At least the 3 s after which an unpicked endpoint is
+/// tried: until then its failures count against it.
 const EJECTED: Duration = Duration::from_secs(3);
 
-/// How long after that it may take.
+/// Allowed time after the ejection ended.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// The number of the one that is ejected.
+/// Number of the replica that is ejected.
 const SICK: u32 = 1;
 
 pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
@@ -45,12 +45,12 @@ pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     ])
 }
 
-/// Seconds from the ejection of a replica to its next answer.
+/// Returns the seconds from the ejection of a replica to its next answer.
 async fn returned() -> Result<f64, BenchError> {
     let others = Replica::start(&Plan { behaviour: HEALTHY, ports: 2, ..Plan::default() }).await?;
     let sick = Plan { number: SICK, behaviour: HEALTHY, ports: 1, ..Plan::default() };
     let mut sick = Replica::start(&sick).await?;
-    // By its first failure: otherwise its score keeps calls away before it has five.
+    // Eject at the first failure: its score would keep calls away before it has five.
     let ejection = EjectionSettings {
         consecutive_failures: 1,
         base_time: EJECTED,
@@ -73,7 +73,7 @@ async fn returned() -> Result<f64, BenchError> {
     Ok((first - ejected).as_secs_f64())
 }
 
-/// When an endpoint was ejected.
+/// Returns the time of an endpoint's ejection.
 async fn ejection_of(stack: &Ours) -> Result<Instant, BenchError> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let until = Instant::now() + PATIENCE;

@@ -1,5 +1,4 @@
-//! One of three replicas answers at once that it is UNAVAILABLE, from a cold start: who
-//! keeps calling it?
+//! Share of calls that a replica gets that fails at once with UNAVAILABLE, from a cold start.
 
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use crate::bench::{
     stats::Runs,
 };
 
-/// By then it must be ejected, and callers must notice nothing any more.
+/// Time by which the replica must be ejected and callers must no longer notice it.
 const SETTLED: Duration = Duration::from_secs(1);
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! A replica joins two others: how soon after the client was told does it get a call?
+//! Time from the registration of a new replica to its first call.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::bench::{
 
 const CALLERS: usize = 16;
 
-/// The number of those that join; the others are 0.
+/// Number of the joining replica; the others are 0.
 const JOINER: u32 = 1;
 
 pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
@@ -33,7 +33,7 @@ pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
         ours.push(first_answer(&client, async || stack.join(pair[0]).await).await?);
 
         let (channel, list): (_, mpsc::Sender<Change<usize, _>>) = Channel::balance_channel(8);
-        // The channel takes what is sent as long as it lives.
+        // The channel follows the registry as long as it lives.
         for (key, address) in others.addresses.iter().enumerate() {
             drop(list.send(Change::Insert(key, endpoint(*address)?)).await);
         }
@@ -51,7 +51,7 @@ pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     ])
 }
 
-/// Milliseconds from the beginning of `join` to the joiner's first answer.
+/// Returns the milliseconds from the start of `join` to the joiner's first answer.
 async fn first_answer<C: Caller>(
     caller: &C,
     join: impl AsyncFnOnce() -> Result<(), BenchError>,

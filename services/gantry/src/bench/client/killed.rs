@@ -1,4 +1,4 @@
-//! One of three replicas is killed under load, with the calls that it has: who loses what?
+//! Calls lost when one of three replicas is killed under load.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::bench::{
     stats::Runs,
 };
 
-/// So long all are well.
+/// Time before the kill.
 const BEFORE: Duration = Duration::from_millis(500);
 
-/// So long after the kill, callers must notice nothing any more.
+/// Time after the kill from which on callers must no longer notice it.
 const SETTLED: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -46,7 +46,7 @@ pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
             tonic.add(&mut trio, &balanced, callers, run).await?;
         }
         let name = |what: &str| format!("1 of 3 replicas killed, {callers} callers: {what}");
-        // Those that are in flight at one replica are at most all that there are.
+        // The calls in flight at one replica are at most all callers.
         let in_flight = callers as f64 * f64::from(run.runs);
         rows.extend([
             ours.failures.repeatable(name("failed calls that may be repeated"), &tonic.failures),

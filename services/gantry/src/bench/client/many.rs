@@ -1,4 +1,4 @@
-//! What a call costs with 1,000 endpoints, each of which has one connection.
+//! Cost of a call with 1,000 endpoints of one connection each.
 
 use crate::bench::{
     args::RunArgs,
@@ -13,7 +13,7 @@ use crate::bench::{
 const ENDPOINTS: u32 = 1_000;
 
 pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
-    // One process that listens on as many ports: a client cannot tell the difference.
+    // One process listens on all ports: a client sees no difference.
     let server = Replica::start(&Plan { ports: ENDPOINTS, ..Plan::default() }).await?;
     let stack = Ours::new(&server.addresses, Default::default()).await?;
     stack.connected(server.addresses.len()).await?;

@@ -1,5 +1,4 @@
-//! `gantry bench client`: what RESILIENCE asks of the client, each with what it is compared
-//! with in the same run.
+//! `gantry bench client`: the client's targets, each measured beside its baseline in the same run.
 
 mod ejected;
 mod failing;
@@ -17,7 +16,7 @@ use clap::ValueEnum;
 
 use super::{args::RunArgs, error::BenchError, row::Row, scenario};
 
-/// What is measured.
+/// Scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
     /// Calls a second and processor time a call, one endpoint

@@ -1,5 +1,4 @@
-//! All replicas fail at once, and recover at once: what is sent meanwhile, and when does it
-//! work again?
+//! Attempts during an outage of all replicas, and time to the first success after it.
 
 use std::time::Duration;
 
@@ -20,30 +19,30 @@ use crate::bench::{
     stats::Runs,
 };
 
-/// About 400 calls a second: an outage does not make callers call more.
+/// About 400 calls a second: callers do not call faster in an outage.
 const WORK: Work = Work { callers: 8, methods: &[Method::Read], pause: Duration::from_millis(20) };
 
-/// The first wait of the breaker, shorter than by default; a failed probe doubles it.
+/// First open wait of the breaker, shorter than the default. A failed probe doubles it.
 const OPEN: Duration = Duration::from_secs(1);
 
-/// Long enough for a probe to fail.
+/// Length of the outage: long enough for a probe to fail.
 const OUTAGE: Duration = Duration::from_millis(2_500);
 
-/// How long after the open wait the first success may come.
+/// Allowed time from the end of the open wait to the first success.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// What the probes take that close the breaker, once the first has succeeded.
+/// Allowed time from the first successful probe to the closed breaker.
 const CLOSING: Duration = Duration::from_millis(200);
 
-/// What one outage did.
+/// Results of one outage.
 struct Seen {
-    /// Calls sent for each call made, once the budget for retries was spent; no breaker.
+    /// Attempts per call once the retry budget was spent, without a breaker.
     attempts: f64,
-    /// The same with the breaker, all of the outage.
+    /// Attempts per call over the whole outage, with the breaker.
     with_breaker: f64,
     /// Seconds from the end of the open wait to the first success.
     late: f64,
-    /// Calls that failed although the service worked again, and the breaker had time to see it.
+    /// Calls that failed after the service and the breaker had recovered.
     failed_after: f64,
 }
 
@@ -80,7 +79,7 @@ pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     ])
 }
 
-/// What retries alone send while everything fails.
+/// Measures the attempts of retries alone while everything fails.
 async fn retried() -> Result<f64, BenchError> {
     let breaker = BreakerSettings {
         consecutive_failures: u32::MAX,
@@ -104,7 +103,7 @@ async fn retried() -> Result<f64, BenchError> {
     Ok(sent as f64 / made as f64)
 }
 
-/// What the breaker makes of it; the attempts without it are somebody else's.
+/// Measures the outage with the breaker.
 async fn broken() -> Result<Seen, BenchError> {
     let breaker = BreakerSettings { open: OPEN, ..BreakerSettings::default() };
     let settings = ClientSettings { breaker, ..ClientSettings::default() };

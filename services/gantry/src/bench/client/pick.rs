@@ -1,4 +1,4 @@
-//! What it costs to choose an endpoint, in instructions: they are the same on a busy machine.
+//! Instructions of a pick, which do not depend on the load of the machine.
 
 use crate::bench::{
     error::BenchError,
@@ -20,7 +20,7 @@ pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
     ])
 }
 
-/// The instructions of a pick.
+/// Counts the instructions of a pick.
 async fn instructions(endpoints: u32) -> Result<f64, BenchError> {
     let program = std::env::current_exe().map_err(BenchError::Replica)?;
     let mut command = callgrind(&program, Some(COUNTED));

@@ -1,5 +1,5 @@
-//! Three replicas with the whole server stack, found in Consul, are restarted one after the
-//! other as an operator would, under load: who notices?
+//! Failed calls while three replicas with the whole server stack, registered in Consul, are restarted
+//! in turn under load.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::bench::{
     stats::Runs,
 };
 
-/// Every second call must not be repeated.
+/// Every second call is not idempotent.
 const WORK: Work =
     Work { callers: 32, methods: &[Method::Read, Method::Add], pause: Duration::ZERO };
 
@@ -51,19 +51,19 @@ pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
     ])
 }
 
-/// What callers saw.
+/// Results as callers saw them.
 struct Seen {
     calls: Runs,
     failed: Runs,
 }
 
-/// Replicas that are found in Consul.
+/// Replicas registered in Consul.
 struct Fleet {
     url: String,
     journal: std::path::PathBuf,
     replicas: Vec<Replica>,
     addresses: Vec<SocketAddr>,
-    /// Sees what callers will see.
+    /// Watches the service as callers do.
     watch: Ours,
 }
 
@@ -94,7 +94,7 @@ impl Fleet {
         .await
     }
 
-    /// Restarts each in turn under load.
+    /// Restarts each replica in turn under load.
     async fn roll<C: Caller>(&mut self, caller: &C) -> Result<Seen, BenchError> {
         let load = Load::start(caller, WORK);
         sleep(Duration::from_millis(500)).await;

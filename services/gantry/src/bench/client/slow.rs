@@ -1,4 +1,4 @@
-//! One of three replicas is 100 ms slower, from a cold start: who notices?
+//! Share and latency with one of three replicas 100 ms slower, from a cold start.
 
 use std::time::Duration;
 

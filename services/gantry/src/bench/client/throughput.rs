@@ -1,5 +1,5 @@
-//! What a call costs with one endpoint: the whole stack beside a bare channel of tonic's
-//! and bare connections of hyper's.
+//! Cost of a call with one endpoint: the whole stack beside a bare tonic channel and bare hyper
+//! connections.
 
 use crate::bench::{
     args::RunArgs,
@@ -16,7 +16,7 @@ use crate::bench::{
     stats::Runs,
 };
 
-/// As many as our channel opens for so many callers.
+/// Number of connections that our channel opens for this many callers.
 const CONNECTIONS: usize = 4;
 
 pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {

@@ -1,4 +1,4 @@
-//! Three replicas that take 5 ms for a call, and calls of all kinds on them.
+//! Three replicas with a service time of 5 ms, under calls of every idempotency.
 
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -13,22 +13,22 @@ use crate::bench::{
     stats::{Runs, percentile},
 };
 
-/// What a healthy replica takes.
+/// Service time of a healthy replica.
 pub(super) const SERVICE_TIME: Duration = Duration::from_millis(5);
 
 pub(super) const HEALTHY: Behaviour = Behaviour::Delay(SERVICE_TIME);
 
-/// How many call at once: few, and more than a connection has streams.
+/// Numbers of callers: few, and more than a connection has streams.
 pub(super) const CALLERS: [usize; 2] = [16, 256];
 
-/// A third of the calls must not be repeated.
+/// A third of the calls is not idempotent.
 pub(super) const ALL_KINDS: &[Method] = &[Method::Read, Method::Put, Method::Add];
 
 pub(super) fn work(callers: usize, methods: &'static [Method]) -> Work {
     Work { callers, methods, pause: Duration::ZERO }
 }
 
-/// The replicas; the last is the one that gets sick.
+/// Replicas, of which the last gets sick.
 #[derive(Debug)]
 pub(super) struct Trio {
     replicas: Vec<Replica>,
@@ -56,12 +56,12 @@ impl Trio {
         self.replicas.last_mut().ok_or(BenchError::Nonsense("no replica".to_owned()))
     }
 
-    /// How the last one behaves from now on.
+    /// Changes the behaviour of the last replica.
     pub(super) async fn behave(&mut self, behaviour: Behaviour) -> Result<(), BenchError> {
         self.sick()?.behave(behaviour).await
     }
 
-    /// Kills the last one.
+    /// Kills the last replica.
     pub(super) async fn kill(&mut self) -> Result<(), BenchError> {
         match self.replicas.pop() {
             Some(replica) => replica.kill().await,
@@ -69,7 +69,7 @@ impl Trio {
         }
     }
 
-    /// Starts the one that was killed again, where it was.
+    /// Restarts the killed replica at its address.
     pub(super) async fn revive(&mut self) -> Result<(), BenchError> {
         let number = self.replicas.len();
         let plan = self.plan(number as u32, self.addresses[number].port());
@@ -77,7 +77,7 @@ impl Trio {
         Ok(())
     }
 
-    /// The calls that have reached each so far.
+    /// Returns the calls that each replica received so far.
     pub(super) async fn calls(&mut self) -> Result<Reached, BenchError> {
         let sick = self.sick()?.calls().await?;
         let mut all = 0;
@@ -88,7 +88,7 @@ impl Trio {
     }
 }
 
-/// The calls that have reached the last replica and all of them, as they counted.
+/// Calls received by the last replica and by all, as the replicas count.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reached {
     sick: u64,
@@ -96,18 +96,18 @@ pub(super) struct Reached {
 }
 
 impl Reached {
-    /// The share of the sick one since then, in percent.
+    /// Returns the sick replica's share since then, in percent.
     pub(super) fn share_since(self, before: Self) -> f64 {
         100.0 * (self.sick - before.sick) as f64 / (self.all - before.all) as f64
     }
 }
 
-/// The 99th percentile of how long callers waited, in milliseconds.
+/// Returns the 99th percentile of the callers' latency, in milliseconds.
 pub(super) fn p99<'a>(calls: impl IntoIterator<Item = &'a Call>) -> f64 {
     percentile(calls.into_iter().map(Call::took).collect(), 99.0)
 }
 
-/// The calls that failed, in all runs together: a median would hide the one that did.
+/// Failed calls, summed over all runs: a median would hide a single failure.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Failures {
     repeatable: u32,
@@ -129,36 +129,36 @@ impl Failures {
         }
     }
 
-    /// All of them.
+    /// All failed calls.
     pub(super) fn all(self) -> u32 {
         self.repeatable + self.others
     }
 
-    /// Those that could have been made again.
+    /// Failed calls that could have been retried.
     pub(super) fn repeatable(self, name: String, tonic: &Self) -> Row {
         let (ours, theirs) = (total(self.repeatable), total(tonic.repeatable));
         let row = Row::new(name, "in all", &ours).against("tonic balance_list", &ours, &theirs);
         row.target(Value(AtMost(0.0)))
     }
 
-    /// Those that must not be made again.
+    /// Failed calls that must not be retried.
     pub(super) fn others(self, name: String, tonic: &Self) -> Row {
         let (ours, theirs) = (total(self.others), total(tonic.others));
         Row::new(name, "in all", &ours).against("tonic balance_list", &ours, &theirs)
     }
 
-    /// Those of them whose error does not say that they may have been executed.
+    /// Of those, the ones whose error is not OUTCOME_UNKNOWN.
     pub(super) fn unexplained(self, name: String) -> Row {
         Row::new(name, "in all", &total(self.unexplained)).target(Value(AtMost(0.0)))
     }
 }
 
-/// One number, of all runs.
+/// Creates a row of one number over all runs.
 pub(super) fn total(count: u32) -> Runs {
     [f64::from(count)].into_iter().collect()
 }
 
-/// What the replicas have executed of that which must not be repeated.
+/// Executions of non-idempotent calls, as the replicas recorded them.
 #[derive(Debug)]
 pub(super) struct Journal(TempDir);
 
@@ -171,7 +171,7 @@ impl Journal {
         self.0.path().join("journal")
     }
 
-    /// The calls that were executed more than once.
+    /// Counts the calls that were executed more than once.
     pub(super) fn doubles(&self, name: &str) -> Result<Row, BenchError> {
         let bytes = std::fs::read(self.path()).map_err(BenchError::Replica)?;
         let (executed, _) = bytes.as_chunks::<8>();

@@ -1,27 +1,27 @@
-//! What a replica is, and how it behaves.
+//! Server stack and behaviour of a replica.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 
-/// What a replica serves with.
+/// Server stack of a replica.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Served {
-    /// tonic's server, as it is
+    /// tonic's server, unchanged
     #[default]
     Tonic,
     /// Our whole server stack, until SIGTERM and its drain
     Ours,
-    /// Ours without a limit on calls at once
+    /// Ours without a concurrency limit
     Unlimited,
 }
 
-/// How a replica behaves, as `delay=5ms` or `fail`.
+/// Behaviour of a replica, written `delay=5ms` or `fail`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Answers so late.
+    /// Answers after a delay.
     Delay(Duration),
-    /// Answers at once that it is UNAVAILABLE.
+    /// Answers UNAVAILABLE at once.
     Fail,
 }
 

@@ -1,8 +1,7 @@
-//! Replicas: real processes, so that a kill is a kill and a processor's time has an owner.
+//! Replicas as real processes, so that a kill is real and processor time is attributed.
 //!
-//! A replica is this program again. It says where it listens on its standard output, is
-//! told on its standard input how to behave, and ends when that is closed, so that none
-//! outlives the benchmark.
+//! A replica is this program again. It prints its addresses, reads its behaviour from standard input,
+//! and ends when that is closed, so no replica outlives the benchmark.
 
 mod behaviour;
 mod serve;
@@ -25,29 +24,29 @@ use super::{
     valgrind::{callgrind, collected, not_started},
 };
 
-/// Longer than a process takes to start on a busy machine.
+/// Start timeout: longer than a start takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a replica is started with.
+/// Parameters of a replica.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     pub(super) number: u32,
     pub(super) behaviour: Behaviour,
-    /// The first port; any where it is 0.
+    /// First port; 0 takes any free one.
     pub(super) port: u16,
-    /// How many ports it listens on.
+    /// Number of ports that it listens on.
     pub(super) ports: u32,
     pub(super) journal: Option<PathBuf>,
     pub(super) served: Served,
-    /// How many calls the handler works at at once; no limit without it.
+    /// Number of calls that the handler works on concurrently; `None` is unlimited.
     pub(super) slots: Option<u32>,
-    /// The Consul agent it is found at.
+    /// Consul agent to register at.
     pub(super) consul: Option<String>,
-    /// Whether its instructions are counted.
+    /// True if its instructions are counted.
     pub(super) counted: bool,
 }
 
-/// A running replica; killed when dropped.
+/// Running replica. Killed when dropped.
 #[derive(Debug)]
 pub(super) struct Replica {
     child: Child,
@@ -57,7 +56,7 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    /// Starts it and waits until it listens.
+    /// Starts a replica and waits until it listens.
     pub(super) async fn start(plan: &Plan) -> Result<Self, BenchError> {
         let program = std::env::current_exe().map_err(BenchError::Replica)?;
         let mut command = match plan.counted {
@@ -98,42 +97,42 @@ impl Replica {
         Ok(replica)
     }
 
-    /// Where it listens first.
+    /// Returns its first address.
     pub(super) fn address(&self) -> Result<SocketAddr, BenchError> {
         self.addresses.first().copied().ok_or(BenchError::Nonsense("no address".to_owned()))
     }
 
-    /// How it behaves from now on.
+    /// Changes its behaviour.
     pub(super) async fn behave(&mut self, behaviour: Behaviour) -> Result<(), BenchError> {
-        // The answer comes after the change.
+        // The replica answers after the change.
         self.ask(&behaviour.to_string()).await.map(drop)
     }
 
-    /// The calls that have reached it so far.
+    /// Returns the calls that it received so far.
     pub(super) async fn calls(&mut self) -> Result<u64, BenchError> {
         let line = self.ask("calls").await?;
         line.parse().map_err(|_| BenchError::Nonsense(line))
     }
 
-    /// The processor time it has used so far.
+    /// Returns the processor time that it used so far.
     pub(super) async fn cpu(&mut self) -> Result<Duration, BenchError> {
         let line = self.ask("cpu").await?;
         line.parse().map(Duration::from_nanos).map_err(|_| BenchError::Nonsense(line))
     }
 
-    /// Ends it, and gives the instructions that were counted in its life.
+    /// Ends it and returns the instructions of its lifetime.
     pub(super) async fn instructions(self) -> Result<f64, BenchError> {
         let Self { child, stdin, .. } = self;
         drop(stdin);
         collected(&child.wait_with_output().await.map_err(BenchError::Replica)?)
     }
 
-    /// Ends it without a word: SIGKILL.
+    /// Kills it with SIGKILL.
     pub(super) async fn kill(mut self) -> Result<(), BenchError> {
         self.child.kill().await.map_err(BenchError::Replica)
     }
 
-    /// Asks it to end, SIGTERM, and waits until it has.
+    /// Stops it with SIGTERM and waits for its end.
     pub(super) async fn terminate(mut self) -> Result<(), BenchError> {
         if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             kill_process(pid, Signal::TERM).map_err(|error| BenchError::Replica(error.into()))?;

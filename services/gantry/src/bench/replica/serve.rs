@@ -1,4 +1,4 @@
-//! The replica's side: `gantry bench replica`.
+//! `gantry bench replica`: the process of a replica.
 
 use std::{
     fs::File,
@@ -34,15 +34,15 @@ use crate::bench::{
     error::BenchError,
 };
 
-/// Serves until the standard input is closed, or, with the whole stack, until it is told
-/// to end and has drained.
+/// Serves until standard input is closed or, with the whole stack, until a signal and the drain after
+/// it.
 ///
 /// # Errors
-/// [`BenchError`] where it cannot listen, write or be found.
+/// [`BenchError`] if it cannot listen, write or register.
 pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
     let service = Service::new(args).map_err(BenchError::Replica)?;
     let (listeners, addresses) = listen(args).await.map_err(BenchError::Replica)?;
-    // Before anybody knows of this process: a signal must not find it unprepared.
+    // Installed before the process is known to others, so that no signal is lost.
     let shutdown = gantry_server::shutdown_signal();
     say(&serde_json::json!(addresses).to_string()).map_err(BenchError::Replica)?;
     let told = service.clone();
@@ -54,17 +54,17 @@ pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
         }
     };
     tokio::select! {
-        // A panic in it, or the end of the input: it is over in either case.
+        // The reader panicked or reached the end of the input: stop in either case.
         told = told => told.unwrap_or(Ok(())).map_err(BenchError::Replica),
         served = served => {
             served?;
-            // The input is still open, and its reader cannot be woken.
+            // The input is still open and its reader blocks, so it cannot be joined.
             std::process::exit(0)
         }
     }
 }
 
-/// tonic's server, as it is.
+/// Serves with tonic's server, unchanged.
 async fn tonics(listeners: Vec<TcpListener>, service: Service) -> Result<(), BenchError> {
     let mut servers = JoinSet::new();
     for listener in listeners {
@@ -78,7 +78,7 @@ async fn tonics(listeners: Vec<TcpListener>, service: Service) -> Result<(), Ben
     Ok(())
 }
 
-/// Ours, with all that it has.
+/// Serves with our whole stack.
 async fn ours(
     listeners: Vec<TcpListener>,
     service: Service,
@@ -95,7 +95,8 @@ async fn ours(
     Ok(server.build()?.serve(listener, shutdown).await?)
 }
 
-/// All callers have the same address and no credentials, and there is more than one of them.
+/// Returns settings without limits per address: all callers share one address and have no
+/// credentials.
 fn settings(served: Served) -> Settings {
     let per_address = RateSettings { per_second: 1e6, burst: 1_000_000 };
     let limits = LimitSettings { per_address, ..LimitSettings::default() };
@@ -111,7 +112,7 @@ fn settings(served: Served) -> Settings {
     Settings { concurrency, limits, ..Settings::default() }
 }
 
-/// More than the benchmark ever has under way.
+/// Limit above the benchmark's largest concurrency.
 const NO_LIMIT: u32 = 100_000;
 
 async fn listen(args: &ReplicaArgs) -> io::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
@@ -131,7 +132,7 @@ fn say(line: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// The handlers, and what they are told.
+/// Handlers and their current behaviour.
 #[derive(Clone, Debug)]
 struct Service {
     number: u32,
@@ -143,7 +144,7 @@ struct Service {
 #[derive(Debug)]
 struct Told {
     calls: AtomicU64,
-    /// In milliseconds; [`FAIL`] is not to be served at all.
+    /// Delay in milliseconds; [`FAIL`] fails every call.
     delay: AtomicU64,
 }
 
@@ -152,7 +153,7 @@ const FAIL: u64 = u64::MAX;
 impl Service {
     fn new(args: &ReplicaArgs) -> io::Result<Self> {
         let journal = match &args.journal {
-            // Appends of a few bytes do not tear, so that all replicas can have the same file.
+            // Appends of a few bytes are atomic, so all replicas can share the file.
             Some(path) => Some(Arc::new(File::options().create(true).append(true).open(path)?)),
             None => None,
         };
@@ -163,7 +164,7 @@ impl Service {
         Ok(service)
     }
 
-    /// Does what stands on the standard input, until it is closed.
+    /// Executes the commands on standard input until it is closed.
     fn obey(&self) -> io::Result<()> {
         for line in io::stdin().lock().lines() {
             let line = line?;
@@ -216,7 +217,7 @@ impl BenchService for Service {
 
     async fn add(&self, request: Request<AddRequest>) -> Result<Response<Answer>, Status> {
         if let Some(journal) = &self.journal {
-            // At once, and not from a buffer: a kill must not take it back.
+            // Written without a buffer, so that a kill does not lose it.
             (&**journal).write_all(&request.get_ref().call_id.to_be_bytes())?;
         }
         self.answer().await
