@@ -135,7 +135,7 @@ fn create_product() {
         stock = 1_000_000_000 => [];
         stock = 1_000_000_001 => ["stock: must be at most 1000000000"];
         stock = -1 => ["stock: must be at least 0"];
-        request_id = String::new() => ["request_id: must be a UUID"];
+        request_id = String::new() => ["request_id: is required: a UUID of your making"];
     );
 }
 
@@ -162,7 +162,7 @@ fn reservations() {
     };
     values!(good();
         reservation_id = String::new() => ["reservation_id: must be a UUID"];
-        request_id = String::new() => ["request_id: must be a UUID"];
+        request_id = String::new() => ["request_id: is required: a UUID of your making"];
         items = vec![] => ["items: must have at least 1 item"];
         items = vec![item("a", 1); 100] => [];
         items = vec![item("a", 1); 101] => ["items: must have at most 100 items"];
@@ -174,11 +174,11 @@ fn reservations() {
     );
     values!(CommitReservationRequest { reservation_id: ID.to_owned(), request_id: ID.to_owned() };
         reservation_id = String::new() => ["reservation_id: must be a UUID"];
-        request_id = String::new() => ["request_id: must be a UUID"];
+        request_id = String::new() => ["request_id: is required: a UUID of your making"];
     );
     values!(ReleaseReservationRequest { reservation_id: ID.to_owned(), request_id: ID.to_owned() };
         reservation_id = String::new() => ["reservation_id: must be a UUID"];
-        request_id = String::new() => ["request_id: must be a UUID"];
+        request_id = String::new() => ["request_id: is required: a UUID of your making"];
     );
 }
 
@@ -196,7 +196,7 @@ fn create_order() {
     };
     values!(good();
         user_id = "u1".to_owned() => ["user_id: must be a UUID"];
-        request_id = String::new() => ["request_id: must be a UUID"];
+        request_id = String::new() => ["request_id: is required: a UUID of your making"];
         items = vec![] => ["items: must have at least 1 item"];
         items = vec![item("a", 1); 101] => ["items: must have at most 100 items"];
         items = vec![item("", 1)] => ["items[0].sku: must have at least 1 character"];
@@ -216,7 +216,7 @@ fn place_order() {
     let wait = |seconds, nanos| Some(Duration { seconds, nanos });
     values!(good();
         id = String::new() => ["id: must be a UUID"];
-        request_id = String::new() => ["request_id: must be a UUID"];
+        request_id = String::new() => ["request_id: is required: a UUID of your making"];
         payment_token = "t".repeat(256) => [];
         payment_token = "t".repeat(257) => ["payment_token: must have at most 256 characters"];
         etag = Some(String::new()) => [];
