@@ -34,7 +34,7 @@ pub const PROCESS_BOUNDS: &[Bound] = &[
     Bound::time("discovery.consul.wait", SECOND, Duration::from_secs(600)),
     Bound::time("discovery.consul.timeout", MILLI, HOUR),
     Bound::time("discovery.consul.hold_empty", Duration::ZERO, DAY),
-    Bound::time("discovery.consul.name_refresh", SECOND, DAY),
+    Bound::time("discovery.consul.name_refresh", SECOND, HOUR),
 ];
 
 /// Settings below the table of a service.
