@@ -133,7 +133,7 @@ impl Names {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn look_up(&mut self, name: Name, due: Instant) {
