@@ -92,7 +92,7 @@ fn is_ignored(signal: i32) -> bool {
     ignored_in(&status, signal)
 }
 
-/// `SigIgn:	0000000000000001` is a mask whose lowest bit is signal 1 (proc(5)).
+/// `SigIgn: 0000000000000001` is a mask whose lowest bit is signal 1 (proc(5)).
 #[cfg(unix)]
 fn ignored_in(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -43,9 +43,9 @@ fn told(headers: &HeaderMap) -> Option<Status> {
         };
     }
     if told.code() == Code::Internal {
-        line!(error)
+        line!(error);
     } else {
-        line!(debug)
+        line!(debug);
     }
     Some(told)
 }

@@ -94,10 +94,10 @@ where
             None => this.scan.end()?,
         }
         let ends = frame.as_ref().is_none_or(Frame::is_trailers);
-        if this.scan.messages() > 0 || ends {
-            if let First::Opens(opening) = std::mem::replace(this.first, First::Come) {
-                opening.heard().map_err(overloaded)?;
-            }
+        if (this.scan.messages() > 0 || ends)
+            && let First::Opens(opening) = std::mem::replace(this.first, First::Come)
+        {
+            opening.heard().map_err(overloaded)?;
         }
         Poll::Ready(frame.map(Ok))
     }

@@ -64,7 +64,7 @@ async fn reflection_can_be_kept_for_callers_with_credentials() {
 }
 
 #[tokio::test]
-async fn open_watches_are_limited_and_the_first_of_a_connection_is_not() {
+async fn open_watches_are_limited_but_for_the_first() {
     let infrastructure =
         InfrastructureSettings { max_calls: 4, max_per_address: 3, max_per_connection: 2 };
     let settings = Settings { infrastructure, ..lenient() };
