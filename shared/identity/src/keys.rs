@@ -271,7 +271,8 @@ mod tests {
         for (number, form) in forms.into_iter().enumerate() {
             assert_eq!(both(form), [Ok(key.clone()), Ok(key.clone())], "form {number}");
         }
-        let forms: [(fn(&str) -> String, &str); 6] = [
+        type Form = (fn(&str) -> String, &'static str);
+        let forms: [Form; 6] = [
             (|pem| format!("{pem}{pem}"), "it holds more than one"),
             (|pem| pem.replace("KEY", "OAR"), "found P"),
             (|pem| pem.replace("-----BEGIN", "----BEGIN"), "line 3: an END line"),

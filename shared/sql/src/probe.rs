@@ -26,11 +26,14 @@ const READ: &str = "PRAGMA user_version";
 #[error("{0}")]
 pub struct ProbeError(Arc<str>);
 
-/// What is known of the storage. Clones share it.
+/// Time and result of a probe.
+type LastProbe = (Instant, Result<(), ProbeError>);
+
+/// Knowledge of the storage. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probe {
     committed: Arc<Mutex<Option<Instant>>>,
-    last: Arc<tokio::sync::Mutex<Option<(Instant, Result<(), ProbeError>)>>>,
+    last: Arc<tokio::sync::Mutex<Option<LastProbe>>>,
 }
 
 impl Probe {

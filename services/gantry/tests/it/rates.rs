@@ -83,7 +83,7 @@ async fn a_caller_above_a_rate_class_is_refused_it_and_nothing_else() {
                 let status = raw.call(method, &[], Some(&caller)).await;
                 assert!(!is_refused(&status), "{} {status:?}", method.path);
             }
-            if let Some(method) = of_class.iter().find(|method| restricted(*method)) {
+            if let Some(method) = of_class.iter().find(|method| restricted(method)) {
                 let status = raw.call(method, &[], Some(&another)).await;
                 assert!(!is_refused(&status), "{} {status:?}", method.path);
             }

@@ -195,7 +195,7 @@ message Q { string request_id = 1 [(buf.validate.field).string.uuid = true]; }";
 /// The line of the reference that names the method's class, and those of the classes.
 fn classes_of_a_write(rates: &str, class: &str) -> Vec<String> {
     let text = with_header(&format!("{rates} {}", WRITE.replace("CLASS", class)));
-    let Ok(made) = compile(&[("a.proto", &text)]) else { panic!("it does not build") };
+    let made = compile(&[("a.proto", &text)]).unwrap_or_else(|error| unreachable!("{error}"));
     let told = |line: &&str| line.contains("rate class `") || line.ends_with(" |");
     made.reference.lines().filter(told).map(str::to_owned).collect()
 }

@@ -105,8 +105,7 @@ impl Flood {
         for _ in 0..self.at_once {
             let (flood, mut sender) = (Arc::clone(self), sender.clone());
             tasks.spawn(async move {
-                let mut calls = flood.calls.iter().cycle();
-                while let Some(call) = calls.next() {
+                for call in flood.calls.iter().cycle() {
                     if call.send(&mut sender).await.is_none() {
                         return;
                     }
