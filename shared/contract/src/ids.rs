@@ -61,15 +61,15 @@ mod tests {
         let braced = format!("{{{ID}}}");
         let urn = format!("urn:uuid:{ID}");
         for text in ["", "1", &ID.replace('-', ""), &braced, &urn, &ID[1..], &format!(" {ID}")] {
-            assert_eq!(why(text), "id: must be a UUID", "{text:?}");
+            assert_eq!(why(text), "id must be a UUID", "{text:?}");
         }
     }
 
     #[test]
     fn nil_and_max_are_nobodys_id() {
-        assert_eq!(why(&Uuid::nil().to_string()), "id: must not be the nil UUID");
-        assert_eq!(why(&Uuid::max().to_string()), "id: must not be the max UUID");
-        assert_eq!(why(&Uuid::max().to_string().to_uppercase()), "id: must not be the max UUID");
+        assert_eq!(why(&Uuid::nil().to_string()), "id must not be the nil UUID");
+        assert_eq!(why(&Uuid::max().to_string()), "id must not be the max UUID");
+        assert_eq!(why(&Uuid::max().to_string().to_uppercase()), "id must not be the max UUID");
     }
 
     #[test]

@@ -64,8 +64,7 @@ pub fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> 
 }
 
 /// Removes an earlier file of this path, if there is one, and checks that one can be made. Makes none at
-/// the path: whoever waits for the file would take it for the one that is to come. Missing folders are made
-/// for their owner alone.
+/// the path: a process that waits for the file would take it for the new one.
 ///
 /// # Errors
 /// The path is a symbolic link or no regular file, or the system refuses.
@@ -73,7 +72,7 @@ pub fn vacate(path: &Path) -> io::Result<()> {
     replaceable(path)?;
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _gone => create_private_folders(folder_of(path))?,
+        _gone => {}
     }
     Staged::new(path, b"", Readers::Owner).map(drop)
 }

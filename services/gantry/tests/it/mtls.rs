@@ -3,7 +3,13 @@
 
 mod mounted;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use gantry_client::{ClientSettings, ClientTls};
 use gantry_consul_agent::{Agent, KEPT};
@@ -30,12 +36,21 @@ fn settings(tls: ClientTls) -> ClientSettings {
     ClientSettings { tls: Some(tls), ..ClientSettings::default() }
 }
 
-/// Drafts orders, which takes all three services.
-fn drafting(shop: &Shop, customer: Customer, sku: String) -> Load {
-    let (shop, customer) = (shop.clone(), Arc::new(customer));
+/// Settings that let one user draft as often as a load does.
+const UNLIMITED: [(&str, &str); 3] = [
+    ("GANTRY_ORDER__SERVER__LIMITS__CLASSES__ORDERS__PER_SECOND", "100000"),
+    ("GANTRY_ORDER__SERVER__LIMITS__CLASSES__ORDERS__BURST", "100000"),
+    ("GANTRY_ORDER__DRAFTS__MAX_PER_USER", "10000"),
+];
+
+/// Drafts orders for two users in turn, which takes all three services.
+async fn drafting(shop: &Shop, sku: String) -> Load {
+    let customers = Arc::new([shop.customer().await, shop.customer().await]);
+    let (shop, drafts) = (shop.clone(), Arc::<AtomicUsize>::default());
     Load::start(4, move || {
-        let (shop, customer, sku) = (shop.clone(), Arc::clone(&customer), sku.clone());
-        async move { shop.draft(&customer, &[(&sku, 1)]).await.map(drop) }
+        let (shop, customers, sku) = (shop.clone(), Arc::clone(&customers), sku.clone());
+        let customer = drafts.fetch_add(1, Ordering::Relaxed) % customers.len();
+        async move { shop.draft(&customers[customer], &[(&sku, 1)]).await.map(drop) }
     })
 }
 
@@ -86,14 +101,14 @@ async fn until_draft(
 async fn ten_lines_make_the_suite_speak_mtls_and_its_authority_is_replaced_under_load() {
     let (old, new) = (Authority::new(), Authority::new());
     let mounted = Mounted::by(&old);
-    let mut suite = Suite::start(&["--config", &mounted.settings_of_all()]);
+    let unlimited = UNLIMITED.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut suite = Suite::start_set(&["--config", &mounted.settings_of_all()], &unlimited);
     let shop = Shop::of(&listed(&suite), &settings(mounted.caller()));
     let shop = shop.for_admin(&suite.admin_password()).await;
     let (_, order) = shop.one_confirmed_order().await;
     assert_eq!(order.status(), OrderStatus::Confirmed);
 
-    let (customer, product) = (shop.customer().await, shop.product(10).await);
-    let load = drafting(&shop, customer, product.sku);
+    let load = drafting(&shop, shop.product(10).await.sku).await;
     load.pass(10).await;
     let followers: usize = SERVICES.iter().map(|service| followers(service)).sum();
     let heard = async |changes| suite.process.until_logged_again(RELOADED, changes * followers);
@@ -177,14 +192,13 @@ async fn own_binaries_speak_mtls_with_each_other_and_with_consul_and_change_cert
     let mounted = Mounted::by(&old);
     let agent = Agent::start_with(&format!("{KEPT}{}", mounted.settings_of_agent())).await;
     let file = |service: &str| mounted.settings_of(service, "");
-    let mut cluster = Cluster::configured(Through::Consul(&agent), SERVICES, &[], file);
+    let mut cluster = Cluster::configured(Through::Consul(&agent), SERVICES, &UNLIMITED, file);
     // Whoever is found has passed a check of the agent's.
     let shop = cluster.shop_through(&settings(mounted.caller())).await;
     let (_, order) = shop.one_confirmed_order().await;
     assert_eq!(order.status(), OrderStatus::Confirmed, "{}", cluster.logs());
 
-    let (customer, product) = (shop.customer().await, shop.product(10).await);
-    let load = drafting(&shop, customer, product.sku);
+    let load = drafting(&shop, shop.product(10).await.sku).await;
     let passing = async || {
         for service in SERVICES {
             let path = format!("/v1/health/service/{service}?passing");

@@ -1,6 +1,6 @@
 //! A running suite seen through our own client: what the tests ask of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gantry_client::{Channel, ClientSettings};
 use gantry_discovery::Registry;
@@ -22,12 +22,12 @@ use gantry_proto::{
         },
     },
 };
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use crate::{
     cluster::{SERVICES, listing},
-    process::Suite,
+    process::{PATIENCE, Suite},
 };
 
 pub const PASSWORD: &str = "correct horse battery";
@@ -80,7 +80,17 @@ impl Shop {
 
     /// Logs in as the admin that `gantry up` makes.
     pub async fn for_admin(mut self, password: &str) -> Self {
-        self.admin = self.log_in("admin@gantry.local", password).await.unwrap();
+        let started = Instant::now();
+        self.admin = loop {
+            match self.log_in("admin@gantry.local", password).await {
+                Ok(token) => break token,
+                // The registry may not list the user service yet.
+                Err(status) => assert!(
+                    status.code() == Code::Unavailable && started.elapsed() < PATIENCE,
+                    "{status:?}"
+                ),
+            }
+        };
         self
     }
 

@@ -12,7 +12,7 @@ use gantry_identity::SigningKey;
 
 use crate::{
     cluster::{local_file, own_binary},
-    process::{Process, Suite, free_offset, gantry},
+    process::{Process, free_offset, gantry},
 };
 
 const SIGHUP: u32 = 1;
@@ -67,13 +67,21 @@ fn process_1_ends_at_a_sigterm_while_it_starts() {
 
 #[test]
 fn a_hangup_drains() {
-    let mut suite = Suite::start(&[]);
-    send("-HUP", suite.process.id());
+    let folder = tempfile::tempdir().unwrap();
+    let (data, ready) = (folder.path().join("data"), folder.path().join("ready.json"));
+    // Under nohup the tests' own processes ignore the signal, and their children would too.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(gantry().get_program()).arg("up");
+    command.args(["--port-offset", &free_offset().to_string()]);
+    command.arg("--data-dir").arg(&data).arg("--ready-file").arg(&ready);
+    let mut process = Process::start(&mut command, &folder.path().join("log"));
+    process.until("readiness", || ready.exists());
+    send("-HUP", process.id());
     // A closing terminal sends more than one.
-    send("-HUP", suite.process.id());
-    assert!(suite.process.wait().success(), "{}", suite.process.log());
+    send("-HUP", process.id());
+    assert!(process.wait().success(), "{}", process.log());
     // Closed, a database is one file: what was in its log is in it.
-    assert!(!suite.data().join("user.db-wal").exists());
+    assert!(!data.join("user.db-wal").exists());
 }
 
 #[test]

@@ -64,7 +64,7 @@ async fn a_service_is_added_with_the_lines_that_gantry_keys_prints() {
     Shop::open(&suite).await.one_confirmed_order().await;
     assert!(suite.terminate().success());
 
-    fs::write(&config, lines.replace("loyalty = []", "loyalty = [\"users:read\"]")).unwrap();
+    fs::write(&config, lines.replace("loyalty = []", "loyalty = [\"users:list\"]")).unwrap();
     let suite = Suite::start(&["--config", config.to_str().unwrap()]);
     assert_eq!(list_users(&suite, "loyalty", &key).await, Ok(()));
     Shop::open(&suite).await.one_confirmed_order().await;
