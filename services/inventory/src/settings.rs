@@ -150,7 +150,7 @@ mod tests {
             "inventory.client.max_connections",
             "inventory.databse",
             "inventory.identity.grants.order",
-            "inventory.identity.trusted.0",
+            "inventory.identity.trusted.1",
             "inventory.server.limits.classes.list",
             "inventory.server.weight",
             "listen",

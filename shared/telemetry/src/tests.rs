@@ -347,14 +347,16 @@ fn kinds_that_strangers_make_up_are_bounded() {
 #[test]
 fn a_kind_is_not_written_and_the_end_tells_what_was_left_out() {
     let lines = logged(Format::Json, "info", || {
-        // In no more than two seconds, or this proves nothing.
         (0..1000).for_each(|_| tracing::info!(log.kind = "A", "call ended"));
     });
     let lines = lines.json();
     assert!(lines.iter().all(|line| line["fields"].get("log.kind").is_none()));
-    let last = lines.last().unwrap();
-    assert_eq!(last["message"], "lines of one kind left out");
-    assert_eq!(last["fields"]["lines"], 1000 - (lines.len() - 1));
+    // The loop may be held up for longer than the second that a limit counts.
+    let (told, written): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| line["message"] == "lines of one kind left out");
+    let left_out: u64 = told.iter().map(|line| line["fields"]["lines"].as_u64().unwrap()).sum();
+    assert!(left_out > 0);
+    assert_eq!(written.len() as u64 + left_out, 1000);
 }
 
 #[test]

@@ -55,9 +55,10 @@ async fn a_password_is_right_however_it_is_typed() {
         for typed in FORMS {
             running.login(&email, typed).await.unwrap();
         }
-        for wrong in ["Pässwörd 1", "passwörd 1", "pässwörd 1\u{200b}", "pässwörd 1\n"] {
-            refused(running.login(&email, wrong), Code::Unauthenticated, "BAD_CREDENTIALS").await;
-        }
+    }
+    for wrong in ["Pässwörd 1", "passwörd 1", "pässwörd 1\u{200b}", "pässwörd 1\n"] {
+        let login = running.login("ann0@example.org", wrong);
+        refused(login, Code::Unauthenticated, "BAD_CREDENTIALS").await;
     }
     // 128 characters, each of three code points.
     let password = "o\u{302}\u{323}".repeat(128);
