@@ -20,7 +20,7 @@ impl GetOrder {
     /// Returns the order of this id if it lies within `scope`.
     ///
     /// # Errors
-    /// [`Error::of_unseen`], alike for somebody else's order and for none; those of the storage.
+    /// The refusal of an unseen order, alike for an unknown and a foreign one; errors of the storage.
     pub async fn run(&self, id: OrderId, scope: &Scope) -> Result<StoredOrder, Error> {
         let found = self.orders.find(id).await?;
         let seen = found.filter(|found| scope.covers(&found.order.user().to_string()));
