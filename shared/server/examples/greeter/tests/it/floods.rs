@@ -406,7 +406,7 @@ async fn connections_that_come_and_go_leave_nothing_behind() {
     let flooded = Flooded::start().await;
     let address = flooded.address;
     let come_and_go = (0..8).map(|n| async move {
-        for round in 0..500 {
+        for round in 0..150 {
             let mut stream = TcpStream::connect(address).await.unwrap();
             // Some say nothing, some begin, some call and do not wait.
             match (n + round) % 3 {
