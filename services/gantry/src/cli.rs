@@ -79,7 +79,7 @@ pub struct UpArgs {
     pub settings: gantry_config::Args,
 }
 
-/// Whose keys to make.
+/// Owner of the keys, and the services that it calls.
 #[derive(Clone, Debug, Args)]
 pub struct KeysArgs {
     /// The service that is to call others, as its tokens name it

@@ -12,7 +12,7 @@ use gantry_proto::CONTRACT;
 
 use crate::{cli::KeysArgs, ports::SERVICES, up::Keys};
 
-/// Why there are no keys.
+/// Reason for making no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The key cannot be read or made.

@@ -182,10 +182,17 @@ impl<C, R> Builder<C, R> {
     /// through as a stream, without a policy: it is never sent again once it may have
     /// been executed, and has the caller's deadline only.
     pub fn contract(self, contract: &'static Contract) -> Builder<&'static Contract, R> {
+        self.map(|_, registry| (contract, registry))
+    }
+
+    /// Where the service is found.
+    pub fn registry(self, registry: Registry) -> Builder<C, Registry> {
+        self.map(|contract, _| (contract, registry))
+    }
+
+    /// Replaces the parts whose types say if they were given.
+    fn map<D, S>(self, parts: impl FnOnce(C, R) -> (D, S)) -> Builder<D, S> {
         let Self {
-            service, registry, signer, settings, metrics, meter, caller, grpc_service, ..
-        } = self;
-        Builder {
             service,
             contract,
             registry,
@@ -195,14 +202,8 @@ impl<C, R> Builder<C, R> {
             meter,
             caller,
             grpc_service,
-        }
-    }
-
-    /// Where the service is found.
-    pub fn registry(self, registry: Registry) -> Builder<C, Registry> {
-        let Self {
-            service, contract, signer, settings, metrics, meter, caller, grpc_service, ..
         } = self;
+        let (contract, registry) = parts(contract, registry);
         Builder {
             service,
             contract,

@@ -22,7 +22,7 @@ pub enum Scenario {
     Validation,
     /// Five times as many calls as can be worked at
     Overload,
-    /// What one caller can make a server hold, and what others notice
+    /// Memory that one caller can make a server hold, and its effect on others
     Resources,
 }
 

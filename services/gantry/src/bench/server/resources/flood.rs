@@ -32,7 +32,7 @@ pub(super) struct Flood {
     pub(super) connections: usize,
     /// Calls at once on each connection.
     pub(super) at_once: usize,
-    /// Whether they come from where the others are.
+    /// True if they come from the address of the others.
     pub(super) from_others: bool,
     /// The calls that take turns.
     pub(super) calls: Vec<Call>,

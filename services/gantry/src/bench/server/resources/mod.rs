@@ -1,4 +1,4 @@
-//! What one caller can make a server hold: for each attack the bytes it sends, the memory it
+//! Memory that one caller can make a server hold: for each attack the bytes it sends, the memory it
 //! takes, and what other callers notice, beside a harmless load of as many bytes.
 //!
 //! The server is `gantry up` as a process of its own. Attackers come from other addresses of

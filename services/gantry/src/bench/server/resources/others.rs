@@ -43,7 +43,7 @@ pub(super) struct Others {
     tasks: JoinSet<Vec<Option<Duration>>>,
 }
 
-/// What they saw.
+/// Results of the other callers.
 pub(super) struct Witnessed {
     /// In milliseconds, of the calls that were answered.
     pub(super) p99: f64,
@@ -109,7 +109,7 @@ impl Caller {
         client.get_order(as_bearer(request, &self.token)).await.map(drop)
     }
 
-    /// How long each call took; none of it if it was lost.
+    /// Latency of each call that was answered.
     async fn calls(&self, steady: bool, stop: &AtomicBool) -> Vec<Option<Duration>> {
         let (mut calls, mut kept) = (Vec::new(), None);
         while !stop.load(Ordering::Relaxed) {

@@ -39,7 +39,7 @@ const SKU: &str = "TEA";
 pub(super) struct Suite {
     process: Child,
     _folder: TempDir,
-    /// Where the order service listens: it is attacked.
+    /// Address of the order service, which is attacked.
     pub(super) address: SocketAddr,
     pub(super) attacker: User,
     pub(super) other: User,
