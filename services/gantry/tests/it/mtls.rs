@@ -151,7 +151,7 @@ async fn a_service_whose_certificate_has_expired_gets_no_call_until_it_has_anoth
 async fn who_does_not_prove_who_they_are_is_refused_and_told_why_and_by_whom() {
     let (authority, strangers) = (Authority::new(), Authority::new());
     let mounted = Mounted::by(&authority);
-    let suite = Suite::start(&["--config", &mounted.settings_of_all()]);
+    let mut suite = Suite::start(&["--config", &mounted.settings_of_all()]);
     let expired = authority.issue_until("expired", &["caller"], time::Duration::hours(-1));
     let expired = ClientTls {
         cert_file: Some(expired.cert_file),
@@ -178,6 +178,7 @@ async fn who_does_not_prove_who_they_are_is_refused_and_told_why_and_by_whom() {
             assert!(status.message().contains(part), "{part}: {status:?}");
         }
     }
+    suite.process.until_logged("\nready\n");
     let log = suite.process.log();
     assert!(log.contains("grpcurl -cacert CA -cert CERT -key KEY -servername user "), "{log}");
     let mut demo = gantry();

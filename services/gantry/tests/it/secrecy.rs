@@ -7,9 +7,16 @@ use crate::{
     process::{Process, Suite, free_offset, gantry},
 };
 
+/// Starts a suite and waits for its banner, which a thread of its own prints after the ready file.
+fn with_its_banner() -> Suite {
+    let mut suite = Suite::start(&[]);
+    suite.process.until_logged("\nready\n");
+    suite
+}
+
 #[test]
 fn the_password_is_not_printed_where_there_is_no_terminal() {
-    let suite = Suite::start(&[]);
+    let suite = with_its_banner();
     let (log, file) = (suite.process.log(), suite.data().join("admin-password"));
     assert!(!log.contains(suite.admin_password().trim()), "{log}");
     assert!(log.contains(&format!("password    in {}", file.display())), "{log}");
@@ -40,7 +47,7 @@ fn the_password_is_printed_on_a_terminal() {
 /// Arguments of a process can be read by everybody on the machine.
 #[test]
 fn no_example_puts_a_secret_into_an_argument() {
-    let suite = Suite::start(&[]);
+    let suite = with_its_banner();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let mut calls = 0;
     for text in [readme, suite.process.log()] {
