@@ -3,6 +3,8 @@
 use std::{convert::Infallible, sync::Arc};
 
 use gantry_client::Channel;
+use gantry_common::users_keys;
+use gantry_contract::Clock;
 use gantry_discovery::Registry;
 use gantry_identity::{KeyError, Verifier};
 use gantry_proto::{
@@ -19,12 +21,9 @@ use time::OffsetDateTime;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    application::{Clock, Inventory},
+    application::Inventory,
     inbound::grpc::Api,
-    outbound::{
-        sqlite::{MIGRATIONS, SqliteRepository},
-        users_keys,
-    },
+    outbound::sqlite::{MIGRATIONS, SqliteRepository},
     settings::{NAME, Settings},
 };
 

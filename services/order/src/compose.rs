@@ -6,6 +6,8 @@ use std::{
 };
 
 use gantry_client::{Channel, ClientSettings};
+use gantry_common::users_keys;
+use gantry_contract::{Clock, Ids};
 use gantry_discovery::Registry;
 use gantry_identity::{KeyError, ServiceSigner, Verifier};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
@@ -19,13 +21,13 @@ use uuid::Uuid;
 
 use crate::{
     application::{
-        Clock, CreateOrder, DraftLimit, GetOrder, Ids, ListOrders, Orders, PlaceOrder, Settled,
-        StorageError, placing::Placing,
+        CreateOrder, DraftLimit, GetOrder, ListOrders, Orders, PlaceOrder, Settled, StorageError,
+        placing::Placing,
     },
     domain::Pricing,
     inbound::grpc::{Api, UseCases},
     outbound::{
-        clients::{InventoryClient, UserClient, users_keys},
+        clients::{InventoryClient, UserClient},
         sqlite::{MIGRATIONS, SqliteOrders, SqliteSagaLog},
     },
     settings::{NAME, Settings},

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc};
 
 use argon2::Params;
+use gantry_contract::{Clock, Ids};
 use gantry_discovery::Registry;
 use gantry_identity::{
     Issues, KeyError, PublicKey, SigningKey, TrustedKey, USERS, UserSigner, Verifier,
@@ -22,8 +23,8 @@ use uuid::Uuid;
 
 use crate::{
     application::{
-        Clock, CreateUser, EnsureAdmin, GetUser, Ids, ListUsers, Login, PasswordHasher,
-        RefreshTokens, TokenIssuer, UserError, UserRepository,
+        CreateUser, EnsureAdmin, GetUser, ListUsers, Login, PasswordHasher, RefreshTokens,
+        TokenIssuer, UserError, UserRepository,
     },
     domain::{Email, Invalid, Name, Password},
     inbound::grpc::{AuthApi, UserApi},
@@ -254,6 +255,7 @@ async fn hasher(settings: &Passwords) -> Result<Argon2id, UserError> {
 }
 
 /// The computer's clock and its randomness.
+#[derive(Debug)]
 struct System;
 
 impl Clock for System {

@@ -28,6 +28,7 @@ pub mod policy;
 mod reason;
 pub mod rules;
 pub mod shape;
+mod sources;
 mod validate;
 
 pub use access::{Actor, Authorized, Caller, Denied, Scope};
@@ -40,6 +41,7 @@ pub use policy::{
 };
 pub use reason::{GantryReason, Reason};
 pub use shape::Shape;
+pub use sources::{Clock, Ids};
 pub use validate::{FieldPath, Validate, Violation, Violations};
 
 /// Includes what `gantry_contract_build::compile` made: a module for each package

@@ -89,6 +89,10 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-telemetry",
         ],
     ),
+    (
+        "gantry-common",
+        &["gantry-client", "gantry-contract", "gantry-identity", "gantry-money", "gantry-proto"],
+    ),
     ("gantry-user", SERVICE),
     ("gantry-inventory", SERVICE),
     ("gantry-order", SERVICE),
@@ -114,9 +118,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What a service may name: every shared crate, the contract, and no service.
+/// What a service may name: every shared crate, the contract, what the services share, and no service.
 const SERVICE: &[&str] = &[
     "gantry-client",
+    "gantry-common",
     "gantry-config",
     "gantry-contract",
     "gantry-discovery",

@@ -17,9 +17,11 @@ mod reserve_stock;
 
 use std::sync::Arc;
 
+use gantry_contract::Clock;
+
 pub use create_product::CreateProduct;
 pub use error::InventoryError;
-pub use ports::{Clock, Repository};
+pub use ports::Repository;
 pub use reserve_stock::ReserveStock;
 
 /// The use cases. Clones share everything.

@@ -13,12 +13,6 @@ use uuid::Uuid;
 use super::InventoryError;
 use crate::domain::{Ask, Product, Reservation, Sku};
 
-/// Tells the time.
-pub trait Clock: Debug + Send + Sync {
-    /// Now, no finer than microseconds: what is stored is what was answered.
-    fn now(&self) -> OffsetDateTime;
-}
-
 /// Keeps products and reservations.
 ///
 /// Every method is one transaction: done and on disk when it answers, or not done at

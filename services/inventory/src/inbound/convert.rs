@@ -5,14 +5,9 @@
 
 use std::fmt;
 
+use gantry_common::{amount, money, timestamp};
 use gantry_contract::{Violations, ids};
-use gantry_money::{Money, MoneyError};
-use gantry_proto::{
-    google::r#type as google,
-    shop::inventory::v1::{self as contract, ReservationStatus},
-};
-use prost_types::Timestamp;
-use time::OffsetDateTime;
+use gantry_proto::shop::inventory::v1::{self as contract, ReservationStatus};
 use uuid::Uuid;
 
 use crate::{
@@ -31,7 +26,7 @@ pub(super) fn create_product(
     let mut violations = Violations::default();
     let sku = violations.note(sku("sku", request.sku));
     let name = violations.note(name);
-    let price = violations.note(price(&request.price.unwrap_or_default()));
+    let price = violations.note(money("price", &request.price.unwrap_or_default()));
     let stock = violations.note(stock);
     match (sku, name, price, stock) {
         (Some(sku), Some(name), Some(price), Some(stock)) => {
@@ -75,30 +70,11 @@ pub(super) fn reservation_id(text: &str) -> Result<Uuid, Violations> {
     ids::uuid("reservation_id", text)
 }
 
-fn price(money: &google::Money) -> Result<Money, Violations> {
-    Money::from_units_nanos(&money.currency_code, money.units, money.nanos).map_err(|error| {
-        let field = match error {
-            MoneyError::UnknownCurrency(_) => {
-                // The error names what was sent; a violation never does.
-                return Violations::one("price.currency_code", "must be an ISO 4217 currency");
-            }
-            MoneyError::TooFine { .. } | MoneyError::NanosOutOfRange => "price.nanos",
-            MoneyError::Negative
-            | MoneyError::SignMismatch
-            | MoneyError::TooLarge
-            | MoneyError::CurrencyMismatch { .. } => "price",
-        };
-        Violations::one(field, error)
-    })
-}
-
 pub(super) fn product(product: Product) -> contract::Product {
-    let (units, nanos) = product.price.to_units_nanos();
-    let currency_code = product.price.currency().code().to_owned();
     contract::Product {
         sku: product.sku.as_str().to_owned(),
         name: product.name.as_str().to_owned(),
-        price: Some(google::Money { currency_code, units, nanos }),
+        price: Some(amount(product.price)),
         stock: count(product.stock.available()),
         reserved: count(product.stock.reserved()),
         create_time: Some(timestamp(product.created)),
@@ -130,9 +106,4 @@ pub(super) fn reservation(reservation: &Reservation) -> contract::Reservation {
 /// At most [`crate::domain::MAX_STOCK`], which is less than 2³¹.
 fn count(count: u32) -> i32 {
     count as i32
-}
-
-fn timestamp(time: OffsetDateTime) -> Timestamp {
-    // Nanoseconds of a second are less than 2³¹.
-    Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 }
 }

@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gantry_contract::{Authorized, idempotency::RequestKey};
+use gantry_contract::{Authorized, Clock, Ids, idempotency::RequestKey};
 
 use crate::{
     application::{
-        Catalogue, Clock, CommitError, DraftQuota, Error, Ids, Orders, Seen, StoredOrder,
-        UnitOfWork, Users,
+        Catalogue, CommitError, DraftQuota, Error, Orders, Seen, StoredOrder, UnitOfWork, Users,
     },
     domain::{Address, Basket, Line, Lines, Order, OrderId, Pricing, UserId},
 };

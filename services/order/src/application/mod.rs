@@ -2,7 +2,7 @@
 //!
 //! - [`CreateOrder`], [`PlaceOrder`], [`GetOrder`], [`ListOrders`];
 //! - [`placing`]: the saga that carries a placed order through;
-//! - [`Orders`], [`Users`], [`Catalogue`], [`Stock`], [`Clock`], [`Ids`]: the ports;
+//! - [`Orders`], [`Users`], [`Catalogue`], [`Stock`]: the ports;
 //! - [`Error`]: why a use case refuses, in the service's own words.
 
 mod create_order;
@@ -20,7 +20,7 @@ pub use get_order::GetOrder;
 pub use list_orders::ListOrders;
 pub use place_order::{PlaceOrder, Placement};
 pub use ports::{
-    Catalogue, CatalogueError, Clock, CommitError, Customer, DraftQuota, Ids, Orders, Seen, Stock,
-    StockError, StorageError, StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
+    Catalogue, CatalogueError, CommitError, Customer, DraftQuota, Orders, Seen, Stock, StockError,
+    StorageError, StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
 };
 pub use settled::Settled;

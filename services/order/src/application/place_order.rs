@@ -2,15 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gantry_contract::{Actor, Authorized, idempotency::RequestKey};
+use gantry_contract::{Actor, Authorized, Clock, Ids, idempotency::RequestKey};
 use gantry_money::Money;
 use gantry_saga::NewSaga;
 use tokio::time::timeout;
 
 use crate::{
     application::{
-        Clock, CommitError, Error, Ids, Orders, Seen, Settled, StorageError, StoredOrder,
-        UnitOfWork, placing,
+        CommitError, Error, Orders, Seen, Settled, StorageError, StoredOrder, UnitOfWork, placing,
     },
     domain::{Address, OrderId, PlacedBy, Pricing, Status},
 };

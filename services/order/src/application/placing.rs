@@ -10,12 +10,12 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use gantry_contract::{Actor, Caller};
+use gantry_contract::{Actor, Caller, Clock};
 use gantry_saga::{Call, Definition, Failure, Reversible, Step};
 use uuid::Uuid;
 
 use crate::{
-    application::{Clock, Orders, Settled, Stock, StockError, UnitOfWork, Users, UsersError},
+    application::{Orders, Settled, Stock, StockError, UnitOfWork, Users, UsersError},
     domain::{Change, Order, OrderId, RejectReason, Status, StatusForbids},
 };
 

@@ -15,18 +15,6 @@ use uuid::Uuid;
 
 use crate::domain::{Address, Change, Order, OrderId, Quantity, Sku, Tier, UserId};
 
-/// The time of day.
-pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// Now, in UTC.
-    fn now(&self) -> OffsetDateTime;
-}
-
-/// Where ids come from.
-pub trait Ids: fmt::Debug + Send + Sync + 'static {
-    /// A UUIDv7: unique, and later than those before it.
-    fn next(&self) -> Uuid;
-}
-
 /// An order, and what is kept apart from its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredOrder {

@@ -5,14 +5,12 @@
 
 use std::time::Duration;
 
+use gantry_common::{amount, money, timestamp};
 use gantry_contract::{Violations, idempotency::RequestKey, ids, page::PageRequest};
-use gantry_money::{Money, MoneyError};
 use gantry_proto::{
     google::r#type as google,
     shop::order::v1::{self as contract, OrderStatus},
 };
-use prost_types::Timestamp;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
@@ -89,25 +87,6 @@ pub(super) fn page(page: PageRequest) -> Result<PageRequest, Violations> {
             "must be a next_page_token of an earlier answer of this method",
         )),
     }
-}
-
-fn money(field: &str, money: &google::Money) -> Result<Money, Violations> {
-    Money::from_units_nanos(&money.currency_code, money.units, money.nanos).map_err(|error| {
-        match error {
-            // The error names what was sent; a violation never does.
-            MoneyError::UnknownCurrency(_) => Violations::one(
-                format_args!("{field}.currency_code"),
-                "must be an ISO 4217 currency",
-            ),
-            MoneyError::TooFine { .. } | MoneyError::NanosOutOfRange => {
-                Violations::one(format_args!("{field}.nanos"), error)
-            }
-            MoneyError::Negative
-            | MoneyError::SignMismatch
-            | MoneyError::TooLarge
-            | MoneyError::CurrencyMismatch { .. } => Violations::one(field, error),
-        }
-    })
 }
 
 fn address(address: google::PostalAddress) -> Result<Address, Violations> {
@@ -195,11 +174,6 @@ fn reject_reason(reason: Option<RejectReason>) -> contract::RejectReason {
     }
 }
 
-fn amount(money: Money) -> google::Money {
-    let (units, nanos) = money.to_units_nanos();
-    google::Money { currency_code: money.currency().code().to_owned(), units, nanos }
-}
-
 fn postal_address(address: Address) -> google::PostalAddress {
     let Address {
         region_code,
@@ -226,9 +200,4 @@ fn postal_address(address: Address) -> google::PostalAddress {
         recipients,
         organization,
     }
-}
-
-fn timestamp(time: OffsetDateTime) -> Timestamp {
-    // Nanoseconds of a second are less than 2³¹.
-    Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 }
 }

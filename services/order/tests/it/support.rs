@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use gantry_contract::idempotency::RequestKey;
+use gantry_contract::{Clock, idempotency::RequestKey};
 use gantry_money::{Currency, Money};
 use gantry_order::{
-    application::{Clock, UnitOfWork},
+    application::UnitOfWork,
     domain::{Address, Change, Line, Lines, Order, OrderId, Pricing, Quantity, Sku, Tier, UserId},
     outbound::sqlite::MIGRATIONS,
 };

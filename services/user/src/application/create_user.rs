@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use gantry_contract::{access::Scope, idempotency::RequestKey};
+use gantry_contract::{Clock, Ids, access::Scope, idempotency::RequestKey};
 
-use super::{Clock, Created, Ids, NewUser, PasswordHasher, UserError, UserRepository};
+use super::{Created, NewUser, PasswordHasher, UserError, UserRepository};
 use crate::domain::{Email, Name, Password, Role, User, UserId};
 
 /// Creates users with the role `user`.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Clock, Created, Ids, NewUser, PasswordHasher, UserError, UserRepository};
+use gantry_contract::{Clock, Ids};
+
+use super::{Created, NewUser, PasswordHasher, UserError, UserRepository};
 use crate::domain::{Email, Name, Password, Role, User, UserId};
 
 /// Makes sure that somebody can create users.

@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use gantry_contract::{Clock, Ids};
+
 use super::{
-    AccessToken, Clock, Ids, PasswordHasher, RefreshGrant, RefreshTokens, Token, TokenIssuer,
-    UserError, UserRepository,
+    AccessToken, PasswordHasher, RefreshGrant, RefreshTokens, Token, TokenIssuer, UserError,
+    UserRepository,
 };
 use crate::domain::{Attempt, Email, PasswordHash};
 

@@ -19,6 +19,6 @@ pub use get_user::GetUser;
 pub use list_users::ListUsers;
 pub use login::{Login, Session};
 pub use ports::{
-    AccessToken, Account, Clock, Created, Ids, NewUser, PasswordHasher, RefreshGrant, RefreshToken,
+    AccessToken, Account, Created, NewUser, PasswordHasher, RefreshGrant, RefreshToken,
     RefreshTokens, Token, TokenIssuer, UserRepository,
 };

@@ -10,18 +10,6 @@ use uuid::Uuid;
 use super::UserError;
 use crate::domain::{Attempt, Email, Password, PasswordHash, User, UserId};
 
-/// Tells the time.
-pub trait Clock: Send + Sync {
-    /// The time now, no finer than a repository keeps it: in microseconds.
-    fn now(&self) -> OffsetDateTime;
-}
-
-/// Makes ids.
-pub trait Ids: Send + Sync {
-    /// An id that was never given before; later ones sort after earlier ones.
-    fn next(&self) -> Uuid;
-}
-
 /// Keeps the users.
 ///
 /// # Errors

@@ -1,10 +1,9 @@
 //! Between the contract's messages and what the application speaks of.
 
+use gantry_common::timestamp;
 use gantry_contract::{Violations, idempotency::RequestKey, ids};
 use gantry_identity::{Jwk, PublicKey};
 use gantry_proto::shop::user::v1 as contract;
-use prost_types::Timestamp;
-use time::OffsetDateTime;
 
 use crate::{
     application::{Registration, Session},
@@ -82,9 +81,4 @@ fn tier(tier: Tier) -> contract::Tier {
         Tier::Premium => contract::Tier::Premium,
         Tier::Vip => contract::Tier::Vip,
     }
-}
-
-fn timestamp(at: OffsetDateTime) -> Timestamp {
-    // Below a billion, so it is an i32.
-    Timestamp { seconds: at.unix_timestamp(), nanos: at.nanosecond().cast_signed() }
 }

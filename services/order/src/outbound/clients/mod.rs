@@ -4,14 +4,13 @@
 //! never by its text; everything else is no answer.
 
 mod inventory;
-mod keys;
 mod user;
 
 use gantry_client::{Acting, ActingFor};
 use gantry_contract::Caller;
 use tonic::{Code, Request, Status};
 
-pub use self::{inventory::InventoryClient, keys::users_keys, user::UserClient};
+pub use self::{inventory::InventoryClient, user::UserClient};
 use crate::application::Unanswered;
 
 /// A request made in the name of the one whose doing it is.

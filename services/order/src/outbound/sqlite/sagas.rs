@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use gantry_contract::Clock;
 use gantry_saga::{Append, Claimed, Entry, Log, LogError, NewSaga, Status};
 use gantry_sql::Sqlite;
 use sqlx::SqliteConnection;
@@ -10,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::micros;
-use crate::application::{Clock, StorageError};
+use crate::application::StorageError;
 
 /// The saga log in a SQLite database that has [`MIGRATIONS`](super::MIGRATIONS).
 #[derive(Clone, Debug)]

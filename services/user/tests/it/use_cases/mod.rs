@@ -9,11 +9,11 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use gantry_contract::idempotency::RequestKey;
+use gantry_contract::{Clock, Ids, idempotency::RequestKey};
 use gantry_user::{
     application::{
-        AccessToken, Account, Clock, Created, Ids, NewUser, PasswordHasher, RefreshGrant,
-        RefreshToken, RefreshTokens, Token, TokenIssuer, UserError, UserRepository,
+        AccessToken, Account, Created, NewUser, PasswordHasher, RefreshGrant, RefreshToken,
+        RefreshTokens, Token, TokenIssuer, UserError, UserRepository,
     },
     domain::{Attempt, Email, Name, Password, PasswordHash, Role, Status, User, UserId},
 };
@@ -25,6 +25,7 @@ const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 const ID: Uuid = Uuid::from_u128(7);
 
 /// The world with one user in it, noting what it is asked.
+#[derive(Debug)]
 struct World {
     ann: User,
     /// The request that made her.

@@ -1,4 +1,4 @@
-//! The keys with which the user service signs users' tokens.
+//! Keys with which the user service signs users' tokens.
 
 use gantry_client::Channel;
 use gantry_identity::{Jwk, KeySource};
@@ -6,7 +6,7 @@ use gantry_proto::shop::user::v1::{
     GetJwksRequest, Jwk as Published, auth_service_client::AuthServiceClient,
 };
 
-/// The keys, as the user service at the other end of this channel publishes them.
+/// Returns the keys that the user service at the other end of `channel` publishes.
 pub fn users_keys(channel: Channel) -> KeySource {
     let users = AuthServiceClient::new(channel);
     KeySource::new(move || {
