@@ -57,20 +57,24 @@
 //! ```
 
 mod bounds;
+mod command;
 mod dotenv;
 mod links;
 mod load;
 mod origin;
 mod problem;
+mod schema;
 mod secret;
 mod source;
 mod start;
 mod tree;
 
 pub use bounds::{Bound, Range};
+pub use command::{ConfigCommand, ShowArgs};
 pub use load::{Loaded, load, load_shown};
 pub use origin::Origin;
 pub use problem::{Check, ConfigError, Problem, Problems};
+pub use schema::schema;
 pub use secret::Secret;
 pub use source::Sources;
 pub use start::{Args, EXIT_MISCONFIGURED, complain, refuse};

@@ -25,7 +25,7 @@ use crate::{
 /// Ends a reading whose every repair uncovers something else.
 const MOST_PROBLEMS: usize = 100;
 /// Ends the name of a key that names a secret's file.
-const FILE_SUFFIX: &str = "_file";
+pub(crate) const FILE_SUFFIX: &str = "_file";
 
 /// Merges the sources and reads the settings from them.
 ///
@@ -48,8 +48,13 @@ pub struct Loaded<S> {
 impl<S: Serialize> Loaded<S> {
     /// Returns the settings in force for operators, `[redacted]` in place of a
     /// [`Secret`](crate::Secret), and under `sources` the source of each key.
-    pub fn shown(&self) -> serde_json::Value {
-        self.origin.shown(&self.settings)
+    pub fn redacted(&self) -> serde_json::Value {
+        self.origin.redacted(&self.settings)
+    }
+
+    /// Returns the same as text for people: `KEY = VALUE  # SOURCE`, one line each.
+    pub fn lines(&self) -> String {
+        self.origin.lines(&self.settings)
     }
 }
 
@@ -377,6 +382,6 @@ fn with_lists(mut root: Value, added: &Value, adding: &[&str]) -> Value {
 }
 
 /// Everything that was merged, as one value.
-fn whole(merged: &Figment) -> Value {
+pub(crate) fn whole(merged: &Figment) -> Value {
     merged.find_value("").unwrap_or_else(|_nothing| Value::from(Dict::new()))
 }

@@ -40,18 +40,32 @@ impl Origin {
 
     /// The settings, and the source of each key. One that no source names has the default of the
     /// code.
-    pub(crate) fn shown(&self, settings: &impl Serialize) -> Value {
-        // Settings are tables with texts for keys, which JSON has as well.
-        let mut shown = serde_json::to_value(settings).unwrap_or_default();
+    pub(crate) fn redacted(&self, settings: &impl Serialize) -> Value {
+        let mut redacted = to_json(settings);
         let mut sources = Map::new();
-        collect(&shown, &mut Vec::new(), &mut |key| {
-            let source = self.source_of(key).map_or("default", String::as_str);
+        self.each(&redacted, &mut |key, _, source| {
             sources.insert(key.to_owned(), source.into());
         });
-        if let Value::Object(table) = &mut shown {
+        if let Value::Object(table) = &mut redacted {
             table.insert(SOURCES.to_owned(), sources.into());
         }
-        shown
+        redacted
+    }
+
+    /// The same as text: `KEY = VALUE  # SOURCE`, one line each.
+    pub(crate) fn lines(&self, settings: &impl Serialize) -> String {
+        let mut lines = String::new();
+        self.each(&to_json(settings), &mut |key, value, source| {
+            lines.push_str(&format!("{key} = {value}  # {source}\n"));
+        });
+        lines
+    }
+
+    /// Calls `found` with the key, the value and the source of each setting.
+    fn each(&self, settings: &Value, found: &mut impl FnMut(&str, &Value, &str)) {
+        collect(settings, &mut Vec::new(), &mut |key, value| {
+            found(key, value, self.source_of(key).map_or("default", String::as_str));
+        });
     }
 
     /// The source of a key, or of the value that it is a part of.
@@ -61,8 +75,13 @@ impl Origin {
     }
 }
 
-/// Calls `found` with the key of each value that is set.
-fn collect(value: &Value, path: &mut Vec<String>, found: &mut impl FnMut(&str)) {
+/// Settings are tables with texts for keys, which JSON has as well.
+fn to_json(settings: &impl Serialize) -> Value {
+    serde_json::to_value(settings).unwrap_or_default()
+}
+
+/// Calls `found` with the key of each value that is set, and the value.
+fn collect(value: &Value, path: &mut Vec<String>, found: &mut impl FnMut(&str, &Value)) {
     let mut below = |key: String, value: &Value| {
         path.push(key);
         collect(value, path, found);
@@ -74,6 +93,6 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut impl FnMut(&str)) 
         Value::Array(items) if items.iter().any(Value::is_object) => {
             items.iter().enumerate().for_each(|(n, item)| below(n.to_string(), item));
         }
-        _ => found(&path.join(".")),
+        _ => found(&path.join("."), value),
     }
 }

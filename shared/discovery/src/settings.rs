@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// The `discovery` section of a service's configuration.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Which adapter.
@@ -21,6 +22,7 @@ pub struct Settings {
     pub endpoints: BTreeMap<String, Vec<String>>,
     /// For `static`: how often names are looked up again: at least 1 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub static_refresh: Duration,
     /// Whether a server counts as ready while it is not registered: see
     /// [`Registry::ready_unregistered`].
@@ -30,7 +32,7 @@ pub struct Settings {
 }
 
 /// The adapters there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Everything in this process.

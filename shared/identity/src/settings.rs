@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use gantry_contract::{Contract, access::Grants};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 
 /// A service's identity: its own key, the keys it believes, and what calling
 /// services may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The service's private key, PKCS#8 PEM. It must exist.
@@ -30,7 +31,7 @@ pub struct Settings {
 }
 
 /// One entry of the list of trusted keys: a file, or a service that publishes them, or both.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedKeySettings {
     /// Whom the key speaks for: a service's name, or `gantry` for user tokens.

@@ -4,6 +4,7 @@ use std::{borrow::Cow, convert::Infallible, future::pending};
 
 use gantry_contract::access::{Actor, Caller};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 
@@ -19,7 +20,7 @@ use crate::{
 const KNOWN: usize = 8192;
 
 /// What a trusted key may sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Issues {
     /// User tokens.

@@ -142,7 +142,7 @@ pub async fn serve<S: Service>(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError<S::OpenError>> {
     let mut shutdown = pin!(shutdown);
-    let shown = own.shown();
+    let shown = own.redacted();
     let settings = own.settings;
     let pages = listen(settings.admin.listen).await?;
     let registry = Registry::from_settings(&settings.discovery)?;

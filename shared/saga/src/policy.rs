@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Timeouts, backoff and limits for driving sagas. Defaults, as in a settings file:
@@ -22,33 +23,40 @@ use serde::{Deserialize, Serialize};
 /// concurrency = 64
 /// jitter = 0.2
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Timeout of one attempt at a step or at undoing it.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub attempt_timeout: Duration,
     /// Duration of one round: a step that has no answer by then counts as unanswered. Its undo has
     /// a round of its own.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub step_deadline: Duration,
     /// Wait after the first attempt of a round. Doubles with each attempt.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub retry_initial: Duration,
     /// Longest wait between two attempts of a round.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub retry_max: Duration,
     /// Pause after the first unanswered round of a step or undo that must not be given up. Doubles
     /// with each round.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub pause_initial: Duration,
     /// Longest pause between two rounds.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub pause_max: Duration,
     /// Number of unanswered rounds after which the saga is parked.
     pub max_rounds: NonZeroU32,
     /// Interval at which the log is polled for sagas without a lease.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub poll: Duration,
     /// Maximum number of sagas driven at the same time.
     pub concurrency: NonZeroUsize,

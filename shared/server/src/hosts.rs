@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, Version, header::HOST, uri::Authority};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const MISDIRECTED: &str = "this host name is not one of the admin pages': use the IP address or \
@@ -21,7 +22,7 @@ const NO_HOST: &str = "the request needs exactly one valid host\n";
 
 /// Host name of the admin pages: `metrics.example.org`, or `*.example.org` for every name
 /// below it. Without a port; case does not matter.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How to open a database. In a settings file:
@@ -17,21 +18,24 @@ use serde::{Deserialize, Serialize};
 /// busy_timeout = "5s"
 /// acquire_timeout = "5s"
 /// ```
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The database file; its folder is made if it is missing. No URL and no name of a database in
     /// memory.
     #[serde(deserialize_with = "crate::path::deserialize")]
+    #[schemars(with = "PathBuf")]
     pub path: PathBuf,
     /// Connections that read.
     #[serde(default = "Settings::default_readers")]
     pub readers: NonZeroU32,
     /// How long SQLite waits for a lock that another connection holds.
     #[serde(default = "Settings::default_timeout", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub busy_timeout: Duration,
     /// How long a caller waits for a connection.
     #[serde(default = "Settings::default_timeout", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub acquire_timeout: Duration,
 }
 

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 
 /// The `client.tls` section of a service's configuration: given, the client speaks TLS
 /// and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientTls {
     /// The authorities (PEM) that may vouch for servers.
@@ -32,6 +33,7 @@ pub struct ClientTls {
     pub server_name: Option<String>,
     /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
     #[serde(default = "crate::reload_interval", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub reload_interval: Duration,
 }
 

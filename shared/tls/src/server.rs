@@ -6,6 +6,7 @@ use rustls::{
     ServerConfig,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 
 /// The `server.tls` section of a service's configuration: given, the server speaks TLS
 /// and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerTls {
     /// Its certificate (PEM), with those between it and the authority.
@@ -30,6 +31,7 @@ pub struct ServerTls {
     pub client_ca_file: Option<PathBuf>,
     /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
     #[serde(default = "crate::reload_interval", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub reload_interval: Duration,
 }
 

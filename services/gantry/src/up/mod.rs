@@ -159,7 +159,7 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     let (plan, listeners) = Plan::bind(args)?;
     OpenFiles::raise().share(settings.connections(&args.replicas()))?;
     // As they are now in force.
-    let (shown, origin, settings) = (loaded.shown(), loaded.origin, loaded.settings);
+    let (shown, origin, settings) = (loaded.redacted(), loaded.origin, loaded.settings);
     if let Some(path) = &args.ready_file {
         Ready::prepare(path).map_err(ready_file(path))?;
     }

@@ -1,12 +1,13 @@
 //! Which endpoints get the calls, and how they are shared out.
 
 use gantry_resilience::balance::{self, Subset};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
 
 /// How the calls are shared out among the endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BalanceSettings {
     /// How one is chosen.
@@ -16,7 +17,7 @@ pub struct BalanceSettings {
 }
 
 /// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BalancePolicy {
     /// The cheaper of two by time to response headers and calls in flight.
@@ -29,7 +30,7 @@ pub enum BalancePolicy {
 }
 
 /// Which endpoints are called. The others are not even connected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubsetSettings {
     /// The version they are registered with, or its leading parts: `2.1` is `2.1` and
@@ -42,7 +43,7 @@ pub struct SubsetSettings {
 }
 
 /// Who is called where no endpoint is in the subset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Otherwise {
     /// Nobody, so that the call fails: for endpoints that differ in what they do.

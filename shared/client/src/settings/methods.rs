@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gantry_contract::{HedgingPolicy, Repeats, RetryPolicy};
 use gantry_resilience::retry::{self, InvalidPolicy, Policy};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
@@ -14,19 +15,22 @@ const HEDGED_ATTEMPTS: u32 = 2;
 /// What holds for a method, or all methods of a gRPC service, instead of the contract's
 /// policy; what is not given stays as it is. Whether a method may be executed twice is
 /// the contract's alone.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSettings {
     /// The longest a call may take; a stream's longest silence.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
     pub timeout: Option<Duration>,
     /// The attempts of a call that may be repeated: 1 to 5, the first included.
     pub max_attempts: Option<u32>,
     /// The wait before the second attempt, before jitter.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
     pub initial_backoff: Option<Duration>,
     /// The longest wait between attempts, before jitter.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
     pub max_backoff: Option<Duration>,
     /// The factor between one wait and the next.
     pub backoff_multiplier: Option<f64>,
@@ -35,13 +39,14 @@ pub struct MethodSettings {
 }
 
 /// How a method is hedged; what is not given is as the contract says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HedgingSettings {
     /// The attempts, the first included: 2 to 5. 2 where the contract does not hedge.
     pub max_attempts: Option<u32>,
     /// The time between one attempt and the next. Needed where the contract does not hedge.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
     pub delay: Option<Duration>,
 }
 

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use gantry_contract::Contract;
 use gantry_tls::ClientTls;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use balance::{BalancePolicy, BalanceSettings, Otherwise, SubsetSettings};
@@ -37,27 +38,33 @@ impl InvalidSetting {
 
 /// The `client` section of a service's configuration. The defaults suit services
 /// within one network.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientSettings {
     /// The longest it may take until an endpoint is connected and speaks HTTP/2.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub connect_timeout: Duration,
     /// The pause after a first failure to connect; it grows by 1.6 each time.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub reconnect_initial: Duration,
     /// The longest pause between attempts to connect.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub reconnect_max: Duration,
     /// How long a call waits for an endpoint while none is connected.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub endpoint_wait: Duration,
     /// Silence on a connection after which its peer is pinged. Peers that the registry does
     /// not know as Gantry's are pinged after 5 min at the earliest, gRPC's default (gRFC A8).
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub keep_alive_interval: Duration,
     /// How long it may take to give one before it counts as lost.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub keep_alive_timeout: Duration,
     /// The most connections to one endpoint. Where there are more than 16 endpoints
     /// each has one.
@@ -75,6 +82,7 @@ pub struct ClientSettings {
     pub compression: bool,
     /// The longest life of a streaming call.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub stream_max_age: Duration,
     /// Whether and with whom TLS is spoken. Default: it is not.
     pub tls: Option<ClientTls>,

@@ -7,18 +7,20 @@ use gantry_resilience::{
     ejection,
     retry::{Budget, InvalidBudget},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
 
 /// When the calls to a service are not worth making. It counts logical calls.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerSettings {
     /// The rates are taken of the last so many calls.
     pub window_calls: u32,
     /// Where it is given, the rates are taken of the calls of so long instead.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
     pub window_time: Option<Duration>,
     /// Opens when so many calls in a row failed.
     pub consecutive_failures: u32,
@@ -30,19 +32,22 @@ pub struct BreakerSettings {
     pub slow_rate: f64,
     /// A call that waited so long for its response headers was slow.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub slow_after: Duration,
     /// How long it is open the first time, before jitter; doubled by each failed probe.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub open: Duration,
     /// Where the doubling ends.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub open_max: Duration,
     /// The calls that find out whether it may close.
     pub probes: u32,
 }
 
 /// What retries may cost the service.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrySettings {
     /// A retryable failure takes one; at half of them nothing is retried. 1 to 1000.
@@ -54,19 +59,22 @@ pub struct RetrySettings {
 }
 
 /// When an endpoint gets no calls, and for how long.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EjectionSettings {
     /// So many failures in a row eject an endpoint.
     pub consecutive_failures: u32,
     /// How often the calls of all endpoints are compared.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub interval: Duration,
     /// An ejection lasts so long, times the number of ejections.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub base_time: Duration,
     /// But no longer than this.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub max_time: Duration,
     /// The most of the endpoints that are ejected at once, in percent; 0 ejects none.
     pub max_ejected_percent: u32,
@@ -79,7 +87,7 @@ pub struct EjectionSettings {
 }
 
 /// When a success rate is too far below the others'.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SuccessRateSettings {
     /// Whether this is looked for.
@@ -93,7 +101,7 @@ pub struct SuccessRateSettings {
 }
 
 /// When too many calls of an endpoint fail, whatever the others do.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FailurePercentageSettings {
     /// Whether this is looked for.

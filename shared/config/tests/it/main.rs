@@ -4,6 +4,7 @@
 mod bounds;
 mod lists;
 mod problems;
+mod schema;
 mod secrets;
 mod sources;
 

@@ -89,7 +89,7 @@ fn operators_see_everything_but_secrets_wherever_they_come_from() {
         let sources = sources().variables([user, password]);
         let loaded = gantry_config::load_shown::<Settings>(sources).unwrap();
         assert!(loaded.settings.database.is_some());
-        let shown = loaded.shown();
+        let shown = loaded.redacted();
         let database = &shown["database"];
         // By its place, not by its value, which another key has as well.
         assert_eq!(database["user"], "hunter2");
@@ -154,7 +154,7 @@ fn no_secret_is_shown_whatever_it_looks_like_wherever_it_comes_from_and_whatever
             let wrong = if fastrand::bool() { "fast" } else { "neither" };
             let sources = sources.set("mode", wrong, "--mode");
             let told = match gantry_config::load_shown::<Settings>(sources) {
-                Ok(loaded) => format!("{} {:?}", loaded.shown(), loaded.settings),
+                Ok(loaded) => format!("{} {:?}", loaded.redacted(), loaded.settings),
                 Err(error) => format!("{error} {error:?}"),
             };
             assert!(!told.contains(&word), "{number} {secret:?}: {told}");

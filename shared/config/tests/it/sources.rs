@@ -182,7 +182,16 @@ fn settings_are_shown_as_they_are_in_force_with_their_sources() {
     let loaded = gantry_config::load_shown::<Settings>(
         sources().file(Some(file.path())).variables(variables),
     );
-    let shown = loaded.unwrap().shown();
+    let loaded = loaded.unwrap();
+    let file_name = file.path().display();
+    for line in [
+        "name = \"shop\"  # variable GANTRY_NAME",
+        "mode = \"fast\"  # built-in defaults",
+        &format!("server.drain = \"1m\"  # file {file_name}"),
+    ] {
+        assert!(loaded.lines().lines().any(|found| found == line), "{line}: {}", loaded.lines());
+    }
+    let shown = loaded.redacted();
     assert_eq!((&shown["name"], &shown["server"]["drain"]), (&"shop".into(), &"1m".into()));
     let sources = &shown["sources"];
     assert_eq!(sources["name"], "variable GANTRY_NAME");

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use gantry_tls::{ClientTls, InvalidTls};
 use http::Uri;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 };
 
 /// The `discovery.consul` section of a service's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The local agent's HTTP API: `http://HOST:PORT` or `https://HOST:PORT`.
@@ -39,38 +40,47 @@ pub struct Settings {
     /// With `check = "ttl"`: how long an instance that says nothing is healthy, at
     /// least 3 s; it speaks three times as often.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub check_ttl: Duration,
     /// How often Consul checks an instance's health: at least 1 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub check_interval: Duration,
     /// How long an instance may take to answer a check.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub check_timeout: Duration,
     /// After how long in critical health Consul forgets an instance: at least 1 min.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub deregister_critical_after: Duration,
     /// How often the agent is asked whether it still knows an instance.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub verify_interval: Duration,
     /// How long a watch waits for a change before it asks again; Consul's silent
     /// death is noticed that late. From 1 s to 10 min.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub wait: Duration,
     /// How long a request may take, besides the waiting asked for.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub timeout: Duration,
     /// Time between two look-ups of an instance's host name, where it is registered with one:
     /// from 1 s to 1 h.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub name_refresh: Duration,
     /// How long no empty answer is believed after Consul failed or may have lost its
     /// data.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub hold_empty: Duration,
 }
 
 /// Who tells Consul of an instance's health.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
     /// The agent asks the instance's `grpc.health.v1.Health`, through TLS where the

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
@@ -11,7 +12,7 @@ use crate::{connections::Limits, descriptors::DEFAULT_MAX};
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 /// What a server grants its connections, and when it ends them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectionSettings {
     /// Most open connections. One more makes an unproven or idle one close, or is closed
@@ -30,23 +31,28 @@ pub struct ConnectionSettings {
     pub max_per_site: u32,
     /// Time without a call after which a connection is told to go (GOAWAY). Default 5 min.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub idle_timeout: Duration,
     /// The most calls in flight on one connection; fewer if `concurrency.min` is lower, which
     /// is what one caller alone may always have at once. Default 100.
     pub max_streams: u32,
     /// How long a peer may take until it has said that it speaks HTTP/2. Default 10 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub handshake_timeout: Duration,
     /// Silence after which a peer is asked for a sign of life. Default 20 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub keep_alive_interval: Duration,
     /// How long it may take to give one. Default 10 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub keep_alive_timeout: Duration,
     /// How long an answer waits for a peer that takes nothing of it, until the call is reset
     /// (RST_STREAM, CANCEL). A call whose own time is over before ends then. nginx's
     /// `send_timeout`; default 60 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub send_timeout: Duration,
     /// How many bytes of answers may wait for their peers, on all connections together: for
     /// a window, or to be read. Beyond it, answers that wait are reset (RST_STREAM,
@@ -55,10 +61,12 @@ pub struct ConnectionSettings {
     /// How old a connection gets, give or take a tenth, until its peer is told to open
     /// another one: so that load finds new instances. Default 30 min.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub max_age: Duration,
     /// How long the calls in flight may then take, before they end with UNAVAILABLE.
     /// Default 5 min.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub max_age_grace: Duration,
     /// Most headers of a request, without pseudo-headers. Envoy's `max_headers_count`; default
     /// 100.

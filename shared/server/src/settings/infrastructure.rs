@@ -1,11 +1,12 @@
 //! Settings of health and reflection.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
 
 /// Access to reflection, which tells callers the whole contract.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReflectionAccess {
     /// Everybody.
@@ -19,7 +20,7 @@ pub enum ReflectionAccess {
 
 /// Limits of calls of health and reflection, which have no other. The first open call of each
 /// connection is let in whatever the limits: probes are to be answered.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InfrastructureSettings {
     /// Most open calls. Default 1,000.

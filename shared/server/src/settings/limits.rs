@@ -7,13 +7,14 @@ use gantry_resilience::limits::{
     ConcurrencyConfig, ConcurrencyParameters, InvalidConcurrency, InvalidRate, Rate,
 };
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
 
 /// How many calls at once: found by how long they take. See
 /// [`gantry_resilience::limits`].
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConcurrencySettings {
     /// Calls at once that are never too many. Default 64.
@@ -27,6 +28,7 @@ pub struct ConcurrencySettings {
     pub tolerance: f64,
     /// The least that counts as what a call takes on an idle server. Default 10 ms.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub fast: Duration,
 }
 
@@ -66,7 +68,7 @@ impl ConcurrencySettings {
 
 /// Limits of requests that have begun and whose messages are not complete after 100 ms. Until
 /// then they count neither here nor as calls at once; each message of a stream counts likewise.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UploadSettings {
     /// The most at once; the last quarter is kept for callers and addresses with fewer than 4.
@@ -82,6 +84,7 @@ pub struct UploadSettings {
     pub max_bytes: u32,
     /// Time for a message to be complete, besides that which its bytes earn. Default 5 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub timeout: Duration,
     /// Bytes that earn a message one more second. Default 16 KiB.
     pub min_bytes_per_second: u32,
@@ -131,7 +134,7 @@ impl UploadSettings {
 }
 
 /// Calls in a time: the numbers of a token bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateSettings {
     /// Calls a second in the long run; below 1 for rarer ones.
@@ -157,7 +160,7 @@ impl RateSettings {
 }
 
 /// Which header tells on whose behalf a proxy calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedBy {
     /// `x-forwarded-for`, a list of addresses.
@@ -167,7 +170,7 @@ pub enum ForwardedBy {
 }
 
 /// How often one caller may call.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
     /// The calls of an address without credentials, and all of its calls of public methods.
@@ -192,6 +195,7 @@ pub struct LimitSettings {
     pub max_keys: u32,
     /// Networks of proxies that are believed when they tell for whom they call. Default:
     /// none.
+    #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which they do; they have to replace or extend what came in.
     /// Default: `x-forwarded-for`.

@@ -14,6 +14,7 @@ use std::{
 use gantry_contract::Contract;
 use gantry_identity::{KeyError, load_or_create_secret};
 use gantry_tls::ServerTls;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -27,7 +28,7 @@ use crate::{Fingerprints, HostName};
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
 /// How a server makes itself known, what it takes and how it ends.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The address callers elsewhere reach it at; port 0 stands for the port it
@@ -39,6 +40,7 @@ pub struct Settings {
     pub weight: u32,
     /// How long a drain waits for calls in flight. Default 20 s.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub drain_timeout: Duration,
     /// The longest request message, in bytes, also once it is decompressed. Default and maximum
     /// 4 MiB; a method whose contract says less takes less, and health and reflection 4 KiB at
@@ -137,7 +139,7 @@ impl Settings {
 }
 
 /// How the admin server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSettings {
     /// Where it listens: never a public address. Default: any free port on loopback.
@@ -154,7 +156,7 @@ impl Default for AdminSettings {
 }
 
 /// How a service recognises repeated requests.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdempotencySettings {
     /// The file of the secret under which they are recorded: 64 hexadecimal digits,
