@@ -64,13 +64,13 @@ use tracing::debug;
 
 use crate::{
     client::Proxies,
-    connections::{Age, ConnectionLimiter, Connections, Endable, Ends, Limits, run},
+    connection::{Closed, ConnectionLimiter, Limits},
     hosts::{self, HostName},
-    measure::Closed,
     pages,
     readiness::{Report, Status},
     settings::LimitSettings,
-    together::Together,
+    single_flight::SingleFlight,
+    transport::{Age, Connections, Endable, Ends, run},
 };
 
 /// Answers are short: whoever has not read one by then is not waited for.
@@ -168,7 +168,7 @@ impl Admin {
             let ends = Ends {
                 goaway: goaway.clone(),
                 age: AGE,
-                restless: CancellationToken::new(),
+                reset_limit_hit: CancellationToken::new(),
                 cut: CancellationToken::new(),
                 peer,
                 idle_timeout: None,
@@ -201,14 +201,14 @@ impl Admin {
             .route("/livez", get(live))
             .route("/healthz", get(live))
             .route("/readyz", get(ready))
-            .with_state(Together::new(move || readiness(Arc::clone(&servers))));
+            .with_state(SingleFlight::new(move || readiness(Arc::clone(&servers))));
         if let Some(text) = metrics {
-            let text = Together::new(move || write(Arc::clone(&text)));
+            let text = SingleFlight::new(move || write(Arc::clone(&text)));
             let page = async move || text.ask().await.ok_or(StatusCode::INTERNAL_SERVER_ERROR);
             router = router.route("/metrics", get(page));
         }
         if !endpoints.is_empty() {
-            let pages = Together::new(move || {
+            let pages = SingleFlight::new(move || {
                 let pages = endpoints.iter().map(|(caller, page)| (caller.clone(), page()));
                 std::future::ready(json(&pages.collect::<BTreeMap<_, _>>()))
             });
@@ -304,7 +304,7 @@ async fn readiness(servers: Arc<[Status]>) -> (StatusCode, Page) {
     (code, json(&Readiness { status, servers }))
 }
 
-async fn ready(Shared(readiness): Shared<Together<(StatusCode, Page)>>) -> impl IntoResponse {
+async fn ready(Shared(readiness): Shared<SingleFlight<(StatusCode, Page)>>) -> impl IntoResponse {
     readiness.ask().await
 }
 

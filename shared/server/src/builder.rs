@@ -21,8 +21,10 @@ use tower::Service;
 
 use crate::{
     client::Proxies,
+    connection::InfrastructureCalls,
     descriptors::{OpenFiles, TooFewFiles},
     health::{HealthService, pb::health_server::HealthServer},
+    lifecycle::Lifecycle,
     measure::Measures,
     methods::{Methods, service},
     readiness::Check,
@@ -30,10 +32,7 @@ use crate::{
     registered::Registered,
     server::Server,
     settings::{InvalidSetting, ReflectionAccess, Settings},
-    stack::{
-        Addresses, Callers, Generated, Handlers, InfrastructureCalls, InvalidClass, Parts, Uploads,
-    },
-    state::Life,
+    stack::{Addresses, Callers, Generated, Handlers, InvalidClass, Parts, Uploads},
     tls::Security,
 };
 
@@ -97,9 +96,11 @@ pub struct ServerBuilder {
     checks: Vec<Check>,
 }
 
-impl ServerBuilder {
-    pub(crate) fn new(name: &str, contract: &'static Contract) -> Self {
-        Self {
+impl Server {
+    /// Starts a server of the service `name` (as callers look for it), whose gRPC
+    /// services and their policies are in `contract`.
+    pub fn builder(name: &str, contract: &'static Contract) -> ServerBuilder {
+        ServerBuilder {
             name: name.to_owned(),
             contract,
             services: Vec::new(),
@@ -114,7 +115,9 @@ impl ServerBuilder {
             checks: Vec::new(),
         }
     }
+}
 
+impl ServerBuilder {
     /// Serves one of the contract's services: what tonic generated, around the handlers.
     pub fn service<S, B>(mut self, handlers: S) -> Self
     where
@@ -225,10 +228,10 @@ impl ServerBuilder {
         let limiter = Limiter::new(concurrency, methods.len(), Instant::now());
         let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("nobody"));
         let measures = Measures::new(meter, &methods, self.contract);
-        let life = Life::new();
+        let lifecycle = Lifecycle::new();
         let names = || self.services.iter().map(|service| service.name);
         // In the order of `Methods`.
-        let health = HealthServer::new(HealthService::new(names(), life.watch()));
+        let health = HealthServer::new(HealthService::new(names(), lifecycle.watch()));
         self.handlers.push(Box::new(Generated(health)));
         if self.settings.reflection != ReflectionAccess::Off {
             let reflection = Reflection::new(names(), self.contract.descriptor_set)?;
@@ -259,7 +262,7 @@ impl ServerBuilder {
             settings: self.settings,
             security,
             registered: self.registry.map(Registered::new),
-            life,
+            lifecycle,
             checks: self.checks.into(),
             needs: Vec::new(),
         })

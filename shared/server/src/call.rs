@@ -4,7 +4,7 @@
 //! reached with a call that was not authorized.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc, OnceLock,
@@ -18,87 +18,15 @@ use gantry_contract::{Authorized, Caller};
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::Body;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpConnectInfo;
 use tracing::Span;
 
 use crate::{
-    connections::{Account, FloodWatch, HeadersTooLarge, Peer, Resets},
+    connection::{Connection, HeadersTooLarge, InfrastructureCall},
     methods::Method,
-    stack::InfrastructureCall,
 };
 
 /// The longest unknown path that is logged or repeated to the caller.
 const MAX_PATH: usize = 128;
-
-/// What the calls of one connection have in common.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) info: TcpConnectInfo,
-    pub(crate) peer: SocketAddr,
-    pub(crate) standing: Peer,
-    /// The DNS names of the peer's certificate, if it showed one.
-    pub(crate) certified_names: Option<Vec<String>>,
-    /// Tells its calls that their time is over.
-    pub(crate) cut: CancellationToken,
-    /// Whether a part of a request was read since somebody asked.
-    heard: AtomicBool,
-    /// Whether credentials did not hold that came on it.
-    suspect: AtomicBool,
-    pub(crate) resets: Resets,
-    pub(crate) unsent: Arc<Account>,
-    pub(crate) floods: Arc<FloodWatch>,
-}
-
-impl Connection {
-    pub(crate) fn new(
-        info: TcpConnectInfo,
-        peer: SocketAddr,
-        standing: Peer,
-        certified_names: Option<Vec<String>>,
-        cut: CancellationToken,
-        resets: Resets,
-        unsent: Arc<Account>,
-    ) -> Self {
-        let (heard, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
-        let floods = Arc::default();
-        Self { info, peer, standing, certified_names, cut, heard, suspect, resets, unsent, floods }
-    }
-
-    /// Tells who reads its frames what its answers send.
-    pub(crate) fn with_floods(self, floods: Arc<FloodWatch>) -> Self {
-        Self { floods, ..self }
-    }
-
-    pub(crate) fn heard(&self) {
-        self.heard.store(true, Ordering::Relaxed);
-    }
-
-    /// Notes that credentials which came on it did not hold.
-    pub(crate) fn suspect(&self) {
-        self.suspect.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_suspect(&self) -> bool {
-        self.suspect.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn was_heard(&self) -> bool {
-        self.heard.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// A connection of nobody, for tests of what belongs to one.
-#[cfg(test)]
-impl Connection {
-    pub(crate) fn any() -> Self {
-        let info = TcpConnectInfo { local_addr: None, remote_addr: None };
-        let unsent = Arc::new(Account::new(crate::connections::Budget::new(0)));
-        let peer = ([127, 0, 0, 1], 1).into();
-        let cut = CancellationToken::new();
-        Self::new(info, peer, Peer::any(), None, cut, Resets::new(1), unsent)
-    }
-}
 
 /// The body of an answer, which may have to end while nobody asks for more of it.
 pub(crate) trait Timed: Body {
@@ -112,7 +40,7 @@ pub(crate) trait Timed: Body {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request_id: Arc<str>,
-    pub(crate) target: Target,
+    pub(crate) route: Route,
     pub(crate) connection: Arc<Connection>,
     /// The address it comes from, behind the proxies that are believed.
     pub(crate) client: IpAddr,
@@ -131,14 +59,14 @@ pub(crate) struct Call {
 
 /// What a call asks for.
 #[derive(Debug)]
-pub(crate) enum Target {
+pub(crate) enum Route {
     /// A method of this server.
     Known(Method),
     /// A path that names none; cut where it is long.
     Unknown(Box<str>),
 }
 
-impl Target {
+impl Route {
     pub(crate) fn unknown(path: &str) -> Self {
         Self::Unknown(path[..path.floor_char_boundary(MAX_PATH)].into())
     }
@@ -159,7 +87,7 @@ impl Target {
 impl Call {
     pub(crate) fn new(
         request_id: Arc<str>,
-        target: Target,
+        route: Route,
         connection: Arc<Connection>,
         client: IpAddr,
         received: Instant,
@@ -167,7 +95,7 @@ impl Call {
     ) -> Self {
         Self {
             request_id,
-            target,
+            route,
             connection,
             client,
             received,
@@ -224,7 +152,7 @@ pub(crate) struct Authenticated<B> {
 /// Hashes under a secret of the process, by which callers are told apart: nobody can choose
 /// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CallerKey {
+pub(crate) struct CallerHashes {
     /// The caller; an anonymous one is its source.
     pub(crate) caller: u64,
     /// The source of the call.
@@ -236,7 +164,7 @@ pub(crate) struct Limited<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
     pub(crate) caller: Caller,
-    pub(crate) key: CallerKey,
+    pub(crate) key: CallerHashes,
     pub(crate) http: Request<B>,
 }
 
@@ -244,7 +172,7 @@ pub(crate) struct Limited<B> {
 pub(crate) struct Permitted<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
-    pub(crate) key: CallerKey,
+    pub(crate) key: CallerHashes,
     pub(crate) authorized: Authorized,
     pub(crate) http: Request<B>,
 }
@@ -261,7 +189,7 @@ pub(crate) enum Message<B> {
 pub(crate) struct Complete<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
-    pub(crate) key: CallerKey,
+    pub(crate) key: CallerHashes,
     pub(crate) authorized: Authorized,
     /// The time from which it counts as the server's work.
     pub(crate) at: Instant,

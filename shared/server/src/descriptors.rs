@@ -4,14 +4,11 @@
 //! answer on its admin pages. So the limit of connections is derived from that of open files,
 //! less what everything else needs, or checked against it.
 
-use crate::settings::ConnectionSettings;
+use crate::settings::{ConnectionSettings, DEFAULT_MAX};
 
 /// Open files that are kept for everything but the connections of callers: 100 of the admin
 /// pages, databases, outgoing connections, logs, the runtime, and connections on their way out.
 const RESERVED: u64 = 320;
-
-/// Connections of a server unless they are set: `connections.max`.
-pub(crate) const DEFAULT_MAX: u32 = 1000;
 
 /// Fewer connections are no server: the process does not start.
 const MIN: u32 = 16;

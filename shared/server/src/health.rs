@@ -17,7 +17,7 @@ use self::pb::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
     health_check_response::ServingStatus, health_server::Health,
 };
-use crate::state::State;
+use crate::lifecycle::State;
 
 /// gRPC's health checking protocol.
 #[allow(
@@ -118,7 +118,7 @@ fn status(status: ServingStatus) -> HealthCheckResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::Life;
+    use crate::lifecycle::Lifecycle;
 
     fn ask(service: &str) -> Request<HealthCheckRequest> {
         Request::new(HealthCheckRequest { service: service.into() })
@@ -126,14 +126,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_check_follows_the_servers_life_for_every_name_it_has() {
-        let life = Life::new();
-        let health = HealthService::new(["a.v1.A"], life.watch());
+        let lifecycle = Lifecycle::new();
+        let health = HealthService::new(["a.v1.A"], lifecycle.watch());
         for (state, expected) in [
             (State::Starting, ServingStatus::NotServing),
             (State::Serving, ServingStatus::Serving),
             (State::Draining, ServingStatus::NotServing),
         ] {
-            life.set(state);
+            lifecycle.set(state);
             for name in ["", "a.v1.A"] {
                 let answer = health.check(ask(name)).await.unwrap();
                 assert_eq!(answer.get_ref().status(), expected);
@@ -145,10 +145,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_tells_the_same_of_every_name_as_a_check() {
-        let life = Life::new();
-        let health = HealthService::new(["a.v1.A", "b.v1.B"], life.watch());
+        let lifecycle = Lifecycle::new();
+        let health = HealthService::new(["a.v1.A", "b.v1.B"], lifecycle.watch());
         for state in [State::Starting, State::Serving, State::Draining] {
-            life.set(state);
+            lifecycle.set(state);
             let list = health.list(Request::new(HealthListRequest {})).await.unwrap();
             let statuses = &list.get_ref().statuses;
             assert_eq!(statuses.len(), 3);
@@ -160,17 +160,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_watch_tells_the_end_and_then_ends() {
-        let life = Life::new();
-        life.set(State::Serving);
-        let health = HealthService::new(["a.v1.A"], life.watch());
+        let lifecycle = Lifecycle::new();
+        lifecycle.set(State::Serving);
+        let health = HealthService::new(["a.v1.A"], lifecycle.watch());
         for (name, serving, draining) in [
             ("a.v1.A", ServingStatus::Serving, ServingStatus::NotServing),
             ("b.v1.B", ServingStatus::ServiceUnknown, ServingStatus::ServiceUnknown),
         ] {
-            life.set(State::Serving);
+            lifecycle.set(State::Serving);
             let mut told = health.watch(ask(name)).await.unwrap().into_inner();
             assert_eq!(told.next().await.unwrap().unwrap().status(), serving);
-            life.set(State::Draining);
+            lifecycle.set(State::Draining);
             assert_eq!(told.next().await.unwrap().unwrap().status(), draining);
             assert!(told.next().await.is_none());
         }

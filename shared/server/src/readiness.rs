@@ -14,8 +14,8 @@ use serde::Serialize;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
+    lifecycle::State,
     registered::{Registered, RegistryReport},
-    state::State,
 };
 
 /// How long a dependency may take to answer.
@@ -203,40 +203,40 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::state::Life;
+    use crate::lifecycle::Lifecycle;
 
-    fn status(life: &Life, checks: Vec<Check>) -> Status {
-        Status::new("greeter", life.watch(), checks.into(), Vec::new(), None)
+    fn status(lifecycle: &Lifecycle, checks: Vec<Check>) -> Status {
+        Status::new("greeter", lifecycle.watch(), checks.into(), Vec::new(), None)
     }
 
     #[tokio::test]
     async fn a_server_is_ready_while_it_serves() {
-        let life = Life::new();
-        let status = status(&life, vec![Check::new("db", || ready(Ok::<_, String>(())))]);
+        let lifecycle = Lifecycle::new();
+        let status = status(&lifecycle, vec![Check::new("db", || ready(Ok::<_, String>(())))]);
         assert!(!status.report().await.ready);
-        life.set(State::Serving);
+        lifecycle.set(State::Serving);
         assert!(status.report().await.ready);
-        life.set(State::Draining);
+        lifecycle.set(State::Draining);
         assert!(!status.report().await.ready);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_waits_hears_of_the_drain() {
-        let life = Life::new();
-        life.set(State::Serving);
-        let mut status = status(&life, Vec::new());
+        let lifecycle = Lifecycle::new();
+        lifecycle.set(State::Serving);
+        let mut status = status(&lifecycle, Vec::new());
         let patience = Duration::from_secs(1);
         assert!(timeout(patience, status.draining()).await.is_err());
-        life.set(State::Draining);
+        lifecycle.set(State::Draining);
         status.draining().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dependency_that_fails_or_hangs_is_named() {
-        let life = Life::new();
-        life.set(State::Serving);
+        let lifecycle = Lifecycle::new();
+        lifecycle.set(State::Serving);
         let status = status(
-            &life,
+            &lifecycle,
             vec![
                 Check::new("fine", || ready(Ok::<_, String>(()))),
                 Check::new("broken", || ready(Err("out of disk"))),
@@ -251,19 +251,19 @@ mod tests {
 
     #[tokio::test]
     async fn without_what_is_not_required_it_is_ready_and_says_that_it_is_degraded() {
-        let life = Life::new();
-        life.set(State::Serving);
+        let lifecycle = Lifecycle::new();
+        lifecycle.set(State::Serving);
         let keys = |known: bool| {
             let answer = if known { Ok(()) } else { Err("nobody publishes them") };
             Check::new("keys", move || ready(answer)).optional()
         };
-        let report = status(&life, vec![keys(false)]).report().await;
+        let report = status(&lifecycle, vec![keys(false)]).report().await;
         assert_eq!((report.ready, report.degraded), (true, true));
         assert_eq!(report.checks[0].error.as_deref(), Some("nobody publishes them"));
-        let report = status(&life, vec![keys(true)]).report().await;
+        let report = status(&lifecycle, vec![keys(true)]).report().await;
         assert_eq!((report.ready, report.degraded), (true, false));
         let broken = Check::new("db", || ready(Err("out of disk")));
-        let report = status(&life, vec![keys(false), broken]).report().await;
+        let report = status(&lifecycle, vec![keys(false), broken]).report().await;
         assert_eq!((report.ready, report.degraded), (false, false));
     }
 }

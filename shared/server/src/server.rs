@@ -3,7 +3,6 @@
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use gantry_contract::Contract;
 use gantry_discovery::{Instance, RegisterError, Registration};
 use gantry_http2::FrameFilter;
 use http::Response;
@@ -17,19 +16,19 @@ use tonic::transport::server::TcpConnectInfo;
 use tracing::{debug, info};
 
 use crate::{
-    builder::ServerBuilder,
-    call::{Connection, Received, Timed},
-    connections::{
-        Account, Age, Budget, Calm, ClientFrames, ConnectionLimiter, Connections, Ends, FloodWatch,
-        Peer, RequestBody, Resets, Serving, protocol, run,
+    call::{Received, Timed},
+    connection::{
+        ClientFrames, Closed, Connection, ConnectionLimiter, ConnectionUsage, FloodWatch, Limits,
+        Peer, Resets, SendBudget,
     },
-    measure::{Closed, Observed, ServerMeasures},
+    lifecycle::{Lifecycle, State},
+    measure::{Observed, ServerMeasures},
     readiness::{Check, Endpoints, Need, Status},
     registered::Registered,
     settings::{ConnectionSettings, Settings},
     stack::{self, Parts},
-    state::{Life, State},
     tls::{Security, certified_names},
+    transport::{Age, Connections, Ends, GoawayDebugData, RequestBody, Serving, protocol, run},
 };
 
 /// Why a server ended other than by draining.
@@ -53,23 +52,17 @@ pub struct Server {
     pub(crate) settings: Settings,
     pub(crate) security: Security,
     pub(crate) registered: Option<Registered>,
-    pub(crate) life: Life,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) checks: Arc<[Check]>,
     pub(crate) needs: Vec<Need>,
 }
 
 impl Server {
-    /// Starts a server of the service `name` (as callers look for it), whose gRPC
-    /// services and their policies are in `contract`.
-    pub fn builder(name: &str, contract: &'static Contract) -> ServerBuilder {
-        ServerBuilder::new(name, contract)
-    }
-
     /// Its readiness, now and later.
     pub fn status(&self) -> Status {
         let checks = Arc::clone(&self.checks);
         let needs = self.needs.clone();
-        Status::new(&self.name, self.life.watch(), checks, needs, self.registered.clone())
+        Status::new(&self.name, self.lifecycle.watch(), checks, needs, self.registered.clone())
     }
 
     /// Adds to its readiness a service that it calls: how many endpoints of it are known and
@@ -110,12 +103,13 @@ impl Server {
         // Told for as long as this is here.
         let observed = Arc::new(Observed {
             limiter: self.parts.limiter.clone(),
-            state: self.life.watch(),
+            state: self.lifecycle.watch(),
             security: self.security.clone(),
             verifier: self.parts.verifier.clone(),
         });
         measures.observe(meter, &observed);
-        let limiter = ConnectionLimiter::new(settings.limits(), Arc::clone(&self.parts.proxies));
+        let limiter =
+            ConnectionLimiter::new(Limits::new(settings), Arc::clone(&self.parts.proxies));
         let mut connections = Connections::new(limiter, Some(Arc::clone(&measures)));
         let stop = CancellationToken::new();
         let http2 = Http2 {
@@ -125,7 +119,7 @@ impl Server {
             local: address,
             security: self.security.clone(),
             calls: connections.calls.clone(),
-            unsent: Budget::new(settings.max_unsent_bytes),
+            send_budget: SendBudget::new(settings.max_unsent_bytes),
             measures,
             goaway: connections.goaway.clone(),
             cut: connections.cut.clone(),
@@ -144,7 +138,7 @@ impl Server {
             never = self.security.follow() => match never {},
         };
         connections.drain(self.settings.drain_timeout).await;
-        self.life.set(State::Draining);
+        self.lifecycle.set(State::Draining);
         lived?;
         info!(service = self.name, %address, "drained");
         Ok(())
@@ -156,12 +150,12 @@ impl Server {
         address: SocketAddr,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        self.life.set(State::Serving);
+        self.lifecycle.set(State::Serving);
         let registration = self.register(address).await?;
         info!(service = self.name, %address, "serving");
         shutdown.await;
         info!(service = self.name, %address, "draining");
-        self.life.set(State::Draining);
+        self.lifecycle.set(State::Draining);
         if let Some((registration, propagation)) = registration {
             registration.deregister().await;
             sleep(propagation).await;
@@ -199,7 +193,7 @@ struct Http2<S> {
     local: SocketAddr,
     security: Security,
     calls: TaskTracker,
-    unsent: Arc<Budget>,
+    send_budget: Arc<SendBudget>,
     measures: Arc<ServerMeasures>,
     goaway: CancellationToken,
     cut: CancellationToken,
@@ -228,20 +222,20 @@ where
         let ends = Ends {
             goaway: self.goaway.clone(),
             age: age.jittered(fastrand::f64()),
-            restless: CancellationToken::new(),
+            reset_limit_hit: CancellationToken::new(),
             cut: self.cut.child_token(),
             peer: standing.clone(),
             idle_timeout: Some(settings.idle_timeout),
         };
         let open = self.measures.accepted();
-        let unsent = Arc::new(Account::new(Arc::clone(&self.unsent)));
+        let usage = Arc::new(ConnectionUsage::new(Arc::clone(&self.send_budget)));
         async move {
-            let patience = settings.handshake_timeout;
+            let handshake_timeout = settings.handshake_timeout;
             let floods = Arc::<FloodWatch>::default();
             let shake_hands = async {
-                let stream = security.secure(stream, peer, patience, &ends.goaway).await?;
+                let stream = security.secure(stream, peer, handshake_timeout, &ends.goaway).await?;
                 let names = certified_names(&stream);
-                let stream = Calm::new(stream, Arc::clone(&floods));
+                let stream = GoawayDebugData::new(stream, Arc::clone(&floods));
                 let stream =
                     FrameFilter::for_server(stream, ClientFrames::new(Arc::clone(&floods)));
                 let shaken = protocol.handshake(stream).await;
@@ -250,7 +244,7 @@ where
                 Some((shaken.ok()?, names))
             };
             let shaken = tokio::select! {
-                shaken = timeout(patience, shake_hands) => shaken,
+                shaken = timeout(handshake_timeout, shake_hands) => shaken,
                 () = ends.goaway.cancelled() => Ok(None),
                 () = standing.closing().cancelled() => {
                     open.ended(Closed::Evicted);
@@ -266,11 +260,11 @@ where
                 standing.authenticated();
             }
             let (cut, resets) = (ends.cut.clone(), Resets::new(settings.max_resets));
-            let connection = Connection::new(info, peer, standing, names, cut, resets, unsent)
+            let connection = Connection::new(info, peer, standing, names, cut, resets, usage)
                 .with_floods(floods);
             let connection = Arc::new(connection);
-            let restless = ends.restless.clone();
-            let serving = Serving::new(http2, connection, stack, calls, restless, &settings);
+            let reset_limit_hit = ends.reset_limit_hit.clone();
+            let serving = Serving::new(http2, connection, stack, calls, reset_limit_hit, &settings);
             open.ended(run(serving, peer, ends).await);
         }
     }

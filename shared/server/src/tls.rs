@@ -51,18 +51,18 @@ impl Security {
     }
 
     /// The connection as HTTP/2 is spoken over it; `None` where the peer did not get that
-    /// far within `patience`, or it was time to go.
+    /// far within `handshake_timeout`, or it was time to go.
     pub(crate) async fn secure(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        patience: Duration,
+        handshake_timeout: Duration,
         goaway: &CancellationToken,
     ) -> Option<Stream> {
         let Some(live) = &self.0 else {
             return expect_plaintext(stream, peer).await.map(Either::Left);
         };
-        let shake_hands = timeout(patience, shake_hands(stream, peer, live.current()));
+        let shake_hands = timeout(handshake_timeout, shake_hands(stream, peer, live.current()));
         let shaken = tokio::select! {
             shaken = shake_hands => shaken,
             () = goaway.cancelled() => return None,
@@ -70,7 +70,7 @@ impl Security {
         let why = match shaken {
             Ok(Ok(stream)) => return Some(Either::Right(stream)),
             Ok(Err(why)) => why,
-            Err(_) => format!("it did not end within {patience:?}"),
+            Err(_) => format!("it did not end within {handshake_timeout:?}"),
         };
         debug!(%peer, why, "no TLS handshake");
         None

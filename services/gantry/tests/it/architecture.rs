@@ -1,5 +1,6 @@
 //! The arrows of docs/ARCHITECTURE.md, checked against `cargo metadata` and the paths in the source.
 
+mod circles;
 mod paths;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
-use self::paths::named_paths;
+use self::{circles::circles, paths::named_paths};
 
 /// Which crate of ours may name which. A crate that is not listed may not exist.
 const CRATES: &[(&str, &[&str])] = &[
@@ -366,6 +367,19 @@ fn files_are_short_and_mains_only_wire() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_files_of_the_server_are_in_a_circle() {
+    let circles = circles(&root().join("shared/server/src"));
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+#[ignore = "until its call path is one"]
+fn no_files_of_the_client_are_in_a_circle() {
+    let circles = circles(&root().join("shared/client/src"));
+    assert!(circles.is_empty(), "{circles:#?}");
 }
 
 /// The names under which a service's manifest brings crates in, and the language's own.

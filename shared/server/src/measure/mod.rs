@@ -14,8 +14,8 @@ use opentelemetry::{
 };
 use tonic::{Code, Status};
 
-pub(crate) use self::server::{Closed, Observed, Refused, ServerMeasures};
-use crate::{call::Target, methods::Methods};
+pub(crate) use self::server::{Observed, ServerMeasures};
+use crate::{call::Route, methods::Methods};
 
 /// The instruments of a server: names and attributes are gRPC's where gRPC has them (A66).
 /// Calls under way are those that began without those that ended.
@@ -99,23 +99,23 @@ impl Measures {
         &self.meter
     }
 
-    pub(crate) fn started(&self, target: &Target) {
-        self.of(target).started.add(1);
+    pub(crate) fn started(&self, route: &Route) {
+        self.of(route).started.add(1);
     }
 
     /// A call has ended with this status; without one, it was no gRPC call.
-    pub(crate) fn ended(&self, target: &Target, code: Option<Code>, took: Duration) {
-        self.of(target).duration(&self.duration, code).record(took.as_secs_f64());
+    pub(crate) fn ended(&self, route: &Route, code: Option<Code>, took: Duration) {
+        self.of(route).duration(&self.duration, code).record(took.as_secs_f64());
     }
 
     /// A call was answered with a status and nothing else: counted where it was refused for
     /// a reason of ours.
-    pub(crate) fn refused(&self, target: &Target, status: &Status) {
+    pub(crate) fn refused(&self, route: &Route, status: &Status) {
         let Some(failure) = Failure::of(status) else { return };
         if failure.domain() != GantryReason::Internal.domain() {
             return;
         }
-        let method = self.of(target).method.clone();
+        let method = self.of(route).method.clone();
         let reason = KeyValue::new("gantry.reason", failure.reason());
         let named = failure.metadata_of("limit");
         let limit = self.limits.iter().find(|limit| Some(**limit) == named);
@@ -127,15 +127,15 @@ impl Measures {
         }
     }
 
-    pub(crate) fn panicked(&self, target: &Target) {
-        self.panics.add(1, std::slice::from_ref(&self.of(target).method));
+    pub(crate) fn panicked(&self, route: &Route) {
+        self.panics.add(1, std::slice::from_ref(&self.of(route).method));
     }
 
-    fn of(&self, target: &Target) -> &MethodMeasures {
-        match target {
+    fn of(&self, route: &Route) -> &MethodMeasures {
+        match route {
             // Numbered by the same `Methods`.
-            Target::Known(method) => self.methods.get(method.index).unwrap_or(&self.other),
-            Target::Unknown(_) => &self.other,
+            Route::Known(method) => self.methods.get(method.index).unwrap_or(&self.other),
+            Route::Unknown(_) => &self.other,
         }
     }
 }

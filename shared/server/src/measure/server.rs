@@ -11,93 +11,11 @@ use opentelemetry::{
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use crate::{state::State, tls::Security};
-
-/// Why a connection was closed at once, unserved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// There are as many as there may be.
-    Full,
-    /// There are as many as there may be of its address.
-    FullForAddress,
-    /// There are as many as there may be of its IPv6 network of 48 bits.
-    FullForSite,
-    /// The rest is reserved for sources that made an authenticated call.
-    FullForStrangers,
-}
-
-impl Refused {
-    const ALL: [Self; 4] =
-        [Self::Full, Self::FullForAddress, Self::FullForSite, Self::FullForStrangers];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::FullForAddress => "full_for_address",
-            Self::FullForSite => "full_for_site",
-            Self::FullForStrangers => "full_for_strangers",
-        }
-    }
-}
-
-/// How a connection ended that was served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closed {
-    /// Its peer closed it.
-    Peer,
-    /// It broke, or its peer broke the rules of HTTP/2.
-    Error,
-    /// There was no handshake, of TLS or of HTTP/2, or none in time.
-    Handshake,
-    /// It was told to end because it was old, and did.
-    Age,
-    /// It was told to end because the server drains, and did.
-    Drain,
-    /// It had no call for too long.
-    Idle,
-    /// It made room for another one.
-    Evicted,
-    /// Its peer gave no sign of life.
-    Silent,
-    /// Its peer took back too many calls.
-    Resets,
-    /// Its peer sent too many frames that are no call.
-    Flood,
-    /// It was told to end, did not, and was cut.
-    Cut,
-}
-
-impl Closed {
-    const ALL: [Self; 11] = [
-        Self::Peer,
-        Self::Error,
-        Self::Handshake,
-        Self::Age,
-        Self::Drain,
-        Self::Idle,
-        Self::Evicted,
-        Self::Silent,
-        Self::Resets,
-        Self::Flood,
-        Self::Cut,
-    ];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Peer => "peer",
-            Self::Error => "error",
-            Self::Handshake => "handshake",
-            Self::Age => "max_age",
-            Self::Drain => "drain",
-            Self::Idle => "idle",
-            Self::Evicted => "evicted",
-            Self::Silent => "keep_alive",
-            Self::Resets => "max_resets",
-            Self::Flood => "flood",
-            Self::Cut => "cut",
-        }
-    }
-}
+use crate::{
+    connection::{Closed, Refused},
+    lifecycle::State,
+    tls::Security,
+};
 
 /// The instruments of one server on one address.
 pub(crate) struct ServerMeasures {

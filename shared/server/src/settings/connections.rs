@@ -5,11 +5,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::InvalidSetting;
-use crate::{connections::Limits, descriptors::DEFAULT_MAX};
+use super::invalid::InvalidSetting;
 
 /// RFC 9113, 6.9.1: windows have 31 bits.
 const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// Default of [`ConnectionSettings::max`].
+pub(crate) const DEFAULT_MAX: u32 = 1000;
 
 /// What a server grants its connections, and when it ends them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -122,17 +124,6 @@ impl Default for ConnectionSettings {
 }
 
 impl ConnectionSettings {
-    pub(crate) fn limits(&self) -> Limits {
-        // Filled in when the server was built.
-        let max = self.max.unwrap_or(DEFAULT_MAX) as usize;
-        Limits {
-            max,
-            reserved: max * self.reserved_percent as usize / 100,
-            per_source: self.max_per_address as usize,
-            per_site: self.max_per_site as usize,
-        }
-    }
-
     pub(super) fn problems(&self) -> impl Iterator<Item = InvalidSetting> {
         let windows = 65_535..=MAX_WINDOW;
         let time =

@@ -2,10 +2,10 @@
 
 mod connections;
 mod infrastructure;
+mod invalid;
 mod limits;
 
 use std::{
-    borrow::Cow,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -17,9 +17,11 @@ use gantry_tls::ServerTls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::connections::DEFAULT_MAX;
 pub use self::{
     connections::ConnectionSettings,
     infrastructure::{InfrastructureSettings, ReflectionAccess},
+    invalid::InvalidSetting,
     limits::{ConcurrencySettings, ForwardedBy, LimitSettings, RateSettings, UploadSettings},
 };
 use crate::{Fingerprints, HostName};
@@ -84,26 +86,6 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             uploads: UploadSettings::default(),
         }
-    }
-}
-
-/// A setting with a value that cannot be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key} must be {expected}")]
-pub struct InvalidSetting {
-    /// The key, below the server's own.
-    pub key: Cow<'static, str>,
-    /// What it should be.
-    pub expected: Cow<'static, str>,
-}
-
-impl InvalidSetting {
-    fn unless(
-        holds: bool,
-        key: impl Into<Cow<'static, str>>,
-        expected: impl Into<Cow<'static, str>>,
-    ) -> Option<Self> {
-        (!holds).then(|| Self { key: key.into(), expected: expected.into() })
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::{
-    authenticate::bearer,
+    bearer::bearer,
     verdict::{Verdict, not_for_being_late},
 };
 use crate::{

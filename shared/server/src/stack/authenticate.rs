@@ -23,7 +23,7 @@ use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tonic::Code;
 
-use super::{addresses::Addresses, verdict::Verdict};
+use super::{addresses::Addresses, bearer::bearer, verdict::Verdict};
 use crate::{
     call::{Authenticated, Routed},
     source::source_of,
@@ -203,30 +203,10 @@ fn token(headers: &HeaderMap) -> Result<Option<&str>, Unproven> {
     }
 }
 
-pub(super) fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
 /// The caller as the log names it.
 fn describe(caller: &Caller) -> String {
     match caller {
         Caller::Delegate { service, actor } => format!("{} via {service}", actor.subject),
         Caller::Anonymous | Caller::User(_) | Caller::Service { .. } => caller.subject(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_bearer_token_is_read() {
-        assert_eq!(bearer("Bearer abc"), Some("abc"));
-        assert_eq!(bearer("bearer  abc "), Some("abc"));
-        for value in ["", "abc", "Bearer", "Bearer ", "Basic abc", "Bearerabc"] {
-            assert_eq!(bearer(value), None, "{value}");
-        }
     }
 }

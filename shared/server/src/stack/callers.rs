@@ -24,7 +24,7 @@ use tonic::Code;
 
 use super::verdict::{Verdict, not_for_being_late};
 use crate::{
-    call::{Authenticated, CallerKey, Limited},
+    call::{Authenticated, CallerHashes, Limited},
     settings::{LimitSettings, RateSettings},
     source::{Source, source_of},
     status::come_again,
@@ -36,7 +36,7 @@ pub(crate) struct InvalidClass(pub(crate) String, pub(crate) InvalidRate);
 
 /// A caller as it is told apart from others.
 #[derive(Hash)]
-enum Who<'a> {
+enum CallerKey<'a> {
     Source(Source),
     User(&'a str),
     Service(&'a str),
@@ -90,17 +90,17 @@ impl Callers {
     }
 
     /// Returns the key of a caller, from an address.
-    fn key(&self, caller: &Caller, source: Source) -> CallerKey {
+    fn key(&self, caller: &Caller, source: Source) -> CallerHashes {
         // Whoever has a site of IPv6 has all of its networks.
-        let source = self.hash(&Who::Source(source.site().unwrap_or(source)));
+        let source = self.hash(&CallerKey::Source(source.site().unwrap_or(source)));
         let caller = match caller {
             Caller::Anonymous => source,
             Caller::User(actor) | Caller::Delegate { actor, .. } => {
-                self.hash(&Who::User(&actor.subject))
+                self.hash(&CallerKey::User(&actor.subject))
             }
-            Caller::Service { service, .. } => self.hash(&Who::Service(service)),
+            Caller::Service { service, .. } => self.hash(&CallerKey::Service(service)),
         };
-        CallerKey { caller, source }
+        CallerHashes { caller, source }
     }
 
     /// # Errors
@@ -108,7 +108,7 @@ impl Callers {
     fn admit(
         &self,
         caller: &Caller,
-        key: CallerKey,
+        key: CallerHashes,
         source: Source,
         method: &MethodPolicy,
         now: Instant,
@@ -138,14 +138,14 @@ impl Callers {
 
     fn admit_source(&self, limit: &Limit, source: Source, now: Instant) -> Result<(), Duration> {
         let Limit { rate, site_rate, buckets } = limit;
-        buckets.take(&self.hash(&Who::Source(source)), *rate, now)?;
+        buckets.take(&self.hash(&CallerKey::Source(source)), *rate, now)?;
         match source.site() {
-            Some(site) => buckets.take(&self.hash(&Who::Source(site)), *site_rate, now),
+            Some(site) => buckets.take(&self.hash(&CallerKey::Source(site)), *site_rate, now),
             None => Ok(()),
         }
     }
 
-    fn hash(&self, who: &Who<'_>) -> u64 {
+    fn hash(&self, who: &CallerKey<'_>) -> u64 {
         self.hasher.hash_one(who)
     }
 }

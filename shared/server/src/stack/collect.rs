@@ -26,7 +26,7 @@ use super::{
     uploads::{Uploads, Wait},
 };
 use crate::{
-    call::{Call, CallerKey, Complete, Message, Permitted},
+    call::{Call, CallerHashes, Complete, Message, Permitted},
     methods::Method,
 };
 
@@ -86,7 +86,7 @@ where
 struct Rest {
     call: Arc<Call>,
     method: Method,
-    key: CallerKey,
+    key: CallerHashes,
     authorized: Authorized,
     head: Parts,
 }
@@ -108,7 +108,7 @@ pub(crate) struct Reading<B> {
     body: B,
     scan: Scan,
     whole: Whole,
-    key: CallerKey,
+    key: CallerHashes,
     wait: Option<Wait>,
 }
 

@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 use uuid::Uuid;
 
 use crate::{
-    call::{Arrived, Call, Received, Target},
+    call::{Arrived, Call, Received, Route},
     client::Proxies,
     methods::Methods,
 };
@@ -50,10 +50,10 @@ where
     fn call(&self, Received { connection, at, too_large, mut http }: Received<B>) -> Self::Future {
         let (request_id, header) = request_id(&http);
         let path = http.uri().path();
-        let target = self.methods.get(path).map_or_else(|| Target::unknown(path), Target::Known);
+        let route = self.methods.get(path).map_or_else(|| Route::unknown(path), Route::Known);
         http.extensions_mut().insert(connection.info.clone());
         let client = self.proxies.client(connection.peer.ip(), http.headers());
-        let call = Arc::new(Call::new(request_id, target, connection, client, at, too_large));
+        let call = Arc::new(Call::new(request_id, route, connection, client, at, too_large));
         IdentifyFuture { inner: self.inner.call(Arrived { call, http }), header: Some(header) }
     }
 }

@@ -12,6 +12,7 @@
 mod addresses;
 mod authenticate;
 mod authorize;
+mod bearer;
 mod callers;
 mod collect;
 mod deadline;
@@ -20,10 +21,10 @@ mod handle;
 mod identify;
 mod infrastructure;
 mod messages;
+mod observe_call;
 mod opening;
 mod outcome;
 mod panic;
-mod record;
 mod requests;
 mod route;
 mod shed;
@@ -44,15 +45,15 @@ pub(crate) use self::{
     addresses::Addresses,
     callers::{Callers, InvalidClass},
     handle::{Answering, Generated, Handlers},
-    infrastructure::{InfrastructureCall, InfrastructureCalls},
     uploads::Uploads,
 };
 use crate::{
     call::{Received, Timed},
     client::Proxies,
-    connections::RequestBody,
+    connection::InfrastructureCalls,
     measure::Measures,
     methods::Methods,
+    transport::RequestBody,
 };
 
 /// What the layers need to know.
@@ -110,9 +111,9 @@ pub(crate) fn compose(
         // Around everything that can go wrong, the layers and what they call included.
         .layer(layer_fn(panic::CatchPanic::new))
         // Around every refusal, so that each is traced, counted and logged like an answer.
-        .layer(layer_fn(|inner| record::Record::new(inner, Arc::clone(&measures))))
+        .layer(layer_fn(|inner| observe_call::ObserveCall::new(inner, Arc::clone(&measures))))
         // Before anything is spent on what is no call of ours.
-        .layer(layer_fn(route::Route::new))
+        .layer(layer_fn(route::FindRoute::new))
         // Before anything is kept of a call that has no other limit.
         .layer(layer_fn(|inner| {
             infrastructure::LimitInfrastructure::new(inner, Arc::clone(&infrastructure))

@@ -7,7 +7,7 @@ use gantry_identity::Claimed;
 use http::StatusCode;
 use tonic::{Code, Status};
 
-use super::authenticate::bearer;
+use super::bearer::bearer;
 use crate::{call::Call, status::is_server_error};
 
 /// How a call ended.

@@ -188,7 +188,7 @@ fn log(call: &Call, payload: &(dyn Any + Send)) {
     error!(
         parent: call.span.get().unwrap_or(&none),
         request_id = &*call.request_id,
-        method = call.target.name(),
+        method = call.route.name(),
         panic = message,
         location,
         backtrace,

@@ -17,7 +17,7 @@ use super::{
     opening::{Opening, overloaded},
     uploads::{Uploads, Wait},
 };
-use crate::call::CallerKey;
+use crate::call::CallerHashes;
 
 pin_project! {
     /// The body of a stream of requests.
@@ -26,7 +26,7 @@ pin_project! {
         inner: B,
         scan: Scan,
         uploads: Arc<Uploads>,
-        key: CallerKey,
+        key: CallerHashes,
         wait: Option<Wait>,
         first: First,
     }
@@ -44,7 +44,7 @@ enum First {
 
 impl<B> Requests<B> {
     /// Lets the messages through that the scan does.
-    pub(super) fn new(inner: B, scan: Scan, uploads: Arc<Uploads>, key: CallerKey) -> Self {
+    pub(super) fn new(inner: B, scan: Scan, uploads: Arc<Uploads>, key: CallerHashes) -> Self {
         Self { inner, scan, uploads, key, wait: None, first: First::InTime }
     }
 

@@ -12,22 +12,22 @@ use tonic::{Code, Status, metadata::MetadataValue};
 
 use super::verdict::Verdict;
 use crate::{
-    call::{Arrived, Routed, Target},
+    call::{Arrived, Route, Routed},
     status::ENCODING,
 };
 
 #[derive(Clone, Debug)]
-pub(crate) struct Route<S> {
+pub(crate) struct FindRoute<S> {
     inner: S,
 }
 
-impl<S> Route<S> {
+impl<S> FindRoute<S> {
     pub(crate) fn new(inner: S) -> Self {
         Self { inner }
     }
 }
 
-impl<S, B, R> Service<Arrived<B>> for Route<S>
+impl<S, B, R> Service<Arrived<B>> for FindRoute<S>
 where
     S: Service<Routed<B>, Response = Response<R>, Error = Infallible>,
     R: Default,
@@ -52,9 +52,9 @@ where
                 too_large.to_string(),
             ));
         }
-        let method = match &call.target {
-            Target::Known(method) => *method,
-            Target::Unknown(path) => {
+        let method = match &call.route {
+            Route::Known(method) => *method,
+            Route::Unknown(path) => {
                 return Verdict::refuse(Failure::new(
                     Code::Unimplemented,
                     GantryReason::MethodUnknown,

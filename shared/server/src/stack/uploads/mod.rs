@@ -29,7 +29,7 @@ use gantry_resilience::limits::Holdings;
 use tonic::{Code, Status};
 
 pub(super) use self::wait::Wait;
-use crate::{call::CallerKey, settings::UploadSettings, status::come_again};
+use crate::{call::CallerHashes, settings::UploadSettings, status::come_again};
 
 /// Time in which a message need not be complete to count for nothing.
 const GRACE: Duration = Duration::from_millis(100);
@@ -94,7 +94,7 @@ impl Uploads {
         }
     }
 
-    fn count(&self, CallerKey { caller, source }: CallerKey) -> Result<(), Beyond> {
+    fn count(&self, CallerHashes { caller, source }: CallerHashes) -> Result<(), Beyond> {
         let max = u64::from(self.settings.max);
         let take_all = || take(&self.calls, 1, max).map_err(|()| Beyond::All);
         let may = |held: u64, most: u32| {
@@ -117,7 +117,7 @@ impl Uploads {
         })
     }
 
-    fn uncount(&self, CallerKey { caller, source }: CallerKey) {
+    fn uncount(&self, CallerHashes { caller, source }: CallerHashes) {
         self.by_caller.remove(caller, 1);
         if caller != source {
             self.by_source.remove(source, 1);
@@ -156,13 +156,13 @@ fn take(sum: &AtomicU64, amount: u64, max: u64) -> Result<(), ()> {
 #[derive(Debug)]
 struct Upload {
     uploads: Arc<Uploads>,
-    key: CallerKey,
+    key: CallerHashes,
     counted: bool,
     bytes: u64,
 }
 
 impl Upload {
-    fn new(uploads: Arc<Uploads>, key: CallerKey) -> Self {
+    fn new(uploads: Arc<Uploads>, key: CallerHashes) -> Self {
         Self { uploads, key, counted: false, bytes: 0 }
     }
 
@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn begin(uploads: &Arc<Uploads>, caller: u64, source: u64) -> Result<Upload, Beyond> {
-        let mut upload = Upload::new(Arc::clone(uploads), CallerKey { caller, source });
+        let mut upload = Upload::new(Arc::clone(uploads), CallerHashes { caller, source });
         upload.count().map(|()| upload)
     }
 
@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn holder(uploads: &Arc<Uploads>, caller: u64) -> Upload {
-        Upload::new(Arc::clone(uploads), CallerKey { caller, source: caller })
+        Upload::new(Arc::clone(uploads), CallerHashes { caller, source: caller })
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
         let uploads = uploads(|_| {});
         let mut upload = begin(&uploads, 1, 2).unwrap();
         upload.hold(10).unwrap();
-        let refused = Upload::new(Arc::clone(&uploads), CallerKey { caller: 3, source: 4 });
+        let refused = Upload::new(Arc::clone(&uploads), CallerHashes { caller: 3, source: 4 });
         drop((upload, refused));
         let Uploads { calls, by_caller, by_source, bytes, bytes_by_caller, .. } = &*uploads;
         assert_eq!((calls.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed)), (0, 0));

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tonic::{Code, Status};
 
 use super::{GRACE, Upload, Uploads};
-use crate::call::CallerKey;
+use crate::call::CallerHashes;
 
 /// A message that is awaited. Made when there is something to wait for: most messages arrive
 /// whole.
@@ -25,7 +25,7 @@ pub(in crate::stack) struct Wait {
 }
 
 impl Wait {
-    pub(in crate::stack) fn new(uploads: &Arc<Uploads>, key: CallerKey) -> Self {
+    pub(in crate::stack) fn new(uploads: &Arc<Uploads>, key: CallerHashes) -> Self {
         Self {
             upload: Upload::new(Arc::clone(uploads), key),
             began: Instant::now(),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn wait(uploads: &Arc<Uploads>) -> Wait {
-        Wait::new(uploads, CallerKey { caller: 1, source: 1 })
+        Wait::new(uploads, CallerHashes { caller: 1, source: 1 })
     }
 
     /// The status with which a wait ends for which nothing more comes.

@@ -48,13 +48,13 @@ pub(crate) enum HeadersTooLarge {
 
 /// Limits of a request's headers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct HeaderLimits {
+pub(crate) struct HeaderLimits {
     count: usize,
     bytes: usize,
 }
 
 impl HeaderLimits {
-    pub(super) fn new(settings: &ConnectionSettings) -> Self {
+    pub(crate) fn new(settings: &ConnectionSettings) -> Self {
         Self { count: settings.max_headers as usize, bytes: settings.max_header_bytes as usize }
     }
 
@@ -63,7 +63,7 @@ impl HeaderLimits {
     ///
     /// # Errors
     /// [`HeadersTooLarge`]; then they are reduced too, to what it takes to refuse the request.
-    pub(super) fn keep(self, headers: &mut HeaderMap, all: bool) -> Result<(), HeadersTooLarge> {
+    pub(crate) fn keep(self, headers: &mut HeaderMap, all: bool) -> Result<(), HeadersTooLarge> {
         let (count, bytes) = (headers.len(), bytes(headers));
         let result = if count > self.count {
             Err(HeadersTooLarge::Count { count, max: self.count })

@@ -19,8 +19,11 @@ use std::{
 use tokio::time::Instant;
 
 use self::table::Table;
-pub(crate) use self::{standing::Standing, table::Limits};
-use crate::{client::Proxies, measure::Refused, source::source_of};
+pub(crate) use self::{
+    standing::Standing,
+    table::{Limits, Refused},
+};
+use crate::{client::Proxies, source::source_of};
 
 /// Permits for connections.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl ConnectionLimiter {
     }
 
     /// If so many connections are on their way out that newcomers have to wait.
-    pub(super) fn is_clearing(&self) -> bool {
+    pub(crate) fn is_clearing(&self) -> bool {
         lock(&self.table).is_clearing()
     }
 
@@ -46,7 +49,7 @@ impl ConnectionLimiter {
     ///
     /// # Errors
     /// The limit that is reached.
-    pub(super) fn admit(&self, peer: IpAddr) -> Result<ConnectionPermit, Refused> {
+    pub(crate) fn admit(&self, peer: IpAddr) -> Result<ConnectionPermit, Refused> {
         let exempt = self.proxies.trusts(peer.to_canonical());
         let (standing, evicted) =
             lock(&self.table).admit(source_of(peer), exempt, &self.limits, Instant::now())?;
@@ -61,10 +64,10 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
 
 /// Permit of one connection; released when dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionPermit {
-    pub(super) peer: Peer,
+pub(crate) struct ConnectionPermit {
+    pub(crate) peer: Peer,
     /// If another connection is closed for this one.
-    pub(super) evicted: bool,
+    pub(crate) evicted: bool,
 }
 
 impl Drop for ConnectionPermit {

@@ -20,7 +20,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 
-use crate::call::Connection;
+use crate::connection::Connection;
 
 /// Frames below this length, in bytes, are joined.
 const SMALL: usize = 256;

@@ -23,14 +23,12 @@ use tracing::debug;
 use super::{
     answer::{Answer, SEND_BUFFER},
     body::RequestBody,
-    headers::HeaderLimits,
     keep_alive::KeepAlive,
     run::{Endable, LAST_WORDS},
-    unsent::Part,
 };
 use crate::{
-    call::{Connection, Received, Timed},
-    measure::Closed,
+    call::{Received, Timed},
+    connection::{Closed, Connection, HeaderLimits, TrackedBytes},
     settings::ConnectionSettings,
 };
 
@@ -58,7 +56,7 @@ pub(crate) fn protocol(settings: &ConnectionSettings, max_streams: u32) -> serve
 
 /// A connection whose peer speaks HTTP/2.
 pub(crate) struct Serving<T, S> {
-    http2: server::Connection<T, Part>,
+    http2: server::Connection<T, TrackedBytes>,
     connection: Arc<Connection>,
     stack: Arc<S>,
     calls: TaskTracker,
@@ -67,9 +65,9 @@ pub(crate) struct Serving<T, S> {
     keep_alive: KeepAlive,
     /// When the peer gave the last sign of life by itself.
     heard: Instant,
-    /// Told that the peer takes back too many calls.
-    restless: CancellationToken,
-    /// Where it is broken off: why, and until when the peer may be told.
+    /// Cancelled when the client resets too many calls.
+    reset_limit_hit: CancellationToken,
+    /// The reason for which it is broken off, and the time for telling the peer.
     broken: Option<(Closed, Pin<Box<Sleep>>)>,
 }
 
@@ -78,11 +76,11 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     pub(crate) fn new(
-        mut http2: server::Connection<T, Part>,
+        mut http2: server::Connection<T, TrackedBytes>,
         connection: Arc<Connection>,
         stack: Arc<S>,
         calls: TaskTracker,
-        restless: CancellationToken,
+        reset_limit_hit: CancellationToken,
         settings: &ConnectionSettings,
     ) -> Self {
         let (interval, timeout) = (settings.keep_alive_interval, settings.keep_alive_timeout);
@@ -95,7 +93,7 @@ where
             send_timeout: settings.send_timeout,
             headers: HeaderLimits::new(settings),
             heard: Instant::now(),
-            restless,
+            reset_limit_hit,
             broken: None,
         }
     }
@@ -131,10 +129,10 @@ where
             if this.broken.is_none() && this.poll_silence(cx).is_ready() {
                 this.break_off(Closed::Silent, Reason::NO_ERROR);
             }
-            if let Some((why, patience)) = &mut this.broken {
+            if let Some((why, last_words)) = &mut this.broken {
                 // A peer that takes nothing is not to be told.
                 let told = this.http2.poll_closed(cx).is_ready();
-                if told || patience.as_mut().poll(cx).is_ready() {
+                if told || last_words.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(*why);
                 }
                 return Poll::Pending;
@@ -171,10 +169,10 @@ where
             let answer = Answer::new(call, respond, connection, now, this.send_timeout);
             drop(this.calls.spawn(keeper.drive(answer)));
             if this.connection.resets.begin() {
-                if this.restless.is_cancelled() {
+                if this.reset_limit_hit.is_cancelled() {
                     this.break_off(Closed::Resets, Reason::ENHANCE_YOUR_CALM);
                 }
-                this.restless.cancel();
+                this.reset_limit_hit.cancel();
             }
         }
     }

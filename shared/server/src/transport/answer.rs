@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::Future,
+    mem::take,
     ops::Deref,
     pin::Pin,
     sync::Arc,
@@ -17,11 +18,10 @@ use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{
-    floods::FloodWatch,
-    unsent::{Held, Part},
+use crate::{
+    call::Timed,
+    connection::{Connection, FloodWatch, Reservation, TrackedBytes},
 };
-use crate::call::{Connection, Timed};
 
 /// The most of one answer that waits to be written, in bytes: what is longer waits where
 /// its time can end it.
@@ -32,10 +32,10 @@ pin_project! {
     pub(super) struct Answer<F, B> {
         #[pin]
         state: State<F, B>,
-        respond: SendResponse<Part>,
+        respond: SendResponse<TrackedBytes>,
         connection: InFlight,
         begun: Instant,
-        patience: Duration,
+        send_timeout: Duration,
     }
 }
 
@@ -48,16 +48,16 @@ pin_project! {
 }
 
 impl<F, B> Answer<F, B> {
-    /// `patience` is how long the answer waits for the peer to take more of it.
+    /// `send_timeout`: longest wait for the peer to take more of the answer.
     pub(super) fn new(
         call: F,
-        respond: SendResponse<Part>,
+        respond: SendResponse<TrackedBytes>,
         connection: Arc<Connection>,
         begun: Instant,
-        patience: Duration,
+        send_timeout: Duration,
     ) -> Self {
         let connection = InFlight::begin(connection);
-        Self { state: State::Making { call }, respond, connection, begun, patience }
+        Self { state: State::Making { call }, respond, connection, begun, send_timeout }
     }
 }
 
@@ -78,7 +78,7 @@ where
                 StateProject::Making { call } => {
                     // Before the handler: it is not to go on with a request that broke off.
                     if this.respond.poll_reset(cx).is_ready() {
-                        break Sent::TakenBack;
+                        break Sent::ClientReset;
                     }
                     let Ok(answer) = ready!(call.poll(cx));
                     let (head, body) = answer.into_parts();
@@ -88,17 +88,22 @@ where
             if body.is_end_stream() {
                 this.connection.floods.sent();
                 let sent = this.respond.send_response(head, true);
-                break sent.map_or(Sent::TakenBack, |_| Sent::Whole);
+                break sent.map_or(Sent::ClientReset, |_| Sent::Whole);
             }
-            let held = Held::new(Arc::clone(&this.connection.unsent));
-            let (head, unsent, patience) = (Some(head), Bytes::new(), *this.patience);
-            let (ahead, stream, cut, stall) = (None, None, false, None);
-            let sending = Sending { body, head, ahead, stream, unsent, cut, patience, stall, held };
+            let sending = Sending {
+                body,
+                progress: Progress::Head(head),
+                unsent: Bytes::new(),
+                cut: false,
+                send_timeout: *this.send_timeout,
+                stall: None,
+                reservation: Reservation::new(Arc::clone(&this.connection.usage)),
+            };
             this.state.set(State::Sending { sending });
         };
         match sent {
             Sent::Whole => this.connection.standing.completed_call(),
-            Sent::TakenBack => this.connection.resets.taken_back(*this.begun),
+            Sent::ClientReset => this.connection.resets.client_reset(*this.begun),
             Sent::Reset => {}
         }
         Poll::Ready(())
@@ -136,7 +141,21 @@ enum Sent {
     /// A reset of ours in its place.
     Reset,
     /// The peer does not want it any more, or is gone.
-    TakenBack,
+    ClientReset,
+}
+
+type NextFrame = Option<Result<Frame<Bytes>, ()>>;
+
+/// How far an answer with a body has come.
+enum Progress {
+    /// Nothing is sent.
+    Head(Response<()>),
+    /// The head is sent.
+    Body {
+        stream: SendStream<TrackedBytes>,
+        /// Frames that the body gave before the head was sent.
+        ahead: [Option<NextFrame>; 2],
+    },
 }
 
 pin_project! {
@@ -144,21 +163,16 @@ pin_project! {
     struct Sending<B> {
         #[pin]
         body: B,
-        // Until it is sent.
-        head: Option<Response<()>>,
-        // What the body gave before the head was sent, after its first frame.
-        ahead: Option<Option<Result<Frame<Bytes>, ()>>>,
-        // From then on.
-        stream: Option<SendStream<Part>>,
-        // What the body gave last and the peer has not taken.
+        progress: Progress,
+        // The part of the body's last frame that the peer has not taken.
         unsent: Bytes,
-        // Whether a part of it has been sent.
+        // Whether a part of that frame has been sent.
         cut: bool,
-        patience: Duration,
+        send_timeout: Duration,
         // Since the peer takes nothing.
         #[pin]
         stall: Option<Sleep>,
-        held: Held,
+        reservation: Reservation,
     }
 }
 
@@ -166,7 +180,7 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
     fn poll(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        respond: &mut SendResponse<Part>,
+        respond: &mut SendResponse<TrackedBytes>,
         floods: &FloodWatch,
     ) -> Poll<Sent> {
         loop {
@@ -174,40 +188,41 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 return Poll::Ready(sent);
             }
             let mut this = self.as_mut().project();
-            let reset = match this.stream {
-                Some(stream) => stream.poll_reset(cx),
-                None => respond.poll_reset(cx),
-            };
-            if reset.is_ready() {
-                return Poll::Ready(Sent::TakenBack);
-            }
-            let polled = match this.ahead.take() {
-                Some(frame) => Poll::Ready(frame),
-                None => poll_frame(this.body.as_mut(), cx),
-            };
-            if let Some(head) = this.head.take() {
-                // A client that got a head must not repeat the call, so a crash before the rest
-                // fails it: a short answer is whole before its head is sent.
-                if matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_data())
-                    && let Poll::Ready(frame) = poll_frame(this.body.as_mut(), cx)
-                {
-                    *this.ahead = Some(frame);
+            let (stream, ahead) = match this.progress {
+                Progress::Body { stream, ahead } => (stream, ahead),
+                Progress::Head(head) => {
+                    if respond.poll_reset(cx).is_ready() {
+                        return Poll::Ready(Sent::ClientReset);
+                    }
+                    // A client that got a head must not repeat the call, so a crash before the
+                    // rest fails it: a short answer is whole before its head is sent.
+                    let mut ahead = [ready_frame(this.body.as_mut(), cx), None];
+                    if matches!(&ahead[0], Some(Some(Ok(frame))) if frame.is_data()) {
+                        ahead[1] = ready_frame(this.body.as_mut(), cx);
+                    }
+                    floods.sent();
+                    let Ok(stream) = respond.send_response(take(head), false) else {
+                        return Poll::Ready(Sent::ClientReset);
+                    };
+                    *this.progress = Progress::Body { stream, ahead };
+                    continue;
                 }
-                floods.sent();
-                let Ok(stream) = respond.send_response(head, false) else {
-                    return Poll::Ready(Sent::TakenBack);
-                };
-                *this.stream = Some(stream);
+            };
+            if stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Sent::ClientReset);
             }
-            let Some(stream) = this.stream else { return Poll::Ready(Sent::TakenBack) };
-            let frame = match ready!(polled) {
+            let frame = match ahead.iter_mut().find_map(Option::take) {
+                Some(frame) => frame,
+                None => ready!(poll_frame(this.body.as_mut(), cx)),
+            };
+            let frame = match frame {
                 Some(Ok(frame)) => frame,
-                Some(Err(_)) => {
+                Some(Err(())) => {
                     stream.send_reset(Reason::INTERNAL_ERROR);
                     return Poll::Ready(Sent::Reset);
                 }
                 None => {
-                    let end = this.held.part(Bytes::new());
+                    let end = this.reservation.track(Bytes::new());
                     return Poll::Ready(sent(stream.send_data(end, true)));
                 }
             };
@@ -233,28 +248,28 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
     ) -> Poll<Option<Sent>> {
         let mut this = self.project();
         // Nothing is unsent before the head is sent.
-        let Some(stream) = this.stream else { return Poll::Ready(None) };
+        let Progress::Body { stream, .. } = this.progress else { return Poll::Ready(None) };
         while !this.unsent.is_empty() {
             stream.reserve_capacity(this.unsent.len().min(SEND_BUFFER));
             let room = stream.capacity().min(this.unsent.len());
             if room > 0 {
                 this.stall.set(None);
-                this.held.set(0);
-                if this.held.is_over() {
+                this.reservation.set(0);
+                if this.reservation.is_over() {
                     stream.send_reset(Reason::ENHANCE_YOUR_CALM);
                     return Poll::Ready(Some(Sent::Reset));
                 }
                 *this.cut = true;
-                let part = this.held.part(this.unsent.split_to(room));
+                let part = this.reservation.track(this.unsent.split_to(room));
                 floods.sent();
                 if stream.send_data(part, false).is_err() {
-                    return Poll::Ready(Some(Sent::TakenBack));
+                    return Poll::Ready(Some(Sent::ClientReset));
                 }
                 continue;
             }
             match stream.poll_capacity(cx) {
                 Poll::Ready(Some(Ok(_))) => continue,
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Some(Sent::TakenBack)),
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Some(Sent::ClientReset)),
                 Poll::Pending => {}
             }
             if let Poll::Ready(trailers) = this.body.as_mut().poll_over(cx) {
@@ -265,13 +280,13 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 }
                 return Poll::Ready(Some(sent(stream.send_trailers(trailers))));
             }
-            this.held.set(this.unsent.len());
-            if this.held.is_over() {
+            this.reservation.set(this.unsent.len());
+            if this.reservation.is_over() {
                 stream.send_reset(Reason::ENHANCE_YOUR_CALM);
                 return Poll::Ready(Some(Sent::Reset));
             }
             if this.stall.is_none() {
-                this.stall.set(Some(sleep(*this.patience)));
+                this.stall.set(Some(sleep(*this.send_timeout)));
             }
             if let Some(stall) = this.stall.as_mut().as_pin_mut() {
                 ready!(stall.poll(cx));
@@ -284,13 +299,21 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
 }
 
 fn sent(result: Result<(), h2::Error>) -> Sent {
-    result.map_or(Sent::TakenBack, |()| Sent::Whole)
+    result.map_or(Sent::ClientReset, |()| Sent::Whole)
+}
+
+/// Returns the next frame of a body, if it is there.
+fn ready_frame<B: Body<Data = Bytes>>(
+    body: Pin<&mut B>,
+    cx: &mut Context<'_>,
+) -> Option<NextFrame> {
+    match poll_frame(body, cx) {
+        Poll::Ready(frame) => Some(frame),
+        Poll::Pending => None,
+    }
 }
 
 /// Polls a body. An error needs no detail: it only resets the call.
-fn poll_frame<B: Body>(
-    body: Pin<&mut B>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<B::Data>, ()>>> {
+fn poll_frame<B: Body<Data = Bytes>>(body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<NextFrame> {
     body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(drop)))
 }

@@ -1,4 +1,4 @@
-//! One answer for all who ask at the same time.
+//! One run of a task for all callers at the same time.
 
 use std::{
     future::Future,
@@ -12,16 +12,16 @@ use futures_util::{
 
 type Asking<T> = BoxFuture<'static, T>;
 
-/// A question that is asked once for all who want to know at the same time: whoever comes
-/// while it is being answered gets that answer. However many come, no more is done at once.
-pub(crate) struct Together<T>(Arc<Inner<T>>);
+/// A task that runs once for all callers at the same time: a caller that comes while it runs
+/// gets the result of that run.
+pub(crate) struct SingleFlight<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     ask: Box<dyn Fn() -> Asking<T> + Send + Sync>,
     under_way: Mutex<Option<WeakShared<Asking<T>>>>,
 }
 
-impl<T: Clone + Send + Sync + 'static> Together<T> {
+impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     pub(crate) fn new<F, A>(ask: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
@@ -31,12 +31,12 @@ impl<T: Clone + Send + Sync + 'static> Together<T> {
         Self(Arc::new(Inner { ask, under_way: Mutex::default() }))
     }
 
-    /// The answer. It goes on for as long as anybody waits for it.
+    /// Returns the result. The task runs for as long as a caller waits for it.
     pub(crate) fn ask(&self) -> Shared<Asking<T>> {
         let Inner { ask, under_way } = &*self.0;
         let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let joined = under_way.as_ref().and_then(WeakShared::upgrade);
-        // What is answered already was asked before.
+        // A finished run began before this call.
         if let Some(joined) = joined.filter(|joined| joined.peek().is_none()) {
             return joined;
         }
@@ -46,7 +46,7 @@ impl<T: Clone + Send + Sync + 'static> Together<T> {
     }
 }
 
-impl<T> Clone for Together<T> {
+impl<T> Clone for SingleFlight<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
@@ -64,9 +64,9 @@ mod tests {
 
     use super::*;
 
-    fn counted() -> Together<u32> {
+    fn counted() -> SingleFlight<u32> {
         let asked = Arc::new(AtomicU32::new(0));
-        Together::new(move || {
+        SingleFlight::new(move || {
             let number = asked.fetch_add(1, Ordering::Relaxed);
             async move {
                 sleep(Duration::from_secs(1)).await;
@@ -76,24 +76,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_at_the_same_time_gets_one_answer_and_who_asks_later_another() {
-        let together = counted();
-        assert_eq!(join_all((0..100).map(|_| together.ask())).await, vec![0; 100]);
-        assert_eq!(together.ask().await, 1);
-        let kept = together.ask();
+    async fn calls_at_the_same_time_share_a_run_and_later_ones_do_not() {
+        let flight = counted();
+        assert_eq!(join_all((0..100).map(|_| flight.ask())).await, vec![0; 100]);
+        assert_eq!(flight.ask().await, 1);
+        let kept = flight.ask();
         assert_eq!(kept.clone().await, 2);
         // An answer that somebody still holds is not given again.
-        assert_eq!(together.ask().await, 3);
+        assert_eq!(flight.ask().await, 3);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_asker_that_goes_takes_no_answer_from_the_others() {
-        let together = counted();
-        let first = together.ask();
-        let second = together.ask();
+    async fn a_caller_that_goes_takes_no_result_from_the_others() {
+        let flight = counted();
+        let first = flight.ask();
+        let second = flight.ask();
         drop(first);
         assert_eq!(second.await, 0);
-        drop(together.ask());
-        assert_eq!(together.ask().await, 2);
+        drop(flight.ask());
+        assert_eq!(flight.ask().await, 2);
     }
 }

@@ -32,36 +32,36 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
-pub(crate) struct Record<S> {
+pub(crate) struct ObserveCall<S> {
     inner: S,
     measures: Arc<Measures>,
 }
 
-impl<S> Record<S> {
+impl<S> ObserveCall<S> {
     pub(crate) fn new(inner: S, measures: Arc<Measures>) -> Self {
         Self { inner, measures }
     }
 }
 
-impl<S, B, R> Service<Arrived<B>> for Record<S>
+impl<S, B, R> Service<Arrived<B>> for ObserveCall<S>
 where
     S: Service<Arrived<B>, Response = Response<R>, Error = Infallible>,
 {
-    type Response = Response<RecordedBody<R>>;
+    type Response = Response<ObservedBody<R>>;
     type Error = Infallible;
-    type Future = RecordedFuture<S::Future>;
+    type Future = ObservedFuture<S::Future>;
 
     fn call(&self, arrived: Arrived<B>) -> Self::Future {
         let call = Arc::clone(&arrived.call);
         let span = call.span.get_or_init(|| open_span(&call, arrived.http.headers())).clone();
         let measures = Arc::clone(&self.measures);
-        measures.started(&call.target);
-        let recorder = Recorder { call, measures, over: false };
+        measures.started(&call.route);
+        let observer = Observer { call, measures, over: false };
         let inner = {
             let _entered = span.enter();
             self.inner.call(arrived)
         };
-        RecordedFuture { inner, recorder: Some(recorder), span }
+        ObservedFuture { inner, observer: Some(observer), span }
     }
 }
 
@@ -69,11 +69,11 @@ where
 fn open_span(call: &Call, headers: &HeaderMap) -> Span {
     let span = info_span!(
         "grpc",
-        otel.name = call.target.name(),
+        otel.name = call.route.name(),
         otel.kind = "server",
         otel.status_code = Empty,
         rpc.system.name = "grpc",
-        rpc.method = call.target.name(),
+        rpc.method = call.route.name(),
         rpc.response.status_code = Empty,
         "error.type" = Empty,
         client.address = %call.client,
@@ -103,14 +103,14 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// Records how the call ended; when dropped before that, that it was given up.
-struct Recorder {
+/// Records how the call ended, or, when dropped before that, its cancellation.
+struct Observer {
     call: Arc<Call>,
     measures: Arc<Measures>,
     over: bool,
 }
 
-impl Recorder {
+impl Observer {
     /// Records the outcome; `status` is the whole status of a call that failed, if there is one.
     fn ended(mut self, outcome: &Outcome, status: Option<&Status>) {
         let failure = outcome.is_failure().then(|| Failed::new(&self.call, status));
@@ -123,7 +123,7 @@ impl Recorder {
         let none = Span::none();
         let span = call.span.get().unwrap_or(&none);
         let (code, took) = (outcome.name(), call.received.elapsed());
-        self.measures.ended(&call.target, outcome.grpc(), took);
+        self.measures.ended(&call.route, outcome.grpc(), took);
         span.record("rpc.response.status_code", code);
         if outcome.is_server_error() {
             span.record("otel.status_code", "ERROR");
@@ -137,7 +137,7 @@ impl Recorder {
             ($level:ident) => {
                 $level!(
                     parent: span,
-                    method = call.target.name(),
+                    method = call.route.name(),
                     code,
                     reason = failed.reason,
                     cause = failed.cause,
@@ -152,11 +152,11 @@ impl Recorder {
                 )
             };
         }
-        if call.target.is_infrastructure() { line!(debug) } else { line!(info) }
+        if call.route.is_infrastructure() { line!(debug) } else { line!(info) }
     }
 }
 
-impl Drop for Recorder {
+impl Drop for Observer {
     fn drop(&mut self) {
         if self.over {
             return;
@@ -165,7 +165,7 @@ impl Drop for Recorder {
         // Where a layer panicked while it was called, this is dropped before it is caught.
         let panicked = self.call.has_panicked() || std::thread::panicking();
         if panicked {
-            self.measures.panicked(&self.call.target);
+            self.measures.panicked(&self.call.route);
         }
         let (code, cause) = match () {
             () if panicked => (Code::Internal, "a panic"),
@@ -179,25 +179,25 @@ impl Drop for Recorder {
 }
 
 pin_project! {
-    pub(crate) struct RecordedFuture<F> {
+    pub(crate) struct ObservedFuture<F> {
         #[pin]
         inner: F,
-        recorder: Option<Recorder>,
+        observer: Option<Observer>,
         span: Span,
     }
 }
 
-impl<F, R> Future for RecordedFuture<F>
+impl<F, R> Future for ObservedFuture<F>
 where
     F: Future<Output = Result<Response<R>, Infallible>>,
 {
-    type Output = Result<Response<RecordedBody<R>>, Infallible>;
+    type Output = Result<Response<ObservedBody<R>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let _entered = this.span.enter();
         let Ok(response) = ready!(this.inner.poll(cx));
-        let mut recorder = this.recorder.take();
+        let mut observer = this.observer.take();
         // A refusal has its status in the headers, and no trailers follow.
         let outcome = match code(response.headers()) {
             Some(code) => Some(Outcome::Grpc(code)),
@@ -205,31 +205,31 @@ where
             None => None,
         };
         if let Some(outcome) = outcome
-            && let Some(recorder) = recorder.take()
+            && let Some(observer) = observer.take()
         {
             // Tonic leaves the status beside the headers that were made of it.
             let status = response.extensions().get::<Status>();
             if let Some(status) = status {
-                recorder.measures.refused(&recorder.call.target, status);
+                observer.measures.refused(&observer.call.route, status);
             }
-            recorder.ended(&outcome, status);
+            observer.ended(&outcome, status);
         }
         let span = this.span.clone();
-        Poll::Ready(Ok(response.map(|inner| RecordedBody { inner, recorder, span })))
+        Poll::Ready(Ok(response.map(|inner| ObservedBody { inner, observer, span })))
     }
 }
 
 pin_project! {
     /// A body whose trailers end the record.
-    pub(crate) struct RecordedBody<B> {
+    pub(crate) struct ObservedBody<B> {
         #[pin]
         inner: B,
-        recorder: Option<Recorder>,
+        observer: Option<Observer>,
         span: Span,
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for RecordedBody<B> {
+impl<B: Body<Data = Bytes>> Body for ObservedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -243,11 +243,11 @@ impl<B: Body<Data = Bytes>> Body for RecordedBody<B> {
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    ended(this.recorder, Some(trailers));
+                    ended(this.observer, Some(trailers));
                 }
             }
             // Without trailers the caller does not know how it ended either.
-            Some(Err(_)) | None => ended(this.recorder, None),
+            Some(Err(_)) | None => ended(this.observer, None),
         }
         Poll::Ready(frame)
     }
@@ -261,20 +261,20 @@ impl<B: Body<Data = Bytes>> Body for RecordedBody<B> {
     }
 }
 
-impl<B: Timed<Data = Bytes>> Timed for RecordedBody<B> {
+impl<B: Timed<Data = Bytes>> Timed for ObservedBody<B> {
     fn poll_over(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HeaderMap> {
         let this = self.project();
         let _entered = this.span.enter();
         let trailers = ready!(this.inner.poll_over(cx));
-        ended(this.recorder, Some(&trailers));
+        ended(this.observer, Some(&trailers));
         Poll::Ready(trailers)
     }
 }
 
-fn ended(recorder: &mut Option<Recorder>, trailers: Option<&HeaderMap>) {
-    if let Some(recorder) = recorder.take() {
+fn ended(observer: &mut Option<Observer>, trailers: Option<&HeaderMap>) {
+    if let Some(observer) = observer.take() {
         let code = trailers.and_then(code).unwrap_or(Code::Unknown);
         let status = trailers.filter(|_| code != Code::Ok).and_then(read);
-        recorder.ended(&Outcome::Grpc(code), status.as_ref());
+        observer.ended(&Outcome::Grpc(code), status.as_ref());
     }
 }

@@ -12,11 +12,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{CUT_GRACE, limiter::Peer};
-use crate::measure::Closed;
+use super::CUT_GRACE;
+use crate::connection::{Closed, Peer};
 
-/// How long the calls of a peer that takes back too many may take to end.
-const RESTLESS_GRACE: Duration = Duration::from_secs(5);
+/// Time for the calls of a client at its reset limit to end.
+const RESET_LIMIT_GRACE: Duration = Duration::from_secs(5);
 
 /// Time for an idle connection to end after it was told to make room for another one.
 const EVICTED_GRACE: Duration = Duration::from_millis(500);
@@ -44,8 +44,8 @@ pub(crate) struct Ends {
     pub(crate) goaway: CancellationToken,
     /// How old it gets until it does so by itself.
     pub(crate) age: Age,
-    /// Tells that its peer takes back too many calls.
-    pub(crate) restless: CancellationToken,
+    /// Cancelled when its client resets too many calls.
+    pub(crate) reset_limit_hit: CancellationToken,
     /// Tells its calls that their time is over.
     pub(crate) cut: CancellationToken,
     /// Tells it to make room for another one.
@@ -103,9 +103,9 @@ pub(crate) async fn run<C: Endable>(connection: C, peer: SocketAddr, ends: Ends)
             make_room(connection, &ends).await;
             Closed::Evicted
         }
-        () = ends.restless.cancelled() => {
-            warn!(%peer, "a peer takes back too many calls: its connection is closed");
-            finish(connection, RESTLESS_GRACE, &ends.cut, Reason::ENHANCE_YOUR_CALM).await;
+        () = ends.reset_limit_hit.cancelled() => {
+            warn!(%peer, "a client resets too many calls: its connection is closed");
+            finish(connection, RESET_LIMIT_GRACE, &ends.cut, Reason::ENHANCE_YOUR_CALM).await;
             Closed::Resets
         }
     };
@@ -200,7 +200,7 @@ mod tests {
         Ends {
             goaway: CancellationToken::new(),
             age: AGE,
-            restless: CancellationToken::new(),
+            reset_limit_hit: CancellationToken::new(),
             cut: CancellationToken::new(),
             peer: Peer::any(),
             idle_timeout: None,
@@ -238,16 +238,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_restless_peer_is_told_to_be_calm_where_it_does_not_go() {
-        let restless = || {
+    async fn a_client_at_the_reset_limit_is_told_if_it_stays() {
+        let at_limit = || {
             let ends = ends();
-            ends.restless.cancel();
+            ends.reset_limit_hit.cancel();
             ends
         };
         let why = Closed::Resets;
-        let goes = ended(restless(), 2).await;
+        let goes = ended(at_limit(), 2).await;
         assert_eq!(goes, Ended { why, after: 2, cut: false, broken: None });
-        let stays = ended(restless(), FOREVER).await;
+        let stays = ended(at_limit(), FOREVER).await;
         let broken = Some(Reason::ENHANCE_YOUR_CALM);
         assert_eq!(stays, Ended { why, after: 6, cut: true, broken });
     }

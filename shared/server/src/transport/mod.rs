@@ -2,15 +2,10 @@
 
 mod answer;
 mod body;
-mod calm;
-mod floods;
-mod headers;
+mod goaway;
 mod keep_alive;
-mod limiter;
-mod resets;
 mod run;
 mod serve;
-mod unsent;
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -24,16 +19,14 @@ use tracing::{debug, error, warn};
 
 pub(crate) use self::{
     body::RequestBody,
-    calm::Calm,
-    floods::{ClientFrames, FloodWatch},
-    headers::HeadersTooLarge,
-    limiter::{ConnectionLimiter, Limits, Peer},
-    resets::Resets,
+    goaway::GoawayDebugData,
     run::{Age, Endable, Ends, run},
     serve::{Serving, protocol},
-    unsent::{Account, Budget},
 };
-use crate::measure::{Refused, ServerMeasures};
+use crate::{
+    connection::{ConnectionLimiter, Peer, Refused},
+    measure::ServerMeasures,
+};
 
 /// How long to wait after a failed accept: mostly the process is out of file
 /// descriptors, and asking again at once would only burn the processor.
@@ -81,7 +74,7 @@ impl Connections {
 
     /// Accepts until `stop` says so, and closes the listener. Each connection is
     /// what `serve` makes of it, in a task of its own; at a limit, this one or another one is
-    /// closed instead: see [`limiter`].
+    /// closed instead: see [`ConnectionLimiter`].
     pub(crate) async fn accept<F, C>(
         &mut self,
         listener: TcpListener,
@@ -135,9 +128,9 @@ impl Connections {
         }
     }
 
-    /// Lets every connection finish, for `patience` at most; then tells the calls that are
+    /// Lets every connection finish, for `drain_timeout` at most; then tells the calls that are
     /// left to end, and cuts what does not.
-    pub(crate) async fn drain(mut self, patience: Duration) {
+    pub(crate) async fn drain(mut self, drain_timeout: Duration) {
         self.goaway.cancel();
         self.calls.close();
         tokio::select! {
@@ -145,7 +138,7 @@ impl Connections {
             () = no_call_for(SILENCE, &self.calls) => {
                 debug!(connections = self.tasks.len(), "peers that do not go away are cut off");
             }
-            () = sleep(patience) => {
+            () = sleep(drain_timeout) => {
                 warn!(
                     connections = self.tasks.len(),
                     calls = self.calls.len(),
@@ -235,7 +228,7 @@ fn is_of_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{client::Proxies, settings::LimitSettings};
+    use crate::{client::Proxies, connection::Limits, settings::LimitSettings};
 
     fn connections() -> Connections {
         let limits = Limits { max: 10, reserved: 0, per_source: 10, per_site: 10 };

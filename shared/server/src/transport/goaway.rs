@@ -10,7 +10,7 @@ use std::{
 use h2::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::floods::FloodWatch;
+use crate::connection::FloodWatch;
 
 /// GOAWAY without debug data, as h2 writes it: head, last stream, reason (RFC 9113, 6.8).
 const GOAWAY: usize = 9 + 4 + 4;
@@ -19,14 +19,14 @@ const GOAWAY: usize = 9 + 4 + 4;
 ///
 /// Reads and all other writes pass through.
 #[derive(Debug)]
-pub(crate) struct Calm<T> {
+pub(crate) struct GoawayDebugData<T> {
     inner: T,
     watch: Arc<FloodWatch>,
     /// GOAWAY with debug data, once it is due, and how much of it was written.
     goaway: Option<(Vec<u8>, usize)>,
 }
 
-impl<T> Calm<T> {
+impl<T> GoawayDebugData<T> {
     pub(crate) fn new(inner: T, watch: Arc<FloodWatch>) -> Self {
         Self { inner, watch, goaway: None }
     }
@@ -52,7 +52,7 @@ impl<T> Calm<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Calm<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for GoawayDebugData<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -62,7 +62,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Calm<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Calm<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for GoawayDebugData<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -124,7 +124,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
-    use crate::connections::floods::ClientFrames;
+    use crate::connection::ClientFrames;
 
     const LAST: [u8; GOAWAY] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 11];
 
@@ -133,14 +133,14 @@ mod tests {
         let watch = Arc::<FloodWatch>::default();
         // As slow as can be.
         let (mut peer, ours) = duplex(1);
-        let mut calm = Calm::new(ours, Arc::clone(&watch));
+        let mut writer = GoawayDebugData::new(ours, Arc::clone(&watch));
         let write = async {
-            calm.write_all(&LAST).await.unwrap();
+            writer.write_all(&LAST).await.unwrap();
             let mut frames = ClientFrames::new(watch);
             let ping = FrameHead { length: 8, kind: FrameHead::PING, flags: 0, stream: 0 };
             while frames.judge(&ping) == Verdict::Pass {}
-            calm.write_all(&[b"before", &LAST[..]].concat()).await.unwrap();
-            drop(calm);
+            writer.write_all(&[b"before", &LAST[..]].concat()).await.unwrap();
+            drop(writer);
         };
         let mut read = Vec::new();
         let ((), _) = tokio::join!(write, peer.read_to_end(&mut read));

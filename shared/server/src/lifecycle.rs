@@ -25,11 +25,11 @@ impl State {
     }
 }
 
-/// The one who says where the server is.
+/// Sender of the state of a server.
 #[derive(Clone, Debug)]
-pub(crate) struct Life(watch::Sender<State>);
+pub(crate) struct Lifecycle(watch::Sender<State>);
 
-impl Life {
+impl Lifecycle {
     pub(crate) fn new() -> Self {
         Self(watch::Sender::new(State::Starting))
     }

@@ -32,7 +32,7 @@ pub(crate) enum Flood {
 impl Flood {
     /// Debug data of the GOAWAY. Clients of gRPC know `too_many_pings` (gRFC A8) and then ping
     /// less often.
-    pub(super) fn debug_data(self) -> &'static str {
+    pub(crate) fn debug_data(self) -> &'static str {
         match self {
             Self::Pings => "too_many_pings",
             Self::Settings => "too_many_settings",
@@ -52,12 +52,12 @@ pub(crate) struct FloodWatch {
 
 impl FloodWatch {
     /// Notes that an answer sent a frame.
-    pub(super) fn sent(&self) {
+    pub(crate) fn sent(&self) {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Flood that was found, if any.
-    pub(super) fn found(&self) -> Option<Flood> {
+    pub(crate) fn found(&self) -> Option<Flood> {
         match self.found.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(Flood::Pings),

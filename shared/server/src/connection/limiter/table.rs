@@ -10,7 +10,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::standing::{Rank, Standing};
-use crate::{measure::Refused, source::Source};
+use crate::{
+    settings::{ConnectionSettings, DEFAULT_MAX},
+    source::Source,
+};
 
 /// Connections that may be on their way out beyond the limit. Newcomers wait for these.
 const MAX_CLOSING: usize = 64;
@@ -21,6 +24,33 @@ const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 /// Known sources without an open connection.
 const MAX_KNOWN: usize = 10_000;
 
+/// Why a connection was closed at once, unserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There are as many as there may be.
+    Full,
+    /// There are as many as there may be of its address.
+    FullForAddress,
+    /// There are as many as there may be of its IPv6 network of 48 bits.
+    FullForSite,
+    /// The rest is reserved for sources that made an authenticated call.
+    FullForStrangers,
+}
+
+impl Refused {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Full, Self::FullForAddress, Self::FullForSite, Self::FullForStrangers];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::FullForAddress => "full_for_address",
+            Self::FullForSite => "full_for_site",
+            Self::FullForStrangers => "full_for_strangers",
+        }
+    }
+}
+
 /// Limits of open connections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -29,6 +59,19 @@ pub(crate) struct Limits {
     pub(crate) reserved: usize,
     pub(crate) per_source: usize,
     pub(crate) per_site: usize,
+}
+
+impl Limits {
+    pub(crate) fn new(settings: &ConnectionSettings) -> Self {
+        // Filled in when the server was built.
+        let max = settings.max.unwrap_or(DEFAULT_MAX) as usize;
+        Self {
+            max,
+            reserved: max * settings.reserved_percent as usize / 100,
+            per_source: settings.max_per_address as usize,
+            per_site: settings.max_per_site as usize,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -54,11 +97,11 @@ struct Connections {
     proven: usize,
 }
 
-/// Where a place is needed.
+/// Scope of a limit.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum Scope {
     Any,
-    /// Among the places of strangers.
+    /// Connections of sources that proved nothing.
     Strangers,
     OfSource(Source),
     OfSite(Source),
@@ -81,10 +124,10 @@ impl Table {
             return Err(Refused::Full);
         }
         let mut evicted = false;
-        for (place, refused) in self.missing(source, exempt, limits, now) {
+        for (scope, refused) in self.missing(source, exempt, limits, now) {
             // One that went may have made room for the next reason too.
-            if self.is_full(place, limits) {
-                let victim = self.victim(place, source).ok_or(refused)?;
+            if self.is_full(scope, limits) {
+                let victim = self.victim(scope, source).ok_or(refused)?;
                 self.remove(&victim, now);
                 self.closing += 1;
                 victim.closing().cancel();
@@ -97,33 +140,33 @@ impl Table {
         Ok((standing, evicted))
     }
 
-    /// Places that a connection needs, and the refusals if there is none.
+    /// Limits that a connection is beyond, and the refusals for them.
     fn missing(
         &self,
         source: Source,
         exempt: bool,
         limits: &Limits,
         now: Instant,
-    ) -> Vec<(Place, Refused)> {
-        let mut places = Vec::with_capacity(4);
+    ) -> Vec<(Scope, Refused)> {
+        let mut scopes = Vec::with_capacity(4);
         if !exempt {
-            places.push((Place::OfSource(source), Refused::FullForAddress));
-            places.extend(source.site().map(|site| (Place::OfSite(site), Refused::FullForSite)));
+            scopes.push((Scope::OfSource(source), Refused::FullForAddress));
+            scopes.extend(source.site().map(|site| (Scope::OfSite(site), Refused::FullForSite)));
         }
-        places.push((Place::Any, Refused::Full));
+        scopes.push((Scope::Any, Refused::Full));
         if !exempt && !self.is_known(source, now) {
-            places.push((Place::Strangers, Refused::FullForStrangers));
+            scopes.push((Scope::Strangers, Refused::FullForStrangers));
         }
-        places.retain(|(place, _)| self.is_full(*place, limits));
-        places
+        scopes.retain(|(scope, _)| self.is_full(*scope, limits));
+        scopes
     }
 
-    fn is_full(&self, place: Place, limits: &Limits) -> bool {
-        match place {
-            Place::Any => self.open >= limits.max,
-            Place::Strangers => self.strangers >= limits.max - limits.reserved,
-            Place::OfSource(source) => self.count(source) >= limits.per_source,
-            Place::OfSite(site) => {
+    fn is_full(&self, scope: Scope, limits: &Limits) -> bool {
+        match scope {
+            Scope::Any => self.open >= limits.max,
+            Scope::Strangers => self.strangers >= limits.max - limits.reserved,
+            Scope::OfSource(source) => self.count(source) >= limits.per_source,
+            Scope::OfSite(site) => {
                 self.sites.get(&site).copied().unwrap_or_default() >= limits.per_site
             }
         }
@@ -139,20 +182,20 @@ impl Table {
     }
 
     /// Connection that goes for a newcomer from `newcomer`.
-    fn victim(&self, place: Place, newcomer: Source) -> Option<Arc<Standing>> {
-        let unproven = match place {
-            Place::Any | Place::Strangers => self.unproven.last().map(|(.., source)| *source),
-            Place::OfSource(source) => Some(source),
-            Place::OfSite(site) => {
+    fn victim(&self, scope: Scope, newcomer: Source) -> Option<Arc<Standing>> {
+        let unproven = match scope {
+            Scope::Any | Scope::Strangers => self.unproven.last().map(|(.., source)| *source),
+            Scope::OfSource(source) => Some(source),
+            Scope::OfSite(site) => {
                 let mut most = self.unproven.iter().rev().map(|(.., source)| *source);
                 most.find(|source| source.site() == Some(site))
             }
         };
         let unproven = || self.oldest_unproven(unproven?);
-        let idle = || match place {
-            Place::Any => self.idle_of_largest(newcomer, Rank::Proven),
-            Place::Strangers => self.idle_of_largest(newcomer, Rank::Anonymous),
-            Place::OfSource(_) | Place::OfSite(_) => None,
+        let idle = || match scope {
+            Scope::Any => self.idle_of_largest(newcomer, Rank::Proven),
+            Scope::Strangers => self.idle_of_largest(newcomer, Rank::Anonymous),
+            Scope::OfSource(_) | Scope::OfSite(_) => None,
         };
         // Connections that come together are not to close each other.
         if self.unproven.last().is_some_and(|(.., most)| *most == newcomer) {

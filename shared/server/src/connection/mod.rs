@@ -1,0 +1,99 @@
+//! One connection, as its calls see it: its peer, what the peer has spent, and when it ends.
+
+mod closed;
+mod floods;
+mod headers;
+mod infrastructure;
+mod limiter;
+mod resets;
+mod send_budget;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpConnectInfo;
+
+pub(crate) use self::{
+    closed::Closed,
+    floods::{ClientFrames, FloodWatch},
+    headers::{HeaderLimits, HeadersTooLarge},
+    infrastructure::{InfrastructureCall, InfrastructureCalls},
+    limiter::{ConnectionLimiter, Limits, Peer, Refused},
+    resets::Resets,
+    send_budget::{ConnectionUsage, Reservation, SendBudget, TrackedBytes},
+};
+
+/// State shared by the calls of one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) info: TcpConnectInfo,
+    pub(crate) peer: SocketAddr,
+    pub(crate) standing: Peer,
+    /// The DNS names of the peer's certificate, if it showed one.
+    pub(crate) certified_names: Option<Vec<String>>,
+    /// Tells its calls that their time is over.
+    pub(crate) cut: CancellationToken,
+    /// Whether a part of a request was read since the last look.
+    heard: AtomicBool,
+    /// Whether it brought credentials that did not hold.
+    suspect: AtomicBool,
+    pub(crate) resets: Resets,
+    pub(crate) usage: Arc<ConnectionUsage>,
+    pub(crate) floods: Arc<FloodWatch>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        info: TcpConnectInfo,
+        peer: SocketAddr,
+        standing: Peer,
+        certified_names: Option<Vec<String>>,
+        cut: CancellationToken,
+        resets: Resets,
+        usage: Arc<ConnectionUsage>,
+    ) -> Self {
+        let (heard, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
+        let floods = Arc::default();
+        Self { info, peer, standing, certified_names, cut, heard, suspect, resets, usage, floods }
+    }
+
+    /// Shares the watch of the frame reader, which learns from it what the answers send.
+    pub(crate) fn with_floods(self, floods: Arc<FloodWatch>) -> Self {
+        Self { floods, ..self }
+    }
+
+    pub(crate) fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that it brought credentials that did not hold.
+    pub(crate) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn was_heard(&self) -> bool {
+        self.heard.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// A connection of nobody, for tests of what belongs to one.
+#[cfg(test)]
+impl Connection {
+    pub(crate) fn any() -> Self {
+        let info = TcpConnectInfo { local_addr: None, remote_addr: None };
+        let usage = Arc::new(ConnectionUsage::new(SendBudget::new(0)));
+        let peer = ([127, 0, 0, 1], 1).into();
+        let cut = CancellationToken::new();
+        Self::new(info, peer, Peer::any(), None, cut, Resets::new(1), usage)
+    }
+}
