@@ -1,10 +1,10 @@
 //! Flags of `gantry bench`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::{client, replica::Served, server};
+use super::{callers::Through, client, replica::Served, server};
 
 /// Kind of benchmark.
 #[derive(Clone, Debug, Args)]
@@ -27,6 +27,9 @@ pub enum What {
     /// Run the code that is counted under valgrind
     #[command(hide = true)]
     Picks(PicksArgs),
+    /// Make the calls that are counted under valgrind
+    #[command(hide = true)]
+    Calls(CallsArgs),
 }
 
 /// Runs, durations and outputs.
@@ -113,4 +116,18 @@ pub struct PicksArgs {
     /// Number of picks
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub picks: usize,
+}
+
+/// Flags of `gantry bench calls`.
+#[derive(Clone, Debug, Args)]
+pub struct CallsArgs {
+    /// Address of the server
+    #[arg(long, value_name = "IP:PORT")]
+    pub address: SocketAddr,
+    /// Channel that makes the calls
+    #[arg(long, value_enum)]
+    pub through: Through,
+    /// Number of calls
+    #[arg(long, value_name = "N")]
+    pub calls: u64,
 }

@@ -13,8 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use clap::ValueEnum;
 use gantry_client::{Channel, ClientSettings};
-use gantry_discovery::{Instance, Registration, Registry};
+use gantry_discovery::{Instance, Kind, Registration, Registry, Settings};
 use http::{Request, Response, Uri};
 use hyper::{
     body::Incoming,
@@ -87,6 +88,15 @@ where
     }
 }
 
+/// Channel of a client under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Through {
+    /// Our whole channel
+    Ours,
+    /// tonic's channel
+    Tonic,
+}
+
 /// Our channel and its registry.
 #[derive(Debug)]
 pub(super) struct Ours {
@@ -110,6 +120,14 @@ impl Ours {
             registered.push(registry.registrar.register(instance).await?);
         }
         Ok(Self { registered, ..Self::within(registry, settings)? })
+    }
+
+    /// Creates a channel over a static list of one address, with at most this many connections.
+    pub(super) fn listed(address: SocketAddr, connections: usize) -> Result<Self, BenchError> {
+        let endpoints = [(SERVICE.to_owned(), vec![address.to_string()])].into();
+        let list = Settings { kind: Kind::Static, endpoints, ..Settings::default() };
+        let settings = ClientSettings { max_connections: connections, ..Default::default() };
+        Self::within(Registry::from_settings(&list)?, settings)
     }
 
     /// Creates a channel over a registry.

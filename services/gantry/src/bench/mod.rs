@@ -5,7 +5,7 @@
 //! processor time of this process is the client's.
 //!
 //! - `args`: flags.
-//! - `callers`, `load`: clients under test, and the load they make.
+//! - `callers`, `calls`, `load`: clients under test, and the calls they make.
 //! - `client`, `server`: one file per scenario.
 //! - `contender`, `scenario`: turns of contenders, and the sequence of scenarios.
 //! - `valgrind`: counted instructions instead of time.
@@ -13,6 +13,7 @@
 
 mod args;
 mod callers;
+mod calls;
 pub mod client;
 mod consul;
 mod contender;
@@ -31,7 +32,10 @@ mod valgrind;
 
 use std::io::{self, Write};
 
-pub use args::{BenchArgs, ClientArgs, PicksArgs, ReplicaArgs, RunArgs, ServerArgs, What};
+pub use args::{
+    BenchArgs, CallsArgs, ClientArgs, PicksArgs, ReplicaArgs, RunArgs, ServerArgs, What,
+};
+pub use callers::Through;
 pub use error::BenchError;
 pub use replica::{Behaviour, Served};
 
@@ -48,6 +52,7 @@ pub async fn run(args: &BenchArgs) -> Result<(), BenchError> {
             picks::run(args);
             Ok(())
         }
+        What::Calls(args) => calls::run(args).await,
     }
 }
 

@@ -50,6 +50,15 @@ fn throughput_is_compared_with_tonic_and_hyper() {
 }
 
 #[test]
+fn a_closed_loop_over_a_static_list_is_compared_with_tonic() {
+    let rows = rows("closed-loop");
+    assert_eq!(rows.len(), 3);
+    for row in &rows {
+        assert!(row["ratio"].as_f64() > Some(0.0), "{row}");
+    }
+}
+
+#[test]
 fn a_slow_replica_is_measured_by_its_share_and_by_what_callers_wait() {
     assert_eq!(rows("slow").len(), 6);
 }
@@ -74,6 +83,7 @@ fn a_replica_that_fails_or_is_killed_costs_no_call_that_may_be_repeated() {
 fn what_a_missing_tool_leaves_unmeasured_is_said_and_fails() {
     for (benchmark, scenario, install) in [
         ("client", "pick", "apt-get install valgrind"),
+        ("client", "instructions", "apt-get install valgrind"),
         ("client", "restart", "deploy/consul/install.sh"),
         ("server", "instructions", "apt-get install valgrind"),
     ] {

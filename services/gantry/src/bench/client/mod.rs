@@ -1,7 +1,9 @@
 //! `gantry bench client`: the client's targets, each measured beside its baseline in the same run.
 
+mod closed_loop;
 mod ejected;
 mod failing;
+mod instructions;
 mod joiner;
 mod killed;
 mod many;
@@ -21,6 +23,10 @@ use super::{args::RunArgs, error::BenchError, row::Row, scenario};
 pub enum Scenario {
     /// Calls a second and processor time a call, one endpoint
     Throughput,
+    /// The same over a static list, on two worker threads
+    ClosedLoop,
+    /// Instructions a call, beside tonic's channel
+    Instructions,
     /// Processor time a call, 1,000 endpoints
     Many,
     /// Instructions of a pick among 10 and 1,000 endpoints
@@ -47,6 +53,8 @@ impl scenario::Scenario for Scenario {
     async fn measure(self, run: &RunArgs) -> Result<Vec<Row>, BenchError> {
         match self {
             Self::Throughput => throughput::measure(run).await,
+            Self::ClosedLoop => closed_loop::measure(run).await,
+            Self::Instructions => instructions::measure().await,
             Self::Many => many::measure(run).await,
             Self::Pick => pick::measure().await,
             Self::Slow => slow::measure(run).await,
