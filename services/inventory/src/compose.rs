@@ -21,7 +21,10 @@ use time::OffsetDateTime;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    application::Inventory,
+    application::{
+        BatchGetProducts, CommitReservation, CreateProduct, GetProduct, InventoryRepository,
+        ListProducts, ReleaseReservation, ReserveStock, UseCases,
+    },
     inbound::grpc::Api,
     outbound::sqlite::{MIGRATIONS, SqliteRepository},
     settings::{NAME, Settings},
@@ -54,7 +57,7 @@ pub struct Service {
     verifier: Arc<Verifier>,
     fingerprints: Fingerprints,
     database: Sqlite,
-    inventory: Inventory,
+    use_cases: UseCases,
     /// Forgets old request records, for as long as the service is there.
     purge: AbortOnDropHandle<()>,
 }
@@ -96,10 +99,23 @@ impl gantry_process::Service for Service {
         let follower = AbortOnDropHandle::new(follower);
         let fingerprints = settings.idempotency.fingerprints()?;
         let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
-        let repository = SqliteRepository::new(database.clone());
+        let repository: Arc<dyn InventoryRepository> =
+            Arc::new(SqliteRepository::new(database.clone()));
+        let inventory = || Arc::clone(&repository);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = || Arc::clone(&clock);
+        let use_cases = UseCases {
+            create_product: CreateProduct { inventory: inventory(), clock: clock() },
+            get_product: GetProduct { inventory: inventory() },
+            batch_get_products: BatchGetProducts { inventory: inventory() },
+            list_products: ListProducts { inventory: inventory() },
+            reserve_stock: ReserveStock { inventory: inventory(), clock: clock() },
+            commit_reservation: CommitReservation { inventory: inventory(), clock: clock() },
+            release_reservation: ReleaseReservation { inventory: inventory(), clock: clock() },
+        };
         let purge = tokio::spawn(requests::keep_purged(database.clone(), || SystemClock.now()));
         Ok(Self {
-            inventory: Inventory::new(Arc::new(repository), Arc::new(SystemClock)),
+            use_cases,
             purge: AbortOnDropHandle::new(purge),
             settings,
             registry,
@@ -117,7 +133,7 @@ impl gantry_process::Service for Service {
     /// # Errors
     /// [`BuildError`] where the settings do not make one.
     fn server(&self) -> Result<Server, BuildError> {
-        let api = Api::new(self.inventory.clone(), self.fingerprints.clone());
+        let api = Api::new(self.use_cases.clone(), self.fingerprints.clone());
         let database = self.database.clone();
         Server::builder(NAME, &CONTRACT)
             .service(InventoryServiceServer::new(api))

@@ -21,14 +21,14 @@ use uuid::Uuid;
 
 use crate::{
     application::{
-        CreateOrder, DraftLimit, GetOrder, ListOrders, Orders, PlaceOrder, Settled, StorageError,
-        placing::Placing,
+        CompletionNotifier, CreateOrder, DraftLimit, GetOrder, ListOrders, OrderRepository,
+        PlaceOrder, PlaceOrderSaga, StorageError, UseCases,
     },
     domain::Pricing,
-    inbound::grpc::{Api, UseCases},
+    inbound::grpc::Api,
     outbound::{
         clients::{InventoryClient, UserClient},
-        sqlite::{MIGRATIONS, SqliteOrders, SqliteSagaLog},
+        sqlite::{MIGRATIONS, SqliteRepository, SqliteSagaLog},
     },
     settings::{NAME, Settings},
 };
@@ -65,7 +65,7 @@ pub struct Service {
     verifier: Arc<Verifier>,
     fingerprints: Fingerprints,
     database: Sqlite,
-    orders: UseCases,
+    use_cases: UseCases,
     /// The ways to the services it calls.
     channels: [Channel; 2],
     /// Follows published keys.
@@ -108,25 +108,25 @@ impl gantry_process::Service for Service {
         let follower = AbortOnDropHandle::new(follower);
         let users = Arc::new(UserClient::new(users));
         let inventory = Arc::new(InventoryClient::new(inventory));
-        let orders: Arc<dyn Orders> = Arc::new(SqliteOrders::new(database.clone()));
+        let orders: Arc<dyn OrderRepository> = Arc::new(SqliteRepository::new(database.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids = Arc::new(SystemIds);
         let pricing = Arc::new(Pricing::from(&settings.pricing));
-        let settled = Settled::default();
+        let notifier = CompletionNotifier::default();
 
-        let placing = Placing {
+        let saga = PlaceOrderSaga {
             orders: Arc::clone(&orders),
             users: users.clone(),
             stock: inventory.clone(),
-            settled: settled.clone(),
+            notifier: notifier.clone(),
             clock: Arc::clone(&clock),
             service: NAME,
         };
         let log = SqliteSagaLog::open(database.clone(), Arc::clone(&clock)).await?;
-        let sagas = Engine::start(placing.definition(), Arc::new(log), settings.saga.clone());
+        let sagas = Engine::start(saga.definition(), Arc::new(log), settings.saga.clone());
         let purge = tokio::spawn(requests::keep_purged(database.clone(), || SystemClock.now()));
 
-        let orders = UseCases {
+        let use_cases = UseCases {
             create_order: CreateOrder {
                 orders: Arc::clone(&orders),
                 users,
@@ -143,7 +143,7 @@ impl gantry_process::Service for Service {
                 orders: Arc::clone(&orders),
                 pricing,
                 sagas: sagas.handle(),
-                settled,
+                notifier,
                 clock,
                 ids,
             },
@@ -158,7 +158,7 @@ impl gantry_process::Service for Service {
             verifier,
             fingerprints,
             database,
-            orders,
+            use_cases,
             channels,
             follower,
             sagas,
@@ -173,7 +173,7 @@ impl gantry_process::Service for Service {
     fn server(&self) -> Result<Server, BuildError> {
         // The server's state is known to its own handlers, and only once it is built.
         let status = Arc::new(OnceLock::new());
-        let api = Api::new(self.orders.clone(), self.fingerprints.clone(), Arc::clone(&status));
+        let api = Api::new(self.use_cases.clone(), self.fingerprints.clone(), Arc::clone(&status));
         let database = self.database.clone();
         let server = Server::builder(NAME, &CONTRACT)
             .service(OrderServiceServer::new(api))

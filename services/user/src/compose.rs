@@ -23,11 +23,11 @@ use uuid::Uuid;
 
 use crate::{
     application::{
-        CreateUser, EnsureAdmin, GetUser, ListUsers, Login, PasswordHasher, RefreshTokens,
-        TokenIssuer, UserError, UserRepository,
+        CreateUser, EnsureAdmin, GetUser, ListUsers, Login, PasswordHasher, UseCases, UserError,
+        UserRepository,
     },
     domain::{Email, Invalid, Name, Password},
-    inbound::grpc::{AuthApi, UserApi},
+    inbound::grpc::Api,
     outbound::{
         argon2id::Argon2id,
         sqlite::{self, MIGRATIONS, SqliteRepository},
@@ -77,10 +77,7 @@ pub struct Service {
     keys: Arc<[PublicKey]>,
     fingerprints: Fingerprints,
     database: Sqlite,
-    users: Arc<dyn UserRepository>,
-    refresh_tokens: Arc<dyn RefreshTokens>,
-    hasher: Arc<dyn PasswordHasher>,
-    tokens: Arc<dyn TokenIssuer>,
+    use_cases: UseCases,
     /// Forget what is no longer valid, for as long as the service is there.
     purges: [AbortOnDropHandle<()>; 2],
 }
@@ -117,6 +114,36 @@ impl gantry_process::Service for Service {
             tokio::spawn(requests::keep_purged(database.clone(), || System.now())),
             tokio::spawn(sqlite::keep_purged(database.clone(), || System.now())),
         ];
+        let users = || -> Arc<dyn UserRepository> { Arc::<SqliteRepository>::clone(&repository) };
+        let hasher: Arc<dyn PasswordHasher> = Arc::new(hasher);
+        let hasher = || Arc::clone(&hasher);
+        let system = || Arc::new(System);
+        let signer = UserSigner::new(key, settings.tokens.access_ttl);
+        let use_cases = UseCases {
+            create_user: CreateUser {
+                users: users(),
+                hasher: hasher(),
+                clock: system(),
+                ids: system(),
+            },
+            get_user: GetUser { users: users() },
+            list_users: ListUsers { users: users() },
+            login: Login {
+                users: users(),
+                refresh_tokens: Arc::<SqliteRepository>::clone(&repository),
+                hasher: hasher(),
+                tokens: Arc::new(Tokens::new(signer, &CONTRACT)),
+                clock: system(),
+                ids: system(),
+                refresh_ttl: settings.tokens.refresh_ttl,
+            },
+            ensure_admin: EnsureAdmin {
+                users: users(),
+                hasher: hasher(),
+                clock: system(),
+                ids: system(),
+            },
+        };
         let service = Self {
             registry,
             meter,
@@ -124,13 +151,7 @@ impl gantry_process::Service for Service {
             keys,
             fingerprints,
             database,
-            users: Arc::<SqliteRepository>::clone(&repository),
-            refresh_tokens: repository,
-            hasher: Arc::new(hasher),
-            tokens: Arc::new(Tokens::new(
-                UserSigner::new(key, settings.tokens.access_ttl),
-                &CONTRACT,
-            )),
+            use_cases,
             purges: purges.map(AbortOnDropHandle::new),
             settings,
         };
@@ -146,10 +167,12 @@ impl gantry_process::Service for Service {
     /// # Errors
     /// [`BuildError`] where the settings do not make one.
     fn server(&self) -> Result<Server, BuildError> {
+        let api =
+            Api::new(self.use_cases.clone(), Arc::clone(&self.keys), self.fingerprints.clone());
         let database = self.database.clone();
         Server::builder(NAME, &CONTRACT)
-            .service(UserServiceServer::new(self.user_api()))
-            .service(AuthServiceServer::new(self.auth_api()))
+            .service(UserServiceServer::new(api.clone()))
+            .service(AuthServiceServer::new(api))
             .settings(self.settings.server.clone())
             .version(BUILD.version)
             .verifier(Arc::clone(&self.verifier))
@@ -177,7 +200,7 @@ impl Service {
     /// # Errors
     /// [`EnsureAdminError`]
     pub async fn user_exists(&self, email: &str) -> Result<bool, EnsureAdminError> {
-        Ok(self.users.find_account(&Email::try_new(email)?).await?.is_some())
+        Ok(self.use_cases.ensure_admin.users.find_account(&Email::try_new(email)?).await?.is_some())
     }
 
     /// Makes an administrator, unless somebody has this address.
@@ -185,14 +208,8 @@ impl Service {
     /// # Errors
     /// [`EnsureAdminError`]
     pub async fn ensure_admin(&self, email: &str, password: &str) -> Result<(), EnsureAdminError> {
-        let ensure_admin = EnsureAdmin {
-            users: Arc::clone(&self.users),
-            hasher: Arc::clone(&self.hasher),
-            clock: Arc::new(System),
-            ids: Arc::new(System),
-        };
         let (email, password) = (Email::try_new(email)?, Password::try_new(password)?);
-        Ok(ensure_admin.run(email, Name::try_new(ADMIN_NAME)?, password).await?)
+        Ok(self.use_cases.ensure_admin.run(email, Name::try_new(ADMIN_NAME)?, password).await?)
     }
 
     async fn bootstrap(&self) -> Result<(), EnsureAdminError> {
@@ -201,33 +218,6 @@ impl Service {
             return Ok(());
         }
         self.ensure_admin(admin_email, admin_password.expose()).await
-    }
-
-    fn user_api(&self) -> UserApi {
-        UserApi {
-            create_user: CreateUser {
-                users: Arc::clone(&self.users),
-                hasher: Arc::clone(&self.hasher),
-                clock: Arc::new(System),
-                ids: Arc::new(System),
-            },
-            get_user: GetUser { users: Arc::clone(&self.users) },
-            list_users: ListUsers { users: Arc::clone(&self.users) },
-            fingerprints: self.fingerprints.clone(),
-        }
-    }
-
-    fn auth_api(&self) -> AuthApi {
-        let login = Login {
-            users: Arc::clone(&self.users),
-            refresh_tokens: Arc::clone(&self.refresh_tokens),
-            hasher: Arc::clone(&self.hasher),
-            tokens: Arc::clone(&self.tokens),
-            clock: Arc::new(System),
-            ids: Arc::new(System),
-            refresh_ttl: self.settings.tokens.refresh_ttl,
-        };
-        AuthApi { login, keys: Arc::clone(&self.keys) }
     }
 }
 

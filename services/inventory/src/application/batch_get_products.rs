@@ -1,15 +1,24 @@
-//! Looking at several products at once.
+//! Read several products at once.
 
-use super::{Inventory, InventoryError};
+use std::sync::Arc;
+
+use super::{InventoryError, InventoryRepository};
 use crate::domain::{Product, Refusal, Sku};
 
-impl Inventory {
-    /// The products with these SKUs, in the order asked for.
+/// Reads several products at once.
+#[derive(Clone, Debug)]
+pub struct BatchGetProducts {
+    /// Products and reservations.
+    pub inventory: Arc<dyn InventoryRepository>,
+}
+
+impl BatchGetProducts {
+    /// Returns the products with these SKUs, in the order of the SKUs.
     ///
     /// # Errors
     /// [`Refusal::UnknownProducts`] with every SKU that no product has, in that order.
-    pub async fn batch_get_products(&self, skus: Vec<Sku>) -> Result<Vec<Product>, InventoryError> {
-        let found = self.repository.products(&skus).await?;
+    pub async fn run(&self, skus: Vec<Sku>) -> Result<Vec<Product>, InventoryError> {
+        let found = self.inventory.products(&skus).await?;
         let unknown: Vec<_> = skus.iter().filter(|sku| !found.contains_key(sku)).cloned().collect();
         if !unknown.is_empty() {
             return Err(Refusal::UnknownProducts(unknown).into());

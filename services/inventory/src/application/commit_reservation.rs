@@ -1,24 +1,31 @@
-//! Turning a reservation into a sale.
+//! Turn a reservation into a sale.
 
-use gantry_contract::idempotency::RequestKey;
+use std::sync::Arc;
+
+use gantry_contract::{Clock, idempotency::RequestKey};
 use uuid::Uuid;
 
-use super::{Inventory, InventoryError};
+use super::{InventoryError, InventoryRepository};
 use crate::domain::{Ask, Reservation};
 
-impl Inventory {
-    /// Sells what the reservation holds; repeated, it changes nothing.
+/// Sells what a reservation holds.
+#[derive(Clone, Debug)]
+pub struct CommitReservation {
+    /// Products and reservations.
+    pub inventory: Arc<dyn InventoryRepository>,
+    /// Time of the sale.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl CommitReservation {
+    /// Sells what the reservation holds. A repetition changes nothing.
     ///
     /// # Errors
-    /// [`InventoryError::Refused`] where it was never made or is released,
+    /// [`InventoryError::Refused`] if it was never made or is released,
     /// [`InventoryError::RequestIdReused`].
-    pub async fn commit_reservation(
-        &self,
-        id: Uuid,
-        request: RequestKey,
-    ) -> Result<Reservation, InventoryError> {
+    pub async fn run(&self, id: Uuid, request: RequestKey) -> Result<Reservation, InventoryError> {
         let now = self.clock.now();
-        let reservation = self.repository.change_reservation(id, Ask::Commit, request, now).await?;
+        let reservation = self.inventory.change_reservation(id, Ask::Commit, request, now).await?;
         tracing::info!(reservation = %id, "reservation committed");
         Ok(reservation)
     }

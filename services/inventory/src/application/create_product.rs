@@ -1,37 +1,46 @@
-//! Adding a product to the catalogue.
+//! Add a product to the catalogue.
 
-use gantry_contract::idempotency::RequestKey;
+use std::sync::Arc;
+
+use gantry_contract::{Clock, idempotency::RequestKey};
 use gantry_money::Money;
 
-use super::{Inventory, InventoryError};
+use super::{InventoryError, InventoryRepository};
 use crate::domain::{Product, ProductName, Sku, Stock};
 
-/// A product that is to be.
+/// Adds products to the catalogue.
 #[derive(Clone, Debug)]
 pub struct CreateProduct {
+    /// Products and reservations.
+    pub inventory: Arc<dyn InventoryRepository>,
+    /// Time of creation.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Product to be created.
+#[derive(Clone, Debug)]
+pub struct NewProduct {
     /// Its key.
     pub sku: Sku,
-    /// What it is called.
+    /// Its name.
     pub name: ProductName,
-    /// What one costs.
+    /// Price of one.
     pub price: Money,
     /// How many there are.
     pub stock: Stock,
+    /// Makes a repetition recognisable.
+    pub request: RequestKey,
 }
 
-impl Inventory {
-    /// Adds a product; the same request again returns it as it is now.
+impl CreateProduct {
+    /// Creates a product. An equal request returns the product as it is now.
     ///
     /// # Errors
     /// [`InventoryError::SkuTaken`], [`InventoryError::RequestIdReused`].
-    pub async fn create_product(
-        &self,
-        command: CreateProduct,
-        request: RequestKey,
-    ) -> Result<Product, InventoryError> {
-        let CreateProduct { sku, name, price, stock } = command;
+    pub async fn run(&self, new: NewProduct) -> Result<Product, InventoryError> {
+        let NewProduct { sku, name, price, stock, request } = new;
         let product = Product::new(sku, name, price, stock, self.clock.now());
-        let product = self.repository.create_product(product, request).await?;
+        let product = self.inventory.create_product(product, request).await?;
         tracing::info!(sku = %product.sku, price = %product.price, "product created");
         Ok(product)
     }

@@ -1,16 +1,25 @@
-//! Leafing through the catalogue.
+//! List the catalogue.
+
+use std::sync::Arc;
 
 use gantry_contract::page::{Page, PageRequest};
 
-use super::{Inventory, InventoryError};
+use super::{InventoryError, InventoryRepository};
 use crate::domain::Product;
 
-impl Inventory {
-    /// A page of all products, by SKU.
+/// Lists products page by page, by SKU.
+#[derive(Clone, Debug)]
+pub struct ListProducts {
+    /// Products and reservations.
+    pub inventory: Arc<dyn InventoryRepository>,
+}
+
+impl ListProducts {
+    /// Returns one page of all products.
     ///
     /// # Errors
     /// Only the storage's.
-    pub async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, InventoryError> {
-        self.repository.list_products(page).await
+    pub async fn run(&self, page: &PageRequest) -> Result<Page<Product>, InventoryError> {
+        self.inventory.list_products(page).await
     }
 }

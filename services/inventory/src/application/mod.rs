@@ -1,9 +1,7 @@
-//! What can be done with the inventory: one use case a file, each a method of
-//! [`Inventory`], and the ports they need.
+//! What can be done with the inventory: one use case a file, and the ports they need.
 //!
-//! A use case turns a command into what the repository is to do, in one step that is
-//! done wholly or not at all. The rules are the domain's; who may call was decided
-//! before.
+//! A use case turns a command into one change of the repository, which is made wholly or not at all.
+//! The rules are the domain's. Whether the caller may call is decided before.
 
 mod batch_get_products;
 mod commit_reservation;
@@ -15,25 +13,31 @@ mod ports;
 mod release_reservation;
 mod reserve_stock;
 
-use std::sync::Arc;
-
-use gantry_contract::Clock;
-
-pub use create_product::CreateProduct;
+pub use batch_get_products::BatchGetProducts;
+pub use commit_reservation::CommitReservation;
+pub use create_product::{CreateProduct, NewProduct};
 pub use error::InventoryError;
-pub use ports::Repository;
-pub use reserve_stock::ReserveStock;
+pub use get_product::GetProduct;
+pub use list_products::ListProducts;
+pub use ports::InventoryRepository;
+pub use release_reservation::ReleaseReservation;
+pub use reserve_stock::{NewReservation, ReserveStock};
 
-/// The use cases. Clones share everything.
+/// Use cases of the service. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct Inventory {
-    repository: Arc<dyn Repository>,
-    clock: Arc<dyn Clock>,
-}
-
-impl Inventory {
-    /// The use cases on these ports.
-    pub fn new(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) -> Self {
-        Self { repository, clock }
-    }
+pub struct UseCases {
+    /// CreateProduct.
+    pub create_product: CreateProduct,
+    /// GetProduct.
+    pub get_product: GetProduct,
+    /// BatchGetProducts.
+    pub batch_get_products: BatchGetProducts,
+    /// ListProducts.
+    pub list_products: ListProducts,
+    /// ReserveStock.
+    pub reserve_stock: ReserveStock,
+    /// CommitReservation.
+    pub commit_reservation: CommitReservation,
+    /// ReleaseReservation.
+    pub release_reservation: ReleaseReservation,
 }

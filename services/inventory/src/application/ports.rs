@@ -1,6 +1,6 @@
 //! What the use cases need from outside.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use gantry_contract::{
@@ -13,15 +13,13 @@ use uuid::Uuid;
 use super::InventoryError;
 use crate::domain::{Ask, Product, Reservation, Sku};
 
-/// Keeps products and reservations.
+/// Products and reservations.
 ///
-/// Every method is one transaction: done and on disk when it answers, or not done at
-/// all. All of them may also fail with [`InventoryError::Busy`], [`InventoryError::Unavailable`] or
-/// [`InventoryError::Storage`].
+/// Every method is one transaction: on disk when it returns, or not made at all. All of them may also
+/// fail with [`InventoryError::Busy`], [`InventoryError::Unavailable`] or [`InventoryError::Storage`].
 #[async_trait]
-pub trait Repository: Debug + Send + Sync {
-    /// Adds `product` on behalf of `request`, or, where that request added it before,
-    /// returns it as it is now.
+pub trait InventoryRepository: fmt::Debug + Send + Sync {
+    /// Adds `product` on behalf of `request`. If that request added it before, returns it as it is now.
     ///
     /// # Errors
     /// [`InventoryError::SkuTaken`], [`InventoryError::RequestIdReused`].
@@ -31,20 +29,20 @@ pub trait Repository: Debug + Send + Sync {
         request: RequestKey,
     ) -> Result<Product, InventoryError>;
 
-    /// Those of these products that exist.
+    /// Returns those of these products that exist.
     ///
     /// # Errors
     /// Only the storage's.
     async fn products(&self, skus: &[Sku]) -> Result<BTreeMap<Sku, Product>, InventoryError>;
 
-    /// A page of all products, in the order of their SKUs' bytes; its key is the SKU.
+    /// Returns a page of all products, in the order of their SKUs' bytes. The page's key is the SKU.
     ///
     /// # Errors
     /// Only the storage's.
     async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, InventoryError>;
 
     /// Does what [`crate::domain::decide`] says to `ask`, while nothing else changes the
-    /// reservation or any stock, and returns the reservation as it is then. A refusal
+    /// reservation or any stock. Returns the reservation as it is then. A refusal
     /// leaves nothing behind, not even the record of the request.
     ///
     /// # Errors

@@ -1,26 +1,31 @@
-//! Putting reserved stock back.
+//! Put reserved stock back.
 
-use gantry_contract::idempotency::RequestKey;
+use std::sync::Arc;
+
+use gantry_contract::{Clock, idempotency::RequestKey};
 use uuid::Uuid;
 
-use super::{Inventory, InventoryError};
+use super::{InventoryError, InventoryRepository};
 use crate::domain::{Ask, Reservation};
 
-impl Inventory {
-    /// Puts back what the reservation holds; repeated, it changes nothing. One never seen
-    /// is marked, so that it is refused should it still come.
+/// Puts back what a reservation holds.
+#[derive(Clone, Debug)]
+pub struct ReleaseReservation {
+    /// Products and reservations.
+    pub inventory: Arc<dyn InventoryRepository>,
+    /// Time of the release.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ReleaseReservation {
+    /// Puts back what the reservation holds. A repetition changes nothing. An unknown reservation is
+    /// marked as released, and refused if it still comes.
     ///
     /// # Errors
-    /// [`InventoryError::Refused`] where it is committed,
-    /// [`InventoryError::RequestIdReused`].
-    pub async fn release_reservation(
-        &self,
-        id: Uuid,
-        request: RequestKey,
-    ) -> Result<Reservation, InventoryError> {
+    /// [`InventoryError::Refused`] if it is committed, [`InventoryError::RequestIdReused`].
+    pub async fn run(&self, id: Uuid, request: RequestKey) -> Result<Reservation, InventoryError> {
         let now = self.clock.now();
-        let reservation =
-            self.repository.change_reservation(id, Ask::Release, request, now).await?;
+        let reservation = self.inventory.change_reservation(id, Ask::Release, request, now).await?;
         tracing::info!(reservation = %id, "reservation released");
         Ok(reservation)
     }

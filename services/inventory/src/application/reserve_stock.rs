@@ -1,38 +1,45 @@
-//! Taking stock aside.
+//! Set stock aside.
 
-use gantry_contract::idempotency::RequestKey;
+use std::sync::Arc;
+
+use gantry_contract::{Clock, idempotency::RequestKey};
 use uuid::Uuid;
 
-use super::{Inventory, InventoryError};
+use super::{InventoryError, InventoryRepository};
 use crate::domain::{Ask, Items, Reservation};
 
-/// A reservation that is to be.
+/// Sets stock aside until it is sold or put back.
 #[derive(Clone, Debug)]
 pub struct ReserveStock {
-    /// The id its maker chose: unique for ever, which makes a repetition safe long after
-    /// the record of the request is gone.
-    pub reservation: Uuid,
-    /// What is to be held.
-    pub items: Items,
+    /// Products and reservations.
+    pub inventory: Arc<dyn InventoryRepository>,
+    /// Time of the reservation.
+    pub clock: Arc<dyn Clock>,
 }
 
-impl Inventory {
-    /// Holds all of the items or none; repeated, it returns the reservation as it is now.
+/// Reservation to be made.
+#[derive(Clone, Debug)]
+pub struct NewReservation {
+    /// The caller's id of it, unique for ever: a repetition is safe long after the record of the
+    /// request is gone.
+    pub id: Uuid,
+    /// What is to be held.
+    pub items: Items,
+    /// Makes a repetition recognisable.
+    pub request: RequestKey,
+}
+
+impl ReserveStock {
+    /// Holds all of the items or none. A repetition returns the reservation as it is now.
     ///
     /// # Errors
     /// [`InventoryError::Refused`], [`InventoryError::RequestIdReused`].
-    pub async fn reserve_stock(
-        &self,
-        command: ReserveStock,
-        request: RequestKey,
-    ) -> Result<Reservation, InventoryError> {
-        let ReserveStock { reservation: id, items } = command;
-        let count = items.iter().len();
-        let reservation = self
-            .repository
-            .change_reservation(id, Ask::Reserve(items), request, self.clock.now())
-            .await?;
-        tracing::info!(reservation = %id, products = count, "stock reserved");
+    pub async fn run(&self, new: NewReservation) -> Result<Reservation, InventoryError> {
+        let NewReservation { id, items, request } = new;
+        let (products, now) = (items.iter().len(), self.clock.now());
+        let ask = Ask::Reserve(items);
+        let reservation = self.inventory.change_reservation(id, ask, request, now).await?;
+        tracing::info!(reservation = %id, products, "stock reserved");
         Ok(reservation)
     }
 }

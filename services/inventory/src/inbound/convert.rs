@@ -6,19 +6,20 @@
 use std::fmt;
 
 use gantry_common::{amount, money, timestamp};
-use gantry_contract::{Violations, ids};
+use gantry_contract::{Violations, idempotency::RequestKey, ids};
 use gantry_proto::shop::inventory::v1::{self as contract, ReservationStatus};
 use uuid::Uuid;
 
 use crate::{
-    application::{CreateProduct, ReserveStock},
+    application::{NewProduct, NewReservation},
     domain::{Items, ItemsError, Product, ProductName, Quantity, Reservation, Sku, Status, Stock},
 };
 
 /// Everything that is wrong with the request is said at once.
-pub(super) fn create_product(
+pub(super) fn new_product(
     request: contract::CreateProductRequest,
-) -> Result<CreateProduct, Violations> {
+    key: RequestKey,
+) -> Result<NewProduct, Violations> {
     let name = ProductName::parse(request.name).map_err(|error| Violations::one("name", error));
     let stock = u32::try_from(request.stock)
         .map_err(|_| Violations::one("stock", "must be at least 0"))
@@ -30,15 +31,16 @@ pub(super) fn create_product(
     let stock = violations.note(stock);
     match (sku, name, price, stock) {
         (Some(sku), Some(name), Some(price), Some(stock)) => {
-            Ok(CreateProduct { sku, name, price, stock })
+            Ok(NewProduct { sku, name, price, stock, request: key })
         }
         _ => Err(violations),
     }
 }
 
-pub(super) fn reserve_stock(
+pub(super) fn new_reservation(
     request: contract::ReserveStockRequest,
-) -> Result<ReserveStock, Violations> {
+    key: RequestKey,
+) -> Result<NewReservation, Violations> {
     let items = request
         .items
         .into_iter()
@@ -50,10 +52,11 @@ pub(super) fn reserve_stock(
             Ok((sku(format_args!("items[{index}].sku"), item.sku)?, quantity))
         })
         .collect::<Result<Vec<_>, Violations>>()?;
-    Ok(ReserveStock {
-        reservation: reservation_id(&request.reservation_id)?,
+    Ok(NewReservation {
+        id: reservation_id(&request.reservation_id)?,
         items: Items::collect(items)
             .map_err(|error: ItemsError| Violations::one("items", error))?,
+        request: key,
     })
 }
 

@@ -17,19 +17,19 @@ use super::{
     convert,
     status::{PRODUCT, status},
 };
-use crate::application::Inventory;
+use crate::application::UseCases;
 
 /// The service's methods.
 #[derive(Debug)]
 pub(crate) struct Api {
-    inventory: Inventory,
+    use_cases: UseCases,
     fingerprints: Fingerprints,
 }
 
 impl Api {
     /// The methods on these use cases; `fingerprints` recognise a repeated request.
-    pub(crate) fn new(inventory: Inventory, fingerprints: Fingerprints) -> Self {
-        Self { inventory, fingerprints }
+    pub(crate) fn new(use_cases: UseCases, fingerprints: Fingerprints) -> Self {
+        Self { use_cases, fingerprints }
     }
 }
 
@@ -40,8 +40,8 @@ impl InventoryService for Api {
         request: Request<CreateProductRequest>,
     ) -> Result<Response<Product>, Status> {
         let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
-        let command = convert::create_product(request.into_inner())?;
-        let product = self.inventory.create_product(command, key).await.map_err(status)?;
+        let new = convert::new_product(request.into_inner(), key)?;
+        let product = self.use_cases.create_product.run(new).await.map_err(status)?;
         Ok(Response::new(convert::product(product)))
     }
 
@@ -50,7 +50,7 @@ impl InventoryService for Api {
         request: Request<GetProductRequest>,
     ) -> Result<Response<Product>, Status> {
         let sku = convert::sku("sku", request.into_inner().sku)?;
-        let product = self.inventory.get_product(sku).await.map_err(status)?;
+        let product = self.use_cases.get_product.run(sku).await.map_err(status)?;
         Ok(Response::new(convert::product(product)))
     }
 
@@ -59,7 +59,7 @@ impl InventoryService for Api {
         request: Request<BatchGetProductsRequest>,
     ) -> Result<Response<BatchGetProductsResponse>, Status> {
         let skus = convert::skus(request.into_inner())?;
-        let products = self.inventory.batch_get_products(skus).await.map_err(status)?;
+        let products = self.use_cases.batch_get_products.run(skus).await.map_err(status)?;
         let products = products.into_iter().map(convert::product).collect();
         Ok(Response::new(BatchGetProductsResponse { products }))
     }
@@ -70,7 +70,7 @@ impl InventoryService for Api {
     ) -> Result<Response<ListProductsResponse>, Status> {
         let ListProductsRequest { page_size, page_token, include_total } = request.into_inner();
         let page = PageRequest::new(PRODUCT, page_size, &page_token, include_total)?;
-        let page = self.inventory.list_products(&page).await.map_err(status)?;
+        let page = self.use_cases.list_products.run(&page).await.map_err(status)?;
         Ok(Response::new(ListProductsResponse {
             total_size: page.total_size(),
             next_page_token: page.next_page_token,
@@ -83,8 +83,8 @@ impl InventoryService for Api {
         request: Request<ReserveStockRequest>,
     ) -> Result<Response<Reservation>, Status> {
         let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
-        let command = convert::reserve_stock(request.into_inner())?;
-        let reservation = self.inventory.reserve_stock(command, key).await.map_err(status)?;
+        let new = convert::new_reservation(request.into_inner(), key)?;
+        let reservation = self.use_cases.reserve_stock.run(new).await.map_err(status)?;
         Ok(Response::new(convert::reservation(&reservation)))
     }
 
@@ -94,7 +94,7 @@ impl InventoryService for Api {
     ) -> Result<Response<Reservation>, Status> {
         let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
         let id = convert::reservation_id(&request.get_ref().reservation_id)?;
-        let reservation = self.inventory.commit_reservation(id, key).await.map_err(status)?;
+        let reservation = self.use_cases.commit_reservation.run(id, key).await.map_err(status)?;
         Ok(Response::new(convert::reservation(&reservation)))
     }
 
@@ -104,7 +104,7 @@ impl InventoryService for Api {
     ) -> Result<Response<Reservation>, Status> {
         let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
         let id = convert::reservation_id(&request.get_ref().reservation_id)?;
-        let reservation = self.inventory.release_reservation(id, key).await.map_err(status)?;
+        let reservation = self.use_cases.release_reservation.run(id, key).await.map_err(status)?;
         Ok(Response::new(convert::reservation(&reservation)))
     }
 }

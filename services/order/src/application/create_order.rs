@@ -6,7 +6,8 @@ use gantry_contract::{Authorized, Clock, Ids, idempotency::RequestKey};
 
 use crate::{
     application::{
-        Catalogue, CommitError, DraftQuota, Error, Orders, Seen, StoredOrder, UnitOfWork, Users,
+        Catalogue, CommitError, DraftQuota, Error, OrderRepository, Seen, StoredOrder, UnitOfWork,
+        Users,
     },
     domain::{Address, Basket, Line, Lines, Order, OrderId, Pricing, UserId},
 };
@@ -37,7 +38,7 @@ pub struct DraftLimit {
 #[derive(Clone, Debug)]
 pub struct CreateOrder {
     /// Where orders are kept.
-    pub orders: Arc<dyn Orders>,
+    pub orders: Arc<dyn OrderRepository>,
     /// Whose tier the discount goes by.
     pub users: Arc<dyn Users>,
     /// What products cost.

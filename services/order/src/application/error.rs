@@ -5,7 +5,7 @@ use gantry_money::Money;
 
 use crate::{
     application::{CatalogueError, CommitError, StorageError, Unanswered, UsersError},
-    domain::{LinesError, OrderId, Sku, StatusForbids, UserId},
+    domain::{InvalidTransition, LinesError, OrderId, Sku, UserId},
 };
 
 /// Why a use case refuses.
@@ -29,7 +29,7 @@ pub enum Error {
     Lines(#[from] LinesError),
     /// The order stands where this is not possible.
     #[error(transparent)]
-    Status(#[from] StatusForbids),
+    Status(#[from] InvalidTransition),
     /// The order has changed since the caller read it.
     #[error("the order has changed since it was read")]
     EtagMismatch,

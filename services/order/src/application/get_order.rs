@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gantry_contract::Scope;
 
 use crate::{
-    application::{Error, Orders, StoredOrder},
+    application::{Error, OrderRepository, StoredOrder},
     domain::OrderId,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct GetOrder {
     /// Where orders are kept.
-    pub orders: Arc<dyn Orders>,
+    pub orders: Arc<dyn OrderRepository>,
 }
 
 impl GetOrder {

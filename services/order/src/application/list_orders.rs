@@ -9,7 +9,7 @@ use gantry_contract::{
 use uuid::Uuid;
 
 use crate::{
-    application::{Error, Orders, StoredOrder},
+    application::{Error, OrderRepository, StoredOrder},
     domain::UserId,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ListOrders {
     /// Where orders are kept.
-    pub orders: Arc<dyn Orders>,
+    pub orders: Arc<dyn OrderRepository>,
 }
 
 impl ListOrders {

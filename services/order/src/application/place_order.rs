@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use crate::{
     application::{
-        CommitError, Error, Orders, Seen, Settled, StorageError, StoredOrder, UnitOfWork, placing,
+        CommitError, CompletionNotifier, Error, OrderRepository, PlaceOrderSaga, Seen,
+        StorageError, StoredOrder, UnitOfWork,
     },
     domain::{Address, OrderId, PlacedBy, Pricing, Status},
 };
@@ -35,13 +36,13 @@ pub struct Placement {
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
     /// Where orders are kept.
-    pub orders: Arc<dyn Orders>,
+    pub orders: Arc<dyn OrderRepository>,
     /// What orders cost.
     pub pricing: Arc<Pricing>,
     /// Who carries them through.
     pub sagas: gantry_saga::Handle,
-    /// Who tells of the outcome.
-    pub settled: Settled,
+    /// Wakes the call when the saga has ended.
+    pub notifier: CompletionNotifier,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids of sagas.
@@ -105,7 +106,7 @@ impl PlaceOrder {
             roles: roles.clone(),
         });
         let change = order.place(price, saga, placed_by, self.clock.now())?;
-        let saga = NewSaga::new(saga, placing::NAME, &id.0)
+        let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0)
             .map_err(|error| StorageError::Failed(Box::new(error)))?;
         let unit = UnitOfWork {
             change,
@@ -132,17 +133,17 @@ impl PlaceOrder {
         wait: Duration,
         leave: impl Future<Output = ()> + Send,
     ) -> Result<Option<StoredOrder>, StorageError> {
-        let waiter = self.settled.waiter(id);
-        // Listening begins before looking: nothing is told unheard in between.
-        let told = waiter.told();
+        let waiter = self.notifier.waiter(id);
+        // Before reading: an end in between is not missed.
+        let ended = waiter.notified();
         let found = self.orders.find(id).await?;
         let open = found.as_ref().is_some_and(|found| found.order.status() == Status::Placed);
         if !open || wait.is_zero() {
             return Ok(found);
         }
-        // Told or not, what counts is how the order stands then.
+        // Notified or not, the order as it is then is the answer.
         tokio::select! {
-            _ = timeout(wait, told) => {}
+            _ = timeout(wait, ended) => {}
             () = leave => {}
         }
         self.orders.find(id).await

@@ -93,14 +93,14 @@ pub struct DraftQuota {
 
 /// The orders.
 #[async_trait]
-pub trait Orders: fmt::Debug + Send + Sync + 'static {
+pub trait OrderRepository: fmt::Debug + Send + Sync + 'static {
     /// The order of this id.
     ///
     /// # Errors
     /// [`StorageError`].
     async fn find(&self, id: OrderId) -> Result<Option<StoredOrder>, StorageError>;
 
-    /// What is known of a request. Saves work on a repetition; [`Orders::commit`] decides.
+    /// What is known of a request. Saves work on a repetition; [`commit`](Self::commit) decides.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -18,6 +18,6 @@ pub use address::{Address, AddressError, Region};
 pub use basket::{Basket, BasketError, Line, Lines, LinesError, Quantity, Sku};
 pub use event::{Change, Event, PlacedBy, Recorded};
 pub use ids::{OrderId, UserId};
-pub use order::{Broken, Order, StatusForbids};
+pub use order::{Broken, InvalidTransition, Order};
 pub use pricing::{DiscountRule, Price, Pricing, Rate, TaxRule, Tier};
 pub use status::{RejectReason, Status};

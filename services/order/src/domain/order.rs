@@ -27,7 +27,7 @@ pub struct Order {
 /// The order's status does not allow the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {is} cannot become {wanted}")]
-pub struct StatusForbids {
+pub struct InvalidTransition {
     /// Current status.
     pub is: Status,
     /// Requested status.
@@ -66,46 +66,46 @@ impl Order {
     /// Places the order for its final price. The saga `saga` then completes or rejects it.
     ///
     /// # Errors
-    /// [`StatusForbids`] unless it is a draft.
+    /// [`InvalidTransition`] unless it is a draft.
     pub fn place(
         &self,
         price: Price,
         saga: Uuid,
         by: Option<PlacedBy>,
         now: OffsetDateTime,
-    ) -> Result<Change, StatusForbids> {
+    ) -> Result<Change, InvalidTransition> {
         self.becomes(Status::Placed, Event::Placed { saga, by, price }, now)
     }
 
     /// Confirms the order: the goods are sold.
     ///
     /// # Errors
-    /// [`StatusForbids`] unless it is placed.
-    pub fn confirm(&self, now: OffsetDateTime) -> Result<Change, StatusForbids> {
+    /// [`InvalidTransition`] unless it is placed.
+    pub fn confirm(&self, now: OffsetDateTime) -> Result<Change, InvalidTransition> {
         self.becomes(Status::Confirmed, Event::Confirmed, now)
     }
 
     /// Rejects the order.
     ///
     /// # Errors
-    /// [`StatusForbids`] unless it is placed.
+    /// [`InvalidTransition`] unless it is placed.
     pub fn reject(
         &self,
         reason: RejectReason,
         now: OffsetDateTime,
-    ) -> Result<Change, StatusForbids> {
+    ) -> Result<Change, InvalidTransition> {
         self.becomes(Status::Rejected, Event::Rejected { reason }, now)
     }
 
     /// Checks that the order may change to `wanted`.
     ///
     /// # Errors
-    /// [`StatusForbids`] if it may not.
-    pub fn may_become(&self, wanted: Status) -> Result<(), StatusForbids> {
+    /// [`InvalidTransition`] if it may not.
+    pub fn may_become(&self, wanted: Status) -> Result<(), InvalidTransition> {
         if self.status.may_become(wanted) {
             return Ok(());
         }
-        Err(StatusForbids { is: self.status, wanted })
+        Err(InvalidTransition { is: self.status, wanted })
     }
 
     fn becomes(
@@ -113,7 +113,7 @@ impl Order {
         wanted: Status,
         event: Event,
         now: OffsetDateTime,
-    ) -> Result<Change, StatusForbids> {
+    ) -> Result<Change, InvalidTransition> {
         self.may_become(wanted)?;
         let recorded = Recorded { version: self.version + 1, at: now, event };
         Ok(Change { order: self.clone().after(&recorded), recorded })

@@ -68,7 +68,7 @@ fn a_placed_order_is_confirmed_or_rejected_and_nothing_after_that() {
 #[test]
 fn a_draft_is_neither_confirmed_nor_rejected() {
     let draft = draft().order;
-    let forbids = StatusForbids { is: Status::Draft, wanted: Status::Confirmed };
+    let forbids = InvalidTransition { is: Status::Draft, wanted: Status::Confirmed };
     assert_eq!(draft.confirm(at(1)), Err(forbids));
     assert!(draft.reject(RejectReason::UserNotFound, at(1)).is_err());
 }

@@ -21,24 +21,15 @@ use super::{
     convert,
     status::{ORDER, status},
 };
-use crate::application::{CreateOrder, GetOrder, ListOrders, PlaceOrder};
+use crate::application::UseCases;
 
 /// What is kept of a call's time for the answer to arrive in.
 const TO_ANSWER: Duration = Duration::from_millis(250);
 
-/// The use cases.
-#[derive(Clone, Debug)]
-pub(crate) struct UseCases {
-    pub(crate) create_order: CreateOrder,
-    pub(crate) place_order: PlaceOrder,
-    pub(crate) get_order: GetOrder,
-    pub(crate) list_orders: ListOrders,
-}
-
 /// The service's methods.
 #[derive(Debug)]
 pub(crate) struct Api {
-    orders: UseCases,
+    use_cases: UseCases,
     fingerprints: Fingerprints,
     server: Arc<OnceLock<gantry_server::Status>>,
 }
@@ -47,11 +38,11 @@ impl Api {
     /// The methods on these use cases; `fingerprints` recognise a repeated request.
     /// Once `server` is told, nobody is kept waiting while that server drains.
     pub(crate) fn new(
-        orders: UseCases,
+        use_cases: UseCases,
         fingerprints: Fingerprints,
         server: Arc<OnceLock<gantry_server::Status>>,
     ) -> Self {
-        Self { orders, fingerprints, server }
+        Self { use_cases, fingerprints, server }
     }
 
     async fn draining(&self) {
@@ -71,7 +62,7 @@ impl OrderService for Api {
         let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
         let by = authorized(&request).clone();
         let new = convert::new_order(request.into_inner(), key)?;
-        let created = self.orders.create_order.run(new, &by).await.map_err(status)?;
+        let created = self.use_cases.create_order.run(new, &by).await.map_err(status)?;
         Ok(Response::new(convert::order(created)))
     }
 
@@ -88,7 +79,7 @@ impl OrderService for Api {
             gantry_server::release_place();
             self.draining().await;
         };
-        let placed = self.orders.place_order.run(placement, &by, leave).await;
+        let placed = self.use_cases.place_order.run(placement, &by, leave).await;
         let placed = placed.map_err(status)?;
         Ok(Response::new(convert::order(placed)))
     }
@@ -99,7 +90,7 @@ impl OrderService for Api {
     ) -> Result<Response<Order>, Status> {
         let id = convert::order_id(&request.get_ref().id)?;
         let scope = &authorized(&request).scope;
-        let found = self.orders.get_order.run(id, scope).await.map_err(status)?;
+        let found = self.use_cases.get_order.run(id, scope).await.map_err(status)?;
         Ok(Response::new(convert::order(found)))
     }
 
@@ -111,7 +102,7 @@ impl OrderService for Api {
         let page = PageRequest::new(ORDER, *page_size, page_token, *include_total)?;
         let page = convert::page(page)?;
         let scope = &authorized(&request).scope;
-        let page = self.orders.list_orders.run(&page, scope).await.map_err(status)?;
+        let page = self.use_cases.list_orders.run(&page, scope).await.map_err(status)?;
         Ok(Response::new(ListOrdersResponse {
             total_size: page.total_size(),
             next_page_token: page.next_page_token,

@@ -112,7 +112,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{OrderId, StatusForbids};
+    use crate::domain::{InvalidTransition, OrderId};
 
     fn reason(error: Error) -> (Code, String) {
         let status = status(error);
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_code_and_reason() {
-        let forbids = StatusForbids {
+        let forbids = InvalidTransition {
             is: crate::domain::Status::Placed,
             wanted: crate::domain::Status::Placed,
         };

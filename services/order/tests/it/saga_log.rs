@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gantry_order::{
-    application::{Orders, UnitOfWork},
-    outbound::sqlite::{SqliteOrders, SqliteSagaLog},
+    application::{OrderRepository, UnitOfWork},
+    outbound::sqlite::{SqliteRepository, SqliteSagaLog},
 };
 use gantry_saga::{Append, Claimed, Entry, Failure, Log, LogError, NewSaga, Status};
 use gantry_sql::Sqlite;
@@ -33,7 +33,7 @@ impl Fixture {
     async fn begin(&self, id: u128, name: &'static str) {
         let saga = NewSaga::new(Uuid::from_u128(id), name, &"input").unwrap();
         let unit = UnitOfWork { saga: Some(saga), ..unit(draft(ANN, &[("mug", 1)])) };
-        SqliteOrders::new(self.database.clone()).commit(unit).await.unwrap();
+        SqliteRepository::new(self.database.clone()).commit(unit).await.unwrap();
     }
 
     async fn claim(&self) -> Vec<Claimed> {

@@ -11,7 +11,7 @@ use crate::domain::{Email, Name, Password, Role, User, UserId};
 ///
 /// An equal request answers with the user whom the first one created, as that user
 /// is now.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct CreateUser {
     /// Where users are kept.
     pub users: Arc<dyn UserRepository>,

@@ -8,7 +8,7 @@ use super::{Created, NewUser, PasswordHasher, UserError, UserRepository};
 use crate::domain::{Email, Name, Password, Role, User, UserId};
 
 /// Makes sure that somebody can create users.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct EnsureAdmin {
     /// Where users are kept.
     pub users: Arc<dyn UserRepository>,

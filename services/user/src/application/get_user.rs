@@ -8,7 +8,7 @@ use super::{UserError, UserRepository};
 use crate::domain::{User, UserId};
 
 /// Gives one user.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct GetUser {
     /// Where users are kept.
     pub users: Arc<dyn UserRepository>,

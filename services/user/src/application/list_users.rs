@@ -12,7 +12,7 @@ use crate::domain::{User, UserId};
 
 /// Lists users page by page, in the order of their ids, which is that of their
 /// creation.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ListUsers {
     /// Where users are kept.
     pub users: Arc<dyn UserRepository>,

@@ -15,7 +15,7 @@ use crate::domain::{Attempt, Email, PasswordHash};
 /// Whether an address is known must not be learned here: an unknown one, or one
 /// that cannot exist, goes through the hasher like a wrong password, and is
 /// answered alike.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Login {
     /// Where users are kept.
     pub users: Arc<dyn UserRepository>,

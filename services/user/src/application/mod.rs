@@ -22,3 +22,18 @@ pub use ports::{
     AccessToken, Account, Created, NewUser, PasswordHasher, RefreshGrant, RefreshToken,
     RefreshTokens, Token, TokenIssuer, UserRepository,
 };
+
+/// Use cases of the service. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct UseCases {
+    /// CreateUser.
+    pub create_user: CreateUser,
+    /// GetUser.
+    pub get_user: GetUser,
+    /// ListUsers.
+    pub list_users: ListUsers,
+    /// Login.
+    pub login: Login,
+    /// The first administrator, made at start.
+    pub ensure_admin: EnsureAdmin,
+}

@@ -17,7 +17,7 @@ use crate::domain::{Attempt, Email, Password, PasswordHash, User, UserId};
 /// [`UserError::Failed`], after which
 /// nothing has been written.
 #[async_trait]
-pub trait UserRepository: Send + Sync {
+pub trait UserRepository: fmt::Debug + Send + Sync {
     /// Writes a user, their password and the record of the request in one unit;
     /// or nothing, where an equal request did so before.
     ///
@@ -52,7 +52,7 @@ pub trait UserRepository: Send + Sync {
 
 /// Keeps the refresh tokens that are valid.
 #[async_trait]
-pub trait RefreshTokens: Send + Sync {
+pub trait RefreshTokens: fmt::Debug + Send + Sync {
     /// Writes a token that was given out.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ pub trait RefreshTokens: Send + Sync {
 /// [`UserError::Overloaded`] where too many wait, [`UserError::Failed`] where a hash cannot
 /// be made or read.
 #[async_trait]
-pub trait PasswordHasher: Send + Sync {
+pub trait PasswordHasher: fmt::Debug + Send + Sync {
     /// The hash to keep.
     async fn hash(&self, password: Password) -> Result<PasswordHash, UserError>;
 
@@ -78,7 +78,7 @@ pub trait PasswordHasher: Send + Sync {
 }
 
 /// Makes tokens.
-pub trait TokenIssuer: Send + Sync {
+pub trait TokenIssuer: fmt::Debug + Send + Sync {
     /// What the user calls with, from `now` on.
     fn access_token(&self, user: &User, now: OffsetDateTime) -> AccessToken;
 

@@ -19,25 +19,30 @@ use super::{
     convert,
     status::{USER, status},
 };
-use crate::{
-    application::{CreateUser, GetUser, ListUsers, Login},
-    domain::Attempt,
-};
+use crate::{application::UseCases, domain::Attempt};
 
-/// The methods of UserService.
-pub(crate) struct UserApi {
-    /// Creates users.
-    pub(crate) create_user: CreateUser,
-    /// Gives one.
-    pub(crate) get_user: GetUser,
-    /// Gives many.
-    pub(crate) list_users: ListUsers,
-    /// Recognise a repeated request.
-    pub(crate) fingerprints: Fingerprints,
+/// Methods of both services. Clones share everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    use_cases: UseCases,
+    keys: Arc<[PublicKey]>,
+    fingerprints: Fingerprints,
+}
+
+impl Api {
+    /// Serves these use cases. Publishes `keys`, with which users' tokens are signed, were or will be;
+    /// `fingerprints` recognise a repeated request.
+    pub(crate) fn new(
+        use_cases: UseCases,
+        keys: Arc<[PublicKey]>,
+        fingerprints: Fingerprints,
+    ) -> Self {
+        Self { use_cases, keys, fingerprints }
+    }
 }
 
 #[tonic::async_trait]
-impl UserService for UserApi {
+impl UserService for Api {
     async fn create_user(
         &self,
         request: Request<CreateUserRequest>,
@@ -45,14 +50,14 @@ impl UserService for UserApi {
         let scope = authorized(&request).scope.clone();
         let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
         let registration = convert::registration(request.into_inner(), key)?;
-        let user = self.create_user.run(&scope, registration).await.map_err(status)?;
+        let user = self.use_cases.create_user.run(&scope, registration).await.map_err(status)?;
         Ok(Response::new(convert::user(&user)))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
         let id = convert::user_id(&request.get_ref().id)?;
         let scope = &authorized(&request).scope;
-        let user = self.get_user.run(scope, id).await.map_err(status)?;
+        let user = self.use_cases.get_user.run(scope, id).await.map_err(status)?;
         Ok(Response::new(convert::user(&user)))
     }
 
@@ -63,7 +68,7 @@ impl UserService for UserApi {
         let ListUsersRequest { page_size, page_token, include_total } = request.get_ref();
         let page = PageRequest::new(USER, *page_size, page_token, *include_total)?;
         let scope = &authorized(&request).scope;
-        let page = self.list_users.run(scope, &page).await.map_err(status)?;
+        let page = self.use_cases.list_users.run(scope, &page).await.map_err(status)?;
         Ok(Response::new(ListUsersResponse {
             users: page.items.iter().map(convert::user).collect(),
             total_size: page.total_size(),
@@ -72,19 +77,12 @@ impl UserService for UserApi {
     }
 }
 
-/// The methods of AuthService.
-pub(crate) struct AuthApi {
-    /// Logs users in.
-    pub(crate) login: Login,
-    /// What is signed with, was or will be.
-    pub(crate) keys: Arc<[PublicKey]>,
-}
-
 #[tonic::async_trait]
-impl AuthService for AuthApi {
+impl AuthService for Api {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<TokenPair>, Status> {
         let LoginRequest { email, password } = request.into_inner();
-        let session = self.login.run(&email, Attempt::new(password)).await.map_err(status)?;
+        let session =
+            self.use_cases.login.run(&email, Attempt::new(password)).await.map_err(status)?;
         Ok(Response::new(convert::token_pair(&session)))
     }
 

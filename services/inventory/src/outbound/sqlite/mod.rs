@@ -1,6 +1,6 @@
 //! The inventory in SQLite.
 //!
-//! Each method of [`Repository`] is one transaction. What the rules need is read within
+//! Each method of [`InventoryRepository`] is one transaction. What the rules need is read within
 //! the transaction that writes, and SQLite has one writer at a time, so what a decision
 //! was made on is still true when it is stored. The tables' checks stand behind the
 //! rules: a count below nothing fails the transaction whoever tries it.
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use self::rows::{ItemRow, ProductRow, ReservationRow, StockRow, micros};
 use crate::{
-    application::{InventoryError, Repository},
+    application::{InventoryError, InventoryRepository},
     domain::{Ask, Decision, Product, Reservation, Shelf, Sku, decide},
 };
 
@@ -42,7 +42,7 @@ impl SqliteRepository {
 }
 
 #[async_trait]
-impl Repository for SqliteRepository {
+impl InventoryRepository for SqliteRepository {
     async fn create_product(
         &self,
         product: Product,

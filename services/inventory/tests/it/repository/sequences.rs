@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use gantry_inventory::{
-    application::{InventoryError, Repository},
+    application::{InventoryError, InventoryRepository},
     domain::{Ask, Decision, Refusal, Reservation, Shelf, decide},
 };
 use proptest::{prelude::*, test_runner::Config};
@@ -42,7 +42,7 @@ impl Model {
 }
 
 async fn follows_the_model(
-    repository: &dyn Repository,
+    repository: &dyn InventoryRepository,
     stocks: [u32; 3],
     sequence: &[(Uuid, Ask)],
 ) {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use gantry_inventory::{
-    application::{InventoryError, Repository},
+    application::{InventoryError, InventoryRepository},
     domain::{Ask, Status},
     outbound::sqlite::{MIGRATIONS, SqliteRepository},
 };

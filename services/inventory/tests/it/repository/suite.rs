@@ -5,7 +5,7 @@ use gantry_contract::{
     page::{PageRequest, token},
 };
 use gantry_inventory::{
-    application::{InventoryError, Repository},
+    application::{InventoryError, InventoryRepository},
     domain::{Ask, ProductName, Refusal, Reservation, Shortage, Status},
 };
 use gantry_money::Money;
@@ -16,18 +16,18 @@ use super::{CREATE, Counts, LATER, NOW, RESERVE, counts, fresh, items, product, 
 const ID: Uuid = Uuid::from_u128(7);
 const OTHER: Uuid = Uuid::from_u128(8);
 
-async fn stock(repository: &dyn Repository, list: &[(&str, u32)]) {
+async fn stock(repository: &dyn InventoryRepository, list: &[(&str, u32)]) {
     for (text, count) in list {
         repository.create_product(product(text, *count), fresh()).await.unwrap();
     }
 }
 
-async fn counted(repository: &dyn Repository, text: &str) -> Counts {
+async fn counted(repository: &dyn InventoryRepository, text: &str) -> Counts {
     counts(repository.products(&[sku(text)]).await.unwrap()[&sku(text)].stock)
 }
 
 async fn ask(
-    repository: &dyn Repository,
+    repository: &dyn InventoryRepository,
     id: Uuid,
     ask: Ask,
 ) -> Result<Reservation, InventoryError> {
@@ -46,7 +46,7 @@ fn assert_refused(answer: Result<Reservation, InventoryError>, expected: Refusal
     }
 }
 
-pub(super) async fn a_product_reads_back_as_it_was_created(repository: &dyn Repository) {
+pub(super) async fn a_product_reads_back_as_it_was_created(repository: &dyn InventoryRepository) {
     let mut made = product("a", 1_000_000_000);
     made.name = ProductName::parse("Ünïcode 🦀 'quoted'; -- x").unwrap();
     made.price = Money::from_units_nanos("CLF", i64::MAX / 10_000, 580_700_000).unwrap();
@@ -56,7 +56,9 @@ pub(super) async fn a_product_reads_back_as_it_was_created(repository: &dyn Repo
     assert_eq!(read, [(sku("a"), made)].into());
 }
 
-pub(super) async fn a_taken_sku_is_refused_and_changes_nothing(repository: &dyn Repository) {
+pub(super) async fn a_taken_sku_is_refused_and_changes_nothing(
+    repository: &dyn InventoryRepository,
+) {
     stock(repository, &[("a", 3)]).await;
     let again = repository.create_product(product("a", 9), fresh()).await;
     assert!(matches!(again, Err(InventoryError::SkuTaken(taken)) if taken == sku("a")));
@@ -64,7 +66,7 @@ pub(super) async fn a_taken_sku_is_refused_and_changes_nothing(repository: &dyn 
 }
 
 pub(super) async fn the_same_creation_again_answers_with_the_product_as_it_is_now(
-    repository: &dyn Repository,
+    repository: &dyn InventoryRepository,
 ) {
     let key = request(CREATE, 1, 1);
     repository.create_product(product("a", 3), key.clone()).await.unwrap();
@@ -74,7 +76,7 @@ pub(super) async fn the_same_creation_again_answers_with_the_product_as_it_is_no
 }
 
 pub(super) async fn a_request_id_stands_for_one_request_of_one_caller_and_method(
-    repository: &dyn Repository,
+    repository: &dyn InventoryRepository,
 ) {
     let key = request(CREATE, 1, 1);
     repository.create_product(product("a", 3), key.clone()).await.unwrap();
@@ -91,7 +93,7 @@ pub(super) async fn a_request_id_stands_for_one_request_of_one_caller_and_method
     repository.change_reservation(ID, reserve(&[("a", 1)]), other_method, NOW).await.unwrap();
 }
 
-pub(super) async fn a_reservation_holds_all_of_its_items(repository: &dyn Repository) {
+pub(super) async fn a_reservation_holds_all_of_its_items(repository: &dyn InventoryRepository) {
     stock(repository, &[("a", 3), ("b", 5), ("c", 1)]).await;
     let made = repository
         .change_reservation(ID, reserve(&[("b", 2), ("a", 3)]), fresh(), LATER)
@@ -106,7 +108,9 @@ pub(super) async fn a_reservation_holds_all_of_its_items(repository: &dyn Reposi
     assert_eq!(ask(repository, ID, reserve(&[("a", 3), ("b", 2)])).await.unwrap(), made);
 }
 
-pub(super) async fn too_little_of_one_product_reserves_none_of_any(repository: &dyn Repository) {
+pub(super) async fn too_little_of_one_product_reserves_none_of_any(
+    repository: &dyn InventoryRepository,
+) {
     stock(repository, &[("a", 3), ("b", 1)]).await;
     let short = Shortage { sku: sku("b"), asked: 2, available: 1 };
     assert_refused(
@@ -117,7 +121,7 @@ pub(super) async fn too_little_of_one_product_reserves_none_of_any(repository: &
     assert_refused(ask(repository, ID, Ask::Commit).await, Refusal::NotFound(ID));
 }
 
-pub(super) async fn every_unknown_product_is_named(repository: &dyn Repository) {
+pub(super) async fn every_unknown_product_is_named(repository: &dyn InventoryRepository) {
     stock(repository, &[("a", 3)]).await;
     assert_refused(
         ask(repository, ID, reserve(&[("y", 1), ("a", 1), ("x", 1)])).await,
@@ -126,7 +130,9 @@ pub(super) async fn every_unknown_product_is_named(repository: &dyn Repository) 
     assert_eq!(counted(repository, "a").await, (3, 0, 0));
 }
 
-pub(super) async fn a_refusal_leaves_no_record_of_the_request(repository: &dyn Repository) {
+pub(super) async fn a_refusal_leaves_no_record_of_the_request(
+    repository: &dyn InventoryRepository,
+) {
     stock(repository, &[("a", 1)]).await;
     ask(repository, OTHER, reserve(&[("a", 1)])).await.unwrap();
     let key = request(RESERVE, 1, 1);
@@ -138,7 +144,7 @@ pub(super) async fn a_refusal_leaves_no_record_of_the_request(repository: &dyn R
     assert_eq!(now.status(), Status::Reserved);
 }
 
-pub(super) async fn a_sale_is_for_ever(repository: &dyn Repository) {
+pub(super) async fn a_sale_is_for_ever(repository: &dyn InventoryRepository) {
     stock(repository, &[("a", 3), ("b", 1)]).await;
     let wanted = reserve(&[("a", 2), ("b", 1)]);
     let made = ask(repository, ID, wanted.clone()).await.unwrap();
@@ -153,7 +159,7 @@ pub(super) async fn a_sale_is_for_ever(repository: &dyn Repository) {
     assert_eq!(counted(repository, "b").await, (0, 0, 1));
 }
 
-pub(super) async fn a_release_puts_everything_back_for_ever(repository: &dyn Repository) {
+pub(super) async fn a_release_puts_everything_back_for_ever(repository: &dyn InventoryRepository) {
     stock(repository, &[("a", 3), ("b", 1)]).await;
     let wanted = reserve(&[("a", 2), ("b", 1)]);
     let made = ask(repository, ID, wanted.clone()).await.unwrap();
@@ -169,7 +175,7 @@ pub(super) async fn a_release_puts_everything_back_for_ever(repository: &dyn Rep
 }
 
 pub(super) async fn a_release_that_comes_first_refuses_the_late_reservation(
-    repository: &dyn Repository,
+    repository: &dyn InventoryRepository,
 ) {
     stock(repository, &[("a", 3)]).await;
     let mark = ask(repository, ID, Ask::Release).await.unwrap();
@@ -182,7 +188,7 @@ pub(super) async fn a_release_that_comes_first_refuses_the_late_reservation(
 }
 
 pub(super) async fn the_reservations_id_outlives_the_record_of_the_request(
-    repository: &dyn Repository,
+    repository: &dyn InventoryRepository,
 ) {
     stock(repository, &[("a", 3)]).await;
     ask(repository, ID, reserve(&[("a", 2)])).await.unwrap();
@@ -193,7 +199,7 @@ pub(super) async fn the_reservations_id_outlives_the_record_of_the_request(
 }
 
 pub(super) async fn a_request_id_reused_for_another_reservation_changes_nothing(
-    repository: &dyn Repository,
+    repository: &dyn InventoryRepository,
 ) {
     stock(repository, &[("a", 3)]).await;
     let ask = reserve(&[("a", 1)]);
@@ -205,7 +211,7 @@ pub(super) async fn a_request_id_reused_for_another_reservation_changes_nothing(
     assert_eq!(counted(repository, "a").await, (2, 1, 0));
 }
 
-pub(super) async fn pages_neither_repeat_nor_hide(repository: &dyn Repository) {
+pub(super) async fn pages_neither_repeat_nor_hide(repository: &dyn InventoryRepository) {
     // In the order of their bytes, whatever a locale would say.
     let order = ["-", ".", "0", "10", "2", "A", "B", "_", "a", "aa", "b"];
     for text in order.iter().rev() {
@@ -228,7 +234,7 @@ pub(super) async fn pages_neither_repeat_nor_hide(repository: &dyn Repository) {
     assert_eq!(seen, order);
 }
 
-pub(super) async fn a_last_page_says_so(repository: &dyn Repository) {
+pub(super) async fn a_last_page_says_so(repository: &dyn InventoryRepository) {
     let page = PageRequest::new("products", 2, "", false).unwrap();
     let none = repository.list_products(&page).await.unwrap();
     assert_eq!((none.items.len(), &*none.next_page_token, none.total), (0, "", None));

@@ -11,7 +11,7 @@ use gantry_sql::{is_busy, is_unavailable};
 use sqlx::migrate::Migrator;
 use time::OffsetDateTime;
 
-pub use self::{orders::SqliteOrders, sagas::SqliteSagaLog};
+pub use self::{orders::SqliteRepository, sagas::SqliteSagaLog};
 use crate::application::{CommitError, StorageError};
 
 /// The schema, from its first version on.

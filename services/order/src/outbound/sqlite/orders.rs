@@ -15,17 +15,19 @@ use super::{
     sagas,
 };
 use crate::{
-    application::{CommitError, DraftQuota, Orders, Seen, StorageError, StoredOrder, UnitOfWork},
+    application::{
+        CommitError, DraftQuota, OrderRepository, Seen, StorageError, StoredOrder, UnitOfWork,
+    },
     domain::{Change, OrderId, UserId},
 };
 
 /// The orders in a SQLite database that has [`MIGRATIONS`](super::MIGRATIONS).
 #[derive(Clone, Debug)]
-pub struct SqliteOrders {
+pub struct SqliteRepository {
     database: Sqlite,
 }
 
-impl SqliteOrders {
+impl SqliteRepository {
     /// The orders in this database.
     pub fn new(database: Sqlite) -> Self {
         Self { database }
@@ -59,7 +61,7 @@ const COUNT_OPEN_DRAFTS: &str = "SELECT count(*) FROM (SELECT 1 FROM orders
     WHERE user_id = ? AND status = 'DRAFT' AND update_time >= ? LIMIT ?)";
 
 #[async_trait]
-impl Orders for SqliteOrders {
+impl OrderRepository for SqliteRepository {
     async fn find(&self, id: OrderId) -> Result<Option<StoredOrder>, StorageError> {
         let rows: Vec<EventRow> =
             sqlx::query_as(ONE).bind(id.0).fetch_all(self.database.reader()).await?;

@@ -1,14 +1,14 @@
 //! The repository in SQLite.
 
-use gantry_order::{application::Orders, outbound::sqlite::SqliteOrders};
+use gantry_order::{application::OrderRepository, outbound::sqlite::SqliteRepository};
 use tempfile::TempDir;
 
 use super::repository_contract;
 use crate::support::{ANN, database, draft, open, unit};
 
-async fn orders() -> (TempDir, SqliteOrders) {
+async fn orders() -> (TempDir, SqliteRepository) {
     let (folder, database) = database().await;
-    (folder, SqliteOrders::new(database))
+    (folder, SqliteRepository::new(database))
 }
 
 repository_contract! {
@@ -37,17 +37,17 @@ async fn orders_outlive_the_process() {
     let (folder, database) = database().await;
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
-    SqliteOrders::new(database.clone()).commit(unit(draft)).await.unwrap();
+    SqliteRepository::new(database.clone()).commit(unit(draft)).await.unwrap();
     database.close().await;
     let database = open(&folder).await;
-    let stored = SqliteOrders::new(database).find(order.id()).await.unwrap().unwrap();
+    let stored = SqliteRepository::new(database).find(order.id()).await.unwrap().unwrap();
     assert_eq!(stored.order, order);
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_an_error_and_not_another_order() {
     let (_folder, database) = database().await;
-    let orders = SqliteOrders::new(database.clone());
+    let orders = SqliteRepository::new(database.clone());
     let draft = draft(ANN, &[("mug", 1)]);
     let id = draft.order.id();
     orders.commit(unit(draft)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use gantry_contract::page::{Page, PageRequest};
 use gantry_order::{
-    application::{CommitError, DraftQuota, Orders, Seen, StoredOrder, UnitOfWork},
+    application::{CommitError, DraftQuota, OrderRepository, Seen, StoredOrder, UnitOfWork},
     domain::{OrderId, PlacedBy, RejectReason, Status, UserId},
 };
 use gantry_saga::NewSaga;
@@ -17,7 +17,7 @@ fn saga() -> NewSaga {
     NewSaga::new(SAGA, "test", &"input").unwrap()
 }
 
-async fn found(orders: &dyn Orders, id: OrderId) -> StoredOrder {
+async fn found(orders: &dyn OrderRepository, id: OrderId) -> StoredOrder {
     orders.find(id).await.unwrap().unwrap()
 }
 
@@ -34,7 +34,7 @@ fn ids(page: &Page<StoredOrder>) -> Vec<OrderId> {
 }
 
 /// Several drafts of this user, the newest first.
-async fn drafts(orders: &dyn Orders, user: UserId, count: usize) -> Vec<OrderId> {
+async fn drafts(orders: &dyn OrderRepository, user: UserId, count: usize) -> Vec<OrderId> {
     let mut made = Vec::new();
     for _ in 0..count {
         let draft = draft(user, &[("mug", 1)]);
@@ -44,7 +44,7 @@ async fn drafts(orders: &dyn Orders, user: UserId, count: usize) -> Vec<OrderId>
     made
 }
 
-pub(super) async fn an_order_reads_back_as_it_was_made(orders: &dyn Orders) {
+pub(super) async fn an_order_reads_back_as_it_was_made(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 3), ("Ünïcode 🦀 'quoted'; -- x", 1_000_000)]);
     let order = draft.order.clone();
     let unit = UnitOfWork { address: Some(address("Berlin")), ..unit(draft) };
@@ -53,11 +53,11 @@ pub(super) async fn an_order_reads_back_as_it_was_made(orders: &dyn Orders) {
     assert_eq!(stored, StoredOrder { order, address: Some(address("Berlin")) });
 }
 
-pub(super) async fn an_order_that_is_not_there_is_not_found(orders: &dyn Orders) {
+pub(super) async fn an_order_that_is_not_there_is_not_found(orders: &dyn OrderRepository) {
     assert_eq!(orders.find(OrderId(Uuid::from_u128(1))).await.unwrap(), None);
 }
 
-pub(super) async fn every_event_reads_back(orders: &dyn Orders) {
+pub(super) async fn every_event_reads_back(orders: &dyn OrderRepository) {
     let by = PlacedBy { subject: "ann".to_owned(), roles: vec!["user".to_owned()] };
     let draft = draft(ANN, &[("mug", 3)]);
     let placed = draft.order.place(draft.order.price(), SAGA, Some(by), NOW).unwrap();
@@ -76,7 +76,7 @@ pub(super) async fn every_event_reads_back(orders: &dyn Orders) {
     assert_eq!(found(orders, rejected.order.id()).await.order, rejected.order);
 }
 
-pub(super) async fn a_change_of_an_older_version_is_refused(orders: &dyn Orders) {
+pub(super) async fn a_change_of_an_older_version_is_refused(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
     let (one, other) = (Uuid::from_u128(fresh()), Uuid::from_u128(fresh()));
@@ -89,7 +89,9 @@ pub(super) async fn a_change_of_an_older_version_is_refused(orders: &dyn Orders)
     assert_eq!(found(orders, order.id()).await.order, first.order);
 }
 
-pub(super) async fn a_change_of_an_order_that_is_not_there_is_refused(orders: &dyn Orders) {
+pub(super) async fn a_change_of_an_order_that_is_not_there_is_refused(
+    orders: &dyn OrderRepository,
+) {
     let draft = draft(ANN, &[("mug", 1)]).order;
     let placed = draft.place(draft.price(), SAGA, None, NOW).unwrap();
     let refused = orders.commit(unit(placed)).await;
@@ -97,14 +99,14 @@ pub(super) async fn a_change_of_an_order_that_is_not_there_is_refused(orders: &d
     assert_eq!(orders.find(draft.id()).await.unwrap(), None);
 }
 
-pub(super) async fn an_id_is_given_once(orders: &dyn Orders) {
+pub(super) async fn an_id_is_given_once(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     orders.commit(unit(draft.clone())).await.unwrap();
     let refused = orders.commit(unit(draft)).await;
     assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
 }
 
-pub(super) async fn a_unit_that_is_refused_leaves_nothing(orders: &dyn Orders) {
+pub(super) async fn a_unit_that_is_refused_leaves_nothing(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
     orders.commit(UnitOfWork { address: Some(address("Berlin")), ..unit(draft) }).await.unwrap();
@@ -125,7 +127,7 @@ pub(super) async fn a_unit_that_is_refused_leaves_nothing(orders: &dyn Orders) {
     orders.commit(UnitOfWork { saga: Some(saga()), ..unit(other) }).await.unwrap();
 }
 
-pub(super) async fn a_saga_is_begun_once(orders: &dyn Orders) {
+pub(super) async fn a_saga_is_begun_once(orders: &dyn OrderRepository) {
     let unit = || UnitOfWork { saga: Some(saga()), ..unit(draft(ANN, &[("mug", 1)])) };
     orders.commit(unit()).await.unwrap();
     let second = unit();
@@ -134,7 +136,7 @@ pub(super) async fn a_saga_is_begun_once(orders: &dyn Orders) {
     assert_eq!(orders.find(id).await.unwrap(), None, "all of it or nothing");
 }
 
-pub(super) async fn an_address_stays_until_it_is_replaced(orders: &dyn Orders) {
+pub(super) async fn an_address_stays_until_it_is_replaced(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
     orders.commit(UnitOfWork { address: Some(address("Berlin")), ..unit(draft) }).await.unwrap();
@@ -146,7 +148,7 @@ pub(super) async fn an_address_stays_until_it_is_replaced(orders: &dyn Orders) {
     assert_eq!(found(orders, order.id()).await.address, Some(address("Paris")));
 }
 
-pub(super) async fn a_repeated_request_is_recognised(orders: &dyn Orders) {
+pub(super) async fn a_repeated_request_is_recognised(orders: &dyn OrderRepository) {
     let with =
         |body| UnitOfWork { request: Some(request(7, body)), ..unit(draft(ANN, &[("mug", 1)])) };
     let first = with(1);
@@ -168,7 +170,9 @@ pub(super) async fn a_repeated_request_is_recognised(orders: &dyn Orders) {
 
 /// Also where the order has gone on since: the repetition is told so, not that the
 /// version is stale.
-pub(super) async fn a_repeated_request_is_recognised_before_the_version(orders: &dyn Orders) {
+pub(super) async fn a_repeated_request_is_recognised_before_the_version(
+    orders: &dyn OrderRepository,
+) {
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
     orders.commit(unit(draft)).await.unwrap();
@@ -179,7 +183,7 @@ pub(super) async fn a_repeated_request_is_recognised_before_the_version(orders: 
     assert!(matches!(again, Err(CommitError::Repeated(id)) if id == order.id()), "{again:?}");
 }
 
-pub(super) async fn of_many_changes_at_once_exactly_one_is_taken(orders: &dyn Orders) {
+pub(super) async fn of_many_changes_at_once_exactly_one_is_taken(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
     orders.commit(unit(draft)).await.unwrap();
@@ -199,7 +203,7 @@ pub(super) async fn of_many_changes_at_once_exactly_one_is_taken(orders: &dyn Or
     assert_eq!(taken, 1);
 }
 
-pub(super) async fn lists_go_from_the_newest_to_the_oldest(orders: &dyn Orders) {
+pub(super) async fn lists_go_from_the_newest_to_the_oldest(orders: &dyn OrderRepository) {
     let made = drafts(orders, ANN, 5).await;
     let first = orders.list(None, &first_page(2)).await.unwrap();
     assert_eq!((ids(&first), first.total), (made[0..2].to_vec(), Some(5)));
@@ -211,7 +215,7 @@ pub(super) async fn lists_go_from_the_newest_to_the_oldest(orders: &dyn Orders) 
     assert_eq!((ids(&third), third.next_page_token.is_empty()), (made[4..].to_vec(), true));
 }
 
-pub(super) async fn a_list_can_be_one_users_own(orders: &dyn Orders) {
+pub(super) async fn a_list_can_be_one_users_own(orders: &dyn OrderRepository) {
     let mut made = drafts(orders, ANN, 2).await;
     drafts(orders, BOB, 2).await;
     made.splice(0..0, drafts(orders, ANN, 2).await);
@@ -223,7 +227,7 @@ pub(super) async fn a_list_can_be_one_users_own(orders: &dyn Orders) {
     assert!(orders.list(Some(nobody), &first_page(3)).await.unwrap().items.is_empty());
 }
 
-pub(super) async fn a_list_shows_orders_as_they_are(orders: &dyn Orders) {
+pub(super) async fn a_list_shows_orders_as_they_are(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     let placed = draft.order.place(draft.order.price(), SAGA, None, NOW).unwrap();
     orders.commit(UnitOfWork { address: Some(address("Berlin")), ..unit(draft) }).await.unwrap();
@@ -240,7 +244,7 @@ fn quota(max: u32) -> DraftQuota {
     DraftQuota { max, changed_since: NOW - Duration::HOUR }
 }
 
-pub(super) async fn a_draft_beyond_the_quota_is_refused(orders: &dyn Orders) {
+pub(super) async fn a_draft_beyond_the_quota_is_refused(orders: &dyn OrderRepository) {
     let first = draft(ANN, &[("mug", 1)]);
     let again = UnitOfWork { request: Some(request(1, 1)), ..unit(first.clone()) };
     orders.create(again.clone(), quota(2)).await.unwrap();
@@ -263,7 +267,7 @@ pub(super) async fn a_draft_beyond_the_quota_is_refused(orders: &dyn Orders) {
     orders.create(unit(draft(ANN, &[("mug", 1)])), later).await.unwrap();
 }
 
-pub(super) async fn drafts_made_at_once_keep_to_the_quota(orders: &dyn Orders) {
+pub(super) async fn drafts_made_at_once_keep_to_the_quota(orders: &dyn OrderRepository) {
     let create = || orders.create(unit(draft(ANN, &[("mug", 1)])), quota(2));
     let (a, b, c, d) = tokio::join!(create(), create(), create(), create());
     assert_eq!([a, b, c, d].iter().filter(|made| made.is_ok()).count(), 2);

@@ -15,12 +15,11 @@ use async_trait::async_trait;
 use gantry_contract::{Actor, Caller};
 use gantry_order::{
     application::{
-        Customer, Orders, Settled, Stock, StockError, StoredOrder, Unanswered, UnitOfWork, Users,
-        UsersError,
-        placing::{self, Placing},
+        CompletionNotifier, Customer, OrderRepository, PlaceOrderSaga, Stock, StockError,
+        StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
     },
     domain::{OrderId, PlacedBy, Quantity, RejectReason, Sku, Status, Tier, UserId},
-    outbound::sqlite::{SqliteOrders, SqliteSagaLog},
+    outbound::sqlite::{SqliteRepository, SqliteSagaLog},
 };
 use gantry_saga::{Append, Claimed, Engine, Log, LogError, NewSaga, Policy};
 use gantry_sql::Sqlite;
@@ -227,13 +226,13 @@ impl Trial {
 
     pub(super) async fn with(items: &[(&str, u32)]) -> Self {
         let (folder, database) = database().await;
-        let orders = SqliteOrders::new(database.clone());
+        let orders = SqliteRepository::new(database.clone());
         let draft = draft(ANN, items);
         let id = draft.order.id();
         let saga = Uuid::from_u128(fresh());
         let by = PlacedBy { subject: ANN.to_string(), roles: vec!["user".to_owned()] };
         let placed = draft.order.place(draft.order.price(), saga, Some(by), NOW).unwrap();
-        let saga = NewSaga::new(saga, placing::NAME, &id.0).unwrap();
+        let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0).unwrap();
         orders.commit(unit(draft)).await.unwrap();
         orders.commit(UnitOfWork { saga: Some(saga), ..unit(placed) }).await.unwrap();
         Self { _folder: folder, database, policy: policy(), shop: Shop::new(), id }
@@ -251,19 +250,19 @@ impl Trial {
     }
 
     pub(super) fn start(&self, log: impl Log) -> Engine {
-        let placing = Placing {
-            orders: Arc::new(SqliteOrders::new(self.database.clone())),
+        let saga = PlaceOrderSaga {
+            orders: Arc::new(SqliteRepository::new(self.database.clone())),
             users: Arc::new(self.shop.clone()),
             stock: Arc::new(self.shop.clone()),
-            settled: Settled::default(),
+            notifier: CompletionNotifier::default(),
             clock: Arc::new(TestClock::default()),
             service: "order",
         };
-        Engine::start(placing.definition(), Arc::new(log), self.policy.clone())
+        Engine::start(saga.definition(), Arc::new(log), self.policy.clone())
     }
 
     pub(super) async fn order(&self) -> StoredOrder {
-        SqliteOrders::new(self.database.clone()).find(self.id).await.unwrap().unwrap()
+        SqliteRepository::new(self.database.clone()).find(self.id).await.unwrap().unwrap()
     }
 
     /// The saga's status and how many entries its log has.

@@ -1,11 +1,11 @@
-//! The saga that carries a placed order through.
+//! Saga of a placed order.
 //!
 //! accept, validate the user, reserve the stock, **commit the reservation**, confirm.
-//! The commit is the pivot: stock that is sold stays sold. Payment and shipping take
-//! their places before it when there are such services.
+//! The commit is the pivot: stock that is sold stays sold. Payment and shipping will
+//! stand before it.
 //!
-//! Every call is made by the order service itself, on its own grant; who placed the
-//! order goes along for the record. The reservation's id is the saga's.
+//! The order service makes every call itself, on its own grant, with the user who placed the
+//! order as the cause. The reservation's id is the saga's.
 
 use std::{fmt, sync::Arc};
 
@@ -15,34 +15,36 @@ use gantry_saga::{Call, Definition, Failure, Reversible, Step};
 use uuid::Uuid;
 
 use crate::{
-    application::{Orders, Settled, Stock, StockError, UnitOfWork, Users, UsersError},
-    domain::{Change, Order, OrderId, RejectReason, Status, StatusForbids},
+    application::{
+        CompletionNotifier, OrderRepository, Stock, StockError, UnitOfWork, Users, UsersError,
+    },
+    domain::{Change, InvalidTransition, Order, OrderId, RejectReason, Status},
 };
 
-/// The saga's name in the log. Other steps need another name.
-pub const NAME: &str = "place-order/1";
-
-/// What the steps work with.
+/// Saga of a placed order, with what its steps work with.
 #[derive(Clone, Debug)]
-pub struct Placing {
-    /// Where orders are kept.
-    pub orders: Arc<dyn Orders>,
-    /// Who may order.
+pub struct PlaceOrderSaga {
+    /// Orders.
+    pub orders: Arc<dyn OrderRepository>,
+    /// Users, who may be inactive or gone.
     pub users: Arc<dyn Users>,
-    /// What is there to be sold.
+    /// Stock of the products.
     pub stock: Arc<dyn Stock>,
-    /// Who waits for the outcome.
-    pub settled: Settled,
-    /// The time.
+    /// Wakes the calls that wait for the outcome.
+    pub notifier: CompletionNotifier,
+    /// Time of each change of the order.
     pub clock: Arc<dyn Clock>,
-    /// The name this service calls by.
+    /// Name by which this service calls others.
     pub service: &'static str,
 }
 
-impl Placing {
-    /// The saga. Its input is the order's id.
+impl PlaceOrderSaga {
+    /// Name in the log. Other steps need another name.
+    pub const NAME: &str = "place-order/1";
+
+    /// Returns the steps. The saga's input is the order's id.
     pub fn definition(&self) -> Definition<Uuid> {
-        Definition::named(NAME)
+        Definition::named(Self::NAME)
             .step(Accept(self.clone()))
             .step(ValidateUser(self.clone()))
             .step(ReserveStock(self.clone()))
@@ -67,30 +69,29 @@ impl Placing {
         Caller::Service { service: self.service.to_owned(), cause }
     }
 
-    /// Brings the order to its outcome; where it stands there already, that is that.
+    /// Brings the order to its outcome, unless it is there already.
     async fn settle(
         &self,
         call: Call<'_, Uuid>,
         outcome: Status,
-        change: impl FnOnce(&Order) -> Result<Change, StatusForbids> + Send,
+        change: impl FnOnce(&Order) -> Result<Change, InvalidTransition> + Send,
     ) -> Result<(), Failure> {
         let order = self.order(call).await?;
         if order.status() != outcome {
             let change = change(&order).map_err(|error| Failure::refused("STATUS", error))?;
             let reason = change.order.reject_reason().map(RejectReason::as_str);
             let unit = UnitOfWork { change, address: None, request: None, saga: None };
-            // Stale: somebody else has done the same. The next attempt will see.
+            // Stale if another process did the same: the next attempt reads that.
             self.orders.commit(unit).await.map_err(Failure::unanswered)?;
             tracing::info!(order = %order.id(), status = %outcome, reason, "order settled");
         }
-        self.settled.tell(order.id());
+        self.notifier.notify(order.id());
         Ok(())
     }
 }
 
-/// Begins the saga. Placing the order has done what is to be done; rejecting it undoes
-/// it, after everything else.
-struct Accept(Placing);
+/// Begins the saga. The order is placed already; undoing rejects it, after everything else.
+struct Accept(PlaceOrderSaga);
 
 #[async_trait]
 impl Step<Uuid> for Accept {
@@ -112,8 +113,8 @@ impl Reversible<Uuid> for Accept {
     }
 }
 
-/// Asks whether the user may order.
-struct ValidateUser(Placing);
+/// Checks that the user may order.
+struct ValidateUser(PlaceOrderSaga);
 
 #[async_trait]
 impl Step<Uuid> for ValidateUser {
@@ -134,14 +135,14 @@ impl Step<Uuid> for ValidateUser {
 
 #[async_trait]
 impl Reversible<Uuid> for ValidateUser {
-    /// Asking leaves nothing behind.
+    /// Leaves nothing to undo.
     async fn undo(&self, _: Call<'_, Uuid>, _: &Failure) -> Result<(), Failure> {
         Ok(())
     }
 }
 
-/// Takes the stock aside; undone, puts it back.
-struct ReserveStock(Placing);
+/// Sets the stock aside; undone, puts it back.
+struct ReserveStock(PlaceOrderSaga);
 
 #[async_trait]
 impl Step<Uuid> for ReserveStock {
@@ -166,8 +167,8 @@ impl Reversible<Uuid> for ReserveStock {
     }
 }
 
-/// Sells what was taken aside: the pivot.
-struct CommitReservation(Placing);
+/// Sells the reserved stock: the pivot.
+struct CommitReservation(PlaceOrderSaga);
 
 #[async_trait]
 impl Step<Uuid> for CommitReservation {
@@ -182,7 +183,7 @@ impl Step<Uuid> for CommitReservation {
 }
 
 /// Confirms the order.
-struct Confirm(Placing);
+struct Confirm(PlaceOrderSaga);
 
 #[async_trait]
 impl Step<Uuid> for Confirm {
@@ -204,13 +205,13 @@ fn failure(error: StockError) -> Failure {
     match error {
         StockError::ProductNotFound(message) => refused(RejectReason::ProductNotFound, message),
         StockError::Insufficient(message) => refused(RejectReason::InsufficientStock, message),
-        // Not what a customer can be told; that it could not be done is all there is.
+        // Means nothing to a customer.
         StockError::Reservation(message) => refused(RejectReason::ServiceUnavailable, message),
         StockError::Unanswered(cause) => Failure::unanswered(cause),
     }
 }
 
-/// What the customer is told.
+/// Returns the reason that the customer reads.
 fn reason(why: &Failure) -> RejectReason {
     match why {
         Failure::Refused { code, .. } => RejectReason::parse(code),
