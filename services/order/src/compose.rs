@@ -13,7 +13,7 @@ use gantry_identity::{KeyError, ServiceSigner, Verifier};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
 use gantry_saga::Engine;
 use gantry_server::{BuildError, Fingerprints, Server};
-use gantry_sql::{Sqlite, requests};
+use gantry_sql::{Sqlite, StorageError, requests};
 use gantry_telemetry::{BUILD, Meter};
 use time::OffsetDateTime;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     application::{
         CompletionNotifier, CreateOrder, DraftLimit, GetOrder, ListOrders, OrderRepository,
-        PlaceOrder, PlaceOrderSaga, StorageError, UseCases,
+        PlaceOrder, PlaceOrderSaga, UseCases,
     },
     domain::Pricing,
     inbound::grpc::Api,

@@ -200,7 +200,7 @@ impl Service {
     /// # Errors
     /// [`EnsureAdminError`]
     pub async fn user_exists(&self, email: &str) -> Result<bool, EnsureAdminError> {
-        Ok(self.use_cases.ensure_admin.users.find_account(&Email::try_new(email)?).await?.is_some())
+        Ok(self.use_cases.ensure_admin.has_user(&Email::try_new(email)?).await?)
     }
 
     /// Makes an administrator, unless somebody has this address.

@@ -63,6 +63,12 @@ impl Failure {
         Self::new(Code::Unavailable, GantryReason::StorageUnavailable, WHY)
     }
 
+    /// RESOURCE_EXHAUSTED, reason OVERLOADED: nothing was done, and the same call may succeed in a second.
+    pub fn overloaded() -> Self {
+        Self::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
+            .retry_after(Duration::from_secs(1))
+    }
+
     /// INTERNAL, a fault of ours: names the request that is being served, under whose id the
     /// log has the cause, and says nothing of it.
     pub fn internal() -> Self {

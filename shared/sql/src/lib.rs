@@ -8,7 +8,9 @@
 //! - [`Sqlite::reader`] is the pool for queries; SQLite itself refuses writes there.
 //! - [`requests`] keeps the records that make a repeated mutation recognisable.
 //! - [`Sqlite::probe`] tells whether it can be written to, for a readiness check.
-//! - [`unique_violation`], [`is_busy`] and [`is_unavailable`] tell what an error means.
+//! - [`StorageError`] is the one error of repositories, with its mapping to a status;
+//!   [`unique_violation`] names the constraint that a write would have broken.
+//! - [`StoredTime`] reads and writes the columns that hold times.
 //!
 //! The database, the files that SQLite keeps beside it and the lock are 0600: they hold personal
 //! data. Once one of them is removed, or the disk is full, writes are refused instead of lost.
@@ -54,9 +56,11 @@ mod path;
 mod probe;
 pub mod requests;
 mod settings;
+mod time;
 mod write;
 
-pub use error::{is_busy, is_unavailable, unique_violation};
+pub use self::time::StoredTime;
+pub use error::{StorageError, unique_violation};
 pub use open::{OpenError, Sqlite};
 pub use probe::ProbeError;
 pub use settings::Settings;

@@ -11,11 +11,11 @@
 //!     request_id  BLOB    NOT NULL,
 //!     fingerprint BLOB    NOT NULL,
 //!     resource_id TEXT    NOT NULL,
-//!     created_at  INTEGER NOT NULL, -- seconds since 1970
+//!     create_time INTEGER NOT NULL,
 //!     PRIMARY KEY (subject, method, request_id)
 //! ) STRICT, WITHOUT ROWID;
 //!
-//! CREATE INDEX request_records_by_age ON request_records (created_at);
+//! CREATE INDEX request_records_by_age ON request_records (create_time);
 //! ```
 //!
 //! In a unit of work, [`find`] first and [`insert`] where it is [`Found::New`]. To
@@ -29,7 +29,7 @@ use sqlx::SqliteConnection;
 use time::OffsetDateTime;
 use tokio::time::MissedTickBehavior;
 
-use crate::Sqlite;
+use crate::{Sqlite, StoredTime};
 
 /// How long a record is kept.
 pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -92,7 +92,7 @@ pub async fn insert(
         .bind(key.request_id)
         .bind(key.fingerprint.as_slice())
         .bind(resource_id)
-        .bind(now.unix_timestamp())
+        .bind(StoredTime(now))
         .execute(conn)
         .await
         .map(drop)
@@ -103,7 +103,7 @@ pub async fn insert(
 /// # Errors
 /// What the database said; what was deleted before stays deleted.
 pub async fn purge(db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
-    let oldest = (now - KEPT).unix_timestamp();
+    let oldest = StoredTime(now - KEPT);
     let mut purged = 0;
     loop {
         let deleted = db.write(move |conn| Box::pin(delete_before(conn, oldest))).await?;
@@ -127,10 +127,13 @@ pub async fn keep_purged(db: Sqlite, now: impl Fn() -> OffsetDateTime) {
     }
 }
 
-async fn delete_before(conn: &mut SqliteConnection, oldest: i64) -> Result<u64, sqlx::Error> {
+async fn delete_before(
+    conn: &mut SqliteConnection,
+    oldest: StoredTime,
+) -> Result<u64, sqlx::Error> {
     let deleted = sqlx::query(
         "DELETE FROM request_records WHERE (subject, method, request_id) IN
-         (SELECT subject, method, request_id FROM request_records WHERE created_at < ? LIMIT ?)",
+         (SELECT subject, method, request_id FROM request_records WHERE create_time < ? LIMIT ?)",
     )
     .bind(oldest)
     .bind(PURGE_AT_ONCE)

@@ -31,7 +31,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// The unit's own, or what the database said to beginning or committing. If the files were
-    /// removed, nothing is begun: see [`is_unavailable`](crate::is_unavailable).
+    /// removed, nothing is begun: see [`StorageError::Unavailable`](crate::StorageError::Unavailable).
     pub async fn write<T, E, F>(&self, unit: F) -> Result<T, E>
     where
         T: Send + 'static,

@@ -1,8 +1,10 @@
-//! Why a use case fails.
+//! Failures of the use cases.
+
+use gantry_sql::StorageError;
 
 use crate::domain::{Refusal, Sku};
 
-/// Why a use case fails: nothing was changed then.
+/// Failure of a use case. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
     /// The rules forbid it.
@@ -14,16 +16,7 @@ pub enum InventoryError {
     /// The caller used the request id before, for something else.
     #[error("the request id was used before, for another request")]
     RequestIdReused,
-    /// The storage has too much to do; trying again later may succeed.
-    #[error("the storage is busy")]
-    Busy(#[source] Cause),
-    /// Nothing can be stored for now, as on a full disk.
-    #[error("nothing can be stored")]
-    Unavailable(#[source] Cause),
-    /// The storage failed, or holds what it cannot hold.
-    #[error("the storage failed")]
-    Storage(#[source] Cause),
+    /// See [`StorageError`].
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
-
-/// What the storage said: for the log, never for a caller.
-type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -18,8 +18,8 @@ impl ListProducts {
     /// Returns one page of all products.
     ///
     /// # Errors
-    /// Only the storage's.
+    /// [`InventoryError::Storage`].
     pub async fn run(&self, page: &PageRequest) -> Result<Page<Product>, InventoryError> {
-        self.inventory.list_products(page).await
+        Ok(self.inventory.list_products(page).await?)
     }
 }

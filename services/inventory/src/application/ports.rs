@@ -7,6 +7,7 @@ use gantry_contract::{
     idempotency::RequestKey,
     page::{Page, PageRequest},
 };
+use gantry_sql::StorageError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use crate::domain::{Ask, Product, Reservation, Sku};
 /// Products and reservations.
 ///
 /// Every method is one transaction: on disk when it returns, or not made at all. All of them may also
-/// fail with [`InventoryError::Busy`], [`InventoryError::Unavailable`] or [`InventoryError::Storage`].
+/// fail with a [`StorageError`].
 #[async_trait]
 pub trait InventoryRepository: fmt::Debug + Send + Sync {
     /// Adds `product` on behalf of `request`. If that request added it before, returns it as it is now.
@@ -32,14 +33,14 @@ pub trait InventoryRepository: fmt::Debug + Send + Sync {
     /// Returns those of these products that exist.
     ///
     /// # Errors
-    /// Only the storage's.
-    async fn products(&self, skus: &[Sku]) -> Result<BTreeMap<Sku, Product>, InventoryError>;
+    /// [`StorageError`].
+    async fn products(&self, skus: &[Sku]) -> Result<BTreeMap<Sku, Product>, StorageError>;
 
     /// Returns a page of all products, in the order of their SKUs' bytes. The page's key is the SKU.
     ///
     /// # Errors
-    /// Only the storage's.
-    async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, InventoryError>;
+    /// [`StorageError`].
+    async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, StorageError>;
 
     /// Does what [`crate::domain::decide`] says to `ask`, while nothing else changes the
     /// reservation or any stock. Returns the reservation as it is then. A refusal

@@ -1,8 +1,6 @@
 //! What a failed use case is called in the contract.
 
-use std::{error::Error, time::Duration};
-
-use gantry_contract::{Failure, GantryReason};
+use gantry_contract::Failure;
 use gantry_proto::shop::errors::v1::Reason;
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -35,19 +33,7 @@ fn failure(error: InventoryError) -> Failure {
             Reason::RequestIdReused,
             "the request_id was used before, for another request",
         ),
-        InventoryError::Busy(cause) => {
-            tracing::debug!(error = &*cause as &dyn Error, "storage busy");
-            Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
-                .retry_after(Duration::from_secs(1))
-        }
-        InventoryError::Unavailable(cause) => {
-            tracing::error!(error = &*cause as &dyn Error, "nothing can be stored");
-            Failure::storage_unavailable()
-        }
-        InventoryError::Storage(cause) => {
-            tracing::error!(error = &*cause as &dyn Error, "storage failed");
-            Failure::internal()
-        }
+        InventoryError::Storage(error) => error.failure(),
     }
 }
 
@@ -194,17 +180,6 @@ mod tests {
                 None => details.error_info().unwrap().metadata["more"].clone(),
             };
             assert!(["87", "and 91 more"].contains(&&*told), "says how many are left out: {told}");
-        }
-    }
-
-    #[test]
-    fn causes_are_never_sent() {
-        let secret = "no such table: product";
-        for error in [InventoryError::Busy, InventoryError::Unavailable, InventoryError::Storage] {
-            let error = error(secret.into());
-            let status = status(error);
-            let sent = format!("{} {:?}", status.message(), status.get_error_details());
-            assert!(!sent.contains("table"), "{sent}");
         }
     }
 }

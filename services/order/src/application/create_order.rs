@@ -6,8 +6,8 @@ use gantry_contract::{Authorized, Clock, Ids, idempotency::RequestKey};
 
 use crate::{
     application::{
-        Catalogue, CommitError, DraftQuota, Error, OrderRepository, Seen, StoredOrder, UnitOfWork,
-        Users,
+        Catalogue, CommitError, DraftQuota, OrderError, OrderRepository, Seen, StoredOrder,
+        UnitOfWork, Users,
     },
     domain::{Address, Basket, Line, Lines, Order, OrderId, Pricing, UserId},
 };
@@ -57,29 +57,30 @@ impl CreateOrder {
     /// Creates a draft; repeated, answers with the order as it is now.
     ///
     /// # Errors
-    /// [`Error`]: nothing was written.
-    pub async fn run(&self, new: NewOrder, by: &Authorized) -> Result<StoredOrder, Error> {
+    /// [`OrderError`]: nothing was written.
+    pub async fn run(&self, new: NewOrder, by: &Authorized) -> Result<StoredOrder, OrderError> {
         if !by.scope.covers(&new.user.to_string()) {
-            return Err(Error::NotOwner);
+            return Err(OrderError::NotOwner);
         }
         match self.orders.seen(&new.request).await? {
             Seen::New => {}
             Seen::Same(id) => return self.repeated(id).await,
-            Seen::Reused => return Err(Error::RequestIdReused),
+            Seen::Reused => return Err(OrderError::RequestIdReused),
         }
         let DraftLimit { max, open_for } = self.drafts;
         let changed_since = self.clock.now() - open_for;
         let quota = DraftQuota { max, changed_since };
         if self.orders.has_all_drafts(new.user, quota).await? {
-            return Err(Error::TooManyDrafts { max });
+            return Err(OrderError::TooManyDrafts { max });
         }
         let customer = self
             .users
             .find(new.user, &by.caller)
             .await
-            .map_err(|error| Error::of_users(error, new.user))?;
+            .map_err(|error| OrderError::of_users(error, new.user))?;
         let skus: Vec<_> = new.basket.skus().cloned().collect();
-        let prices = self.catalogue.prices(&skus, &by.caller).await.map_err(Error::of_catalogue)?;
+        let prices =
+            self.catalogue.prices(&skus, &by.caller).await.map_err(OrderError::of_catalogue)?;
         let lines = new
             .basket
             .items()
@@ -100,12 +101,12 @@ impl CreateOrder {
                 Ok(created)
             }
             Err(CommitError::Repeated(id)) => self.repeated(id).await,
-            Err(CommitError::TooManyDrafts) => Err(Error::TooManyDrafts { max }),
+            Err(CommitError::TooManyDrafts) => Err(OrderError::TooManyDrafts { max }),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn repeated(&self, id: OrderId) -> Result<StoredOrder, Error> {
-        self.orders.find(id).await?.ok_or(Error::OrderNotFound(id))
+    async fn repeated(&self, id: OrderId) -> Result<StoredOrder, OrderError> {
+        self.orders.find(id).await?.ok_or(OrderError::OrderNotFound(id))
     }
 }

@@ -2,15 +2,16 @@
 
 use gantry_contract::Scope;
 use gantry_money::Money;
+use gantry_sql::StorageError;
 
 use crate::{
-    application::{CatalogueError, CommitError, StorageError, Unanswered, UsersError},
+    application::{CatalogueError, CommitError, Unanswered, UsersError},
     domain::{InvalidTransition, LinesError, OrderId, Sku, UserId},
 };
 
 /// Why a use case refuses.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum OrderError {
     /// The caller may act only on their own, and this is not theirs: it is somebody else's, or does
     /// not exist.
     #[error("the caller may do this only with an order of their own")]
@@ -27,9 +28,9 @@ pub enum Error {
     /// The lines make no order.
     #[error(transparent)]
     Lines(#[from] LinesError),
-    /// The order stands where this is not possible.
+    /// The order's status does not allow it.
     #[error(transparent)]
-    Status(#[from] InvalidTransition),
+    Transition(#[from] InvalidTransition),
     /// The order has changed since the caller read it.
     #[error("the order has changed since it was read")]
     EtagMismatch,
@@ -56,12 +57,12 @@ pub enum Error {
         /// How.
         cause: Unanswered,
     },
-    /// A fault of ours.
+    /// See [`StorageError`].
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-impl From<CommitError> for Error {
+impl From<CommitError> for OrderError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Stale => Self::EtagMismatch,
@@ -71,13 +72,13 @@ impl From<CommitError> for Error {
             // a quota what is beyond it.
             CommitError::Repeated(_) | CommitError::TooManyDrafts => {
                 let cause = format!("unexpected refusal: {error}");
-                Self::Storage(StorageError::Failed(cause.into()))
+                Self::Storage(StorageError::failed(cause))
             }
         }
     }
 }
 
-impl Error {
+impl OrderError {
     /// Refusal of an order that the scope does not show. Does not tell a caller with a narrow scope
     /// whether the order exists.
     pub(super) fn of_unseen(id: OrderId, scope: &Scope) -> Self {

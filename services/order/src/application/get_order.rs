@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gantry_contract::Scope;
 
 use crate::{
-    application::{Error, OrderRepository, StoredOrder},
+    application::{OrderError, OrderRepository, StoredOrder},
     domain::OrderId,
 };
 
@@ -21,9 +21,9 @@ impl GetOrder {
     ///
     /// # Errors
     /// The refusal of an unseen order, alike for an unknown and a foreign one; errors of the storage.
-    pub async fn run(&self, id: OrderId, scope: &Scope) -> Result<StoredOrder, Error> {
+    pub async fn run(&self, id: OrderId, scope: &Scope) -> Result<StoredOrder, OrderError> {
         let found = self.orders.find(id).await?;
         let seen = found.filter(|found| scope.covers(&found.order.user().to_string()));
-        seen.ok_or_else(|| Error::of_unseen(id, scope))
+        seen.ok_or_else(|| OrderError::of_unseen(id, scope))
     }
 }

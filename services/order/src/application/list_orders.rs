@@ -9,7 +9,7 @@ use gantry_contract::{
 use uuid::Uuid;
 
 use crate::{
-    application::{Error, OrderRepository, StoredOrder},
+    application::{OrderError, OrderRepository, StoredOrder},
     domain::UserId,
 };
 
@@ -24,13 +24,17 @@ impl ListOrders {
     /// One page of the orders within `scope`, newest first.
     ///
     /// # Errors
-    /// [`Error`].
-    pub async fn run(&self, page: &PageRequest, scope: &Scope) -> Result<Page<StoredOrder>, Error> {
+    /// [`OrderError`].
+    pub async fn run(
+        &self,
+        page: &PageRequest,
+        scope: &Scope,
+    ) -> Result<Page<StoredOrder>, OrderError> {
         let owner = match scope {
             Scope::All => None,
             // Only users own orders, and a user's subject is their id.
             Scope::Own(subject) => {
-                Some(UserId(Uuid::parse_str(subject).map_err(|_| Error::NotOwner)?))
+                Some(UserId(Uuid::parse_str(subject).map_err(|_| OrderError::NotOwner)?))
             }
         };
         Ok(self.orders.list(owner, page).await?)

@@ -3,7 +3,7 @@
 //! - [`CreateOrder`], [`PlaceOrder`], [`GetOrder`], [`ListOrders`];
 //! - [`PlaceOrderSaga`]: the saga of a placed order;
 //! - [`OrderRepository`], [`Users`], [`Catalogue`], [`Stock`]: the ports;
-//! - [`Error`]: why a use case refuses, in the service's own words.
+//! - [`OrderError`]: why a use case refuses, in the service's own words.
 
 mod completion_notifier;
 mod create_order;
@@ -16,14 +16,14 @@ mod ports;
 
 pub use completion_notifier::CompletionNotifier;
 pub use create_order::{CreateOrder, DraftLimit, NewOrder};
-pub use error::Error;
+pub use error::OrderError;
 pub use get_order::GetOrder;
 pub use list_orders::ListOrders;
 pub use place_order::{PlaceOrder, Placement};
 pub use place_order_saga::PlaceOrderSaga;
 pub use ports::{
     Catalogue, CatalogueError, CommitError, Customer, DraftQuota, OrderRepository, Seen, Stock,
-    StockError, StorageError, StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
+    StockError, StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
 };
 
 /// Use cases of the service. Clones share everything.

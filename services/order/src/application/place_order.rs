@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use gantry_contract::{Actor, Authorized, Clock, Ids, idempotency::RequestKey};
 use gantry_money::Money;
 use gantry_saga::NewSaga;
+use gantry_sql::StorageError;
 use tokio::time::timeout;
 
 use crate::{
     application::{
-        CommitError, CompletionNotifier, Error, OrderRepository, PlaceOrderSaga, Seen,
-        StorageError, StoredOrder, UnitOfWork,
+        CommitError, CompletionNotifier, OrderError, OrderRepository, PlaceOrderSaga, Seen,
+        StoredOrder, UnitOfWork,
     },
     domain::{Address, OrderId, PlacedBy, Pricing, Status},
 };
@@ -55,49 +56,49 @@ impl PlaceOrder {
     /// without the caller.
     ///
     /// # Errors
-    /// [`Error`]: nothing was written.
+    /// [`OrderError`]: nothing was written.
     pub async fn run(
         &self,
         placement: Placement,
         by: &Authorized,
         leave: impl Future<Output = ()> + Send,
-    ) -> Result<StoredOrder, Error> {
+    ) -> Result<StoredOrder, OrderError> {
         let wait = placement.wait;
         let id = match self.place(&placement, by).await {
             // The order changed while it was being placed. Who named no version means it as it
             // is now.
-            Err(Error::EtagMismatch) if placement.version.is_none() => {
+            Err(OrderError::EtagMismatch) if placement.version.is_none() => {
                 self.place(&placement, by).await?
             }
             placed => placed?,
         };
         let found = self.outcome(id, wait, leave).await?;
-        found.ok_or(Error::OrderNotFound(id))
+        found.ok_or(OrderError::OrderNotFound(id))
     }
 
-    async fn place(&self, placement: &Placement, by: &Authorized) -> Result<OrderId, Error> {
+    async fn place(&self, placement: &Placement, by: &Authorized) -> Result<OrderId, OrderError> {
         // Read before the record of the request: an order that the same request, sent twice, has
         // just placed then comes with its record, instead of as one that cannot be placed.
         let stored = self.orders.find(placement.id).await?;
         match self.orders.seen(&placement.request).await? {
             Seen::New => {}
             Seen::Same(id) => return Ok(id),
-            Seen::Reused => return Err(Error::RequestIdReused),
+            Seen::Reused => return Err(OrderError::RequestIdReused),
         }
         let Placement { id, address, version, expected_total, request, wait: _ } = placement;
         let (id, version, expected_total) = (*id, *version, *expected_total);
         let seen = stored.filter(|stored| by.scope.covers(&stored.order.user().to_string()));
-        let stored = seen.ok_or_else(|| Error::of_unseen(id, &by.scope))?;
+        let stored = seen.ok_or_else(|| OrderError::of_unseen(id, &by.scope))?;
         let order = stored.order;
         // Before the version: no new reading of the order makes it possible again.
         order.may_become(Status::Placed)?;
         if version.is_some_and(|version| version != order.version()) {
-            return Err(Error::EtagMismatch);
+            return Err(OrderError::EtagMismatch);
         }
         let destination = address.as_ref().or(stored.address.as_ref()).and_then(Address::region);
         let price = self.pricing.finally(order.lines(), order.tier(), destination.as_ref())?;
         if expected_total.is_some_and(|expected| expected != price.total) {
-            return Err(Error::PriceChanged { total: price.total });
+            return Err(OrderError::PriceChanged { total: price.total });
         }
 
         let saga = self.ids.next();
@@ -106,8 +107,7 @@ impl PlaceOrder {
             roles: roles.clone(),
         });
         let change = order.place(price, saga, placed_by, self.clock.now())?;
-        let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0)
-            .map_err(|error| StorageError::Failed(Box::new(error)))?;
+        let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0).map_err(StorageError::failed)?;
         let unit = UnitOfWork {
             change,
             address: address.clone(),

@@ -1,6 +1,6 @@
 //! What the use cases need of the world.
 
-use std::{error::Error, fmt};
+use std::fmt;
 
 use async_trait::async_trait;
 use gantry_contract::{
@@ -10,6 +10,7 @@ use gantry_contract::{
 };
 use gantry_money::Money;
 use gantry_saga::NewSaga;
+use gantry_sql::StorageError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -66,20 +67,6 @@ pub enum CommitError {
     /// See [`StorageError`].
     #[error(transparent)]
     Storage(#[from] StorageError),
-}
-
-/// Why the storage gave nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    /// It has too much to do: another time it will.
-    #[error("storage busy: {0}")]
-    Busy(#[source] Box<dyn Error + Send + Sync>),
-    /// Nothing can be stored for now, as on a full disk; nothing was.
-    #[error("storage unavailable: {0}")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// It failed, or what is in it cannot be read. A fault of ours.
-    #[error("storage: {0}")]
-    Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// Open drafts that one user may have. A draft that nobody has changed for long is not open.

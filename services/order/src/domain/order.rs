@@ -26,12 +26,12 @@ pub struct Order {
 
 /// The order's status does not allow the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an order that is {is} cannot become {wanted}")]
+#[error("an order that is {from} cannot become {to}")]
 pub struct InvalidTransition {
     /// Current status.
-    pub is: Status,
+    pub from: Status,
     /// Requested status.
-    pub wanted: Status,
+    pub to: Status,
 }
 
 /// A history that no order can have.
@@ -105,7 +105,7 @@ impl Order {
         if self.status.may_become(wanted) {
             return Ok(());
         }
-        Err(InvalidTransition { is: self.status, wanted })
+        Err(InvalidTransition { from: self.status, to: wanted })
     }
 
     fn becomes(

@@ -68,8 +68,8 @@ fn a_placed_order_is_confirmed_or_rejected_and_nothing_after_that() {
 #[test]
 fn a_draft_is_neither_confirmed_nor_rejected() {
     let draft = draft().order;
-    let forbids = InvalidTransition { is: Status::Draft, wanted: Status::Confirmed };
-    assert_eq!(draft.confirm(at(1)), Err(forbids));
+    let invalid = InvalidTransition { from: Status::Draft, to: Status::Confirmed };
+    assert_eq!(draft.confirm(at(1)), Err(invalid));
     assert!(draft.reject(RejectReason::UserNotFound, at(1)).is_err());
 }
 
@@ -112,7 +112,7 @@ proptest! {
                     order = change.order;
                     history.push(change.recorded);
                 }
-                Err(forbids) => prop_assert!(!forbids.is.may_become(forbids.wanted)),
+                Err(invalid) => prop_assert!(!invalid.from.may_become(invalid.to)),
             }
         }
         prop_assert_eq!(Order::rebuild(ID, history), Ok(Some(order)));

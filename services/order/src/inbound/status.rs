@@ -1,13 +1,11 @@
 //! What a refusal is called in the contract.
 
-use std::time::Duration;
-
 use gantry_contract::{Failure, GantryReason};
 use gantry_proto::shop::errors::v1::Reason;
 use tonic::{Code, Status};
 
 use crate::{
-    application::{Error, StorageError, Unanswered},
+    application::{OrderError, Unanswered},
     domain::{LinesError, Sku},
 };
 
@@ -15,53 +13,46 @@ pub(super) const ORDER: &str = "shop.order.v1.Order";
 const USER: &str = "shop.user.v1.User";
 const PRODUCT: &str = "shop.inventory.v1.Product";
 
-pub(super) fn status(error: Error) -> Status {
+pub(super) fn status(error: OrderError) -> Status {
     failure(&error).into()
 }
 
-fn failure(error: &Error) -> Failure {
+fn failure(error: &OrderError) -> Failure {
     let refuse = |code, reason: Reason| Failure::new(code, reason, error.to_string());
     match error {
-        Error::NotOwner => refuse(Code::PermissionDenied, Reason::NotOwner),
-        Error::OrderNotFound(id) => refuse(Code::NotFound, Reason::OrderNotFound).resource(
+        OrderError::NotOwner => refuse(Code::PermissionDenied, Reason::NotOwner),
+        OrderError::OrderNotFound(id) => refuse(Code::NotFound, Reason::OrderNotFound).resource(
             ORDER,
             id.to_string(),
             "does not exist",
         ),
-        Error::UserNotFound(id) => refuse(Code::NotFound, Reason::UserNotFound).resource(
+        OrderError::UserNotFound(id) => refuse(Code::NotFound, Reason::UserNotFound).resource(
             USER,
             id.to_string(),
             "does not exist",
         ),
-        Error::ProductsNotFound(skus) => unknown_products(skus),
-        Error::Lines(LinesError::Currencies { .. }) => {
+        OrderError::ProductsNotFound(skus) => unknown_products(skus),
+        OrderError::Lines(LinesError::Currencies { .. }) => {
             refuse(Code::FailedPrecondition, Reason::CurrencyMismatch)
         }
-        Error::Lines(LinesError::TooLarge) => {
+        OrderError::Lines(LinesError::TooLarge) => {
             refuse(Code::FailedPrecondition, Reason::AmountTooLarge)
         }
-        Error::Lines(LinesError::Empty) => internal(error),
-        Error::Status(forbids) => refuse(Code::FailedPrecondition, Reason::OrderStatus)
-            .metadata("status", forbids.is.as_str())
-            .precondition("STATUS", forbids.is.as_str(), error.to_string()),
-        Error::TooManyDrafts { max } => {
+        OrderError::Lines(LinesError::Empty) => internal(error),
+        OrderError::Transition(invalid) => refuse(Code::FailedPrecondition, Reason::OrderStatus)
+            .metadata("status", invalid.from.as_str())
+            .precondition("STATUS", invalid.from.as_str(), error.to_string()),
+        OrderError::TooManyDrafts { max } => {
             refuse(Code::ResourceExhausted, Reason::TooManyDrafts).metadata("max", max.to_string())
         }
-        Error::EtagMismatch => refuse(Code::Aborted, Reason::EtagMismatch),
-        Error::PriceChanged { total } => refuse(Code::FailedPrecondition, Reason::PriceChanged)
-            .metadata("total", total.to_string()),
-        Error::RequestIdReused => refuse(Code::AlreadyExists, Reason::RequestIdReused),
-        Error::Unanswered { service, cause } => unanswered(service, cause, error),
-        Error::Storage(StorageError::Busy(_)) => {
-            tracing::debug!(%error, "too much to do");
-            Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
-                .retry_after(Duration::from_secs(1))
+        OrderError::EtagMismatch => refuse(Code::Aborted, Reason::EtagMismatch),
+        OrderError::PriceChanged { total } => {
+            refuse(Code::FailedPrecondition, Reason::PriceChanged)
+                .metadata("total", total.to_string())
         }
-        Error::Storage(StorageError::Unavailable(_)) => {
-            tracing::error!(%error, "nothing can be stored");
-            Failure::storage_unavailable()
-        }
-        Error::Storage(StorageError::Failed(_)) => internal(error),
+        OrderError::RequestIdReused => refuse(Code::AlreadyExists, Reason::RequestIdReused),
+        OrderError::Unanswered { service, cause } => unanswered(service, cause, error),
+        OrderError::Storage(error) => error.failure(),
     }
 }
 
@@ -82,7 +73,7 @@ fn unknown_products(skus: &[Sku]) -> Failure {
 
 /// The caller learns which service it was. That it is away, the log says once where it is
 /// noticed; a line for each call would say it a thousand times.
-fn unanswered(service: &str, cause: &Unanswered, error: &Error) -> Failure {
+fn unanswered(service: &str, cause: &Unanswered, error: &OrderError) -> Failure {
     let failure = match cause {
         Unanswered::Unavailable(_) => Failure::new(
             Code::Unavailable,
@@ -101,7 +92,7 @@ fn unanswered(service: &str, cause: &Unanswered, error: &Error) -> Failure {
 }
 
 /// The cause is in the log, under the request's id.
-fn internal(error: &Error) -> Failure {
+fn internal(error: &OrderError) -> Failure {
     tracing::error!(%error, "internal error");
     Failure::internal()
 }
@@ -114,30 +105,23 @@ mod tests {
     use super::*;
     use crate::domain::{InvalidTransition, OrderId};
 
-    fn reason(error: Error) -> (Code, String) {
+    fn reason(error: OrderError) -> (Code, String) {
         let status = status(error);
         (status.code(), status.get_details_error_info().unwrap().reason)
     }
 
     #[test]
     fn every_refusal_has_its_code_and_reason() {
-        let forbids = InvalidTransition {
-            is: crate::domain::Status::Placed,
-            wanted: crate::domain::Status::Placed,
-        };
+        let placed = crate::domain::Status::Placed;
+        let invalid = InvalidTransition { from: placed, to: placed };
         let id = OrderId(Uuid::nil());
         for (error, code, expected) in [
-            (Error::NotOwner, Code::PermissionDenied, "NOT_OWNER"),
-            (Error::OrderNotFound(id), Code::NotFound, "ORDER_NOT_FOUND"),
-            (Error::Status(forbids), Code::FailedPrecondition, "ORDER_STATUS"),
-            (Error::TooManyDrafts { max: 1 }, Code::ResourceExhausted, "TOO_MANY_DRAFTS"),
-            (Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH"),
-            (Error::RequestIdReused, Code::AlreadyExists, "REQUEST_ID_REUSED"),
-            (
-                StorageError::Unavailable("full".into()).into(),
-                Code::Unavailable,
-                "STORAGE_UNAVAILABLE",
-            ),
+            (OrderError::NotOwner, Code::PermissionDenied, "NOT_OWNER"),
+            (OrderError::OrderNotFound(id), Code::NotFound, "ORDER_NOT_FOUND"),
+            (OrderError::Transition(invalid), Code::FailedPrecondition, "ORDER_STATUS"),
+            (OrderError::TooManyDrafts { max: 1 }, Code::ResourceExhausted, "TOO_MANY_DRAFTS"),
+            (OrderError::EtagMismatch, Code::Aborted, "ETAG_MISMATCH"),
+            (OrderError::RequestIdReused, Code::AlreadyExists, "REQUEST_ID_REUSED"),
             (LinesError::TooLarge.into(), Code::FailedPrecondition, "AMOUNT_TOO_LARGE"),
         ] {
             assert_eq!(reason(error), (code, expected.to_owned()));
@@ -147,14 +131,11 @@ mod tests {
     #[test]
     fn causes_are_never_sent() {
         let secret = "10.0.0.7:50051";
-        let unanswered = |cause| Error::Unanswered { service: "user", cause };
+        let unanswered = |cause| OrderError::Unanswered { service: "user", cause };
         for error in [
             unanswered(Unanswered::Unavailable(secret.to_owned())),
             unanswered(Unanswered::TimedOut(secret.to_owned())),
             unanswered(Unanswered::Broken(secret.to_owned())),
-            StorageError::Busy(secret.into()).into(),
-            StorageError::Unavailable(secret.into()).into(),
-            StorageError::Failed(secret.into()).into(),
         ] {
             let status = status(error);
             let sent = format!("{} {:?}", status.message(), status.get_error_details());
@@ -165,7 +146,7 @@ mod tests {
     #[test]
     fn a_hundred_long_names_still_make_an_answer_that_arrives() {
         let skus = (0..100).map(|n| Sku::new(format!("{n:x>64}"))).collect();
-        let status = status(Error::ProductsNotFound(skus));
+        let status = status(OrderError::ProductsNotFound(skus));
         assert!(status.details().len() < 3072, "{}", status.details().len());
         assert!(status.message().contains("100"));
     }

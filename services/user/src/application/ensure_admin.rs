@@ -21,13 +21,21 @@ pub struct EnsureAdmin {
 }
 
 impl EnsureAdmin {
+    /// Returns whether a user has this address.
+    ///
+    /// # Errors
+    /// [`UserError::Storage`].
+    pub async fn has_user(&self, email: &Email) -> Result<bool, UserError> {
+        Ok(self.users.find_account(email).await?.is_some())
+    }
+
     /// Makes an administrator with this address, unless a user has it: who has it is
     /// left as they are, role and password included.
     ///
     /// # Errors
     /// Those of the ports.
     pub async fn run(&self, email: Email, name: Name, password: Password) -> Result<(), UserError> {
-        if self.users.find_account(&email).await?.is_some() {
+        if self.has_user(&email).await? {
             return Ok(());
         }
         let password_hash = self.hasher.hash(password).await?;

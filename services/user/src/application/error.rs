@@ -1,5 +1,7 @@
 //! Why a use case does not do what it was asked for.
 
+use gantry_sql::StorageError;
+
 use crate::domain::UserId;
 
 /// A refusal or a failure. None holds an address, a password or a token.
@@ -26,12 +28,12 @@ pub enum UserError {
     /// The page token is not one of this list.
     #[error("the page token is not one of this list")]
     BadPageToken,
-    /// Too much to do at the moment: trying again may succeed.
-    #[error("too much to do at the moment")]
+    /// Too many passwords wait to be hashed: trying again may succeed.
+    #[error("too much to do")]
     Overloaded,
-    /// Nothing can be stored for now, as on a full disk; nothing was.
-    #[error("{0}")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// See [`StorageError`].
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// Something that should work does not.
     #[error("{0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use gantry_contract::idempotency::RequestKey;
+use gantry_sql::StorageError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -13,9 +14,7 @@ use crate::domain::{Attempt, Email, Password, PasswordHash, User, UserId};
 /// Keeps the users.
 ///
 /// # Errors
-/// Besides those named: [`UserError::Overloaded`], [`UserError::Unavailable`] and
-/// [`UserError::Failed`], after which
-/// nothing has been written.
+/// Besides those named: [`StorageError`].
 #[async_trait]
 pub trait UserRepository: fmt::Debug + Send + Sync {
     /// Writes a user, their password and the record of the request in one unit;
@@ -32,10 +31,10 @@ pub trait UserRepository: fmt::Debug + Send + Sync {
     async fn created_by(&self, request: &RequestKey) -> Result<Option<UserId>, UserError>;
 
     /// The user with this id.
-    async fn find(&self, id: UserId) -> Result<Option<User>, UserError>;
+    async fn find(&self, id: UserId) -> Result<Option<User>, StorageError>;
 
     /// The user with this address, and the hash of their password.
-    async fn find_account(&self, email: &Email) -> Result<Option<Account>, UserError>;
+    async fn find_account(&self, email: &Email) -> Result<Option<Account>, StorageError>;
 
     /// Users in the order of their ids, from after `after` on: at most `limit` of
     /// them, of all or only this one.
@@ -44,10 +43,10 @@ pub trait UserRepository: fmt::Debug + Send + Sync {
         only: Option<UserId>,
         after: Option<UserId>,
         limit: u32,
-    ) -> Result<Vec<User>, UserError>;
+    ) -> Result<Vec<User>, StorageError>;
 
     /// How many users there are; `most` stands for that many or more.
-    async fn count(&self, only: Option<UserId>, most: u32) -> Result<u32, UserError>;
+    async fn count(&self, only: Option<UserId>, most: u32) -> Result<u32, StorageError>;
 }
 
 /// Keeps the refresh tokens that are valid.
@@ -56,9 +55,8 @@ pub trait RefreshTokens: fmt::Debug + Send + Sync {
     /// Writes a token that was given out.
     ///
     /// # Errors
-    /// [`UserError::Overloaded`], [`UserError::Unavailable`] and [`UserError::Failed`]: nothing was
-    /// written.
-    async fn add(&self, grant: RefreshGrant) -> Result<(), UserError>;
+    /// [`StorageError`].
+    async fn add(&self, grant: RefreshGrant) -> Result<(), StorageError>;
 }
 
 /// Hashes passwords. Slow on purpose, and bounded in how many it hashes at a time.

@@ -1,17 +1,14 @@
 //! What a failed use case is called in the contract.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
 
-use gantry_contract::{Failure, GantryReason, Violations};
+use gantry_contract::{Failure, Violations};
 use gantry_proto::shop::errors::v1::Reason;
 use tonic::{Code, Status};
 
 use crate::application::UserError;
 
 pub(super) const USER: &str = "shop.user.v1.User";
-
-/// When somebody who came at a busy time should come again.
-const A_MOMENT: Duration = Duration::from_secs(1);
 
 pub(super) fn status(error: UserError) -> Status {
     failure(error).into()
@@ -37,14 +34,8 @@ fn failure(error: UserError) -> Failure {
         )
         .precondition("STATUS", id.to_string(), "the user must be active"),
         UserError::BadPageToken => Violations::one("page_token", message).into(),
-        UserError::Overloaded => {
-            Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, message)
-                .retry_after(A_MOMENT)
-        }
-        UserError::Unavailable(cause) => {
-            tracing::error!(error = &*cause as &dyn Error, "nothing can be stored");
-            Failure::storage_unavailable()
-        }
+        UserError::Overloaded => Failure::overloaded(),
+        UserError::Storage(error) => error.failure(),
         UserError::Failed(cause) => {
             tracing::error!(error = &*cause as &dyn Error, "user service failed");
             Failure::internal()
@@ -54,7 +45,7 @@ fn failure(error: UserError) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use gantry_contract::Reason as _;
+    use gantry_contract::{GantryReason, Reason as _};
     use tonic_types::StatusExt;
 
     use super::*;
@@ -72,11 +63,6 @@ mod tests {
             (UserError::NotActive(id), Code::FailedPrecondition, "USER_NOT_ACTIVE"),
             (UserError::BadPageToken, Code::InvalidArgument, "VALIDATION_FAILED"),
             (UserError::Overloaded, Code::ResourceExhausted, "OVERLOADED"),
-            (
-                UserError::Unavailable("the disk is full".into()),
-                Code::Unavailable,
-                "STORAGE_UNAVAILABLE",
-            ),
             (UserError::failed("the disk is full"), Code::Internal, "INTERNAL"),
         ];
         for (error, code, reason) in table {
@@ -88,9 +74,8 @@ mod tests {
 
     #[test]
     fn a_cause_is_not_sent() {
-        let unavailable = status(UserError::Unavailable("the disk is full".into()));
         let status = status(UserError::failed("the disk is full"));
-        assert!(!format!("{unavailable:?} {status:?}").contains("disk"), "{status:?}");
+        assert!(!format!("{status:?}").contains("disk"), "{status:?}");
         assert!(GantryReason::Internal.is_given_by(&status));
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gantry_sql::{ProbeError, Settings, Sqlite, is_unavailable};
+use gantry_sql::{ProbeError, Settings, Sqlite, StorageError};
 
 use crate::{Fixture, MIGRATOR};
 
@@ -62,7 +62,8 @@ async fn files_that_vanished_are_noticed_and_take_no_write() {
         let error = fixture.db.probe().await.unwrap_err().to_string();
         assert!(error.contains("was removed or replaced while it was open"), "{gone}: {error}");
         let refused = insert(&fixture.db, "b".into()).await.unwrap_err();
-        assert!(is_unavailable(&refused), "{gone}: {refused}");
+        let refused = StorageError::from(refused);
+        assert!(matches!(refused, StorageError::Unavailable(_)), "{gone}: {refused}");
     }
 }
 
@@ -116,7 +117,8 @@ async fn on_a_small_disk(folder: &Path) {
     let filler = fill(folder);
     let long = || "x".repeat(100_000);
     let refused = insert(&db, long()).await.unwrap_err();
-    assert!(is_unavailable(&refused), "{refused}");
+    let refused = StorageError::from(refused);
+    assert!(matches!(refused, StorageError::Unavailable(_)), "{refused}");
     let full = until(&db, false).await.unwrap_err().to_string();
     assert!(full.contains("full"), "{full}");
     fs::remove_file(filler).unwrap();

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use gantry_sql::{Sqlite, is_busy, unique_violation};
+use gantry_sql::{Sqlite, StorageError, unique_violation};
 use tokio::sync::Notify;
 
 use crate::Fixture;
@@ -162,7 +162,7 @@ async fn a_broken_constraint_is_told_by_its_name() {
     assert_eq!(unique_violation(&column), Some("things.name"));
     let index = insert(&fixture.db, "b", "X").await.unwrap_err();
     assert_eq!(unique_violation(&index), Some("things_code"));
-    assert!(!is_busy(&column));
+    assert!(matches!(column.into(), StorageError::Failed(_)));
     assert_eq!(unique_violation(&sqlx::Error::RowNotFound), None);
 }
 
@@ -177,5 +177,5 @@ async fn a_lock_held_by_a_stranger_is_busy() {
     let stranger = sqlx::SqlitePool::connect_with(options).await.unwrap();
     let _held = stranger.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let error = insert(&db, "a", "x").await.unwrap_err();
-    assert!(is_busy(&error), "{error}");
+    assert!(matches!(error.into(), StorageError::Busy(_)));
 }

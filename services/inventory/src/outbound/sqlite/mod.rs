@@ -14,12 +14,12 @@ use gantry_contract::{
     idempotency::RequestKey,
     page::{MAX_TOTAL, Page, PageRequest},
 };
-use gantry_sql::{Sqlite, requests};
+use gantry_sql::{Sqlite, StorageError, StoredTime, requests};
 use sqlx::{SqliteConnection, migrate::Migrator};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::rows::{ItemRow, ProductRow, ReservationRow, StockRow, micros};
+use self::rows::{ItemRow, ProductRow, ReservationRow, StockRow};
 use crate::{
     application::{InventoryError, InventoryRepository},
     domain::{Ask, Decision, Product, Reservation, Shelf, Sku, decide},
@@ -67,9 +67,9 @@ impl InventoryRepository for SqliteRepository {
             .await
     }
 
-    async fn products(&self, skus: &[Sku]) -> Result<BTreeMap<Sku, Product>, InventoryError> {
+    async fn products(&self, skus: &[Sku]) -> Result<BTreeMap<Sku, Product>, StorageError> {
         let rows: Vec<ProductRow> =
-            sqlx::query_as("SELECT * FROM product WHERE sku IN (SELECT value FROM json_each(?))")
+            sqlx::query_as("SELECT * FROM products WHERE sku IN (SELECT value FROM json_each(?))")
                 .bind(rows::json(skus)?)
                 .fetch_all(self.database.reader())
                 .await?;
@@ -78,17 +78,17 @@ impl InventoryRepository for SqliteRepository {
             .collect()
     }
 
-    async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, InventoryError> {
+    async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, StorageError> {
         // No SKU is empty, so every SKU comes after the empty text.
         let rows: Vec<ProductRow> =
-            sqlx::query_as("SELECT * FROM product WHERE sku > ? ORDER BY sku LIMIT ?")
+            sqlx::query_as("SELECT * FROM products WHERE sku > ? ORDER BY sku LIMIT ?")
                 .bind(page.after.as_deref().unwrap_or_default())
                 .bind(page.limit())
                 .fetch_all(self.database.reader())
                 .await?;
         let total = if page.include_total {
             let total: u32 =
-                sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM product LIMIT ?)")
+                sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM products LIMIT ?)")
                     .bind(MAX_TOTAL)
                     .fetch_one(self.database.reader())
                     .await?;
@@ -139,8 +139,8 @@ impl InventoryRepository for SqliteRepository {
 
 async fn load_product(conn: &mut SqliteConnection, sku: &str) -> Result<Product, InventoryError> {
     let row: ProductRow =
-        sqlx::query_as("SELECT * FROM product WHERE sku = ?").bind(sku).fetch_one(conn).await?;
-    Product::try_from(row)
+        sqlx::query_as("SELECT * FROM products WHERE sku = ?").bind(sku).fetch_one(conn).await?;
+    Ok(row.try_into()?)
 }
 
 async fn insert_product(
@@ -148,7 +148,7 @@ async fn insert_product(
     product: &Product,
 ) -> Result<(), InventoryError> {
     let inserted = sqlx::query(
-        "INSERT INTO product
+        "INSERT INTO products
              (sku, name, currency, price, available, reserved, sold, create_time, update_time)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (sku) DO NOTHING",
@@ -160,8 +160,8 @@ async fn insert_product(
     .bind(product.stock.available())
     .bind(product.stock.reserved())
     .bind(product.stock.sold())
-    .bind(micros(product.created))
-    .bind(micros(product.updated))
+    .bind(StoredTime(product.created))
+    .bind(StoredTime(product.updated))
     .execute(conn)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -173,14 +173,14 @@ async fn insert_product(
 async fn load_reservation(
     conn: &mut SqliteConnection,
     id: Uuid,
-) -> Result<Option<Reservation>, InventoryError> {
-    let row: Option<ReservationRow> = sqlx::query_as("SELECT * FROM reservation WHERE id = ?")
+) -> Result<Option<Reservation>, StorageError> {
+    let row: Option<ReservationRow> = sqlx::query_as("SELECT * FROM reservations WHERE id = ?")
         .bind(id)
         .fetch_optional(&mut *conn)
         .await?;
     let Some(row) = row else { return Ok(None) };
     let items: Vec<ItemRow> =
-        sqlx::query_as("SELECT sku, quantity FROM reservation_item WHERE reservation_id = ?")
+        sqlx::query_as("SELECT sku, quantity FROM reservation_items WHERE reservation_id = ?")
             .bind(id)
             .fetch_all(conn)
             .await?;
@@ -192,11 +192,11 @@ async fn load_shelf(
     conn: &mut SqliteConnection,
     ask: &Ask,
     found: Option<&Reservation>,
-) -> Result<Shelf, InventoryError> {
+) -> Result<Shelf, StorageError> {
     let items = [ask.items(), found.and_then(Reservation::items)];
     let skus = items.into_iter().flatten().flat_map(|items| items.iter()).map(|(sku, _)| sku);
     let rows: Vec<StockRow> = sqlx::query_as(
-        "SELECT sku, available, reserved, sold FROM product
+        "SELECT sku, available, reserved, sold FROM products
          WHERE sku IN (SELECT value FROM json_each(?))",
     )
     .bind(rows::json(skus)?)
@@ -210,17 +210,17 @@ async fn store_reservation(
     conn: &mut SqliteConnection,
     reservation: &Reservation,
     is_new: bool,
-) -> Result<(), InventoryError> {
+) -> Result<(), StorageError> {
     let id = reservation.id();
     sqlx::query(
-        "INSERT INTO reservation (id, status, create_time, update_time) VALUES (?, ?, ?, ?)
+        "INSERT INTO reservations (id, status, create_time, update_time) VALUES (?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE
          SET status = excluded.status, update_time = excluded.update_time",
     )
     .bind(id)
     .bind(rows::status_name(reservation.status()))
-    .bind(micros(reservation.created()))
-    .bind(micros(reservation.updated()))
+    .bind(StoredTime(reservation.created()))
+    .bind(StoredTime(reservation.updated()))
     .execute(&mut *conn)
     .await?;
     if !is_new {
@@ -228,7 +228,7 @@ async fn store_reservation(
     }
     for (sku, quantity) in reservation.items().into_iter().flat_map(|items| items.iter()) {
         sqlx::query(
-            "INSERT INTO reservation_item (reservation_id, sku, quantity) VALUES (?, ?, ?)",
+            "INSERT INTO reservation_items (reservation_id, sku, quantity) VALUES (?, ?, ?)",
         )
         .bind(id)
         .bind(sku.as_str())
@@ -243,16 +243,16 @@ async fn store_shelf(
     conn: &mut SqliteConnection,
     shelf: &Shelf,
     now: OffsetDateTime,
-) -> Result<(), InventoryError> {
+) -> Result<(), StorageError> {
     for (sku, stock) in shelf {
         sqlx::query(
-            "UPDATE product SET available = ?, reserved = ?, sold = ?, update_time = ?
+            "UPDATE products SET available = ?, reserved = ?, sold = ?, update_time = ?
              WHERE sku = ?",
         )
         .bind(stock.available())
         .bind(stock.reserved())
         .bind(stock.sold())
-        .bind(micros(now))
+        .bind(StoredTime(now))
         .bind(sku.as_str())
         .execute(&mut *conn)
         .await?;
@@ -262,12 +262,6 @@ async fn store_shelf(
 
 impl From<sqlx::Error> for InventoryError {
     fn from(error: sqlx::Error) -> Self {
-        if gantry_sql::is_busy(&error) {
-            Self::Busy(error.into())
-        } else if gantry_sql::is_unavailable(&error) {
-            Self::Unavailable(error.into())
-        } else {
-            Self::Storage(error.into())
-        }
+        Self::Storage(error.into())
     }
 }

@@ -1,13 +1,10 @@
-//! Rows and what they stand for. A row that stands for nothing is a storage failure.
+//! Rows and what they stand for. A row that stands for nothing is corrupt.
 
 use gantry_money::{Currency, Money};
-use time::OffsetDateTime;
+use gantry_sql::{StorageError, StoredTime};
 use uuid::Uuid;
 
-use crate::{
-    application::InventoryError,
-    domain::{Items, Product, ProductName, Quantity, Reservation, Sku, Status, Stock},
-};
+use crate::domain::{Items, Product, ProductName, Quantity, Reservation, Sku, Status, Stock};
 
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct ProductRow {
@@ -18,8 +15,8 @@ pub(super) struct ProductRow {
     available: u32,
     reserved: u32,
     sold: u32,
-    create_time: i64,
-    update_time: i64,
+    create_time: StoredTime,
+    update_time: StoredTime,
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -34,8 +31,8 @@ pub(super) struct StockRow {
 pub(super) struct ReservationRow {
     id: Uuid,
     status: String,
-    create_time: i64,
-    update_time: i64,
+    create_time: StoredTime,
+    update_time: StoredTime,
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -45,47 +42,52 @@ pub(super) struct ItemRow {
 }
 
 impl TryFrom<ProductRow> for Product {
-    type Error = InventoryError;
+    type Error = StorageError;
 
-    fn try_from(row: ProductRow) -> Result<Self, InventoryError> {
-        let currency = Currency::parse(&row.currency).map_err(corrupt)?;
+    fn try_from(row: ProductRow) -> Result<Self, StorageError> {
+        let currency = Currency::parse(&row.currency).map_err(StorageError::corrupt)?;
         Ok(Self {
-            sku: Sku::parse(row.sku).map_err(corrupt)?,
+            sku: Sku::parse(row.sku).map_err(StorageError::corrupt)?,
             name: ProductName::stored(row.name),
-            price: Money::new(row.price, currency).map_err(corrupt)?,
-            stock: Stock::stored(row.available, row.reserved, row.sold).map_err(corrupt)?,
-            created: time(row.create_time)?,
-            updated: time(row.update_time)?,
+            price: Money::new(row.price, currency).map_err(StorageError::corrupt)?,
+            stock: Stock::stored(row.available, row.reserved, row.sold)
+                .map_err(StorageError::corrupt)?,
+            created: row.create_time.0,
+            updated: row.update_time.0,
         })
     }
 }
 
 impl StockRow {
-    pub(super) fn stock(self) -> Result<(Sku, Stock), InventoryError> {
-        let stock = Stock::stored(self.available, self.reserved, self.sold).map_err(corrupt)?;
-        Ok((Sku::parse(self.sku).map_err(corrupt)?, stock))
+    pub(super) fn stock(self) -> Result<(Sku, Stock), StorageError> {
+        let stock = Stock::stored(self.available, self.reserved, self.sold)
+            .map_err(StorageError::corrupt)?;
+        Ok((Sku::parse(self.sku).map_err(StorageError::corrupt)?, stock))
     }
 }
 
 impl ReservationRow {
-    pub(super) fn reservation(self, items: Vec<ItemRow>) -> Result<Reservation, InventoryError> {
+    pub(super) fn reservation(self, items: Vec<ItemRow>) -> Result<Reservation, StorageError> {
         let items = items
             .into_iter()
             .map(|row| {
-                let quantity = Quantity::new(row.quantity).map_err(corrupt)?;
-                Ok((Sku::parse(row.sku).map_err(corrupt)?, quantity))
+                let quantity = Quantity::new(row.quantity).map_err(StorageError::corrupt)?;
+                Ok((Sku::parse(row.sku).map_err(StorageError::corrupt)?, quantity))
             })
-            .collect::<Result<Vec<_>, InventoryError>>()?;
-        let items =
-            if items.is_empty() { None } else { Some(Items::collect(items).map_err(corrupt)?) };
+            .collect::<Result<Vec<_>, StorageError>>()?;
+        let items = if items.is_empty() {
+            None
+        } else {
+            Some(Items::collect(items).map_err(StorageError::corrupt)?)
+        };
         let status = match self.status.as_str() {
             "RESERVED" => Status::Reserved,
             "COMMITTED" => Status::Committed,
             "RELEASED" => Status::Released,
-            other => return Err(corrupt(format!("reservation status {other:?}"))),
+            other => return Err(StorageError::corrupt(format!("reservation status {other:?}"))),
         };
-        let (created, updated) = (time(self.create_time)?, time(self.update_time)?);
-        Reservation::stored(self.id, status, items, created, updated).map_err(corrupt)
+        let (created, updated) = (self.create_time.0, self.update_time.0);
+        Reservation::stored(self.id, status, items, created, updated).map_err(StorageError::corrupt)
     }
 }
 
@@ -99,21 +101,7 @@ pub(super) fn status_name(status: Status) -> &'static str {
 }
 
 /// SKUs as a JSON list, which `json_each` makes rows of.
-pub(super) fn json<'a>(skus: impl IntoIterator<Item = &'a Sku>) -> Result<String, InventoryError> {
+pub(super) fn json<'a>(skus: impl IntoIterator<Item = &'a Sku>) -> Result<String, StorageError> {
     let skus: Vec<_> = skus.into_iter().map(Sku::as_str).collect();
-    serde_json::to_string(&skus).map_err(corrupt)
-}
-
-/// The number a time has in the tables: microseconds since 1970.
-pub(super) fn micros(time: OffsetDateTime) -> i64 {
-    // The years that OffsetDateTime has are far within what an i64 of microseconds holds.
-    (time.unix_timestamp_nanos() / 1_000) as i64
-}
-
-fn time(micros: i64) -> Result<OffsetDateTime, InventoryError> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(corrupt)
-}
-
-fn corrupt(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> InventoryError {
-    InventoryError::Storage(cause.into())
+    serde_json::to_string(&skus).map_err(StorageError::corrupt)
 }

@@ -7,7 +7,7 @@ use gantry_inventory::{
     domain::{Ask, Status},
     outbound::sqlite::{MIGRATIONS, SqliteRepository},
 };
-use gantry_sql::{Settings, Sqlite};
+use gantry_sql::{Settings, Sqlite, StorageError};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -69,10 +69,10 @@ async fn the_tables_refuse_a_count_below_nothing() {
     let repository = SqliteRepository::new(database.clone());
     repository.create_product(product("a", 1), fresh()).await.unwrap();
     for below in [
-        "UPDATE product SET available = available - 2",
-        "UPDATE product SET reserved = -1",
-        "UPDATE product SET sold = -1",
-        "UPDATE product SET price = -1",
+        "UPDATE products SET available = available - 2",
+        "UPDATE products SET reserved = -1",
+        "UPDATE products SET sold = -1",
+        "UPDATE products SET price = -1",
     ] {
         let refused: Result<_, sqlx::Error> = database
             .write(move |conn| Box::pin(async move { sqlx::query(below).execute(conn).await }))
@@ -90,11 +90,11 @@ async fn a_row_that_stands_for_nothing_is_a_failure_of_the_storage() {
     let repository = SqliteRepository::new(database.clone());
     repository.create_product(product("a", 1), fresh()).await.unwrap();
     let spoilt: Result<_, sqlx::Error> = database
-        .write(|conn| Box::pin(sqlx::query("UPDATE product SET currency = '???'").execute(conn)))
+        .write(|conn| Box::pin(sqlx::query("UPDATE products SET currency = '???'").execute(conn)))
         .await;
     spoilt.unwrap();
     let read = repository.products(&[sku("a")]).await;
-    assert!(matches!(read, Err(InventoryError::Storage(_))), "{read:?}");
+    assert!(matches!(read, Err(StorageError::Corrupt(_))), "{read:?}");
 }
 
 #[tokio::test]

@@ -5,19 +5,16 @@ use gantry_contract::{
     idempotency::RequestKey,
     page::{MAX_TOTAL, Page, PageRequest},
 };
-use gantry_sql::{Sqlite, requests};
+use gantry_sql::{Sqlite, StorageError, StoredTime, requests};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
-    corrupt, micros,
     records::{EventRow, address_record, event_record, orders},
     sagas,
 };
 use crate::{
-    application::{
-        CommitError, DraftQuota, OrderRepository, Seen, StorageError, StoredOrder, UnitOfWork,
-    },
+    application::{CommitError, DraftQuota, OrderRepository, Seen, StoredOrder, UnitOfWork},
     domain::{Change, OrderId, UserId},
 };
 
@@ -93,7 +90,7 @@ impl OrderRepository for SqliteRepository {
     ) -> Result<Page<StoredOrder>, StorageError> {
         // Every id comes before the greatest one.
         let before = match &page.after {
-            Some(key) => Uuid::parse_str(key).map_err(corrupt)?,
+            Some(key) => Uuid::parse_str(key).map_err(StorageError::corrupt)?,
             None => Uuid::max(),
         };
         let reader = self.database.reader();
@@ -119,7 +116,7 @@ async fn seen(conn: &mut SqliteConnection, request: &RequestKey) -> Result<Seen,
     Ok(match requests::find(conn, request).await? {
         requests::Found::New => Seen::New,
         requests::Found::Same { resource_id } => {
-            Seen::Same(OrderId(Uuid::parse_str(&resource_id).map_err(corrupt)?))
+            Seen::Same(OrderId(Uuid::parse_str(&resource_id).map_err(StorageError::corrupt)?))
         }
         requests::Found::Reused => Seen::Reused,
     })
@@ -132,7 +129,7 @@ async fn has_all_drafts(
 ) -> Result<bool, StorageError> {
     let open: i64 = sqlx::query_scalar(COUNT_OPEN_DRAFTS)
         .bind(user.0)
-        .bind(micros(quota.changed_since))
+        .bind(StoredTime(quota.changed_since))
         .bind(quota.max)
         .fetch_one(conn)
         .await?;
@@ -180,7 +177,7 @@ async fn write(conn: &mut SqliteConnection, unit: UnitOfWork) -> Result<(), Comm
 /// Appends the event to the history it was decided on, and to no other.
 async fn append(conn: &mut SqliteConnection, change: &Change) -> Result<(), CommitError> {
     let Change { order, recorded } = change;
-    let version = i64::try_from(recorded.version).map_err(corrupt)?;
+    let version = i64::try_from(recorded.version).map_err(StorageError::corrupt)?;
     let row = if version == 1 {
         sqlx::query(
             "INSERT INTO orders (status, version, update_time, id, user_id, create_time)
@@ -189,10 +186,10 @@ async fn append(conn: &mut SqliteConnection, change: &Change) -> Result<(), Comm
         )
         .bind(order.status().as_str())
         .bind(version)
-        .bind(micros(recorded.at))
+        .bind(StoredTime(recorded.at))
         .bind(order.id().0)
         .bind(order.user().0)
-        .bind(micros(recorded.at))
+        .bind(StoredTime(recorded.at))
     } else {
         sqlx::query(
             "UPDATE orders SET status = ?, version = ?, update_time = ?
@@ -200,7 +197,7 @@ async fn append(conn: &mut SqliteConnection, change: &Change) -> Result<(), Comm
         )
         .bind(order.status().as_str())
         .bind(version)
-        .bind(micros(recorded.at))
+        .bind(StoredTime(recorded.at))
         .bind(order.id().0)
         .bind(version - 1)
     };
@@ -213,7 +210,7 @@ async fn append(conn: &mut SqliteConnection, change: &Change) -> Result<(), Comm
     )
     .bind(order.id().0)
     .bind(version)
-    .bind(micros(recorded.at))
+    .bind(StoredTime(recorded.at))
     .bind(kind)
     .bind(data)
     .execute(conn)

@@ -4,12 +4,12 @@
 //! name, and the old one is read as long as there are databases that have it.
 
 use gantry_money::{Currency, Money};
+use gantry_sql::{StorageError, StoredTime};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{corrupt, time};
 use crate::{
-    application::{StorageError, StoredOrder},
+    application::StoredOrder,
     domain::{
         Address, Event, Line, Lines, Order, OrderId, PlacedBy, Price, Quantity, Recorded,
         RejectReason, Sku, Tier, UserId,
@@ -108,23 +108,26 @@ fn event(kind: &str, data: &str) -> Result<Event, StorageError> {
     match kind {
         CREATED => {
             let Created { user, tier, currency, lines, price } = parse(data)?;
-            let currency = Currency::parse(&currency).map_err(corrupt)?;
+            let currency = Currency::parse(&currency).map_err(StorageError::corrupt)?;
             let lines = lines.into_iter().map(|line| {
                 let quantity = Quantity::new(line.quantity)
-                    .ok_or_else(|| corrupt("a quantity is out of bounds"))?;
-                let unit_price = Money::new(line.unit_price, currency).map_err(corrupt)?;
-                Line::new(Sku::new(line.sku), quantity, unit_price).map_err(corrupt)
+                    .ok_or_else(|| StorageError::corrupt("a quantity is out of bounds"))?;
+                let unit_price =
+                    Money::new(line.unit_price, currency).map_err(StorageError::corrupt)?;
+                Line::new(Sku::new(line.sku), quantity, unit_price).map_err(StorageError::corrupt)
             });
             Ok(Event::Created {
                 user: UserId(user),
-                tier: Tier::parse(&tier).ok_or_else(|| corrupt(format!("tier {tier:?}")))?,
-                lines: Lines::new(lines.collect::<Result<_, StorageError>>()?).map_err(corrupt)?,
+                tier: Tier::parse(&tier)
+                    .ok_or_else(|| StorageError::corrupt(format!("tier {tier:?}")))?,
+                lines: Lines::new(lines.collect::<Result<_, StorageError>>()?)
+                    .map_err(StorageError::corrupt)?,
                 price: price.price(currency)?,
             })
         }
         PLACED => {
             let Placed { saga, by, currency, price } = parse(data)?;
-            let currency = Currency::parse(&currency).map_err(corrupt)?;
+            let currency = Currency::parse(&currency).map_err(StorageError::corrupt)?;
             let by = by.map(|ByData { subject, roles }| PlacedBy { subject, roles });
             Ok(Event::Placed { saga, by, price: price.price(currency)? })
         }
@@ -132,10 +135,10 @@ fn event(kind: &str, data: &str) -> Result<Event, StorageError> {
         REJECTED => {
             let Rejected { reason } = parse(data)?;
             let reason = RejectReason::parse(&reason)
-                .ok_or_else(|| corrupt(format!("reject reason {reason:?}")))?;
+                .ok_or_else(|| StorageError::corrupt(format!("reject reason {reason:?}")))?;
             Ok(Event::Rejected { reason })
         }
-        unknown => Err(corrupt(format!("event type {unknown:?}"))),
+        unknown => Err(StorageError::corrupt(format!("event type {unknown:?}"))),
     }
 }
 
@@ -152,7 +155,7 @@ impl From<&Price> for PriceData {
 
 impl PriceData {
     fn price(&self, currency: Currency) -> Result<Price, StorageError> {
-        let money = |minor| Money::new(minor, currency).map_err(corrupt);
+        let money = |minor| Money::new(minor, currency).map_err(StorageError::corrupt);
         Ok(Price {
             subtotal: money(self.subtotal)?,
             discount: money(self.discount)?,
@@ -192,7 +195,7 @@ pub(super) fn address_record(address: Address) -> Result<String, StorageError> {
 pub(super) struct EventRow {
     order_id: Uuid,
     version: i64,
-    at: i64,
+    at: StoredTime,
     #[sqlx(rename = "type")]
     kind: String,
     data: String,
@@ -202,8 +205,8 @@ pub(super) struct EventRow {
 impl EventRow {
     fn recorded(&self) -> Result<Recorded, StorageError> {
         Ok(Recorded {
-            version: u64::try_from(self.version).map_err(corrupt)?,
-            at: time(self.at)?,
+            version: u64::try_from(self.version).map_err(StorageError::corrupt)?,
+            at: self.at.0,
             event: event(&self.kind, &self.data)?,
         })
     }
@@ -218,8 +221,8 @@ pub(super) fn orders(rows: &[EventRow]) -> Result<Vec<StoredOrder>, StorageError
             let history =
                 rows.iter().map(EventRow::recorded).collect::<Result<Vec<_>, StorageError>>()?;
             let order = Order::rebuild(OrderId(first.order_id), history)
-                .map_err(corrupt)?
-                .ok_or_else(|| corrupt("an order without history"))?;
+                .map_err(StorageError::corrupt)?
+                .ok_or_else(|| StorageError::corrupt("an order without history"))?;
             let address = first.address.as_deref().map(parse::<AddressRecord>).transpose()?;
             Ok(StoredOrder { order, address: address.map(|record| record.0) })
         })
@@ -227,9 +230,9 @@ pub(super) fn orders(rows: &[EventRow]) -> Result<Vec<StoredOrder>, StorageError
 }
 
 fn json(data: &impl Serialize) -> Result<String, StorageError> {
-    serde_json::to_string(data).map_err(corrupt)
+    serde_json::to_string(data).map_err(StorageError::corrupt)
 }
 
 fn parse<T: DeserializeOwned>(data: &str) -> Result<T, StorageError> {
-    serde_json::from_str(data).map_err(corrupt)
+    serde_json::from_str(data).map_err(StorageError::corrupt)
 }

@@ -5,13 +5,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use gantry_contract::Clock;
 use gantry_saga::{Append, Claimed, Entry, Log, LogError, NewSaga, Status};
-use gantry_sql::Sqlite;
+use gantry_sql::{Sqlite, StorageError, StoredTime};
 use sqlx::SqliteConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-use super::micros;
-use crate::application::StorageError;
 
 /// The saga log in a SQLite database that has [`MIGRATIONS`](super::MIGRATIONS).
 #[derive(Clone, Debug)]
@@ -56,8 +53,8 @@ pub(super) async fn begin(
     .bind(saga.name)
     .bind(&saga.input)
     .bind(Status::Running.as_str())
-    .bind(micros(now))
-    .bind(micros(now))
+    .bind(StoredTime(now))
+    .bind(StoredTime(now))
     .execute(conn)
     .await
     .map(drop)
@@ -78,7 +75,7 @@ impl Log for SqliteSagaLog {
               WHERE name = ? AND status = 'running' AND leased_until <= ?)",
         )
         .bind(name)
-        .bind(micros(now))
+        .bind(StoredTime(now))
         .fetch_one(self.database.reader())
         .await
         .map_err(unavailable)?;
@@ -97,9 +94,9 @@ impl Log for SqliteSagaLog {
                                         ORDER BY id LIMIT ?)
                          RETURNING id, input, epoch",
                     )
-                    .bind(micros(now + lease))
+                    .bind(StoredTime(now + lease))
                     .bind(name)
-                    .bind(micros(now))
+                    .bind(StoredTime(now))
                     .bind(limit)
                     .fetch_all(&mut *conn)
                     .await?;
@@ -124,14 +121,14 @@ impl Log for SqliteSagaLog {
         self.database
             .write(move |conn| {
                 Box::pin(async move {
-                    let until = micros(now + lease);
+                    let until = StoredTime(now + lease);
                     hold(conn, saga, epoch, status, until, now).await?;
                     sqlx::query(
                         "INSERT INTO saga_log (saga_id, position, at, entry) VALUES (?, ?, ?, ?)",
                     )
                     .bind(saga)
                     .bind(position)
-                    .bind(micros(now))
+                    .bind(StoredTime(now))
                     .bind(entry)
                     .execute(conn)
                     .await?;
@@ -144,7 +141,7 @@ impl Log for SqliteSagaLog {
 
     async fn release(&self, saga: Uuid, epoch: i64, pause: Duration) -> Result<(), LogError> {
         let now = self.clock.now();
-        let until = micros(now + pause);
+        let until = StoredTime(now + pause);
         self.database
             .write(move |conn| {
                 Box::pin(async move { hold(conn, saga, epoch, Status::Running, until, now).await })
@@ -160,7 +157,7 @@ async fn hold(
     saga: Uuid,
     epoch: i64,
     status: Status,
-    until: i64,
+    until: StoredTime,
     now: OffsetDateTime,
 ) -> Result<(), Refused> {
     let held = sqlx::query(
@@ -169,7 +166,7 @@ async fn hold(
     )
     .bind(status.as_str())
     .bind(until)
-    .bind(micros(now))
+    .bind(StoredTime(now))
     .bind(saga)
     .bind(epoch)
     .execute(conn)

@@ -33,12 +33,6 @@ impl SqliteRepository {
 
 impl From<sqlx::Error> for UserError {
     fn from(error: sqlx::Error) -> Self {
-        if gantry_sql::is_busy(&error) {
-            Self::Overloaded
-        } else if gantry_sql::is_unavailable(&error) {
-            Self::Unavailable(error.into())
-        } else {
-            Self::failed(error)
-        }
+        Self::Storage(error.into())
     }
 }

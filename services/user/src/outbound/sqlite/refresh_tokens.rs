@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gantry_sql::Sqlite;
+use gantry_sql::{Sqlite, StorageError, StoredTime};
 use sqlx::SqliteConnection;
 use time::OffsetDateTime;
 use tokio::time::MissedTickBehavior;
 
-use super::{SqliteRepository, rows::micros};
-use crate::application::{RefreshGrant, RefreshTokens, UserError};
+use super::SqliteRepository;
+use crate::application::{RefreshGrant, RefreshTokens};
 
 /// How often [`keep_purged`] looks.
 const PURGE_EVERY: Duration = Duration::from_secs(10 * 60);
@@ -18,7 +18,7 @@ const PURGE_AT_ONCE: u32 = 1000;
 
 #[async_trait]
 impl RefreshTokens for SqliteRepository {
-    async fn add(&self, grant: RefreshGrant) -> Result<(), UserError> {
+    async fn add(&self, grant: RefreshGrant) -> Result<(), StorageError> {
         self.db
             .write(move |conn| {
                 Box::pin(async move {
@@ -29,8 +29,8 @@ impl RefreshTokens for SqliteRepository {
                     .bind(grant.hash.as_slice())
                     .bind(grant.family)
                     .bind(grant.user.0)
-                    .bind(micros(grant.issued_at))
-                    .bind(micros(grant.expires_at))
+                    .bind(StoredTime(grant.issued_at))
+                    .bind(StoredTime(grant.expires_at))
                     .execute(conn)
                     .await?;
                     Ok(())
@@ -56,7 +56,7 @@ pub async fn keep_purged(db: Sqlite, now: impl Fn() -> OffsetDateTime) {
 
 /// Deletes the tokens that have expired by `now`; returns how many.
 async fn purge(db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
-    let now = micros(now);
+    let now = StoredTime(now);
     let mut purged = 0;
     loop {
         let deleted = db.write(move |conn| Box::pin(delete_expired(conn, now))).await?;
@@ -67,7 +67,7 @@ async fn purge(db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
     }
 }
 
-async fn delete_expired(conn: &mut SqliteConnection, now: i64) -> Result<u64, sqlx::Error> {
+async fn delete_expired(conn: &mut SqliteConnection, now: StoredTime) -> Result<u64, sqlx::Error> {
     let deleted = sqlx::query(
         "DELETE FROM refresh_tokens WHERE hash IN
          (SELECT hash FROM refresh_tokens WHERE expires_at <= ? LIMIT ?)",

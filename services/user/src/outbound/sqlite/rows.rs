@@ -1,11 +1,11 @@
 //! Rows, and what they stand for.
 
+use gantry_sql::{StorageError, StoredTime};
 use sqlx::FromRow;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    application::{Account, UserError},
+    application::Account,
     domain::{Email, Name, PasswordHash, Role, Status, Tier, User, UserId},
 };
 
@@ -21,8 +21,8 @@ pub(super) struct UserRow {
     tier: String,
     roles: String,
     version: u32,
-    created_at: i64,
-    updated_at: i64,
+    created_at: StoredTime,
+    updated_at: StoredTime,
 }
 
 #[derive(FromRow)]
@@ -42,10 +42,10 @@ struct Corrupt {
 }
 
 impl TryFrom<UserRow> for User {
-    type Error = UserError;
+    type Error = StorageError;
 
-    fn try_from(row: UserRow) -> Result<Self, UserError> {
-        let corrupt = |column| move || UserError::failed(Corrupt { id: row.id, column });
+    fn try_from(row: UserRow) -> Result<Self, StorageError> {
+        let corrupt = |column| move || StorageError::corrupt(Corrupt { id: row.id, column });
         let roles: Option<_> = row.roles.split(COMMA).map(Role::parse).collect();
         Ok(Self {
             id: UserId(row.id),
@@ -55,16 +55,16 @@ impl TryFrom<UserRow> for User {
             tier: Tier::parse(&row.tier).ok_or_else(corrupt("tier"))?,
             roles: roles.ok_or_else(corrupt("roles"))?,
             version: row.version,
-            created_at: time(row.created_at).ok_or_else(corrupt("created_at"))?,
-            updated_at: time(row.updated_at).ok_or_else(corrupt("updated_at"))?,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
         })
     }
 }
 
 impl TryFrom<AccountRow> for Account {
-    type Error = UserError;
+    type Error = StorageError;
 
-    fn try_from(row: AccountRow) -> Result<Self, UserError> {
+    fn try_from(row: AccountRow) -> Result<Self, StorageError> {
         Ok(Self { user: row.user.try_into()?, password_hash: PasswordHash::new(row.hash) })
     }
 }
@@ -73,14 +73,4 @@ impl TryFrom<AccountRow> for Account {
 pub(super) fn roles(user: &User) -> String {
     let names: Vec<_> = user.roles.iter().map(|role| role.as_str()).collect();
     names.join(&COMMA.to_string())
-}
-
-/// Microseconds since 1970. Years have four digits, which is far inside an `i64`.
-pub(super) fn micros(at: OffsetDateTime) -> i64 {
-    let micros = at.unix_timestamp_nanos() / 1000;
-    i64::try_from(micros).unwrap_or(i64::MAX)
-}
-
-fn time(micros: i64) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()
 }

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use gantry_contract::idempotency::RequestKey;
-use gantry_sql::{requests, unique_violation};
+use gantry_sql::{StorageError, StoredTime, requests, unique_violation};
 use sqlx::SqliteConnection;
 
 use super::{
     SqliteRepository,
-    rows::{AccountRow, UserRow, micros, roles},
+    rows::{AccountRow, UserRow, roles},
 };
 use crate::{
     application::{Account, Created, NewUser, UserError, UserRepository},
@@ -43,7 +43,7 @@ impl UserRepository for SqliteRepository {
         created_by(&mut conn, request).await
     }
 
-    async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {
+    async fn find(&self, id: UserId) -> Result<Option<User>, StorageError> {
         let row: Option<UserRow> = sqlx::query_as("SELECT * FROM users WHERE id = ?")
             .bind(id.0)
             .fetch_optional(self.db.reader())
@@ -51,7 +51,7 @@ impl UserRepository for SqliteRepository {
         row.map(User::try_from).transpose()
     }
 
-    async fn find_account(&self, email: &Email) -> Result<Option<Account>, UserError> {
+    async fn find_account(&self, email: &Email) -> Result<Option<Account>, StorageError> {
         let row: Option<AccountRow> = sqlx::query_as(
             "SELECT users.*, hash FROM users JOIN passwords ON user_id = id WHERE email_key = ?",
         )
@@ -66,7 +66,7 @@ impl UserRepository for SqliteRepository {
         only: Option<UserId>,
         after: Option<UserId>,
         limit: u32,
-    ) -> Result<Vec<User>, UserError> {
+    ) -> Result<Vec<User>, StorageError> {
         // No id is empty, so every one comes after the empty blob.
         let after = after.map_or_else(Vec::new, |id| id.0.into_bytes().to_vec());
         let query = match only {
@@ -81,7 +81,7 @@ impl UserRepository for SqliteRepository {
         rows.into_iter().map(User::try_from).collect()
     }
 
-    async fn count(&self, only: Option<UserId>, most: u32) -> Result<u32, UserError> {
+    async fn count(&self, only: Option<UserId>, most: u32) -> Result<u32, StorageError> {
         let query = match only {
             None => {
                 sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM users LIMIT ?)").bind(most)
@@ -101,7 +101,7 @@ async fn created_by(
         requests::Found::Reused => Err(UserError::RequestIdReused),
         requests::Found::Same { resource_id } => match UserId::parse(&resource_id) {
             Some(id) => Ok(Some(id)),
-            None => Err(UserError::failed("a request record names no user")),
+            None => Err(StorageError::corrupt("a request record names no user").into()),
         },
     }
 }
@@ -119,8 +119,8 @@ async fn insert_user(conn: &mut SqliteConnection, user: &User) -> Result<(), Use
     .bind(user.tier.as_str())
     .bind(roles(user))
     .bind(user.version)
-    .bind(micros(user.created_at))
-    .bind(micros(user.updated_at))
+    .bind(StoredTime(user.created_at))
+    .bind(StoredTime(user.updated_at))
     .execute(conn)
     .await;
     match inserted {
@@ -136,7 +136,7 @@ async fn insert_password(
     conn: &mut SqliteConnection,
     user: UserId,
     hash: &PasswordHash,
-) -> Result<(), UserError> {
+) -> Result<(), StorageError> {
     sqlx::query("INSERT INTO passwords (user_id, hash) VALUES (?, ?)")
         .bind(user.0)
         .bind(hash.as_str())

@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration as Std};
 
-use gantry_sql::{Settings, Sqlite};
+use gantry_sql::{Settings, Sqlite, StorageError};
 use gantry_user::{
-    application::{Created, RefreshTokens, UserError, UserRepository},
+    application::{Created, RefreshTokens, UserRepository},
     outbound::sqlite::{MIGRATIONS, SqliteRepository, keep_purged},
 };
 use tempfile::TempDir;
@@ -68,7 +68,7 @@ async fn a_row_that_cannot_be_read_is_named_and_not_shown() {
             Box::pin(async move { sqlx::query(damage).bind(id(number).0).execute(conn).await })
         });
         damaged.await.unwrap();
-        let Err(UserError::Failed(error)) = repository.find(id(number)).await else { panic!() };
+        let Err(StorageError::Corrupt(error)) = repository.find(id(number)).await else { panic!() };
         let told = error.to_string();
         assert_eq!(told, format!("column {column} of user {} cannot be read", id(number)));
     }

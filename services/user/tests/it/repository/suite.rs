@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use gantry_contract::idempotency::RequestKey;
+use gantry_sql::StorageError;
 use gantry_user::{
     application::{Created, RefreshTokens, UserError, UserRepository},
     domain::{Role, Status, Tier, User, UserId},
@@ -163,7 +164,7 @@ where
     repository.add(grant(1, id(1), Duration::DAY)).await.unwrap();
     repository.add(grant(2, id(1), Duration::DAY)).await.unwrap();
     let again = repository.add(grant(1, id(1), Duration::DAY)).await;
-    assert!(matches!(again, Err(UserError::Failed(_))), "{again:?}");
+    assert!(matches!(again, Err(StorageError::Failed(_))), "{again:?}");
     let nobodys = repository.add(grant(3, id(2), Duration::DAY)).await;
-    assert!(matches!(nobodys, Err(UserError::Failed(_))), "{nobodys:?}");
+    assert!(matches!(nobodys, Err(StorageError::Failed(_))), "{nobodys:?}");
 }

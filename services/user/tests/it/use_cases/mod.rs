@@ -10,6 +10,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use gantry_contract::{Clock, Ids, idempotency::RequestKey};
+use gantry_sql::StorageError;
 use gantry_user::{
     application::{
         AccessToken, Account, Created, NewUser, PasswordHasher, RefreshGrant, RefreshToken,
@@ -62,11 +63,11 @@ impl UserRepository for World {
         Ok((self.request.as_ref() == Some(request)).then_some(self.ann.id))
     }
 
-    async fn find(&self, id: UserId) -> Result<Option<User>, UserError> {
+    async fn find(&self, id: UserId) -> Result<Option<User>, StorageError> {
         Ok((id == self.ann.id).then(|| self.ann.clone()))
     }
 
-    async fn find_account(&self, email: &Email) -> Result<Option<Account>, UserError> {
+    async fn find_account(&self, email: &Email) -> Result<Option<Account>, StorageError> {
         let user = (*email == self.ann.email).then(|| self.ann.clone());
         Ok(user.map(|user| Account { user, password_hash: PasswordHash::new("right") }))
     }
@@ -76,18 +77,18 @@ impl UserRepository for World {
         _: Option<UserId>,
         _: Option<UserId>,
         _: u32,
-    ) -> Result<Vec<User>, UserError> {
+    ) -> Result<Vec<User>, StorageError> {
         unreachable!()
     }
 
-    async fn count(&self, _: Option<UserId>, _: u32) -> Result<u32, UserError> {
+    async fn count(&self, _: Option<UserId>, _: u32) -> Result<u32, StorageError> {
         unreachable!()
     }
 }
 
 #[async_trait]
 impl RefreshTokens for World {
-    async fn add(&self, grant: RefreshGrant) -> Result<(), UserError> {
+    async fn add(&self, grant: RefreshGrant) -> Result<(), StorageError> {
         self.granted.lock().unwrap().push(grant);
         Ok(())
     }

@@ -4,8 +4,8 @@ CREATE TABLE request_records (
     request_id  BLOB    NOT NULL,
     fingerprint BLOB    NOT NULL,
     resource_id TEXT    NOT NULL,
-    created_at  INTEGER NOT NULL, -- seconds since 1970
+    create_time INTEGER NOT NULL,
     PRIMARY KEY (subject, method, request_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX request_records_by_age ON request_records (created_at);
+CREATE INDEX request_records_by_age ON request_records (create_time);
