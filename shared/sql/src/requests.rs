@@ -15,7 +15,7 @@
 //!     PRIMARY KEY (subject, method, request_id)
 //! ) STRICT, WITHOUT ROWID;
 //!
-//! CREATE INDEX request_records_by_age ON request_records (create_time);
+//! CREATE INDEX request_records_by_create_time ON request_records (create_time);
 //! ```
 //!
 //! In a unit of work, [`find`] first and [`insert`] where it is [`Found::New`]. To

@@ -1,4 +1,4 @@
 DROP TABLE request_records;
-DROP TABLE reservation_item;
-DROP TABLE reservation;
-DROP TABLE product;
+DROP TABLE reservation_items;
+DROP TABLE reservations;
+DROP TABLE products;

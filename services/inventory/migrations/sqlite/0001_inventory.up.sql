@@ -1,7 +1,7 @@
--- Times are microseconds since 1970. The checks guard what the domain promises: whatever
--- goes wrong above, no count goes below nothing.
+-- Ids are UUIDs, times are microseconds since 1970. The checks guard the rules of the domain:
+-- whatever goes wrong above, no count becomes negative.
 
-CREATE TABLE product (
+CREATE TABLE products (
     sku         TEXT    NOT NULL PRIMARY KEY CHECK (length(sku) BETWEEN 1 AND 64),
     name        TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     currency    TEXT    NOT NULL CHECK (length(currency) = 3),
@@ -15,8 +15,7 @@ CREATE TABLE product (
 ) STRICT, WITHOUT ROWID;
 
 -- Never deleted: an id is unique for ever.
-CREATE TABLE reservation (
-    -- A UUID.
+CREATE TABLE reservations (
     id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     status      TEXT    NOT NULL CHECK (status IN ('RESERVED', 'COMMITTED', 'RELEASED')),
     create_time INTEGER NOT NULL,
@@ -24,9 +23,9 @@ CREATE TABLE reservation (
 ) STRICT, WITHOUT ROWID;
 
 -- None for a reservation that was released before it was made.
-CREATE TABLE reservation_item (
-    reservation_id BLOB    NOT NULL REFERENCES reservation (id),
-    sku            TEXT    NOT NULL REFERENCES product (sku),
+CREATE TABLE reservation_items (
+    reservation_id BLOB    NOT NULL REFERENCES reservations (id),
+    sku            TEXT    NOT NULL REFERENCES products (sku),
     quantity       INTEGER NOT NULL CHECK (quantity > 0),
     PRIMARY KEY (reservation_id, sku)
 ) STRICT, WITHOUT ROWID;
@@ -38,9 +37,8 @@ CREATE TABLE request_records (
     request_id  BLOB    NOT NULL,
     fingerprint BLOB    NOT NULL,
     resource_id TEXT    NOT NULL,
-    -- Seconds since 1970.
-    created_at  INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
     PRIMARY KEY (subject, method, request_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX request_records_by_age ON request_records (created_at);
+CREATE INDEX request_records_by_create_time ON request_records (create_time);

@@ -17,9 +17,9 @@ pub struct Product {
     /// Stock.
     pub stock: Stock,
     /// Time of creation.
-    pub created: OffsetDateTime,
+    pub create_time: OffsetDateTime,
     /// Time of the last change of the product or its stock.
-    pub updated: OffsetDateTime,
+    pub update_time: OffsetDateTime,
 }
 
 /// Name of a product: 1 to 200 characters on one line.
@@ -76,7 +76,7 @@ impl Product {
         stock: Stock,
         now: OffsetDateTime,
     ) -> Self {
-        Self { sku, name, price, stock, created: now, updated: now }
+        Self { sku, name, price, stock, create_time: now, update_time: now }
     }
 }
 

@@ -10,8 +10,8 @@ use super::Items;
 pub struct Reservation {
     id: Uuid,
     state: State,
-    created: OffsetDateTime,
-    updated: OffsetDateTime,
+    create_time: OffsetDateTime,
+    update_time: OffsetDateTime,
 }
 
 /// State with its items. Only a released reservation may have none: the release came first, and
@@ -42,12 +42,12 @@ pub struct Corrupt;
 impl Reservation {
     /// Creates a reservation that holds its items.
     pub fn reserved(id: Uuid, items: Items, now: OffsetDateTime) -> Self {
-        Self { id, state: State::Reserved(items), created: now, updated: now }
+        Self { id, state: State::Reserved(items), create_time: now, update_time: now }
     }
 
     /// Creates the tombstone of a release that came before its reservation.
     pub fn tombstone(id: Uuid, now: OffsetDateTime) -> Self {
-        Self { id, state: State::Released(None), created: now, updated: now }
+        Self { id, state: State::Released(None), create_time: now, update_time: now }
     }
 
     /// Restores a stored reservation.
@@ -58,8 +58,8 @@ impl Reservation {
         id: Uuid,
         status: Status,
         items: Option<Items>,
-        created: OffsetDateTime,
-        updated: OffsetDateTime,
+        create_time: OffsetDateTime,
+        update_time: OffsetDateTime,
     ) -> Result<Self, Corrupt> {
         let state = match (status, items) {
             (Status::Reserved, Some(items)) => State::Reserved(items),
@@ -67,17 +67,17 @@ impl Reservation {
             (Status::Released, items) => State::Released(items),
             (Status::Reserved | Status::Committed, None) => return Err(Corrupt),
         };
-        Ok(Self { id, state, created, updated })
+        Ok(Self { id, state, create_time, update_time })
     }
 
     /// Returns the reservation as committed.
     pub(super) fn committed(&self, items: Items, now: OffsetDateTime) -> Self {
-        Self { state: State::Committed(items), updated: now, ..*self }
+        Self { state: State::Committed(items), update_time: now, ..*self }
     }
 
     /// Returns the reservation as released.
     pub(super) fn released(&self, items: Items, now: OffsetDateTime) -> Self {
-        Self { state: State::Released(Some(items)), updated: now, ..*self }
+        Self { state: State::Released(Some(items)), update_time: now, ..*self }
     }
 
     /// Returns the id that the caller chose.
@@ -108,12 +108,12 @@ impl Reservation {
     }
 
     /// Returns the time of the first command.
-    pub fn created(&self) -> OffsetDateTime {
-        self.created
+    pub fn create_time(&self) -> OffsetDateTime {
+        self.create_time
     }
 
     /// Returns the time of the last change of status.
-    pub fn updated(&self) -> OffsetDateTime {
-        self.updated
+    pub fn update_time(&self) -> OffsetDateTime {
+        self.update_time
     }
 }

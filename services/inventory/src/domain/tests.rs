@@ -65,7 +65,10 @@ fn a_committed_reservation_stays_committed() {
 
     let later = NOW + Duration::SECOND;
     let sold = model.ask_at(ID, Ask::Commit, later).unwrap();
-    assert_eq!((sold.status(), sold.created(), sold.updated()), (Status::Committed, NOW, later));
+    assert_eq!(
+        (sold.status(), sold.create_time(), sold.update_time()),
+        (Status::Committed, NOW, later)
+    );
     assert_eq!((model.counts("a"), model.counts("b")), ((2, 0, 3), (0, 0, 2)));
 
     assert_eq!(model.ask(ID, Ask::Release), Err(Refusal::Committed(ID)));

@@ -80,8 +80,8 @@ pub(super) fn product(product: Product) -> contract::Product {
         price: Some(amount(product.price)),
         stock: count(product.stock.available()),
         reserved: count(product.stock.reserved()),
-        create_time: Some(timestamp(product.created)),
-        update_time: Some(timestamp(product.updated)),
+        create_time: Some(timestamp(product.create_time)),
+        update_time: Some(timestamp(product.update_time)),
     }
 }
 
@@ -101,8 +101,8 @@ pub(super) fn reservation(reservation: &Reservation) -> contract::Reservation {
             })
             .collect(),
         status: status.into(),
-        create_time: Some(timestamp(reservation.created())),
-        update_time: Some(timestamp(reservation.updated())),
+        create_time: Some(timestamp(reservation.create_time())),
+        update_time: Some(timestamp(reservation.update_time())),
     }
 }
 

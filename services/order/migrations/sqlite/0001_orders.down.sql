@@ -1,5 +1,5 @@
 DROP TABLE request_records;
-DROP TABLE saga_log;
+DROP TABLE saga_entries;
 DROP TABLE sagas;
 DROP TABLE order_addresses;
 DROP TABLE orders;

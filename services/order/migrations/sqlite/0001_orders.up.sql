@@ -3,14 +3,14 @@
 -- The truth: what happened to each order. Only ever added to, and free of anything
 -- personal.
 CREATE TABLE order_events (
-    order_id BLOB    NOT NULL CHECK (length(order_id) = 16),
+    order_id    BLOB    NOT NULL CHECK (length(order_id) = 16),
     -- The order's version after the event.
-    version  INTEGER NOT NULL CHECK (version >= 1),
-    at       INTEGER NOT NULL,
-    -- What happened, and in which form it is written: order.placed.v1
-    type     TEXT    NOT NULL,
+    version     INTEGER NOT NULL CHECK (version >= 1),
+    create_time INTEGER NOT NULL,
+    -- What happened, and the form of its data: order.placed.v1
+    type        TEXT    NOT NULL,
     -- JSON.
-    data     TEXT    NOT NULL,
+    data        TEXT    NOT NULL,
     PRIMARY KEY (order_id, version)
 ) STRICT, WITHOUT ROWID;
 
@@ -25,6 +25,8 @@ CREATE TABLE orders (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX orders_by_user ON orders (user_id, id);
+-- Open drafts are counted by user. The status is that of a draft, as the domain writes it.
+CREATE INDEX orders_open_drafts ON orders (user_id, update_time) WHERE status = 'DRAFT';
 
 -- Personal, so apart: it can be erased without touching history.
 CREATE TABLE order_addresses (
@@ -34,29 +36,29 @@ CREATE TABLE order_addresses (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sagas (
-    id           BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
-    name         TEXT    NOT NULL,
+    id                BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    name              TEXT    NOT NULL,
     -- JSON.
-    input        TEXT    NOT NULL,
-    status       TEXT    NOT NULL CHECK (status IN ('running', 'completed', 'undone', 'stuck')),
+    input             TEXT    NOT NULL,
+    status            TEXT    NOT NULL CHECK (status IN ('running', 'completed', 'undone', 'stuck')),
     -- Raised by every claim: only the latest claimant may write.
-    epoch        INTEGER NOT NULL CHECK (epoch >= 0),
-    -- Until then nobody else may claim it.
-    leased_until INTEGER NOT NULL,
-    create_time  INTEGER NOT NULL,
-    update_time  INTEGER NOT NULL
+    epoch             INTEGER NOT NULL CHECK (epoch >= 0),
+    -- Until then no other process may claim it.
+    lease_expire_time INTEGER NOT NULL,
+    create_time       INTEGER NOT NULL,
+    update_time       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX sagas_running ON sagas (name, id) WHERE status = 'running';
 -- What an operator looks for.
 CREATE INDEX sagas_stuck ON sagas (name, id) WHERE status = 'stuck';
 
-CREATE TABLE saga_log (
-    saga_id  BLOB    NOT NULL REFERENCES sagas (id),
-    position INTEGER NOT NULL CHECK (position >= 0),
-    at       INTEGER NOT NULL,
+CREATE TABLE saga_entries (
+    saga_id     BLOB    NOT NULL REFERENCES sagas (id),
+    position    INTEGER NOT NULL CHECK (position >= 0),
+    create_time INTEGER NOT NULL,
     -- JSON, as gantry_saga has it.
-    entry    TEXT    NOT NULL,
+    entry       TEXT    NOT NULL,
     PRIMARY KEY (saga_id, position)
 ) STRICT, WITHOUT ROWID;
 
@@ -67,9 +69,8 @@ CREATE TABLE request_records (
     request_id  BLOB    NOT NULL,
     fingerprint BLOB    NOT NULL,
     resource_id TEXT    NOT NULL,
-    -- Seconds since 1970.
-    created_at  INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
     PRIMARY KEY (subject, method, request_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX request_records_by_age ON request_records (created_at);
+CREATE INDEX request_records_by_create_time ON request_records (create_time);

@@ -20,8 +20,8 @@ pub struct Order {
     status: Status,
     reject_reason: Option<RejectReason>,
     placed_by: Option<PlacedBy>,
-    created_at: OffsetDateTime,
-    updated_at: OffsetDateTime,
+    create_time: OffsetDateTime,
+    update_time: OffsetDateTime,
 }
 
 /// The order's status does not allow the change.
@@ -164,15 +164,15 @@ impl Order {
             status: Status::Draft,
             reject_reason: None,
             placed_by: None,
-            created_at: at,
-            updated_at: at,
+            create_time: at,
+            update_time: at,
         }
     }
 
     /// Applies an event of the history. Events happened, so today's rules do not judge them.
     fn after(mut self, recorded: &Recorded) -> Self {
         self.version = recorded.version;
-        self.updated_at = recorded.at;
+        self.update_time = recorded.at;
         match &recorded.event {
             // Only the first event creates: `rebuild` refuses another.
             Event::Created { .. } => {}
@@ -236,13 +236,13 @@ impl Order {
     }
 
     /// Returns the time of the draft's creation.
-    pub fn created_at(&self) -> OffsetDateTime {
-        self.created_at
+    pub fn create_time(&self) -> OffsetDateTime {
+        self.create_time
     }
 
     /// Returns the time of the last change.
-    pub fn updated_at(&self) -> OffsetDateTime {
-        self.updated_at
+    pub fn update_time(&self) -> OffsetDateTime {
+        self.update_time
     }
 }
 

@@ -33,7 +33,7 @@ fn a_draft_stands_at_its_first_version() {
     let Change { order, recorded } = draft();
     assert_eq!((order.version(), recorded.version), (1, 1));
     assert_eq!(order.status(), Status::Draft);
-    assert_eq!((order.created_at(), order.updated_at()), (at(0), at(0)));
+    assert_eq!((order.create_time(), order.update_time()), (at(0), at(0)));
     assert_eq!(order.price().total.to_string(), "19.98 EUR");
 }
 
@@ -46,7 +46,7 @@ fn placing_takes_the_final_price() {
     assert_eq!(placed.status(), Status::Placed);
     assert_eq!(placed.price(), price);
     assert_eq!(placed.placed_by(), Some(&by));
-    assert_eq!((placed.version(), placed.updated_at()), (2, at(1)));
+    assert_eq!((placed.version(), placed.update_time()), (2, at(1)));
 }
 
 #[test]

@@ -145,8 +145,8 @@ pub(super) fn order(stored: StoredOrder) -> contract::Order {
         status: status(order.status()).into(),
         reject_reason: reject_reason(order.reject_reason()).into(),
         etag: order.version().to_string(),
-        create_time: Some(timestamp(order.created_at())),
-        update_time: Some(timestamp(order.updated_at())),
+        create_time: Some(timestamp(order.create_time())),
+        update_time: Some(timestamp(order.update_time())),
         shipping_address: address.map(postal_address),
     }
 }

@@ -201,7 +201,7 @@ async fn a_log_that_cannot_be_read_does_not_hold_up_the_others() {
     it.database
         .write(|conn| {
             Box::pin(async move {
-                sqlx::query("UPDATE saga_log SET entry = '{}'").execute(conn).await.map(drop)
+                sqlx::query("UPDATE saga_entries SET entry = '{}'").execute(conn).await.map(drop)
             })
         })
         .await

@@ -1,41 +1,49 @@
+-- Ids are UUIDs, times are microseconds since 1970.
+
 CREATE TABLE users (
-    id         BLOB    NOT NULL PRIMARY KEY,
-    email      TEXT    NOT NULL,
-    email_key  TEXT    NOT NULL UNIQUE, -- the address in lower case
-    name       TEXT    NOT NULL,
-    status     TEXT    NOT NULL,
-    tier       TEXT    NOT NULL,
-    roles      TEXT    NOT NULL,        -- names, parted by commas
-    version    INTEGER NOT NULL,
-    created_at INTEGER NOT NULL,        -- microseconds since 1970
-    updated_at INTEGER NOT NULL
+    id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    email       TEXT    NOT NULL,
+    -- The address in lower case.
+    email_key   TEXT    NOT NULL UNIQUE,
+    name        TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    tier        TEXT    NOT NULL,
+    -- Names, separated by commas.
+    roles       TEXT    NOT NULL,
+    version     INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
+    update_time INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Apart from the users, so that no query about users can show a hash.
 CREATE TABLE passwords (
     user_id BLOB NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
-    hash    TEXT NOT NULL               -- PHC string
+    -- PHC string.
+    hash    TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE refresh_tokens (
-    hash       BLOB    NOT NULL PRIMARY KEY, -- SHA-256 of the token
-    family     BLOB    NOT NULL,             -- one for each login
-    user_id    BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    issued_at  INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL
+    -- SHA-256 of the token.
+    hash        BLOB    NOT NULL PRIMARY KEY,
+    -- One for each login.
+    family      BLOB    NOT NULL,
+    user_id     BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    create_time INTEGER NOT NULL,
+    expire_time INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user_id);
-CREATE INDEX refresh_tokens_by_expiry ON refresh_tokens (expires_at);
+CREATE INDEX refresh_tokens_by_expire_time ON refresh_tokens (expire_time);
 
+-- As gantry_sql::requests has it.
 CREATE TABLE request_records (
     subject     TEXT    NOT NULL,
     method      TEXT    NOT NULL,
     request_id  BLOB    NOT NULL,
     fingerprint BLOB    NOT NULL,
     resource_id TEXT    NOT NULL,
-    created_at  INTEGER NOT NULL, -- seconds since 1970
+    create_time INTEGER NOT NULL,
     PRIMARY KEY (subject, method, request_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX request_records_by_age ON request_records (created_at);
+CREATE INDEX request_records_by_create_time ON request_records (create_time);

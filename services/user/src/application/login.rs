@@ -71,8 +71,8 @@ impl Login {
                 hash: refresh.hash,
                 family: self.ids.next(),
                 user: user.id,
-                issued_at: now,
-                expires_at: now + self.refresh_ttl,
+                create_time: now,
+                expire_time: now + self.refresh_ttl,
             })
             .await?;
         tracing::info!(user_id = %user.id, "user logged in");

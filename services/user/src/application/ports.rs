@@ -164,7 +164,7 @@ pub struct RefreshGrant {
     /// Whose it is.
     pub user: UserId,
     /// When it was given out.
-    pub issued_at: OffsetDateTime,
+    pub create_time: OffsetDateTime,
     /// When it ceases to be valid.
-    pub expires_at: OffsetDateTime,
+    pub expire_time: OffsetDateTime,
 }

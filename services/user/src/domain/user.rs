@@ -105,9 +105,9 @@ pub struct User {
     /// 1 at first, and one more with every change.
     pub version: u32,
     /// When they were created.
-    pub created_at: OffsetDateTime,
+    pub create_time: OffsetDateTime,
     /// When they were last changed.
-    pub updated_at: OffsetDateTime,
+    pub update_time: OffsetDateTime,
 }
 
 impl User {
@@ -121,8 +121,8 @@ impl User {
             tier: Tier::Regular,
             roles: BTreeSet::from([role]),
             version: 1,
-            created_at: now,
-            updated_at: now,
+            create_time: now,
+            update_time: now,
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
         assert!(user.is_active());
         assert_eq!((user.tier, user.version), (Tier::Regular, 1));
         assert_eq!(user.roles, BTreeSet::from([Role::User]));
-        assert_eq!(user.created_at, user.updated_at);
+        assert_eq!(user.create_time, user.update_time);
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub(super) fn user(user: &User) -> contract::User {
         tier: tier(user.tier).into(),
         roles: user.roles.iter().map(|role| role.as_str().to_owned()).collect(),
         etag: user.etag(),
-        create_time: Some(timestamp(user.created_at)),
-        update_time: Some(timestamp(user.updated_at)),
+        create_time: Some(timestamp(user.create_time)),
+        update_time: Some(timestamp(user.update_time)),
     }
 }
 

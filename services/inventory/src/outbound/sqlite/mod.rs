@@ -60,7 +60,7 @@ impl InventoryRepository for SqliteRepository {
                     }
                     insert_product(conn, &product).await?;
                     let id = product.sku.as_str();
-                    requests::insert(conn, &request, id, product.created).await?;
+                    requests::insert(conn, &request, id, product.create_time).await?;
                     Ok(product)
                 })
             })
@@ -160,8 +160,8 @@ async fn insert_product(
     .bind(product.stock.available())
     .bind(product.stock.reserved())
     .bind(product.stock.sold())
-    .bind(StoredTime(product.created))
-    .bind(StoredTime(product.updated))
+    .bind(StoredTime(product.create_time))
+    .bind(StoredTime(product.update_time))
     .execute(conn)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -219,8 +219,8 @@ async fn store_reservation(
     )
     .bind(id)
     .bind(rows::status_name(reservation.status()))
-    .bind(StoredTime(reservation.created()))
-    .bind(StoredTime(reservation.updated()))
+    .bind(StoredTime(reservation.create_time()))
+    .bind(StoredTime(reservation.update_time()))
     .execute(&mut *conn)
     .await?;
     if !is_new {

@@ -52,8 +52,8 @@ impl TryFrom<ProductRow> for Product {
             price: Money::new(row.price, currency).map_err(StorageError::corrupt)?,
             stock: Stock::stored(row.available, row.reserved, row.sold)
                 .map_err(StorageError::corrupt)?,
-            created: row.create_time.0,
-            updated: row.update_time.0,
+            create_time: row.create_time.0,
+            update_time: row.update_time.0,
         })
     }
 }
@@ -86,8 +86,8 @@ impl ReservationRow {
             "RELEASED" => Status::Released,
             other => return Err(StorageError::corrupt(format!("reservation status {other:?}"))),
         };
-        let (created, updated) = (self.create_time.0, self.update_time.0);
-        Reservation::stored(self.id, status, items, created, updated).map_err(StorageError::corrupt)
+        Reservation::stored(self.id, status, items, self.create_time.0, self.update_time.0)
+            .map_err(StorageError::corrupt)
     }
 }
 

@@ -221,13 +221,13 @@ async fn a_request_is_forgotten_after_a_day() {
 async fn a_name_from_before_a_rule_can_still_be_read() {
     let running = Running::start().await;
     running.stock("a", 5).await;
-    let renamed = "UPDATE product SET name = 'two' || char(10) || 'lines'";
+    let renamed = "UPDATE products SET name = 'two' || char(10) || 'lines'";
     let running = running.restart_after(|database| change(database, renamed)).await;
     assert_eq!(running.product("a").await.name, "two\nlines");
 }
 
 /// Makes every record of a request a day and a bit older.
-const AGE_RECORDS: &str = "UPDATE request_records SET created_at = created_at - 86401";
+const AGE_RECORDS: &str = "UPDATE request_records SET create_time = create_time - 86401000000";
 
 /// Changes the one row that there is.
 async fn change(database: PathBuf, statement: &'static str) {

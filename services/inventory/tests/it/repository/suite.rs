@@ -102,7 +102,7 @@ pub(super) async fn a_reservation_holds_all_of_its_items(repository: &dyn Invent
     assert_eq!(made, Reservation::reserved(ID, items(&[("a", 3), ("b", 2)]), LATER));
     let read = repository.products(&[sku("a"), sku("b"), sku("c")]).await.unwrap();
     let seen =
-        ["a", "b", "c"].map(|text| (counts(read[&sku(text)].stock), read[&sku(text)].updated));
+        ["a", "b", "c"].map(|text| (counts(read[&sku(text)].stock), read[&sku(text)].update_time));
     assert_eq!(seen, [((0, 3, 0), LATER), ((3, 2, 0), LATER), ((1, 0, 0), NOW)]);
     // Read back, it is what was answered.
     assert_eq!(ask(repository, ID, reserve(&[("a", 3), ("b", 2)])).await.unwrap(), made);
@@ -150,7 +150,7 @@ pub(super) async fn a_sale_is_for_ever(repository: &dyn InventoryRepository) {
     let made = ask(repository, ID, wanted.clone()).await.unwrap();
     let sold = repository.change_reservation(ID, Ask::Commit, fresh(), LATER).await.unwrap();
     assert_eq!((sold.status(), sold.items()), (Status::Committed, made.items()));
-    assert_eq!((sold.created(), sold.updated()), (NOW, LATER));
+    assert_eq!((sold.create_time(), sold.update_time()), (NOW, LATER));
     for again in [Ask::Commit, wanted] {
         assert_eq!(ask(repository, ID, again).await.unwrap(), sold);
     }
@@ -165,7 +165,7 @@ pub(super) async fn a_release_puts_everything_back_for_ever(repository: &dyn Inv
     let made = ask(repository, ID, wanted.clone()).await.unwrap();
     let released = repository.change_reservation(ID, Ask::Release, fresh(), LATER).await.unwrap();
     assert_eq!((released.status(), released.items()), (Status::Released, made.items()));
-    assert_eq!((released.created(), released.updated()), (NOW, LATER));
+    assert_eq!((released.create_time(), released.update_time()), (NOW, LATER));
     assert_eq!(ask(repository, ID, Ask::Release).await.unwrap(), released);
     for late in [Ask::Commit, wanted] {
         assert_refused(ask(repository, ID, late).await, Refusal::Released(ID));

@@ -37,7 +37,7 @@ macro_rules! histories {
         concat!(
             "WITH page AS (",
             $page,
-            ") SELECT e.order_id, e.version, e.at, e.type, e.data, a.address
+            ") SELECT e.order_id, e.version, e.create_time, e.type, e.data, a.address
                FROM page
                JOIN order_events e ON e.order_id = page.id
                LEFT JOIN order_addresses a ON a.order_id = page.id
@@ -206,7 +206,7 @@ async fn append(conn: &mut SqliteConnection, change: &Change) -> Result<(), Comm
     }
     let (kind, data) = event_record(&recorded.event)?;
     sqlx::query(
-        "INSERT INTO order_events (order_id, version, at, type, data) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO order_events (order_id, version, create_time, type, data) VALUES (?, ?, ?, ?, ?)",
     )
     .bind(order.id().0)
     .bind(version)

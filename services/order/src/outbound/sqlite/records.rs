@@ -195,7 +195,7 @@ pub(super) fn address_record(address: Address) -> Result<String, StorageError> {
 pub(super) struct EventRow {
     order_id: Uuid,
     version: i64,
-    at: StoredTime,
+    create_time: StoredTime,
     #[sqlx(rename = "type")]
     kind: String,
     data: String,
@@ -206,7 +206,7 @@ impl EventRow {
     fn recorded(&self) -> Result<Recorded, StorageError> {
         Ok(Recorded {
             version: u64::try_from(self.version).map_err(StorageError::corrupt)?,
-            at: self.at.0,
+            at: self.create_time.0,
             event: event(&self.kind, &self.data)?,
         })
     }

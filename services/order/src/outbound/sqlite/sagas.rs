@@ -27,7 +27,7 @@ impl SqliteSagaLog {
         database
             .write(|conn| {
                 Box::pin(async move {
-                    sqlx::query("UPDATE sagas SET leased_until = 0 WHERE status = 'running'")
+                    sqlx::query("UPDATE sagas SET lease_expire_time = 0 WHERE status = 'running'")
                         .execute(conn)
                         .await?;
                     Ok::<_, StorageError>(())
@@ -46,7 +46,7 @@ pub(super) async fn begin(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO sagas
-             (id, name, input, status, epoch, leased_until, create_time, update_time)
+             (id, name, input, status, epoch, lease_expire_time, create_time, update_time)
          VALUES (?, ?, ?, ?, 0, 0, ?, ?)",
     )
     .bind(saga.id)
@@ -72,7 +72,7 @@ impl Log for SqliteSagaLog {
         // Asked every second, and mostly for nothing: that must not occupy the writer.
         let any: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM sagas
-              WHERE name = ? AND status = 'running' AND leased_until <= ?)",
+              WHERE name = ? AND status = 'running' AND lease_expire_time <= ?)",
         )
         .bind(name)
         .bind(StoredTime(now))
@@ -88,9 +88,9 @@ impl Log for SqliteSagaLog {
             .write(move |conn| {
                 Box::pin(async move {
                     let rows: Vec<SagaRow> = sqlx::query_as(
-                        "UPDATE sagas SET epoch = epoch + 1, leased_until = ?
+                        "UPDATE sagas SET epoch = epoch + 1, lease_expire_time = ?
                           WHERE id IN (SELECT id FROM sagas
-                                        WHERE name = ? AND status = 'running' AND leased_until <= ?
+                                        WHERE name = ? AND status = 'running' AND lease_expire_time <= ?
                                         ORDER BY id LIMIT ?)
                          RETURNING id, input, epoch",
                     )
@@ -124,7 +124,7 @@ impl Log for SqliteSagaLog {
                     let until = StoredTime(now + lease);
                     hold(conn, saga, epoch, status, until, now).await?;
                     sqlx::query(
-                        "INSERT INTO saga_log (saga_id, position, at, entry) VALUES (?, ?, ?, ?)",
+                        "INSERT INTO saga_entries (saga_id, position, create_time, entry) VALUES (?, ?, ?, ?)",
                     )
                     .bind(saga)
                     .bind(position)
@@ -161,7 +161,7 @@ async fn hold(
     now: OffsetDateTime,
 ) -> Result<(), Refused> {
     let held = sqlx::query(
-        "UPDATE sagas SET status = ?, leased_until = ?, update_time = ?
+        "UPDATE sagas SET status = ?, lease_expire_time = ?, update_time = ?
           WHERE id = ? AND epoch = ? AND status = 'running'",
     )
     .bind(status.as_str())
@@ -186,11 +186,12 @@ impl SagaRow {
     /// when its lease ends: it must not hold up the others.
     async fn claimed(self, conn: &mut SqliteConnection) -> Result<Option<Claimed>, sqlx::Error> {
         let Self { id, input, epoch } = self;
-        let entries: Vec<String> =
-            sqlx::query_scalar("SELECT entry FROM saga_log WHERE saga_id = ? ORDER BY position")
-                .bind(id)
-                .fetch_all(conn)
-                .await?;
+        let entries: Vec<String> = sqlx::query_scalar(
+            "SELECT entry FROM saga_entries WHERE saga_id = ? ORDER BY position",
+        )
+        .bind(id)
+        .fetch_all(conn)
+        .await?;
         match entries.iter().map(|entry| serde_json::from_str::<Entry>(entry)).collect() {
             Ok(entries) => Ok(Some(Claimed { id, input, epoch, entries })),
             Err(error) => {

@@ -267,7 +267,7 @@ impl Trial {
 
     /// The saga's status and how many entries its log has.
     pub(super) async fn saga(&self) -> (String, i64) {
-        sqlx::query_as("SELECT status, (SELECT count(*) FROM saga_log) FROM sagas")
+        sqlx::query_as("SELECT status, (SELECT count(*) FROM saga_entries) FROM sagas")
             .fetch_one(self.database.reader())
             .await
             .unwrap()

@@ -23,14 +23,14 @@ impl RefreshTokens for SqliteRepository {
             .write(move |conn| {
                 Box::pin(async move {
                     sqlx::query(
-                        "INSERT INTO refresh_tokens (hash, family, user_id, issued_at, expires_at)
+                        "INSERT INTO refresh_tokens (hash, family, user_id, create_time, expire_time)
                          VALUES (?, ?, ?, ?, ?)",
                     )
                     .bind(grant.hash.as_slice())
                     .bind(grant.family)
                     .bind(grant.user.0)
-                    .bind(StoredTime(grant.issued_at))
-                    .bind(StoredTime(grant.expires_at))
+                    .bind(StoredTime(grant.create_time))
+                    .bind(StoredTime(grant.expire_time))
                     .execute(conn)
                     .await?;
                     Ok(())
@@ -70,7 +70,7 @@ async fn purge(db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
 async fn delete_expired(conn: &mut SqliteConnection, now: StoredTime) -> Result<u64, sqlx::Error> {
     let deleted = sqlx::query(
         "DELETE FROM refresh_tokens WHERE hash IN
-         (SELECT hash FROM refresh_tokens WHERE expires_at <= ? LIMIT ?)",
+         (SELECT hash FROM refresh_tokens WHERE expire_time <= ? LIMIT ?)",
     )
     .bind(now)
     .bind(PURGE_AT_ONCE)

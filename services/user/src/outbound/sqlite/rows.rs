@@ -21,8 +21,8 @@ pub(super) struct UserRow {
     tier: String,
     roles: String,
     version: u32,
-    created_at: StoredTime,
-    updated_at: StoredTime,
+    create_time: StoredTime,
+    update_time: StoredTime,
 }
 
 #[derive(FromRow)]
@@ -55,8 +55,8 @@ impl TryFrom<UserRow> for User {
             tier: Tier::parse(&row.tier).ok_or_else(corrupt("tier"))?,
             roles: roles.ok_or_else(corrupt("roles"))?,
             version: row.version,
-            created_at: row.created_at.0,
-            updated_at: row.updated_at.0,
+            create_time: row.create_time.0,
+            update_time: row.update_time.0,
         })
     }
 }

@@ -28,7 +28,7 @@ impl UserRepository for SqliteRepository {
                             return Ok(Created::Before(id));
                         }
                         let id = user.id.to_string();
-                        requests::insert(conn, request, &id, user.created_at).await?;
+                        requests::insert(conn, request, &id, user.create_time).await?;
                     }
                     insert_user(conn, &user).await?;
                     insert_password(conn, user.id, &password_hash).await?;
@@ -108,8 +108,8 @@ async fn created_by(
 
 async fn insert_user(conn: &mut SqliteConnection, user: &User) -> Result<(), UserError> {
     let inserted = sqlx::query(
-        "INSERT INTO users (id, email, email_key, name, status, tier, roles, version, created_at,
-         updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO users (id, email, email_key, name, status, tier, roles, version, create_time,
+         update_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(user.id.0)
     .bind(user.email.as_str())
@@ -119,8 +119,8 @@ async fn insert_user(conn: &mut SqliteConnection, user: &User) -> Result<(), Use
     .bind(user.tier.as_str())
     .bind(roles(user))
     .bind(user.version)
-    .bind(StoredTime(user.created_at))
-    .bind(StoredTime(user.updated_at))
+    .bind(StoredTime(user.create_time))
+    .bind(StoredTime(user.update_time))
     .execute(conn)
     .await;
     match inserted {

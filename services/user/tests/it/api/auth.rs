@@ -168,7 +168,7 @@ async fn what_is_kept_lets_nobody_in() {
     let digest =
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, pair.refresh_token.as_bytes());
     let (seconds, families): (i64, i64) = sqlx::query_as(
-        "SELECT (expires_at - issued_at) / 1000000,
+        "SELECT (expire_time - create_time) / 1000000,
                 (SELECT count(DISTINCT family) FROM refresh_tokens)
          FROM refresh_tokens WHERE hash = ?",
     )

@@ -74,7 +74,7 @@ fn grant(hash: u8, user: UserId, valid_for: Duration) -> RefreshGrant {
         hash: [hash; 32],
         family: Uuid::from_u128(7),
         user,
-        issued_at: NOW,
-        expires_at: NOW + valid_for,
+        create_time: NOW,
+        expire_time: NOW + valid_for,
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn a_user_reads_back_as_created(repository: &impl UserRepositor
         tier: Tier::Vip,
         roles: BTreeSet::from(Role::ALL),
         version: 3,
-        updated_at: NOW + Duration::microseconds(1),
+        update_time: NOW + Duration::microseconds(1),
         ..user(1, "Ann@Example.org")
     };
     let mut create = new(1, "Ann@Example.org");

@@ -38,7 +38,7 @@ fn registration(request: RequestKey) -> Registration {
 async fn a_new_user_is_made_with_the_time_and_the_id_that_are_given() {
     let world = World::new(Status::Active, None);
     let bob = create_user(&world).run(&Scope::All, registration(request(1))).await.unwrap();
-    assert_eq!((bob.id, bob.created_at), (UserId(ID), NOW));
+    assert_eq!((bob.id, bob.create_time), (UserId(ID), NOW));
     assert_eq!(bob.roles, [Role::User].into());
     assert_eq!(world.hashed.load(Ordering::Relaxed), 1);
 }

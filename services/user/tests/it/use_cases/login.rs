@@ -51,7 +51,7 @@ async fn a_login_begins_a_family_of_refresh_tokens() {
     let granted = world.granted.lock().unwrap();
     let [grant] = &granted[..] else { panic!("{granted:?}") };
     assert_eq!((grant.hash, grant.family, grant.user), ([9; 32], ID, world.ann.id));
-    assert_eq!((grant.issued_at, grant.expires_at), (NOW, NOW + Duration::seconds(60)));
+    assert_eq!((grant.create_time, grant.expire_time), (NOW, NOW + Duration::seconds(60)));
 }
 
 #[tokio::test]

@@ -8,4 +8,4 @@ CREATE TABLE request_records (
     PRIMARY KEY (subject, method, request_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX request_records_by_age ON request_records (create_time);
+CREATE INDEX request_records_by_create_time ON request_records (create_time);
