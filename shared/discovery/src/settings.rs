@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     consul::{self, Consul},
-    registry::Registry,
-    static_list::{InvalidList, StaticList},
+    registry::{PROPAGATION, Registry},
+    static_list::{DEFAULT_REFRESH, InvalidList, StaticList},
 };
 
 /// The `discovery` section of a service's configuration.
@@ -86,7 +86,7 @@ impl Default for Settings {
         Self {
             kind: Kind::default(),
             endpoints: BTreeMap::new(),
-            static_refresh: Duration::from_secs(10),
+            static_refresh: DEFAULT_REFRESH,
             ready_unregistered: true,
             consul: consul::Settings::default(),
         }
@@ -110,6 +110,3 @@ impl Registry {
         Ok(Self { ready_unregistered: settings.ready_unregistered, ..registry })
     }
 }
-
-/// What a draining server waits for callers in other processes to hear of it.
-const PROPAGATION: Duration = Duration::from_secs(2);

@@ -29,6 +29,9 @@ pub struct StaticList {
 /// How long the first set waits for names that are slow, so that it is whole if it can be.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Default time between two look-ups of a name.
+pub(crate) const DEFAULT_REFRESH: Duration = Duration::from_secs(10);
+
 /// A list that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidList {

@@ -1,4 +1,4 @@
-//! Putting a server together.
+//! Builder of a server.
 
 use std::{
     convert::Infallible,
@@ -11,18 +11,18 @@ use bytes::Bytes;
 use gantry_contract::{Contract, ServicePolicy, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::{KeysReport, Verifier};
-use gantry_resilience::limits::{InvalidConcurrency, InvalidRate, Limiter};
-use gantry_tls::InvalidTls;
+use gantry_resilience::limits::Limiter;
 use http::{Request, Response};
 use opentelemetry::metrics::{Meter, MeterProvider, noop::NoopMeterProvider};
 use tokio::time::Instant;
 use tonic::{body::Body, codegen::StdError, server::NamedService};
-use tower::Service;
+use tower::{Layer, Service};
 
 use crate::{
+    build_error::{BuildError, BuildProblem},
     client::Proxies,
     connection::InfrastructureCalls,
-    descriptors::{OpenFiles, TooFewFiles},
+    descriptors::OpenFiles,
     health::{HealthService, pb::health_server::HealthServer},
     lifecycle::Lifecycle,
     measure::Measures,
@@ -31,51 +31,15 @@ use crate::{
     reflection::Reflection,
     registered::Registered,
     server::Server,
-    settings::{InvalidSetting, ReflectionAccess, Settings},
-    stack::{Addresses, Callers, Generated, Handlers, InvalidClass, Parts, Uploads},
+    settings::{ReflectionAccess, Settings},
+    stack::{
+        Addresses, Callers, Generated, Handler, Handlers, InvalidClass, Layers, Parts, Uploads,
+    },
     tls::Security,
 };
 
-/// Why a server could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// A service without policies: nobody has said who may call it.
-    #[error("the service {0} is not in the contract")]
-    UnknownService(&'static str),
-    /// The same service twice.
-    #[error("the service {0} was added twice")]
-    DuplicateService(&'static str),
-    /// There are methods that need credentials, and nothing to check them with.
-    #[error("the method {0} needs credentials: the server needs a verifier")]
-    NoVerifier(&'static str),
-    /// A calling service is granted what the contract does not know: a typing error would
-    /// be noticed as a refusal only.
-    #[error("the permission {permission} that {service} is granted is not in the contract")]
-    UnknownPermission {
-        /// Who is granted it.
-        service: String,
-        /// What is granted.
-        permission: String,
-    },
-    /// The contract's descriptors are damaged.
-    #[error("the contract cannot be served by reflection: {0}")]
-    Reflection(#[from] prost::DecodeError),
-    /// A limit cannot be.
-    #[error("the rate class {0} cannot be: {1}")]
-    RateClass(String, InvalidRate),
-    /// The limit of calls at once cannot be.
-    #[error("the setting concurrency: {0}")]
-    Concurrency(#[from] InvalidConcurrency),
-    /// A setting cannot be.
-    #[error("the setting {0}")]
-    Setting(InvalidSetting),
-    /// The process may not open enough files for its connections.
-    #[error(transparent)]
-    OpenFiles(#[from] TooFewFiles),
-    /// A certificate or a key cannot be used.
-    #[error("the setting tls.{0}")]
-    Tls(#[from] InvalidTls),
-}
+/// Handlers of a service, without the layers around them.
+type Unlayered = Box<dyn FnOnce(&Layers) -> Box<dyn Handlers> + Send>;
 
 /// Collects what a server is made of; see [`Server::builder`].
 #[must_use = "a builder does nothing until it is built"]
@@ -83,10 +47,11 @@ pub struct ServerBuilder {
     name: String,
     contract: &'static Contract,
     services: Vec<&'static ServicePolicy>,
-    /// Those of each service, in the same order.
-    handlers: Vec<Box<dyn Handlers>>,
-    /// The first mistake made with `service`, told by `build`.
-    mistake: Option<BuildError>,
+    /// Those of each service, in the same order, until the layers around them are known.
+    handlers: Vec<Unlayered>,
+    layers: Layers,
+    /// Problems found by `service`.
+    problems: Vec<BuildProblem>,
     settings: Settings,
     version: String,
     verifier: Option<Arc<Verifier>>,
@@ -105,7 +70,8 @@ impl Server {
             contract,
             services: Vec::new(),
             handlers: Vec::new(),
-            mistake: None,
+            layers: Layers::default(),
+            problems: Vec::new(),
             settings: Settings::default(),
             version: String::new(),
             verifier: None,
@@ -132,16 +98,57 @@ impl ServerBuilder {
         let added = self.services.iter().any(|added| added.name == S::NAME);
         match service(self.contract, S::NAME) {
             Some(_) if added => {
-                self.mistake.get_or_insert(BuildError::DuplicateService(S::NAME));
+                self.problems.push(BuildProblem::DuplicateService(S::NAME));
             }
             Some(policy) => {
                 self.services.push(policy);
-                self.handlers.push(Box::new(Generated(handlers)));
+                self.handlers.push(Box::new(|layers| layers.around(handlers)));
             }
-            None => {
-                self.mistake.get_or_insert(BuildError::UnknownService(S::NAME));
-            }
+            None => self.problems.push(BuildProblem::UnknownService(S::NAME)),
         }
+        self
+    }
+
+    /// Puts a layer of the team's own around the handlers of all of its services. The layer
+    /// added first is the outermost one. Health and reflection have none of them.
+    ///
+    /// A layer sees what the handlers see: calls that are authenticated, authorized, within all
+    /// limits and complete, as they came on the wire, before their messages are decoded and
+    /// validated. The request's extensions hold the caller
+    /// ([`Authorized`](gantry_contract::Authorized), with its scope) and the method
+    /// (`&'static` [`MethodPolicy`](gantry_contract::MethodPolicy)). The call is counted, logged,
+    /// ended at its deadline, and kept from harm by a panic whatever the layer does; calls that
+    /// it makes to other services inherit the deadline and the caller.
+    ///
+    /// A layer that refuses a call answers with a status; it has no errors:
+    /// [`Status::into_http`](tonic::Status::into_http).
+    ///
+    /// ```
+    /// # #[expect(non_snake_case)]
+    /// # fn example(CONTRACT: &'static gantry_contract::Contract) -> gantry_server::ServerBuilder {
+    /// use gantry_contract::Authorized;
+    /// use tonic::{Request, Status, service::InterceptorLayer};
+    ///
+    /// let no_robots = |request: Request<()>| match request.extensions().get::<Authorized>() {
+    ///     Some(authorized) if authorized.caller.subject() == "service:robot" => {
+    ///         Err(Status::permission_denied("no robots"))
+    ///     }
+    ///     _ => Ok(request),
+    /// };
+    /// gantry_server::Server::builder("greeter", CONTRACT).layer(InterceptorLayer::new(no_robots))
+    /// # }
+    /// ```
+    pub fn layer<L, B>(mut self, layer: L) -> Self
+    where
+        L: Layer<Handler> + Send + Sync + 'static,
+        L::Service: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+    {
+        self.layers.add(layer);
         self
     }
 
@@ -196,55 +203,61 @@ impl ServerBuilder {
         self
     }
 
-    /// The server.
+    /// Returns the server.
     ///
     /// # Errors
-    /// [`BuildError`] where the parts do not make one.
+    /// [`BuildError`] with every problem, if the parts do not make one.
     pub fn build(mut self) -> Result<Server, BuildError> {
-        if let Some(mistake) = self.mistake {
-            return Err(mistake);
-        }
-        if let Some(problem) = self.settings.problems(self.contract).into_iter().next() {
-            return Err(BuildError::Setting(problem));
-        }
-        OpenFiles::current().share([(&mut self.settings.connections, 1)])?;
-        let security = Security::load(self.settings.tls.as_ref())?;
-        if let Some(verifier) = &self.verifier {
-            self.checks.extend(keys_known(verifier));
-        }
+        let mut problems = self.problems;
         let methods = Methods::new(&self.services, self.settings.reflection);
         if let Some(restricted) = methods.restricted()
             && self.verifier.is_none()
         {
-            return Err(BuildError::NoVerifier(restricted.name()));
+            problems.push(BuildProblem::NoVerifier(restricted.name()));
         }
-        check_grants(&self.grants, self.contract)?;
+        problems.extend(unknown_grants(&self.grants, self.contract));
+        let invalid = self.settings.problems(self.contract);
+        problems.extend(invalid.into_iter().map(BuildProblem::Setting));
+        let names: Vec<_> = self.services.iter().map(|service| service.name).collect();
+        let reflection = (self.settings.reflection != ReflectionAccess::Off)
+            .then(|| Reflection::new(names.iter().copied(), self.contract.descriptor_set));
+        let reflection = keep(&mut problems, reflection.transpose());
+        let security = keep(&mut problems, Security::load(self.settings.tls.as_ref()));
+        let shared = OpenFiles::current().share([(&mut self.settings.connections, 1)]);
+        let (Some(()), Some(security), Some(reflection), true) =
+            (keep(&mut problems, shared), security, reflection, problems.is_empty())
+        else {
+            return Err(BuildError { problems });
+        };
+
         let limits = &self.settings.limits;
         let addresses = Addresses::new(limits)
-            .map_err(|error| BuildError::RateClass("per_address".to_owned(), error))?;
+            .map_err(|error| BuildProblem::RateClass("per_address".to_owned(), error))?;
         let callers = Callers::new(self.contract, limits)
-            .map_err(|InvalidClass(class, error)| BuildError::RateClass(class, error))?;
-        let concurrency = self.settings.concurrency.config()?;
+            .map_err(|InvalidClass(class, error)| BuildProblem::RateClass(class, error))?;
+        let concurrency = self.settings.concurrency.config().map_err(BuildProblem::from)?;
         let limiter = Limiter::new(concurrency, methods.len(), Instant::now());
         let meter = self.meter.unwrap_or_else(|| NoopMeterProvider::new().meter("nobody"));
         let measures = Measures::new(meter, &methods, self.contract);
-        let lifecycle = Lifecycle::new();
-        let names = || self.services.iter().map(|service| service.name);
-        // In the order of `Methods`.
-        let health = HealthServer::new(HealthService::new(names(), lifecycle.watch()));
-        self.handlers.push(Box::new(Generated(health)));
-        if self.settings.reflection != ReflectionAccess::Off {
-            let reflection = Reflection::new(names(), self.contract.descriptor_set)?;
-            self.handlers.push(Box::new(reflection.clone()));
-            self.handlers.push(Box::new(reflection));
+        if let Some(verifier) = &self.verifier {
+            self.checks.extend(keys_known(verifier));
         }
-        let names = names().collect();
+        let lifecycle = Lifecycle::new();
+        let mut handlers: Vec<_> =
+            self.handlers.into_iter().map(|handlers| handlers(&self.layers)).collect();
+        // In the order of `Methods`.
+        let health = HealthService::new(names.iter().copied(), lifecycle.watch());
+        handlers.push(Box::new(Generated(HealthServer::new(health))));
+        if let Some(reflection) = reflection {
+            handlers.push(Box::new(reflection.clone()));
+            handlers.push(Box::new(reflection));
+        }
         Ok(Server {
             name: self.name,
             version: self.version,
             names,
             parts: Parts {
-                services: self.handlers.into(),
+                services: handlers.into(),
                 methods: Arc::new(methods),
                 contract: self.contract,
                 verifier: self.verifier,
@@ -269,6 +282,14 @@ impl ServerBuilder {
     }
 }
 
+/// Returns the value, or adds the problem to the others.
+fn keep<T, E: Into<BuildProblem>>(
+    problems: &mut Vec<BuildProblem>,
+    result: Result<T, E>,
+) -> Option<T> {
+    result.map_err(|error| problems.push(error.into())).ok()
+}
+
 /// Each issuer whose keys are published elsewhere: until one is known, everybody who comes with
 /// its tokens is turned away. Not required: docs/decisions/0015.
 fn keys_known(verifier: &Arc<Verifier>) -> impl Iterator<Item = Check> {
@@ -282,14 +303,14 @@ fn keys_known(verifier: &Arc<Verifier>) -> impl Iterator<Item = Check> {
     })
 }
 
-fn check_grants(grants: &Grants, contract: &Contract) -> Result<(), BuildError> {
-    match contract.unknown_grants(grants).next() {
-        None => Ok(()),
-        Some((service, permission)) => Err(BuildError::UnknownPermission {
+fn unknown_grants(grants: &Grants, contract: &Contract) -> Vec<BuildProblem> {
+    let unknown = contract.unknown_grants(grants);
+    unknown
+        .map(|(service, permission)| BuildProblem::UnknownPermission {
             service: service.to_owned(),
             permission: permission.to_owned(),
-        }),
-    }
+        })
+        .collect()
 }
 
 impl fmt::Debug for ServerBuilder {

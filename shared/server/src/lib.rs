@@ -65,6 +65,7 @@
 //! an HTTP status: 405 or 415.
 
 mod admin;
+mod build_error;
 mod builder;
 mod call;
 mod client;
@@ -92,7 +93,8 @@ mod tls;
 mod transport;
 
 pub use admin::Admin;
-pub use builder::{BuildError, ServerBuilder};
+pub use build_error::{BuildError, BuildProblem};
+pub use builder::ServerBuilder;
 pub use descriptors::{OpenFiles, TooFewFiles};
 pub use gantry_tls::{InvalidTls, ServerTls};
 pub use hosts::{HostName, InvalidHostName};
@@ -108,4 +110,4 @@ pub use settings::{
     Settings, UploadSettings,
 };
 pub use signal::shutdown_signal;
-pub use stack::release_place;
+pub use stack::{Handler, release_place};

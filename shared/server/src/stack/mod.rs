@@ -20,6 +20,7 @@ mod handed_on;
 mod handle;
 mod identify;
 mod infrastructure;
+mod layers;
 mod messages;
 mod observe_call;
 mod opening;
@@ -40,13 +41,14 @@ use http::Response;
 use hyper::service::Service;
 use tower::{ServiceBuilder, layer::layer_fn};
 
-pub use self::shed::release_place;
 pub(crate) use self::{
     addresses::Addresses,
     callers::{Callers, InvalidClass},
     handle::{Answering, Generated, Handlers},
+    layers::Layers,
     uploads::Uploads,
 };
+pub use self::{layers::Handler, shed::release_place};
 use crate::{
     call::{Received, Timed},
     client::Proxies,
@@ -139,6 +141,7 @@ pub(crate) fn compose(
         // Before the message is decoded, which is work. Nothing is shed that its caller could
         // have been refused for.
         .layer(layer_fn(|inner| shed::Shed::new(inner, limiter.clone())))
-        // Innermost: the codec decodes and validates the message, then the handler runs.
+        // Innermost: the team's own layers, then the codec, which decodes and validates the
+        // message, then the handler.
         .service(handle::Handle::new(services, max_message_bytes, compression))
 }

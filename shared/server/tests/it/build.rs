@@ -6,7 +6,7 @@ use gantry_contract::Contract;
 use gantry_discovery::Registry;
 use gantry_identity::Verifier;
 use gantry_probe::{CONTRACT, Probe, probe::v1::probe_service_server::ProbeServiceServer};
-use gantry_server::{BuildError, ServeError, Server, ServerBuilder, Settings};
+use gantry_server::{BuildProblem, ServeError, Server, ServerBuilder, Settings};
 use tokio::net::TcpListener;
 
 use crate::world::World;
@@ -31,20 +31,29 @@ fn verifier() -> Arc<Verifier> {
 #[test]
 fn a_service_that_is_not_in_the_contract_is_refused() {
     let error = probe(&EMPTY).build().unwrap_err();
-    assert!(matches!(error, BuildError::UnknownService("probe.v1.ProbeService")), "{error}");
+    assert!(
+        matches!(error.problems(), [BuildProblem::UnknownService("probe.v1.ProbeService")]),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_service_is_added_once() {
     let twice = probe(&CONTRACT).service(ProbeServiceServer::new(Probe::default()));
     let error = twice.verifier(verifier()).build().unwrap_err();
-    assert!(matches!(error, BuildError::DuplicateService("probe.v1.ProbeService")), "{error}");
+    assert!(
+        matches!(error.problems(), [BuildProblem::DuplicateService("probe.v1.ProbeService")]),
+        "{error}"
+    );
 }
 
 #[test]
 fn methods_that_need_credentials_need_a_verifier() {
     let error = probe(&CONTRACT).build().unwrap_err();
-    assert!(matches!(error, BuildError::NoVerifier("probe.v1.ProbeService/Guarded")), "{error}");
+    assert!(
+        matches!(error.problems(), [BuildProblem::NoVerifier("probe.v1.ProbeService/Guarded")]),
+        "{error}"
+    );
     probe(&CONTRACT).verifier(verifier()).build().unwrap();
 }
 
@@ -60,9 +69,25 @@ fn a_grant_of_what_the_contract_does_not_know_is_named() {
 
 #[test]
 fn a_setting_that_cannot_be_is_named() {
-    let settings = Settings { max_message_bytes: u32::MAX, ..Settings::default() };
+    let settings = Settings { max_message_bytes: 0, ..Settings::default() };
     let error = probe(&CONTRACT).verifier(verifier()).settings(settings).build().unwrap_err();
     assert_eq!(error.to_string(), "the setting max_message_bytes must be from 1 to 4194304");
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let settings = Settings { weight: 0, max_message_bytes: 0, ..Settings::default() };
+    let grants = [("order".to_owned(), vec!["bananas:peel".to_owned()])];
+    let twice = probe(&CONTRACT).service(ProbeServiceServer::new(Probe::default()));
+    let error = twice.settings(settings).grants(grants.into()).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the service probe.v1.ProbeService was added twice; \
+         the method probe.v1.ProbeService/Guarded needs credentials: the server needs a verifier; \
+         the permission bananas:peel that order is granted is not in the contract; \
+         the setting max_message_bytes must be from 1 to 4194304; \
+         the setting weight must be at least 1"
+    );
 }
 
 #[tokio::test]

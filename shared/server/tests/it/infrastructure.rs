@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use gantry_contract::GantryReason;
 use gantry_probe::CONTRACT;
-use gantry_server::{InfrastructureSettings, ReflectionAccess, Settings};
+use gantry_server::{BuildProblem, InfrastructureSettings, ReflectionAccess, Settings};
 use tokio::time::Instant;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -60,7 +60,8 @@ async fn reflection_can_be_kept_for_callers_with_credentials() {
     // Without somebody to check them there are no credentials.
     let settings = Settings { reflection: ReflectionAccess::Authenticated, ..Settings::default() };
     let built = gantry_server::Server::builder("probe", &CONTRACT).settings(settings).build();
-    assert!(matches!(built, Err(gantry_server::BuildError::NoVerifier(_))), "{built:?}");
+    let error = built.unwrap_err();
+    assert!(matches!(error.problems(), [BuildProblem::NoVerifier(_)]), "{error}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, future::join_all};
 use gantry_probe::probe::v1::{
     ActRequest, ActResponse, CountRequest, probe_service_client::ProbeServiceClient,
 };
-use gantry_server::{BuildError, ForwardedBy, RateSettings, Server, Settings};
+use gantry_server::{BuildProblem, ForwardedBy, RateSettings, Server, Settings};
 use http_body_util::Full;
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Response, Status, transport::Channel};
@@ -286,7 +286,8 @@ async fn settings_change_the_numbers_of_a_class_and_know_no_other() {
     let mut settings = Settings::default();
     settings.limits.classes = [("abundant".to_owned(), only(1))].into();
     let built = Server::builder("probe", &gantry_probe::CONTRACT).settings(settings).build();
-    let Err(BuildError::Setting(problem)) = built else { panic!("{built:?}") };
+    let error = built.unwrap_err();
+    let [BuildProblem::Setting(problem)] = error.problems() else { panic!("{error}") };
     assert_eq!(problem.key, "limits.classes.abundant");
 }
 

@@ -17,6 +17,7 @@ mod foreign;
 mod health;
 mod identity;
 mod infrastructure;
+mod layers;
 mod limits;
 mod log;
 mod metrics;
