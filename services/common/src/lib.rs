@@ -1,6 +1,6 @@
 //! What the shop's services share, and nobody else needs: it names the shop's contract.
 //!
-//! - [`users_keys`]: the keys of users' tokens, fetched from the user service;
+//! - [`USERS_KEYS`]: the keys of users' tokens, fetched from the user service;
 //! - [`timestamp`], [`amount`], [`money`]: values that stand in several packages of the contract.
 //!
 //! What other teams can use as well belongs into `shared/`.
@@ -9,4 +9,4 @@ mod convert;
 mod users_keys;
 
 pub use convert::{amount, money, timestamp};
-pub use users_keys::users_keys;
+pub use users_keys::USERS_KEYS;

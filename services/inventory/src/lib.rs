@@ -13,7 +13,6 @@
 //! | [`application`] | one use case a file, and the ports they need |
 //! | [`outbound`] | the repository in SQLite |
 //! | `inbound` | the contract's methods, and what a failure is called there |
-//! | [`Settings`] | what can be configured |
 //! | [`Service`] | all of it put together |
 //!
 //! `gantry_process` makes a binary of its own of a [`Service`]; `gantry up` opens one itself.
@@ -23,7 +22,5 @@ mod compose;
 pub mod domain;
 mod inbound;
 pub mod outbound;
-mod settings;
 
-pub use compose::{OpenError, Service};
-pub use settings::{DEFAULTS, Own, Settings};
+pub use compose::Service;

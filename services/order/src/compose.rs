@@ -1,23 +1,13 @@
 //! The service, put together: the only file that names adapters.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, OnceLock},
-};
+use std::sync::Arc;
 
-use gantry_client::{Channel, ClientSettings};
-use gantry_common::users_keys;
-use gantry_contract::{Clock, Ids};
-use gantry_discovery::Registry;
-use gantry_identity::{KeyError, ServiceSigner, Verifier};
+use gantry_common::USERS_KEYS;
+use gantry_contract::Contract;
+use gantry_process::{Base, Callee, KeysApi, Migrator, OpenError};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
 use gantry_saga::Engine;
-use gantry_server::{BuildError, Fingerprints, Server};
-use gantry_sql::{Sqlite, StorageError, requests};
-use gantry_telemetry::{BUILD, Meter};
-use time::OffsetDateTime;
-use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
+use gantry_server::{Fingerprints, ServerBuilder};
 
 use crate::{
     application::{
@@ -30,220 +20,81 @@ use crate::{
         clients::{InventoryClient, UserClient},
         sqlite::{MIGRATIONS, SqliteRepository, SqliteSagaLog},
     },
-    settings::{NAME, Settings},
+    settings::{DraftSettings, Settings},
 };
 
-/// Why the service could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A key is missing or none.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The database cannot be used.
-    #[error(transparent)]
-    Database(#[from] gantry_sql::OpenError),
-    /// The database was opened and then gave nothing.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// There is no way to another service.
-    #[error("order.clients.{peer}: {cause}")]
-    Client {
-        /// Which service.
-        peer: &'static str,
-        /// Why not.
-        cause: gantry_client::BuildError,
-    },
-}
-
-/// The order service: one database and one worker for its sagas, served by as many
-/// servers as are asked for.
+/// The order service: its use cases, and one worker for its sagas.
 #[derive(Debug)]
 pub struct Service {
-    settings: Settings,
-    registry: Registry,
-    meter: Option<Meter>,
-    verifier: Arc<Verifier>,
-    fingerprints: Fingerprints,
-    database: Sqlite,
     use_cases: UseCases,
-    /// The ways to the services it calls.
-    channels: [Channel; 2],
-    /// Follows published keys.
-    follower: AbortOnDropHandle<Infallible>,
-    /// Carries placed orders through.
+    fingerprints: Fingerprints,
     sagas: Engine,
-    /// Forgets old request records, for as long as the service is there.
-    purge: AbortOnDropHandle<()>,
 }
 
 impl gantry_process::Service for Service {
+    const NAME: &'static str = "order";
+    const ABOUT: &'static str = "Keeps the orders and carries them through";
+    const CONTRACT: &'static Contract = &CONTRACT;
+    const DEFAULTS: &'static str = include_str!("../config/default.toml");
+    const CALLS: &'static [Callee] =
+        &[Callee::new("user", &CONTRACT), Callee::new("inventory", &CONTRACT)];
+    const MIGRATIONS: Option<&'static Migrator> = Some(&MIGRATIONS);
+    const KEYS: Option<KeysApi> = Some(USERS_KEYS);
     type Settings = Settings;
-    type OpenError = OpenError;
 
-    /// Opens what the service needs once, and goes on with what was left unfinished.
-    /// Where there is a meter, calls are measured with it.
-    ///
-    /// # Errors
-    /// [`OpenError`]
-    async fn open(
-        settings: Settings,
-        registry: Registry,
-        meter: Option<Meter>,
-    ) -> Result<Self, OpenError> {
-        let signer = Arc::new(settings.identity.signer(NAME)?);
-        let fingerprints = settings.idempotency.fingerprints()?;
-        let database = Sqlite::open(&settings.database, &MIGRATIONS).await?;
-
-        // One channel for each service: it is the one holder of that service's state here.
-        let channel = |peer, settings| channel(peer, settings, &registry, &signer, meter.as_ref());
-        let channels = [
-            channel("user", &settings.clients.user)?,
-            channel("inventory", &settings.clients.inventory)?,
-        ];
-        let [users, inventory] = channels.clone();
-        let keys = |service: &str| (service == "user").then(|| users_keys(users.clone()));
-        let verifier = Arc::new(settings.identity.verifier(NAME, keys)?);
-        let following = Arc::clone(&verifier);
-        let follower = tokio::spawn(async move { following.follow().await });
-        let follower = AbortOnDropHandle::new(follower);
-        let users = Arc::new(UserClient::new(users));
-        let inventory = Arc::new(InventoryClient::new(inventory));
-        let orders: Arc<dyn OrderRepository> = Arc::new(SqliteRepository::new(database.clone()));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ids = Arc::new(SystemIds);
-        let pricing = Arc::new(Pricing::from(&settings.pricing));
+    /// Opens the service, and goes on with orders that were left unfinished.
+    async fn open(base: &Base, settings: Settings) -> Result<Self, OpenError> {
+        let Settings { saga, pricing, drafts: DraftSettings { max_per_user: max, open_for } } =
+            settings;
+        let users = Arc::new(UserClient::new(base.channel("user")?));
+        let inventory = Arc::new(InventoryClient::new(base.channel("inventory")?));
+        let orders: Arc<dyn OrderRepository> = Arc::new(SqliteRepository::new(base.database()?));
+        let orders = || Arc::clone(&orders);
+        let pricing = Arc::new(Pricing::from(&pricing));
         let notifier = CompletionNotifier::default();
-
-        let saga = PlaceOrderSaga {
-            orders: Arc::clone(&orders),
+        let steps = PlaceOrderSaga {
+            orders: orders(),
             users: users.clone(),
             stock: inventory.clone(),
             notifier: notifier.clone(),
-            clock: Arc::clone(&clock),
-            service: NAME,
+            clock: base.clock(),
+            service: Self::NAME,
         };
-        let log = SqliteSagaLog::open(database.clone(), Arc::clone(&clock)).await?;
-        let sagas = Engine::start(saga.definition(), Arc::new(log), settings.saga.clone());
-        let purge = tokio::spawn(requests::keep_purged(database.clone(), || SystemClock.now()));
-
+        let log = SqliteSagaLog::open(base.database()?, base.clock()).await;
+        let log = Arc::new(log.map_err(OpenError::service)?);
+        let sagas = Engine::start(steps.definition(), log, saga);
         let use_cases = UseCases {
             create_order: CreateOrder {
-                orders: Arc::clone(&orders),
+                orders: orders(),
                 users,
                 catalogue: inventory,
-                pricing: Arc::clone(&pricing),
-                clock: Arc::clone(&clock),
-                ids: ids.clone(),
-                drafts: DraftLimit {
-                    max: settings.drafts.max_per_user,
-                    open_for: settings.drafts.open_for,
-                },
+                pricing: pricing.clone(),
+                clock: base.clock(),
+                ids: base.ids(),
+                drafts: DraftLimit { max, open_for },
             },
             place_order: PlaceOrder {
-                orders: Arc::clone(&orders),
+                orders: orders(),
                 pricing,
                 sagas: sagas.handle(),
                 notifier,
-                clock,
-                ids,
+                clock: base.clock(),
+                ids: base.ids(),
             },
-            get_order: GetOrder { orders: Arc::clone(&orders) },
-            list_orders: ListOrders { orders },
+            get_order: GetOrder { orders: orders() },
+            list_orders: ListOrders { orders: orders() },
         };
-        let purge = AbortOnDropHandle::new(purge);
-        Ok(Self {
-            settings,
-            registry,
-            meter,
-            verifier,
-            fingerprints,
-            database,
-            use_cases,
-            channels,
-            follower,
-            sagas,
-            purge,
-        })
+        Ok(Self { use_cases, fingerprints: base.fingerprints()?, sagas })
     }
 
-    /// One more server; all of them share the database.
-    ///
-    /// # Errors
-    /// [`BuildError`] where the settings do not make one.
-    fn server(&self) -> Result<Server, BuildError> {
-        // The server's state is known to its own handlers, and only once it is built.
-        let status = Arc::new(OnceLock::new());
-        let api = Api::new(self.use_cases.clone(), self.fingerprints.clone(), Arc::clone(&status));
-        let database = self.database.clone();
-        let server = Server::builder(NAME, &CONTRACT)
-            .service(OrderServiceServer::new(api))
-            .settings(self.settings.server.clone())
-            .version(BUILD.version)
-            .verifier(Arc::clone(&self.verifier))
-            .grants(self.settings.identity.grants.clone())
-            .registry(self.registry.clone())
-            .meter(self.meter.clone())
-            .readiness("database", move || {
-                let database = database.clone();
-                async move { database.probe().await }
-            })
-            .build()?;
-        status.get_or_init(|| server.status());
-        Ok(server)
+    fn serve(&self, server: ServerBuilder) -> ServerBuilder {
+        let api = Api::new(self.use_cases.clone(), self.fingerprints.clone(), server.drain());
+        server.service(OrderServiceServer::new(api))
     }
 
-    fn channels(&self) -> Vec<Channel> {
-        self.channels.to_vec()
-    }
-
-    /// Finishes what has begun, as far as the next safe point, and lets go of the
-    /// database. Its servers have drained before. Orders that are still being carried
-    /// through are resumed when the service is next opened.
+    /// Stops the sagas at their next safe points. They are resumed when the service is next
+    /// opened.
     async fn close(self) {
         self.sagas.close().await;
-        drop((self.purge, self.follower));
-        self.database.close().await;
-    }
-}
-
-fn channel(
-    peer: &'static str,
-    settings: &ClientSettings,
-    registry: &Registry,
-    signer: &Arc<ServiceSigner>,
-    meter: Option<&Meter>,
-) -> Result<Channel, OpenError> {
-    Channel::builder(peer)
-        .contract(&CONTRACT)
-        .registry(registry.clone())
-        .signer(Some(Arc::clone(signer)))
-        .settings(settings.clone())
-        .meter(meter.cloned())
-        .caller(NAME)
-        .build()
-        .map_err(|cause| OpenError::Client { peer, cause })
-}
-
-/// The computer's clock, cut to the microseconds that databases keep.
-#[derive(Debug)]
-struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that is passed in elsewhere")]
-    fn now(&self) -> OffsetDateTime {
-        let now = OffsetDateTime::now_utc();
-        // Cutting digits off a valid number of nanoseconds leaves a valid one.
-        now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
-    }
-}
-
-/// Random ids that sort by age.
-#[derive(Debug)]
-struct SystemIds;
-
-impl Ids for SystemIds {
-    #[expect(clippy::disallowed_methods, reason = "these are the ids that are passed in elsewhere")]
-    fn next(&self) -> Uuid {
-        Uuid::now_v7()
     }
 }

@@ -25,8 +25,8 @@ mod inbound;
 pub mod outbound;
 mod settings;
 
-pub use compose::{OpenError, Service};
+pub use compose::Service;
 pub use settings::{
-    Amount, Clients, DEFAULTS, Destination, DiscountSettings, Own, Percent, PricingSettings,
-    Settings, TaxSettings, TierName,
+    Amount, Destination, DiscountSettings, DraftSettings, Percent, PricingSettings, Settings,
+    TaxSettings, TierName,
 };

@@ -25,5 +25,5 @@ mod inbound;
 pub mod outbound;
 mod settings;
 
-pub use compose::{EnsureAdminError, OpenError, Service};
-pub use settings::{Bootstrap, DEFAULTS, Own, Passwords, Settings, Tokens};
+pub use compose::Service;
+pub use settings::{Bootstrap, Passwords, Settings, Tokens};

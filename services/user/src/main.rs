@@ -1,9 +1,5 @@
 //! `user-service`: the users as a process of their own.
 
-use std::process::ExitCode;
-
-use gantry_user::Service;
-
-fn main() -> ExitCode {
-    gantry_process::run::<Service>("Keeps the users and lets them log in")
+fn main() -> std::process::ExitCode {
+    gantry_process::run::<gantry_user::Service>()
 }

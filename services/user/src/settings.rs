@@ -1,6 +1,7 @@
 //! What can be configured. `config/default.toml` says what each key means.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
@@ -8,8 +9,8 @@ use std::{
 };
 
 use gantry_config::{Bound, Check, Problems, Secret};
-use gantry_process::{FileChecks, Table};
-use gantry_proto::CONTRACT;
+use gantry_identity::{KeyError, PublicKey, SigningKey};
+use gantry_process::{FileChecks, OwnSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Email, Password};
@@ -28,27 +29,10 @@ const BOUNDS: &[Bound] = &[
     Bound::count("passwords.waiting", 0, 1_000_000),
 ];
 
-/// What other services call it.
-pub(crate) const NAME: &str = "user";
-
-/// `config/default.toml`.
-pub const DEFAULTS: &str = include_str!("../config/default.toml");
-
-/// The settings of the process `user-service`.
-pub type Own = gantry_process::Own<Settings>;
-
-/// The service, whatever process it is in.
+/// The service's own settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// How it is served.
-    pub server: gantry_server::Settings,
-    /// Whom it believes.
-    pub identity: gantry_identity::Settings,
-    /// Where its data is.
-    pub database: gantry_sql::Settings,
-    /// How it recognises repeated requests.
-    pub idempotency: gantry_server::IdempotencySettings,
     /// The tokens it gives to users.
     pub tokens: Tokens,
     /// How it hashes passwords.
@@ -107,47 +91,46 @@ impl fmt::Debug for Bootstrap {
     }
 }
 
-impl Table for Settings {
-    const NAME: &'static str = NAME;
-    const DEFAULTS: &'static str = DEFAULTS;
+impl OwnSettings for Settings {
     const BOUNDS: &'static [&'static [Bound]] = &[BOUNDS];
 
     fn check_files(&self, files: &mut FileChecks<'_>) {
-        files.identity(&self.identity);
-        files.idempotency(&self.idempotency);
-        files.server_tls(self.server.tls.as_ref());
         files.private_key("tokens.key_file", &self.tokens.key_file);
         for (number, path) in self.tokens.published_key_files.iter().enumerate() {
             files.public_key(&format!("tokens.published_key_files.{number}"), path);
-        }
-    }
-
-    fn check_alone(&self, problems: &mut Problems) {
-        // `gantry up` makes keys, this process is given them.
-        if self.identity.trusted.is_empty() {
-            problems.expected("identity.trusted", "at least one key");
-        }
-        if self.idempotency.key_file.as_os_str().is_empty() {
-            problems.expected("idempotency.key_file", "a file");
-        }
-        if self.tokens.key_file.as_os_str().is_empty() {
-            problems.expected("tokens.key_file", "a file");
         }
     }
 }
 
 impl Check for Settings {
     fn check(&self, problems: &mut Problems) {
-        gantry_process::check_server(&self.server, &CONTRACT, problems);
-        gantry_process::check_identity(&self.identity, &CONTRACT, problems);
         problems.within("tokens", &self.tokens);
         problems.within("passwords", &self.passwords);
         problems.within("bootstrap", &self.bootstrap);
     }
 }
 
+impl Tokens {
+    /// Returns the key that signs, then those that are published beside it, each once.
+    ///
+    /// # Errors
+    /// [`KeyError`] if a file cannot be read.
+    pub fn published_keys(&self) -> Result<Vec<PublicKey>, KeyError> {
+        let signing = SigningKey::load(&self.key_file)?.public();
+        let others = self.published_key_files.iter().map(|path| PublicKey::load(path));
+        let mut keys = [Ok(signing)].into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
+        // The same file may be listed on all replicas, before and after it begins to sign.
+        let mut seen = BTreeSet::new();
+        keys.retain(|key| seen.insert(key.key_id().to_owned()));
+        Ok(keys)
+    }
+}
+
 impl Check for Tokens {
     fn check(&self, problems: &mut Problems) {
+        if self.key_file.as_os_str().is_empty() {
+            problems.expected("key_file", "a file");
+        }
         if self.refresh_ttl < self.access_ttl {
             problems.expected("refresh_ttl", "at least access_ttl");
         }

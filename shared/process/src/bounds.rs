@@ -1,10 +1,10 @@
 //! Bounds of the settings that every service has.
 //!
 //! One table: what a start refuses, what the tests try at both ends, what a schema says. A number
-//! or a duration in a service's `default.toml` that neither this table nor [`Table::BOUNDS`] has
+//! or a duration in a file of defaults that neither this table nor [`OwnSettings::BOUNDS`] has
 //! fails a test. Rules between two settings stand with the settings themselves.
 //!
-//! [`Table::BOUNDS`]: crate::Table::BOUNDS
+//! [`OwnSettings::BOUNDS`]: crate::OwnSettings::BOUNDS
 
 use std::time::Duration;
 
@@ -85,71 +85,51 @@ pub const SERVICE_BOUNDS: &[Bound] = &[
     Bound::count("database.readers", 1, 64),
     Bound::time("database.busy_timeout", Duration::ZERO, HOUR),
     Bound::time("database.acquire_timeout", Duration::from_millis(100), HOUR),
+    // A client for each service that is called, by its name.
+    Bound::time("clients.*.connect_timeout", MILLI, HOUR),
+    Bound::time("clients.*.reconnect_initial", MILLI, HOUR),
+    Bound::time("clients.*.reconnect_max", MILLI, DAY),
+    Bound::time("clients.*.endpoint_wait", MILLI, HOUR),
+    Bound::time("clients.*.keep_alive_interval", Duration::from_millis(10), DAY),
+    Bound::time("clients.*.keep_alive_timeout", MILLI, HOUR),
+    Bound::count("clients.*.max_connections", 1, 1000),
+    Bound::count("clients.*.calls_per_connection", 1, MANY),
+    Bound::count("clients.*.max_request_bytes", 1, MAX_31_BITS),
+    Bound::count("clients.*.max_response_bytes", 1, MAX_31_BITS),
+    Bound::time("clients.*.stream_max_age", MILLI, YEAR),
+    Bound::time("clients.*.methods.*.timeout", MILLI, DAY),
+    Bound::count("clients.*.methods.*.max_attempts", 1, 5),
+    Bound::time("clients.*.methods.*.initial_backoff", MICRO, HOUR),
+    Bound::time("clients.*.methods.*.max_backoff", MICRO, HOUR),
+    Bound::number("clients.*.methods.*.backoff_multiplier", 1.0, 100.0),
+    Bound::count("clients.*.methods.*.hedging.max_attempts", 2, 5),
+    Bound::time("clients.*.methods.*.hedging.delay", Duration::ZERO, HOUR),
+    Bound::time("clients.*.tls.reload_interval", Duration::from_millis(10), DAY),
+    Bound::count("clients.*.breaker.window_calls", 1, 10_000),
+    Bound::time("clients.*.breaker.window_time", Duration::from_millis(10), DAY),
+    Bound::count("clients.*.breaker.consecutive_failures", 1, u32::MAX as u64),
+    Bound::count("clients.*.breaker.minimum_calls", 1, u32::MAX as u64),
+    Bound::number("clients.*.breaker.failure_rate", 1e-6, 1.0),
+    Bound::number("clients.*.breaker.slow_rate", 1e-6, 1.0),
+    Bound::time("clients.*.breaker.slow_after", MICRO, DAY),
+    Bound::time("clients.*.breaker.open", MILLI, DAY),
+    Bound::time("clients.*.breaker.open_max", MILLI, DAY),
+    Bound::count("clients.*.breaker.probes", 1, 10_000),
+    Bound::count("clients.*.retry.budget_tokens", 1, 1000),
+    Bound::number("clients.*.retry.budget_per_success", 0.001, 1000.0),
+    Bound::count("clients.*.retry.max_request_bytes", 0, MAX_31_BITS),
+    Bound::count("clients.*.ejection.consecutive_failures", 1, u32::MAX as u64),
+    Bound::time("clients.*.ejection.interval", MILLI, DAY),
+    Bound::time("clients.*.ejection.base_time", MILLI, DAY),
+    Bound::time("clients.*.ejection.max_time", MILLI, DAY),
+    Bound::count("clients.*.ejection.max_ejected_percent", 0, 100),
+    Bound::number("clients.*.ejection.success_rate.stdev_factor", 1e-6, 1e6),
+    Bound::count("clients.*.ejection.success_rate.minimum_hosts", 1, u32::MAX as u64),
+    Bound::count("clients.*.ejection.success_rate.request_volume", 1, u32::MAX as u64),
+    Bound::count("clients.*.ejection.failure_percentage.threshold", 0, 100),
+    Bound::count("clients.*.ejection.failure_percentage.minimum_hosts", 1, u32::MAX as u64),
+    Bound::count("clients.*.ejection.failure_percentage.request_volume", 1, u32::MAX as u64),
 ];
-
-/// Settings of a client of another service: below `client`, or a name below `clients`.
-macro_rules! client_bounds {
-    ($at:literal) => {
-        [
-            Bound::time(concat!($at, "connect_timeout"), MILLI, HOUR),
-            Bound::time(concat!($at, "reconnect_initial"), MILLI, HOUR),
-            Bound::time(concat!($at, "reconnect_max"), MILLI, DAY),
-            Bound::time(concat!($at, "endpoint_wait"), MILLI, HOUR),
-            Bound::time(concat!($at, "keep_alive_interval"), Duration::from_millis(10), DAY),
-            Bound::time(concat!($at, "keep_alive_timeout"), MILLI, HOUR),
-            Bound::count(concat!($at, "max_connections"), 1, 1000),
-            Bound::count(concat!($at, "calls_per_connection"), 1, MANY),
-            Bound::count(concat!($at, "max_request_bytes"), 1, MAX_31_BITS),
-            Bound::count(concat!($at, "max_response_bytes"), 1, MAX_31_BITS),
-            Bound::time(concat!($at, "stream_max_age"), MILLI, YEAR),
-            Bound::time(concat!($at, "methods.*.timeout"), MILLI, DAY),
-            Bound::count(concat!($at, "methods.*.max_attempts"), 1, 5),
-            Bound::time(concat!($at, "methods.*.initial_backoff"), MICRO, HOUR),
-            Bound::time(concat!($at, "methods.*.max_backoff"), MICRO, HOUR),
-            Bound::number(concat!($at, "methods.*.backoff_multiplier"), 1.0, 100.0),
-            Bound::count(concat!($at, "methods.*.hedging.max_attempts"), 2, 5),
-            Bound::time(concat!($at, "methods.*.hedging.delay"), Duration::ZERO, HOUR),
-            Bound::time(concat!($at, "tls.reload_interval"), Duration::from_millis(10), DAY),
-            Bound::count(concat!($at, "breaker.window_calls"), 1, 10_000),
-            Bound::time(concat!($at, "breaker.window_time"), Duration::from_millis(10), DAY),
-            Bound::count(concat!($at, "breaker.consecutive_failures"), 1, u32::MAX as u64),
-            Bound::count(concat!($at, "breaker.minimum_calls"), 1, u32::MAX as u64),
-            Bound::number(concat!($at, "breaker.failure_rate"), 1e-6, 1.0),
-            Bound::number(concat!($at, "breaker.slow_rate"), 1e-6, 1.0),
-            Bound::time(concat!($at, "breaker.slow_after"), MICRO, DAY),
-            Bound::time(concat!($at, "breaker.open"), MILLI, DAY),
-            Bound::time(concat!($at, "breaker.open_max"), MILLI, DAY),
-            Bound::count(concat!($at, "breaker.probes"), 1, 10_000),
-            Bound::count(concat!($at, "retry.budget_tokens"), 1, 1000),
-            Bound::number(concat!($at, "retry.budget_per_success"), 0.001, 1000.0),
-            Bound::count(concat!($at, "retry.max_request_bytes"), 0, MAX_31_BITS),
-            Bound::count(concat!($at, "ejection.consecutive_failures"), 1, u32::MAX as u64),
-            Bound::time(concat!($at, "ejection.interval"), MILLI, DAY),
-            Bound::time(concat!($at, "ejection.base_time"), MILLI, DAY),
-            Bound::time(concat!($at, "ejection.max_time"), MILLI, DAY),
-            Bound::count(concat!($at, "ejection.max_ejected_percent"), 0, 100),
-            Bound::number(concat!($at, "ejection.success_rate.stdev_factor"), 1e-6, 1e6),
-            Bound::count(concat!($at, "ejection.success_rate.minimum_hosts"), 1, u32::MAX as u64),
-            Bound::count(concat!($at, "ejection.success_rate.request_volume"), 1, u32::MAX as u64),
-            Bound::count(concat!($at, "ejection.failure_percentage.threshold"), 0, 100),
-            Bound::count(
-                concat!($at, "ejection.failure_percentage.minimum_hosts"),
-                1,
-                u32::MAX as u64,
-            ),
-            Bound::count(
-                concat!($at, "ejection.failure_percentage.request_volume"),
-                1,
-                u32::MAX as u64,
-            ),
-        ]
-    };
-}
-
-/// Settings of a service's one client, under the key `client`.
-pub const CLIENT_BOUNDS: &[Bound] = &client_bounds!("client.");
-/// Settings of a service's clients, each under its name in the table `clients`.
-pub const CLIENTS_BOUNDS: &[Bound] = &client_bounds!("clients.*.");
 
 /// Settings of sagas, under the key `saga`. Together they keep an order from staying PLACED for
 /// longer than an operator would wait.

@@ -1,89 +1,66 @@
 //! A service as a process of its own: settings, logs, metrics, admin pages, and a life that
 //! ends with the drain.
 //!
-//! What a team writes is a [`Service`]: how it is opened, what it serves, how it is closed. The
-//! process around it is the same for all:
+//! A team writes a [`Service`]: what it is called, what it needs, how it is opened, what it serves.
+//! Everything else comes from the [`Base`], opened from settings that all services share:
 //!
 //! ```no_run
-//! use std::{convert::Infallible, process::ExitCode};
+//! use std::process::ExitCode;
 //!
-//! use gantry_config::{Check, Problems};
-//! use gantry_discovery::Registry;
-//! use gantry_process::{Service, Table};
-//! use gantry_server::{BuildError, Server};
-//! use gantry_telemetry::Meter;
-//! # static CONTRACT: gantry_contract::Contract = gantry_contract::Contract {
+//! use gantry_contract::Contract;
+//! use gantry_process::{Base, NoSettings, OpenError, Service};
+//! use gantry_server::ServerBuilder;
+//! # static CONTRACT: Contract = Contract {
 //! #     services: &[], roles: &[], permissions: &[], rate_classes: &[], descriptor_set: &[],
 //! # };
 //!
-//! #[derive(Debug, serde::Deserialize, serde::Serialize)]
-//! #[serde(deny_unknown_fields)]
-//! struct Settings {
-//!     server: gantry_server::Settings,
-//! }
+//! struct Greeter;
 //!
-//! impl Table for Settings {
+//! impl Service for Greeter {
 //!     const NAME: &'static str = "greeter";
+//!     const ABOUT: &'static str = "Greets";
+//!     const CONTRACT: &'static Contract = &CONTRACT;
 //!     const DEFAULTS: &'static str = "
 //!         listen = '127.0.0.1:50090'
 //!         admin.listen = '127.0.0.1:9190'
-//!         discovery.kind = 'memory'
-//!         telemetry.format = 'pretty'
-//!         greeter.server.weight = 1
 //!     ";
-//! }
+//!     type Settings = NoSettings;
 //!
-//! impl Check for Settings {
-//!     fn check(&self, problems: &mut Problems) {
-//!         gantry_process::check_server(&self.server, &CONTRACT, problems);
-//!     }
-//! }
-//!
-//! struct Greeter {
-//!     settings: Settings,
-//!     registry: Registry,
-//!     meter: Option<Meter>,
-//! }
-//!
-//! impl Service for Greeter {
-//!     type Settings = Settings;
-//!     type OpenError = Infallible;
-//!
-//!     async fn open(
-//!         settings: Settings,
-//!         registry: Registry,
-//!         meter: Option<Meter>,
-//!     ) -> Result<Self, Infallible> {
-//!         Ok(Self { settings, registry, meter })
+//!     async fn open(_: &Base, _: NoSettings) -> Result<Self, OpenError> {
+//!         Ok(Self)
 //!     }
 //!
-//!     fn server(&self) -> Result<Server, BuildError> {
-//!         Server::builder("greeter", &CONTRACT)
-//!             // .service(GreeterServer::new(greeter))
-//!             .settings(self.settings.server.clone())
-//!             .registry(self.registry.clone())
-//!             .meter(self.meter.clone())
-//!             .build()
+//!     fn serve(&self, server: ServerBuilder) -> ServerBuilder {
+//!         server // .service(GreeterServer::new(Greeter))
 //!     }
 //! }
 //!
 //! fn main() -> ExitCode {
-//!     gantry_process::run::<Greeter>("Greets")
+//!     gantry_process::run::<Greeter>()
 //! }
 //! ```
 
+mod base;
 mod bounds;
+mod channels;
 mod files;
-mod own;
+mod open;
 mod plaintext;
 mod run;
 mod serve;
+mod service;
+mod settings;
+mod system;
 
-pub use bounds::{CLIENT_BOUNDS, CLIENTS_BOUNDS, PROCESS_BOUNDS, SAGA_BOUNDS, SERVICE_BOUNDS};
+pub use base::Base;
+pub use bounds::{PROCESS_BOUNDS, SAGA_BOUNDS, SERVICE_BOUNDS};
 pub use files::FileChecks;
-pub use own::{
-    ADDING, FilesOf, Own, Table, Together, bounded, check_client, check_identity, check_server,
-};
-pub use plaintext::check_published_keys;
+pub use gantry_sql::Migrator;
+pub use open::OpenService;
 pub use run::{Shutdown, block_on};
-pub use serve::{ServeError, Service, log_origin, run, serve};
+pub use serve::{ServeError, log_origin, run, serve};
+pub use service::{Callee, KeysApi, OpenError, Service};
+pub use settings::{
+    ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, ServiceSettings,
+};
+pub use system::System;

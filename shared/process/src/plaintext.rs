@@ -6,7 +6,7 @@ use gantry_discovery::{Kind, is_loopback};
 /// Refuses published keys (`jwks`) that would come without TLS from beyond this machine: whoever
 /// answers there decides who is a user. `is_secure` says whether the client of a publisher speaks
 /// TLS. Consul may name any address, so nothing is known of it.
-pub fn check_published_keys(
+pub(crate) fn check_published_keys(
     identity: &gantry_identity::Settings,
     discovery: &gantry_discovery::Settings,
     is_secure: impl Fn(&str) -> bool,

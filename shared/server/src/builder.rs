@@ -24,7 +24,7 @@ use crate::{
     connection::InfrastructureCalls,
     descriptors::OpenFiles,
     health::{HealthService, pb::health_server::HealthServer},
-    lifecycle::Lifecycle,
+    lifecycle::{Drain, Lifecycle},
     measure::Measures,
     methods::{Methods, service},
     readiness::Check,
@@ -59,6 +59,7 @@ pub struct ServerBuilder {
     registry: Option<Registry>,
     meter: Option<Meter>,
     checks: Vec<Check>,
+    lifecycle: Lifecycle,
 }
 
 impl Server {
@@ -79,6 +80,7 @@ impl Server {
             registry: None,
             meter: None,
             checks: Vec::new(),
+            lifecycle: Lifecycle::new(),
         }
     }
 }
@@ -203,6 +205,11 @@ impl ServerBuilder {
         self
     }
 
+    /// Returns the beginning of the server's drain, for handlers that wait for something else.
+    pub fn drain(&self) -> Drain {
+        Drain(self.lifecycle.watch())
+    }
+
     /// Returns the server.
     ///
     /// # Errors
@@ -242,7 +249,7 @@ impl ServerBuilder {
         if let Some(verifier) = &self.verifier {
             self.checks.extend(keys_known(verifier));
         }
-        let lifecycle = Lifecycle::new();
+        let lifecycle = self.lifecycle;
         let mut handlers: Vec<_> =
             self.handlers.into_iter().map(|handlers| handlers(&self.layers)).collect();
         // In the order of `Methods`.

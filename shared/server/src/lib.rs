@@ -98,7 +98,7 @@ pub use builder::ServerBuilder;
 pub use descriptors::{OpenFiles, TooFewFiles};
 pub use gantry_tls::{InvalidTls, ServerTls};
 pub use hosts::{HostName, InvalidHostName};
-pub use lifecycle::State;
+pub use lifecycle::{Drain, State};
 pub use process::{ListenError, listen};
 pub use readiness::{CheckReport, Endpoints, Report, Status};
 pub use registered::{RegistryReport, WatchReport};

@@ -25,6 +25,18 @@ impl State {
     }
 }
 
+/// The beginning of a server's drain.
+#[derive(Clone, Debug)]
+pub struct Drain(pub(crate) watch::Receiver<State>);
+
+impl Drain {
+    /// Returns once the server drains or is gone: what only waits should end then.
+    pub async fn begun(&self) {
+        // An error says that the server is gone.
+        let _ = self.0.clone().wait_for(|state| *state == State::Draining).await;
+    }
+}
+
 /// Sender of the state of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Lifecycle(watch::Sender<State>);

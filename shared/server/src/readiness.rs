@@ -133,12 +133,6 @@ impl Status {
         self.state.wait_for(|state| *state != State::Starting).await.map_or(State::Draining, |s| *s)
     }
 
-    /// Returns once the server drains, or is gone: what only waits should come to an end.
-    pub async fn draining(&mut self) {
-        // Gone without a word is the end of it too.
-        let _ = self.state.wait_for(|state| *state == State::Draining).await;
-    }
-
     /// Asks every dependency at once; each has 3 s to answer.
     pub async fn report(&self) -> Report {
         let state = self.state();
@@ -203,7 +197,7 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::lifecycle::Lifecycle;
+    use crate::lifecycle::{Drain, Lifecycle};
 
     fn status(lifecycle: &Lifecycle, checks: Vec<Check>) -> Status {
         Status::new("greeter", lifecycle.watch(), checks.into(), Vec::new(), None)
@@ -224,11 +218,11 @@ mod tests {
     async fn what_waits_hears_of_the_drain() {
         let lifecycle = Lifecycle::new();
         lifecycle.set(State::Serving);
-        let mut status = status(&lifecycle, Vec::new());
+        let drain = Drain(lifecycle.watch());
         let patience = Duration::from_secs(1);
-        assert!(timeout(patience, status.draining()).await.is_err());
+        assert!(timeout(patience, drain.begun()).await.is_err());
         lifecycle.set(State::Draining);
-        status.draining().await;
+        drain.begun().await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -64,4 +64,5 @@ pub use error::{StorageError, unique_violation};
 pub use open::{OpenError, Sqlite};
 pub use probe::ProbeError;
 pub use settings::Settings;
+pub use sqlx::migrate::Migrator;
 pub use write::Unit;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gantry_user::EnsureAdminError;
+use gantry_user::application::{EnsureAdmin, EnsureAdminError};
 use uuid::Uuid;
 
 /// The e-mail address of the admin that the first start makes.
@@ -67,14 +67,14 @@ pub(super) fn check(database: &Path, password_file: &Path) -> Result<(), Bootstr
 /// # Errors
 /// [`BootstrapError`]
 pub(super) async fn bootstrap(
-    users: &gantry_user::Service,
+    admins: &EnsureAdmin,
     password_file: PathBuf,
 ) -> Result<Bootstrap, BootstrapError> {
     let mut created_password = None;
-    if !users.user_exists(ADMIN_EMAIL).await? {
+    if !admins.exists(ADMIN_EMAIL).await? {
         let password = read_or_make(&password_file)
             .map_err(|source| BootstrapError::File { path: password_file.clone(), source })?;
-        users.ensure_admin(ADMIN_EMAIL, &password).await.map_err(|error| match error {
+        admins.run(ADMIN_EMAIL, &password).await.map_err(|error| match error {
             source @ EnsureAdminError::Invalid(_) => {
                 BootstrapError::Password { path: password_file.clone(), source }
             }

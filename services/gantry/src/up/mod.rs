@@ -154,12 +154,12 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
         return Err(UpError::ConsulWithoutRegistry(url.clone()));
     }
-    admin::check(&settings.user.database.path, &args.admin_password_file())?;
+    admin::check(&settings.user.common.database.path, &args.admin_password_file())?;
     let registry = Registry::from_settings(&settings.discovery)?;
     let (plan, listeners) = Plan::bind(args)?;
     OpenFiles::raise().share(settings.connections(&args.replicas()))?;
     // As they are now in force.
-    let (shown, origin, settings) = (loaded.redacted(), loaded.origin, loaded.settings);
+    let (redacted, origin, settings) = (loaded.redacted(), loaded.origin, loaded.settings);
     if let Some(path) = &args.ready_file {
         Ready::prepare(path).map_err(ready_file(path))?;
     }
@@ -178,8 +178,10 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     let replicas = listeners.replicas.into_iter();
     let replicas = replicas.map(|(of, listener)| Ok((of, services.server(of)?, listener)));
     let replicas = replicas.collect::<Result<Vec<_>, UpError>>()?;
-    let admin = admin::bootstrap(&services.user, args.admin_password_file()).await?;
-    let pages = Admin::new().hosts(hosts).metrics(move || metrics.text()).config(shown);
+    let admin =
+        admin::bootstrap(services.user.service().ensure_admin(), args.admin_password_file())
+            .await?;
+    let pages = Admin::new().hosts(hosts).metrics(move || metrics.text()).config(redacted);
     let running = services.serve(replicas, pages, listeners.admin);
     Ok(Started { services, running, registry, plan, tls, admin, _telemetry })
 }

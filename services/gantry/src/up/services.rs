@@ -7,7 +7,7 @@ use std::{
 };
 
 use gantry_discovery::Registry;
-use gantry_process::Service as _;
+use gantry_process::{OpenService, ServiceSettings};
 use gantry_server::{Admin, ServeError, Server};
 use gantry_telemetry::Meter;
 use tokio::{
@@ -17,13 +17,13 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{UpError, settings::Settings};
-use crate::ports::{ADMIN, INVENTORY, ORDER, Service, USER};
+use crate::ports::{ADMIN, ORDER, Service};
 
 /// Every service, opened.
 pub(super) struct Services {
-    pub(super) user: gantry_user::Service,
-    order: gantry_order::Service,
-    inventory: gantry_inventory::Service,
+    pub(super) user: OpenService<gantry_user::Service>,
+    order: OpenService<gantry_order::Service>,
+    inventory: OpenService<gantry_inventory::Service>,
 }
 
 impl Services {
@@ -35,21 +35,9 @@ impl Services {
     ) -> Result<Self, UpError> {
         // At once: each waits for its disk.
         let (user, inventory, order) = tokio::try_join!(
-            async {
-                let (registry, meter) = (registry.clone(), Some(meter.clone()));
-                let open = gantry_user::Service::open(settings.user, registry, meter);
-                open.await.map_err(cannot_open(USER))
-            },
-            async {
-                let (registry, meter) = (registry.clone(), Some(meter.clone()));
-                let open = gantry_inventory::Service::open(settings.inventory, registry, meter);
-                open.await.map_err(cannot_open(INVENTORY))
-            },
-            async {
-                let (registry, meter) = (registry.clone(), Some(meter.clone()));
-                let open = gantry_order::Service::open(settings.order, registry, meter);
-                open.await.map_err(cannot_open(ORDER))
-            },
+            open(settings.user, &registry, meter),
+            open(settings.inventory, &registry, meter),
+            open(settings.order, &registry, meter),
         )?;
         Ok(Self { user, order, inventory })
     }
@@ -57,11 +45,11 @@ impl Services {
     /// One more replica of a service.
     pub(super) fn server(&self, service: Service) -> Result<Server, UpError> {
         let server = match service.name {
-            "user" => self.user.ready_server(),
-            "order" => self.order.ready_server(),
-            _ => self.inventory.ready_server(),
+            "user" => self.user.server(),
+            "order" => self.order.server(),
+            _ => self.inventory.server(),
         };
-        server.map_err(cannot_open(service))
+        server.map_err(cannot_open(service.name))
     }
 
     /// Serves each replica on its listener, and the admin pages of all of them.
@@ -71,7 +59,8 @@ impl Services {
         admin: Admin,
         pages_listener: TcpListener,
     ) -> Running {
-        let mut admin = self.order.shown_on(self.inventory.shown_on(self.user.shown_on(admin)));
+        let admin = self.inventory.register_admin(self.user.register_admin(admin));
+        let mut admin = self.order.register_admin(admin);
         let (mut orders, mut others) = (Group::default(), Group::default());
         for (service, server, listener) in replicas {
             admin = admin.add(server.status());
@@ -172,8 +161,17 @@ fn stopped(service: Service, cause: Box<dyn Error + Send + Sync>) -> UpError {
     UpError::Stopped { service: service.name, cause }
 }
 
+async fn open<S: gantry_process::Service>(
+    settings: ServiceSettings<S>,
+    registry: &Registry,
+    meter: &Meter,
+) -> Result<OpenService<S>, UpError> {
+    let open = OpenService::open(settings, registry.clone(), Some(meter.clone()));
+    open.await.map_err(cannot_open(S::NAME))
+}
+
 fn cannot_open<E: Into<Box<dyn Error + Send + Sync>>>(
-    service: Service,
+    service: &'static str,
 ) -> impl FnOnce(E) -> UpError {
-    move |error| UpError::Open { service: service.name, cause: error.into() }
+    move |error| UpError::Open { service, cause: error.into() }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
-use gantry_process::{ADDING, FilesOf, PROCESS_BOUNDS, Table, Together, bounded};
+use gantry_process::{ADDING, PROCESS_BOUNDS, Service as _, ServiceSettings};
 use gantry_server::{ConnectionSettings, HostName, ServerTls};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Everything `gantry up` can be told in a file or in the environment.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// The admin pages.
@@ -27,11 +27,11 @@ pub(super) struct Settings {
     /// Logs of the whole process.
     pub(super) telemetry: gantry_telemetry::Settings,
     /// The user service.
-    pub(super) user: gantry_user::Settings,
+    pub(super) user: ServiceSettings<gantry_user::Service>,
     /// The order service.
-    pub(super) order: gantry_order::Settings,
+    pub(super) order: ServiceSettings<gantry_order::Service>,
     /// The inventory service.
-    pub(super) inventory: gantry_inventory::Settings,
+    pub(super) inventory: ServiceSettings<gantry_inventory::Service>,
 }
 
 /// Settings of the admin pages; their port follows from `--port-offset`.
@@ -47,23 +47,9 @@ impl Check for Settings {
         for problem in self.discovery.problems() {
             problems.add(&format!("discovery.{}", problem.key), problem.why);
         }
-        problems.within("user", &self.user);
-        problems.within("order", &self.order);
-        problems.within("inventory", &self.inventory);
-        problems.within("user", &Alone(&self.user, &self.discovery));
-        problems.within("order", &Alone(&self.order, &self.discovery));
-        problems.within("inventory", &Alone(&self.inventory, &self.discovery));
-    }
-}
-
-/// A service's table with how the process finds services.
-struct Alone<'a, T>(&'a T, &'a gantry_discovery::Settings);
-
-impl<T: Table> Check for Alone<'_, T> {
-    fn check(&self, problems: &mut Problems) {
-        // What the data directory gives, a setting may have taken away again.
-        self.0.check_alone(problems);
-        Together(self.0, self.1).check(problems);
+        self.user.check(&self.discovery, problems);
+        self.order.check(&self.discovery, problems);
+        self.inventory.check(&self.discovery, problems);
     }
 }
 
@@ -74,9 +60,9 @@ impl Settings {
         replicas: &BTreeMap<&str, u16>,
     ) -> impl Iterator<Item = (&mut ConnectionSettings, u64)> {
         let servers = [
-            (USER.name, &mut self.user.server),
-            (ORDER.name, &mut self.order.server),
-            (INVENTORY.name, &mut self.inventory.server),
+            (USER.name, &mut self.user.common.server),
+            (ORDER.name, &mut self.order.common.server),
+            (INVENTORY.name, &mut self.inventory.common.server),
         ];
         servers.into_iter().map(|(name, server)| {
             (&mut server.connections, replicas.get(name).copied().unwrap_or(1).into())
@@ -86,9 +72,9 @@ impl Settings {
     /// How the services' servers speak TLS, where they do.
     pub(super) fn tls(&self) -> BTreeMap<&'static str, ServerTls> {
         let servers = [
-            (USER.name, &self.user.server),
-            (ORDER.name, &self.order.server),
-            (INVENTORY.name, &self.inventory.server),
+            (USER.name, &self.user.common.server),
+            (ORDER.name, &self.order.common.server),
+            (INVENTORY.name, &self.inventory.common.server),
         ];
         servers.into_iter().filter_map(|(name, server)| Some((name, server.tls.clone()?))).collect()
     }
@@ -114,13 +100,13 @@ impl Settings {
     fn defaults(data_dir: &Path, keys: &Keys) -> Sources {
         const FLAG: &str = "--data-dir";
         let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
-        let sources = bounded::<gantry_user::Settings>(sources);
-        let sources = bounded::<gantry_order::Settings>(sources);
-        let sources = bounded::<gantry_inventory::Settings>(sources)
+        let sources = ServiceSettings::<gantry_user::Service>::bounded(sources);
+        let sources = ServiceSettings::<gantry_order::Service>::bounded(sources);
+        let sources = ServiceSettings::<gantry_inventory::Service>::bounded(sources)
             .defaults(include_str!("../../config/default.toml"))
-            .defaults_of("user", gantry_user::DEFAULTS)
-            .defaults_of("order", gantry_order::DEFAULTS)
-            .defaults_of("inventory", gantry_inventory::DEFAULTS)
+            .defaults_of("user", gantry_user::Service::DEFAULTS)
+            .defaults_of("order", gantry_order::Service::DEFAULTS)
+            .defaults_of("inventory", gantry_inventory::Service::DEFAULTS)
             .set("user.tokens.key_file", keys.users_tokens(), FLAG)
             .set("order.identity.jwks_cache_dir", data_dir, FLAG)
             .set("inventory.identity.jwks_cache_dir", data_dir, FLAG);
@@ -144,8 +130,8 @@ struct Files<'a> {
 impl Check for Files<'_> {
     fn check(&self, problems: &mut Problems) {
         let Self { settings, made } = *self;
-        problems.within("user", &FilesOf { table: &settings.user, made });
-        problems.within("order", &FilesOf { table: &settings.order, made });
-        problems.within("inventory", &FilesOf { table: &settings.inventory, made });
+        settings.user.check_files(made, problems);
+        settings.order.check_files(made, problems);
+        settings.inventory.check_files(made, problems);
     }
 }

@@ -60,6 +60,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-discovery",
             "gantry-identity",
             "gantry-server",
+            "gantry-sql",
             "gantry-telemetry",
         ],
     ),
@@ -92,7 +93,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     (
         "gantry-common",
-        &["gantry-client", "gantry-contract", "gantry-identity", "gantry-money", "gantry-proto"],
+        &[
+            "gantry-client",
+            "gantry-contract",
+            "gantry-identity",
+            "gantry-money",
+            "gantry-process",
+            "gantry-proto",
+        ],
     ),
     ("gantry-user", SERVICE),
     ("gantry-inventory", SERVICE),

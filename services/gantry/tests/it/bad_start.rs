@@ -101,7 +101,7 @@ fn what_the_contract_does_not_know_is_named_with_its_source_before_anything_is_w
     let config = folder.path().join("gantry.toml");
     let text = "[user.server.limits.classes]\nlogn = { per_second = 1.0, burst = 1 }\n\
                 [inventory.identity.grants]\norder = ['products:raed']\n\
-                [inventory.client]\nconnect_timeout = '0s'\n\
+                [inventory.clients.user]\nconnect_timeout = '0s'\n\
                 [[order.identity.trusted]]\nissuer = 'gantry'\nissues = 'users'\n";
     fs::write(&config, text).unwrap();
     let data = folder.path().join("data");
@@ -114,7 +114,7 @@ fn what_the_contract_does_not_know_is_named_with_its_source_before_anything_is_w
             "user.server.limits.classes.logn: expected a rate class of the contract",
             "inventory.identity.grants.order: expected permissions of the contract",
             "products:raed",
-            "inventory.client.connect_timeout: ",
+            "inventory.clients.user.connect_timeout: ",
             "order.identity.trusted.3: expected key_file, jwks or both",
         ],
     );

@@ -2,7 +2,7 @@
 //! it works.
 
 use gantry_config::{Bound, ConfigError, Range};
-use gantry_process::{Own, PROCESS_BOUNDS, SERVICE_BOUNDS, Table};
+use gantry_process::{OwnSettings, PROCESS_BOUNDS, ProcessSettings, SERVICE_BOUNDS, Service};
 use toml::Value;
 
 use crate::process::{Suite, gantry};
@@ -42,12 +42,12 @@ fn with_examples(name: &str, defaults: &str) -> Value {
 }
 
 /// Every number and duration with its bounds; one without fails.
-fn settings<T: Table>() -> Vec<Setting> {
+fn settings<S: Service>() -> Vec<Setting> {
     let mut found = Vec::new();
-    collect(&with_examples(T::NAME, T::DEFAULTS), &mut Vec::new(), &mut found);
+    collect(&with_examples(S::NAME, S::DEFAULTS), &mut Vec::new(), &mut found);
     let bounds = |path: &[String]| {
-        let own = [SERVICE_BOUNDS].into_iter().chain(T::BOUNDS.iter().copied()).flatten();
-        let below = own.map(|bound| (format!("{}.{}", T::NAME, bound.key), bound));
+        let own = [SERVICE_BOUNDS].into_iter().chain(S::Settings::BOUNDS.iter().copied()).flatten();
+        let below = own.map(|bound| (format!("{}.{}", S::NAME, bound.key), bound));
         let process = PROCESS_BOUNDS.iter().map(|bound: &Bound| (bound.key.to_owned(), bound));
         let mut all = below.chain(process);
         all.find(|(pattern, _)| names(pattern, path)).map(|(_, bound)| bound.range)
@@ -137,21 +137,22 @@ fn required(name: &str) -> Vec<(String, String)> {
     .collect()
 }
 
-fn load<T: Table>(variable: &str, value: &str) -> Result<(), ConfigError> {
-    let mut variables = required(T::NAME);
+fn load<S: Service>(variable: &str, value: &str) -> Result<(), ConfigError> {
+    let mut variables = required(S::NAME);
     variables.push((variable.to_owned(), value.to_owned()));
     let pairs = variables.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    gantry_config::load::<Own<T>>(Own::<T>::sources().variables(pairs)).map(drop)
+    gantry_config::load::<ProcessSettings<S>>(ProcessSettings::<S>::sources().variables(pairs))
+        .map(drop)
 }
 
-fn try_extremes<T: Table>() {
-    let settings = settings::<T>();
+fn try_extremes<S: Service>() {
+    let settings = settings::<S>();
     assert!(settings.len() > 30, "only {} settings were found", settings.len());
     for setting in &settings {
         let Some(variable) = setting.variable() else { continue };
         let (key, range) = (setting.key(), setting.range);
         let told = |value: &str| {
-            let error = load::<T>(&variable, value).err()?;
+            let error = load::<S>(&variable, value).err()?;
             error.problems.into_iter().find(|problem| problem.key == key)
         };
         let bounds = format!("expected {range}");
@@ -171,24 +172,24 @@ fn try_extremes<T: Table>() {
 
 #[test]
 fn the_user_service_refuses_what_it_cannot_work_with() {
-    try_extremes::<gantry_user::Settings>();
+    try_extremes::<gantry_user::Service>();
 }
 
 #[test]
 fn the_order_service_refuses_what_it_cannot_work_with() {
-    try_extremes::<gantry_order::Settings>();
+    try_extremes::<gantry_order::Service>();
 }
 
 #[test]
 fn the_inventory_service_refuses_what_it_cannot_work_with() {
-    try_extremes::<gantry_inventory::Settings>();
+    try_extremes::<gantry_inventory::Service>();
 }
 
 /// All settings of the suite at one of their ends.
 fn at_ends(most: bool) -> Vec<(String, String)> {
-    let mut all = settings::<gantry_user::Settings>();
-    all.extend(settings::<gantry_order::Settings>());
-    all.extend(settings::<gantry_inventory::Settings>());
+    let mut all = settings::<gantry_user::Service>();
+    all.extend(settings::<gantry_order::Service>());
+    all.extend(settings::<gantry_inventory::Service>());
     let ends = all.iter().filter_map(|setting| {
         let [least, largest] = setting.range.ends();
         Some((setting.variable()?, if most { largest } else { least }))
@@ -248,8 +249,9 @@ fn a_hash_that_would_hold_up_the_start_is_refused() {
             values.map(|(key, value)| (format!("GANTRY_USER__PASSWORDS__{key}"), value.to_owned())),
         );
         let pairs = variables.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let sources = gantry_user::Own::sources().variables(pairs);
-        gantry_config::load::<gantry_user::Own>(sources).unwrap_err().to_string()
+        let sources = ProcessSettings::<gantry_user::Service>::sources().variables(pairs);
+        let loaded = gantry_config::load::<ProcessSettings<gantry_user::Service>>(sources);
+        loaded.unwrap_err().to_string()
     };
     let slow = refused([("MEMORY_KIB", "1048576"), ("ITERATIONS", "1000")]);
     assert!(slow.contains("user.passwords.iterations: expected at most 4 with"), "{slow}");

@@ -3,17 +3,14 @@
 //! Each method reads a command from a request that was validated and authorized before
 //! it came here, runs one use case, and says what came of it.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use gantry_contract::{CallContext, page::PageRequest};
 use gantry_proto::shop::order::v1::{
     CreateOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order,
     PlaceOrderRequest, order_service_server::OrderService,
 };
-use gantry_server::{Fingerprints, authorized};
+use gantry_server::{Drain, Fingerprints, authorized};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -31,25 +28,14 @@ const TO_ANSWER: Duration = Duration::from_millis(250);
 pub(crate) struct Api {
     use_cases: UseCases,
     fingerprints: Fingerprints,
-    server: Arc<OnceLock<gantry_server::Status>>,
+    drain: Drain,
 }
 
 impl Api {
     /// The methods on these use cases; `fingerprints` recognise a repeated request.
-    /// Once `server` is told, nobody is kept waiting while that server drains.
-    pub(crate) fn new(
-        use_cases: UseCases,
-        fingerprints: Fingerprints,
-        server: Arc<OnceLock<gantry_server::Status>>,
-    ) -> Self {
-        Self { use_cases, fingerprints, server }
-    }
-
-    async fn draining(&self) {
-        match self.server.get() {
-            Some(server) => server.clone().draining().await,
-            None => std::future::pending().await,
-        }
+    /// Once `drain` has begun, no call waits for its order's end.
+    pub(crate) fn new(use_cases: UseCases, fingerprints: Fingerprints, drain: Drain) -> Self {
+        Self { use_cases, fingerprints, drain }
     }
 }
 
@@ -77,7 +63,7 @@ impl OrderService for Api {
         let leave = async {
             // Asked for once there is nothing left to do but to wait.
             gantry_server::release_place();
-            self.draining().await;
+            self.drain.begun().await;
         };
         let placed = self.use_cases.place_order.run(placement, &by, leave).await;
         let placed = placed.map_err(status)?;

@@ -1,8 +1,14 @@
+use gantry_client::ClientSettings;
 use gantry_config::{ConfigError, Sources};
 use gantry_money::{Currency, Money};
+use gantry_process::{ProcessSettings, Service as _};
 
-use super::*;
-use crate::domain::{Pricing, Rate, Region, Tier};
+use crate::{
+    Service,
+    domain::{Pricing, Rate, Region, Tier},
+};
+
+type Own = ProcessSettings<Service>;
 
 fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
     let sources = Own::sources().variables(variables.iter().copied());
@@ -32,15 +38,15 @@ fn rate(basis_points: u32) -> Rate {
 fn with_its_keys_named_the_defaults_are_enough() {
     let own = load(&KEYS).unwrap();
     assert_eq!(own.listen.port(), 50052);
-    assert_eq!(own.service.saga, gantry_saga::Policy::default());
-    assert_eq!(own.service.clients.user, ClientSettings::default());
-    assert_eq!(own.service.clients.inventory, ClientSettings::default());
+    assert_eq!(own.service.own.saga, gantry_saga::Policy::default());
+    assert_eq!(own.service.common.clients["user"], ClientSettings::default());
+    assert_eq!(own.service.common.clients["inventory"], ClientSettings::default());
     assert_eq!(own.discovery.consul, gantry_discovery::Settings::default().consul);
 }
 
 #[test]
 fn by_default_the_discount_goes_by_tier_and_there_is_no_tax() {
-    let pricing = Pricing::from(&load(&KEYS).unwrap().service.pricing);
+    let pricing = Pricing::from(&load(&KEYS).unwrap().service.own.pricing);
     let rates: Vec<_> = pricing.discounts.iter().map(|rule| (rule.tier, rule.rate)).collect();
     assert_eq!(
         rates,
@@ -66,7 +72,7 @@ fn rules_are_read_from_the_settings() {
         ),
     ];
     let own = load(&[&KEYS[..], &rules].concat()).unwrap();
-    let pricing = Pricing::from(&own.service.pricing);
+    let pricing = Pricing::from(&own.service.own.pricing);
     let euros = Money::new(10_000, Currency::parse("EUR").unwrap()).unwrap();
     assert_eq!(pricing.discounts[0].minimum, Some(euros));
     assert_eq!(pricing.discounts[0].rate, rate(250));
@@ -123,10 +129,9 @@ fn everything_wrong_is_said_at_once() {
 #[test]
 fn each_service_is_called_by_settings_of_its_own() {
     let patient = ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN", "10s");
-    let Clients { user, inventory } =
-        load(&[&KEYS[..], &[patient]].concat()).unwrap().service.clients;
-    assert_eq!(user.breaker.open.as_secs(), 10);
-    assert_eq!(inventory, ClientSettings::default());
+    let clients = load(&[&KEYS[..], &[patient]].concat()).unwrap().service.common.clients;
+    assert_eq!(clients["user"].breaker.open.as_secs(), 10);
+    assert_eq!(clients["inventory"], ClientSettings::default());
 }
 
 #[test]
@@ -160,15 +165,15 @@ fn the_examples_in_the_file_are_settings() {
             || text.starts_with("[order")
             || text.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', ',']))
     };
-    let text: String = DEFAULTS
+    let text: String = Service::DEFAULTS
         .lines()
         .filter(|line| !["trusted = []", "taxes = []"].contains(line))
         .map(|line| line.strip_prefix("# ").filter(is_example).unwrap_or(line))
         .fold(String::new(), |text, line| text + line + "\n");
     let sources = Sources::new().defaults(&text).variables([KEYS[0], KEYS[2]]);
     let own: Own = gantry_config::load(sources).unwrap();
-    assert_eq!(own.service.identity.trusted.len(), 2);
-    assert_eq!(own.service.pricing.taxes.len(), 2);
-    assert_eq!(own.service.clients.user.methods.len(), 2);
+    assert_eq!(own.service.common.identity.trusted.len(), 2);
+    assert_eq!(own.service.own.pricing.taxes.len(), 2);
+    assert_eq!(own.service.common.clients["user"].methods.len(), 2);
     assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
 }

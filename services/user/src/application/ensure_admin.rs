@@ -5,7 +5,21 @@ use std::sync::Arc;
 use gantry_contract::{Clock, Ids};
 
 use super::{Created, NewUser, PasswordHasher, UserError, UserRepository};
-use crate::domain::{Email, Name, Password, Role, User, UserId};
+use crate::domain::{Email, Invalid, Name, Password, Role, User, UserId};
+
+/// Name of the first administrator.
+const NAME: &str = "Administrator";
+
+/// Reason for which there is no administrator. Holds neither address nor password.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsureAdminError {
+    /// The address or the password breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The users could not be read or written.
+    #[error(transparent)]
+    Failed(#[from] UserError),
+}
 
 /// Makes sure that somebody can create users.
 #[derive(Clone, Debug)]
@@ -21,32 +35,37 @@ pub struct EnsureAdmin {
 }
 
 impl EnsureAdmin {
-    /// Returns whether a user has this address.
+    /// Makes an administrator with this address, unless a user has it: that user is left as it
+    /// is, role and password included.
     ///
     /// # Errors
-    /// [`UserError::Storage`].
-    pub async fn has_user(&self, email: &Email) -> Result<bool, UserError> {
-        Ok(self.users.find_account(email).await?.is_some())
-    }
-
-    /// Makes an administrator with this address, unless a user has it: who has it is
-    /// left as they are, role and password included.
-    ///
-    /// # Errors
-    /// Those of the ports.
-    pub async fn run(&self, email: Email, name: Name, password: Password) -> Result<(), UserError> {
+    /// [`EnsureAdminError`]
+    pub async fn run(&self, email: &str, password: &str) -> Result<(), EnsureAdminError> {
+        let (email, password) = (Email::try_new(email)?, Password::try_new(password)?);
         if self.has_user(&email).await? {
             return Ok(());
         }
         let password_hash = self.hasher.hash(password).await?;
         let id = UserId(self.ids.next());
-        let user = User::new(id, email, name, Role::Admin, self.clock.now());
+        let user = User::new(id, email, Name::try_new(NAME)?, Role::Admin, self.clock.now());
         match self.users.create(NewUser { user, password_hash, request: None }).await {
             Ok(Created::Now) => tracing::info!(user_id = %id, "administrator created"),
-            // Somebody else, starting at the same time, was first.
+            // Another process, starting at the same time, was first.
             Ok(Created::Before(_)) | Err(UserError::EmailTaken) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Returns whether a user has this address.
+    ///
+    /// # Errors
+    /// [`EnsureAdminError`]
+    pub async fn exists(&self, email: &str) -> Result<bool, EnsureAdminError> {
+        Ok(self.has_user(&Email::try_new(email)?).await?)
+    }
+
+    async fn has_user(&self, email: &Email) -> Result<bool, UserError> {
+        Ok(self.users.find_account(email).await?.is_some())
     }
 }

@@ -13,7 +13,7 @@ mod login;
 mod ports;
 
 pub use create_user::{CreateUser, Registration};
-pub use ensure_admin::EnsureAdmin;
+pub use ensure_admin::{EnsureAdmin, EnsureAdminError};
 pub use error::UserError;
 pub use get_user::GetUser;
 pub use list_users::ListUsers;

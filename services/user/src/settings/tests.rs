@@ -1,8 +1,12 @@
 //! What the settings take and refuse.
 
 use gantry_config::{ConfigError, Sources};
+use gantry_process::{ProcessSettings, Service as _};
 
 use super::*;
+use crate::Service;
+
+type Own = ProcessSettings<Service>;
 
 fn load(variables: &[(&str, &str)]) -> Result<Own, ConfigError> {
     let sources = Own::sources().variables(variables.iter().copied());
@@ -29,19 +33,19 @@ const KEYS: [(&str, &str); 3] = [
 fn with_its_keys_named_the_defaults_are_enough() {
     let own = load(&KEYS).unwrap();
     assert_eq!(own.listen.port(), 50051);
-    assert_eq!(own.service.identity.grants["order"], ["users:read"]);
-    assert_eq!(own.service.tokens.access_ttl, Duration::from_secs(15 * 60));
-    assert_eq!(own.service.tokens.refresh_ttl, Duration::from_secs(30 * 24 * 60 * 60));
-    let Passwords { memory_kib, iterations, lanes, .. } = own.service.passwords;
+    assert_eq!(own.service.common.identity.grants["order"], ["users:read"]);
+    assert_eq!(own.service.own.tokens.access_ttl, Duration::from_secs(15 * 60));
+    assert_eq!(own.service.own.tokens.refresh_ttl, Duration::from_secs(30 * 24 * 60 * 60));
+    let Passwords { memory_kib, iterations, lanes, .. } = own.service.own.passwords;
     assert_eq!((memory_kib, iterations.get(), lanes.get()), (19456, 2, 1));
 }
 
 #[test]
 fn the_file_says_what_the_code_defaults_to() {
     let own = load(&KEYS).unwrap();
-    assert_eq!(own.service.server, gantry_server::Settings::default());
+    assert_eq!(own.service.common.server, gantry_server::Settings::default());
     let database = gantry_sql::Settings::new(".gantry/user.db");
-    assert_eq!(format!("{:?}", own.service.database), format!("{database:?}"));
+    assert_eq!(format!("{:?}", own.service.common.database), format!("{database:?}"));
     assert_eq!(own.discovery.consul, gantry_discovery::Settings::default().consul);
 }
 
@@ -51,16 +55,16 @@ fn the_examples_in_the_file_are_settings() {
         text.starts_with('[')
             || text.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', ',']))
     };
-    let text: String = DEFAULTS
+    let text: String = Service::DEFAULTS
         .lines()
         .filter(|line| *line != "trusted = []")
         .map(|line| line.strip_prefix("# ").filter(is_example).unwrap_or(line))
         .fold(String::new(), |text, line| text + line + "\n");
     let sources = Sources::new().defaults(&text).variables([KEYS[1], KEYS[2]]);
     let own: Own = gantry_config::load(sources).unwrap();
-    assert_eq!(own.service.identity.trusted.len(), 2);
-    assert_eq!(own.service.server.zone.as_deref(), Some("a"));
-    assert!(own.service.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
+    assert_eq!(own.service.common.identity.trusted.len(), 2);
+    assert_eq!(own.service.common.server.zone.as_deref(), Some("a"));
+    assert!(own.service.common.server.tls.is_some_and(|tls| tls.client_ca_file.is_some()));
     assert_eq!(own.discovery.consul.datacenter.as_deref(), Some("dc1"));
 }
 

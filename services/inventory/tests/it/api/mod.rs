@@ -8,7 +8,8 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use gantry_config::Sources;
 use gantry_identity::{Acting, ServiceSigner, UserClaims, UserSigner};
-use gantry_inventory::{DEFAULTS, Own, Service};
+use gantry_inventory::Service;
+use gantry_process::{ProcessSettings, Service as _};
 use gantry_proto::{
     google::r#type::Money,
     shop::inventory::v1::{
@@ -33,7 +34,7 @@ struct Running {
     users: UserSigner,
     order: ServiceSigner,
     stop: CancellationToken,
-    served: JoinHandle<Result<(), gantry_process::ServeError<gantry_inventory::OpenError>>>,
+    served: JoinHandle<Result<(), gantry_process::ServeError>>,
     folder: TempDir,
 }
 
@@ -47,8 +48,8 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let file = files::settings(folder.path());
-        let sources = Sources::new().defaults(DEFAULTS).file(Some(&file));
-        let own = gantry_config::load_shown::<Own>(sources).unwrap();
+        let sources = Sources::new().defaults(Service::DEFAULTS).file(Some(&file));
+        let own = gantry_config::load_shown::<ProcessSettings<Service>>(sources).unwrap();
         let stop = CancellationToken::new();
         let shutdown = stop.clone().cancelled_owned();
         let served = tokio::spawn(gantry_process::serve::<Service>(listener, own, shutdown));

@@ -12,8 +12,8 @@ use gantry_config::Sources;
 use gantry_contract::{Actor, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::{Issues, TrustedKey, UserClaims, UserSigner, Verifier};
-use gantry_order::{DEFAULTS, Own, Service};
-use gantry_process::Service as _;
+use gantry_order::Service;
+use gantry_process::{OpenService, ProcessSettings, Service as _};
 use gantry_proto::{
     CONTRACT,
     google::r#type::{Money, PostalAddress},
@@ -48,7 +48,7 @@ struct Running {
     users: FakeUsers,
     inventory: FakeInventory,
     tokens: UserSigner,
-    service: Service,
+    service: OpenService<Service>,
     server: Serving,
     /// The services it calls.
     others: [Serving; 2],
@@ -188,11 +188,11 @@ impl Running {
 }
 
 /// The service in this folder, and a server of it.
-async fn open(folder: &TempDir, registry: &Registry) -> (Service, Serving) {
+async fn open(folder: &TempDir, registry: &Registry) -> (OpenService<Service>, Serving) {
     let file = files::settings(folder.path());
-    let sources = Sources::new().defaults(DEFAULTS).file(Some(&file));
-    let own: Own = gantry_config::load(sources).unwrap();
-    let service = Service::open(own.service, registry.clone(), None).await.unwrap();
+    let sources = Sources::new().defaults(Service::DEFAULTS).file(Some(&file));
+    let settings: ProcessSettings<Service> = gantry_config::load(sources).unwrap();
+    let service = OpenService::open(settings.service, registry.clone(), None).await.unwrap();
     let server = Serving::start(service.server().unwrap()).await;
     (service, server)
 }

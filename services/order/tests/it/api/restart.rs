@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use gantry_process::Service as _;
 use gantry_proto::shop::order::v1::OrderStatus;
 
 use super::{ANN, Running, fakes::Mood, place, place_and_wait};

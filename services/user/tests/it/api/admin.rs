@@ -2,21 +2,20 @@
 
 use gantry_config::Sources;
 use gantry_discovery::Registry;
-use gantry_process::Service as _;
-use gantry_user::{DEFAULTS, EnsureAdminError, Own, Service};
+use gantry_process::{OpenService, ProcessSettings, Service as _};
+use gantry_user::{Service, application::EnsureAdminError};
 use tonic::Code;
 
 use super::{PASSWORD, Running, refused};
 use crate::files;
 
-async fn open(folder: &std::path::Path) -> Service {
-    let sources = Sources::new().defaults(DEFAULTS).file(Some(&files::settings(folder))).set(
-        "user.bootstrap.admin_email",
-        "",
-        "test",
-    );
-    let own: Own = gantry_config::load(sources).unwrap();
-    Service::open(own.service, Registry::memory(), None).await.unwrap()
+async fn open(folder: &std::path::Path) -> OpenService<Service> {
+    let sources = Sources::new()
+        .defaults(Service::DEFAULTS)
+        .file(Some(&files::settings(folder)))
+        .set("user.bootstrap.admin_email", "", "test");
+    let settings: ProcessSettings<Service> = gantry_config::load(sources).unwrap();
+    OpenService::open(settings.service, Registry::memory(), None).await.unwrap()
 }
 
 #[tokio::test]
@@ -38,10 +37,15 @@ async fn without_one_in_the_settings_there_is_none_until_it_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     files::keys(folder.path());
     let service = open(folder.path()).await;
-    assert!(!service.user_exists("admin@gantry.local").await.unwrap());
-    service.ensure_admin("admin@gantry.local", "first administrator").await.unwrap();
-    service.ensure_admin("ADMIN@gantry.local", "another password").await.unwrap();
-    assert!(service.user_exists("Admin@Gantry.local").await.unwrap());
+    assert!(!service.service().ensure_admin().exists("admin@gantry.local").await.unwrap());
+    service
+        .service()
+        .ensure_admin()
+        .run("admin@gantry.local", "first administrator")
+        .await
+        .unwrap();
+    service.service().ensure_admin().run("ADMIN@gantry.local", "another password").await.unwrap();
+    assert!(service.service().ensure_admin().exists("Admin@Gantry.local").await.unwrap());
     service.close().await;
 
     let running = Running::start_in(folder).await;
@@ -54,11 +58,11 @@ async fn a_bad_administrator_is_refused_without_being_shown() {
     files::keys(folder.path());
     let service = open(folder.path()).await;
     for (email, password) in [("needle", PASSWORD), ("needle@gantry.local", "needle")] {
-        let error = service.ensure_admin(email, password).await.unwrap_err();
+        let error = service.service().ensure_admin().run(email, password).await.unwrap_err();
         assert!(matches!(error, EnsureAdminError::Invalid(_)), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("needle"));
     }
-    assert!(service.user_exists("needle").await.is_err());
+    assert!(service.service().ensure_admin().exists("needle").await.is_err());
     service.close().await;
 }
 
@@ -68,7 +72,12 @@ async fn servers_of_one_service_share_its_users() {
     let folder = tempfile::tempdir().unwrap();
     files::keys(folder.path());
     let service = open(folder.path()).await;
-    service.ensure_admin("admin@gantry.local", "first administrator").await.unwrap();
+    service
+        .service()
+        .ensure_admin()
+        .run("admin@gantry.local", "first administrator")
+        .await
+        .unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
     let mut replicas = Vec::new();
     let mut serving = tokio::task::JoinSet::new();

@@ -10,12 +10,13 @@ use std::{future::Future, net::SocketAddr, path::PathBuf};
 
 use gantry_config::Sources;
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
+use gantry_process::{ProcessSettings, Service as _};
 use gantry_proto::shop::user::v1::{
     CreateUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, LoginRequest,
     TokenPair, User, auth_service_client::AuthServiceClient,
     user_service_client::UserServiceClient,
 };
-use gantry_user::{DEFAULTS, Own, Service};
+use gantry_user::Service;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,7 @@ struct Running {
     order: ServiceSigner,
     inventory: ServiceSigner,
     stop: CancellationToken,
-    served: JoinHandle<Result<(), gantry_process::ServeError<gantry_user::OpenError>>>,
+    served: JoinHandle<Result<(), gantry_process::ServeError>>,
     folder: TempDir,
 }
 
@@ -48,8 +49,8 @@ impl Running {
     async fn start_in(folder: TempDir) -> Self {
         // Without the environment's settings.
         let file = folder.path().join("settings.toml");
-        let sources = Sources::new().defaults(DEFAULTS).file(Some(&file));
-        let mut own = gantry_config::load_shown::<Own>(sources).unwrap();
+        let sources = Sources::new().defaults(Service::DEFAULTS).file(Some(&file));
+        let mut own = gantry_config::load_shown::<ProcessSettings<Service>>(sources).unwrap();
         let listener = TcpListener::bind(own.settings.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

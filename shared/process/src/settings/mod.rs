@@ -1,0 +1,12 @@
+//! Settings of a process and of the service in it.
+
+mod common;
+mod process;
+mod service;
+
+pub use common::CommonSettings;
+pub use process::ProcessSettings;
+pub use service::{NoSettings, OwnSettings, ServiceSettings};
+
+/// Settings of a service that are lists of trust and grants: all sources add up.
+pub const ADDING: &[&str] = &["*.identity.trusted", "*.identity.grants.*"];

@@ -1,0 +1,147 @@
+//! Settings of a process of its own: the same few for all, and the service's table.
+
+use std::{fmt, marker::PhantomData, net::SocketAddr};
+
+use gantry_config::{Args, Check, ConfigError, Loaded, Problems, Sources};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, MapAccess, Visitor},
+    ser::SerializeStruct,
+};
+
+use super::ADDING;
+use crate::{PROCESS_BOUNDS, Service, ServiceSettings};
+
+/// Settings of a process that is one service.
+///
+/// Keys are those of the fields, but for [`service`](Self::service), whose table has the name
+/// of the service. An unknown key is an error.
+pub struct ProcessSettings<S: Service> {
+    /// `listen`: address for callers.
+    pub listen: SocketAddr,
+    /// `admin`: address for operators.
+    pub admin: gantry_server::AdminSettings,
+    /// `discovery`: registry in which it makes itself known and finds the others.
+    pub discovery: gantry_discovery::Settings,
+    /// `telemetry`: logs.
+    pub telemetry: gantry_telemetry::Settings,
+    /// The service in it.
+    pub service: ServiceSettings<S>,
+}
+
+impl<S: Service> ProcessSettings<S> {
+    const KEYS: &'static [&'static str] = &["listen", "admin", "discovery", "telemetry", S::NAME];
+
+    /// Loads the defaults, then what `args` name, then the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, files that they name included.
+    pub fn load(args: &Args) -> Result<Loaded<Self>, ConfigError> {
+        let loaded: Loaded<Self> = gantry_config::load_shown(args.add_to(Self::sources()))?;
+        loaded.origin.check(&Files(&loaded.settings.service))?;
+        Ok(loaded)
+    }
+
+    /// Returns the defaults, with what holds for settings of all services.
+    pub fn sources() -> Sources {
+        let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
+        ServiceSettings::<S>::bounded(sources).defaults(S::DEFAULTS)
+    }
+}
+
+impl<S: Service> Check for ProcessSettings<S> {
+    fn check(&self, problems: &mut Problems) {
+        for problem in self.discovery.problems() {
+            problems.add(&format!("discovery.{}", problem.key), problem.why);
+        }
+        self.service.check(&self.discovery, problems);
+    }
+}
+
+struct Files<'a, S: Service>(&'a ServiceSettings<S>);
+
+impl<S: Service> Check for Files<'_, S> {
+    fn check(&self, problems: &mut Problems) {
+        self.0.check_files(&[], problems);
+    }
+}
+
+// By hand, because `derive` would ask the same of `S`.
+impl<S: Service> fmt::Debug for ProcessSettings<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessSettings")
+            .field("listen", &self.listen)
+            .field("admin", &self.admin)
+            .field("discovery", &self.discovery)
+            .field("telemetry", &self.telemetry)
+            .field(S::NAME, &self.service)
+            .finish()
+    }
+}
+
+impl<S: Service> Serialize for ProcessSettings<S> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let mut table = serializer.serialize_struct("ProcessSettings", Self::KEYS.len())?;
+        table.serialize_field("listen", &self.listen)?;
+        table.serialize_field("admin", &self.admin)?;
+        table.serialize_field("discovery", &self.discovery)?;
+        table.serialize_field("telemetry", &self.telemetry)?;
+        table.serialize_field(S::NAME, &self.service)?;
+        table.end()
+    }
+}
+
+/// By hand, because the name of a table is not known to `derive`.
+impl<'de, S: Service> Deserialize<'de> for ProcessSettings<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("ProcessSettings", Self::KEYS, Keys(PhantomData))
+    }
+}
+
+struct Keys<S>(PhantomData<S>);
+
+impl<'de, S: Service> Visitor<'de> for Keys<S> {
+    type Value = ProcessSettings<S>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings of a process")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ProcessSettings<S>, A::Error> {
+        let (mut listen, mut admin, mut discovery, mut telemetry) = (None, None, None, None);
+        let mut service = None;
+        while let Some(Key(key, _)) = map.next_key::<Key<S>>()? {
+            match key {
+                "listen" => listen = Some(map.next_value()?),
+                "admin" => admin = Some(map.next_value()?),
+                "discovery" => discovery = Some(map.next_value()?),
+                "telemetry" => telemetry = Some(map.next_value()?),
+                // S::NAME: there is no other.
+                _ => service = Some(map.next_value()?),
+            }
+        }
+        Ok(ProcessSettings {
+            listen: listen.ok_or_else(|| A::Error::missing_field("listen"))?,
+            admin: admin.ok_or_else(|| A::Error::missing_field("admin"))?,
+            discovery: discovery.ok_or_else(|| A::Error::missing_field("discovery"))?,
+            telemetry: telemetry.ok_or_else(|| A::Error::missing_field("telemetry"))?,
+            service: service.ok_or_else(|| A::Error::missing_field(S::NAME))?,
+        })
+    }
+}
+
+/// One of [`ProcessSettings::KEYS`]. Refused where keys are read, so that the error is about that key.
+struct Key<S>(&'static str, PhantomData<S>);
+
+impl<'de, S: Service> Deserialize<'de> for Key<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        let known = ProcessSettings::<S>::KEYS.iter().find(|known| **known == key);
+        let unknown = || D::Error::unknown_field(&key, ProcessSettings::<S>::KEYS);
+        known.map(|known| Self(known, PhantomData)).ok_or_else(unknown)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

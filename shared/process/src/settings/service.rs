@@ -1,0 +1,226 @@
+//! The table of a service: the common keys and its own.
+
+use std::{fmt, marker::PhantomData, path::PathBuf};
+
+use gantry_config::{Bound, Check, Problems, Sources};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, DeserializeSeed, Error, IntoDeserializer, MapAccess, Visitor},
+    forward_to_deserialize_any,
+};
+
+use super::common::{CommonSettings, Unfinished};
+use crate::{FileChecks, SERVICE_BOUNDS, Service};
+
+/// Settings that one service has besides the common ones: a struct that refuses unknown keys.
+///
+/// [`Check`] says what is wrong with them, be they those of a process of its own or of one that
+/// it shares.
+pub trait OwnSettings:
+    Check + Clone + fmt::Debug + DeserializeOwned + Serialize + Send + Sync
+{
+    /// Bounds of its numbers and durations; keys are below the table.
+    const BOUNDS: &'static [&'static [Bound]] = &[];
+
+    /// Checks the files that they name.
+    fn check_files(&self, files: &mut FileChecks<'_>) {
+        let _no_files = files;
+    }
+}
+
+/// Settings of a service that has none of its own.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
+impl Check for NoSettings {
+    fn check(&self, _: &mut Problems) {}
+}
+
+impl OwnSettings for NoSettings {}
+
+/// Settings of a service: the table of its name, whatever process it is in.
+pub struct ServiceSettings<S: Service> {
+    /// Settings that every service has.
+    pub common: CommonSettings,
+    /// Its own.
+    pub own: S::Settings,
+}
+
+impl<S: Service> ServiceSettings<S> {
+    /// Adds the bounds of the table to the sources of its process.
+    #[must_use]
+    pub fn bounded(sources: Sources) -> Sources {
+        let bounds = [SERVICE_BOUNDS].into_iter().chain(S::Settings::BOUNDS.iter().copied());
+        bounds.fold(sources, |sources, bounds| sources.bounds(S::NAME, bounds))
+    }
+
+    /// Adds to `problems` what is wrong with the table in a process that finds services as
+    /// `discovery` says. The files that it names are not read.
+    pub fn check(&self, discovery: &gantry_discovery::Settings, problems: &mut Problems) {
+        problems.within(S::NAME, &Values { table: self, discovery });
+    }
+
+    /// Adds to `problems` what is wrong with the files that the table names. Those of `made` may
+    /// be missing: this start makes them.
+    pub fn check_files(&self, made: &[PathBuf], problems: &mut Problems) {
+        problems.within(S::NAME, &Files { table: self, made });
+    }
+}
+
+struct Values<'a, S: Service> {
+    table: &'a ServiceSettings<S>,
+    discovery: &'a gantry_discovery::Settings,
+}
+
+impl<S: Service> Check for Values<'_, S> {
+    fn check(&self, problems: &mut Problems) {
+        self.table.common.check::<S>(self.discovery, problems);
+        self.table.own.check(problems);
+    }
+}
+
+struct Files<'a, S: Service> {
+    table: &'a ServiceSettings<S>,
+    made: &'a [PathBuf],
+}
+
+impl<S: Service> Check for Files<'_, S> {
+    fn check(&self, problems: &mut Problems) {
+        let mut files = FileChecks::new(problems, self.made);
+        self.table.common.check_files(&mut files);
+        self.table.own.check_files(&mut files);
+    }
+}
+
+// By hand, because `derive` would ask the same of `S`.
+impl<S: Service> Clone for ServiceSettings<S> {
+    fn clone(&self) -> Self {
+        Self { common: self.common.clone(), own: self.own.clone() }
+    }
+}
+
+impl<S: Service> fmt::Debug for ServiceSettings<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { common, own } = self;
+        f.debug_struct("ServiceSettings").field("common", common).field("own", own).finish()
+    }
+}
+
+impl<S: Service> Serialize for ServiceSettings<S> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        #[derive(Serialize)]
+        struct Table<'a, T> {
+            #[serde(flatten)]
+            common: &'a CommonSettings,
+            #[serde(flatten)]
+            own: &'a T,
+        }
+        Table { common: &self.common, own: &self.own }.serialize(serializer)
+    }
+}
+
+/// By hand, because `flatten` of `derive` takes unknown keys.
+impl<'de, S: Service> Deserialize<'de> for ServiceSettings<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Table(PhantomData))
+    }
+}
+
+struct Table<S>(PhantomData<S>);
+
+impl<'de, S: Service> Visitor<'de> for Table<S> {
+    type Value = ServiceSettings<S>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings of a service")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let mut common = Unfinished::default();
+        let own = S::Settings::deserialize(OwnKeys { map, common: &mut common, own: &[] })?;
+        Ok(ServiceSettings { common: common.finish()?, own })
+    }
+}
+
+/// A table as the service's own settings see it: the common keys are read on the way.
+struct OwnKeys<'a, A> {
+    map: A,
+    common: &'a mut Unfinished,
+    /// Keys that are the service's own.
+    own: &'static [&'static str],
+}
+
+impl<'de, A: MapAccess<'de>> Deserializer<'de> for OwnKeys<'_, A> {
+    type Error = A::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        own: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_map(Self { own, ..self })
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_map(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for OwnKeys<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        mut seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        loop {
+            match self.map.next_key_seed(KeySeed { seed, own: self.own })? {
+                Some(Key::Common(key, given_back)) => {
+                    self.common.read(key, &mut self.map)?;
+                    seed = given_back;
+                }
+                Some(Key::Own(key)) => return Ok(Some(key)),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(seed)
+    }
+}
+
+enum Key<K, V> {
+    Common(&'static str, K),
+    Own(V),
+}
+
+/// Reads a key. An unknown one is refused here, so that the error is about that key.
+struct KeySeed<K> {
+    seed: K,
+    own: &'static [&'static str],
+}
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<K> {
+    type Value = Key<K, K::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        if let Some(common) = Unfinished::KEYS.iter().find(|common| **common == key) {
+            return Ok(Key::Common(common, self.seed));
+        }
+        if !self.own.contains(&key.as_str()) {
+            // Leaked, because serde wants it so: the process ends over it.
+            let known: &'static [&'static str] = [Unfinished::KEYS, self.own].concat().leak();
+            return Err(D::Error::unknown_field(&key, known));
+        }
+        self.seed.deserialize(key.into_deserializer()).map(Key::Own)
+    }
+}

@@ -1,0 +1,183 @@
+use gantry_contract::Contract;
+use gantry_discovery::Kind;
+use gantry_identity::KeySource;
+use gantry_server::ServerBuilder;
+
+use super::*;
+use crate::{Base, Callee, KeysApi, OpenError, OwnSettings};
+
+static CONTRACT: Contract = Contract {
+    services: &[],
+    roles: &[],
+    permissions: &["greetings:read"],
+    rate_classes: &[],
+    descriptor_set: &[],
+};
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    words: u32,
+    first: String,
+}
+
+impl OwnSettings for Words {}
+
+impl Check for Words {
+    fn check(&self, problems: &mut Problems) {
+        if self.words == 0 {
+            problems.expected("words", "at least 1");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Greeter;
+
+impl Service for Greeter {
+    const NAME: &'static str = "greeter";
+    const ABOUT: &'static str = "Greets";
+    const CONTRACT: &'static Contract = &CONTRACT;
+    const DEFAULTS: &'static str = "
+        listen = '127.0.0.1:50090'
+        admin.listen = '127.0.0.1:9190'
+        discovery.kind = 'memory'
+        telemetry.format = 'json'
+        greeter.words = 2
+        greeter.first = 'hello'
+        greeter.server = {}
+        greeter.database.path = 'greeter.db'
+        greeter.identity.key_file = ''
+        greeter.idempotency.key_file = ''
+    ";
+    const CALLS: &'static [Callee] = &[Callee::new("speech", &CONTRACT)];
+    const KEYS: Option<KeysApi> = Some(KeysApi {
+        publisher: Callee::new("user", &CONTRACT),
+        grpc_service: "shop.user.v1.AuthService",
+        fetch: |_| KeySource::new(async || Ok(Vec::new())),
+    });
+    type Settings = Words;
+
+    async fn open(_: &Base, _: Words) -> Result<Self, OpenError> {
+        Ok(Self)
+    }
+
+    fn serve(&self, server: ServerBuilder) -> ServerBuilder {
+        server
+    }
+}
+
+const TRUSTED: &str = r#"[{issuer = "gantry", issues = "users", key_file = "users.pub.pem"}]"#;
+const KEYS: [(&str, &str); 2] = [
+    ("GANTRY_GREETER__IDENTITY__KEY_FILE", "greeter.pem"),
+    ("GANTRY_GREETER__IDENTITY__TRUSTED", TRUSTED),
+];
+
+fn load(variables: &[(&str, &str)]) -> Result<ProcessSettings<Greeter>, ConfigError> {
+    let variables = KEYS.iter().chain(variables).copied();
+    gantry_config::load(ProcessSettings::<Greeter>::sources().variables(variables))
+}
+
+fn keys(error: &ConfigError) -> Vec<&str> {
+    let mut keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// What is said of a key.
+fn told(error: &ConfigError, key: &str) -> String {
+    let of = error.problems.iter().find(|problem| problem.key == key);
+    of.map(ToString::to_string).unwrap_or_else(|| panic!("nothing of {key}: {error}"))
+}
+
+#[test]
+fn a_table_has_the_common_keys_and_its_own() {
+    let variables = [("GANTRY_GREETER__WORDS", "3"), ("GANTRY_GREETER__SERVER__WEIGHT", "7")];
+    let settings = load(&variables).unwrap();
+    let ServiceSettings { common, own } = &settings.service;
+    assert_eq!((settings.listen.port(), own.words, common.server.weight), (50090, 3, 7));
+    let shown = serde_json::to_value(&settings).unwrap();
+    assert_eq!(
+        (&shown["greeter"]["words"], &shown["greeter"]["server"]["weight"]),
+        (&3.into(), &7.into())
+    );
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_by_its_key() {
+    let wrong = [
+        ("GANTRY_LISTEN", "here"),
+        ("GANTRY_DISCOVERY__KNID", "consul"),
+        ("GANTRY_GREETING", "hello"),
+        ("GANTRY_GREETER__WORDS", "0"),
+        ("GANTRY_GREETER__WORD", "1"),
+        ("GANTRY_GREETER__SERVER__WEIGHT", "0"),
+        ("GANTRY_GREETER__SERVER__WIEGHT", "1"),
+        ("GANTRY_GREETER__CLIENTS__SPEECH__CONNECT_TIMEOUT", "0s"),
+        ("GANTRY_GREETER__CLIENTS__SPECH__CONNECT_TIMEOUT", "1s"),
+        ("GANTRY_GREETER__IDENTITY__GRANTS", r#"{reader = ["greetings:raed"]}"#),
+    ];
+    let error = load(&wrong).unwrap_err();
+    let expected = [
+        "discovery.knid",
+        "greeter.clients.spech",
+        "greeter.clients.speech.connect_timeout",
+        "greeter.identity.grants.reader",
+        "greeter.server.weight",
+        "greeter.server.wieght",
+        "greeter.word",
+        "greeter.words",
+        "greeting",
+        "listen",
+    ];
+    assert_eq!(keys(&error), expected);
+    assert!(error.problems.iter().all(|problem| problem.source.is_some()), "{error}");
+    assert_eq!(
+        told(&error, "greeting"),
+        "greeting: unknown key, known here are listen, admin, discovery, telemetry, greeter \
+         (variable GANTRY_GREETING)"
+    );
+    assert_eq!(
+        told(&error, "greeter.word"),
+        "greeter.word: unknown key, known here are server, identity, database, idempotency, \
+         clients, words, first (variable GANTRY_GREETER__WORD)"
+    );
+    assert!(
+        told(&error, "greeter.clients.spech").contains("unknown key, known here are speech, user")
+    );
+}
+
+#[test]
+fn without_keys_no_process_starts() {
+    let sources = ProcessSettings::<Greeter>::sources();
+    let error = gantry_config::load::<ProcessSettings<Greeter>>(sources).unwrap_err();
+    // It has no database, and no request records that would need a key.
+    assert_eq!(keys(&error), ["greeter.identity.key_file", "greeter.identity.trusted"]);
+}
+
+#[test]
+fn keys_are_not_fetched_without_tls_from_elsewhere() {
+    let mut variables = vec![
+        ("GANTRY_DISCOVERY__KIND", "consul"),
+        (
+            "GANTRY_GREETER__IDENTITY__TRUSTED",
+            r#"[{issuer = "gantry", issues = "users", jwks = "people"}]"#,
+        ),
+        ("GANTRY_GREETER__CLIENTS__PEOPLE__MAX_CONNECTIONS", "1"),
+    ];
+    let error = load(&variables).unwrap_err();
+    assert_eq!(keys(&error), ["greeter.identity.trusted.1.jwks"]);
+    variables.push(("GANTRY_GREETER__CLIENTS__PEOPLE__TLS__CA_FILE", "ca.pem"));
+    let settings = load(&variables).unwrap();
+    assert_eq!(settings.discovery.kind, Kind::Consul);
+}
+
+#[test]
+fn a_missing_table_is_named() {
+    let sources = Sources::new().defaults("listen = '127.0.0.1:1'");
+    let error = gantry_config::load::<ProcessSettings<Greeter>>(sources).unwrap_err();
+    let keys = keys(&error);
+    for missing in ["admin", "greeter", "greeter.server", "greeter.words"] {
+        assert!(keys.contains(&missing), "{missing}: {keys:?}");
+    }
+}
