@@ -1,125 +1,225 @@
-//! One attempt: a request on a connection, and what becomes of it.
+//! One attempt: sent on a leased stream, and what comes of it. Retrying and hedging share it, and add
+//! their schedules.
 
-use h2::Reason;
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use std::future::Future;
+
+use gantry_resilience::circuit_breaker::Rejected;
+use http::{HeaderMap, HeaderValue, Response};
+use tokio::time::Instant;
 use tonic::{Code, Status};
+use tracing::Instrument;
 
 use crate::{
-    error::chain,
-    incoming::Incoming,
-    pool::{Lease, Sender},
-    request_body::RequestBody,
+    call_state::{Attempt, CallState},
+    error::{About, Error},
+    exchange::{Incoming, Loss, Unanswered, exchange, request},
+    payload::RequestBody,
+    pool::{Lease, PickError},
+    prepare::attempt_headers,
+    response_head as head,
+    verdict::{Answer, Kind, Retry, is_our_deadline},
 };
 
-/// An attempt from when it is sent until it has ended.
-pub(crate) struct Attempt {
-    /// Gives the stream's place back when it is dropped.
-    pub(crate) lease: Lease,
-    /// Whether it had time enough.
-    pub(crate) fair: bool,
-}
-
-/// How an attempt ended without an answer.
-pub(crate) enum Unanswered {
-    /// Nothing was written; here is the body again.
-    NeverSent(RequestBody),
-    /// The peer says that it did not process the stream.
+/// Result of an attempt: what the caller gets if it is the last one.
+pub(crate) enum AttemptOutcome {
+    Answered(Answered),
+    NotGrpc(Code, String),
+    /// OK without the message that is due.
+    NoMessage,
     Refused(String),
+    Lost {
+        code: Code,
+        why: String,
+    },
+    NotPlaced(PickError),
+    /// The circuit breaker did not admit the call.
+    Rejected(Rejected),
     /// The request's own body broke off.
-    BrokeOff(Status),
-    /// Anything else: it may have been executed.
-    Lost(Loss),
+    BrokenRequest(Status),
+    /// The time was over before it could be sent.
+    Unsent,
+    /// The time was over before it was answered.
+    Late,
 }
 
-/// How an attempt was lost.
-pub(crate) struct Loss {
-    pub(crate) why: String,
-    /// Code for the caller, see [`lost_code`].
-    pub(crate) code: Code,
-    /// Whether its connection broke, and not only its stream.
-    pub(crate) connection: bool,
-    /// Whether the peer cancelled its stream.
-    pub(crate) cancelled: bool,
+/// A response, which ends the attempts if it is the last.
+pub(crate) struct Answered {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) rest: Rest,
 }
 
-/// The head of an attempt's request.
-pub(crate) fn request(uri: &Uri, headers: HeaderMap) -> Request<()> {
-    let mut request = Request::new(());
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = uri.clone();
-    *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = headers;
-    request
+/// What follows the head of a response.
+pub(crate) enum Rest {
+    /// The body, with the status at its end.
+    Body(Attempt),
+    /// Nothing: the head brought the status.
+    Nothing(Code),
 }
 
-/// Sends the request and waits for the head of the response. Dropped before, it resets the
-/// stream.
-pub(crate) async fn exchange(
-    mut sender: Sender,
-    request: Request<()>,
+impl AttemptOutcome {
+    /// Hands it to the caller.
+    ///
+    /// # Errors
+    /// It is no response.
+    pub(crate) fn last(self, call: &CallState) -> Result<Answered, Error> {
+        let about = call.about();
+        Err(match self {
+            Self::Answered(answered) => return Ok(answered),
+            Self::NotGrpc(code, what) => about.not_grpc(code, &what),
+            Self::Refused(why) => about.refused(&why),
+            Self::NoMessage => about.not_one_message(head::NO_MESSAGE),
+            Self::Lost { code, why } => about.outcome_unknown(code, &why),
+            Self::NotPlaced(error) => not_placed(&about, error),
+            Self::Rejected(rejected) => about.circuit_open(&rejected),
+            Self::BrokenRequest(status) => Error::foreign(status),
+            Self::Unsent => about.deadline_exceeded("nothing was left of it"),
+            Self::Late => about.unanswered(),
+        })
+    }
+}
+
+fn not_placed(about: &About<'_>, error: PickError) -> Error {
+    match error {
+        PickError::NoEndpoint(why) if about.left.is_some() => about.no_endpoint(&why),
+        PickError::NoEndpoint(why) | PickError::Full(why) => about.deadline_exceeded(&why),
+    }
+}
+
+/// What an exchange came to.
+pub(crate) type Exchanged = Result<Response<Incoming>, Unanswered>;
+
+/// Sends an attempt. Returns it with the exchange to wait for; `None` if no time is left. `previous`
+/// is the number of attempts before it.
+pub(crate) fn send(
+    call: &mut CallState,
+    headers: &HeaderMap,
+    previous: u32,
+    lease: Lease,
     body: RequestBody,
-) -> Result<Response<Incoming>, Unanswered> {
-    let writes = sender.writes();
-    let is_whole = body.is_end_stream();
-    let Ok((response, mut stream)) = sender.open(request, is_whole) else {
-        return Err(Unanswered::NeverSent(body));
+) -> Option<(Attempt, impl Future<Output = Exchanged> + Send + use<>)> {
+    let Some(left) = call.deadline.left(Instant::now()) else {
+        lease.unused();
+        return None;
     };
-    let (upload, kept) = match body {
-        RequestBody::Whole(message) => {
-            if !is_whole {
-                // Where the stream has failed meanwhile the response says how.
-                let _ = stream.send_data(message.clone(), true);
+    let (attempt, span) = call.begin(lease, left);
+    let previous = (previous > 0).then(|| HeaderValue::from(previous));
+    let headers = attempt_headers(headers, left, previous, &span);
+    let request = request(&call.uri, headers);
+    let exchanged = exchange(attempt.lease.sender(), request, body).instrument(span);
+    Some((attempt, exchanged))
+}
+
+/// How an attempt ended.
+pub(crate) enum Ended {
+    /// It was not executed, which does not count: it is made again at once.
+    Again(Again),
+    /// With this outcome, which is the caller's unless another attempt is made.
+    With(AttemptOutcome, Retry),
+}
+
+/// Why an attempt is made again at once.
+pub(crate) enum Again {
+    /// Nothing was sent: the body is whole.
+    NeverSent(RequestBody),
+    /// The endpoint did not take the stream.
+    Refused,
+}
+
+/// Ends an attempt with what its exchange came to. `again` says, if the endpoint did not take the
+/// stream, whether it is sent again at once: once in a call, while the body can be sent again.
+pub(crate) fn finish(
+    call: &mut CallState,
+    attempt: Attempt,
+    exchanged: Exchanged,
+    again: impl FnOnce() -> bool,
+) -> Ended {
+    let endpoint = attempt.lease.address();
+    let not_executed =
+        |refused| Answer { code: Code::Unavailable, kind: Kind::NotExecuted { refused } };
+    let (outcome, retry) = match exchanged {
+        Ok(response) => read(call, attempt, response),
+        Err(Unanswered::NeverSent(body)) => {
+            call.conclude(attempt, &not_executed(false));
+            return Ended::Again(Again::NeverSent(body));
+        }
+        Err(Unanswered::Refused(why)) => {
+            if again() {
+                call.conclude(attempt, &not_executed(true));
+                return Ended::Again(Again::Refused);
             }
-            drop(stream);
-            (None, Some(RequestBody::Whole(message)))
+            call.note(endpoint, format!("refused: {why}"));
+            let answer = Answer { code: Code::Unavailable, kind: Kind::Refused };
+            (AttemptOutcome::Refused(why), call.conclude(attempt, &answer))
         }
-        RequestBody::Stream(upload) => (Some(upload.begin(stream).await), None),
+        Err(Unanswered::BrokeOff(status)) => {
+            let answer = Answer { code: Code::Cancelled, kind: Kind::BrokenRequest };
+            (AttemptOutcome::BrokenRequest(status), call.conclude(attempt, &answer))
+        }
+        Err(Unanswered::Lost(loss)) => lost(call, attempt, loss),
     };
-    let error = match response.await {
-        Ok(response) => return Ok(response.map(|stream| Incoming::new(stream, upload))),
-        Err(error) => error,
-    };
-    if let Some(status) = upload.and_then(|upload| upload.failure()) {
-        return Err(Unanswered::BrokeOff(status));
-    }
-    match kept {
-        Some(body) if !error.is_reset() && sender.writes() == writes => {
-            Err(Unanswered::NeverSent(body))
-        }
-        _ if is_refusal(&error) => Err(Unanswered::Refused(chain(&error))),
-        _ => {
-            let why = if sender.is_dead() {
-                "the endpoint did not answer a ping".to_owned()
-            } else {
-                chain(&error)
-            };
-            let cancelled = error.reason() == Some(Reason::CANCEL);
-            let (code, connection) = (lost_code(&error), !error.is_reset());
-            Err(Unanswered::Lost(Loss { why, code, connection, cancelled }))
-        }
-    }
+    Ended::With(outcome, retry)
 }
 
-/// Code of a call whose stream was reset, or whose connection broke: the table of gRPC's
-/// PROTOCOL-HTTP2.md, and UNAVAILABLE of its statuscodes.md. Codes that the table has no row
-/// for are INTERNAL, as RFC 9113, section 7, takes unknown ones.
-pub(crate) fn lost_code(error: &h2::Error) -> Code {
-    if !error.is_reset() {
-        return Code::Unavailable;
-    }
-    match error.reason() {
-        Some(Reason::REFUSED_STREAM) => Code::Unavailable,
-        Some(Reason::CANCEL) => Code::Cancelled,
-        Some(Reason::ENHANCE_YOUR_CALM) => Code::ResourceExhausted,
-        Some(Reason::INADEQUATE_SECURITY) => Code::PermissionDenied,
-        _ => Code::Internal,
-    }
+/// Ends an attempt that got no answer in time.
+pub(crate) fn late(call: &mut CallState, attempt: Attempt) -> (AttemptOutcome, Retry) {
+    (AttemptOutcome::Late, call.conclude(attempt, &Answer::LATE))
 }
 
-/// Whether the peer itself said that it did not process the stream. A remote GOAWAY
-/// reaches the streams above the last one that the peer will process.
-pub(crate) fn is_refusal(error: &h2::Error) -> bool {
-    error.is_remote()
-        && (error.is_go_away()
-            || (error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM)))
+/// Reads the head of a response.
+fn read(
+    call: &mut CallState,
+    mut attempt: Attempt,
+    mut response: Response<Incoming>,
+) -> (AttemptOutcome, Retry) {
+    let endpoint = attempt.lease.address();
+    let (code, not_grpc) = match head::grpc_code(response.headers()) {
+        Some(Code::Ok) if call.method.one_response => {
+            call.note(endpoint, head::NO_MESSAGE.to_owned());
+            let answer = Answer { code: Code::Unimplemented, kind: Kind::Malformed };
+            return (AttemptOutcome::NoMessage, call.conclude(attempt, &answer));
+        }
+        Some(code) => {
+            head::sanitize(response.headers_mut());
+            (code, None)
+        }
+        None => match head::not_grpc(response.status(), response.headers()) {
+            Some((code, what)) => (code, Some(what)),
+            None => {
+                attempt.lease.headed(call.method.streams);
+                let rest = Rest::Body(attempt);
+                return (AttemptOutcome::Answered(Answered { response, rest }), Retry::Never);
+            }
+        },
+    };
+    if is_our_deadline(code, call.deadline) {
+        return late(call, attempt);
+    }
+    let answer = head::answer(code, response.headers());
+    let retry = call.conclude(attempt, &answer);
+    if let Some(what) = not_grpc {
+        call.note(endpoint, what.clone());
+        return (AttemptOutcome::NotGrpc(code, what), retry);
+    }
+    if code != Code::Ok {
+        call.note(endpoint, head::describe(code, response.headers()));
+    }
+    (AttemptOutcome::Answered(Answered { response, rest: Rest::Nothing(code) }), retry)
+}
+
+/// The connection or the stream broke.
+fn lost(call: &mut CallState, attempt: Attempt, loss: Loss) -> (AttemptOutcome, Retry) {
+    let Loss { why, code, connection } = loss;
+    // A peer that resets the stream at our deadline means the deadline.
+    if is_our_deadline(code, call.deadline) {
+        return late(call, attempt);
+    }
+    let endpoint = attempt.lease.address();
+    // One endpoint died: that is one failure, whatever it took with it.
+    let excused = connection
+        && !attempt.lease.is_first_lost()
+        && !call.resendable
+        && call.pool.has_untried(&[endpoint]);
+    call.note(endpoint, format!("lost: {why}"));
+    let answer = Answer { code, kind: Kind::Lost { committed: false, excused } };
+    (AttemptOutcome::Lost { code, why }, call.conclude(attempt, &answer))
 }

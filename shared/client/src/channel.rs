@@ -24,6 +24,7 @@ use tracing::Instrument;
 use crate::{
     body::ResponseBody,
     call::Call,
+    call_state::CallState,
     covers,
     error::{About, Error},
     health::Health,
@@ -34,7 +35,6 @@ use crate::{
     prepare::{deadline_of, encode, identify},
     settings::{ClientSettings, InvalidSetting},
     snapshot::Snapshot,
-    trace,
 };
 
 /// A way to one service. Clones share everything; the connections end with the last
@@ -152,6 +152,7 @@ impl Channel {
             failed: &[],
             gave_up: None,
             repeatable: method.repeatable,
+            signed: signer.is_some(),
         };
         let deadline = deadline.map_err(|error| about.malformed(&error.to_string()))?;
         if deadline.left(started).is_none() {
@@ -159,10 +160,10 @@ impl Channel {
         }
         identified.map_err(|what| about.malformed(what))?;
         let uri = self.uri(&parts.uri).ok_or_else(|| about.malformed("it has no path"))?;
-        let span = trace::call(&pool.service, parts.uri.path());
         let encoding = encode(&mut parts.headers, pool.settings.compression);
         let (pool, signed) = (Arc::clone(pool), signer.is_some());
-        Ok(Call { pool, uri, parts, body, method, started, deadline, span, encoding, signed })
+        let state = CallState::new(pool, uri, method, started, deadline, signed);
+        Ok(Call { state, headers: parts.headers, body, encoding })
     }
 
     fn uri(&self, asked: &Uri) -> Option<Uri> {
@@ -356,7 +357,7 @@ impl Service<Request<tonic::body::Body>> for Channel {
         // The context is the caller's task's, which may not be the one that polls.
         match self.start(request) {
             Ok(call) => {
-                let span = call.span.clone();
+                let span = call.state.span().clone();
                 ResponseFuture(Box::pin(call.run().instrument(span)))
             }
             Err(error) => ResponseFuture(Box::pin(std::future::ready(Err(error)))),

@@ -10,10 +10,15 @@ use gantry_resilience::{
     circuit_breaker::{CircuitBreaker, Rejected},
     retry::GiveUp,
 };
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tonic::{Code, Status, metadata::MetadataValue};
 
-use crate::record::{FailedAttempt, list};
+const ENDPOINT: HeaderName = HeaderName::from_static("gantry-endpoint");
+const ATTEMPTS: HeaderName = HeaderName::from_static("gantry-attempts");
+const CALLED: HeaderName = HeaderName::from_static(CALLED_SERVICE);
+const ORIGIN: HeaderName = HeaderName::from_static(STATUS_ORIGIN);
+const FAILED_BEFORE: HeaderName = HeaderName::from_static("gantry-failed-attempts");
 
 /// A failure on the way to the server or back. Generated clients turn it into the
 /// [`Status`] that it holds, with its details.
@@ -40,16 +45,6 @@ impl Error {
     /// Why; `None` where a foreign peer gave no reason that could be told.
     pub fn reason(&self) -> Option<GantryReason> {
         self.reason
-    }
-
-    /// Code by which the endpoint and the service are judged. The caller's code may be one
-    /// that healthy services give as well.
-    pub(crate) fn fault(&self) -> Code {
-        match self.reason {
-            Some(GantryReason::OutcomeUnknown) => Code::Unavailable,
-            Some(GantryReason::MalformedMessage) => Code::Internal,
-            _ => self.code(),
-        }
     }
 
     /// A failure that somebody else has put into words already.
@@ -130,9 +125,46 @@ pub(crate) struct About<'a> {
     pub(crate) gave_up: Option<GiveUp>,
     /// The contract allows to execute the method twice.
     pub(crate) repeatable: bool,
+    /// The call bears a token of the calling service itself.
+    pub(crate) signed: bool,
+}
+
+/// A failed attempt, for people.
+#[derive(Debug)]
+pub(crate) struct FailedAttempt {
+    pub(crate) endpoint: SocketAddr,
+    pub(crate) why: String,
+}
+
+/// Returns the failed attempts in one line.
+fn list(failed: &[FailedAttempt]) -> String {
+    let attempts =
+        failed.iter().map(|FailedAttempt { endpoint, why }| format!("{endpoint}: {why}"));
+    attempts.collect::<Vec<_>>().join("; ")
 }
 
 impl About<'_> {
+    /// Adds to a status that the service gave where it came from. Its own words stay as they are.
+    pub(crate) fn explain(&self, headers: &mut HeaderMap) {
+        // Its details are sanitized: tonic does not panic on them.
+        let status = Status::from_header_map(headers);
+        let origin = status.map_or(Origin::Peer, |said| Origin::of_answer(&said, self.signed));
+        let mut put = |name: HeaderName, text: String| {
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(name, value);
+            }
+        };
+        if let Some(endpoint) = self.endpoint {
+            put(ENDPOINT, endpoint.to_string());
+        }
+        put(ATTEMPTS, self.attempts.to_string());
+        put(CALLED, self.service.to_owned());
+        put(ORIGIN, origin.as_str().to_owned());
+        if self.failed.len() > 1 {
+            put(FAILED_BEFORE, list(self.failed));
+        }
+    }
+
     fn at(&self) -> String {
         match self.endpoint {
             Some(endpoint) => format!("{} at {endpoint}", self.service),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     metrics::Metrics,
     settings::{ClientSettings, InvalidSetting},
-    verdict::Judgement,
+    verdict::Ejection,
 };
 
 /// The health of one service.
@@ -46,14 +46,14 @@ impl Health {
     pub(crate) fn judge(
         &self,
         endpoint: &ejection::Endpoint<SocketAddr>,
-        judgement: Judgement,
+        verdict: Ejection,
         now: Instant,
     ) {
-        let ejected = match judgement {
-            Judgement::Done => self.detector.succeeded(endpoint, now),
-            Judgement::Refused => self.detector.refused(endpoint, now),
-            Judgement::Failed => self.detector.failed(endpoint, now),
-            Judgement::Nothing => return,
+        let ejected = match verdict {
+            Ejection::Succeeded => self.detector.succeeded(endpoint, now),
+            Ejection::Refused => self.detector.refused(endpoint, now),
+            Ejection::Failed => self.detector.failed(endpoint, now),
+            Ejection::Nothing => return,
         };
         ejected.iter().for_each(|ejected| self.tell(ejected));
     }

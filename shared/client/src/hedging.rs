@@ -1,10 +1,9 @@
-//! A hedged call: further attempts while none has answered, and the first good answer is
-//! the call's.
+//! Schedule of the attempts of a hedged call: further ones are sent while none has answered, and the
+//! first good answer is the call's.
 //!
-//! All attempts are part of the call's own future. Those that lose are dropped, which resets
-//! their streams and gives back their places; the load of their endpoints learns that an
-//! answer would have taken at least so long. Their health does not learn of it: being slower
-//! than another is no failure.
+//! All attempts are part of the call's own future. Those that lose are dropped, which resets their
+//! streams and returns their places. The load of their endpoints learns that an answer would have
+//! taken at least so long. Their health learns nothing: being slower than another is no failure.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,25 +14,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use gantry_resilience::{
-    balance,
-    deadline::Deadline,
-    retry::{Failure, Hedges, HedgingPolicy},
-};
-use http::{HeaderMap, HeaderValue, Response};
+use gantry_resilience::retry::{Failure, Hedges, HedgingPolicy};
+use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
-use tracing::Instrument;
 
 use crate::{
-    attempt::{Attempt, Unanswered, exchange, request},
-    ended::{self, Answered, Ended},
+    attempt::{Again, Answered, AttemptOutcome, Ended, Exchanged, finish, late, send},
+    call_state::{Attempt, CallState},
+    call_timer::CallTimer,
     error::Error,
-    incoming::Incoming,
-    patience::Patience,
-    pool::{Lease, NotPlaced, Placing, Shared},
-    prepare::attempt_headers,
-    record::Record,
-    request_body::RequestBody,
+    payload::RequestBody,
+    pool::{Lease, PickError, PickRequest},
+    verdict::Retry,
 };
 
 /// Makes attempts until one has answered well or no further answer is worth waiting for.
@@ -41,36 +33,35 @@ use crate::{
 /// # Errors
 /// The last one got no response.
 pub(crate) async fn run(
-    record: &mut Record,
+    call: &mut CallState,
     headers: &HeaderMap,
     body: Bytes,
-    patience: &mut Patience,
+    timer: &mut CallTimer,
     policy: HedgingPolicy,
 ) -> Result<Answered, Error> {
     let first = Runner { previous: 0, refused: false };
-    let pool = Arc::clone(&record.pool);
-    let (first, placed) = place(first, pool, record.deadline, Vec::new()).await;
-    // The delay begins where there is an attempt that could answer.
-    let hedges = Hedges::begin(policy, record.deadline, Instant::now());
-    let mut race = Race::new(record, headers, body, hedges);
-    race.placed(first, placed);
+    let (first, picked) = pick(call, first, Vec::new()).await;
+    // The delay begins once there is an attempt that could answer.
+    let hedges = Hedges::begin(policy, call.deadline, Instant::now());
+    let mut race = Race::new(call, headers, body, hedges);
+    race.picked(first, picked);
     while !race.hedges.is_over() {
         let next_at = race.hedges.next_at();
         tokio::select! {
             // Late answers count: what has arrived is not thrown away.
             biased;
             event = poll_fn(|cx| race.poll_next(cx)) => match event {
-                Event::Placed(runner, placed) => race.placed(runner, placed),
-                Event::Answered(runner, attempt, answer) => {
-                    if answer.is_ok() {
-                        patience.sign();
+                Event::Picked(runner, picked) => race.picked(runner, picked),
+                Event::Exchanged(runner, attempt, exchanged) => {
+                    if exchanged.is_ok() {
+                        timer.record_activity();
                     }
-                    if race.answered(runner, attempt, answer) {
+                    if race.exchanged(runner, attempt, exchanged) {
                         break;
                     }
                 }
             },
-            () = patience.over() => {
+            () = timer.over() => {
                 race.late();
                 break;
             }
@@ -82,25 +73,25 @@ pub(crate) async fn run(
 
 /// What all attempts of a call share.
 struct Race<'a> {
-    record: &'a mut Record,
+    call: &'a mut CallState,
     headers: &'a HeaderMap,
     body: Bytes,
     hedges: Hedges,
     /// Those that wait for a place.
-    placing: Vec<Wait<(Runner, Placed)>>,
+    picking: Vec<Wait<(Runner, Picked)>>,
     /// Those that wait for an answer.
     sent: Vec<Sent>,
-    /// The endpoints that have had the call.
+    /// Endpoints that have had the call.
     tried: Vec<SocketAddr>,
     /// What the caller gets if nothing better comes.
-    last: Ended,
+    last: AttemptOutcome,
 }
 
 /// One of the attempts.
 struct Runner {
-    /// How many were made before it.
+    /// Number of attempts before it.
     previous: u32,
-    /// Whether an endpoint would not take it, which is made good once.
+    /// True if an endpoint did not take it, after which it is sent again once.
     refused: bool,
 }
 
@@ -108,33 +99,32 @@ struct Runner {
 struct Sent {
     runner: Runner,
     attempt: Attempt,
-    answer: Wait<Answer>,
+    exchange: Wait<Exchanged>,
 }
 
 enum Event {
-    Placed(Runner, Placed),
-    Answered(Runner, Attempt, Answer),
+    Picked(Runner, Picked),
+    Exchanged(Runner, Attempt, Exchanged),
 }
 
 type Wait<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Placed = Result<Lease, NotPlaced>;
-type Answer = Result<Response<Incoming>, Unanswered>;
+type Picked = Result<Lease, PickError>;
 
 impl<'a> Race<'a> {
-    fn new(record: &'a mut Record, headers: &'a HeaderMap, body: Bytes, hedges: Hedges) -> Self {
-        let (placing, sent, tried) = (Vec::new(), Vec::new(), Vec::new());
-        Self { record, headers, body, hedges, placing, sent, tried, last: Ended::Late }
+    fn new(call: &'a mut CallState, headers: &'a HeaderMap, body: Bytes, hedges: Hedges) -> Self {
+        let (picking, sent, tried) = (Vec::new(), Vec::new(), Vec::new());
+        Self { call, headers, body, hedges, picking, sent, tried, last: AttemptOutcome::Late }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let answers = self.sent.iter_mut().map(|sent| &mut sent.answer);
-        if let Some((index, answer)) = first(answers, cx) {
+        let exchanges = self.sent.iter_mut().map(|sent| &mut sent.exchange);
+        if let Some((index, exchanged)) = first(exchanges, cx) {
             let Sent { runner, attempt, .. } = self.sent.swap_remove(index);
-            return Poll::Ready(Event::Answered(runner, attempt, answer));
+            return Poll::Ready(Event::Exchanged(runner, attempt, exchanged));
         }
-        if let Some((index, (runner, placed))) = first(self.placing.iter_mut(), cx) {
-            drop(self.placing.swap_remove(index));
-            return Poll::Ready(Event::Placed(runner, placed));
+        if let Some((index, (runner, picked))) = first(self.picking.iter_mut(), cx) {
+            drop(self.picking.swap_remove(index));
+            return Poll::Ready(Event::Picked(runner, picked));
         }
         Poll::Pending
     }
@@ -142,112 +132,108 @@ impl<'a> Race<'a> {
     /// Another attempt may be due.
     fn due(&mut self) {
         let previous = self.hedges.sent();
-        if self.hedges.due(Instant::now(), &self.record.pool.health.budget) {
-            self.record.hedging();
-            self.look_for_a_place(previous, false);
+        if self.hedges.due(Instant::now(), &self.call.pool.health.budget) {
+            self.call.hedging();
+            self.pick(Runner { previous, refused: false });
         }
     }
 
-    fn look_for_a_place(&mut self, previous: u32, refused: bool) {
-        let runner = Runner { previous, refused };
-        let (pool, deadline) = (Arc::clone(&self.record.pool), self.record.deadline);
-        self.placing.push(Box::pin(place(runner, pool, deadline, self.tried.clone())));
+    /// Looks for a place.
+    fn pick(&mut self, runner: Runner) {
+        self.picking.push(Box::pin(pick(self.call, runner, self.tried.clone())));
     }
 
     /// An attempt has a place, or will have none.
-    fn placed(&mut self, runner: Runner, placed: Placed) {
-        let lease = match placed {
+    fn picked(&mut self, runner: Runner, picked: Picked) {
+        let lease = match picked {
             Ok(lease) => lease,
-            Err(not_placed) => {
+            Err(error) => {
                 self.hedges.not_sent();
-                self.last = Ended::NotPlaced(not_placed);
+                self.call.unanswered();
+                self.last = AttemptOutcome::NotPlaced(error);
                 return;
             }
         };
-        let Some(left) = self.record.deadline.left(Instant::now()) else {
-            lease.unused();
-            return self.hedges.not_sent();
-        };
-        self.tried.push(lease.address());
-        let (attempt, span) = self.record.sending(lease, left);
-        let previous = (runner.previous > 0).then(|| HeaderValue::from(runner.previous));
-        let headers = attempt_headers(self.headers, left, previous, &span);
+        let endpoint = lease.address();
         let body = RequestBody::Whole(self.body.clone());
-        let request = request(&self.record.uri, headers);
-        let answer = Box::pin(exchange(attempt.lease.sender(), request, body).instrument(span));
-        self.sent.push(Sent { runner, attempt, answer });
+        match send(self.call, self.headers, runner.previous, lease, body) {
+            Some((attempt, exchange)) => {
+                self.tried.push(endpoint);
+                self.sent.push(Sent { runner, attempt, exchange: Box::pin(exchange) });
+            }
+            None => self.hedges.not_sent(),
+        }
     }
 
-    /// An attempt has ended. Says whether its answer is the call's.
-    fn answered(&mut self, runner: Runner, mut attempt: Attempt, answer: Answer) -> bool {
-        let (failed, ended) = match answer {
-            Ok(response) => ended::read(self.record, response, attempt),
-            Err(Unanswered::NeverSent(_)) => {
-                self.record.not_executed(&attempt);
-                attempt.lease.unused();
-                self.look_for_a_place(runner.previous, runner.refused);
+    /// An attempt has ended. Returns true if its answer is the call's.
+    fn exchanged(&mut self, runner: Runner, attempt: Attempt, exchanged: Exchanged) -> bool {
+        let Runner { previous, refused } = runner;
+        let (outcome, retry) = match finish(self.call, attempt, exchanged, || !refused) {
+            Ended::Again(again) => {
+                let refused = refused || matches!(again, Again::Refused);
+                self.pick(Runner { previous, refused });
                 return false;
             }
-            Err(Unanswered::Refused(_)) if !runner.refused => {
-                attempt.lease.learn(balance::Outcome::Failed);
-                self.record.not_executed(&attempt);
-                self.look_for_a_place(runner.previous, true);
-                return false;
-            }
-            Err(Unanswered::Refused(why)) => ended::refused(self.record, attempt, why),
-            Err(Unanswered::BrokeOff(status)) => ended::broke_off(self.record, &attempt, status),
-            Err(Unanswered::Lost(loss)) => ended::lost(self.record, attempt, loss),
+            Ended::With(outcome, retry) => (outcome, retry),
         };
-        let unknown = failed.is_some_and(|failed| failed.failure == Failure::MethodUnknown);
-        if unknown && self.looks_elsewhere() {
-            self.look_for_a_place(runner.previous, runner.refused);
-            return false;
+        let failure = match retry {
+            Retry::Never => None,
+            Retry::Failed(failure) => Some(failure),
+            Retry::Elsewhere if self.looks_elsewhere() => {
+                self.pick(Runner { previous, refused });
+                return false;
+            }
+            Retry::Elsewhere => Some(Failure::Final),
+        };
+        self.last = outcome;
+        if let Some(failure) = failure {
+            self.hedges.failed(Instant::now(), failure);
         }
-        self.last = ended;
-        if let Some(failed) = failed {
-            self.hedges.failed(Instant::now(), failed, &self.record.pool.health.budget);
-        }
-        failed.is_none()
+        failure.is_none()
     }
 
-    /// Whether a call of a method that an endpoint does not know goes to another one.
+    /// Returns true if a call of a method that an endpoint does not know goes to another one.
     fn looks_elsewhere(&mut self) -> bool {
-        self.record.pool.has_untried(&self.tried) && self.hedges.elsewhere()
+        self.call.pool.has_untried(&self.tried) && self.hedges.elsewhere()
     }
 
     /// The time is over for all of them.
     fn late(&mut self) {
+        self.call.unanswered();
+        self.last = AttemptOutcome::Late;
         for Sent { attempt, .. } in self.sent.drain(..) {
             let (endpoint, took) = (attempt.lease.address(), attempt.lease.started().elapsed());
-            self.record.note(endpoint, format!("no answer within {} ms", took.as_millis()));
-            self.record.late(attempt);
+            self.call.note(endpoint, format!("no answer within {} ms", took.as_millis()));
+            (self.last, _) = late(self.call, attempt);
         }
-        self.last = Ended::Late;
     }
 
     /// The others have lost, or nothing more is to be had.
     fn end(self) -> Result<Answered, Error> {
-        let Self { record, hedges, sent, last, .. } = self;
-        sent.into_iter().for_each(|Sent { attempt, .. }| record.cancelled(&attempt));
-        if !matches!(last, Ended::NotPlaced(_) | Ended::Late) {
-            hedges.gave_up().into_iter().for_each(|why| record.give_up(why));
+        let Self { call, hedges, sent, last, .. } = self;
+        sent.into_iter().for_each(|Sent { attempt, .. }| call.outrun(attempt));
+        if !matches!(last, AttemptOutcome::NotPlaced(_) | AttemptOutcome::Late) {
+            hedges.gave_up().into_iter().for_each(|why| call.give_up(why));
         }
-        last.last(record)
+        last.last(call)
     }
 }
 
-async fn place(
+fn pick(
+    call: &CallState,
     runner: Runner,
-    pool: Arc<Shared>,
-    deadline: Deadline,
     tried: Vec<SocketAddr>,
-) -> (Runner, Placed) {
-    let mut placing = Placing { deadline, patience: None, repeatable: true, tried, probe: false };
-    let placed = pool.place(&mut placing).await;
-    (runner, placed)
+) -> impl Future<Output = (Runner, Picked)> + Send + use<> {
+    let pool = Arc::clone(&call.pool);
+    let mut request = PickRequest::new(call.deadline, true, false);
+    request.tried = tried;
+    async move {
+        let picked = pool.pick(&mut request).await;
+        (runner, picked)
+    }
 }
 
-/// The first that is ready, and which.
+/// Returns the first that is ready, and which.
 fn first<'a, T: 'a>(
     waits: impl Iterator<Item = &'a mut Wait<T>>,
     cx: &mut Context<'_>,

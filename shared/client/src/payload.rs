@@ -1,87 +1,179 @@
-//! A request's body, as long as it can be sent.
+//! The body of a request: a whole message that can be sent again, or a stream that cannot.
 
-use bytes::Bytes;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
 use gantry_contract::gzip::{Recoded, Recoder};
+use http_body::Body;
+use tonic::Status;
 
 use crate::{
-    error::Error,
-    patience::Patience,
-    prepare::Encoding,
-    record::Record,
-    request_body::{NotCollected, RequestBody, collect},
-    upload::Upload,
+    call_state::CallState, call_timer::CallTimer, error::Error, prepare::Encoding, upload::Upload,
 };
 
-/// The body, as long as it can be sent.
+/// The body of one attempt.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    /// A unary call's message, framed.
+    Whole(Bytes),
+    /// Anything else, as it comes.
+    Stream(Upload),
+}
+
+impl RequestBody {
+    /// Returns true if there is nothing to send.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(message) => message.is_empty(),
+            Self::Stream(upload) => upload.is_end_stream(),
+        }
+    }
+}
+
+/// The body of a call, for as long as it can be sent.
 pub(crate) enum Payload {
     /// Any number of times.
     Whole(Bytes),
     /// Once.
-    Stream(RequestBody),
+    Stream(Upload),
     Gone,
 }
 
 impl Payload {
-    /// Collects the one message of a request; what streams is passed through.
+    /// Collects the one message of a request; a stream is passed through.
     ///
     /// # Errors
-    /// It is too long, could not be encoded, or does not come to its end in time.
+    /// It is too long, could not be encoded, or does not end in time.
     pub(crate) async fn new(
         body: tonic::body::Body,
         encoding: Encoding,
-        record: &Record,
-        patience: &mut Patience,
+        call: &CallState,
+        timer: &mut CallTimer,
     ) -> Result<Self, Error> {
-        if !record.method.whole {
+        if !call.method.whole {
             let body = match encoding.deflate {
                 true => tonic::body::Body::new(Recoded::new(body, Recoder::deflating())),
                 false => body,
             };
-            let upload = Upload::new(body, patience.signs());
-            return Ok(Self::Stream(RequestBody::Stream(upload)));
+            return Ok(Self::Stream(Upload::new(body, timer.activity())));
         }
-        let limit = record.pool.settings.max_request_bytes;
+        let limit = call.pool.settings.max_request_bytes;
         let collected = tokio::select! {
             biased;
             collected = collect(body, limit) => collected,
-            () = patience.over() => {
-                let why = "the request did not come to its end";
-                return Err(record.about().deadline_exceeded(why));
+            () = timer.over() => {
+                return Err(call.about().deadline_exceeded("the request did not come to its end"));
             }
         };
         let message = collected.map_err(|error| match error {
-            NotCollected::TooLarge => record.about().too_large(limit),
+            NotCollected::TooLarge => call.about().too_large(limit),
             NotCollected::Failed(status) => Error::foreign(status),
         })?;
-        // Compressed once for all attempts. What cannot be is sent as it is.
+        // Compressed once for all attempts. What cannot be compressed is sent as it is.
         let compressed =
             encoding.deflate.then(|| Recoder::deflating().pass(&message)).and_then(Result::ok);
         Ok(Self::Whole(compressed.unwrap_or(message)))
     }
 
-    /// Whether it can be sent again after it was sent, and is short enough to be.
+    /// Returns true if it can be sent again after it was sent, and is no longer than this.
     pub(crate) fn is_replayable(&self, most: usize) -> bool {
         matches!(self, Self::Whole(bytes) if bytes.len() <= most)
     }
 
+    /// Takes the body of an attempt; `None` if it is gone.
     pub(crate) fn take(&mut self) -> Option<RequestBody> {
         if let Self::Whole(bytes) = self {
             return Some(RequestBody::Whole(bytes.clone()));
         }
         match std::mem::replace(self, Self::Gone) {
-            Self::Stream(body) => Some(body),
+            Self::Stream(upload) => Some(RequestBody::Stream(upload)),
             Self::Whole(_) | Self::Gone => None,
         }
     }
 
-    /// It was never sent.
+    /// Puts back a body that was never sent.
     pub(crate) fn put_back(&mut self, body: RequestBody) {
-        if matches!(self, Self::Gone) {
-            *self = Self::Stream(body);
-        }
+        *self = match body {
+            RequestBody::Whole(bytes) => Self::Whole(bytes),
+            RequestBody::Stream(upload) => Self::Stream(upload),
+        };
     }
 
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Gone)
+    }
+}
+
+/// Failure to collect a body.
+#[derive(Debug)]
+enum NotCollected {
+    /// It is longer than the limit.
+    TooLarge,
+    /// The message could not be encoded.
+    Failed(Status),
+}
+
+/// Collects the body of a unary request. It usually is one frame, of which nothing is
+/// copied.
+async fn collect(mut body: tonic::body::Body, limit: usize) -> Result<Bytes, NotCollected> {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        // Requests have no trailers.
+        let Ok(data) = frame.map_err(NotCollected::Failed)?.into_data() else { continue };
+        if first.len() + more.len() + data.len() > limit {
+            return Err(NotCollected::TooLarge);
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            more.extend_from_slice(&data);
+        }
+    }
+    if more.is_empty() {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(first.len() + more.len());
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&more);
+    Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+    use tonic::body::Body as TonicBody;
+
+    use super::*;
+
+    struct Frames(Vec<Bytes>);
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            let frames = &mut self.get_mut().0;
+            Poll::Ready((!frames.is_empty()).then(|| Ok(Frame::data(frames.remove(0)))))
+        }
+    }
+
+    fn body(parts: &[&'static str]) -> TonicBody {
+        TonicBody::new(Frames(
+            parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect(),
+        ))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_collected_in_order_up_to_the_limit() {
+        assert_eq!(collect(body(&[]), 10).await.unwrap(), "");
+        assert_eq!(collect(body(&["one"]), 3).await.unwrap(), "one");
+        assert_eq!(collect(body(&["one", "two", "three"]), 11).await.unwrap(), "onetwothree");
+        assert!(matches!(collect(body(&["one", "two"]), 5).await, Err(NotCollected::TooLarge)));
     }
 }

@@ -15,7 +15,7 @@ use http::{
 };
 use tokio::time::Instant;
 
-use crate::policy::Method;
+use crate::{observer::inject, policy::Method};
 
 /// The header that ties log lines and calls together.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -157,6 +157,6 @@ pub(crate) fn attempt_headers(
         headers.insert(PREVIOUS_ATTEMPTS, previous);
     }
     headers.insert(GRPC_TIMEOUT, deadline::encode(left));
-    crate::trace::inject(span, &mut headers);
+    inject(span, &mut headers);
     headers
 }

@@ -79,23 +79,23 @@ impl Snapshot {
         let ejections = health.detector.snapshot(now);
         let subset = pool.settings.balance.subset();
         let endpoints = pool.members().into_iter().map(|member| {
-            let (target, endpoint) = (member.target(), member.endpoint());
+            let (connections, endpoint) = (member.connections(), member.endpoint());
             // In the order of their keys.
-            let found = ejections.binary_search_by_key(&target.address, |one| one.key);
+            let found = ejections.binary_search_by_key(&connections.address, |one| one.key);
             let ejection = found.ok().map(|index| &ejections[index]);
             let until = ejection.and_then(|one| one.ejected_until);
             EndpointSnapshot {
-                address: target.address,
+                address: connections.address,
                 version: endpoint.version.clone(),
                 zone: endpoint.zone.clone(),
                 tags: endpoint.tags.clone(),
                 weight: endpoint.weight,
                 in_subset: subset.contains(&Labels(endpoint)),
-                listed: target.is_listed(),
-                connections: target.connected(),
+                listed: connections.is_listed(),
+                connections: connections.connected(),
                 in_flight: member.load().in_flight(),
                 estimate: member.load().estimate(now),
-                last_error: target.last_error(),
+                last_error: connections.last_error(),
                 ejected_for: until.map(|until| until.saturating_duration_since(now)),
                 ejections: ejection.map_or(0, |one| one.ejections),
                 ejection_reason: ejection.and_then(|one| one.reason),

@@ -13,13 +13,13 @@ use http_body::{Body, Frame};
 use tokio::task::JoinHandle;
 use tonic::Status;
 
-use crate::patience::Signs;
+use crate::call_timer::Activity;
 
-/// A request's body as it comes. Each message is a sign of life where they count.
+/// A request's body as it comes. Each message is recorded for the idle timeout, if there is one.
 #[derive(Debug)]
 pub(crate) struct Upload {
     body: tonic::body::Body,
-    signs: Option<Arc<Signs>>,
+    activity: Option<Arc<Activity>>,
 }
 
 /// A body that is being sent, by a task of its own: callers read answers when they like, and
@@ -45,8 +45,8 @@ impl Drop for Uploading {
 }
 
 impl Upload {
-    pub(crate) fn new(body: tonic::body::Body, signs: Option<Arc<Signs>>) -> Self {
-        Self { body, signs }
+    pub(crate) fn new(body: tonic::body::Body, activity: Option<Arc<Activity>>) -> Self {
+        Self { body, activity }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
@@ -64,8 +64,8 @@ impl Upload {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let (Some(_), Some(signs)) = (&frame, &self.signs) {
-            signs.sign();
+        if let (Some(_), Some(activity)) = (&frame, &self.activity) {
+            activity.record();
         }
         Poll::Ready(frame)
     }

@@ -1,113 +1,260 @@
-//! The meaning of one answer: for the load of its endpoint, for the ejection of its endpoint, for
-//! the breaker of the service, and for the call. Pure, decided once and applied elsewhere.
+//! The meaning of an answer: for the load and the ejection of its endpoint, for the circuit breaker
+//! and the retry budget of the service, and for the call.
+//!
+//! [`classify`] decides all of it, once, without I/O and without a clock. `CallState::conclude` is
+//! the one place that applies a verdict.
 
 use std::time::Duration;
 
 use gantry_resilience::{
     balance,
     circuit_breaker::Outcome,
+    deadline::Deadline,
     retry::{Failure, Pushback},
 };
+use tokio::time::Instant;
 use tonic::Code;
 
-/// All of an answer that counts.
+/// A peer's timer may fire this much before ours: its CANCELLED is our deadline.
+const CLOCK_SLACK: Duration = Duration::from_millis(5);
+
+/// What came of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
+    /// Status of the attempt, as metrics have it.
     pub(crate) code: Code,
-    pub(crate) said: Option<Said>,
-    pub(crate) pushback: Option<Pushback>,
-    /// Whether the endpoint had time enough to answer.
-    pub(crate) fair: bool,
+    pub(crate) kind: Kind,
+}
+
+/// Kind of answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A status, with what its head or its trailers say beside the code.
+    Status { reason: Option<PeerReason>, pushback: Option<Pushback> },
+    /// An answer that breaks the protocol, whatever its status says.
+    Malformed,
+    /// The connection broke or the stream was reset. The call may have been executed.
+    Lost {
+        /// True if response headers had arrived.
+        committed: bool,
+        /// True if other calls were lost with the same connection before it, this call must not be
+        /// repeated, and other endpoints are well: one endpoint died, which is one failure.
+        excused: bool,
+    },
+    /// The peer did not take the stream. The call was not executed.
+    Refused,
+    /// The call was not executed, which does not count: it is sent again at once.
+    NotExecuted {
+        /// True if the peer did not take the stream. Else nothing was sent.
+        refused: bool,
+    },
+    /// No answer within the deadline, or a peer's word for it.
+    Late,
+    /// A stream that had begun came to its maximum age or its longest silence.
+    StreamOver,
+    /// The request's own body broke off.
+    BrokenRequest,
 }
 
 /// A reason of Gantry's own in the details of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// UNAVAILABLE: a circuit breaker on the peer's side is open, for so long as far as the peer
-    /// says. That is not the peer's fault.
+pub(crate) enum PeerReason {
+    /// UNAVAILABLE: a circuit breaker on the peer's side is open, for this long if the peer says so.
+    /// That is not the peer's fault.
     CircuitOpen(Option<Duration>),
-    /// UNIMPLEMENTED: the peer does not know the method, so that nothing was executed.
+    /// UNIMPLEMENTED: the peer does not know the method, so nothing was executed.
     MethodUnknown,
+}
+
+/// What a verdict depends on beside the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Circumstances {
+    /// The attempt had at least half of the method's timeout.
+    pub(crate) attempt_had_time: bool,
+    /// The call had at least half of the method's timeout.
+    pub(crate) call_had_time: bool,
+    /// The endpoint was ejected when the answer arrived, and had not been picked for want of a better
+    /// one.
+    pub(crate) was_ejected: bool,
 }
 
 /// The meaning of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    pub(crate) load: balance::Outcome,
-    pub(crate) ejection: Judgement,
+    pub(crate) load: Load,
+    pub(crate) ejection: Ejection,
     /// If it is the last answer of its call.
     pub(crate) breaker: Outcome,
-    /// `None` if the call is done.
-    pub(crate) failure: Option<Failure>,
+    pub(crate) retry: Retry,
+    pub(crate) budget: Budget,
+}
+
+/// What the load of the endpoint learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Load {
+    Learn(balance::Outcome),
+    /// An answer would have taken at least as long as was waited for it.
+    AtLeast,
+    Nothing,
 }
 
 /// What an answer says of its endpoint's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judgement {
-    Done,
-    /// By its own fault or by the caller's: the comparison with other endpoints tells.
+pub(crate) enum Ejection {
+    Succeeded,
+    /// By the endpoint's own fault or by the caller's: the comparison with other endpoints tells.
     Refused,
     Failed,
     Nothing,
 }
 
+/// What follows for the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// The call ends with it.
+    Never,
+    /// It is sent again on another endpoint at once, whatever the method and uncounted.
+    Elsewhere,
+    /// It failed: policy, budget and deadline decide.
+    Failed(Failure),
+}
+
+/// What happens to the retry budget of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Budget {
+    /// Gets back a part of a token when the call ends with this answer.
+    Refund,
+    /// Pays a token.
+    Charge,
+    Nothing,
+}
+
 impl Answer {
-    /// A status without details, from an endpoint that had time enough or not.
-    pub(crate) fn of(code: Code, fair: bool) -> Self {
-        Self { code, said: None, pushback: None, fair }
+    /// Returns a status without details.
+    pub(crate) fn status(code: Code) -> Self {
+        Self { code, kind: Kind::Status { reason: None, pushback: None } }
     }
+
+    /// Returns no answer in time.
+    pub(crate) const LATE: Self = Self { code: Code::DeadlineExceeded, kind: Kind::Late };
+}
+
+/// Returns true if a status is only the peer's way of saying that our deadline passed. Many servers
+/// cancel a call, or reset its stream, once its `grpc-timeout` is over.
+pub(crate) fn is_our_deadline(code: Code, deadline: Deadline) -> bool {
+    code == Code::Cancelled && deadline.left(Instant::now()).is_none_or(|left| left <= CLOCK_SLACK)
 }
 
 /// Decides what an answer means.
-pub(crate) fn classify(answer: &Answer) -> Verdict {
-    let Answer { code, said, pushback, fair } = *answer;
-    let hint = match (pushback, said) {
+pub(crate) fn classify(answer: &Answer, circumstances: Circumstances) -> Verdict {
+    let failed = Verdict {
+        load: Load::Learn(balance::Outcome::Failed),
+        ejection: Ejection::Failed,
+        breaker: Outcome::Failed,
+        retry: Retry::Failed(Failure::Final),
+        budget: Budget::Nothing,
+    };
+    let verdict = match answer.kind {
+        Kind::Status { reason, pushback } => {
+            of_status(answer.code, reason, pushback, circumstances, failed)
+        }
+        Kind::Malformed => failed,
+        Kind::Lost { committed, excused } => {
+            let breaker = if excused { Outcome::Neutral } else { Outcome::Failed };
+            let retry = match (committed, answer.code) {
+                (true, _) => Retry::Never,
+                // Another attempt may do better, except on a peer that has too much to do.
+                (false, Code::ResourceExhausted) => Retry::Failed(Failure::Exhausted),
+                (false, _) => Retry::Failed(Failure::unavailable(None)),
+            };
+            Verdict { breaker, retry, ..failed }
+        }
+        Kind::Refused => Verdict {
+            ejection: Ejection::Nothing,
+            retry: Retry::Failed(Failure::unavailable(None)),
+            ..failed
+        },
+        Kind::NotExecuted { refused } => {
+            let load = if refused { failed.load } else { Load::Nothing };
+            Verdict { load, ..NEUTRAL }
+        }
+        Kind::Late => Verdict { load: Load::AtLeast, retry: Retry::Never, ..late(circumstances) },
+        Kind::StreamOver | Kind::BrokenRequest => NEUTRAL,
+    };
+    let charged = matches!(verdict.retry, Retry::Failed(failure) if failure.costs());
+    Verdict {
+        budget: match verdict.breaker {
+            _ if charged && !circumstances.was_ejected => Budget::Charge,
+            Outcome::Success => Budget::Refund,
+            _ => Budget::Nothing,
+        },
+        ..verdict
+    }
+}
+
+/// Says nothing of anybody; the call ends.
+const NEUTRAL: Verdict = Verdict {
+    load: Load::AtLeast,
+    ejection: Ejection::Nothing,
+    breaker: Outcome::Neutral,
+    retry: Retry::Never,
+    budget: Budget::Nothing,
+};
+
+fn of_status(
+    code: Code,
+    reason: Option<PeerReason>,
+    pushback: Option<Pushback>,
+    circumstances: Circumstances,
+    failed: Verdict,
+) -> Verdict {
+    let hint = match (pushback, reason) {
         (Some(Pushback::After(time)), _) => Some(time),
-        (_, Some(Said::CircuitOpen(time))) => time,
+        (_, Some(PeerReason::CircuitOpen(time))) => time,
         _ => None,
     };
-    let failed = hint.map_or(balance::Outcome::Failed, balance::Outcome::FailedFor);
-    let verdict = |load, ejection, breaker, failure| Verdict {
-        load,
-        ejection,
-        breaker,
-        failure: Some(failure),
-    };
+    let load = Load::Learn(hint.map_or(balance::Outcome::Failed, balance::Outcome::FailedFor));
+    let shed = Verdict { load, ejection: Ejection::Nothing, breaker: Outcome::Neutral, ..failed };
+    let other = Retry::Failed(Failure::other(pushback));
     match code {
         Code::Ok => Verdict {
-            load: balance::Outcome::Answered,
-            ejection: Judgement::Done,
+            load: Load::Learn(balance::Outcome::Answered),
+            ejection: Ejection::Succeeded,
             breaker: Outcome::Success,
-            failure: None,
+            retry: Retry::Never,
+            ..failed
         },
-        Code::Unavailable if matches!(said, Some(Said::CircuitOpen(_))) => {
-            verdict(failed, Judgement::Nothing, Outcome::Neutral, Failure::Rejected)
-        }
+        Code::Unavailable if matches!(reason, Some(PeerReason::CircuitOpen(_))) => shed,
         Code::Unavailable => {
-            verdict(failed, Judgement::Failed, Outcome::Failed, Failure::Unavailable)
+            Verdict { load, retry: Retry::Failed(Failure::unavailable(pushback)), ..failed }
         }
-        Code::Internal | Code::Unknown | Code::DataLoss => {
-            verdict(failed, Judgement::Failed, Outcome::Failed, Failure::Final)
-        }
+        Code::Internal | Code::Unknown | Code::DataLoss => Verdict { load, retry: other, ..failed },
         Code::ResourceExhausted => {
-            verdict(failed, Judgement::Nothing, Outcome::Neutral, Failure::Exhausted)
+            Verdict { retry: Retry::Failed(Failure::exhausted(pushback)), ..shed }
         }
-        Code::DeadlineExceeded => {
-            let (ejection, breaker) = if fair {
-                (Judgement::Failed, Outcome::Failed)
-            } else {
-                (Judgement::Nothing, Outcome::Neutral)
-            };
-            verdict(balance::Outcome::Refused, ejection, breaker, Failure::Final)
-        }
+        Code::DeadlineExceeded => Verdict { retry: other, ..late(circumstances) },
         // The service works. Whether the endpoint does, the others' answers tell.
-        _ => {
-            let failure = match said {
-                Some(Said::MethodUnknown) => Failure::MethodUnknown,
-                _ => Failure::Final,
-            };
-            verdict(balance::Outcome::Refused, Judgement::Refused, Outcome::Success, failure)
-        }
+        _ => Verdict {
+            load: Load::Learn(balance::Outcome::Refused),
+            ejection: Ejection::Refused,
+            breaker: Outcome::Success,
+            retry: match reason {
+                Some(PeerReason::MethodUnknown) => Retry::Elsewhere,
+                _ => other,
+            },
+            ..failed
+        },
+    }
+}
+
+/// Time that ran out is a failure of whoever had enough of it.
+fn late(circumstances: Circumstances) -> Verdict {
+    let Circumstances { attempt_had_time, call_had_time, .. } = circumstances;
+    Verdict {
+        load: Load::Learn(balance::Outcome::Refused),
+        ejection: if attempt_had_time { Ejection::Failed } else { Ejection::Nothing },
+        breaker: if call_had_time { Outcome::Failed } else { Outcome::Neutral },
+        ..NEUTRAL
     }
 }
 
@@ -115,52 +262,144 @@ pub(crate) fn classify(answer: &Answer) -> Verdict {
 mod tests {
     use super::*;
 
-    fn of(code: i32, said: Option<Said>) -> Verdict {
-        classify(&Answer { said, ..Answer::of(Code::from(code), true) })
+    const FAIR: Circumstances =
+        Circumstances { attempt_had_time: true, call_had_time: true, was_ejected: false };
+
+    fn of(code: i32, reason: Option<PeerReason>) -> Verdict {
+        pushed(code, reason, None)
+    }
+
+    fn pushed(code: i32, reason: Option<PeerReason>, pushback: Option<Pushback>) -> Verdict {
+        let kind = Kind::Status { reason, pushback };
+        classify(&Answer { code: Code::from(code), kind }, FAIR)
+    }
+
+    fn lost(code: Code, committed: bool, excused: bool) -> Verdict {
+        classify(&Answer { code, kind: Kind::Lost { committed, excused } }, FAIR)
     }
 
     #[test]
-    fn no_answer_but_a_success_lowers_an_estimate() {
+    fn only_a_success_lowers_an_estimate() {
         for code in 0..=16 {
-            let said = [None, Some(Said::MethodUnknown), Some(Said::CircuitOpen(None))];
-            for said in said {
-                let load = of(code, said).load;
-                assert_eq!(load == balance::Outcome::Answered, code == 0, "{code} {said:?}");
+            let reasons =
+                [None, Some(PeerReason::MethodUnknown), Some(PeerReason::CircuitOpen(None))];
+            for reason in reasons {
+                let answered = of(code, reason).load == Load::Learn(balance::Outcome::Answered);
+                assert_eq!(answered, code == 0, "{code} {reason:?}");
             }
         }
     }
 
     #[test]
-    fn refusals_are_compared_failures_count_and_shedding_does_not() {
-        use Judgement::{Done, Failed, Nothing, Refused};
+    fn refusals_are_compared_failures_count_shedding_does_not() {
+        use Ejection::{Failed, Nothing, Refused, Succeeded};
         let expected = [
-            Done, Refused, Failed, Refused, Failed, Refused, Refused, Refused, Nothing, Refused,
-            Refused, Refused, Refused, Failed, Failed, Failed, Refused,
+            Succeeded, Refused, Failed, Refused, Failed, Refused, Refused, Refused, Nothing,
+            Refused, Refused, Refused, Refused, Failed, Failed, Failed, Refused,
         ];
         for (code, expected) in (0..).zip(expected) {
             assert_eq!(of(code, None).ejection, expected, "{:?}", Code::from(code));
         }
-        let late = classify(&Answer::of(Code::DeadlineExceeded, false));
-        assert_eq!((late.ejection, late.breaker), (Nothing, Outcome::Neutral));
+    }
+
+    #[test]
+    fn whoever_had_too_little_time_is_not_judged() {
+        for answer in [Answer::LATE, Answer::status(Code::DeadlineExceeded)] {
+            for (attempt_had_time, call_had_time) in [(true, true), (false, true), (false, false)] {
+                let circumstances = Circumstances { attempt_had_time, call_had_time, ..FAIR };
+                let verdict = classify(&answer, circumstances);
+                assert_eq!(verdict.ejection == Ejection::Failed, attempt_had_time);
+                assert_eq!(verdict.breaker == Outcome::Failed, call_had_time);
+                assert_eq!(verdict.budget, Budget::Nothing);
+            }
+        }
     }
 
     #[test]
     fn only_an_unknown_method_is_tried_elsewhere() {
-        assert_eq!(of(12, Some(Said::MethodUnknown)).failure, Some(Failure::MethodUnknown));
-        assert_eq!(of(12, None).failure, Some(Failure::Final));
-        assert_eq!(of(12, Some(Said::MethodUnknown)).breaker, Outcome::Success);
+        let unknown = of(12, Some(PeerReason::MethodUnknown));
+        assert_eq!((unknown.retry, unknown.breaker), (Retry::Elsewhere, Outcome::Success));
+        assert_eq!(of(12, None).retry, Retry::Failed(Failure::Final));
     }
 
     #[test]
     fn a_rejection_passed_on_says_nothing_of_the_peer() {
         let time = Duration::from_secs(60);
-        let verdict = of(14, Some(Said::CircuitOpen(Some(time))));
-        assert_eq!(verdict.load, balance::Outcome::FailedFor(time));
-        assert_eq!(verdict.ejection, Judgement::Nothing);
-        assert_eq!((verdict.breaker, verdict.failure), (Outcome::Neutral, Some(Failure::Rejected)));
-        let pushed = Some(Pushback::After(Duration::from_secs(7)));
-        let answer = Answer { pushback: pushed, ..Answer::of(Code::ResourceExhausted, true) };
-        let load = balance::Outcome::FailedFor(Duration::from_secs(7));
-        assert_eq!(classify(&answer).load, load);
+        let reason = Some(PeerReason::CircuitOpen(Some(time)));
+        for pushback in [None, Some(Pushback::Stop)] {
+            let verdict = pushed(14, reason, pushback);
+            assert_eq!(verdict.load, Load::Learn(balance::Outcome::FailedFor(time)));
+            assert_eq!(
+                (verdict.ejection, verdict.breaker, verdict.retry, verdict.budget),
+                (
+                    Ejection::Nothing,
+                    Outcome::Neutral,
+                    Retry::Failed(Failure::Final),
+                    Budget::Nothing
+                ),
+                "never retried, and no reason to retry others less"
+            );
+        }
+        let pushback = Some(Pushback::After(Duration::from_secs(7)));
+        let load = Load::Learn(balance::Outcome::FailedFor(Duration::from_secs(7)));
+        assert_eq!(pushed(8, None, pushback).load, load);
+    }
+
+    #[test]
+    fn the_budget_pays_for_what_could_be_retried() {
+        let (after, stop) = (Some(Pushback::After(CLOCK_SLACK)), Some(Pushback::Stop));
+        for (code, pushback, budget) in [
+            (0, None, Budget::Refund),
+            (5, None, Budget::Refund),
+            (5, stop, Budget::Charge),
+            (14, None, Budget::Charge),
+            (14, after, Budget::Charge),
+            (14, stop, Budget::Charge),
+            (8, None, Budget::Nothing),
+            (8, after, Budget::Charge),
+            (13, None, Budget::Nothing),
+        ] {
+            assert_eq!(pushed(code, None, pushback).budget, budget, "{code} {pushback:?}");
+        }
+        let ejected = Circumstances { was_ejected: true, ..FAIR };
+        let verdict = classify(&Answer::status(Code::Unavailable), ejected);
+        assert_eq!(verdict.budget, Budget::Nothing, "one sick endpoint does not spend it");
+        assert_eq!(verdict.retry, Retry::Failed(Failure::unavailable(None)));
+    }
+
+    #[test]
+    fn a_lost_call_may_do_better_elsewhere_until_it_is_committed() {
+        let retryable = Retry::Failed(Failure::unavailable(None));
+        let verdict = lost(Code::Internal, false, false);
+        assert_eq!((verdict.retry, verdict.budget), (retryable, Budget::Charge));
+        assert_eq!(verdict.breaker, Outcome::Failed);
+        let verdict = lost(Code::ResourceExhausted, false, false);
+        assert_eq!(verdict.retry, Retry::Failed(Failure::Exhausted));
+        let verdict = lost(Code::Unavailable, true, false);
+        assert_eq!((verdict.retry, verdict.budget), (Retry::Never, Budget::Nothing));
+        assert_eq!(lost(Code::Unavailable, false, true).breaker, Outcome::Neutral);
+    }
+
+    #[test]
+    fn what_was_not_executed_or_has_come_of_age_judges_nobody() {
+        for (kind, load) in [
+            (Kind::NotExecuted { refused: false }, Load::Nothing),
+            (Kind::NotExecuted { refused: true }, Load::Learn(balance::Outcome::Failed)),
+            (Kind::StreamOver, Load::AtLeast),
+            (Kind::BrokenRequest, Load::AtLeast),
+        ] {
+            let verdict = classify(&Answer { code: Code::Cancelled, kind }, FAIR);
+            assert_eq!(verdict, Verdict { load, ..NEUTRAL });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cancelled_at_our_deadline_is_our_deadline() {
+        let now = Instant::now();
+        let at = |millis| Deadline::at(now + Duration::from_millis(millis));
+        assert!(is_our_deadline(Code::Cancelled, at(0)));
+        assert!(is_our_deadline(Code::Cancelled, at(4)));
+        assert!(!is_our_deadline(Code::Cancelled, at(100)));
+        assert!(!is_our_deadline(Code::Internal, at(0)));
     }
 }

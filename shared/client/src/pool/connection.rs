@@ -23,13 +23,13 @@ use http::Request;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    io::{ReadOut, Traffic},
+    drain_before_close::{DrainBeforeClose, Traffic},
     keep_alive::{KeepAlive, Pace},
     transport::{Tls, Transport, TransportError},
 };
 use crate::settings::ClientSettings;
 
-type Driver = client::Connection<FrameFilter<ReadOut<Transport>, EmptyDataPolicy>, Bytes>;
+type Driver = client::Connection<FrameFilter<DrainBeforeClose<Transport>, EmptyDataPolicy>, Bytes>;
 
 /// A connection that the peer has answered on.
 #[derive(Debug)]
@@ -133,9 +133,9 @@ impl Connection {
     ) -> Result<(Self, Drive), ConnectError> {
         let connecting = async {
             let stream = Transport::open(address, tls).await?;
-            let trouble = stream.trouble();
+            let failure = stream.failure();
             let traffic = Arc::<Traffic>::default();
-            let stream = ReadOut::new(stream, Arc::clone(&traffic));
+            let stream = DrainBeforeClose::new(stream, Arc::clone(&traffic));
             let stream = FrameFilter::for_client(stream, EmptyDataPolicy::new());
             let (requests, mut driver) = client::Builder::new()
                 .enable_push(false)
@@ -159,7 +159,7 @@ impl Connection {
             let pings = pings.map_err(TransportError::Tcp)?;
             let keep_alive = KeepAlive::new(pings, pace);
             let mut drive = Drive { driver, keep_alive, state: Arc::clone(&state) };
-            drive.settings_arrived().await.map_err(|error| match trouble.get() {
+            drive.settings_arrived().await.map_err(|error| match failure.get() {
                 Some(why) => TransportError::Tls(why.clone()).into(),
                 None => error,
             })?;

@@ -8,8 +8,8 @@ use tokio::{
 
 use super::*;
 use crate::{
-    attempt::{Unanswered, exchange, request},
-    request_body::RequestBody,
+    exchange::{Unanswered, exchange, request},
+    payload::RequestBody,
 };
 
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];

@@ -8,16 +8,11 @@ use std::{
 use gantry_resilience::balance::{Outcome, Picked};
 use tokio::time::Instant;
 
-use super::{Connection, Member, Sender, Shared};
-use crate::verdict::Judgement;
-
-/// What became of a verdict on an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judged {
-    Counted,
-    /// It was ejected while the call was under way.
-    WasEjected,
-}
+use super::{
+    connection::{Connection, Sender},
+    shared::{Member, Shared},
+};
+use crate::verdict::Ejection;
 
 /// A stream on a connection, until it is dropped: with it the counters go back.
 #[derive(Debug)]
@@ -30,7 +25,6 @@ pub(crate) struct Lease {
     /// When the head of the response arrived.
     headed: Option<Instant>,
     learned: bool,
-    judged: bool,
 }
 
 impl Lease {
@@ -41,12 +35,12 @@ impl Lease {
         pool: Arc<Shared>,
         failed_open: bool,
     ) -> Self {
-        Self { picked, connection, pool, failed_open, headed: None, learned: false, judged: false }
+        Self { picked, connection, pool, failed_open, headed: None, learned: false }
     }
 
     /// Where the stream leads.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.picked.member().target().address
+        self.picked.member().connections().address
     }
 
     /// A handle to send on.
@@ -63,7 +57,7 @@ impl Lease {
         if streams {
             self.picked.learn(now, Outcome::Refused);
         }
-        self.picked.member().target().answered();
+        self.picked.member().connections().answered();
     }
 
     /// The attempt is answered, or failed. Only the first time counts.
@@ -73,7 +67,7 @@ impl Lease {
         }
         self.picked.learn(self.headed.unwrap_or_else(Instant::now), outcome);
         if matches!(outcome, Outcome::Answered | Outcome::Refused) {
-            self.picked.member().target().answered();
+            self.picked.member().connections().answered();
         }
     }
 
@@ -82,26 +76,14 @@ impl Lease {
         self.picked.started()
     }
 
-    /// The attempt has ended: tells what it says of the endpoint. `None` where that was
-    /// told already.
-    pub(crate) fn judge(&mut self, judgement: Judgement) -> Option<Judged> {
-        if std::mem::replace(&mut self.judged, true) {
-            return None;
-        }
-        // Before this outcome counts: the failure that ejects is no failure of an ejected one.
-        let now = Instant::now();
-        let was_ejected = self.was_ejected(now);
-        self.pool.health.judge(&self.picked.member().0.ejection, judgement, now);
-        Some(if was_ejected { Judged::WasEjected } else { Judged::Counted })
+    /// Tells what the attempt says of the endpoint's health.
+    pub(crate) fn judge(&self, ejection: Ejection, now: Instant) {
+        self.pool.health.judge(&self.picked.member().0.ejection, ejection, now);
     }
 
-    /// Whether the endpoint gets no calls now, and did not get this one for want of a
-    /// better one.
-    pub(crate) fn is_ejected(&self) -> bool {
-        self.was_ejected(Instant::now())
-    }
-
-    fn was_ejected(&self, now: Instant) -> bool {
+    /// Returns true if the endpoint gets no calls now, and did not get this one for want of a better
+    /// one.
+    pub(crate) fn is_ejected(&self, now: Instant) -> bool {
         !self.failed_open && self.picked.member().is_ejected(now)
     }
 
@@ -112,9 +94,13 @@ impl Lease {
     }
 
     /// Nothing was sent, so nothing is to be learned.
-    pub(crate) fn unused(mut self) {
+    pub(crate) fn forget(&mut self) {
         self.learned = true;
-        self.judged = true;
+    }
+
+    /// Ends it without an attempt.
+    pub(crate) fn unused(mut self) {
+        self.forget();
     }
 }
 

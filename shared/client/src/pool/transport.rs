@@ -48,7 +48,7 @@ pub(super) struct Transport {
     stream: Stream,
     /// Whether nothing has been read yet.
     unread: bool,
-    trouble: Trouble,
+    failure: HandshakeFailure,
 }
 
 enum Stream {
@@ -57,7 +57,7 @@ enum Stream {
 }
 
 /// What the bytes say went wrong, once they do; HTTP/2 passes it on in part only.
-pub(super) type Trouble = Arc<OnceLock<String>>;
+pub(super) type HandshakeFailure = Arc<OnceLock<String>>;
 
 /// Why there is no transport.
 #[derive(Debug, thiserror::Error)]
@@ -89,18 +89,18 @@ impl Transport {
                 Stream::Tls(Box::new(stream))
             }
         };
-        Ok(Self { stream, unread: true, trouble: Trouble::default() })
+        Ok(Self { stream, unread: true, failure: HandshakeFailure::default() })
     }
 
-    pub(super) fn trouble(&self) -> Trouble {
-        Arc::clone(&self.trouble)
+    pub(super) fn failure(&self) -> HandshakeFailure {
+        Arc::clone(&self.failure)
     }
 
     /// What the peer says first, where it must not be TLS.
     fn look(&mut self, first: u8) {
         self.unread = false;
         if matches!(self.stream, Stream::Plain(_)) && TLS_RECORDS.contains(&first) {
-            self.trouble.get_or_init(|| "it speaks TLS, and client.tls is not set".to_owned());
+            self.failure.get_or_init(|| "it speaks TLS, and client.tls is not set".to_owned());
         }
     }
 }
@@ -142,7 +142,7 @@ impl AsyncRead for Transport {
             && let Some(error) = of_tls(error)
         {
             // That the peer does not believe who we are is heard only now (TLS 1.3).
-            this.trouble.get_or_init(|| error.to_string());
+            this.failure.get_or_init(|| error.to_string());
         }
         Poll::Ready(read)
     }

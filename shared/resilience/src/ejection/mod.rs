@@ -21,14 +21,12 @@
 //!
 //! So the endpoints are never all ejected; but all that are not may be of no use for other
 //! reasons, say not connected. Then fail open: pick again and let ejection not matter. The
-//! failure of such a pick is paid for ([`Failed::was_ejected`] is false), that of a call
+//! failure of such a pick is paid for (it takes a token from the retry budget), that of a call
 //! whose endpoint was ejected while it was under way is not.
 //!
 //! What is a failure is for the caller to say; a call that the caller gave up early is
 //! neither. Nothing runs in the background: the calls that end drive it, and time alone
 //! brings endpoints back. [`Endpoint::is_ejected`] is one atomic load, for the picker.
-//!
-//! [`Failed::was_ejected`]: crate::retry::Failed::was_ejected
 //!
 //! ```
 //! use gantry_resilience::ejection::{Config, Detector, Reason};

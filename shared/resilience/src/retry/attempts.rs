@@ -6,7 +6,7 @@ use fastrand::Rng;
 use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use super::{Budget, Failed, Policy, failure::Meaning};
+use super::{Budget, Failure, Policy};
 use crate::deadline::Deadline;
 
 /// The header that says on a retry how many attempts preceded it.
@@ -95,22 +95,20 @@ impl Attempts {
         self.elsewhere < Policy::MOST_ATTEMPTS
     }
 
-    /// An attempt failed. To be called once for each, also where it is clear that there
-    /// is no other: the budget learns from it.
+    /// Decides what follows a failed attempt. To be called once for each, after the budget was charged
+    /// for it ([`Failure::costs`]).
     pub fn failed(
         &mut self,
         now: Instant,
-        failed: impl Into<Failed>,
+        failure: Failure,
         budget: &Budget,
         rng: &mut Rng,
     ) -> Decision {
-        let failed = failed.into();
         self.failed += 1;
-        let affordable = if failed.costs() { budget.failed() } else { budget.allows() };
-        let pushback = match failed.meaning() {
-            Meaning::Retryable(pushback) => pushback,
-            Meaning::Stop => return Decision::GiveUp(GiveUp::PushedBack),
-            Meaning::Final => return Decision::GiveUp(GiveUp::Final),
+        let pushback = match failure {
+            Failure::Retryable { after } => after,
+            Failure::PushedBack => return Decision::GiveUp(GiveUp::PushedBack),
+            Failure::Exhausted | Failure::Final => return Decision::GiveUp(GiveUp::Final),
         };
         if !self.repeatable {
             return Decision::GiveUp(GiveUp::NotRepeatable);
@@ -118,7 +116,7 @@ impl Attempts {
         if self.failed >= self.policy.max_attempts() {
             return Decision::GiveUp(GiveUp::AttemptsSpent);
         }
-        if !affordable {
+        if !budget.allows() {
             return Decision::GiveUp(GiveUp::BudgetSpent);
         }
         let after = match pushback {

@@ -1,89 +1,58 @@
-//! How an attempt failed, as far as another one goes.
+//! Failures of attempts, with regard to further attempts.
 
 use std::time::Duration;
 
 use super::Pushback;
 
-/// What kind of failure it was.
+/// What a failed attempt means for further attempts of its call.
+///
+/// Whoever classifies answers makes one of these, from the kind of failure and from the peer's
+/// [`Pushback`], once: nothing else looks at the status again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The endpoint could not serve the call, another one or a later attempt may: gRPC's
-    /// UNAVAILABLE, a connection that broke, HTTP's 502, 503 and 504.
-    Unavailable,
-    /// It would have been too much: gRPC's RESOURCE_EXHAUSTED, HTTP's 429. Retried only
-    /// where the peer says when, else it would become even more.
+    /// Another attempt may succeed.
+    Retryable {
+        /// Exact wait that the peer asks for. `None`: a backoff.
+        after: Option<Duration>,
+    },
+    /// The peer asks not to be called again.
+    PushedBack,
+    /// The peer has too much to do and does not say until when. Further attempts would make it
+    /// worse; those under way may still succeed.
     Exhausted,
-    /// The endpoint does not know the method, so that nothing was executed: see
-    /// [`Attempts::elsewhere`](super::Attempts::elsewhere).
-    MethodUnknown,
-    /// A circuit breaker, a bulkhead or the like of our own refused the call. Never
-    /// retried, and no reason to retry others less.
-    Rejected,
-    /// Another attempt would end the same way, or nobody would wait for it.
+    /// Another attempt would end the same way, or must not be made.
     Final,
 }
 
 impl Failure {
-    /// What a gRPC status code other than OK (0) says.
-    pub fn of_grpc(code: i32) -> Self {
-        // UNAVAILABLE and RESOURCE_EXHAUSTED.
-        match code {
-            14 => Self::Unavailable,
-            8 => Self::Exhausted,
-            _ => Self::Final,
+    /// Returns the failure of an endpoint that could not serve the call, where another one or a later
+    /// attempt may: gRPC's UNAVAILABLE, a broken connection, HTTP's 502, 503 and 504.
+    pub fn unavailable(pushback: Option<Pushback>) -> Self {
+        Self::of(pushback, Self::Retryable { after: None }, true)
+    }
+
+    /// Returns the failure of an endpoint that sheds load: gRPC's RESOURCE_EXHAUSTED, HTTP's 429. It
+    /// is retried only if the peer says when.
+    pub fn exhausted(pushback: Option<Pushback>) -> Self {
+        Self::of(pushback, Self::Exhausted, true)
+    }
+
+    /// Returns any other failure of a call that the peer has seen.
+    pub fn other(pushback: Option<Pushback>) -> Self {
+        Self::of(pushback, Self::Final, false)
+    }
+
+    fn of(pushback: Option<Pushback>, without: Self, retryable: bool) -> Self {
+        match pushback {
+            Some(Pushback::Stop) => Self::PushedBack,
+            Some(Pushback::After(after)) if retryable => Self::Retryable { after: Some(after) },
+            Some(Pushback::After(_)) | None => without,
         }
     }
-}
 
-/// All that counts of a failed attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failed {
-    /// The kind of failure.
-    pub failure: Failure,
-    /// What the peer says about being asked again.
-    pub pushback: Option<Pushback>,
-    /// Whether the endpoint was ejected when its answer arrived, and had not been picked
-    /// for want of a better one: such a failure takes nothing from the budget.
-    pub was_ejected: bool,
-}
-
-/// What a failed attempt means for the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// May be made again, after this time where the peer says so.
-    Retryable(Option<Duration>),
-    /// The peer says that it must not be.
-    Stop,
-    /// Not worth it.
-    Final,
-}
-
-impl Failed {
-    /// Whether it counts against the budget, as A6 says: what is retryable does, and what
-    /// the peer does not want again.
-    pub(super) fn costs(self) -> bool {
-        let counts = matches!(self.meaning(), Meaning::Retryable(_) | Meaning::Stop);
-        counts && !self.was_ejected
-    }
-
-    pub(super) fn meaning(self) -> Meaning {
-        match (self.failure, self.pushback) {
-            (Failure::Rejected, _) => Meaning::Final,
-            (_, Some(Pushback::Stop)) => Meaning::Stop,
-            (Failure::Unavailable, None) => Meaning::Retryable(None),
-            (Failure::Unavailable | Failure::Exhausted, Some(Pushback::After(after))) => {
-                Meaning::Retryable(Some(after))
-            }
-            (Failure::Exhausted, None) | (Failure::Final | Failure::MethodUnknown, _) => {
-                Meaning::Final
-            }
-        }
-    }
-}
-
-impl From<Failure> for Failed {
-    /// Without a pushback, by an endpoint that was not ejected.
-    fn from(failure: Failure) -> Self {
-        Self { failure, pushback: None, was_ejected: false }
+    /// Returns true if the failure takes a token from the [`Budget`](super::Budget): A6 counts
+    /// retryable failures and those that the peer does not want again.
+    pub fn costs(self) -> bool {
+        matches!(self, Self::Retryable { .. } | Self::PushedBack)
     }
 }

@@ -73,15 +73,18 @@ where
             let next = match this.state.as_mut().project() {
                 StateProjection::Attempt { attempt } => {
                     let result = ready!(attempt.poll(cx));
-                    let failed = match this.replay.judge(&result) {
+                    let failure = match this.replay.judge(&result) {
                         Verdict::Succeeded => {
                             this.budget.succeeded();
                             return Poll::Ready(result);
                         }
-                        Verdict::Failed(failed) => failed,
+                        Verdict::Failed(failure) => failure,
                     };
+                    if failure.costs() {
+                        this.budget.failed();
+                    }
                     let now = Instant::now();
-                    let decision = this.attempts.failed(now, failed, this.budget, &mut Rng::new());
+                    let decision = this.attempts.failed(now, failure, this.budget, &mut Rng::new());
                     this.replay.decided(&result, this.attempts.previous(), decision);
                     let Decision::Retry { after } = decision else { return Poll::Ready(result) };
                     State::Backoff { until: sleep_until(now + after), failure: Some(result) }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Budget, Failed, Failure, GiveUp, InvalidPolicy, Policy, failure::Meaning};
+use super::{Budget, Failure, GiveUp, InvalidPolicy, Policy};
 use crate::deadline::Deadline;
 
 /// How many attempts a hedged call gets, and how far apart.
@@ -110,19 +110,17 @@ impl Hedges {
         true
     }
 
-    /// An attempt failed. To be called once for each.
-    pub fn failed(&mut self, now: Instant, failed: impl Into<Failed>, budget: &Budget) {
-        let failed = failed.into();
+    /// Plans what follows a failed attempt. To be called once for each, after the budget was charged
+    /// for it ([`Failure::costs`]).
+    pub fn failed(&mut self, now: Instant, failure: Failure) {
         self.failed += 1;
-        if failed.costs() {
-            budget.failed();
-        }
-        match failed.meaning() {
-            Meaning::Retryable(after) => self.plan(now, after.unwrap_or_default()),
-            Meaning::Stop => self.stop(GiveUp::PushedBack),
-            Meaning::Final => {
+        match failure {
+            Failure::Retryable { after } => self.plan(now, after.unwrap_or_default()),
+            Failure::PushedBack => self.stop(GiveUp::PushedBack),
+            Failure::Exhausted => self.stop(GiveUp::Final),
+            Failure::Final => {
                 self.stop(GiveUp::Final);
-                self.over = failed.failure != Failure::Exhausted;
+                self.over = true;
             }
         }
     }

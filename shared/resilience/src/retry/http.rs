@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 use http::{HeaderName, Request, Response, StatusCode};
 use tokio::time::Instant;
 
-use super::{Failed, Failure, Pushback, Replay, Verdict};
+use super::{Failure, Pushback, Replay, Verdict};
 use crate::{circuit_breaker::Probe, deadline::Deadline};
 
 /// Request header by which a server recognises a repeated request (an IETF draft that payment
@@ -17,8 +17,8 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// - A request may be retried if its method is idempotent (RFC 9110, 9.2.2) or it carries an
 ///   [`IDEMPOTENCY_KEY`]. Its body must be cloneable, such as `Bytes`. A circuit breaker's [`Probe`] is
 ///   never retried.
-/// - 502, 503 and 504 are [`Failure::Unavailable`], 429 is [`Failure::Exhausted`], each with its
-///   `Retry-After`. Other error statuses are final.
+/// - 502, 503 and 504 are [unavailable](Failure::unavailable), 429 is [exhausted](Failure::exhausted),
+///   each with its `Retry-After`. Other error statuses are final.
 /// - The given function classifies errors of the transport.
 /// - The deadline is the earlier of the request's [`Deadline`] extension and the given timeout.
 pub struct HttpReplay<E, F = fn(&E) -> Failure> {
@@ -53,18 +53,19 @@ where
     fn judge(&self, result: &Result<Response<Res>, E>) -> Verdict {
         let response = match result {
             Ok(response) => response,
-            Err(error) => return Verdict::Failed((self.of_error)(error).into()),
-        };
-        let failure = match response.status() {
-            StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Failure::Unavailable,
-            StatusCode::TOO_MANY_REQUESTS => Failure::Exhausted,
-            status if status.is_client_error() || status.is_server_error() => Failure::Final,
-            _ => return Verdict::Succeeded,
+            Err(error) => return Verdict::Failed((self.of_error)(error)),
         };
         let pushback = Pushback::of_http(response.headers());
-        Verdict::Failed(Failed { failure, pushback, was_ejected: false })
+        Verdict::Failed(match response.status() {
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Failure::unavailable(pushback),
+            StatusCode::TOO_MANY_REQUESTS => Failure::exhausted(pushback),
+            status if status.is_client_error() || status.is_server_error() => {
+                Failure::other(pushback)
+            }
+            _ => return Verdict::Succeeded,
+        })
     }
 }
 

@@ -4,15 +4,16 @@
 //! of a service into several times its load. Rules:
 //!
 //! - A call is retried only if it may be executed twice, as its caller declares.
-//! - Only [`Failure::Unavailable`] is retried, and [`Failure::Exhausted`] if the peer says when
-//!   ([`Pushback`]). Rejections by a circuit breaker are not.
+//! - Only [`Failure::Retryable`] is retried: an endpoint was [unavailable](Failure::unavailable), or
+//!   [exhausted](Failure::exhausted) and says when ([`Pushback`]). Rejections by a circuit breaker are not.
 //! - A call has up to 5 attempts with growing waits ([`Policy`]). A pushback is waited for exactly,
 //!   and the backoff starts again after it.
 //! - No wait exceeds the deadline: the failure is returned at once instead.
 //! - Every retryable failure takes a token from the service's [`Budget`], a success returns a tenth of
-//!   one, and at half nothing is retried. An outage then costs one attempt per call. A failure of an
-//!   endpoint that was already ejected takes none, or one sick endpoint would spend the budget of the
-//!   healthy ones. This deviates from A6.
+//!   one, and at half nothing is retried. An outage then costs one attempt per call. Whoever classifies
+//!   the answers charges the budget: the gRPC client takes none for a failure of an endpoint that was
+//!   already ejected, or one sick endpoint would spend the budget of the healthy ones. This deviates
+//!   from A6.
 //!
 //! [`Attempts`] decides for one call, [`Hedges`] for a hedged one; both are pure. [`RetryLayer`]
 //! applies [`Attempts`] to any [`tower::Service`] with a [`Replay`] policy; [`HttpReplay`] is the one
@@ -36,7 +37,10 @@
 //! let (now, budget) = (Instant::now(), Budget::default());
 //! let deadline = Deadline::after(now, Duration::from_secs(1));
 //! let mut attempts = Attempts::new(Policy::DEFAULT, true, deadline);
-//! let decision = attempts.failed(now, Failure::Unavailable, &budget, &mut Rng::new());
+//! let failure = Failure::unavailable(None);
+//! assert!(failure.costs());
+//! budget.failed();
+//! let decision = attempts.failed(now, failure, &budget, &mut Rng::new());
 //! let Decision::Retry { after } = decision else { panic!("{decision:?}") };
 //! assert!((40..=60).contains(&after.as_millis()));
 //! ```
@@ -57,7 +61,7 @@ mod sync;
 pub use self::{
     attempts::{Attempts, Decision, GiveUp, PREVIOUS_ATTEMPTS},
     budget::{Budget, InvalidBudget},
-    failure::{Failed, Failure},
+    failure::Failure,
     future::ResponseFuture,
     hedging::{Hedges, HedgingPolicy},
     http::{HttpReplay, IDEMPOTENCY_KEY},

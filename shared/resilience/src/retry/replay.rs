@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Decision, Failed};
+use super::{Decision, Failure};
 use crate::deadline::Deadline;
 
 /// Outcome of an attempt.
@@ -10,8 +10,8 @@ use crate::deadline::Deadline;
 pub enum Verdict {
     /// Success: returns a fraction of a token.
     Succeeded,
-    /// Failure.
-    Failed(Failed),
+    /// Failure. Takes a token if it [costs](Failure::costs) one.
+    Failed(Failure),
 }
 
 /// Retry policy for the calls of one kind of service, shared by all of them.

@@ -101,7 +101,7 @@ impl World {
             }
         });
         let outcome = |_full: &bulkhead::Error<Infallible>| Outcome::Neutral;
-        let failure = |_full: &bulkhead::Error<Infallible>| Failure::Rejected;
+        let failure = |_full: &bulkhead::Error<Infallible>| Failure::Final;
         let status = HttpStatus::new(outcome).timeout(TIMEOUT);
         let replay = HttpReplay::new(TIMEOUT, failure);
         ServiceBuilder::new()

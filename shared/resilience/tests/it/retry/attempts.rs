@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use gantry_resilience::{
     deadline::Deadline,
-    retry::{Attempts, Budget, Decision, Failed, Failure, GiveUp, InvalidPolicy, Policy, Pushback},
+    retry::{Attempts, Budget, Decision, Failure, GiveUp, InvalidPolicy, Policy, Pushback},
 };
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -22,10 +22,6 @@ fn wait(decision: Decision) -> Duration {
         Decision::Retry { after } => after,
         Decision::GiveUp(why) => panic!("gave up: {why}"),
     }
-}
-
-fn pushed_back(failure: Failure, pushback: Pushback) -> Failed {
-    Failed { pushback: Some(pushback), ..failure.into() }
 }
 
 fn around(base: Duration, wait: Duration) -> bool {
@@ -59,7 +55,7 @@ fn waits_grow_to_their_maximum_and_are_spread_by_a_fifth() {
         let (budget, mut rng) = (Budget::default(), Rng::with_seed(seed));
         let mut attempts = attempts(policy, true, now, MINUTE);
         for n in 0..4 {
-            let wait = wait(attempts.failed(now, Failure::Unavailable, &budget, &mut rng));
+            let wait = wait(attempts.failed(now, Failure::unavailable(None), &budget, &mut rng));
             (shortest[n], longest[n]) = (shortest[n].min(wait), longest[n].max(wait));
         }
     }
@@ -76,7 +72,7 @@ fn the_longest_waits_do_not_overflow() {
     let mut attempts = attempts(policy, true, now, Duration::MAX);
     for _ in 0..4 {
         let decision =
-            attempts.failed(now, Failure::Unavailable, &Budget::default(), &mut Rng::new());
+            attempts.failed(now, Failure::unavailable(None), &Budget::default(), &mut Rng::new());
         assert!(matches!(decision, Decision::GiveUp(GiveUp::NoTime { .. })), "{decision:?}");
     }
 }
@@ -84,65 +80,39 @@ fn the_longest_waits_do_not_overflow() {
 #[test]
 fn only_what_another_attempt_can_mend_is_retried() {
     let now = Instant::now();
-    let after = Pushback::After(7 * MS);
-    let rows: [(Failed, Option<GiveUp>); 9] = [
-        (Failure::Unavailable.into(), None),
-        (pushed_back(Failure::Unavailable, after), None),
-        (pushed_back(Failure::Unavailable, Pushback::Stop), Some(GiveUp::PushedBack)),
-        (Failure::Exhausted.into(), Some(GiveUp::Final)),
-        (pushed_back(Failure::Exhausted, after), None),
-        (pushed_back(Failure::Exhausted, Pushback::Stop), Some(GiveUp::PushedBack)),
-        (Failure::Final.into(), Some(GiveUp::Final)),
-        (pushed_back(Failure::Final, after), Some(GiveUp::Final)),
-        (pushed_back(Failure::Final, Pushback::Stop), Some(GiveUp::PushedBack)),
+    let (after, stop) = (Some(Pushback::After(7 * MS)), Some(Pushback::Stop));
+    // What costs a token is as in A6.
+    let rows = [
+        (Failure::unavailable(None), true, None),
+        (Failure::unavailable(after), true, None),
+        (Failure::unavailable(stop), true, Some(GiveUp::PushedBack)),
+        (Failure::exhausted(None), false, Some(GiveUp::Final)),
+        (Failure::exhausted(after), true, None),
+        (Failure::exhausted(stop), true, Some(GiveUp::PushedBack)),
+        (Failure::other(None), false, Some(GiveUp::Final)),
+        (Failure::other(after), false, Some(GiveUp::Final)),
+        (Failure::other(stop), true, Some(GiveUp::PushedBack)),
     ];
-    for (failed, expected) in rows {
+    for (failure, costs, expected) in rows {
+        assert_eq!(failure.costs(), costs, "{failure:?}");
         let mut attempts = attempts(Policy::DEFAULT, true, now, MINUTE);
-        let decision = attempts.failed(now, failed, &Budget::default(), &mut Rng::new());
+        let decision = attempts.failed(now, failure, &Budget::default(), &mut Rng::new());
         match expected {
-            Some(why) => assert_eq!(decision, Decision::GiveUp(why), "{failed:?}"),
-            None => assert!(matches!(decision, Decision::Retry { .. }), "{failed:?}"),
+            Some(why) => assert_eq!(decision, Decision::GiveUp(why), "{failure:?}"),
+            None => assert!(matches!(decision, Decision::Retry { .. }), "{failure:?}"),
         }
     }
 }
 
 #[test]
-fn status_codes_of_grpc_say_what_can_be_retried() {
-    for code in -1..20 {
-        let expected = match code {
-            14 => Failure::Unavailable,
-            8 => Failure::Exhausted,
-            _ => Failure::Final,
-        };
-        assert_eq!(Failure::of_grpc(code), expected, "{code}");
-    }
-}
-
-#[test]
-fn what_a_breaker_refused_is_never_retried_and_costs_nothing() {
-    let now = Instant::now();
-    let budget = Budget::default();
-    for pushback in [None, Some(Pushback::After(MS)), Some(Pushback::Stop)] {
-        let failed = Failed { pushback, ..Failure::Rejected.into() };
-        let mut attempts = attempts(Policy::DEFAULT, true, now, MINUTE);
-        let decision = attempts.failed(now, failed, &budget, &mut Rng::new());
-        assert_eq!(decision, Decision::GiveUp(GiveUp::Final));
-    }
-    assert_eq!(budget.tokens(), 100.0);
-}
-
-#[test]
 fn a_non_idempotent_call_is_not_retried_after_side_effects() {
     let now = Instant::now();
-    let budget = Budget::default();
-    for failed in
-        [Failure::Unavailable.into(), pushed_back(Failure::Exhausted, Pushback::After(MS))]
-    {
+    for after in [None, Some(MS)] {
         let mut attempts = attempts(Policy::DEFAULT, false, now, MINUTE);
-        let decision = attempts.failed(now, failed, &budget, &mut Rng::new());
+        let failure = Failure::Retryable { after };
+        let decision = attempts.failed(now, failure, &Budget::default(), &mut Rng::new());
         assert_eq!(decision, Decision::GiveUp(GiveUp::NotRepeatable));
     }
-    assert_eq!(budget.tokens(), 98.0, "the service's trouble is counted all the same");
 }
 
 #[test]
@@ -164,9 +134,9 @@ fn there_are_no_more_attempts_than_the_policy_says() {
         let budget = Budget::default();
         let mut attempts = attempts(policy, true, now, MINUTE);
         for _ in 1..max {
-            wait(attempts.failed(now, Failure::Unavailable, &budget, &mut Rng::new()));
+            wait(attempts.failed(now, Failure::unavailable(None), &budget, &mut Rng::new()));
         }
-        let last = attempts.failed(now, Failure::Unavailable, &budget, &mut Rng::new());
+        let last = attempts.failed(now, Failure::unavailable(None), &budget, &mut Rng::new());
         assert_eq!(last, Decision::GiveUp(GiveUp::AttemptsSpent));
     }
 }
@@ -177,7 +147,7 @@ fn each_retry_says_how_many_attempts_preceded_it() {
     let mut attempts = attempts(Policy::DEFAULT, true, now, MINUTE);
     assert_eq!(attempts.previous_header(), None);
     for n in 1..=2 {
-        wait(attempts.failed(now, Failure::Unavailable, &Budget::default(), &mut Rng::new()));
+        wait(attempts.failed(now, Failure::unavailable(None), &Budget::default(), &mut Rng::new()));
         assert_eq!(attempts.previous(), n);
         assert_eq!(attempts.previous_header().unwrap(), n.to_string().as_str());
     }
@@ -189,12 +159,12 @@ fn a_pushback_is_waited_for_exactly_and_then_the_backoff_restarts() {
     let (budget, mut rng) = (Budget::default(), Rng::with_seed(7));
     let policy = Policy::try_new(5, 50 * MS, MINUTE, 10.0).unwrap();
     let mut attempts = attempts(policy, true, now, MINUTE);
-    let mut next = |failed: Failed| wait(attempts.failed(now, failed, &budget, &mut rng));
-    assert!(around(50 * MS, next(Failure::Unavailable.into())));
-    assert!(around(500 * MS, next(Failure::Unavailable.into())));
-    let pushback = pushed_back(Failure::Exhausted, Pushback::After(1234 * MS));
-    assert_eq!(next(pushback), 1234 * MS);
-    assert!(around(50 * MS, next(Failure::Unavailable.into())));
+    let mut next =
+        |after| wait(attempts.failed(now, Failure::Retryable { after }, &budget, &mut rng));
+    assert!(around(50 * MS, next(None)));
+    assert!(around(500 * MS, next(None)));
+    assert_eq!(next(Some(1234 * MS)), 1234 * MS);
+    assert!(around(50 * MS, next(None)));
 }
 
 #[test]
@@ -202,9 +172,9 @@ fn a_wait_that_would_pass_the_deadline_is_not_begun() {
     let now = Instant::now();
     let budget = Budget::default();
     let decide = |left: Duration, pushback: Duration| {
-        let failed = pushed_back(Failure::Unavailable, Pushback::After(pushback));
+        let failure = Failure::Retryable { after: Some(pushback) };
         let mut attempts = attempts(Policy::DEFAULT, true, now, left);
-        attempts.failed(now, failed, &budget, &mut Rng::new())
+        attempts.failed(now, failure, &budget, &mut Rng::new())
     };
     assert_eq!(decide(100 * MS, 99 * MS), Decision::Retry { after: 99 * MS });
     for pushback in [100 * MS, 101 * MS] {
@@ -216,33 +186,12 @@ fn a_wait_that_would_pass_the_deadline_is_not_begun() {
 }
 
 #[test]
-fn every_retryable_failure_costs_a_token_unless_its_endpoint_was_ejected() {
-    let now = Instant::now();
-    let cost = |failed: Failed, repeatable: bool| {
-        let budget = Budget::default();
-        let mut attempts = attempts(Policy::NEVER, repeatable, now, MINUTE);
-        attempts.failed(now, failed, &budget, &mut Rng::new());
-        100.0 - budget.tokens()
-    };
-    let unavailable = Failed::from(Failure::Unavailable);
-    for repeatable in [true, false] {
-        assert_eq!(cost(unavailable, repeatable), 1.0);
-        assert_eq!(cost(Failed { was_ejected: true, ..unavailable }, repeatable), 0.0);
-        assert_eq!(cost(pushed_back(Failure::Exhausted, Pushback::After(MS)), repeatable), 1.0);
-        assert_eq!(cost(pushed_back(Failure::Final, Pushback::Stop), repeatable), 1.0, "as in A6");
-        assert_eq!(cost(Failure::Exhausted.into(), repeatable), 0.0);
-        assert_eq!(cost(Failure::Final.into(), repeatable), 0.0);
-    }
-}
-
-#[test]
-fn a_failure_that_costs_nothing_is_not_retried_without_a_budget_either() {
+fn nothing_is_retried_without_a_budget() {
     let now = Instant::now();
     let budget = Budget::default();
     while budget.failed() {}
-    let failed = Failed { was_ejected: true, ..Failure::Unavailable.into() };
     let mut attempts = attempts(Policy::DEFAULT, true, now, MINUTE);
-    let decision = attempts.failed(now, failed, &budget, &mut Rng::new());
+    let decision = attempts.failed(now, Failure::unavailable(None), &budget, &mut Rng::new());
     assert_eq!(decision, Decision::GiveUp(GiveUp::BudgetSpent));
 }
 
@@ -259,7 +208,7 @@ proptest! {
         repeatable in any::<bool>(),
         tokens in 1_u32..20,
         seed in any::<u64>(),
-        failures in proptest::collection::vec(failed(), 1..12),
+        failures in proptest::collection::vec(failure(), 1..12),
     ) {
         let initial = Duration::from_millis(initial);
         let policy = Policy::try_new(max, initial, initial * growth as u32, multiplier).unwrap();
@@ -268,17 +217,20 @@ proptest! {
         let deadline = Deadline::after(start, Duration::from_millis(left));
         let mut attempts = Attempts::new(policy, repeatable, deadline);
         let (mut now, mut made) = (start, 1);
-        for (failed, took) in failures {
+        for (failure, took) in failures {
             now += Duration::from_millis(took);
-            match attempts.failed(now, failed, &budget, &mut rng) {
+            if failure.costs() {
+                budget.failed();
+            }
+            match attempts.failed(now, failure, &budget, &mut rng) {
                 Decision::Retry { after } => {
                     now += after;
                     made += 1;
                     prop_assert!(repeatable && budget.allows());
                     prop_assert!(deadline.left(now).is_some());
-                    match failed.pushback {
-                        Some(pushback) => prop_assert_eq!(pushback, Pushback::After(after)),
-                        None => prop_assert!(after <= (initial * growth as u32).mul_f64(1.2)),
+                    match failure {
+                        Failure::Retryable { after: Some(asked) } => prop_assert_eq!(asked, after),
+                        _ => prop_assert!(after <= (initial * growth as u32).mul_f64(1.2)),
                     }
                 }
                 Decision::GiveUp(why) => {
@@ -291,32 +243,21 @@ proptest! {
     }
 }
 
-fn failed() -> impl Strategy<Value = (Failed, u64)> {
+fn failure() -> impl Strategy<Value = (Failure, u64)> {
+    let after = proptest::option::of((0_u64..500).prop_map(Duration::from_millis));
     let failure = prop_oneof![
-        6 => Just(Failure::Unavailable),
-        2 => Just(Failure::Exhausted),
-        1 => Just(Failure::Rejected),
+        6 => after.prop_map(|after| Failure::Retryable { after }),
+        1 => Just(Failure::Exhausted),
+        1 => Just(Failure::PushedBack),
         1 => Just(Failure::Final),
     ];
-    let pushback = prop_oneof![
-        4 => Just(None),
-        2 => (0_u64..500).prop_map(|ms| Some(Pushback::After(Duration::from_millis(ms)))),
-        1 => Just(Some(Pushback::Stop)),
-    ];
-    let failed = (failure, pushback, any::<bool>())
-        .prop_map(|(failure, pushback, was_ejected)| Failed { failure, pushback, was_ejected });
-    (failed, 0_u64..1_000)
+    (failure, 0_u64..1_000)
 }
 
 #[test]
 fn an_unknown_method_is_tried_on_four_others_for_nothing() {
     let now = Instant::now();
-    let budget = Budget::default();
     let mut attempts = Attempts::new(Policy::NEVER, false, Deadline::after(now, MINUTE));
     assert_eq!((0..10).filter(|_| attempts.elsewhere()).count(), 4);
     assert_eq!(attempts.previous_header(), None, "nothing was executed");
-    // The last one is handed on.
-    let decision = attempts.failed(now, Failure::MethodUnknown, &budget, &mut Rng::new());
-    assert_eq!(decision, Decision::GiveUp(GiveUp::Final));
-    assert!((budget.tokens() - 100.0).abs() < 0.01);
 }

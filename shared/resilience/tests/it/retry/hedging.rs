@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_resilience::{
     deadline::Deadline,
-    retry::{Budget, Failed, Failure, GiveUp, Hedges, HedgingPolicy, InvalidPolicy, Pushback},
+    retry::{Budget, Failure, GiveUp, Hedges, HedgingPolicy, InvalidPolicy, Pushback},
 };
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -14,10 +14,6 @@ const MS: Duration = Duration::from_millis(1);
 fn begin(attempts: u32, now: Instant) -> Hedges {
     let policy = HedgingPolicy::try_new(attempts, 100 * MS).unwrap();
     Hedges::begin(policy, Deadline::after(now, 1000 * MS), now)
-}
-
-fn pushed_back(failure: Failure, pushback: Pushback) -> Failed {
-    Failed { pushback: Some(pushback), ..failure.into() }
 }
 
 #[test]
@@ -59,12 +55,11 @@ fn a_failure_brings_the_next_attempt_forward() {
     let budget = Budget::default();
     let mut hedges = begin(3, now);
     let failed_at = now + 10 * MS;
-    hedges.failed(failed_at, Failure::Unavailable, &budget);
+    hedges.failed(failed_at, Failure::unavailable(None));
     assert_eq!(hedges.next_at(), Some(failed_at));
     assert!(!hedges.is_over());
     assert!(hedges.due(failed_at, &budget));
     assert_eq!(hedges.next_at(), Some(failed_at + 100 * MS), "then the delay holds again");
-    assert_eq!(budget.tokens(), 99.0);
 }
 
 #[test]
@@ -72,42 +67,35 @@ fn the_last_failure_is_the_calls_when_nothing_is_awaited_or_sent_any_more() {
     let now = Instant::now();
     let budget = Budget::default();
     let mut hedges = begin(2, now);
-    hedges.failed(now, Failure::Unavailable, &budget);
+    hedges.failed(now, Failure::unavailable(None));
     assert!(hedges.due(now, &budget));
     assert!(!hedges.is_over());
-    hedges.failed(now, Failure::Unavailable, &budget);
+    hedges.failed(now, Failure::unavailable(None));
     assert!(hedges.is_over());
 }
 
 #[test]
 fn a_failure_that_cannot_be_mended_ends_the_call() {
     let now = Instant::now();
-    for failure in [Failure::Final, Failure::Rejected] {
-        let mut hedges = begin(3, now);
-        assert!(hedges.due(now + 100 * MS, &Budget::default()));
-        hedges.failed(now + 110 * MS, failure, &Budget::default());
-        assert!(hedges.is_over(), "although another one is in flight");
-        assert_eq!(hedges.next_at(), None);
-    }
+    let mut hedges = begin(3, now);
+    assert!(hedges.due(now + 100 * MS, &Budget::default()));
+    hedges.failed(now + 110 * MS, Failure::Final);
+    assert!(hedges.is_over(), "although another one is in flight");
+    assert_eq!(hedges.next_at(), None);
 }
 
 #[test]
 fn a_pushback_stops_further_attempts_but_not_those_in_flight() {
     let now = Instant::now();
-    let stops = [
-        pushed_back(Failure::Unavailable, Pushback::Stop),
-        pushed_back(Failure::Exhausted, Pushback::Stop),
-        Failure::Exhausted.into(),
-    ];
-    for stop in stops {
+    for stop in [Failure::PushedBack, Failure::Exhausted] {
         let budget = Budget::default();
         let mut hedges = begin(3, now);
         assert!(hedges.due(now + 100 * MS, &budget));
-        hedges.failed(now + 110 * MS, stop, &budget);
+        hedges.failed(now + 110 * MS, stop);
         assert_eq!(hedges.next_at(), None);
         assert!(!hedges.due(now + 500 * MS, &budget));
         assert!(!hedges.is_over(), "one may still answer");
-        hedges.failed(now + 120 * MS, Failure::Unavailable, &budget);
+        hedges.failed(now + 120 * MS, Failure::unavailable(None));
         assert_eq!(hedges.next_at(), None, "stopped for good");
         assert!(hedges.is_over());
     }
@@ -118,8 +106,8 @@ fn a_pushback_puts_the_next_attempt_off() {
     let now = Instant::now();
     let budget = Budget::default();
     let mut hedges = begin(3, now);
-    let pushback = pushed_back(Failure::Exhausted, Pushback::After(300 * MS));
-    hedges.failed(now + 50 * MS, pushback, &budget);
+    let pushback = Failure::exhausted(Some(Pushback::After(300 * MS)));
+    hedges.failed(now + 50 * MS, pushback);
     assert_eq!(hedges.next_at(), Some(now + 350 * MS));
     assert!(hedges.due(now + 350 * MS, &budget));
     assert_eq!(hedges.next_at(), Some(now + 450 * MS));
@@ -138,7 +126,7 @@ fn nothing_is_sent_at_or_after_the_deadline() {
     assert_eq!(late.next_at(), None);
     // The delay was too long, but a failure leaves time enough for another attempt.
     let mut early = hedges(100 * MS);
-    early.failed(now + 10 * MS, Failure::Unavailable, &budget);
+    early.failed(now + 10 * MS, Failure::unavailable(None));
     assert_eq!(early.next_at(), Some(now + 10 * MS));
 }
 
@@ -151,7 +139,7 @@ fn a_spent_budget_stops_hedging() {
     assert!(!hedges.due(now + 100 * MS, &budget));
     assert_eq!(hedges.next_at(), None);
     assert!(!hedges.is_over(), "the first attempt is awaited");
-    hedges.failed(now + 150 * MS, Failure::Unavailable, &budget);
+    hedges.failed(now + 150 * MS, Failure::unavailable(None));
     assert!(hedges.is_over());
 }
 
@@ -163,18 +151,18 @@ fn it_says_why_nothing_more_is_sent() {
     assert_eq!(hedges.gave_up(), None);
     assert!(hedges.due(now + 100 * MS, &budget));
     assert_eq!(hedges.gave_up(), Some(GiveUp::AttemptsSpent));
-    let gave_up = |failed: Failed| {
+    let gave_up = |failure: Failure| {
         let mut hedges = begin(3, now);
-        hedges.failed(now, failed, &budget);
+        hedges.failed(now, failure);
         hedges.gave_up()
     };
     let needed = Duration::from_secs(9);
-    for (failed, why) in [
-        (Failure::Final.into(), GiveUp::Final),
-        (pushed_back(Failure::Unavailable, Pushback::Stop), GiveUp::PushedBack),
-        (pushed_back(Failure::Unavailable, Pushback::After(needed)), GiveUp::NoTime { needed }),
+    for (failure, why) in [
+        (Failure::Final, GiveUp::Final),
+        (Failure::PushedBack, GiveUp::PushedBack),
+        (Failure::Retryable { after: Some(needed) }, GiveUp::NoTime { needed }),
     ] {
-        assert_eq!(gave_up(failed), Some(why));
+        assert_eq!(gave_up(failure), Some(why));
     }
     let mut broke = begin(3, now);
     while budget.failed() {}
@@ -191,7 +179,7 @@ fn an_attempt_that_found_no_place_is_not_awaited_and_the_last() {
     hedges.not_sent();
     assert_eq!((hedges.sent(), hedges.next_at()), (1, None));
     assert!(!hedges.is_over(), "the first is awaited");
-    hedges.failed(now + 150 * MS, Failure::Unavailable, &budget);
+    hedges.failed(now + 150 * MS, Failure::unavailable(None));
     assert!(hedges.is_over());
     let mut nowhere = begin(3, now);
     nowhere.not_sent();
@@ -226,14 +214,17 @@ proptest! {
                 break;
             }
             in_flight -= 1;
-            let failed = match answer {
-                0 => Failure::Final.into(),
-                1 => pushed_back(Failure::Unavailable, Pushback::Stop),
-                2 => pushed_back(Failure::Exhausted, Pushback::After(Duration::from_millis(50))),
-                3 => Failure::Exhausted.into(),
-                _ => Failure::Unavailable.into(),
+            let failure = match answer {
+                0 => Failure::Final,
+                1 => Failure::PushedBack,
+                2 => Failure::Retryable { after: Some(Duration::from_millis(50)) },
+                3 => Failure::Exhausted,
+                _ => Failure::unavailable(None),
             };
-            hedges.failed(now, failed, &budget);
+            if failure.costs() {
+                budget.failed();
+            }
+            hedges.failed(now, failure);
         }
         // Left alone, it ends: each planned moment either sends or stops.
         while let Some(next) = hedges.next_at() {
@@ -241,10 +232,10 @@ proptest! {
                 in_flight += 1;
             }
         }
-        (0..in_flight).for_each(|_| hedges.failed(now, Failure::Unavailable, &budget));
+        (0..in_flight).for_each(|_| hedges.failed(now, Failure::unavailable(None)));
         while let Some(next) = hedges.next_at() {
             if hedges.due(next, &budget) {
-                hedges.failed(next, Failure::Unavailable, &budget);
+                hedges.failed(next, Failure::unavailable(None));
             }
         }
         prop_assert!(hedges.is_over());

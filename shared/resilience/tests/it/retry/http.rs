@@ -56,7 +56,7 @@ async fn charge(request: Request<&'static str>, trouble: Trouble) -> Outcome {
         }
     });
     let replay = HttpReplay::new(Duration::from_secs(10), |broken: &Broken| match broken {
-        Broken::Reset => Failure::Unavailable,
+        Broken::Reset => Failure::unavailable(None),
         Broken::Certificate => Failure::Final,
     });
     let layer = RetryLayer::new(Policy::DEFAULT, Arc::new(Budget::default()), replay);

@@ -7,9 +7,7 @@ use std::{
 
 use gantry_resilience::{
     deadline::Deadline,
-    retry::{
-        Budget, Decision, Failed, Failure, GiveUp, Policy, Pushback, Replay, RetryLayer, Verdict,
-    },
+    retry::{Budget, Decision, Failure, GiveUp, Policy, Pushback, Replay, RetryLayer, Verdict},
 };
 use tokio::time::Instant;
 use tower::Layer;
@@ -40,12 +38,9 @@ impl<E: std::fmt::Debug> Replay<&'static str, &'static str, E> for Words {
     fn judge(&self, result: &Result<&'static str, E>) -> Verdict {
         match result {
             Ok("ok") => Verdict::Succeeded,
-            Ok("later") => Verdict::Failed(Failed {
-                pushback: Some(Pushback::After(123 * MS)),
-                ..Failure::Exhausted.into()
-            }),
-            Ok("wrong") => Verdict::Failed(Failure::Final.into()),
-            _ => Verdict::Failed(Failure::Unavailable.into()),
+            Ok("later") => Verdict::Failed(Failure::exhausted(Some(Pushback::After(123 * MS)))),
+            Ok("wrong") => Verdict::Failed(Failure::Final),
+            _ => Verdict::Failed(Failure::unavailable(None)),
         }
     }
 

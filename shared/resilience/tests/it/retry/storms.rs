@@ -8,7 +8,7 @@ use gantry_resilience::{
     balance::{Balancer, Candidate, Load, Outcome, Picked},
     deadline::Deadline,
     ejection::{Config, Detector, Endpoint},
-    retry::{Attempts, Budget, Decision, Failed, Failure, Policy},
+    retry::{Attempts, Budget, Decision, Failure, Policy},
 };
 use tokio::time::Instant;
 
@@ -139,8 +139,11 @@ impl World {
         let was_ejected = self.deviates_from_a6 && !fail_open && endpoint.is_ejected(self.now);
         picked.learn(self.now, Outcome::Failed);
         self.detector.failed(&endpoint, self.now);
-        let failed = Failed { was_ejected, ..Failure::Unavailable.into() };
-        let decision = attempts.failed(self.now, failed, &self.budget, &mut self.rng);
+        if !was_ejected {
+            self.budget.failed();
+        }
+        let failure = Failure::unavailable(None);
+        let decision = attempts.failed(self.now, failure, &self.budget, &mut self.rng);
         if !self.budget.allows() {
             self.report.spent.get_or_insert_default();
         }

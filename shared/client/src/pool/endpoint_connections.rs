@@ -1,35 +1,22 @@
-//! One endpoint: its live connections and the task that keeps it connected.
+//! One endpoint: its live connections, and what its dialer is to do about them.
 
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use fastrand::Rng;
 use gantry_resilience::balance::Load;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
-use super::{
-    Shared,
-    backoff::Backoff,
-    connection::{Closed, Connection, Drive},
-    keep_alive::Pace,
-};
-
-/// A connection that lived for less, and on which nothing was answered, did not prove that
-/// the endpoint is well.
-const PROVEN: Duration = Duration::from_secs(1);
-
-/// Calls that wait for an endpoint cut a pause between attempts short after so long.
-const HURRIED: Duration = Duration::from_secs(1);
+use super::connection::Connection;
 
 /// A connection beyond the first is closed when it was not needed for so long. Before a
 /// middlebox forgets it: an idle connection to a server that is not asked for signs of life
@@ -39,12 +26,12 @@ const NOT_NEEDED: Duration = Duration::from_secs(60);
 
 /// One endpoint, as long as it is listed or connected, or a call knows it.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub(crate) struct EndpointConnections {
     pub(crate) address: SocketAddr,
     /// Whether it is known as one of Gantry's servers, which take pings at our pace.
-    is_gantry: bool,
+    pub(super) is_gantry: bool,
     /// Times that it complained of too many pings.
-    complaints: AtomicU32,
+    pub(super) complaints: AtomicU32,
     pub(crate) load: Load,
     connections: ArcSwap<Vec<Arc<Connection>>>,
     /// Serialises changes of `connections`.
@@ -61,13 +48,13 @@ pub(crate) struct Target {
     /// Tells the dialer that a connection is gone or another one is wanted.
     changed: Notify,
     /// Tells the dialer that calls wait.
-    hurry: Notify,
+    pub(super) hurry: Notify,
     /// Tells the dialer not to pause at all.
-    dial: Notify,
+    pub(super) dial: Notify,
     last_error: Mutex<Option<String>>,
 }
 
-impl Target {
+impl EndpointConnections {
     pub(super) fn new(address: SocketAddr, is_gantry: bool) -> Self {
         Self {
             address,
@@ -175,7 +162,7 @@ impl Target {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_error(&self, why: Option<String>) {
+    pub(super) fn set_error(&self, why: Option<String>) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
@@ -188,7 +175,7 @@ impl Target {
         result
     }
 
-    fn add(&self, connection: Connection) -> Arc<Connection> {
+    pub(super) fn add(&self, connection: Connection) -> Arc<Connection> {
         self.change(|connections| {
             let other = connections.iter().find(|other| !other.is_closed());
             let connection = Arc::new(match other {
@@ -216,6 +203,16 @@ impl Target {
         }
     }
 
+    /// Returns true if it has answered a call since this was last asked.
+    pub(super) fn take_answered(&self) -> bool {
+        self.answered.swap(false, Ordering::Relaxed)
+    }
+
+    /// Calls do not crowd its connections any more, or no other one can be opened.
+    pub(super) fn not_crowded(&self) {
+        self.crowded.store(false, Ordering::Relaxed);
+    }
+
     /// Forgets a connection that takes no further calls.
     pub(super) fn forget(&self, gone: &Arc<Connection>) {
         let was_there = self.change(|connections| {
@@ -230,7 +227,7 @@ impl Target {
 
     /// Waits for a change, and closes a connection after a time in which one less would
     /// have done.
-    async fn rest(&self) {
+    pub(super) async fn rest(&self) {
         if self.connections.load().len() < 2 {
             return self.changed.notified().await;
         }
@@ -256,121 +253,10 @@ impl Target {
         });
     }
 
-    fn wants_connection(&self) -> bool {
+    pub(super) fn wants_connection(&self) -> bool {
         let count = self.connections.load().len();
         let crowded = self.crowded.load(Ordering::Relaxed)
             && count < self.max_connections.load(Ordering::Relaxed);
         self.is_listed() && (count == 0 || crowded)
-    }
-}
-
-/// Keeps an endpoint connected for as long as the registry lists it: one connection,
-/// and more while the calls crowd, which it closes when they do not any more. Ends by
-/// being aborted.
-pub(super) async fn keep_connected(target: Arc<Target>, pool: Weak<Shared>) {
-    let Some((settings, tls)) =
-        pool.upgrade().map(|pool| (pool.settings.clone(), pool.tls.clone()))
-    else {
-        return;
-    };
-    let mut backoff = Backoff::new(settings.reconnect_initial, settings.reconnect_max);
-    let mut rng = Rng::new();
-    let mut since: Option<Instant> = None;
-    let mut failing = false;
-    loop {
-        while !target.wants_connection() {
-            target.rest().await;
-        }
-        if let Some(since) = since.take() {
-            let answered = target.answered.swap(false, Ordering::Relaxed);
-            if target.connected() > 0 || answered || since.elapsed() >= PROVEN {
-                backoff.reset();
-            } else {
-                pause(&target, backoff.pause(&mut rng)).await;
-            }
-        }
-        let complaints = target.complaints.load(Ordering::Relaxed);
-        let pace = Pace::new(&settings, target.is_gantry, complaints);
-        let opened = Connection::open(target.address, pace, tls.as_deref(), &settings).await;
-        let weak = &pool;
-        let Some(pool) = weak.upgrade() else { return };
-        match opened {
-            Ok(_) if !target.is_listed() => {}
-            Ok((connection, drive)) => {
-                tracing::debug!(service = %pool.service, endpoint = %target.address, "connected");
-                failing = false;
-                since = Some(Instant::now());
-                target.set_error(None);
-                let connection = target.add(connection);
-                target.crowded.store(false, Ordering::Relaxed);
-                let (connection, target) = (Arc::downgrade(&connection), Arc::downgrade(&target));
-                tokio::spawn(drive_to_end(drive, connection, target, Weak::clone(weak)));
-                pool.available.notify_waiters();
-            }
-            Err(error) => {
-                let why = error.to_string();
-                if !failing && target.connected() == 0 {
-                    tracing::warn!(service = %pool.service, endpoint = %target.address, why,
-                        "endpoint cannot be connected, it gets no calls until it can");
-                }
-                failing = true;
-                target.crowded.store(false, Ordering::Relaxed);
-                target.set_error(Some(why));
-                drop(pool);
-                pause(&target, backoff.pause(&mut rng)).await;
-            }
-        }
-    }
-}
-
-/// Pauses before another attempt; calls that wait may cut it short, and a probe ends it.
-async fn pause(target: &Target, pause: Duration) {
-    let hurried = async {
-        sleep(HURRIED).await;
-        target.hurry.notified().await;
-    };
-    tokio::select! {
-        () = sleep(pause) => {}
-        () = hurried, if pause > HURRIED => {}
-        () = target.dial.notified() => {}
-    }
-}
-
-/// Owned by the connection's senders and calls: it ends when the last of them does.
-async fn drive_to_end(
-    mut drive: Drive,
-    connection: Weak<Connection>,
-    target: Weak<Target>,
-    pool: Weak<Shared>,
-) {
-    let more_room = || {
-        if let Some(pool) = pool.upgrade() {
-            pool.available.notify_waiters();
-        }
-    };
-    let closed = drive.until_closed(&connection, more_room).await;
-    // One that has ended fails its calls when it is dropped.
-    let drains = matches!(closed, Closed::Drains(_)).then_some(drive);
-    if let Some(target) = target.upgrade() {
-        if closed.complains_of_pings() {
-            target.complaints.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(endpoint = %target.address,
-                "endpoint complains of too many pings, it gets half as many");
-        }
-        if let Some(why) = closed.why() {
-            tracing::debug!(endpoint = %target.address, why, "connection lost");
-            target.set_error(Some(why));
-        }
-        if let Some(connection) = connection.upgrade() {
-            target.forget(&connection);
-        }
-        if target.connected() == 0
-            && let Some(pool) = pool.upgrade()
-        {
-            pool.unconnected.notify_one();
-        }
-    }
-    if let Some(drive) = drains {
-        drive.until_ended().await;
     }
 }

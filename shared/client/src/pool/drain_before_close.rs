@@ -40,13 +40,13 @@ impl Traffic {
 
 /// Reads to the end what the peer had said before it closed.
 #[derive(Debug)]
-pub(super) struct ReadOut<T> {
+pub(super) struct DrainBeforeClose<T> {
     inner: T,
     traffic: Arc<Traffic>,
     closed: bool,
 }
 
-impl<T> ReadOut<T> {
+impl<T> DrainBeforeClose<T> {
     pub(super) fn new(inner: T, traffic: Arc<Traffic>) -> Self {
         Self { inner, traffic, closed: false }
     }
@@ -80,7 +80,7 @@ fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for ReadOut<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for DrainBeforeClose<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -95,7 +95,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for ReadOut<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for ReadOut<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for DrainBeforeClose<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -153,7 +153,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::attempt::is_refusal;
+    use crate::exchange::is_refusal;
 
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     /// The last stream is 0: none was processed.
@@ -229,7 +229,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_goaway_that_arrived_before_a_failed_write_is_heard() {
-        let heard = call_over(ReadOut::new(Closing::default(), Arc::default())).await;
+        let heard = call_over(DrainBeforeClose::new(Closing::default(), Arc::default())).await;
         assert!(is_refusal(&heard), "{heard:?}");
         // That is what it takes: else the call looks as if it might have been executed.
         let lost = call_over(Closing::default()).await;

@@ -1,4 +1,4 @@
-//! Where a call goes, and the wait for a place.
+//! The choice of an endpoint and a connection for an attempt, and the wait for one.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,10 @@ use gantry_resilience::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{Lease, Member, Shared};
+use super::{
+    lease::Lease,
+    shared::{Member, Shared},
+};
 
 /// Endpoints that an error names; the others are counted.
 const NAMED: usize = 3;
@@ -29,49 +32,55 @@ const WHY_BYTES: usize = 200;
 /// Pause between two warnings that calls find no endpoint.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
 
-/// Why a call was not placed in time.
+/// Why no place was found in time.
 #[derive(Debug)]
-pub(crate) enum NotPlaced {
+pub(crate) enum PickError {
     /// Nothing was connected.
     NoEndpoint(String),
     /// All streams of all connections were taken until the deadline.
     Full(String),
 }
 
-/// How a call is placed.
+/// What an attempt needs.
 #[derive(Debug)]
-pub(crate) struct Placing {
-    pub(crate) deadline: Deadline,
-    /// When the wait for an endpoint is over, once it has begun.
-    pub(crate) patience: Option<Instant>,
-    /// Whether the call will be made again if it fails, so that it does no harm to try
-    /// an endpoint with it.
-    pub(crate) repeatable: bool,
-    /// The endpoints that had the call already: any other is better.
+pub(crate) struct PickRequest {
+    deadline: Deadline,
+    /// End of the wait for an endpoint, once it has begun.
+    wait_until: Option<Instant>,
+    /// True if the call is sent again if it fails, so that it does no harm to try an endpoint with it.
+    repeatable: bool,
+    /// Endpoints that have had the call: any other is better.
     pub(crate) tried: Vec<SocketAddr>,
-    /// Whether it does not wait out the pause before an endpoint is connected again.
-    pub(crate) probe: bool,
+    /// True if it does not wait out the pause before an endpoint is connected again.
+    probe: bool,
+}
+
+impl PickRequest {
+    /// Returns a request of the first attempt.
+    pub(crate) fn new(deadline: Deadline, repeatable: bool, probe: bool) -> Self {
+        Self { deadline, wait_until: None, repeatable, tried: Vec::new(), probe }
+    }
 }
 
 impl Shared {
-    /// Places a call: takes a stream on the endpoint that the balancer picks. Waits
-    /// while there is none, as long as the deadline and the patience allow.
+    /// Takes a stream on the endpoint that the balancer picks. Waits while there is none, for as long
+    /// as the deadline and `endpoint_wait` allow.
     ///
     /// # Errors
-    /// [`NotPlaced`] when that time is over. Nothing was sent.
-    pub(crate) async fn place(self: &Arc<Self>, call: &mut Placing) -> Result<Lease, NotPlaced> {
-        if let Some(lease) = self.try_place(call) {
+    /// [`PickError`] when that time is over. Nothing was sent.
+    pub(crate) async fn pick(self: &Arc<Self>, call: &mut PickRequest) -> Result<Lease, PickError> {
+        if let Some(lease) = self.try_pick(call) {
             return Ok(lease);
         }
         let _waiting = Waiting::new(&self.waiting);
         if std::mem::take(&mut call.probe) {
-            self.current.load().members().iter().for_each(|member| member.target().dial());
+            self.current.load().members().iter().for_each(|member| member.connections().dial());
         }
         loop {
             let mut told = pin!(self.available.notified());
             // From here on nothing that is told is missed.
             told.as_mut().enable();
-            if let Some(lease) = self.try_place(call) {
+            if let Some(lease) = self.try_pick(call) {
                 return Ok(lease);
             }
             let full = self.hurry();
@@ -79,19 +88,19 @@ impl Shared {
             if timeout_at(until, told).await.is_err() {
                 let why = self.why();
                 if full {
-                    return Err(NotPlaced::Full(why));
+                    return Err(PickError::Full(why));
                 }
                 self.warn_unplaced(&why);
-                return Err(NotPlaced::NoEndpoint(why));
+                return Err(PickError::NoEndpoint(why));
             }
         }
     }
 
     /// End of the wait for an endpoint. Half of the time left is kept, so that the caller hears
     /// that nobody is there and not that nobody answered.
-    fn wait_until(&self, call: &mut Placing) -> Instant {
+    fn wait_until(&self, call: &mut PickRequest) -> Instant {
         let deadline = call.deadline;
-        *call.patience.get_or_insert_with(|| {
+        *call.wait_until.get_or_insert_with(|| {
             let now = Instant::now();
             now + self.settings.endpoint_wait.min(deadline.left(now).unwrap_or_default() / 2)
         })
@@ -107,27 +116,31 @@ impl Shared {
         }
     }
 
-    fn try_place(self: &Arc<Self>, call: &Placing) -> Option<Lease> {
+    fn try_pick(self: &Arc<Self>, call: &PickRequest) -> Option<Lease> {
         let listed = self.current.load();
-        self.try_place_among(&listed, call).or_else(|| {
+        self.try_pick_among(&listed, call).or_else(|| {
             let last_resort = self.last_resort.load();
             // Where a listed endpoint only has no room its calls end soon.
             if last_resort.members().is_empty() || is_any_connected(&listed) {
                 return None;
             }
-            self.try_place_among(&last_resort, call)
+            self.try_pick_among(&last_resort, call)
         })
     }
 
-    fn try_place_among(self: &Arc<Self>, set: &Balancer<Member>, call: &Placing) -> Option<Lease> {
+    fn try_pick_among(
+        self: &Arc<Self>,
+        set: &Balancer<Member>,
+        call: &PickRequest,
+    ) -> Option<Lease> {
         let (now, mut rng) = (Instant::now(), Rng::new());
         let standing = |member: &Member| {
-            let target = member.target();
-            if !target.has_room() {
+            let endpoint = member.connections();
+            if !endpoint.has_room() {
                 Standing::Unusable
             } else if member.is_ejected(now) {
                 Standing::Ejected
-            } else if call.tried.contains(&target.address) {
+            } else if call.tried.contains(&endpoint.address) {
                 Standing::Tried
             } else {
                 Standing::Fit
@@ -138,12 +151,13 @@ impl Shared {
             // Fail open: better an ejected endpoint than none. Not where a healthy one
             // only has no room: its calls end soon.
             let failed_open = picked.member().is_ejected(now);
-            if failed_open && self.has_other(picked.member().target().address) {
+            if failed_open && self.has_untried(&[picked.member().connections().address]) {
                 return None;
             }
             // Another call may have taken the last stream meanwhile: then there is
             // less room than before, and the loop comes to its end.
-            let reserved = picked.member().target().reserve(self.settings.calls_per_connection);
+            let reserved =
+                picked.member().connections().reserve(self.settings.calls_per_connection);
             if let Some(connection) = reserved {
                 return Some(Lease::new(picked, connection, Arc::clone(self), failed_open));
             }
@@ -157,21 +171,18 @@ impl Shared {
         if is_any_connected(&listed) {
             return true;
         }
-        listed.members().iter().for_each(|member| member.target().hurry());
+        listed.members().iter().for_each(|member| member.connections().hurry());
         is_any_connected(&self.last_resort.load())
     }
 
-    /// Whether another listed endpoint than this is connected and not ejected.
-    pub(crate) fn has_other(&self, than: SocketAddr) -> bool {
-        self.has_untried(&[than])
-    }
-
-    /// Whether another listed endpoint than these is connected and not ejected.
+    /// Returns true if another listed endpoint than these is connected and not ejected.
     pub(crate) fn has_untried(&self, tried: &[SocketAddr]) -> bool {
         let now = Instant::now();
         self.current.load().members().iter().any(|member| {
-            let target = member.target();
-            !tried.contains(&target.address) && target.connected() > 0 && !member.is_ejected(now)
+            let endpoint = member.connections();
+            !tried.contains(&endpoint.address)
+                && endpoint.connected() > 0
+                && !member.is_ejected(now)
         })
     }
 
@@ -201,13 +212,13 @@ impl Shared {
             .iter()
             .take(NAMED)
             .map(|member| {
-                let target = member.target();
-                let why = if target.connected() > 0 {
+                let endpoint = member.connections();
+                let why = if endpoint.connected() > 0 {
                     "all streams are taken".to_owned()
                 } else {
-                    target.last_error().unwrap_or_else(|| "connecting".to_owned())
+                    endpoint.last_error().unwrap_or_else(|| "connecting".to_owned())
                 };
-                format!("{}: {}", target.address, cut(&why))
+                format!("{}: {}", endpoint.address, cut(&why))
             })
             .collect();
         if members.len() > NAMED {
@@ -222,7 +233,7 @@ fn cut(why: &str) -> &str {
 }
 
 fn is_any_connected(set: &Balancer<Member>) -> bool {
-    set.members().iter().any(|member| member.target().connected() > 0)
+    set.members().iter().any(|member| member.connections().connected() > 0)
 }
 
 /// Counts a waiting call, also when it is cancelled.

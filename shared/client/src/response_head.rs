@@ -1,23 +1,22 @@
-//! What the head of a response, or its trailers, say; and what of it is let through.
+//! The head of a response, or its trailers: read, and repaired for tonic.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use gantry_contract::{GantryReason, Reason};
-use gantry_resilience::{deadline::Deadline, retry::Pushback};
+use gantry_resilience::retry::Pushback;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
-use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::verdict::{Answer, Said};
+use crate::verdict::{Answer, Kind, PeerReason};
 
-/// A peer's timer may fire this much before ours: its CANCELLED is our deadline.
-const CLOCK_SLACK: Duration = Duration::from_millis(5);
+/// Longest part of a peer's message that is kept for people, in characters.
+const MESSAGE_CHARS: usize = 120;
 
 /// As tonic decodes it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -25,7 +24,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The code in `grpc-status`, where there is one.
+/// Returns the code in `grpc-status`, if there is one.
 pub(crate) fn grpc_code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
@@ -64,9 +63,9 @@ fn sanitize_details(headers: &mut HeaderMap) {
     }
 }
 
-/// Reason of Gantry's own that a status gives. Looks only at what [`sanitize`] has let through;
-/// details that do not parse say nothing.
-fn said(code: Code, headers: &HeaderMap) -> Option<Said> {
+/// Returns the reason of Gantry's own that a status gives. Looks only at what [`sanitize`] has let
+/// through; details that do not parse say nothing.
+fn reason(code: Code, headers: &HeaderMap) -> Option<PeerReason> {
     let is_told = matches!(code, Code::Unavailable | Code::Unimplemented);
     if !is_told || !headers.contains_key(Status::GRPC_STATUS_DETAILS) {
         return None;
@@ -75,32 +74,38 @@ fn said(code: Code, headers: &HeaderMap) -> Option<Said> {
     match code {
         Code::Unavailable if GantryReason::CircuitOpen.is_given_by(&status) => {
             let info = status.get_details_retry_info();
-            Some(Said::CircuitOpen(info.and_then(|info| info.retry_delay)))
+            Some(PeerReason::CircuitOpen(info.and_then(|info| info.retry_delay)))
         }
         Code::Unimplemented if GantryReason::MethodUnknown.is_given_by(&status) => {
-            Some(Said::MethodUnknown)
+            Some(PeerReason::MethodUnknown)
         }
         _ => None,
     }
 }
 
-/// All that counts of an answer with this status, which its head or its trailers bring.
-pub(crate) fn answer(code: Code, headers: &HeaderMap, fair: bool) -> Answer {
+/// Reads all that counts of an answer with this status, from its head or its trailers.
+pub(crate) fn answer(code: Code, headers: &HeaderMap) -> Answer {
     if code == Code::Ok {
-        return Answer::of(code, fair);
+        return Answer::status(code);
     }
-    let (said, pushback) = (said(code, headers), Pushback::of_grpc(headers));
-    Answer { code, said, pushback, fair }
+    let (reason, pushback) = (reason(code, headers), Pushback::of_grpc(headers));
+    Answer { code, kind: Kind::Status { reason, pushback } }
 }
 
-/// Whether a status is only the peer's way of saying that our deadline passed. Many
-/// servers cancel a call whose `grpc-timeout` is over.
-pub(crate) fn is_our_deadline(code: Code, deadline: Deadline) -> bool {
-    code == Code::Cancelled && deadline.left(Instant::now()).is_none_or(|left| left <= CLOCK_SLACK)
+/// Returns a status in a few words. Looks only at what [`sanitize`] has let through.
+pub(crate) fn describe(code: Code, headers: &HeaderMap) -> String {
+    let message = Status::from_header_map(headers).map(|status| status.message().to_owned());
+    match message.as_deref() {
+        Some("") | None => format!("{code:?}"),
+        Some(message) => {
+            let short: String = message.chars().take(MESSAGE_CHARS).collect();
+            format!("{code:?}: {short}")
+        }
+    }
 }
 
-/// What stands in the way of reading a response without a gRPC status as gRPC: a code and
-/// what it is. Proxies and other servers answer in plain HTTP.
+/// Returns why a response without a gRPC status is not gRPC: a code and a description. Proxies and
+/// other servers answer in plain HTTP.
 pub(crate) fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<(Code, String)> {
     if status != StatusCode::OK {
         let code = match status {
@@ -224,15 +229,5 @@ mod tests {
             let status = Status::from_header_map(&headers).unwrap();
             assert_eq!((status.code(), status.message()), (Code::NotFound, read), "{sent:?}");
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn cancelled_at_our_deadline_is_our_deadline() {
-        let now = Instant::now();
-        let at = |millis| Deadline::at(now + Duration::from_millis(millis));
-        assert!(is_our_deadline(Code::Cancelled, at(0)));
-        assert!(is_our_deadline(Code::Cancelled, at(4)));
-        assert!(!is_our_deadline(Code::Cancelled, at(100)));
-        assert!(!is_our_deadline(Code::Internal, at(0)));
     }
 }

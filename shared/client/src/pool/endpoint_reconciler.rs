@@ -22,8 +22,11 @@ use gantry_resilience::balance::Balancer;
 use tokio::time::Instant;
 
 use super::{
-    Listed, Member, Shared, Task, labels,
-    target::{Target, keep_connected},
+    dialer::keep_connected,
+    endpoint_connections::EndpointConnections,
+    labels,
+    shared::{Listed, Member, Shared},
+    task::Task,
 };
 
 /// Above so many endpoints each has one connection only.
@@ -33,7 +36,7 @@ const MANY_ENDPOINTS: usize = 16;
 type Key = (SocketAddr, bool);
 
 /// Keeps the set of endpoints as the registry says it is.
-pub(super) struct Follower {
+pub(super) struct EndpointReconciler {
     pool: Arc<Shared>,
     kept: HashMap<Key, Kept>,
     /// The most endpoints that were listed at once.
@@ -50,11 +53,11 @@ struct Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.member.target().retire();
+        self.member.connections().retire();
     }
 }
 
-impl Follower {
+impl EndpointReconciler {
     pub(super) fn new(pool: Arc<Shared>) -> Self {
         Self { pool, kept: HashMap::new(), most: 0 }
     }
@@ -79,7 +82,7 @@ impl Follower {
     fn list(&mut self, set: &EndpointSet) {
         let now = Instant::now();
         let configured = self.pool.settings.max_connections.max(1);
-        // Who is not in the subset is none of ours: not connected, and no last resort.
+        // Endpoints outside the subset are neither connected nor used as a last resort.
         let chosen = labels::chosen(set, &self.pool.settings.balance.subset());
         let max = if chosen.len() > MANY_ENDPOINTS { 1 } else { configured };
         let addresses = chosen.iter().map(|endpoint| endpoint.address);
@@ -88,11 +91,12 @@ impl Follower {
         let mut listed = HashSet::with_capacity(chosen.len());
         for (&endpoint, ejection) in chosen.iter().zip(ejections) {
             let key = (endpoint.address, endpoint.is_gantry());
-            let known = self.kept.get(&key).map(|kept| Arc::clone(&kept.member.0.target));
-            let target = known.unwrap_or_else(|| Arc::new(Target::new(key.0, key.1)));
-            target.list(max);
+            let known = self.kept.get(&key).map(|kept| Arc::clone(&kept.member.0.connections));
+            let connections =
+                known.unwrap_or_else(|| Arc::new(EndpointConnections::new(key.0, key.1)));
+            connections.list(max);
             let endpoint = endpoint.clone();
-            let member = Member(Arc::new(Listed { target, endpoint, ejection }));
+            let member = Member(Arc::new(Listed { connections, endpoint, ejection }));
             self.keep(key, member.clone());
             listed.insert(key);
             members.push(member);
@@ -110,7 +114,7 @@ impl Follower {
         self.pool.current.store(self.balancer(members));
         // So that nobody who is told so is picked among the listed any more.
         let delisted = self.kept.values().filter(|kept| kept.delisted.is_some());
-        delisted.for_each(|kept| kept.member.target().delist());
+        delisted.for_each(|kept| kept.member.connections().delist());
         tracing::debug!(service = %self.pool.service, endpoints = set.len(), chosen = chosen.len(), "endpoints changed");
         self.pool.available.notify_waiters();
     }
@@ -121,8 +125,8 @@ impl Follower {
             kept.delisted = None;
             return;
         }
-        let target = Arc::clone(&member.0.target);
-        let dialer = Task(tokio::spawn(keep_connected(target, Arc::downgrade(&self.pool))));
+        let connections = Arc::clone(&member.0.connections);
+        let dialer = Task::spawn(keep_connected(connections, Arc::downgrade(&self.pool)));
         self.kept.insert(key, Kept { member, delisted: None, _dialer: dialer });
     }
 
@@ -130,7 +134,7 @@ impl Follower {
     /// others up.
     fn settle(&mut self) -> Vec<Kept> {
         let is_gone = |_: &Key, kept: &mut Kept| {
-            kept.delisted.is_some() && kept.member.target().connected() == 0
+            kept.delisted.is_some() && kept.member.connections().connected() == 0
         };
         let mut gone: Vec<Kept> = self.kept.extract_if(is_gone).map(|(_, kept)| kept).collect();
         let mut delisted: Vec<(Instant, Key)> = self

@@ -1,0 +1,111 @@
+//! What others see of a call: its spans and its metrics.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{global, propagation::Injector};
+use tonic::Code;
+use tracing::{Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::metrics::{AttemptEnded, CallEnded, Metrics};
+
+/// Observer of one call: its span, and the metrics of its channel.
+#[derive(Debug)]
+pub(crate) struct CallObserver {
+    span: Span,
+    metrics: Option<Arc<dyn Metrics>>,
+    ended: bool,
+}
+
+impl CallObserver {
+    /// Opens the span of a logical call, all attempts included.
+    pub(crate) fn new(service: &str, path: &str, metrics: Option<Arc<dyn Metrics>>) -> Self {
+        let (rpc_service, rpc_method) =
+            path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+        let span = tracing::info_span!(
+            "grpc.call",
+            otel.name = path.trim_start_matches('/'),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            rpc.system = "grpc",
+            rpc.service = rpc_service,
+            rpc.method = rpc_method,
+            peer.service = service,
+            rpc.grpc.status_code = Empty,
+        );
+        Self { span, metrics, ended: false }
+    }
+
+    /// Returns the span of the call.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Opens the span of an attempt.
+    pub(crate) fn attempt(&self, number: u32, endpoint: SocketAddr) -> Span {
+        tracing::info_span!(
+            parent: &self.span,
+            "grpc.attempt",
+            rpc.attempt = number,
+            server.address = %endpoint.ip(),
+            server.port = endpoint.port(),
+        )
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn attempt_ended<'a>(&self, ended: impl FnOnce() -> AttemptEnded<'a>) {
+        if let Some(metrics) = &self.metrics {
+            metrics.attempt(&ended());
+        }
+    }
+
+    /// Another attempt is made after a wait.
+    pub(crate) fn retrying(&self, service: &str, path: &str, after: Duration) {
+        if let Some(metrics) = &self.metrics {
+            metrics.retry(service, path, after);
+        }
+    }
+
+    /// Another attempt is made beside those that have not ended.
+    pub(crate) fn hedging(&self, service: &str, path: &str) {
+        if let Some(metrics) = &self.metrics {
+            metrics.hedge(service, path);
+        }
+    }
+
+    /// The call has ended with this status. Only the first time counts.
+    pub(crate) fn call_ended<'a>(&mut self, code: Code, ended: impl FnOnce() -> CallEnded<'a>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.span.record("rpc.grpc.status_code", code as i32);
+        if code != Code::Ok {
+            self.span.record("otel.status_code", "ERROR");
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.call(&ended());
+        }
+    }
+}
+
+/// Writes the span's trace context into the headers, as the process's propagator does.
+pub(crate) fn inject(span: &Span, headers: &mut HeaderMap) {
+    let context = span.context();
+    global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut Headers(headers));
+    });
+}
+
+struct Headers<'a>(&'a mut HeaderMap);
+
+impl Injector for Headers<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        // Propagators write tokens and printable values; anything else is left out.
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(key.as_bytes()), HeaderValue::from_str(&value))
+        {
+            self.0.insert(name, value);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What all calls to one service share: its endpoints, and what is known of its health.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, atomic::AtomicUsize},
+};
+
+use arc_swap::ArcSwap;
+use gantry_discovery::{Endpoint, Status, Watch};
+use gantry_resilience::{
+    balance::{Balancer, Candidate, Load},
+    ejection,
+};
+use tokio::{sync::Notify, time::Instant};
+
+use super::{endpoint_connections::EndpointConnections, transport::Tls};
+use crate::{health::Health, settings::ClientSettings};
+
+/// What all calls to one service share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) service: Arc<str>,
+    pub(crate) settings: ClientSettings,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) health: Health,
+    /// Those that the registry lists.
+    pub(super) current: ArcSwap<Balancer<Member>>,
+    /// Those that it lists no more, and which are still connected.
+    pub(super) last_resort: ArcSwap<Balancer<Member>>,
+    pub(super) watch: Watch,
+    /// Told when a call that could not be placed might be now, or waits for something else.
+    pub(super) available: Notify,
+    /// The calls that wait to be told.
+    pub(super) waiting: AtomicUsize,
+    /// Told when an endpoint has lost its last connection.
+    pub(super) unconnected: Notify,
+    /// Last warning that calls find no endpoint.
+    pub(super) warned: Mutex<Option<Instant>>,
+}
+
+/// An endpoint as it was last listed.
+#[derive(Clone, Debug)]
+pub(crate) struct Member(pub(super) Arc<Listed>);
+
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) connections: Arc<EndpointConnections>,
+    pub(super) endpoint: Endpoint,
+    pub(super) ejection: Arc<ejection::Endpoint<SocketAddr>>,
+}
+
+impl Candidate for Member {
+    fn load(&self) -> &Load {
+        &self.0.connections.load
+    }
+
+    fn weight(&self) -> u32 {
+        self.0.endpoint.weight
+    }
+}
+
+impl Member {
+    pub(crate) fn connections(&self) -> &EndpointConnections {
+        &self.0.connections
+    }
+
+    /// What the registry says of it.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
+    }
+
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        self.0.ejection.is_ejected(now)
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        service: Arc<str>,
+        watch: Watch,
+        settings: ClientSettings,
+        health: Health,
+        tls: Option<Tls>,
+    ) -> Self {
+        Self {
+            service,
+            settings,
+            tls: tls.map(Arc::new),
+            health,
+            current: ArcSwap::from_pointee(Balancer::new([], Instant::now())),
+            last_resort: ArcSwap::from_pointee(Balancer::new([], Instant::now())),
+            watch,
+            available: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            unconnected: Notify::new(),
+            warned: Mutex::new(None),
+        }
+    }
+
+    /// The endpoints of the moment, those of the last resort after the others.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        [self.current.load().members(), self.last_resort.load().members()].concat()
+    }
+
+    /// How many endpoints the registry lists, whether they are in the subset or not.
+    pub(crate) fn listed(&self) -> usize {
+        self.watch.clone().current().len()
+    }
+
+    /// How far the registry can be trusted now.
+    pub(crate) fn registry_status(&self) -> Status {
+        self.watch.status()
+    }
+}
