@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gantry_client::ClientTls;
+use gantry_config::ConfigCommand;
 
 use crate::bench::BenchArgs;
 
@@ -29,6 +30,9 @@ pub struct Cli {
 pub enum Command {
     /// Serve every service in this process, until SIGTERM or Ctrl-C
     Up(UpArgs),
+    /// Show or check the settings of `up` without a start
+    #[command(subcommand)]
+    Config(ConfigCommand<UpArgs>),
     /// Make the key pair of a service, and print the settings that let it call others
     Keys(KeysArgs),
     /// Walk a running suite as a newcomer would

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
                 ended => code(ended),
             })
         }
+        Command::Config(command) => up::config(&command),
         Command::Keys(args) => code(keys::run(&args)),
         Command::Demo(args) => code(run(demo::run(&args))),
         Command::Bench(args) => code(run(bench::run(&args))),

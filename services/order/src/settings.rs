@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gantry_config::{Bound, Check, Problems};
 use gantry_process::{OwnSettings, SAGA_BOUNDS};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::pricing::{
@@ -13,7 +14,7 @@ pub use self::pricing::{
 };
 
 /// The service's own settings.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How placed orders are carried through.
@@ -25,13 +26,14 @@ pub struct Settings {
 }
 
 /// Limit of the open drafts of one user.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DraftSettings {
     /// The most at once: 1 to 10,000.
     pub max_per_user: u32,
     /// Time after its last change for which a draft counts: 1 h to 10 years.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub open_for: Duration,
 }
 

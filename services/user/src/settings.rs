@@ -11,6 +11,7 @@ use std::{
 use gantry_config::{Bound, Check, Problems, Secret};
 use gantry_identity::{KeyError, PublicKey, SigningKey};
 use gantry_process::{FileChecks, OwnSettings};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Email, Password};
@@ -30,7 +31,7 @@ const BOUNDS: &[Bound] = &[
 ];
 
 /// The service's own settings.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The tokens it gives to users.
@@ -42,7 +43,7 @@ pub struct Settings {
 }
 
 /// The tokens that users get.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tokens {
     /// The private key that signs access tokens, PKCS#8 PEM.
@@ -53,14 +54,16 @@ pub struct Tokens {
     pub published_key_files: Vec<PathBuf>,
     /// How long an access token is valid.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub access_ttl: Duration,
     /// How long a refresh token is valid.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub refresh_ttl: Duration,
 }
 
 /// What an Argon2id hash costs, and how many may be made at a time.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Passwords {
     /// Memory of one hash, in KiB (m).
@@ -76,7 +79,7 @@ pub struct Passwords {
 }
 
 /// The first administrator. `Debug` does not show them.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bootstrap {
     /// Their address; empty for none.

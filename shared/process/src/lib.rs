@@ -43,6 +43,7 @@
 mod base;
 mod bounds;
 mod channels;
+mod command;
 mod files;
 mod open;
 mod plaintext;

@@ -2,15 +2,16 @@
 
 use std::{error::Error, future::Future, pin::pin, process::ExitCode};
 
-use clap::{Args as _, Command, FromArgMatches as _};
 use gantry_config::{Args, Loaded, Origin};
 use gantry_discovery::Registry;
 use gantry_server::{Admin, BuildError, ListenError, OpenFiles, listen};
-use gantry_telemetry::{BUILD, Metrics, MetricsError};
+use gantry_telemetry::{Metrics, MetricsError};
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::{OpenError, OpenService, ProcessSettings, Service, Shutdown, block_on};
+use crate::{
+    OpenError, OpenService, ProcessSettings, Service, Shutdown, block_on, command::Command,
+};
 
 /// Why the process does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -35,27 +36,30 @@ pub enum ServeError {
     Serve(#[from] gantry_server::ServeError),
 }
 
-/// The whole of `main`: reads the flags and the settings, serves until SIGTERM, Ctrl-C or SIGHUP,
-/// and drains.
+/// The whole of `main`: reads the command line and runs its command. Without one it reads the
+/// settings, serves until SIGTERM, Ctrl-C or SIGHUP, and drains.
 pub fn run<S: Service>() -> ExitCode {
     let process = process_name::<S>();
-    let command = Command::new(S::NAME).display_name(process.clone()).version(BUILD.summary);
-    block_on(async |shutdown| {
-        // After the flags, which bring what they say of themselves.
-        let matches = Args::augment_args(command).about(S::ABOUT).get_matches();
-        match run_with::<S>(&process, Args::from_arg_matches(&matches), shutdown).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => gantry_config::refuse(&error),
+    match Command::parse::<S>(&process) {
+        Command::Serve(args) => {
+            block_on(async |shutdown| match run_with::<S>(&process, &args, shutdown).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => gantry_config::refuse(&error),
+            })
         }
-    })
+        Command::Config(command) => {
+            let defaults = ProcessSettings::<S>::sources();
+            command.run(&format!("Settings of {process}"), &defaults, ProcessSettings::<S>::load)
+        }
+    }
 }
 
 async fn run_with<S: Service>(
     process: &str,
-    args: Result<Args, clap::Error>,
+    args: &Args,
     shutdown: Shutdown,
 ) -> Result<(), Box<dyn Error>> {
-    let loaded = ProcessSettings::<S>::load(&args?)?;
+    let loaded = ProcessSettings::<S>::load(args)?;
     let _telemetry = gantry_telemetry::init(&loaded.settings.telemetry, process)?;
     log_origin(&loaded.origin);
     OpenFiles::raise();

@@ -18,8 +18,10 @@ use std::{
     fs::DirBuilder,
     io,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
+use gantry_config::{ConfigCommand, Loaded};
 use gantry_discovery::{Kind, Registry};
 use gantry_process::Shutdown;
 use gantry_server::{Admin, OpenFiles, ServerTls, TooFewFiles};
@@ -147,14 +149,28 @@ struct Started {
     _telemetry: gantry_telemetry::Guard,
 }
 
-async fn start(args: &UpArgs) -> Result<Started, UpError> {
-    let keys = Keys::new(&args.data_dir);
-    let mut loaded = Settings::load(args, &keys)?;
-    let settings = &mut loaded.settings;
+/// Shows or checks the settings of `up` without a start.
+pub fn config(command: &ConfigCommand<UpArgs>) -> ExitCode {
+    command.run("Settings of gantry up", &Settings::sources(), |args| {
+        load(args, &Keys::new(&args.data_dir))
+    })
+}
+
+/// Loads and checks everything that a start is told, and leaves no trace.
+fn load(args: &UpArgs, keys: &Keys) -> Result<Loaded<Settings>, UpError> {
+    let loaded = Settings::load(args, keys)?;
+    let settings = &loaded.settings;
     if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
         return Err(UpError::ConsulWithoutRegistry(url.clone()));
     }
     admin::check(&settings.user.common.database.path, &args.admin_password_file())?;
+    Ok(loaded)
+}
+
+async fn start(args: &UpArgs) -> Result<Started, UpError> {
+    let keys = Keys::new(&args.data_dir);
+    let mut loaded = load(args, &keys)?;
+    let settings = &mut loaded.settings;
     let registry = Registry::from_settings(&settings.discovery)?;
     let (plan, listeners) = Plan::bind(args)?;
     OpenFiles::raise().share(settings.connections(&args.replicas()))?;

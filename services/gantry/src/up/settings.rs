@@ -8,6 +8,7 @@ use std::{
 use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
 use gantry_process::{ADDING, PROCESS_BOUNDS, Service as _, ServiceSettings};
 use gantry_server::{ConnectionSettings, HostName, ServerTls};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Everything `gantry up` can be told in a file or in the environment.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// The admin pages.
@@ -35,7 +36,7 @@ pub(super) struct Settings {
 }
 
 /// Settings of the admin pages; their port follows from `--port-offset`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AdminSettings {
     /// As [`gantry_server::AdminSettings::hosts`].
@@ -96,17 +97,22 @@ impl Settings {
         Ok(loaded)
     }
 
-    /// The defaults, and what the data directory has for settings that nobody gives.
-    fn defaults(data_dir: &Path, keys: &Keys) -> Sources {
-        const FLAG: &str = "--data-dir";
+    /// Returns the defaults and the bounds.
+    pub(super) fn sources() -> Sources {
         let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
         let sources = ServiceSettings::<gantry_user::Service>::bounded(sources);
         let sources = ServiceSettings::<gantry_order::Service>::bounded(sources);
-        let sources = ServiceSettings::<gantry_inventory::Service>::bounded(sources)
+        ServiceSettings::<gantry_inventory::Service>::bounded(sources)
             .defaults(include_str!("../../config/default.toml"))
             .defaults_of("user", gantry_user::Service::DEFAULTS)
             .defaults_of("order", gantry_order::Service::DEFAULTS)
             .defaults_of("inventory", gantry_inventory::Service::DEFAULTS)
+    }
+
+    /// The defaults, and what the data directory has for settings that nobody gives.
+    fn defaults(data_dir: &Path, keys: &Keys) -> Sources {
+        const FLAG: &str = "--data-dir";
+        let sources = Self::sources()
             .set("user.tokens.key_file", keys.users_tokens(), FLAG)
             .set("order.identity.jwks_cache_dir", data_dir, FLAG)
             .set("inventory.identity.jwks_cache_dir", data_dir, FLAG);

@@ -14,6 +14,7 @@ mod bad_input;
 mod bad_start;
 mod bench;
 mod cluster;
+mod config;
 mod consul;
 mod drain;
 mod extremes;

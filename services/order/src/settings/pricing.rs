@@ -2,12 +2,13 @@
 //! checked where it is read.
 
 use gantry_money::{Currency, Money};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{DiscountRule, Pricing, Rate, Region, TaxRule, Tier};
 
 /// What orders cost.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PricingSettings {
     /// The best one that applies is taken.
@@ -17,7 +18,7 @@ pub struct PricingSettings {
 }
 
 /// A discount for everybody to whom all of its conditions apply.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiscountSettings {
     /// Only for this tier.
@@ -29,7 +30,7 @@ pub struct DiscountSettings {
 }
 
 /// A tax on what is sent to a region.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaxSettings {
     /// Where to.
@@ -39,7 +40,7 @@ pub struct TaxSettings {
 }
 
 /// A tier by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TierName {
     /// Everybody at first.
@@ -51,17 +52,17 @@ pub enum TierName {
 }
 
 /// 0 to 100, with at most two decimal places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Percent(pub Rate);
 
 /// An amount and its currency: `100.00 EUR`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Amount(pub Money);
 
 /// A country, or a state or province of it: `DE`, `US-CA`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Destination(pub Region);
 

@@ -6,12 +6,14 @@ use gantry_client::ClientSettings;
 use gantry_config::Problems;
 use gantry_contract::Contract;
 use gantry_server::IdempotencySettings;
+use schemars::JsonSchema;
 use serde::{Serialize, de::Error, de::MapAccess};
 
 use crate::{FileChecks, Service, plaintext::check_published_keys};
 
 /// Settings that every service has, below the table of its name.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
 pub struct CommonSettings {
     /// Server: limits, connections, drain.
     pub server: gantry_server::Settings,
@@ -22,6 +24,7 @@ pub struct CommonSettings {
     /// Request records, if the service has a database.
     pub idempotency: IdempotencySettings,
     /// Clients, by the name of the called service.
+    #[schemars(default)]
     pub clients: BTreeMap<String, ClientSettings>,
 }
 

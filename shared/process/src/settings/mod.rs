@@ -2,6 +2,7 @@
 
 mod common;
 mod process;
+mod schema;
 mod service;
 
 pub use common::CommonSettings;

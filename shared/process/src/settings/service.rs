@@ -3,6 +3,7 @@
 use std::{fmt, marker::PhantomData, path::PathBuf};
 
 use gantry_config::{Bound, Check, Problems, Sources};
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, DeserializeSeed, Error, IntoDeserializer, MapAccess, Visitor},
@@ -17,7 +18,7 @@ use crate::{FileChecks, SERVICE_BOUNDS, Service};
 /// [`Check`] says what is wrong with them, be they those of a process of its own or of one that
 /// it shares.
 pub trait OwnSettings:
-    Check + Clone + fmt::Debug + DeserializeOwned + Serialize + Send + Sync
+    Check + Clone + fmt::Debug + DeserializeOwned + JsonSchema + Serialize + Send + Sync
 {
     /// Bounds of its numbers and durations; keys are below the table.
     const BOUNDS: &'static [&'static [Bound]] = &[];
@@ -29,7 +30,7 @@ pub trait OwnSettings:
 }
 
 /// Settings of a service that has none of its own.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 

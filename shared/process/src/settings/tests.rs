@@ -14,7 +14,7 @@ static CONTRACT: Contract = Contract {
     descriptor_set: &[],
 };
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Words {
     words: u32,

@@ -1,0 +1,36 @@
+//! Command line of a service's binary.
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use gantry_config::{Args, ConfigCommand};
+use gantry_telemetry::BUILD;
+
+use crate::Service;
+
+#[derive(Debug, Parser)]
+#[command(version = BUILD.summary, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Args,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve until SIGTERM, Ctrl-C or SIGHUP; the default
+    Serve(Args),
+    /// Show or check the settings without a start
+    #[command(subcommand)]
+    Config(ConfigCommand<Args>),
+}
+
+impl Command {
+    /// Reads the command line. Ends the process if it is wrong or asks for help.
+    pub(crate) fn parse<S: Service>(process: &str) -> Self {
+        let command = Cli::command().name(S::NAME).display_name(process).about(S::ABOUT);
+        match Cli::from_arg_matches(&command.get_matches()) {
+            Ok(Cli { command, serve }) => command.unwrap_or(Self::Serve(serve)),
+            Err(error) => error.exit(),
+        }
+    }
+}
