@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use gantry_client::ClientTls;
 use gantry_config::ConfigCommand;
 
-use crate::bench::BenchArgs;
+use crate::{bench::BenchArgs, suite::NAMES};
 
 /// The suite in one process, and the tools around it.
 #[derive(Debug, Parser)]
@@ -173,11 +173,10 @@ fn password_file(named: Option<&PathBuf>, data_dir: &std::path::Path) -> PathBuf
 
 /// The name of a service of the suite.
 fn parse_service(service: &str) -> Result<String, String> {
-    let known: Vec<_> = crate::ports::SERVICES.iter().map(|known| known.name).collect();
-    if known.contains(&service) {
+    if NAMES.contains(&service) {
         return Ok(service.to_owned());
     }
-    Err(format!("no service {service:?}; there are {}", known.join(", ")))
+    Err(format!("no service {service:?}; there are {}", NAMES.join(", ")))
 }
 
 /// A name that a file and a token can have, and that stands for nobody else.

@@ -10,7 +10,11 @@ use gantry_contract::{Access, Contract};
 use gantry_identity::{KeyError, SigningKey};
 use gantry_proto::CONTRACT;
 
-use crate::{cli::KeysArgs, ports::SERVICES, up::Keys};
+use crate::{
+    cli::KeysArgs,
+    suite::{NAMES, SERVICES},
+    up::Keys,
+};
 
 /// Reason for making no keys.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +32,11 @@ pub enum KeysError {
 /// # Errors
 /// [`KeysError`]
 pub fn run(args: &KeysArgs) -> Result<(), KeysError> {
-    let keys = Keys::new(&std::path::absolute(&args.data_dir)?);
+    let keys = Keys::new(&std::path::absolute(&args.data_dir)?, SERVICES);
     let (private, public) = (keys.private(&args.service), keys.public(&args.service));
     SigningKey::load_or_create(&private)?;
-    let suite = SERVICES.iter().map(|service| service.name.to_owned());
     let callees: Vec<_> = if args.calls.is_empty() {
-        suite.filter(|name| *name != args.service).collect()
+        NAMES.iter().filter(|name| **name != args.service).map(|name| (*name).to_owned()).collect()
     } else {
         args.calls.clone()
     };

@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: the command line;
 //! - [`contract`]: what the contract says to those who do not read Rust;
-//! - [`ports`]: which service stands where;
+//! - [`suite`]: the table of services;
 //! - [`keys`]: key pairs of further services;
 //! - [`up`]: every service on its own loopback port, calls between them crossing real sockets;
 //! - [`demo`]: a newcomer's walk through a running suite;
@@ -13,5 +13,5 @@ pub mod cli;
 pub mod contract;
 pub mod demo;
 pub mod keys;
-pub mod ports;
+pub mod suite;
 pub mod up;

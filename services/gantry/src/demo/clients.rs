@@ -16,7 +16,7 @@ use gantry_proto::{
 };
 use tonic::Request;
 
-use crate::ports::{self, INVENTORY, ORDER, SERVICES, USER};
+use crate::suite::{INVENTORY, ORDER, Row, SERVICES, TooLarge, USER};
 
 /// One client per gRPC service.
 pub(crate) struct Clients {
@@ -31,7 +31,7 @@ pub(crate) struct Clients {
 pub enum ConnectError {
     /// A port beyond the last one.
     #[error(transparent)]
-    Port(#[from] ports::TooLarge),
+    Port(#[from] TooLarge),
     /// The list of addresses was refused.
     #[error(transparent)]
     Registry(#[from] gantry_discovery::SettingsError),
@@ -54,7 +54,7 @@ impl Clients {
             ..Settings::default()
         })?;
         let settings = ClientSettings { tls, ..ClientSettings::default() };
-        let channel = |service: ports::Service| {
+        let channel = |service: Row| {
             Channel::builder(service.name)
                 .contract(&CONTRACT)
                 .registry(registry.clone())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use gantry_identity::{Issues, KeyError, SigningKey, TrustedKeySettings};
 
-use crate::ports::SERVICES;
+use crate::suite::Row;
 
 /// Whose tokens users bring, whoever checks them.
 const USERS_ISSUER: &str = "gantry";
@@ -19,12 +19,13 @@ const USERS_TOKENS: &str = "users-tokens";
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     folder: PathBuf,
+    services: &'static [Row],
 }
 
 impl Keys {
-    /// The keys of this data directory. Nothing is made yet.
-    pub(crate) fn new(data_dir: &Path) -> Self {
-        Self { folder: data_dir.join("keys") }
+    /// Returns the keys of these services in a data directory. Nothing is made yet.
+    pub(crate) fn new(data_dir: &Path, services: &'static [Row]) -> Self {
+        Self { folder: data_dir.join("keys"), services }
     }
 
     /// Makes what is missing: a key per service, and one for users' tokens.
@@ -32,7 +33,7 @@ impl Keys {
     /// # Errors
     /// [`KeyError`] if the data directory cannot be written to, or holds something else.
     pub(super) fn provide(&self) -> Result<(), KeyError> {
-        for service in SERVICES {
+        for service in self.services {
             SigningKey::load_or_create(&self.private(service.name))?;
         }
         SigningKey::load_or_create(&self.users_tokens())?;
@@ -41,7 +42,7 @@ impl Keys {
 
     /// The files that [`provide`](Self::provide) makes.
     pub(super) fn made(&self) -> Vec<PathBuf> {
-        let names = SERVICES.iter().map(|service| service.name).chain([USERS_TOKENS]);
+        let names = self.services.iter().map(|service| service.name).chain([USERS_TOKENS]);
         names.flat_map(|name| [self.private(name), self.public(name)]).collect()
     }
 
@@ -54,7 +55,7 @@ impl Keys {
             jwks: None,
             allow_plaintext: false,
         };
-        let others = SERVICES.iter().map(|other| other.name).filter(|other| *other != service);
+        let others = self.services.iter().map(|other| other.name).filter(|other| *other != service);
         [trusted(USERS_ISSUER, Issues::Users, USERS_TOKENS)]
             .into_iter()
             .chain(others.map(|other| trusted(other, Issues::Service, other)))
@@ -85,11 +86,12 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::SERVICES;
 
     #[test]
     fn every_service_believes_the_users_and_the_others_but_not_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::new(folder.path());
+        let keys = Keys::new(folder.path(), SERVICES);
         keys.provide().unwrap();
         assert!(keys.made().iter().all(|file| file.exists()));
         for service in SERVICES {
@@ -111,7 +113,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();
-        Keys::new(folder.path()).provide().unwrap();
+        Keys::new(folder.path(), SERVICES).provide().unwrap();
         let files = std::fs::read_dir(folder.path().join("keys")).unwrap().map(Result::unwrap);
         let (public, private): (Vec<_>, Vec<_>) =
             files.partition(|file| file.file_name().to_string_lossy().ends_with(".pub.pem"));
@@ -124,7 +126,7 @@ mod tests {
     #[test]
     fn a_second_start_finds_the_same_keys() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::new(folder.path());
+        let keys = Keys::new(folder.path(), SERVICES);
         keys.provide().unwrap();
         let before = std::fs::read(keys.users_tokens()).unwrap();
         keys.provide().unwrap();

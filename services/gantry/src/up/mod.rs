@@ -9,7 +9,7 @@ mod admin;
 mod keys;
 mod plan;
 mod ready;
-mod services;
+mod running;
 mod settings;
 
 use std::{
@@ -24,17 +24,19 @@ use std::{
 use gantry_config::{ConfigCommand, Loaded};
 use gantry_discovery::{Kind, Registry};
 use gantry_process::Shutdown;
-use gantry_server::{Admin, OpenFiles, ServerTls, TooFewFiles};
+use gantry_server::{Admin, ConnectionSettings, OpenFiles, ServerTls, TooFewFiles};
 use gantry_telemetry::Metrics;
 
 use self::{
     admin::{Bootstrap, BootstrapError},
     plan::{BindError, Plan},
     ready::Ready,
-    services::{Running, Services},
-    settings::Settings,
+    running::Running,
 };
-use crate::cli::UpArgs;
+use crate::{
+    cli::UpArgs,
+    suite::{Row, SERVICES, Services, Settings, SuiteSettings},
+};
 
 pub use self::admin::ADMIN_EMAIL;
 pub(crate) use self::keys::Keys;
@@ -151,14 +153,14 @@ struct Started {
 
 /// Shows or checks the settings of `up` without a start.
 pub fn config(command: &ConfigCommand<UpArgs>) -> ExitCode {
-    command.run("Settings of gantry up", &Settings::sources(), |args| {
-        load(args, &Keys::new(&args.data_dir))
+    command.run("Settings of gantry up", &settings::defaults::<Settings>(), |args| {
+        load(args, &Keys::new(&args.data_dir, SERVICES))
     })
 }
 
 /// Loads and checks everything that a start is told, and leaves no trace.
 fn load(args: &UpArgs, keys: &Keys) -> Result<Loaded<Settings>, UpError> {
-    let loaded = Settings::load(args, keys)?;
+    let loaded = settings::load::<Settings>(args, keys)?;
     let settings = &loaded.settings;
     if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
         return Err(UpError::ConsulWithoutRegistry(url.clone()));
@@ -168,12 +170,12 @@ fn load(args: &UpArgs, keys: &Keys) -> Result<Loaded<Settings>, UpError> {
 }
 
 async fn start(args: &UpArgs) -> Result<Started, UpError> {
-    let keys = Keys::new(&args.data_dir);
+    let keys = Keys::new(&args.data_dir, SERVICES);
     let mut loaded = load(args, &keys)?;
     let settings = &mut loaded.settings;
     let registry = Registry::from_settings(&settings.discovery)?;
-    let (plan, listeners) = Plan::bind(args)?;
-    OpenFiles::raise().share(settings.connections(&args.replicas()))?;
+    let (plan, listeners) = Plan::bind(SERVICES, args)?;
+    OpenFiles::raise().share(connections(settings, &args.replicas()))?;
     // As they are now in force.
     let (redacted, origin, settings) = (loaded.redacted(), loaded.origin, loaded.settings);
     if let Some(path) = &args.ready_file {
@@ -185,21 +187,41 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
     gantry_process::log_origin(&origin);
 
-    let tls = settings.tls();
+    let tls = tls(&settings);
     let metrics = Metrics::new("gantry")?;
     let meter = metrics.meter();
     let hosts = settings.admin.hosts.clone();
-    let services = Services::open(settings, registry.clone(), &meter).await?;
+    let services = Services::open(settings, &registry, &meter).await.map_err(cannot_open)?;
+    let members = services.members();
     // All of them or none, and before there is an admin: a password is shown once only.
-    let replicas = listeners.replicas.into_iter();
-    let replicas = replicas.map(|(of, listener)| Ok((of, services.server(of)?, listener)));
-    let replicas = replicas.collect::<Result<Vec<_>, UpError>>()?;
+    let replicas = running::replicas(&members, listeners.replicas)?;
     let admin =
         admin::bootstrap(services.user.service().ensure_admin(), args.admin_password_file())
             .await?;
     let pages = Admin::new().hosts(hosts).metrics(move || metrics.text()).config(redacted);
-    let running = services.serve(replicas, pages, listeners.admin);
+    let running = Running::serve(&members, replicas, pages, listeners.admin);
+    drop(members);
     Ok(Started { services, running, registry, plan, tls, admin, _telemetry })
+}
+
+/// Returns the connections of each service's servers, and how many of these there are.
+fn connections<'a>(
+    settings: &'a mut Settings,
+    replicas: &BTreeMap<&str, u16>,
+) -> impl Iterator<Item = (&'a mut ConnectionSettings, u64)> {
+    settings.tables_mut().into_iter().map(|(row, table)| {
+        (&mut table.server_mut().connections, replicas.get(row.name).copied().unwrap_or(1).into())
+    })
+}
+
+/// Returns how the services' servers speak TLS, for those that do.
+fn tls(settings: &impl SuiteSettings) -> BTreeMap<&'static str, ServerTls> {
+    let tables = settings.tables().into_iter();
+    tables.filter_map(|(row, table)| Some((row.name, table.server().tls.clone()?))).collect()
+}
+
+fn cannot_open<E: Into<Box<dyn Error + Send + Sync>>>((row, cause): (Row, E)) -> UpError {
+    UpError::Open { service: row.name, cause: cause.into() }
 }
 
 /// Waits until a caller would find every replica: it serves, and the registry says so.
@@ -241,8 +263,11 @@ fn announce(
     if let Some(path) = &args.ready_file {
         Ready::new(plan).write(path).map_err(ready_file(path))?;
     }
-    if let Err(error) = ready::banner(plan, tls, admin) {
+    if let Err(error) = ready::print_banner(plan, tls, admin) {
         tracing::warn!(%error, "cannot print the addresses");
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     cli::UpArgs,
-    ports::{ADMIN, SERVICES, Service, TooLarge},
+    suite::{Row, TooLarge, admin_address},
 };
 
 /// Where everything of the suite listens.
@@ -20,7 +20,7 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Replicas {
     /// The service.
-    pub(super) service: Service,
+    pub(super) service: Row,
     /// Its first replica.
     pub(super) first: SocketAddr,
     /// Its other replicas.
@@ -31,7 +31,7 @@ pub(super) struct Replicas {
 #[derive(Debug)]
 pub(super) struct Listeners {
     /// By service, in the order of their replicas.
-    pub(super) replicas: Vec<(Service, TcpListener)>,
+    pub(super) replicas: Vec<(Row, TcpListener)>,
     /// The admin pages'.
     pub(super) admin: TcpListener,
 }
@@ -52,32 +52,33 @@ impl Plan {
     ///
     /// # Errors
     /// [`BindError`]; nothing stays bound then.
-    pub(super) fn bind(args: &UpArgs) -> Result<(Self, Listeners), BindError> {
-        let plan = Self::new(args)?;
+    pub(super) fn bind(services: &[Row], args: &UpArgs) -> Result<(Self, Listeners), BindError> {
+        let plan = Self::new(services, args)?;
         let mut refused = Vec::new();
-        let mut bind = |service: Service, address| match listen(address) {
-            Ok(listener) => Some((service, listener)),
+        let mut bind = |name: &str, address| match listen(address) {
+            Ok(listener) => Some(listener),
             Err(error) => {
-                refused.push(format!("  {}: {address}: {error}", service.name));
+                refused.push(format!("  {name}: {address}: {error}"));
                 None
             }
         };
         let mut replicas = Vec::new();
         for of in &plan.services {
-            replicas.extend(of.addresses().filter_map(|address| bind(of.service, address)));
+            let listeners = of.addresses().filter_map(|address| bind(of.service.name, address));
+            replicas.extend(listeners.map(|listener| (of.service, listener)));
         }
-        match bind(ADMIN, plan.admin) {
-            Some((_, admin)) if refused.is_empty() => Ok((plan, Listeners { replicas, admin })),
+        match bind("admin", plan.admin) {
+            Some(admin) if refused.is_empty() => Ok((plan, Listeners { replicas, admin })),
             _ => Err(BindError::Refused(refused)),
         }
     }
 
-    fn new(args: &UpArgs) -> Result<Self, TooLarge> {
+    pub(super) fn new(services: &[Row], args: &UpArgs) -> Result<Self, TooLarge> {
         let asked = args.replicas();
-        let mut services = Vec::new();
-        for &service in SERVICES {
+        let mut planned = Vec::new();
+        for &service in services {
             let count = asked.get(service.name).copied().unwrap_or(1);
-            services.push(Replicas {
+            planned.push(Replicas {
                 service,
                 first: service.address(0, args.port_offset)?,
                 further: (1..count)
@@ -85,7 +86,7 @@ impl Plan {
                     .collect::<Result<_, _>>()?,
             });
         }
-        Ok(Self { services, admin: ADMIN.address(0, args.port_offset)? })
+        Ok(Self { services: planned, admin: admin_address(args.port_offset)? })
     }
 
     /// Each service with its replicas.

@@ -13,7 +13,7 @@ use gantry_server::ServerTls;
 use serde::Serialize;
 
 use super::{admin::Bootstrap, plan::Plan};
-use crate::ports::{INVENTORY, USER};
+use crate::suite::{INVENTORY, USER};
 
 /// The content of the ready file.
 #[derive(Debug, Serialize)]
@@ -56,17 +56,26 @@ fn through(service: &str, tls: Option<&ServerTls>) -> String {
     format!("-cacert CA {own}-servername {service}")
 }
 
-/// Prints the addresses, three calls to paste, the admin, and `ready`. The calls show no secret
-/// to other users of the machine: it comes from standard input or the environment, never as an
-/// argument. The password is printed for people alone: what is no terminal may be kept.
+/// Prints the banner.
 ///
 /// # Errors
 /// If there is no thread to spare.
-pub(super) fn banner(
+pub(super) fn print_banner(
     plan: &Plan,
     tls: &BTreeMap<&str, ServerTls>,
     bootstrap: &Bootstrap,
 ) -> io::Result<()> {
+    print(banner(plan, tls, bootstrap)?)
+}
+
+/// Returns the addresses, three calls to paste, the admin, and `ready`. The calls show no secret
+/// to other users of the machine: it comes from standard input or the environment, never as an
+/// argument. The password is printed for people alone: what is no terminal may be kept.
+pub(super) fn banner(
+    plan: &Plan,
+    tls: &BTreeMap<&str, ServerTls>,
+    bootstrap: &Bootstrap,
+) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     writeln!(out, "\n  service     address")?;
     for of in plan.services() {
@@ -106,7 +115,7 @@ pub(super) fn banner(
         None => writeln!(out, "  admin       {} (made by an earlier start)\n", bootstrap.email)?,
     }
     writeln!(out, "ready")?;
-    print(out)
+    Ok(out)
 }
 
 /// Prints in a thread of its own: a pipe that nobody reads must not hold up the suite.

@@ -12,8 +12,10 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 use self::{circles::circles, paths::named_paths};
+use crate::cluster::SERVICES;
 
-/// Which crate of ours may name which. A crate that is not listed may not exist.
+/// Which crate of ours may name which. A crate that is not listed may not exist. The services of the
+/// suite may name [`SERVICE`], and `gantry` names them.
 const CRATES: &[(&str, &[&str])] = &[
     ("gantry-config", &["gantry-files"]),
     ("gantry-contract", &[]),
@@ -102,9 +104,6 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-proto",
         ],
     ),
-    ("gantry-user", SERVICE),
-    ("gantry-inventory", SERVICE),
-    ("gantry-order", SERVICE),
     (
         "gantry",
         &[
@@ -115,14 +114,11 @@ const CRATES: &[(&str, &[&str])] = &[
             "gantry-discovery",
             "gantry-files",
             "gantry-identity",
-            "gantry-inventory",
-            "gantry-order",
             "gantry-process",
             "gantry-proto",
             "gantry-resilience",
             "gantry-server",
             "gantry-telemetry",
-            "gantry-user",
         ],
     ),
 ];
@@ -214,8 +210,6 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ),
 ];
 
-const SERVICES: &[&str] = &["user", "inventory", "order"];
-
 fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))
@@ -246,7 +240,11 @@ fn shipped(package: &Package) -> BTreeSet<&str> {
 fn crates_name_only_the_crates_they_may() {
     let metadata = metadata();
     let ours: BTreeSet<&str> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
-    let allowed: BTreeMap<_, _> = CRATES.iter().copied().collect();
+    let mut allowed: BTreeMap<_, Vec<_>> =
+        CRATES.iter().map(|(name, may)| ((*name).to_owned(), may.to_vec())).collect();
+    let services: Vec<_> = SERVICES.iter().map(|service| format!("gantry-{service}")).collect();
+    allowed.extend(services.iter().map(|service| (service.clone(), SERVICE.to_vec())));
+    allowed.entry("gantry".to_owned()).or_default().extend(services.iter().map(String::as_str));
     let mut wrong = Vec::new();
     for package in &metadata.packages {
         let name = package.name.as_str();
@@ -261,6 +259,21 @@ fn crates_name_only_the_crates_they_may() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_service_is_a_row_of_the_suite() {
+    let folders = fs::read_dir(root().join("services")).expect("a folder of services");
+    let folders = folders.map(|folder| folder.expect("an entry").path());
+    let services: BTreeSet<_> = folders
+        .filter(|folder| folder.join("src/compose.rs").exists())
+        .map(|folder| folder.file_name().expect("a name").to_string_lossy().into_owned())
+        .collect();
+    let rows: BTreeSet<_> = SERVICES.iter().map(|service| (*service).to_owned()).collect();
+    assert_eq!(services, rows);
+    let local = |service: &String| !root().join(format!("deploy/local/{service}.toml")).exists();
+    let missing: Vec<_> = rows.iter().filter(|service| local(service)).collect();
+    assert!(missing.is_empty(), "deploy/local has no settings of {missing:?}");
 }
 
 #[test]

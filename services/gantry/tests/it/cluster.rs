@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The services that have a binary of their own.
-pub const SERVICES: &[&str] = &["user", "inventory", "order"];
+pub const SERVICES: &[&str] = &gantry::suite::NAMES;
 
 /// Processes that know each other's keys and addresses.
 pub struct Cluster {

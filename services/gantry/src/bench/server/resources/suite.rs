@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::{
     bench::error::BenchError,
     demo::clients::{Clients, as_bearer},
-    ports::{ADMIN, ORDER, SERVICES},
+    suite::{ORDER, SERVICES, admin_address},
     up::ADMIN_EMAIL,
 };
 
@@ -107,10 +107,9 @@ fn up(folder: &TempDir, offset: u16) -> io::Result<Child> {
 /// An offset at which every port of the suite is free.
 fn free_offset() -> Result<u16, BenchError> {
     let is_free = |offset: &u16| {
-        SERVICES.iter().chain([&ADMIN]).all(|service| {
-            let address = service.address(0, *offset);
-            address.is_ok_and(|address| TcpListener::bind(address).is_ok())
-        })
+        let services = SERVICES.iter().map(|service| service.address(0, *offset));
+        let mut addresses = services.chain([admin_address(*offset)]);
+        addresses.all(|address| address.is_ok_and(|address| TcpListener::bind(address).is_ok()))
     };
     let mut offsets = (0..100).map(|_| fastrand::u16(1_000..10_000));
     offsets.find(is_free).ok_or(BenchError::Replica(io::ErrorKind::AddrInUse.into()))
