@@ -161,9 +161,9 @@ impl DemoArgs {
 
     /// How the suite is spoken to.
     pub fn tls(&self) -> Option<ClientTls> {
-        let trusting = ClientTls::trusting(self.ca_file.as_ref()?);
-        let (cert_file, key_file) = (self.cert_file.clone(), self.key_file.clone());
-        Some(ClientTls { cert_file, key_file, ..trusting })
+        let mut tls = ClientTls::trusting(self.ca_file.as_ref()?);
+        (tls.cert_file, tls.key_file) = (self.cert_file.clone(), self.key_file.clone());
+        Some(tls)
     }
 }
 

@@ -85,7 +85,7 @@ fn row(name: &str, value: f64, unit: &str, limit: Option<f64>) {
 }
 
 fn registry(agent: &Agent) -> Registry {
-    let mut settings = Settings { kind: Kind::Consul, ..Settings::default() };
+    let mut settings = Settings::default().kind(Kind::Consul);
     settings.consul.url = agent.url();
     Registry::from_settings(&settings).unwrap()
 }

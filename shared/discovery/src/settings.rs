@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use derive_setters::Setters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,10 @@ use crate::{
 };
 
 /// The `discovery` section of a service's configuration.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct Settings {
     /// Which adapter.
     pub kind: Kind,

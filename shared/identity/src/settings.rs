@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+use derive_setters::Setters;
 use gantry_contract::{Contract, access::Grants};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,13 @@ use crate::{
 
 /// A service's identity: its own key, the keys it believes, and what calling
 /// services may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct Settings {
     /// The service's private key, PKCS#8 PEM. It must exist.
+    #[setters(into)]
     pub key_file: PathBuf,
     /// Whose tokens are believed.
     #[serde(default)]
@@ -27,22 +31,28 @@ pub struct Settings {
     /// The folder in which the keys that others publish are kept for a day, so that a restart
     /// while their publisher is away turns no user away. Not given: they are not.
     #[serde(default)]
+    #[setters(into)]
     pub jwks_cache_dir: Option<PathBuf>,
 }
 
 /// One entry of the list of trusted keys: a file, or a service that publishes them, or both.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct TrustedKeySettings {
     /// Whom the key speaks for: a service's name, or `gantry` for user tokens.
+    #[setters(into)]
     pub issuer: String,
     /// What it may sign: `users` or `service`.
     pub issues: Issues,
     /// The public key, SubjectPublicKeyInfo PEM.
     #[serde(default)]
+    #[setters(into)]
     pub key_file: Option<PathBuf>,
     /// The service that publishes the keys; those are fetched from it, and followed.
     #[serde(default)]
+    #[setters(into)]
     pub jwks: Option<String>,
     /// Lets `jwks` be fetched without TLS from another machine, where whoever answers decides who
     /// is a user. Default: it is refused.
@@ -60,6 +70,11 @@ pub struct InvalidSetting {
 }
 
 impl TrustedKeySettings {
+    /// Believes `issuer` to issue such tokens, by keys that are still to be told.
+    pub fn new(issuer: impl Into<String>, issues: Issues) -> Self {
+        Self { issuer: issuer.into(), issues, key_file: None, jwks: None, allow_plaintext: false }
+    }
+
     fn has_no_key(&self) -> bool {
         self.key_file.is_none() && self.jwks.is_none()
     }

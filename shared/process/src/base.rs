@@ -149,13 +149,15 @@ impl Base {
 
     /// Starts a server that has everything but its gRPC services.
     pub(crate) fn server(&self) -> ServerBuilder {
-        let builder = Server::builder(self.name, self.contract)
+        let mut builder = Server::builder(self.name, self.contract)
             .settings(self.server.clone())
             .version(BUILD.version)
             .verifier(Arc::clone(&self.verifier))
             .grants(self.grants.clone())
-            .registry(self.channels.registry.clone())
-            .meter(self.channels.meter.clone());
+            .registry(self.channels.registry.clone());
+        if let Some(meter) = self.meter() {
+            builder = builder.meter(meter.clone());
+        }
         let Some(Data { database, .. }) = &self.data else { return builder };
         let database = database.clone();
         builder.readiness("database", move || {

@@ -204,7 +204,7 @@ impl World {
 
 fn lenient() -> Settings {
     let mut settings = Settings::default();
-    settings.limits.per_address = RateSettings { per_second: 1e6, burst: 1_000_000 };
+    settings.limits.per_address = RateSettings::new(1e6, 1_000_000);
     settings
 }
 

@@ -188,8 +188,8 @@ impl ServerBuilder {
     /// docs/METRICS.md lists them. Default: nobody does.
     ///
     /// Whatever is no method of this server is one there: `other`.
-    pub fn meter(mut self, meter: Option<Meter>) -> Self {
-        self.meter = meter;
+    pub fn meter(mut self, meter: Meter) -> Self {
+        self.meter = Some(meter);
         self
     }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use derive_setters::Setters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +19,16 @@ use serde::{Deserialize, Serialize};
 /// busy_timeout = "5s"
 /// acquire_timeout = "5s"
 /// ```
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct Settings {
     /// The database file; its folder is made if it is missing. No URL and no name of a database in
     /// memory.
     #[serde(deserialize_with = "crate::path::deserialize")]
     #[schemars(with = "PathBuf")]
+    #[setters(into)]
     pub path: PathBuf,
     /// Connections that read.
     #[serde(default = "Settings::default_readers")]

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use derive_setters::Setters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 /// How the process logs.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct Settings {
     /// For whom lines are written.
     pub format: Format,

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use derive_setters::Setters;
 use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,21 +16,27 @@ use crate::{
 
 /// The `client.tls` section of a service's configuration: given, the client speaks TLS
 /// and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct ClientTls {
     /// The authorities (PEM) that may vouch for servers.
+    #[setters(into)]
     pub ca_file: PathBuf,
     /// Its own certificate (PEM, with those between it and the authority), where servers
     /// ask for one.
     #[serde(default)]
+    #[setters(into)]
     pub cert_file: Option<PathBuf>,
     /// The private key (PEM) of `cert_file`.
     #[serde(default)]
+    #[setters(into)]
     pub key_file: Option<PathBuf>,
     /// The name that servers' certificates must bear. Default: the name of the service
     /// that is called.
     #[serde(default)]
+    #[setters(into)]
     pub server_name: Option<String>,
     /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
     #[serde(default = "crate::reload_interval", with = "humantime_serde")]
@@ -71,7 +78,7 @@ impl ClientTls {
     ///
     /// # Errors
     /// [`InvalidTls`] where it cannot be in a certificate.
-    pub fn server_name(&self, service: &str) -> Result<ServerName<'static>, InvalidTls> {
+    pub fn certificate_name(&self, service: &str) -> Result<ServerName<'static>, InvalidTls> {
         let name = self.server_name.as_deref().unwrap_or(service);
         ServerName::try_from(name.to_owned()).map_err(|_| InvalidTls {
             key: "server_name",

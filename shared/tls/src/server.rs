@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use derive_setters::Setters;
 use rustls::{
     ServerConfig,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
@@ -18,16 +19,21 @@ use crate::{
 
 /// The `server.tls` section of a service's configuration: given, the server speaks TLS
 /// and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct ServerTls {
     /// Its certificate (PEM), with those between it and the authority.
+    #[setters(into)]
     pub cert_file: PathBuf,
     /// The private key (PEM) of `cert_file`.
+    #[setters(into)]
     pub key_file: PathBuf,
     /// The authorities (PEM) that vouch for callers: given, whoever brings no certificate
     /// of theirs is not spoken to (mTLS).
     #[serde(default)]
+    #[setters(into)]
     pub client_ca_file: Option<PathBuf>,
     /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
     #[serde(default = "crate::reload_interval", with = "humantime_serde")]
@@ -36,6 +42,16 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
+    /// Speaks as this certificate, with its private key, to every client.
+    pub fn new(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
+        Self {
+            cert_file: cert_file.into(),
+            key_file: key_file.into(),
+            client_ca_file: None,
+            reload_interval: crate::reload_interval(),
+        }
+    }
+
     /// Loads the files.
     ///
     /// # Errors

@@ -125,7 +125,7 @@ impl Ours {
     /// Creates a channel over a static list of one address, with at most this many connections.
     pub(super) fn listed(address: SocketAddr, connections: usize) -> Result<Self, BenchError> {
         let endpoints = [(SERVICE.to_owned(), vec![address.to_string()])].into();
-        let list = Settings { kind: Kind::Static, endpoints, ..Settings::default() };
+        let list = Settings::default().kind(Kind::Static).endpoints(endpoints);
         let settings = ClientSettings { max_connections: connections, ..Default::default() };
         Self::within(Registry::from_settings(&list)?, settings)
     }

@@ -68,12 +68,9 @@ impl Agent {
 
 /// Returns a registry at this agent.
 pub(super) fn registry(url: &str) -> Result<Registry, BenchError> {
-    let consul = consul::Settings {
-        url: url.to_owned(),
-        check_interval: Duration::from_secs(1),
-        ..consul::Settings::default()
-    };
-    let settings = Settings { kind: Kind::Consul, consul, ..Settings::default() };
+    let consul =
+        consul::Settings::default().url(url.to_owned()).check_interval(Duration::from_secs(1));
+    let settings = Settings::default().kind(Kind::Consul).consul(consul);
     Ok(Registry::from_settings(&settings)?)
 }
 

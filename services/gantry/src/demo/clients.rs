@@ -1,9 +1,7 @@
 //! The clients the walk calls with.
 
-use std::collections::BTreeMap;
-
 use gantry_client::{Channel, ClientSettings, ClientTls};
-use gantry_discovery::{Kind, Registry, Settings};
+use gantry_discovery::Registry;
 use gantry_proto::{
     CONTRACT,
     shop::{
@@ -34,7 +32,7 @@ pub enum ConnectError {
     Port(#[from] TooLarge),
     /// The list of addresses was refused.
     #[error(transparent)]
-    Registry(#[from] gantry_discovery::SettingsError),
+    Registry(#[from] gantry_discovery::static_list::InvalidList),
     /// The channel was refused.
     #[error(transparent)]
     Channel(#[from] gantry_client::BuildError),
@@ -43,16 +41,11 @@ pub enum ConnectError {
 impl Clients {
     /// Clients of the suite whose ports are moved by `offset`, through TLS where it is given.
     pub(crate) fn new(offset: u16, tls: Option<ClientTls>) -> Result<Self, ConnectError> {
-        let mut addresses = BTreeMap::new();
+        let mut addresses = Vec::new();
         for service in SERVICES {
-            addresses
-                .insert(service.name.to_owned(), vec![service.address(0, offset)?.to_string()]);
+            addresses.push((service.name, [service.address(0, offset)?.to_string()]));
         }
-        let registry = Registry::from_settings(&Settings {
-            kind: Kind::Static,
-            endpoints: addresses,
-            ..Settings::default()
-        })?;
+        let registry = Registry::fixed(addresses)?;
         let settings = ClientSettings { tls, ..ClientSettings::default() };
         let channel = |service: Row| {
             Channel::builder(service.name)

@@ -48,12 +48,8 @@ impl Keys {
 
     /// The keys that a service believes: the users' and those of every other service.
     pub(super) fn trusted_by(&self, service: &str) -> Vec<TrustedKeySettings> {
-        let trusted = |issuer: &str, issues, name| TrustedKeySettings {
-            issuer: issuer.to_owned(),
-            issues,
-            key_file: Some(self.public(name)),
-            jwks: None,
-            allow_plaintext: false,
+        let trusted = |issuer: &str, issues, name| {
+            TrustedKeySettings::new(issuer, issues).key_file(self.public(name))
         };
         let others = self.services.iter().map(|other| other.name).filter(|other| *other != service);
         [trusted(USERS_ISSUER, Issues::Users, USERS_TOKENS)]
@@ -95,11 +91,9 @@ mod tests {
         keys.provide().unwrap();
         assert!(keys.made().iter().all(|file| file.exists()));
         for service in SERVICES {
-            let identity = gantry_identity::Settings {
-                key_file: keys.private(service.name),
-                trusted: keys.trusted_by(service.name),
-                ..gantry_identity::Settings::default()
-            };
+            let identity = gantry_identity::Settings::default()
+                .key_file(keys.private(service.name))
+                .trusted(keys.trusted_by(service.name));
             identity.signer(service.name).unwrap();
             identity.verifier(service.name, |_| None).unwrap();
             assert_eq!(identity.trusted.len(), SERVICES.len());

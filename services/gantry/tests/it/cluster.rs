@@ -169,15 +169,14 @@ impl Member {
 
 /// Consul, as a caller's process has it.
 pub fn at_consul(agent: &Agent) -> Registry {
-    let consul = consul::Settings { url: agent.url(), ..consul::Settings::default() };
-    let settings = Settings { kind: Kind::Consul, consul, ..Settings::default() };
+    let consul = consul::Settings::default().url(agent.url());
+    let settings = Settings::default().kind(Kind::Consul).consul(consul);
     Registry::from_settings(&settings).unwrap()
 }
 
 /// A registry that is a list.
 pub fn listing(endpoints: BTreeMap<String, Vec<String>>) -> Registry {
-    let settings = Settings { kind: Kind::Static, endpoints, ..Settings::default() };
-    Registry::from_settings(&settings).unwrap()
+    Registry::fixed(endpoints).unwrap()
 }
 
 fn by_service(places: &[(&str, SocketAddr)]) -> BTreeMap<String, Vec<String>> {

@@ -153,11 +153,9 @@ async fn who_does_not_prove_who_they_are_is_refused_and_told_why_and_by_whom() {
     let mounted = Mounted::by(&authority);
     let mut suite = Suite::start(&["--config", &mounted.settings_of_all()]);
     let expired = authority.issue_until("expired", &["caller"], time::Duration::hours(-1));
-    let expired = ClientTls {
-        cert_file: Some(expired.cert_file),
-        key_file: Some(expired.key_file),
-        ..ClientTls::trusting(authority.ca_file())
-    };
+    let expired = ClientTls::trusting(authority.ca_file())
+        .cert_file(expired.cert_file)
+        .key_file(expired.key_file);
     let address = suite.addresses("user")[0].to_string();
     for (tls, why) in [
         (None, "it speaks TLS, and client.tls is not set"),
@@ -165,10 +163,7 @@ async fn who_does_not_prove_who_they_are_is_refused_and_told_why_and_by_whom() {
         (Some(Mounted::by(&strangers).trusting(&authority)), "UnknownCA"),
         (Some(expired), "CertificateExpired"),
         (Some(mounted.trusting(&strangers)), "UnknownIssuer"),
-        (
-            Some(ClientTls { server_name: Some("order".into()), ..mounted.caller() }),
-            "not valid for name",
-        ),
+        (Some(mounted.caller().server_name("order")), "not valid for name"),
     ] {
         let settings = ClientSettings { tls, ..ClientSettings::default() };
         let shop = Shop::of(&listed(&suite), &settings);

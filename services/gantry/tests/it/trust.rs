@@ -3,7 +3,7 @@
 use std::{fs, process::Output};
 
 use gantry_client::{Channel, ClientSettings};
-use gantry_discovery::{Kind, Registry, Settings};
+use gantry_discovery::Registry;
 use gantry_identity::{ServiceSigner, SigningKey};
 use gantry_proto::{
     CONTRACT,
@@ -24,11 +24,7 @@ fn keys(args: &[&str]) -> Output {
 
 /// Calls the user service as `service` with its key.
 async fn list_users(suite: &Suite, service: &str, key: &std::path::Path) -> Result<(), Code> {
-    let registry = Registry::from_settings(&Settings {
-        kind: Kind::Static,
-        endpoints: [("user".to_owned(), vec![suite.addresses("user")[0].to_string()])].into(),
-        ..Settings::default()
-    });
+    let registry = Registry::fixed([("user", [suite.addresses("user")[0].to_string()])]);
     let signer = ServiceSigner::new(service, SigningKey::load(key).unwrap());
     let channel = Channel::builder("user")
         .contract(&CONTRACT)

@@ -29,7 +29,7 @@ pub(crate) struct Tls {
 
 impl Tls {
     pub(crate) fn load(settings: &ClientTls, service: &str) -> Result<Self, InvalidTls> {
-        Ok(Self { live: settings.load()?, name: settings.server_name(service)? })
+        Ok(Self { live: settings.load()?, name: settings.certificate_name(service)? })
     }
 
     /// What became of the files.

@@ -35,7 +35,7 @@ async fn replica() -> Server {
 }
 
 fn setup(agent: &Agent, change: impl FnOnce(&mut Settings)) -> Setup {
-    let mut settings = Settings { kind: Kind::Consul, ..Settings::default() };
+    let mut settings = Settings::default().kind(Kind::Consul);
     settings.consul.url = agent.url();
     settings.consul.check_interval = Duration::from_secs(1);
     change(&mut settings);

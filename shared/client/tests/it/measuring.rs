@@ -97,8 +97,8 @@ async fn a_registry_that_fails_is_measured_by_its_state_and_its_age() {
     let metrics = Metrics::new("test").unwrap();
     // Nobody listens there.
     let url = "http://127.0.0.1:1".to_owned();
-    let consul = consul::Settings { url, ..consul::Settings::default() };
-    let settings = Settings { kind: Kind::Consul, consul, ..Settings::default() };
+    let consul = consul::Settings::default().url(url);
+    let settings = Settings::default().kind(Kind::Consul).consul(consul);
     let unreachable = Registry::from_settings(&settings).unwrap();
     let setup = Setup::new();
     let _fine = builder(&setup.registry).meter(Some(metrics.meter())).build().unwrap();

@@ -36,12 +36,8 @@ struct Terminator {
 
 impl Terminator {
     async fn start(issued: &Issued, client_ca: Option<&Authority>, behind: &Server) -> Self {
-        let tls = ServerTls {
-            cert_file: issued.cert_file.clone(),
-            key_file: issued.key_file.clone(),
-            client_ca_file: client_ca.map(Authority::ca_file),
-            reload_interval: Duration::from_secs(10),
-        };
+        let mut tls = ServerTls::new(&issued.cert_file, &issued.key_file);
+        tls.client_ca_file = client_ca.map(Authority::ca_file);
         let acceptor = TlsAcceptor::from(tls.load().unwrap().current());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -87,12 +83,10 @@ fn trusting(authority: &Authority) -> ClientTls {
 }
 
 fn showing(authority: &Authority, issued: &Issued) -> ClientTls {
-    ClientTls {
-        cert_file: Some(issued.cert_file.clone()),
-        key_file: Some(issued.key_file.clone()),
-        reload_interval: Duration::from_millis(20),
-        ..trusting(authority)
-    }
+    trusting(authority)
+        .cert_file(&issued.cert_file)
+        .key_file(&issued.key_file)
+        .reload_interval(Duration::from_millis(20))
 }
 
 #[tokio::test]
@@ -105,7 +99,7 @@ async fn calls_go_through_tls_to_who_bears_the_services_name_or_the_one_configur
         .await;
     let echo = Terminator::start(&authority.issue("echo", &["echo"]), None, &server).await;
     let other = Terminator::start(&authority.issue("x", &["echo.example"]), None, &server).await;
-    let named = ClientTls { server_name: Some("echo.example".into()), ..trusting(&authority) };
+    let named = trusting(&authority).server_name("echo.example");
     for (tls, address) in [(trusting(&authority), echo.address), (named, other.address)] {
         let setup = Setup::with(settings(Some(tls)));
         let _registration = setup.register(address).await;
@@ -224,7 +218,7 @@ async fn files_that_are_no_certificates_are_refused_when_the_channel_is_built() 
     let build = |tls| builder(&setup.registry).settings(settings(Some(tls))).build();
     let error = build(ClientTls::trusting("/absent")).unwrap_err();
     assert!(matches!(&error, BuildError::Tls(invalid) if invalid.key == "ca_file"), "{error}");
-    let unnamed = ClientTls { server_name: Some("no name".into()), ..trusting(&authority) };
+    let unnamed = trusting(&authority).server_name("no name");
     let error = build(unnamed).unwrap_err().to_string();
     assert!(error.contains("tls.server_name"), "{error}");
 }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use derive_setters::Setters;
 use gantry_tls::{ClientTls, InvalidTls};
 use http::Uri;
 use schemars::JsonSchema;
@@ -15,25 +16,33 @@ use super::{
 };
 
 /// The `discovery.consul` section of a service's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct Settings {
     /// The local agent's HTTP API: `http://HOST:PORT` or `https://HOST:PORT`.
+    #[setters(into)]
     pub url: String,
     /// With `https`: the authorities (PEM) that may vouch for the agent. This and the
     /// two below are read at the start and followed: new connections use what they hold.
+    #[setters(into)]
     pub ca_file: Option<PathBuf>,
     /// With `https`: our own certificate (PEM, with its chain), where the agent asks
     /// for one.
+    #[setters(into)]
     pub cert_file: Option<PathBuf>,
     /// The private key (PEM) of `cert_file`.
+    #[setters(into)]
     pub key_file: Option<PathBuf>,
     /// The file that holds the ACL token. Read again for every request, so that a
     /// token can be rotated.
+    #[setters(into)]
     pub token_file: Option<PathBuf>,
     /// Lets the token be sent without TLS to an agent on another machine. Default: it is refused.
     pub allow_plaintext: bool,
     /// The datacenter whose instances are watched; none is the agent's own.
+    #[setters(into)]
     pub datacenter: Option<String>,
     /// How Consul learns an instance's health.
     pub check: Check,
@@ -240,7 +249,8 @@ impl Settings {
             return Err(InvalidSettings { key: "ca_file", why });
         };
         let (cert_file, key_file) = (self.cert_file.clone(), self.key_file.clone());
-        let tls = ClientTls { cert_file, key_file, ..ClientTls::trusting(ca_file) };
+        let mut tls = ClientTls::trusting(ca_file);
+        (tls.cert_file, tls.key_file) = (cert_file, key_file);
         let live = tls.load().map_err(|InvalidTls { key, why }| InvalidSettings { key, why })?;
         Ok(Transport::secure(live, self.timeout))
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use derive_setters::Setters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,10 @@ const MAX_WINDOW: u32 = (1 << 31) - 1;
 pub(crate) const DEFAULT_MAX: u32 = 1000;
 
 /// What a server grants its connections, and when it ends them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct ConnectionSettings {
     /// Most open connections. One more makes an unproven or idle one close, or is closed
     /// itself. Default: 1,000, or as many as the limit of open files leaves.

@@ -1,5 +1,6 @@
 //! Settings of health and reflection.
 
+use derive_setters::Setters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,10 @@ pub enum ReflectionAccess {
 
 /// Limits of calls of health and reflection, which have no other. The first open call of each
 /// connection is let in whatever the limits: probes are to be answered.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct InfrastructureSettings {
     /// Most open calls. Default 1,000.
     pub max_calls: u32,

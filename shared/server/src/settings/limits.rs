@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use derive_setters::Setters;
 use gantry_contract::Contract;
 use gantry_resilience::limits::{
     ConcurrencyConfig, ConcurrencyParameters, InvalidConcurrency, InvalidRate, Rate,
@@ -14,8 +15,10 @@ use super::invalid::InvalidSetting;
 
 /// How many calls at once: found by how long they take. See
 /// [`gantry_resilience::limits`].
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct ConcurrencySettings {
     /// Calls at once that are never too many. Default 64.
     pub min: u32,
@@ -68,8 +71,10 @@ impl ConcurrencySettings {
 
 /// Limits of requests that have begun and whose messages are not complete after 100 ms. Until
 /// then they count neither here nor as calls at once; each message of a stream counts likewise.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct UploadSettings {
     /// The most at once; the last quarter is kept for callers and addresses with fewer than 4.
     /// Default 1,024.
@@ -134,8 +139,10 @@ impl UploadSettings {
 }
 
 /// Calls in a time: the numbers of a token bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct RateSettings {
     /// Calls a second in the long run; below 1 for rarer ones.
     pub per_second: f64,
@@ -144,6 +151,11 @@ pub struct RateSettings {
 }
 
 impl RateSettings {
+    /// Returns a bucket of `burst` calls that `per_second` calls a second refill.
+    pub const fn new(per_second: f64, burst: u32) -> Self {
+        Self { per_second, burst }
+    }
+
     /// The same for all networks of a site of IPv6 together: sixteen times as much.
     pub(crate) fn of_site(self) -> Self {
         const NETWORKS: u16 = 16;
@@ -170,8 +182,10 @@ pub enum ForwardedBy {
 }
 
 /// How often one caller may call.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct LimitSettings {
     /// The calls of an address without credentials, and all of its calls of public methods.
     /// Here and below, an address of IPv6 stands for its network of 64 bits; all networks

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use derive_setters::Setters;
 use gantry_contract::Contract;
 use gantry_identity::{KeyError, load_or_create_secret};
 use gantry_tls::ServerTls;
@@ -30,13 +31,16 @@ use crate::{Fingerprints, HostName};
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
 /// How a server makes itself known, what it takes and how it ends.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct Settings {
     /// The address callers elsewhere reach it at; port 0 stands for the port it
     /// listens on. Default: the address it listens on.
     pub advertise: Option<SocketAddr>,
     /// The zone it runs in.
+    #[setters(into)]
     pub zone: Option<String>,
     /// Its share of the calls, relative to other instances. Default 1.
     pub weight: u32,
@@ -121,8 +125,10 @@ impl Settings {
 }
 
 /// How the admin server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct AdminSettings {
     /// Where it listens: never a public address. Default: any free port on loopback.
     pub listen: SocketAddr,
@@ -138,15 +144,23 @@ impl Default for AdminSettings {
 }
 
 /// How a service recognises repeated requests.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct IdempotencySettings {
     /// The file of the secret under which they are recorded: 64 hexadecimal digits,
     /// made where it is missing. All replicas share it, and it outlives restarts.
+    #[setters(into)]
     pub key_file: PathBuf,
 }
 
 impl IdempotencySettings {
+    /// Takes the secret from this file.
+    pub fn new(key_file: impl Into<PathBuf>) -> Self {
+        Self { key_file: key_file.into() }
+    }
+
     /// What marks requests under the secret.
     ///
     /// # Errors

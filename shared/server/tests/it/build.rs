@@ -69,14 +69,14 @@ fn a_grant_of_what_the_contract_does_not_know_is_named() {
 
 #[test]
 fn a_setting_that_cannot_be_is_named() {
-    let settings = Settings { max_message_bytes: 0, ..Settings::default() };
+    let settings = Settings::default().max_message_bytes(0);
     let error = probe(&CONTRACT).verifier(verifier()).settings(settings).build().unwrap_err();
     assert_eq!(error.to_string(), "the setting max_message_bytes must be from 1 to 4194304");
 }
 
 #[test]
 fn every_problem_is_told_at_once() {
-    let settings = Settings { weight: 0, max_message_bytes: 0, ..Settings::default() };
+    let settings = Settings::default().weight(0).max_message_bytes(0);
     let grants = [("order".to_owned(), vec!["bananas:peel".to_owned()])];
     let twice = probe(&CONTRACT).service(ProbeServiceServer::new(Probe::default()));
     let error = twice.settings(settings).grants(grants.into()).build().unwrap_err();
@@ -93,7 +93,7 @@ fn every_problem_is_told_at_once() {
 #[tokio::test]
 async fn a_server_is_registered_while_it_serves() {
     let registry = Registry::memory();
-    let settings = Settings { zone: Some("z1".into()), weight: 3, ..Settings::default() };
+    let settings = Settings::default().zone("z1").weight(3);
     let mut world = World::with(|builder| {
         builder.registry(registry.clone()).settings(settings).version("1.2.3")
     })

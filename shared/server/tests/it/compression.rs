@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use gantry_contract::gzip::Recoder;
 use gantry_probe::probe::v1::{ActRequest, ActResponse, CountRequest};
-use gantry_server::Settings;
 use http::Request;
 use http_body_util::Full;
 use prost::Message;
@@ -50,7 +49,7 @@ async fn compressed_messages_are_taken_beside_others() {
 
 #[tokio::test]
 async fn bombs_are_refused_at_the_limit() {
-    let settings = Settings { max_message_bytes: 100_000, ..lenient() };
+    let settings = lenient().max_message_bytes(100_000);
     let world = World::with(|builder| builder.settings(settings)).await;
     // Within its field's tag and length.
     let fits = send(&world, encoded(ACT, gzip(&zeros(99_990)))).await;
@@ -126,7 +125,7 @@ async fn answers_are_compressed_if_both_sides_want_it() {
         (true, Some("identity,deflate"), false),
         (true, Some("identity,deflate,gzip"), true),
     ] {
-        let settings = Settings { compression, ..lenient() };
+        let settings = lenient().compression(compression);
         let world = World::with(|builder| builder.settings(settings)).await;
         let mut request = request(ACT, framed(&long));
         if let Some(accept) = accept {
@@ -144,7 +143,7 @@ async fn answers_are_compressed_if_both_sides_want_it() {
 
 #[tokio::test]
 async fn short_answers_and_refusals_are_sent_as_they_are() {
-    let settings = Settings { compression: true, ..lenient() };
+    let settings = lenient().compression(true);
     let world = World::with(|builder| builder.settings(settings)).await;
     let ask = |path: &str, body| {
         let mut request = request(path, body);

@@ -13,7 +13,7 @@ use gantry_discovery::{
     Instance, RegisterError, Registrar, Registration, RegistrationState, Registry,
 };
 use gantry_probe::probe::v1::{ActRequest, CountRequest};
-use gantry_server::{Settings, State, Status};
+use gantry_server::{State, Status};
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},
@@ -87,7 +87,7 @@ async fn no_call_that_reached_a_handler_is_lost() {
 
 #[tokio::test]
 async fn what_does_not_end_is_cut_when_the_time_is_over() {
-    let settings = Settings { drain_timeout: Duration::from_millis(300), ..lenient() };
+    let settings = lenient().drain_timeout(Duration::from_millis(300));
     let mut world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
     let mut other = client.clone();

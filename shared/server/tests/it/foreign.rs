@@ -4,7 +4,6 @@
 use std::{ffi::OsString, fs, net::SocketAddr, process::Command};
 
 use gantry_probe::{SERVICE_CONFIG, probe::v1::ActRequest};
-use gantry_server::Settings;
 use prost::Message;
 use tokio::task::spawn_blocking;
 
@@ -78,7 +77,7 @@ async fn a_foreign_client_calls_methods_of_all_four_kinds() {
 
 #[tokio::test]
 async fn a_foreign_client_may_compress_and_be_answered_so() {
-    let settings = Settings { compression: true, ..lenient() };
+    let settings = lenient().compression(true);
     let world = World::with(|builder| builder.settings(settings)).await;
     kinds(world, vec!["gzip".into()]).await;
 }

@@ -180,7 +180,7 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
     let verifier = Arc::new(Verifier::new("probe", Vec::new()).published(published));
     let metrics = Metrics::new("probe").unwrap();
     let meter = metrics.meter();
-    let world = World::with(|builder| builder.verifier(verifier).meter(Some(meter))).await;
+    let world = World::with(|builder| builder.verifier(verifier).meter(meter)).await;
     let mut client = world.client().await;
     // It is ready without them, and says what it lacks.
     let lacks = async || {

@@ -16,7 +16,7 @@ use tonic_types::StatusExt;
 use crate::world::{PATIENCE, World, lenient, reason};
 
 async fn with_reflection(reflection: ReflectionAccess) -> World {
-    let settings = Settings { reflection, ..lenient() };
+    let settings = lenient().reflection(reflection);
     World::with(|builder| builder.settings(settings)).await
 }
 
@@ -58,7 +58,7 @@ async fn reflection_can_be_kept_for_callers_with_credentials() {
         list(&world, Some(&token)).await.unwrap();
     }
     // Without somebody to check them there are no credentials.
-    let settings = Settings { reflection: ReflectionAccess::Authenticated, ..Settings::default() };
+    let settings = Settings::default().reflection(ReflectionAccess::Authenticated);
     let built = gantry_server::Server::builder("probe", &CONTRACT).settings(settings).build();
     let error = built.unwrap_err();
     assert!(matches!(error.problems(), [BuildProblem::NoVerifier(_)]), "{error}");
@@ -67,8 +67,8 @@ async fn reflection_can_be_kept_for_callers_with_credentials() {
 #[tokio::test]
 async fn open_watches_are_limited_but_for_the_first() {
     let infrastructure =
-        InfrastructureSettings { max_calls: 4, max_per_address: 3, max_per_connection: 2 };
-    let settings = Settings { infrastructure, ..lenient() };
+        InfrastructureSettings::default().max_calls(4).max_per_address(3).max_per_connection(2);
+    let settings = lenient().infrastructure(infrastructure);
     let world = World::with(|builder| builder.settings(settings)).await;
     let watch = async |client: &mut HealthClient<_>| {
         client.watch(HealthCheckRequest::default()).await.map(tonic::Response::into_inner)

@@ -23,7 +23,7 @@ const ACT: &str = "/probe.v1.ProbeService/Act";
 
 /// So many calls, and then none for longer than a test runs.
 const fn only(burst: u32) -> RateSettings {
-    RateSettings { per_second: 0.001, burst }
+    RateSettings::new(0.001, burst)
 }
 
 fn nap(nap_ms: u32) -> ActRequest {

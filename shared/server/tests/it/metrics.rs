@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use gantry_probe::probe::v1::{ActRequest, CountRequest};
-use gantry_server::{Admin, ConcurrencySettings, RateSettings, ServerBuilder, ServerTls, Settings};
+use gantry_server::{Admin, ConcurrencySettings, RateSettings, ServerBuilder, ServerTls};
 use gantry_telemetry::Metrics;
 use gantry_test_authority::{Authority, Issued};
 use tokio::{
@@ -108,7 +108,7 @@ pub(crate) fn sum(samples: &[Sample], name: &str, with: &[(&str, &str)]) -> f64 
 async fn measured(change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (World, Metrics) {
     let metrics = Metrics::new("probe").unwrap();
     let meter = metrics.meter();
-    (World::with(|builder| change(builder.meter(Some(meter)))).await, metrics)
+    (World::with(|builder| change(builder.meter(meter))).await, metrics)
 }
 
 /// What the samples of this name with these labels add up to at this moment.
@@ -178,7 +178,7 @@ async fn what_callers_make_up_makes_no_series() {
 #[tokio::test]
 async fn refusals_are_counted_by_method_reason_and_limit() {
     let mut settings = lenient();
-    settings.limits.per_user = RateSettings { per_second: 0.001, burst: 2 };
+    settings.limits.per_user = RateSettings::new(0.001, 2);
     settings.max_message_bytes = 1024;
     let (world, metrics) = measured(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
@@ -251,8 +251,7 @@ async fn panics_are_counted() {
 #[tokio::test]
 async fn the_limit_its_use_and_what_it_sheds_are_told() {
     let mut settings = lenient();
-    settings.concurrency =
-        ConcurrencySettings { min: 2, initial: 2, max: 2, ..ConcurrencySettings::default() };
+    settings.concurrency = ConcurrencySettings::default().min(2).initial(2).max(2);
     let (world, metrics) = measured(|builder| builder.settings(settings)).await;
     let port = world.address.port().to_string();
     let who = [("gantry_service", "probe"), ("server_port", &port)];
@@ -317,8 +316,8 @@ async fn the_end_of_the_certificate_and_failed_handshakes_are_told() {
     let authority = Authority::new();
     let Issued { cert_file, key_file } = authority.issue("server", &["probe"]);
     let reload_interval = Duration::from_secs(10);
-    let tls = ServerTls { cert_file, key_file, client_ca_file: None, reload_interval };
-    let settings = Settings { tls: Some(tls), ..lenient() };
+    let tls = ServerTls::new(cert_file, key_file).reload_interval(reload_interval);
+    let settings = lenient().tls(tls);
     let (world, metrics) = measured(|builder| builder.settings(settings)).await;
     let who = [("gantry_service", "probe"), ("gantry_side", "server")];
     let ends = now(&metrics, "gantry_tls_certificate_expiry_timestamp_seconds", &who);

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use gantry_probe::probe::v1::ActRequest;
-use gantry_server::Settings;
 use http::StatusCode;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -62,7 +61,7 @@ async fn a_timeout_that_cannot_be_read_is_an_invalid_argument() {
 
 #[tokio::test]
 async fn a_message_over_the_limit_exhausts_it_and_learns_it() {
-    let settings = Settings { max_message_bytes: 1000, ..lenient() };
+    let settings = lenient().max_message_bytes(1000);
     let world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
     let ballast = |bytes| ActRequest { ballast: vec![0; bytes], ..ActRequest::default() };

@@ -7,7 +7,6 @@ use futures_util::{StreamExt, stream};
 use gantry_probe::probe::v1::{
     ActRequest, AddRequest, AddResponse, CountRequest, RepeatRequest, RepeatResponse,
 };
-use gantry_server::Settings;
 use prost::Message;
 use tokio::{
     sync::mpsc,
@@ -118,7 +117,7 @@ async fn a_message_that_breaks_a_rule_ends_its_stream_and_names_the_field() {
 
 #[tokio::test]
 async fn a_stream_that_is_broken_off_or_too_long_is_the_callers_fault() {
-    let settings = Settings { max_message_bytes: 1000, ..lenient() };
+    let settings = lenient().max_message_bytes(1000);
     let world = World::with(|builder| builder.settings(settings)).await;
     let long = AddRequest { ballast: vec![0; 2000], ..add(1) };
     let refused = world.client().await.add(stream::iter([add(1), long])).await.unwrap_err();
@@ -202,7 +201,7 @@ async fn a_server_may_have_heard_enough() {
 
 #[tokio::test]
 async fn streams_that_are_still_told_something_are_cut_at_the_end_of_a_drain() {
-    let settings = Settings { drain_timeout: Duration::from_millis(300), ..lenient() };
+    let settings = lenient().drain_timeout(Duration::from_millis(300));
     let mut world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
     let (_say, asked) = said::<RepeatRequest>();

@@ -38,13 +38,10 @@ async fn serve(issued: &Issued, client_ca: Option<&Authority>) -> World {
 }
 
 fn settings(issued: &Issued, client_ca: Option<&Authority>) -> Settings {
-    let tls = ServerTls {
-        cert_file: issued.cert_file.clone(),
-        key_file: issued.key_file.clone(),
-        client_ca_file: client_ca.map(Authority::ca_file),
-        reload_interval: Duration::from_millis(20),
-    };
-    Settings { tls: Some(tls), ..lenient() }
+    let mut tls = ServerTls::new(&issued.cert_file, &issued.key_file)
+        .reload_interval(Duration::from_millis(20));
+    tls.client_ca_file = client_ca.map(Authority::ca_file);
+    lenient().tls(tls)
 }
 
 /// A channel of another make, which brings this certificate.
@@ -68,7 +65,7 @@ async fn act(channel: Channel) -> Result<(), tonic::Status> {
 async fn shake(address: SocketAddr, tls: &ClientTls) -> std::io::Result<TlsStream<TcpStream>> {
     let connector = TlsConnector::from(tls.load().unwrap().current());
     let stream = TcpStream::connect(address).await?;
-    let shaken = connector.connect(tls.server_name("probe").unwrap(), stream);
+    let shaken = connector.connect(tls.certificate_name("probe").unwrap(), stream);
     timeout(PATIENCE, shaken).await.expect("no handshake hangs")
 }
 
@@ -158,10 +155,10 @@ async fn where_callers_are_asked_who_they_are_only_those_who_prove_it_get_in() {
         (Some(stranger), "UnknownCA"),
         (Some(expired), "CertificateExpired"),
     ] {
-        let tls = ClientTls {
-            cert_file: identity.as_ref().map(|issued| issued.cert_file.clone()),
-            key_file: identity.as_ref().map(|issued| issued.key_file.clone()),
-            ..ClientTls::trusting(authority.ca_file())
+        let trusting = ClientTls::trusting(authority.ca_file());
+        let tls = match &identity {
+            None => trusting,
+            Some(issued) => trusting.cert_file(&issued.cert_file).key_file(&issued.key_file),
         };
         // In TLS 1.3 the caller is done before the server has looked at its certificate.
         let mut stream = shake(world.address, &tls).await.unwrap();
@@ -270,11 +267,9 @@ async fn certificates_change_under_load_and_no_call_fails() {
             }
         }));
     }
-    let caller = ClientTls {
-        cert_file: Some(caller.cert_file),
-        key_file: Some(caller.key_file),
-        ..ClientTls::trusting(authority.ca_file())
-    };
+    let caller = ClientTls::trusting(authority.ca_file())
+        .cert_file(caller.cert_file)
+        .key_file(caller.key_file);
     for rotation in 0..ROTATIONS {
         if rotation == 2 {
             // What is no certificate changes nothing.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gantry_probe::probe::v1::{ActRequest, CountRequest};
-use gantry_server::Settings;
 use h2::{Reason, RecvStream, client::SendRequest};
 use http::Request;
 use prost::Message;
@@ -122,7 +121,7 @@ async fn a_stream_that_is_read_slowly_goes_on() {
 
 #[tokio::test]
 async fn what_nobody_takes_holds_up_neither_the_others_nor_a_drain() {
-    let settings = Settings { drain_timeout: Duration::from_millis(300), ..lenient() };
+    let settings = lenient().drain_timeout(Duration::from_millis(300));
     let mut world = World::with(|builder| builder.settings(settings)).await;
     let peer = peer(&world, 0).await;
     let mut stuck = Vec::new();

@@ -82,7 +82,7 @@ impl Keys {
 /// Settings that do not mind that all of a test's calls are a stranger's.
 pub(crate) fn lenient() -> Settings {
     let mut settings = Settings::default();
-    settings.limits.per_address = RateSettings { per_second: 1e6, burst: 1_000_000 };
+    settings.limits.per_address = RateSettings::new(1e6, 1_000_000);
     settings
 }
 

@@ -15,12 +15,10 @@ use tokio::time::sleep;
 
 fn server(authority: &Authority, client_ca_file: Option<std::path::PathBuf>) -> ServerTls {
     let issued = authority.issue("server", &["user"]);
-    ServerTls {
-        cert_file: issued.cert_file,
-        key_file: issued.key_file,
-        client_ca_file,
-        reload_interval: Duration::from_secs(1),
-    }
+    let mut tls =
+        ServerTls::new(issued.cert_file, issued.key_file).reload_interval(Duration::from_secs(1));
+    tls.client_ca_file = client_ca_file;
+    tls
 }
 
 /// Whether what is in use has changed once these many intervals have passed.
@@ -39,11 +37,9 @@ fn both_sides_load_and_offer_http2_alone() {
     let live = server(&authority, Some(authority.ca_file())).load().unwrap();
     assert_eq!(live.current().alpn_protocols, [b"h2"]);
     let issued = authority.issue("client", &["order"]);
-    let client = ClientTls {
-        cert_file: Some(issued.cert_file),
-        key_file: Some(issued.key_file),
-        ..ClientTls::trusting(authority.ca_file())
-    };
+    let client = ClientTls::trusting(authority.ca_file())
+        .cert_file(issued.cert_file)
+        .key_file(issued.key_file);
     assert_eq!(client.load().unwrap().current().alpn_protocols, [b"h2"]);
 }
 
@@ -118,10 +114,10 @@ fn what_is_wrong_at_the_start_is_named_by_its_key_and_not_shown() {
     assert_eq!(never.key, "reload_interval");
 
     let client = ClientTls::trusting(authority.ca_file());
-    let half = ClientTls { cert_file: Some(other.cert_file.clone()), ..client.clone() };
+    let half = client.clone().cert_file(other.cert_file.clone());
     assert_eq!(half.load().unwrap_err().to_string(), "key_file: is needed beside cert_file");
-    assert!(client.server_name("user").is_ok());
-    assert_eq!(client.server_name("no name").unwrap_err().key, "server_name");
+    assert!(client.certificate_name("user").is_ok());
+    assert_eq!(client.certificate_name("no name").unwrap_err().key, "server_name");
 }
 
 #[test]

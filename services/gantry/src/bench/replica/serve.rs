@@ -98,18 +98,15 @@ async fn ours(
 /// Returns settings without limits per address: all callers share one address and have no
 /// credentials.
 fn settings(served: Served) -> Settings {
-    let per_address = RateSettings { per_second: 1e6, burst: 1_000_000 };
-    let limits = LimitSettings { per_address, ..LimitSettings::default() };
+    let per_address = RateSettings::new(1e6, 1_000_000);
+    let limits = LimitSettings::default().per_address(per_address);
     let concurrency = match served {
-        Served::Unlimited => ConcurrencySettings {
-            min: NO_LIMIT,
-            initial: NO_LIMIT,
-            max: NO_LIMIT,
-            ..ConcurrencySettings::default()
-        },
+        Served::Unlimited => {
+            ConcurrencySettings::default().min(NO_LIMIT).initial(NO_LIMIT).max(NO_LIMIT)
+        }
         Served::Ours | Served::Tonic => ConcurrencySettings::default(),
     };
-    Settings { concurrency, limits, ..Settings::default() }
+    Settings::default().concurrency(concurrency).limits(limits)
 }
 
 /// Limit above the benchmark's largest concurrency.

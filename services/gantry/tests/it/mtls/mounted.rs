@@ -63,17 +63,15 @@ impl Mounted {
 
     /// What a caller from elsewhere shows and believes.
     pub fn caller(&self) -> ClientTls {
-        ClientTls {
-            cert_file: Some(self.file("caller.pem")),
-            key_file: Some(self.file("caller.key.pem")),
-            reload_interval: Duration::from_millis(20),
-            ..ClientTls::trusting(self.file("ca.pem"))
-        }
+        ClientTls::trusting(self.file("ca.pem"))
+            .cert_file(self.file("caller.pem"))
+            .key_file(self.file("caller.key.pem"))
+            .reload_interval(Duration::from_millis(20))
     }
 
     /// The same, believing this authority.
     pub fn trusting(&self, authority: &Authority) -> ClientTls {
-        ClientTls { ca_file: authority.ca_file(), ..self.caller() }
+        self.caller().ca_file(authority.ca_file())
     }
 
     /// The same for `gantry demo`.

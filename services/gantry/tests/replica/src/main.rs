@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use gantry_discovery::{Kind, Registry, Settings, consul};
+use gantry_discovery::{Kind, Registry, consul};
 use gantry_replica::replica::v1::{
     AddRequest, AddResponse, PutRequest, PutResponse,
     replica_service_server::{ReplicaService, ReplicaServiceServer},
@@ -58,18 +58,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (address, url, journal) = (argument()?.parse()?, argument()?, argument()?);
     // Not a line for each of many thousand calls.
     let filter = "info,gantry_server::stack=warn".to_owned().try_into()?;
-    let telemetry = gantry_telemetry::Settings { filter, ..Default::default() };
+    let telemetry = gantry_telemetry::Settings::default().filter(filter);
     let _telemetry = gantry_telemetry::init(&telemetry, "replica")?;
-    let check_interval = Duration::from_secs(1);
-    let registry = Registry::from_settings(&Settings {
-        kind: Kind::Consul,
-        consul: consul::Settings { url, check_interval, ..Default::default() },
-        ..Default::default()
-    })?;
+    let consul = consul::Settings::default().url(url).check_interval(Duration::from_secs(1));
+    let registry = Registry::from_settings(
+        &gantry_discovery::Settings::default().kind(Kind::Consul).consul(consul),
+    )?;
     let journal = Mutex::new(File::options().create(true).append(true).open(journal)?);
     let mut settings = gantry_server::Settings::default();
     // All load is that of one stranger.
-    settings.limits.per_address = RateSettings { per_second: 1e6, burst: 1_000_000 };
+    settings.limits.per_address = RateSettings::new(1e6, 1_000_000);
     let server = Server::builder("replica", &gantry_replica::CONTRACT)
         .settings(settings)
         .service(ReplicaServiceServer::new(Replica { journal }))

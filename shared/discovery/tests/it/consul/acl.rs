@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use gantry_consul_agent::{Agent, DENY};
-use gantry_discovery::{Registry, consul::Settings};
+use gantry_discovery::Registry;
 use serde_json::json;
 
 use super::{
@@ -57,8 +57,8 @@ impl Guarded {
     /// As a process would make it whose token file says this.
     fn registry(&self, token: &str) -> Registry {
         fs::write(self.token_file(), token).unwrap();
-        let (token_file, wait) = (Some(self.token_file()), Duration::from_secs(1));
-        registry(Settings { token_file, wait, ..self.agent.settings() })
+        let settings = self.agent.settings().token_file(self.token_file());
+        registry(settings.wait(Duration::from_secs(1)))
     }
 }
 

@@ -16,10 +16,10 @@ pub(super) trait Reached {
 impl Reached for Agent {
     fn settings(&self) -> Settings {
         let check_interval = Duration::from_secs(1);
-        Settings { url: self.url(), check_interval, ..Settings::default() }
+        Settings::default().url(self.url()).check_interval(check_interval)
     }
 
     fn secure_settings(&self) -> Settings {
-        Settings { url: self.secure_url(), ..self.settings() }
+        self.settings().url(self.secure_url())
     }
 }

@@ -13,7 +13,7 @@ use super::{NeverEmpty, agent::Reached, eventually, registry};
 use crate::contract::{self, described, sees};
 
 fn beating(agent: &Agent) -> Settings {
-    Settings { check: Check::Ttl, check_ttl: Duration::from_secs(3), ..agent.settings() }
+    agent.settings().check(Check::Ttl).check_ttl(Duration::from_secs(3))
 }
 
 /// Nothing listens where the instances are.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gantry_discovery::{Status, consul::Settings};
+use gantry_discovery::Status;
 use tokio::time::timeout;
 
 use super::{
@@ -24,7 +24,7 @@ async fn survives(bad: Answer, expected: &str) {
     ])
     .await;
     let second = Duration::from_secs(1);
-    let registry = registry(Settings { wait: second, timeout: second, ..agent.settings() });
+    let registry = registry(agent.settings().wait(second).timeout(second));
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1001]).await;
     let never_empty = NeverEmpty::from_now_on(&watch);

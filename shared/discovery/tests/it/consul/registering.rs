@@ -51,7 +51,7 @@ async fn an_instance_is_found_only_while_its_service_says_that_it_serves() {
 async fn an_instance_that_was_killed_is_dropped_within_ten_seconds() {
     let agent = Agent::start().await;
     // With the intervals of the defaults.
-    let registry = registry(Settings { url: agent.url(), ..Settings::default() });
+    let registry = registry(Settings::default().url(agent.url()));
     let (mut killed, stays) = (Serving::start().await, Serving::start().await);
     let mut watch = registry.resolver.watch("user");
     let _killed = registry.registrar.register(killed.instance("user")).await.unwrap();

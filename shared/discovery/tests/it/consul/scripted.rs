@@ -116,7 +116,7 @@ impl Scripted {
     }
 
     pub(super) fn settings(&self) -> Settings {
-        Settings { url: self.url.clone(), ..Settings::default() }
+        Settings::default().url(self.url.clone())
     }
 
     /// All that it was asked so far.

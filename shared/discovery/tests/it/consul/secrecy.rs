@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use gantry_discovery::{RegisterError, RegistrationState, Registry, consul::Settings};
+use gantry_discovery::{RegisterError, RegistrationState, Registry};
 
 use super::{
     eventually, is_pending, is_stale, registry,
@@ -32,7 +32,7 @@ async fn told(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Told {
         answer(&asked.path)
     })
     .await;
-    let registry = registry(Settings { token_file: Some(file), ..agent.settings() });
+    let registry = registry(agent.settings().token_file(file));
     Told { registry, agent, _folder: folder }
 }
 

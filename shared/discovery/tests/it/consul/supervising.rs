@@ -5,10 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gantry_discovery::{
-    RegistrationState,
-    consul::{Check, Settings},
-};
+use gantry_discovery::{RegistrationState, consul::Check};
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -77,7 +74,7 @@ async fn an_agent_that_fails_is_asked_again_with_growing_pauses_and_warned_of_on
 async fn a_ttl_check_is_beaten_for_as_long_as_the_registration_lives() {
     let agent = Scripted::answering(good).await;
     let (check, check_ttl) = (Check::Ttl, Duration::from_secs(3));
-    let registry = registry(Settings { check, check_ttl, ..agent.settings() });
+    let registry = registry(agent.settings().check(check).check_ttl(check_ttl));
     let registration = registry.registrar.register(described(1001)).await.unwrap();
     let since = Instant::now();
     was_asked(&agent, BEAT, 5).await;
@@ -112,7 +109,7 @@ async fn a_drain_does_not_wait_until_former_selves_have_been_looked_for() {
 async fn a_registration_outlives_its_registry() {
     let agent = Scripted::answering(good).await;
     let verify_interval = Duration::from_millis(100);
-    let registry = registry(Settings { verify_interval, ..agent.settings() });
+    let registry = registry(agent.settings().verify_interval(verify_interval));
     let registration = registry.registrar.register(described(1001)).await.unwrap();
     drop(registry);
     was_asked(&agent, "GET /v1/agent/health/service/id/", 3).await;

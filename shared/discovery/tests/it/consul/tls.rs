@@ -50,8 +50,8 @@ impl Certificates {
         self.folder.path().join(name)
     }
 
-    fn ca(&self) -> Option<PathBuf> {
-        Some(self.file("consul-agent-ca.pem"))
+    fn ca(&self) -> PathBuf {
+        self.file("consul-agent-ca.pem")
     }
 
     /// An agent that asks who comes for a certificate.
@@ -69,12 +69,11 @@ impl Certificates {
 
     /// What a process needs to be let in.
     fn settings(&self, agent: &Agent) -> Settings {
-        Settings {
-            ca_file: self.ca(),
-            cert_file: Some(self.file("dc1-client-consul-0.pem")),
-            key_file: Some(self.file("dc1-client-consul-0-key.pem")),
-            ..agent.secure_settings()
-        }
+        agent
+            .secure_settings()
+            .ca_file(self.ca())
+            .cert_file(self.file("dc1-client-consul-0.pem"))
+            .key_file(self.file("dc1-client-consul-0-key.pem"))
     }
 }
 
@@ -106,8 +105,9 @@ async fn an_agent_is_told_nothing_before_both_sides_have_shown_who_they_are() {
     let agent = certificates.agent().await;
     let good = certificates.settings(&agent);
     let others = Certificates::make();
-    let nameless = Settings { cert_file: None, key_file: None, ..good.clone() };
-    let misled = Settings { ca_file: others.ca(), ..good.clone() };
+    let mut nameless = good.clone();
+    (nameless.cert_file, nameless.key_file) = (None, None);
+    let misled = good.clone().ca_file(others.ca());
     for (settings, expected) in [(nameless, "certificate"), (misled, "UnknownIssuer")] {
         let registry = registry(settings);
         let registration = registry.registrar.register(described(50_051)).await.unwrap();
@@ -130,11 +130,8 @@ async fn an_agent_is_told_nothing_before_both_sides_have_shown_who_they_are() {
 async fn certificates_that_are_renewed_are_used_without_a_restart() {
     let certificates = Certificates::make();
     let mut agent = certificates.agent().await;
-    let registry = registry(Settings {
-        check: Check::Ttl,
-        wait: Duration::from_secs(1),
-        ..certificates.settings(&agent)
-    });
+    let registry =
+        registry(certificates.settings(&agent).check(Check::Ttl).wait(Duration::from_secs(1)));
     let mut watch = registry.resolver.watch("user");
     let _registration = registry.registrar.register(described(50_051)).await.unwrap();
     sees(&mut watch, &[50_051]).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gantry_discovery::{Status, Watch, consul::Settings};
+use gantry_discovery::{Status, Watch};
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
@@ -155,7 +155,7 @@ async fn all_watches_of_a_service_share_one_question_and_end_it_with_the_last() 
 #[tokio::test]
 async fn a_name_cannot_break_out_of_the_question() {
     let agent = Scripted::start([Answer::new(10, NONE).never()]).await;
-    let settings = Settings { datacenter: Some("a&b".to_owned()), ..agent.settings() };
+    let settings = agent.settings().datacenter("a&b".to_owned());
     let registry = registry(settings);
     let _watch = registry.resolver.watch("../user?x#");
     let expected = "/v1/health/service/%2E%2E%2Fuser%3Fx%23?passing&stale&dc=a%26b";
@@ -190,7 +190,7 @@ async fn an_answer_may_take_the_whole_wait_and_what_consul_adds_to_it() {
     .await;
     // What Consul adds is more than a request may take.
     let (wait, timeout) = (Duration::from_secs(6), Duration::from_millis(250));
-    let registry = registry(Settings { wait, timeout, ..agent.settings() });
+    let registry = registry(agent.settings().wait(wait).timeout(timeout));
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1001]).await;
     let (once, again) = (AT_ONCE.to_owned(), newer_than(10));

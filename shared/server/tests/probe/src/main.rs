@@ -14,12 +14,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (address, drain_ms) = (argument()?.parse()?, argument()?.parse()?);
     // Not a line for each of many thousand calls.
     let filter = "info,gantry_server::stack=warn".to_owned().try_into()?;
-    let telemetry = gantry_telemetry::Settings { filter, ..Default::default() };
+    let telemetry = gantry_telemetry::Settings::default().filter(filter);
     let _telemetry = gantry_telemetry::init(&telemetry, "probe")?;
-    let mut settings =
-        Settings { drain_timeout: Duration::from_millis(drain_ms), ..Settings::default() };
+    let mut settings = Settings::default().drain_timeout(Duration::from_millis(drain_ms));
     // All load is that of one stranger.
-    settings.limits.per_address = RateSettings { per_second: 1e6, burst: 1_000_000 };
+    settings.limits.per_address = RateSettings::new(1e6, 1_000_000);
     let probe = Probe::default();
     let seen = Arc::clone(&probe.seen);
     let server = Server::builder("probe", &CONTRACT)
