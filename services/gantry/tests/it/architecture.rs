@@ -68,6 +68,19 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("greeter", &["gantry-contract", "gantry-contract-build", "gantry-server", "gantry-telemetry"]),
     // For tests alone: nothing that ships may name them.
+    (
+        "gantry-common-testing",
+        &[
+            "gantry-config",
+            "gantry-contract",
+            "gantry-discovery",
+            "gantry-identity",
+            "gantry-process",
+            "gantry-proto",
+            "gantry-server",
+            "gantry-sql",
+        ],
+    ),
     ("gantry-consul-agent", &[]),
     ("gantry-contract-fuzz", &["gantry-contract"]),
     ("gantry-contract-conformance", &["gantry-contract", "gantry-contract-build"]),
@@ -147,7 +160,10 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("opentelemetry_sdk", &["gantry-telemetry"]),
     ("prometheus", &["gantry-telemetry"]),
     ("jsonwebtoken", &["gantry-identity"]),
-    ("sqlx", &["gantry-sql", "gantry-user", "gantry-inventory", "gantry-order"]),
+    (
+        "sqlx",
+        &["gantry-sql", "gantry-user", "gantry-inventory", "gantry-order", "gantry-common-testing"],
+    ),
     ("argon2", &["gantry-user"]),
     // A way to a peer beside the client: `gantry` measures one against the other.
     ("hyper", CONNECTING),

@@ -1,4 +1,4 @@
-//! The inventory from outside: its repository, its methods over a socket, its process.
+//! The inventory from outside: its repository, its methods over a socket.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,5 +7,4 @@
 )]
 
 mod api;
-mod files;
 mod repository;

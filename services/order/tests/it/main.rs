@@ -8,7 +8,6 @@
 )]
 
 mod api;
-mod files;
 mod repository;
 mod saga;
 mod saga_log;

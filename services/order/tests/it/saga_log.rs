@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use gantry_common_testing::repository::execute;
 use gantry_order::{
     application::{OrderRepository, UnitOfWork},
     outbound::sqlite::{SqliteRepository, SqliteSagaLog},
@@ -198,13 +199,6 @@ async fn a_log_that_cannot_be_read_does_not_hold_up_the_others() {
     it.log.append(append(&held, 0, &started("a"), Status::Running)).await.unwrap();
     it.log.release(held.id, held.epoch, Duration::ZERO).await.unwrap();
     it.begin(2, "test").await;
-    it.database
-        .write(|conn| {
-            Box::pin(async move {
-                sqlx::query("UPDATE saga_entries SET entry = '{}'").execute(conn).await.map(drop)
-            })
-        })
-        .await
-        .unwrap();
+    execute(&it.database, "UPDATE saga_entries SET entry = '{}'").await.unwrap();
     assert_eq!(ids(&it.claim().await), [2]);
 }

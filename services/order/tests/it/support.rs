@@ -3,11 +3,13 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicI64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
+use gantry_common_testing::repository;
+pub(crate) use gantry_common_testing::repository::{NOW, fresh};
 use gantry_contract::{Clock, idempotency::RequestKey};
 use gantry_money::{Currency, Money};
 use gantry_order::{
@@ -22,9 +24,6 @@ use uuid::Uuid;
 
 pub(crate) const ANN: UserId = UserId(Uuid::from_u128(0xa));
 pub(crate) const BOB: UserId = UserId(Uuid::from_u128(0xb));
-
-/// A moment as fine as is stored.
-pub(crate) const NOW: OffsetDateTime = time::macros::datetime!(2026-01-02 03:04:05.678901 UTC);
 
 /// A clock that goes on when it is told to.
 #[derive(Clone, Debug, Default)]
@@ -44,21 +43,12 @@ impl Clock for TestClock {
 
 /// An empty database; its folder goes with the first of the two.
 pub(crate) async fn database() -> (TempDir, Sqlite) {
-    let folder = TempDir::new().unwrap();
-    let database = open(&folder).await;
-    (folder, database)
+    repository::database(&MIGRATIONS).await
 }
 
 /// The database of this folder.
 pub(crate) async fn open(folder: &TempDir) -> Sqlite {
-    let settings = gantry_sql::Settings::new(folder.path().join("order.db"));
-    Sqlite::open(&settings, &MIGRATIONS).await.unwrap()
-}
-
-/// A number like no other, greater than those before it.
-pub(crate) fn fresh() -> u128 {
-    static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
-    u128::from(NEXT.fetch_add(1, Relaxed))
+    repository::open(folder.path(), &MIGRATIONS).await
 }
 
 pub(crate) fn euros(minor: i64) -> Money {
@@ -89,14 +79,9 @@ pub(crate) fn address(locality: &str) -> Address {
     }
 }
 
-/// The first request of this id, with this body.
+/// A request of this id, with this body.
 pub(crate) fn request(id: u128, body: u8) -> RequestKey {
-    RequestKey {
-        subject: "ann".to_owned(),
-        method: "/shop.order.v1.OrderService/CreateOrder",
-        request_id: Uuid::from_u128(id),
-        fingerprint: [body; 32],
-    }
+    repository::request("/shop.order.v1.OrderService/CreateOrder", id, body)
 }
 
 /// Only the change, as most units of work are.

@@ -1,5 +1,5 @@
 //! The users from outside: their repository, the hasher, the use cases on fakes, the
-//! methods over a socket, and the process.
+//! methods over a socket.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +9,5 @@
 
 mod api;
 mod argon2id;
-mod files;
 mod repository;
 mod use_cases;

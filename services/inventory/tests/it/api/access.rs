@@ -8,7 +8,7 @@ use gantry_proto::shop::inventory::v1::{
 };
 use tonic::{Code, Request, Status};
 
-use super::{Running, create, id, new_id, refusal, reserve, with_token};
+use super::{Running, bearer, create, id, new_id, refusal, reserve};
 
 /// What each method says to a caller who brings this token, or none.
 async fn answers(
@@ -42,7 +42,7 @@ async fn answers(
 
 fn request<T>(message: T, token: Option<&str>) -> Request<T> {
     match token {
-        Some(token) => with_token(token, message),
+        Some(token) => bearer(token, message),
         None => Request::new(message),
     }
 }
@@ -70,9 +70,9 @@ async fn expect(running: &Running, caller: &str, token: Option<&str>, may: &[&st
             let past = answer.as_ref().is_err_and(|s| s.code() == Code::FailedPrecondition);
             assert!(answer.is_ok() || past, "{caller} {method}: {answer:?}");
         } else {
-            let (code, reason, _) = refusal(answer);
+            let (status, reason) = refusal(answer);
             let expected = (Code::PermissionDenied, "PERMISSION_MISSING");
-            assert_eq!((code, &*reason), expected, "{caller} {method}");
+            assert_eq!((status.code(), &*reason), expected, "{caller} {method}");
         }
     }
 }
@@ -90,8 +90,12 @@ async fn every_method_knows_its_callers() {
         ("a service nobody trusts", Some(&*stranger), "TOKEN_INVALID"),
     ] {
         for (method, answer) in answers(&running, token).await {
-            let (code, why, _) = refusal(answer);
-            assert_eq!((code, &*why), (Code::Unauthenticated, reason), "{caller} {method}");
+            let (status, why) = refusal(answer);
+            assert_eq!(
+                (status.code(), &*why),
+                (Code::Unauthenticated, reason),
+                "{caller} {method}"
+            );
         }
     }
     let (customer, admin) = (running.token("user"), running.token("admin"));

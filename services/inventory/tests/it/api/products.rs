@@ -1,7 +1,11 @@
 //! CreateProduct, GetProduct, BatchGetProducts, ListProducts.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
+use gantry_common_testing::{
+    Folder,
+    repository::{execute, open_file},
+};
 use gantry_inventory::outbound::sqlite::MIGRATIONS;
 use gantry_proto::{
     google::r#type::Money,
@@ -9,7 +13,6 @@ use gantry_proto::{
         BatchGetProductsRequest, CreateProductRequest, GetProductRequest, ListProductsRequest,
     },
 };
-use gantry_sql::{Settings, Sqlite};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -20,7 +23,7 @@ async fn a_product_is_created_and_read_back() {
     let running = Running::start().await;
     let made = running.stock("WIDGET-1", 5).await;
     assert_eq!((made.sku.as_str(), made.name.as_str()), ("WIDGET-1", "The WIDGET-1"));
-    assert_eq!(made.price, euros(19, 990_000_000));
+    assert_eq!(made.price, Some(euros(19, 990_000_000)));
     assert_eq!((made.stock, made.reserved), (5, 0));
     assert!(made.create_time.is_some() && made.create_time == made.update_time);
     assert_eq!(running.product("WIDGET-1").await, made);
@@ -186,7 +189,7 @@ async fn everything_is_there_after_a_restart() {
     let reservation = id();
     running.reserve(reserve(reservation, &[("a", 2)])).await.unwrap();
 
-    let running = running.restart().await;
+    let running = Running::from(running.it.restart().await);
     assert_eq!(running.counts("a").await, (3, 2));
     running.commit(reservation).await.unwrap();
     // The secret behind the fingerprints is the same, so the request is still known.
@@ -200,7 +203,7 @@ async fn a_request_is_forgotten_after_a_day() {
     let request = create("a", 5);
     let mut client = running.client.clone();
     client.create_product(running.by_admin(request.clone())).await.unwrap();
-    let running = running.restart_after(|database| change(database, AGE_RECORDS)).await;
+    let running = changed(running, AGE_RECORDS).await;
 
     // What is too old is deleted at the start, beside the first calls.
     let forgotten = async {
@@ -222,18 +225,19 @@ async fn a_name_from_before_a_rule_can_still_be_read() {
     let running = Running::start().await;
     running.stock("a", 5).await;
     let renamed = "UPDATE products SET name = 'two' || char(10) || 'lines'";
-    let running = running.restart_after(|database| change(database, renamed)).await;
+    let running = changed(running, renamed).await;
     assert_eq!(running.product("a").await.name, "two\nlines");
 }
 
 /// Makes every record of a request a day and a bit older.
 const AGE_RECORDS: &str = "UPDATE request_records SET create_time = create_time - 86401000000";
 
-/// Changes the one row that there is.
-async fn change(database: PathBuf, statement: &'static str) {
-    let database = Sqlite::open(&Settings::new(database), &MIGRATIONS).await.unwrap();
-    let changed: Result<_, sqlx::Error> =
-        database.write(move |conn| Box::pin(sqlx::query(statement).execute(conn))).await;
-    assert_eq!(changed.unwrap().rows_affected(), 1);
-    database.close().await;
+/// Restarts the service, and meanwhile changes the one row that there is.
+async fn changed(running: Running, statement: &'static str) -> Running {
+    let change = async |folder: &Folder| {
+        let database = open_file(&folder.database(), &MIGRATIONS).await;
+        assert_eq!(execute(&database, statement).await.unwrap(), 1);
+        database.close().await;
+    };
+    running.it.restart_after(change).await.into()
 }

@@ -143,8 +143,8 @@ async fn callers_at_once_never_oversell() {
     let (won, lost): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (25, 15));
     for answer in lost {
-        let (code, reason, _) = refusal(answer);
-        assert_eq!((code, &*reason), (Code::FailedPrecondition, "INSUFFICIENT_STOCK"));
+        let (status, reason) = refusal(answer);
+        assert_eq!((status.code(), &*reason), (Code::FailedPrecondition, "INSUFFICIENT_STOCK"));
     }
     assert_eq!(running.counts("a").await, (0, 25));
 }

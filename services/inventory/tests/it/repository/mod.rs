@@ -4,33 +4,17 @@ mod sequences;
 mod sqlite;
 mod suite;
 
+use gantry_common_testing::repository::{self, NOW, request};
 use gantry_contract::idempotency::RequestKey;
 use gantry_inventory::domain::{Items, Product, ProductName, Quantity, Reservation, Sku, Stock};
 use gantry_money::Money;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-/// A moment as fine as is stored.
-const NOW: OffsetDateTime = time::macros::datetime!(2026-01-02 03:04:05.678901 UTC);
 const LATER: OffsetDateTime = NOW.saturating_add(Duration::minutes(1));
 
 const CREATE: &str = "/shop.inventory.v1.InventoryService/CreateProduct";
 const RESERVE: &str = "/shop.inventory.v1.InventoryService/ReserveStock";
-
-/// Runs every test of the suite on the repository that `$open` opens; it returns what
-/// must live as long as the repository, and the repository.
-macro_rules! repository_contract {
-    ($open:path: $($test:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $test() {
-                let (_alive, repository) = $open().await;
-                $crate::repository::suite::$test(&repository).await;
-            }
-        )*
-    };
-}
-use repository_contract;
 
 fn sku(text: &str) -> Sku {
     Sku::parse(text).unwrap()
@@ -46,22 +30,9 @@ fn product(text: &str, stock: u32) -> Product {
     Product::new(sku(text), name, price, Stock::new(stock).unwrap(), NOW)
 }
 
-/// A request with this id and this body.
-fn request(method: &'static str, id: u128, body: u8) -> RequestKey {
-    RequestKey {
-        subject: "ann".to_owned(),
-        method,
-        request_id: Uuid::from_u128(id),
-        fingerprint: [body; 32],
-    }
-}
-
 /// A request like no other.
 fn fresh() -> RequestKey {
-    use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-    static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
-    static BODY: AtomicU8 = AtomicU8::new(0);
-    request(RESERVE, NEXT.fetch_add(1, Relaxed).into(), BODY.fetch_add(1, Relaxed))
+    request(RESERVE, repository::fresh(), 0)
 }
 
 /// Available, reserved and sold.

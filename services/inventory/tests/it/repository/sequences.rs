@@ -82,7 +82,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (_folder, repository) = sqlite::open().await;
+            let (_folder, repository) = sqlite::inventory().await;
             follows_the_model(&repository, stocks, &sequence).await;
         });
     }

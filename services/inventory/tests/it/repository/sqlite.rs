@@ -1,30 +1,29 @@
 //! The suite on SQLite, and what is SQLite's own.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
+use gantry_common_testing::{
+    repository::{assert_reversible, database, execute, open},
+    repository_contract,
+};
 use gantry_inventory::{
     application::{InventoryError, InventoryRepository},
     domain::{Ask, Status},
     outbound::sqlite::{MIGRATIONS, SqliteRepository},
 };
-use gantry_sql::{Settings, Sqlite, StorageError};
+use gantry_sql::StorageError;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Counts, NOW, counts, fresh, items, product, repository_contract, sku};
+use super::{Counts, NOW, counts, fresh, items, product, sku};
 
-async fn database(folder: &Path) -> Sqlite {
-    Sqlite::open(&Settings::new(folder.join("inventory.db")), &MIGRATIONS).await.unwrap()
+pub(super) async fn inventory() -> (TempDir, SqliteRepository) {
+    let (folder, database) = database(&MIGRATIONS).await;
+    (folder, SqliteRepository::new(database))
 }
 
-pub(super) async fn open() -> (TempDir, SqliteRepository) {
-    let folder = tempfile::tempdir().unwrap();
-    let repository = SqliteRepository::new(database(folder.path()).await);
-    (folder, repository)
-}
-
-repository_contract! { open:
+repository_contract! { super::suite, inventory:
     a_product_reads_back_as_it_was_created
     a_taken_sku_is_refused_and_changes_nothing
     the_same_creation_again_answers_with_the_product_as_it_is_now
@@ -48,8 +47,7 @@ async fn counted(repository: &SqliteRepository, text: &str) -> Counts {
 
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = database(folder.path()).await;
+    let (folder, first) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(first.clone());
     repository.create_product(product("a", 3), fresh()).await.unwrap();
     let id = Uuid::from_u128(1);
@@ -57,15 +55,14 @@ async fn everything_is_there_after_a_restart() {
     let made = repository.change_reservation(id, ask.clone(), fresh(), NOW).await.unwrap();
     first.close().await;
 
-    let repository = SqliteRepository::new(database(folder.path()).await);
+    let repository = SqliteRepository::new(open(folder.path(), &MIGRATIONS).await);
     assert_eq!(counted(&repository, "a").await, (1, 2, 0));
     assert_eq!(repository.change_reservation(id, ask, fresh(), NOW).await.unwrap(), made);
 }
 
 #[tokio::test]
 async fn the_tables_refuse_a_count_below_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = database(folder.path()).await;
+    let (_folder, database) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(database.clone());
     repository.create_product(product("a", 1), fresh()).await.unwrap();
     for below in [
@@ -74,10 +71,7 @@ async fn the_tables_refuse_a_count_below_nothing() {
         "UPDATE products SET sold = -1",
         "UPDATE products SET price = -1",
     ] {
-        let refused: Result<_, sqlx::Error> = database
-            .write(move |conn| Box::pin(async move { sqlx::query(below).execute(conn).await }))
-            .await;
-        let error = refused.unwrap_err().to_string();
+        let error = execute(&database, below).await.unwrap_err().to_string();
         assert!(error.contains("CHECK constraint failed"), "{below}: {error}");
     }
     assert_eq!(counted(&repository, "a").await, (1, 0, 0));
@@ -85,40 +79,23 @@ async fn the_tables_refuse_a_count_below_nothing() {
 
 #[tokio::test]
 async fn a_row_that_stands_for_nothing_is_a_failure_of_the_storage() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = database(folder.path()).await;
+    let (_folder, database) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(database.clone());
     repository.create_product(product("a", 1), fresh()).await.unwrap();
-    let spoilt: Result<_, sqlx::Error> = database
-        .write(|conn| Box::pin(sqlx::query("UPDATE products SET currency = '???'").execute(conn)))
-        .await;
-    spoilt.unwrap();
+    execute(&database, "UPDATE products SET currency = '???'").await.unwrap();
     let read = repository.products(&[sku("a")]).await;
     assert!(matches!(read, Err(StorageError::Corrupt(_))), "{read:?}");
 }
 
 #[tokio::test]
-async fn the_migrations_can_be_undone() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = database(folder.path()).await;
-    database.close().await;
-    let url = format!("sqlite:{}", folder.path().join("inventory.db").display());
-    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    MIGRATIONS.undo(&pool, 0).await.unwrap();
-    let left: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'
-         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-    )
-    .fetch_all(&pool)
-    .await
-    .unwrap();
-    assert!(left.is_empty(), "{left:?}");
+async fn migrations_can_be_undone_and_applied_again() {
+    assert_reversible(&MIGRATIONS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once_never_oversell() {
     const STOCK: u32 = 20;
-    let (_folder, repository) = open().await;
+    let (_folder, repository) = inventory().await;
     let repository = Arc::new(repository);
     for text in ["a", "b"] {
         repository.create_product(product(text, STOCK), fresh()).await.unwrap();
@@ -144,7 +121,7 @@ async fn many_at_once_never_oversell() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_commit_and_a_release_at_once_have_one_winner() {
-    let (_folder, repository) = open().await;
+    let (_folder, repository) = inventory().await;
     let repository = Arc::new(repository);
     repository.create_product(product("a", 100), fresh()).await.unwrap();
     let (mut sold, mut back) = (0, 0);

@@ -227,9 +227,7 @@ async fn a_service_that_is_needed_and_does_not_answer_is_named() {
 #[tokio::test]
 async fn a_service_that_is_not_there_is_named() {
     let mut running = Running::start().await;
-    let [users, _] = &mut running.others;
-    users.stop.cancel();
-    (&mut users.served).await.unwrap();
+    running.others.remove(0).stop().await;
     let call = running.create(create(ANN, &[("mug", 1)]));
     let status = refused(call, Code::Unavailable, "NO_ENDPOINT").await;
     assert_eq!(status.get_details_error_info().unwrap().metadata["service"], "user");

@@ -6,17 +6,16 @@ mod place;
 mod read;
 mod restart;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use gantry_config::Sources;
+use gantry_common_testing::{Folder, Serving, bearer, euros, new_id, refused, wrong_fields};
 use gantry_contract::{Actor, access::Grants};
 use gantry_discovery::Registry;
-use gantry_identity::{Issues, TrustedKey, UserClaims, UserSigner, Verifier};
+use gantry_identity::{Issues, TrustedKey, Verifier};
 use gantry_order::Service;
-use gantry_process::{OpenService, ProcessSettings, Service as _};
 use gantry_proto::{
     CONTRACT,
-    google::r#type::{Money, PostalAddress},
+    google::r#type::PostalAddress,
     shop::{
         inventory::v1::inventory_service_server::InventoryServiceServer,
         order::v1::{
@@ -27,68 +26,48 @@ use gantry_proto::{
     },
 };
 use gantry_server::{Server, ServerBuilder};
-use tempfile::TempDir;
-use time::OffsetDateTime;
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status, transport::Channel};
-use tonic_types::StatusExt;
+use tonic::{Request, Response, Status, transport::Channel};
 use uuid::Uuid;
 
 use self::fakes::{FakeInventory, FakeUsers};
-use crate::files;
 
 const ANN: Uuid = Uuid::from_u128(0xa);
 const BOB: Uuid = Uuid::from_u128(0xb);
 const ADMIN: Uuid = Uuid::from_u128(0xad);
 
+/// Impatient: what takes seconds elsewhere takes a moment here.
+const SETTINGS: &str = r#"
+    clients.user.endpoint_wait = "300ms"
+    clients.inventory.endpoint_wait = "300ms"
+    pricing.taxes = [{ region = "DE", percent = 19 }]
+
+    [order.saga]
+    attempt_timeout = "500ms"
+    step_deadline = "1500ms"
+    retry_initial = "50ms"
+    retry_max = "200ms"
+    pause_initial = "100ms"
+    pause_max = "200ms"
+    poll = "50ms"
+"#;
+
 /// The service, serving, and everything around it.
 struct Running {
+    it: gantry_common_testing::Running<Service>,
     client: OrderServiceClient<Channel>,
     users: FakeUsers,
     inventory: FakeInventory,
-    tokens: UserSigner,
-    service: OpenService<Service>,
-    server: Serving,
-    /// The services it calls.
-    others: [Serving; 2],
-    registry: Registry,
-    folder: TempDir,
-}
-
-/// A server that serves until it is stopped, or its test ends.
-struct Serving {
-    address: SocketAddr,
-    stop: CancellationToken,
-    served: JoinHandle<()>,
-}
-
-impl Serving {
-    async fn start(server: Server) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut status = server.status();
-        let stop = CancellationToken::new();
-        let shutdown = stop.clone().cancelled_owned();
-        let served = tokio::spawn(async move { server.serve(listener, shutdown).await.unwrap() });
-        status.settled().await;
-        Self { address, stop, served }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.served.await.unwrap();
-    }
+    /// The services it calls: user and inventory.
+    others: Vec<Serving>,
 }
 
 impl Running {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (users_key, order_key) = files::keys(folder.path());
+        let folder = Folder::new::<Service>(&[], SETTINGS);
         let trusted = TrustedKey {
             issuer: "order".to_owned(),
             issues: Issues::Service,
-            key: order_key.public(),
+            key: folder.make_key("order").public(),
         };
         let registry = Registry::memory();
         let other = |name: &str, granted: &[&str]| {
@@ -103,47 +82,26 @@ impl Running {
         let user = other("user", &["users:read"]).service(UserServiceServer::new(users.clone()));
         let stock = other("inventory", &["products:read", "reservations:write"])
             .service(InventoryServiceServer::new(inventory.clone()));
-        let others = [serve(user).await, serve(stock).await];
-        let (service, server) = open(&folder, &registry).await;
+        let others = vec![serve(user).await, serve(stock).await];
+        let it = gantry_common_testing::Running::start_among(folder, registry).await;
         users.put(ANN, Tier::Regular, UserStatus::Active);
         users.put(BOB, Tier::Vip, UserStatus::Active);
         inventory.put("mug", euros(10, 0), 10);
         inventory.put("pen", euros(1, 50_000_000), 1_000);
-        Self {
-            client: client(server.address),
-            users,
-            inventory,
-            tokens: UserSigner::new(users_key, Duration::from_secs(600)),
-            service,
-            server,
-            others,
-            registry,
-            folder,
-        }
+        let client = OrderServiceClient::new(it.server.channel());
+        Self { it, client, users, inventory, others }
     }
 
     /// Drains and closes the service, and opens it again on the same data.
     async fn restart(self) -> Self {
-        self.server.stop().await;
-        self.service.close().await;
-        let (service, server) = open(&self.folder, &self.registry).await;
-        Self { client: client(server.address), service, server, ..self }
+        let it = self.it.restart().await;
+        Self { client: OrderServiceClient::new(it.server.channel()), it, ..self }
     }
 
     /// A request of this user.
-    #[expect(clippy::disallowed_methods, reason = "the service checks tokens by the real time")]
     fn by<T>(&self, user: Uuid, message: T) -> Request<T> {
         let role = if user == ADMIN { "admin" } else { "user" };
-        let claims = UserClaims {
-            sub: user.to_string(),
-            email: "somebody@example.com".to_owned(),
-            roles: vec![role.to_owned()],
-            permissions: Vec::new(),
-        };
-        let token = self.tokens.token(&claims, OffsetDateTime::now_utc()).token;
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-        request
+        bearer(&self.it.folder.user_token(&user.to_string(), role), message)
     }
 
     async fn create_by(&self, user: Uuid, message: CreateOrderRequest) -> Result<Order, Status> {
@@ -187,32 +145,8 @@ impl Running {
     }
 }
 
-/// The service in this folder, and a server of it.
-async fn open(folder: &TempDir, registry: &Registry) -> (OpenService<Service>, Serving) {
-    let file = files::settings(folder.path());
-    let sources = Sources::new().defaults(Service::DEFAULTS).file(Some(&file));
-    let settings: ProcessSettings<Service> = gantry_config::load(sources).unwrap();
-    let service = OpenService::open(settings.service, registry.clone(), None).await.unwrap();
-    let server = Serving::start(service.server().unwrap()).await;
-    (service, server)
-}
-
-fn client(address: SocketAddr) -> OrderServiceClient<Channel> {
-    let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
-    OrderServiceClient::new(endpoint.connect_lazy())
-}
-
 fn ann() -> Actor {
     Actor { subject: ANN.to_string(), roles: vec!["user".to_owned()] }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a caller makes its own ids")]
-fn new_id() -> String {
-    Uuid::now_v7().to_string()
-}
-
-fn euros(units: i64, nanos: i32) -> Money {
-    Money { currency_code: "EUR".to_owned(), units, nanos }
 }
 
 fn create(user: Uuid, items: &[(&str, i32)]) -> CreateOrderRequest {
@@ -249,22 +183,4 @@ fn address(region_code: &str) -> Option<PostalAddress> {
         address_lines: vec!["Unter den Linden 1".to_owned()],
         ..PostalAddress::default()
     })
-}
-
-/// Asserts that a call is refused so, and returns its status.
-async fn refused<T: std::fmt::Debug>(
-    call: impl Future<Output = Result<T, Status>>,
-    code: Code,
-    reason: &str,
-) -> Status {
-    let status = call.await.expect_err("a refusal");
-    let info = status.get_details_error_info().expect("a reason");
-    assert_eq!((status.code(), info.reason.as_str()), (code, reason), "{status:?}");
-    status
-}
-
-/// The fields that a refusal says are wrong.
-fn wrong_fields(status: &Status) -> Vec<String> {
-    let violations = status.get_details_bad_request().expect("BadRequest").field_violations;
-    violations.into_iter().map(|violation| violation.field).collect()
 }

@@ -252,7 +252,7 @@ async fn what_cannot_be_read_is_refused_field_by_field() {
         ..place(&draft)
     };
     let status = refused(running.place(request), Code::InvalidArgument, "VALIDATION_FAILED").await;
-    let both = ["shipping_address.region_code", "expected_total.currency_code"];
+    let both = ["expected_total.currency_code", "shipping_address.region_code"];
     assert_eq!(wrong_fields(&status), both);
 }
 

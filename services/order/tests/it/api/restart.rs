@@ -43,11 +43,11 @@ async fn a_drain_does_not_wait_for_those_who_wait() {
     let waiting = tokio::spawn(async move { client.place_order(request).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
     let began = Instant::now();
-    running.server.stop().await;
+    running.it.server.stop().await;
     assert!(began.elapsed() < Duration::from_secs(5));
     let answer = waiting.await.unwrap().unwrap().into_inner();
     assert_eq!(answer.status(), OrderStatus::Placed);
     let began = Instant::now();
-    running.service.close().await;
+    running.it.service.close().await;
     assert!(began.elapsed() < Duration::from_secs(2), "the saga stops at its next safe point");
 }

@@ -1,9 +1,15 @@
 //! The repository in SQLite.
 
-use gantry_order::{application::OrderRepository, outbound::sqlite::SqliteRepository};
+use gantry_common_testing::{
+    repository::{assert_reversible, execute},
+    repository_contract,
+};
+use gantry_order::{
+    application::OrderRepository,
+    outbound::sqlite::{MIGRATIONS, SqliteRepository},
+};
 use tempfile::TempDir;
 
-use super::repository_contract;
 use crate::support::{ANN, database, draft, open, unit};
 
 async fn orders() -> (TempDir, SqliteRepository) {
@@ -11,8 +17,7 @@ async fn orders() -> (TempDir, SqliteRepository) {
     (folder, SqliteRepository::new(database))
 }
 
-repository_contract! {
-    orders:
+repository_contract! { super::suite, orders:
     an_order_reads_back_as_it_was_made
     an_order_that_is_not_there_is_not_found
     every_event_reads_back
@@ -56,12 +61,12 @@ async fn what_cannot_be_read_is_an_error_and_not_another_order() {
         "UPDATE order_events SET type = 'order.unheard-of.v1'",
         "UPDATE order_events SET version = 2",
     ] {
-        database
-            .write(move |conn| {
-                Box::pin(async move { sqlx::query(spoil).execute(conn).await.map(drop) })
-            })
-            .await
-            .unwrap();
+        execute(&database, spoil).await.unwrap();
         assert!(orders.find(id).await.is_err(), "{spoil}");
     }
+}
+
+#[tokio::test]
+async fn migrations_can_be_undone_and_applied_again() {
+    assert_reversible(&MIGRATIONS).await;
 }

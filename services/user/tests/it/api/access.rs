@@ -55,7 +55,7 @@ async fn every_method_knows_its_callers() {
         ("a stranger", signed(&stranger, "user", itself()), ["TOKEN_INVALID"; 4]),
         (
             "a token for another",
-            signed(&running.order, "inventory", itself()),
+            signed(&running.signer("order"), "inventory", itself()),
             ["TOKEN_INVALID"; 4],
         ),
         ("an admin", running.admin().await, ["OK"; 4]),
@@ -82,7 +82,7 @@ async fn every_method_knows_its_callers() {
         ),
         (
             "a service without a grant",
-            signed(&running.inventory, "user", itself()),
+            signed(&running.signer("inventory"), "user", itself()),
             ["PERMISSION_MISSING"; 4],
         ),
     ];

@@ -1,30 +1,18 @@
 //! The first administrator.
 
-use gantry_config::Sources;
+use gantry_common_testing::Serving;
 use gantry_discovery::Registry;
-use gantry_process::{OpenService, ProcessSettings, Service as _};
+use gantry_process::OpenService;
 use gantry_user::{Service, application::EnsureAdminError};
 use tonic::Code;
 
-use super::{PASSWORD, Running, refused};
-use crate::files;
-
-async fn open(folder: &std::path::Path) -> OpenService<Service> {
-    let sources = Sources::new()
-        .defaults(Service::DEFAULTS)
-        .file(Some(&files::settings(folder)))
-        .set("user.bootstrap.admin_email", "", "test");
-    let settings: ProcessSettings<Service> = gantry_config::load(sources).unwrap();
-    OpenService::open(settings.service, Registry::memory(), None).await.unwrap()
-}
+use super::{PASSWORD, Running, folder, refused};
 
 #[tokio::test]
 async fn an_administrator_is_made_once_and_then_left_alone() {
     let running = Running::start().await;
     assert_eq!(running.admin().await.list(<_>::default()).await.unwrap().users[0].roles, ["admin"]);
-    let settings = running.folder.path().join("settings.toml");
-    let changed = std::fs::read_to_string(&settings).unwrap();
-    std::fs::write(&settings, changed.replace("first administrator", PASSWORD)).unwrap();
+    running.it.folder.change_settings("first administrator", PASSWORD);
 
     let running = running.restart().await;
     assert_eq!(running.admin().await.list(<_>::default()).await.unwrap().users.len(), 1);
@@ -34,9 +22,8 @@ async fn an_administrator_is_made_once_and_then_left_alone() {
 
 #[tokio::test]
 async fn without_one_in_the_settings_there_is_none_until_it_is_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    files::keys(folder.path());
-    let service = open(folder.path()).await;
+    let folder = folder();
+    let service: OpenService<Service> = folder.open(&Registry::memory()).await;
     assert!(!service.service().ensure_admin().exists("admin@gantry.local").await.unwrap());
     service
         .service()
@@ -54,9 +41,8 @@ async fn without_one_in_the_settings_there_is_none_until_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_bad_administrator_is_refused_without_being_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    files::keys(folder.path());
-    let service = open(folder.path()).await;
+    let folder = folder();
+    let service: OpenService<Service> = folder.open(&Registry::memory()).await;
     for (email, password) in [("needle", PASSWORD), ("needle@gantry.local", "needle")] {
         let error = service.service().ensure_admin().run(email, password).await.unwrap_err();
         assert!(matches!(error, EnsureAdminError::Invalid(_)), "{error:?}");
@@ -69,33 +55,27 @@ async fn a_bad_administrator_is_refused_without_being_shown() {
 /// What `gantry up --replicas user=2` does.
 #[tokio::test]
 async fn servers_of_one_service_share_its_users() {
-    let folder = tempfile::tempdir().unwrap();
-    files::keys(folder.path());
-    let service = open(folder.path()).await;
+    let folder = folder();
+    let service: OpenService<Service> = folder.open(&Registry::memory()).await;
     service
         .service()
         .ensure_admin()
         .run("admin@gantry.local", "first administrator")
         .await
         .unwrap();
-    let stop = tokio_util::sync::CancellationToken::new();
-    let mut replicas = Vec::new();
-    let mut serving = tokio::task::JoinSet::new();
-    for _ in 0..2 {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        replicas.push(super::channel(listener.local_addr().unwrap()));
-        serving.spawn(service.server().unwrap().serve(listener, stop.clone().cancelled_owned()));
-    }
-    let [first, second] = &replicas[..] else { unreachable!() };
+    let servers = [
+        Serving::start(service.server().unwrap()).await,
+        Serving::start(service.server().unwrap()).await,
+    ];
+    let [first, second] = &servers.each_ref().map(Serving::channel);
     let pair = super::login(first, "admin@gantry.local", "first administrator").await.unwrap();
     let as_admin = |replica| super::As::new(replica, Some(pair.access_token.clone()));
     let request = super::new("ann@example.org");
     let made = as_admin(first).create(request.clone()).await.unwrap();
     assert_eq!(as_admin(second).get(&made.id).await.unwrap(), made);
     assert_eq!(as_admin(second).create(request).await.unwrap(), made, "it is recognised");
-    stop.cancel();
-    for served in serving.join_all().await {
-        served.unwrap();
+    for server in servers {
+        server.stop().await;
     }
     service.close().await;
 }

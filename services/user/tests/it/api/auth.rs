@@ -1,7 +1,6 @@
 //! AuthService: logging in, and what the tokens are good for.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gantry_identity::SigningKey;
 use gantry_proto::shop::user::v1::{
     CreateUserRequest, GetJwksRequest, LoginRequest, auth_service_client::AuthServiceClient,
 };
@@ -92,15 +91,13 @@ async fn the_keys_of_tokens_are_published_and_rotate_with_overlap() {
     assert_eq!((&*before[0].kty, &*before[0].crv, &*before[0].r#use), ("OKP", "Ed25519", "sig"));
 
     // Another key signs from now on, and the old one stays published.
-    let file = |name: &str| running.folder.path().join(name).display().to_string();
-    SigningKey::load_or_create(&running.folder.path().join("next.pem")).unwrap();
-    let settings = running.folder.path().join("settings.toml");
-    let text = std::fs::read_to_string(&settings).unwrap();
-    let signing = format!("user.tokens.key_file = '{}'", file("next.pem"));
-    let kept = format!("user.tokens.published_key_files = ['{}']", file("users-tokens.pub.pem"));
-    let current = format!("user.tokens.key_file = '{}'", file("users-tokens.pem"));
-    assert!(text.contains(&current));
-    std::fs::write(&settings, text.replace(&current, &format!("{signing}\n{kept}"))).unwrap();
+    let folder = &running.it.folder;
+    folder.make_key("next");
+    let path = folder.path().display();
+    let current = format!(r#"tokens.key_file = "{path}/users.pem""#);
+    let signing = format!(r#"tokens.key_file = "{path}/next.pem""#);
+    let kept = format!(r#"tokens.published_key_files = ["{path}/users.pub.pem"]"#);
+    folder.change_settings(&current, &format!("{signing}\n{kept}"));
 
     let running = running.restart().await;
     let after = published(&running).await;
@@ -200,6 +197,6 @@ async fn a_login_needs_no_token_and_heeds_none() {
 }
 
 async fn database(running: &Running) -> SqliteConnection {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(running.database());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(running.it.folder.database());
     SqliteConnection::connect_with(&options).await.unwrap()
 }

@@ -6,83 +6,56 @@ mod auth;
 mod secrets;
 mod users;
 
-use std::{future::Future, net::SocketAddr, path::PathBuf};
-
-use gantry_config::Sources;
-use gantry_identity::{Acting, ServiceSigner, SigningKey};
-use gantry_process::{ProcessSettings, Service as _};
+use gantry_common_testing::{Folder, bearer, new_id, refused, wrong_fields};
+use gantry_identity::{Acting, ServiceSigner};
 use gantry_proto::shop::user::v1::{
     CreateUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, LoginRequest,
     TokenPair, User, auth_service_client::AuthServiceClient,
     user_service_client::UserServiceClient,
 };
 use gantry_user::Service;
-use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status, transport::Channel};
-use tonic_types::StatusExt;
-use uuid::Uuid;
-
-use crate::files;
+use tonic::{Request, Response, Status, transport::Channel};
 
 const PASSWORD: &str = "correct horse";
 
+/// Settings without an administrator. Passwords cost next to nothing.
+const SETTINGS: &str = r#"
+    tokens.key_file = "{folder}/users.pem"
+    passwords.memory_kib = 8
+    passwords.iterations = 1
+"#;
+
+/// Settings of the first administrator.
+const ADMIN: &str = r#"
+    bootstrap.admin_email = "Admin@gantry.local"
+    bootstrap.admin_password = "first administrator"
+"#;
+
+/// The files of a service that makes no administrator.
+fn folder() -> Folder {
+    Folder::new::<Service>(&["order", "inventory"], SETTINGS)
+}
+
 /// The service, serving, and what its callers need.
 struct Running {
+    it: gantry_common_testing::Running<Service>,
     channel: Channel,
-    order: ServiceSigner,
-    inventory: ServiceSigner,
-    stop: CancellationToken,
-    served: JoinHandle<Result<(), gantry_process::ServeError>>,
-    folder: TempDir,
 }
 
 impl Running {
+    /// One that makes the administrator of its settings.
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        files::keys(folder.path());
-        files::settings(folder.path());
-        Self::start_in(folder).await
+        let settings = [SETTINGS, ADMIN].concat();
+        Self::start_in(Folder::new::<Service>(&["order", "inventory"], &settings)).await
     }
 
-    async fn start_in(folder: TempDir) -> Self {
-        // Without the environment's settings.
-        let file = folder.path().join("settings.toml");
-        let sources = Sources::new().defaults(Service::DEFAULTS).file(Some(&file));
-        let mut own = gantry_config::load_shown::<ProcessSettings<Service>>(sources).unwrap();
-        let listener = TcpListener::bind(own.settings.listen).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        own.settings.discovery = gantry_discovery::Settings::default();
-        let served = tokio::spawn(gantry_process::serve::<Service>(
-            listener,
-            own,
-            stop.clone().cancelled_owned(),
-        ));
-        let signer = |service: &str| {
-            let key = SigningKey::load(&folder.path().join(format!("{service}.pem")));
-            ServiceSigner::new(service, key.unwrap())
-        };
-        Self {
-            channel: channel(address),
-            order: signer("order"),
-            inventory: signer("inventory"),
-            stop,
-            served,
-            folder,
-        }
+    async fn start_in(folder: Folder) -> Self {
+        gantry_common_testing::Running::start(folder).await.into()
     }
 
     /// Drains and starts again on the same data.
     async fn restart(self) -> Self {
-        self.stop.cancel();
-        self.served.await.unwrap().unwrap();
-        Self::start_in(self.folder).await
-    }
-
-    fn database(&self) -> PathBuf {
-        self.folder.path().join("data/user.db")
+        self.it.restart().await.into()
     }
 
     async fn login(&self, email: &str, password: &str) -> Result<TokenPair, Status> {
@@ -97,7 +70,11 @@ impl Running {
 
     /// The order service, on its own account or for somebody.
     fn order(&self, acting: Acting) -> As {
-        self.with(self.order.token("user", acting).to_string())
+        self.with(self.signer("order").token("user", acting).to_string())
+    }
+
+    fn signer(&self, service: &str) -> ServiceSigner {
+        self.it.folder.signer(service)
     }
 
     fn with(&self, token: String) -> As {
@@ -109,6 +86,12 @@ impl Running {
         let user = self.admin().await.create(new(email)).await.unwrap();
         let pair = self.login(email, PASSWORD).await.unwrap();
         (user, self.with(pair.access_token))
+    }
+}
+
+impl From<gantry_common_testing::Running<Service>> for Running {
+    fn from(it: gantry_common_testing::Running<Service>) -> Self {
+        Self { channel: it.server.channel(), it }
     }
 }
 
@@ -139,17 +122,11 @@ impl As {
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        if let Some(token) = &self.token {
-            let bearer = format!("Bearer {token}").parse().unwrap();
-            request.metadata_mut().insert("authorization", bearer);
+        match &self.token {
+            Some(token) => bearer(token, message),
+            None => Request::new(message),
         }
-        request
     }
-}
-
-fn channel(address: SocketAddr) -> Channel {
-    Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy()
 }
 
 async fn login(channel: &Channel, email: &str, password: &str) -> Result<TokenPair, Status> {
@@ -164,29 +141,4 @@ fn new(email: &str) -> CreateUserRequest {
         password: PASSWORD.to_owned(),
         request_id: new_id(),
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "callers make their own ids")]
-fn new_id() -> String {
-    Uuid::now_v7().to_string()
-}
-
-/// Asserts that a call is refused so, and returns its status.
-async fn refused<T: std::fmt::Debug>(
-    call: impl Future<Output = Result<T, Status>>,
-    code: Code,
-    reason: &str,
-) -> Status {
-    let status = call.await.expect_err("a refusal");
-    let found = status.get_details_error_info().expect("a reason").reason;
-    assert_eq!((status.code(), found.as_str()), (code, reason), "{status:?}");
-    status
-}
-
-/// The fields that a refusal says are wrong.
-fn wrong_fields(status: &Status) -> Vec<String> {
-    let details = status.get_details_bad_request().expect("BadRequest");
-    let mut fields: Vec<_> = details.field_violations.into_iter().map(|v| v.field).collect();
-    fields.sort();
-    fields
 }

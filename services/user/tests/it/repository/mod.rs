@@ -3,33 +3,16 @@
 mod sqlite;
 mod suite;
 
+use gantry_common_testing::repository::{self, NOW};
 use gantry_contract::idempotency::RequestKey;
 use gantry_user::{
     application::{NewUser, RefreshGrant},
     domain::{Email, Name, PasswordHash, Role, User, UserId},
 };
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use uuid::Uuid;
 
-/// A moment as fine as is stored.
-const NOW: OffsetDateTime = time::macros::datetime!(2026-01-02 03:04:05.678901 UTC);
-
 const CREATE: &str = "/shop.user.v1.UserService/CreateUser";
-
-/// Runs every test of the suite on the repository that `$open` opens; it returns what
-/// must live as long as the repository, and the repository.
-macro_rules! repository_contract {
-    ($open:path: $($test:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $test() {
-                let (_alive, repository) = $open().await;
-                $crate::repository::suite::$test(&repository).await;
-            }
-        )*
-    };
-}
-use repository_contract;
 
 fn id(number: u128) -> UserId {
     UserId(Uuid::from_u128(number))
@@ -61,12 +44,7 @@ fn asked(number: u128, address: &str, request: RequestKey) -> NewUser {
 
 /// A request with this id and this body.
 fn request(id: u128, body: u8) -> RequestKey {
-    RequestKey {
-        subject: "ann".to_owned(),
-        method: CREATE,
-        request_id: Uuid::from_u128(id),
-        fingerprint: [body; 32],
-    }
+    repository::request(CREATE, id, body)
 }
 
 fn grant(hash: u8, user: UserId, valid_for: Duration) -> RefreshGrant {

@@ -1,8 +1,12 @@
 //! The suite on SQLite, and what is SQLite's own.
 
-use std::{path::Path, time::Duration as Std};
+use std::time::Duration as Std;
 
-use gantry_sql::{Settings, Sqlite, StorageError};
+use gantry_common_testing::{
+    repository::{assert_reversible, database, open},
+    repository_contract,
+};
+use gantry_sql::StorageError;
 use gantry_user::{
     application::{Created, RefreshTokens, UserRepository},
     outbound::sqlite::{MIGRATIONS, SqliteRepository, keep_purged},
@@ -10,19 +14,14 @@ use gantry_user::{
 use tempfile::TempDir;
 use time::Duration;
 
-use super::{NOW, asked, email, grant, id, new, repository_contract, request, user};
+use super::{NOW, asked, email, grant, id, new, request, user};
 
-async fn database(folder: &Path) -> Sqlite {
-    Sqlite::open(&Settings::new(folder.join("user.db")), &MIGRATIONS).await.unwrap()
+async fn users() -> (TempDir, SqliteRepository) {
+    let (folder, database) = database(&MIGRATIONS).await;
+    (folder, SqliteRepository::new(database))
 }
 
-async fn open() -> (TempDir, SqliteRepository) {
-    let folder = tempfile::tempdir().unwrap();
-    let repository = SqliteRepository::new(database(folder.path()).await);
-    (folder, repository)
-}
-
-repository_contract! { open:
+repository_contract! { super::suite, users:
     a_user_reads_back_as_created
     where_nobody_is_nobody_is_found
     an_address_is_one_users_whatever_its_case
@@ -38,14 +37,13 @@ repository_contract! { open:
 
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = database(folder.path()).await;
+    let (folder, first) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(first.clone());
     repository.create(asked(1, "Ann@example.org", request(1, 1))).await.unwrap();
     repository.add(grant(1, id(1), Duration::DAY)).await.unwrap();
     first.close().await;
 
-    let repository = SqliteRepository::new(database(folder.path()).await);
+    let repository = SqliteRepository::new(open(folder.path(), &MIGRATIONS).await);
     assert_eq!(repository.find(id(1)).await.unwrap(), Some(user(1, "Ann@example.org")));
     let account = repository.find_account(&email("ann@example.org")).await.unwrap().unwrap();
     assert_eq!(account.password_hash.as_str(), "hash of 1");
@@ -56,8 +54,7 @@ async fn everything_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_named_and_not_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = database(folder.path()).await;
+    let (_folder, database) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(database.clone());
     for (number, column) in ["email", "name", "status", "tier", "roles"].into_iter().enumerate() {
         let number = number as u128;
@@ -76,8 +73,7 @@ async fn a_row_that_cannot_be_read_is_named_and_not_shown() {
 
 #[tokio::test]
 async fn expired_refresh_tokens_are_deleted() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = database(folder.path()).await;
+    let (_folder, database) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(database.clone());
     repository.create(new(1, "ann@example.org")).await.unwrap();
     for (hash, valid_for) in [(1, 9), (2, 10), (3, 11)] {
@@ -103,17 +99,5 @@ async fn expired_refresh_tokens_are_deleted() {
 
 #[tokio::test]
 async fn migrations_can_be_undone_and_applied_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("user.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    MIGRATIONS.run(&pool).await.unwrap();
-    MIGRATIONS.undo(&pool, 0).await.unwrap();
-    let left: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE name NOT LIKE '%sql%'")
-            .fetch_all(&pool)
-            .await
-            .unwrap();
-    assert_eq!(left, [""; 0], "nothing is left behind");
-    MIGRATIONS.run(&pool).await.unwrap();
+    assert_reversible(&MIGRATIONS).await;
 }

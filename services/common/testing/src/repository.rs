@@ -1,0 +1,94 @@
+//! What every adapter of a repository is tested with.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use gantry_contract::idempotency::RequestKey;
+use gantry_sql::{Migrator, Settings, Sqlite};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A time as fine as is stored.
+pub const NOW: OffsetDateTime = time::macros::datetime!(2026-01-02 03:04:05.678901 UTC);
+
+/// Runs tests of the module `suite` on the repository that `$open` opens. It returns what must live as long
+/// as the repository, and the repository.
+#[macro_export]
+macro_rules! repository_contract {
+    ($suite:path, $open:path: $($test:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                use $suite as suite;
+                let (_alive, repository) = $open().await;
+                suite::$test(&repository).await;
+            }
+        )*
+    };
+}
+
+/// Returns Ann's request of this method and id, with this body.
+pub fn request(method: &'static str, id: u128, body: u8) -> RequestKey {
+    RequestKey {
+        subject: "ann".to_owned(),
+        method,
+        request_id: Uuid::from_u128(id),
+        fingerprint: [body; 32],
+    }
+}
+
+/// Returns a number that is greater than those before it.
+pub fn fresh() -> u128 {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
+    u128::from(NEXT.fetch_add(1, Relaxed))
+}
+
+/// Opens an empty database. Its folder goes with the first of the two.
+pub async fn database(migrations: &Migrator) -> (TempDir, Sqlite) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path(), migrations).await;
+    (folder, database)
+}
+
+/// Opens the database of this folder.
+pub async fn open(folder: &Path, migrations: &Migrator) -> Sqlite {
+    open_file(&folder.join("test.db"), migrations).await
+}
+
+/// Opens the database in this file.
+pub async fn open_file(file: &Path, migrations: &Migrator) -> Sqlite {
+    Sqlite::open(&Settings::new(file), migrations).await.unwrap()
+}
+
+/// Executes a statement beside the repository. Returns the number of changed rows.
+///
+/// # Errors
+/// What the database said.
+pub async fn execute(database: &Sqlite, statement: &'static str) -> Result<u64, sqlx::Error> {
+    database
+        .write(move |conn| {
+            Box::pin(async move { Ok(sqlx::query(statement).execute(conn).await?.rows_affected()) })
+        })
+        .await
+}
+
+/// Asserts that the migrations can be undone, leave nothing behind, and can be applied again.
+pub async fn assert_reversible(migrations: &Migrator) {
+    let (folder, database) = database(migrations).await;
+    database.close().await;
+    let url = format!("sqlite:{}", folder.path().join("test.db").display());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    migrations.undo(&pool, 0).await.unwrap();
+    let left: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'
+         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    migrations.run(&pool).await.unwrap();
+}
