@@ -10,7 +10,12 @@
 //! - [`circuit_breaker`]: fast failure while a dependency is down.
 //! - [`ejection`]: temporary removal of failing endpoints.
 //! - [`limits`]: a server's limits on concurrency and on the rate of each caller.
-//! - [`retry`]: retries and hedging of failed calls; also as a tower layer.
+//! - [`retry`]: retries and hedging of failed calls.
+//!
+//! The gRPC client and the server drive the state machines themselves. The tower layers are for plain
+//! HTTP, and there for one caller: the payment service will reach the card processor's HTTP API through
+//! [`deadline::HttpDeadlineLayer`], [`circuit_breaker::CircuitBreakerLayer`], [`retry::RetryLayer`]
+//! (by idempotency key) and [`bulkhead::BulkheadLayer`], in this order from the outside.
 
 pub mod balance;
 pub mod bulkhead;

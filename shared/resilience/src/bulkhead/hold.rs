@@ -18,23 +18,6 @@ pub trait Hold<Request, Response> {
     fn answered(&self, slot: Slot, response: Response) -> Self::Response;
 }
 
-/// Ends a call with its answer; there is no deadline. For calls under a timeout of their own, such as
-/// sending a mail or publishing a message.
-#[derive(Clone, Copy, Debug)]
-pub struct UntilAnswer;
-
-impl<Request, Response> Hold<Request, Response> for UntilAnswer {
-    type Response = Response;
-
-    fn deadline(&self, _: &Request) -> Option<Deadline> {
-        None
-    }
-
-    fn answered(&self, _: Slot, response: Response) -> Response {
-        response
-    }
-}
-
 /// Ends an HTTP call when the response's body ends or is dropped. The deadline is the request's
 /// [`Deadline`] extension.
 #[derive(Clone, Copy, Debug)]

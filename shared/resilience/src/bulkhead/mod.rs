@@ -38,7 +38,7 @@ pub use body::HeldBody;
 pub use config::{Config, InvalidConfig, Parameters, Wait};
 pub use error::Error;
 pub use future::ResponseFuture;
-pub use hold::{Hold, UntilAnswer, UntilBodyEnd};
+pub use hold::{Hold, UntilBodyEnd};
 pub use layer::BulkheadLayer;
 pub use service::BulkheadService;
 pub use slots::{Bulkhead, Full, Slot, Snapshot};

@@ -119,11 +119,6 @@ impl Bulkhead {
         }
     }
 
-    /// Returns the parameters.
-    pub fn config(&self) -> &Config {
-        &self.0.config
-    }
-
     fn full(&self, waited: Duration, late: bool) -> Full {
         Full { concurrent: self.0.config.parameters().concurrent, waited, late }
     }

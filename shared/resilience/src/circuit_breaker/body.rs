@@ -9,60 +9,59 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{breaker::Permit, classify::ClassifyEnd, state::Outcome};
+use super::{breaker::Permit, state::Outcome};
 
 pin_project! {
-    /// Body that holds a call's permit until it ends: with its last frame, its trailers, an error, or
-    /// by being dropped.
+    /// Body that holds a call's permit until it ends: with its last frame or its trailers (a success), an
+    /// error (a failure), or by being dropped.
     #[derive(Debug)]
-    pub struct RecordedBody<B, K> {
+    pub struct RecordedBody<B> {
         #[pin]
         inner: B,
-        recorder: Option<Recorder<K>>,
+        recorder: Option<Recorder>,
     }
 }
 
-/// Permit of a call and the rule for recording it.
+/// Permit of a call, and what an unread body means.
 #[derive(Debug)]
-struct Recorder<K> {
+struct Recorder {
     /// `None` once recorded.
     permit: Option<Permit>,
-    end: K,
     /// Outcome if the body is never read.
     unread: Outcome,
     read: bool,
 }
 
-impl<B: Body, K: ClassifyEnd<B::Error>> RecordedBody<B, K> {
+impl<B: Body> RecordedBody<B> {
     /// Wraps a body: its end records the call. A body dropped unread records `unread`; one dropped
     /// half read counts as given up.
-    pub fn new(inner: B, permit: Permit, end: K, unread: Outcome) -> Self {
-        let recorder = Recorder { permit: Some(permit), end, unread, read: false };
+    pub fn new(inner: B, permit: Permit, unread: Outcome) -> Self {
+        let recorder = Recorder { permit: Some(permit), unread, read: false };
         if inner.is_end_stream() {
             // The body is empty, so the outcome is known.
-            recorder.record(|end| end.ended(None));
+            recorder.record(Outcome::Success);
             return Self::known(inner);
         }
         Self { inner, recorder: Some(recorder) }
     }
 }
 
-impl<B, K> RecordedBody<B, K> {
+impl<B> RecordedBody<B> {
     /// Wraps the body of a call that is already recorded.
     pub fn known(inner: B) -> Self {
         Self { inner, recorder: None }
     }
 }
 
-impl<K> Recorder<K> {
-    fn record(mut self, outcome: impl FnOnce(&K) -> Outcome) {
+impl Recorder {
+    fn record(mut self, outcome: Outcome) {
         if let Some(permit) = self.permit.take() {
-            permit.record(outcome(&self.end), Instant::now());
+            permit.record(outcome, Instant::now());
         }
     }
 }
 
-impl<K> Drop for Recorder<K> {
+impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.read
             && let Some(permit) = self.permit.take()
@@ -72,7 +71,7 @@ impl<K> Drop for Recorder<K> {
     }
 }
 
-impl<B: Body, K: ClassifyEnd<B::Error>> Body for RecordedBody<B, K> {
+impl<B: Body> Body for RecordedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -90,10 +89,9 @@ impl<B: Body, K: ClassifyEnd<B::Error>> Body for RecordedBody<B, K> {
             Some(Err(_)) | None => true,
         };
         if over && let Some(recorder) = this.recorder.take() {
-            recorder.record(|end| match &frame {
-                Some(Ok(frame)) => end.ended(frame.trailers_ref()),
-                Some(Err(error)) => end.failed(error),
-                None => end.ended(None),
+            recorder.record(match &frame {
+                Some(Ok(_)) | None => Outcome::Success,
+                Some(Err(_)) => Outcome::Failed,
             });
         }
         Poll::Ready(frame)

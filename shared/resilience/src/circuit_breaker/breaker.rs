@@ -69,11 +69,6 @@ impl CircuitBreaker {
         self.0.gate.snapshot(now)
     }
 
-    /// Returns the parameters.
-    pub fn config(&self) -> &Config {
-        &self.0.config
-    }
-
     fn tell(&self, changed: Option<Transition>) {
         if let (Some(transition), Some(observer)) = (changed, &self.0.observer) {
             observer(&transition);
@@ -105,11 +100,6 @@ impl Permit {
     /// does not wait for a reconnect backoff.
     pub fn is_probe(&self) -> bool {
         self.admission.probe
-    }
-
-    /// Returns the time of admission.
-    pub fn admitted(&self) -> Instant {
-        self.admitted
     }
 
     /// Marks the start of the answer. Time after it does not make the call slow. Only the first mark

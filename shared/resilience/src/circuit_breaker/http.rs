@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
 use super::{
     body::RecordedBody,
     breaker::Permit,
-    classify::{Classify, ClassifyEnd, Probe},
+    classify::{Classify, Probe},
     state::Outcome,
 };
 use crate::deadline::Deadline;
@@ -52,7 +52,7 @@ where
     F: Fn(&E) -> Outcome,
     B: Body,
 {
-    type Response = Response<RecordedBody<B, HttpEnd>>;
+    type Response = Response<RecordedBody<B>>;
 
     fn admitted(&self, request: &mut Request<A>, permit: &mut Permit, now: Instant) {
         if permit.is_probe() {
@@ -77,7 +77,7 @@ where
             Ok(response) => {
                 let outcome = by_status(response.status());
                 Ok(response.map(|body| match outcome {
-                    Outcome::Success => RecordedBody::new(body, permit, HttpEnd, outcome),
+                    Outcome::Success => RecordedBody::new(body, permit, outcome),
                     known => {
                         permit.record(known, now);
                         RecordedBody::known(body)
@@ -98,19 +98,5 @@ fn by_status(status: StatusCode) -> Outcome {
         StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => Outcome::Success,
         status if status.is_server_error() => Outcome::Failed,
         _ => Outcome::Success,
-    }
-}
-
-/// Classifies the end of an HTTP body: success if it was reached.
-#[derive(Clone, Copy, Debug)]
-pub struct HttpEnd;
-
-impl<E> ClassifyEnd<E> for HttpEnd {
-    fn ended(&self, _: Option<&HeaderMap>) -> Outcome {
-        Outcome::Success
-    }
-
-    fn failed(&self, _: &E) -> Outcome {
-        Outcome::Failed
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! Use [`CircuitBreaker::admit`] and [`Permit::record`] to drive calls by hand, or
 //! [`CircuitBreakerLayer`] to wrap a service, with a [`Classify`] for its results: [`HttpStatus`] for
-//! plain HTTP, [`ByResult`] for calls without a body.
+//! plain HTTP.
 //!
 //! Sources: resilience4j's `CircuitBreaker` (windows, rates, half-open permits, bound on the half-open
 //! wait), Envoy's outlier detection (5 consecutive failures), gRPC's connection backoff (open wait).
@@ -57,11 +57,11 @@ mod window;
 
 pub use body::RecordedBody;
 pub use breaker::{CircuitBreaker, Permit};
-pub use classify::{ByResult, Classify, ClassifyEnd, Probe};
+pub use classify::{Classify, Probe};
 pub use config::{Config, InvalidConfig, Parameters, WindowKind};
 pub use error::Error;
 pub use future::ResponseFuture;
-pub use http::{HttpEnd, HttpStatus};
+pub use http::HttpStatus;
 pub use layer::CircuitBreakerLayer;
 pub use service::CircuitBreakerService;
 pub use state::{Cause, Outcome, Rejected, Snapshot, State, Transition};

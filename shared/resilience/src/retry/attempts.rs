@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use fastrand::Rng;
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use tokio::time::Instant;
 
 use super::{Budget, Failure, Policy};
@@ -70,14 +70,10 @@ impl Attempts {
         Self { policy, repeatable, deadline, failed: 0, waits: 0, refused: false, elsewhere: 0 }
     }
 
-    /// The failed attempts, but for those that were certainly not executed.
+    /// Returns the number of failed attempts, without those that were certainly not executed: what
+    /// [`PREVIOUS_ATTEMPTS`] says on the next one, unless it is 0.
     pub fn previous(&self) -> u32 {
         self.failed
-    }
-
-    /// The value of [`PREVIOUS_ATTEMPTS`] on the next attempt; the first has none.
-    pub fn previous_header(&self) -> Option<HeaderValue> {
-        (self.failed > 0).then(|| HeaderValue::from(self.failed))
     }
 
     /// The peer said that it did not process the attempt (HTTP/2's REFUSED_STREAM, a

@@ -15,8 +15,8 @@ use std::{
 use bytes::Bytes;
 use gantry_resilience::{
     bulkhead::{
-        Bulkhead, BulkheadLayer, BulkheadService, Config, Error, Full, HeldBody, InvalidConfig,
-        Parameters, Snapshot, UntilAnswer, UntilBodyEnd, Wait,
+        Bulkhead, BulkheadLayer, BulkheadService, Config, Error, Full, HeldBody, Hold,
+        InvalidConfig, Parameters, Slot, Snapshot, UntilBodyEnd, Wait,
     },
     deadline::Deadline,
 };
@@ -31,6 +31,22 @@ use crate::{at_once, sent};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Ends a call with its answer; there is no deadline.
+#[derive(Clone, Copy)]
+struct UntilAnswer;
+
+impl<Request, Response> Hold<Request, Response> for UntilAnswer {
+    type Response = Response;
+
+    fn deadline(&self, _: &Request) -> Option<Deadline> {
+        None
+    }
+
+    fn answered(&self, _: Slot, response: Response) -> Response {
+        response
+    }
+}
 
 fn bulkhead(concurrent: u32, wait: Option<Wait>) -> Bulkhead {
     Bulkhead::new(Config::try_new(Parameters { concurrent, wait }).unwrap())

@@ -33,6 +33,21 @@ fn calls_with_the_same_timeout_say_the_same_a_moment_later() {
 }
 
 #[test]
+fn every_unit_is_read() {
+    for (text, expected) in [
+        ("2H", Duration::from_secs(7200)),
+        ("3M", Duration::from_secs(180)),
+        ("42S", Duration::from_secs(42)),
+        ("13m", Duration::from_millis(13)),
+        ("2u", Duration::from_micros(2)),
+        ("82n", Duration::from_nanos(82)),
+        ("0S", Duration::ZERO),
+    ] {
+        assert_eq!(decode(&HeaderValue::from_static(text)), Ok(expected), "{text}");
+    }
+}
+
+#[test]
 fn what_grpc_does_not_allow_is_refused() {
     for text in ["", "5", "S", "123456789m", "-1S", "+1S", "1.5S", "1s", "1 S", " 1S", "0x1S"] {
         let header = HeaderValue::from_str(text).unwrap();

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use ::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use gantry_resilience::{
-    circuit_breaker::{CircuitBreakerService, Error, HttpEnd, HttpStatus, Probe, RecordedBody},
+    circuit_breaker::{CircuitBreakerService, Error, HttpStatus, Probe, RecordedBody},
     deadline::Deadline,
 };
 use http_body::Body;
@@ -118,11 +118,11 @@ async fn the_last_frame_of_a_body_of_known_length_ends_the_call() {
     let breaker = breaker();
     let permit = breaker.admit(Instant::now()).unwrap();
     // One of which there is nothing to read ends it at once.
-    let _held = RecordedBody::new(Empty::<Bytes>::new(), permit, HttpEnd, Outcome::Neutral);
+    let _held = RecordedBody::new(Empty::<Bytes>::new(), permit, Outcome::Neutral);
     assert_eq!(counts(&breaker), (1, 0));
     let permit = breaker.admit(Instant::now()).unwrap();
     let full = Full::new(Bytes::from_static(b"data"));
-    let mut body = RecordedBody::new(full, permit, HttpEnd, Outcome::Neutral);
+    let mut body = RecordedBody::new(full, permit, Outcome::Neutral);
     assert_eq!((body.size_hint().exact(), counts(&breaker)), (Some(4), (1, 0)));
     body.frame().await.unwrap().unwrap();
     // A client that knows the length does not ask for more.
@@ -209,4 +209,30 @@ async fn a_body_that_hangs_until_the_deadline_is_a_failure() {
     let call = async { service.call(request).await.unwrap().into_body().collect().await };
     tokio::time::timeout(SECOND, call).await.unwrap_err();
     assert_eq!(counts(&breaker), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shedding_at_full_rate_leaves_the_breaker_closed() {
+    let breaker = breaker();
+    for _ in 0..1000 {
+        let (_script, body) = scripted();
+        let mut shed = Response::new(body);
+        *shed.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        drop(answered(&breaker, status(), shed).await);
+    }
+    assert_eq!(breaker.snapshot(Instant::now()).state, State::Closed);
+    assert_eq!(counts(&breaker), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_keeps_its_permit_until_its_body_is_dropped() {
+    let breaker = opened();
+    tokio::time::sleep(5 * SECOND).await;
+    let (script, body) = scripted();
+    let mut response = answered(&breaker, status(), Response::new(body)).await;
+    script.send(data()).unwrap();
+    response.body_mut().frame().await.unwrap().unwrap();
+    assert_eq!(breaker.snapshot(Instant::now()).probes_out, 1);
+    drop(response);
+    assert_eq!(breaker.snapshot(Instant::now()).probes_out, 0);
 }

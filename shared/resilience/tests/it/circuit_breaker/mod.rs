@@ -2,7 +2,6 @@
 
 mod bodies;
 mod config;
-mod grpc;
 mod http;
 mod model;
 mod pitfalls;

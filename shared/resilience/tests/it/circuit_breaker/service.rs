@@ -8,13 +8,38 @@ use std::{
 };
 
 use gantry_resilience::circuit_breaker::{
-    ByResult, Cause, CircuitBreakerLayer, CircuitBreakerService, Error,
+    Cause, CircuitBreakerLayer, CircuitBreakerService, Classify, Error,
 };
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
 
 use super::*;
 use crate::{at_once, sent};
+
+/// Classifies calls without a body by their results.
+#[derive(Clone)]
+struct ByResult<F>(F);
+
+impl<F> ByResult<F> {
+    fn new<T, E>(classify: F) -> Self
+    where
+        F: Fn(Result<&T, &E>) -> Outcome,
+    {
+        Self(classify)
+    }
+}
+
+impl<F, R, T, E> Classify<R, T, E> for ByResult<F>
+where
+    F: Fn(Result<&T, &E>) -> Outcome,
+{
+    type Response = T;
+
+    fn answered(&self, permit: Permit, result: Result<T, E>, now: Instant) -> Result<T, E> {
+        permit.record((self.0)(result.as_ref()), now);
+        result
+    }
+}
 
 type Answer = Result<&'static str, &'static str>;
 
