@@ -96,8 +96,7 @@ async fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
             let registry = Registry::memory();
             let instance = Instance::new("cost", address);
             let _registration = registry.registrar.register(instance).await?;
-            let settings =
-                ClientSettings { max_connections: connections, ..ClientSettings::default() };
+            let settings = ClientSettings::default().max_connections(connections);
             let channel = Channel::builder("cost").contract(&CONTRACT).registry(registry);
             let channel = channel.settings(settings).build()?;
             grpc(channel, calls, at_once).await;

@@ -90,6 +90,7 @@
 
 mod attempt;
 mod body;
+mod builder;
 mod call;
 mod call_state;
 mod call_timer;
@@ -115,7 +116,8 @@ mod upload;
 mod verdict;
 
 pub use body::ResponseBody;
-pub use channel::{BuildError, Builder, Channel, ResponseFuture};
+pub use builder::{BuildError, BuildProblem, Builder};
+pub use channel::{Channel, ResponseFuture};
 pub use error::Error;
 pub use gantry_identity::Acting;
 pub use gantry_resilience::{circuit_breaker, deadline::Deadline, ejection};

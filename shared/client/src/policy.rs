@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use gantry_contract::{Contract, Idempotency, MethodKind, MethodPolicy};
 use gantry_resilience::retry::{HedgingPolicy, InvalidPolicy, Policy};
 
-use crate::settings::{ClientSettings, InvalidSetting};
+use crate::settings::{ClientSettings, InvalidSetting, MethodSettings};
 
 /// How one method is called.
 #[derive(Debug)]
@@ -143,37 +143,64 @@ pub(crate) struct Methods {
 
 impl Methods {
     /// # Errors
-    /// [`InvalidSetting`] where the configuration names what the contract does not have,
-    /// repeats a method that must not be executed twice, or makes a policy that
-    /// cannot be.
+    /// Every [`InvalidSetting`]: a name that the contract does not have, a repetition of what must not
+    /// be executed twice, a policy that cannot be.
     pub(crate) fn new(
         contract: &'static Contract,
         settings: &ClientSettings,
-    ) -> Result<Self, InvalidSetting> {
-        for (name, over) in &settings.methods {
-            let key = || format!("methods.{name:?}");
-            if contract.services.iter().any(|service| service.name == name) {
-                continue;
-            }
-            let Some(policy) = contract.method(&format!("/{name}")) else {
-                return Err(InvalidSetting::new(key(), "the contract has no such method"));
-            };
-            if over.retries() && policy.idempotency == Idempotency::NotIdempotent {
-                let why = "it must not be executed twice, so that it is never retried";
-                return Err(InvalidSetting::new(key(), why));
-            }
-            if let (Some(why), Some(_)) = (why_not_hedged(policy), &over.hedging) {
-                return Err(InvalidSetting::new(key(), why));
+    ) -> Result<Self, Vec<InvalidSetting>> {
+        let mut problems: Vec<_> = settings
+            .methods
+            .iter()
+            .filter_map(|(name, over)| {
+                let why = unfit(contract, name, over)?;
+                Some(InvalidSetting::new(format!("methods.{name:?}"), why))
+            })
+            .collect();
+        let mut known = HashMap::new();
+        for policy in contract.methods() {
+            match Method::new(policy, settings) {
+                Ok(method) => drop(known.insert(policy.path, Arc::new(method))),
+                // What is wrong for a whole service is told once.
+                Err(problem) if problems.contains(&problem) => {}
+                Err(problem) => problems.push(problem),
             }
         }
-        let known = contract
-            .methods()
-            .map(|policy| Ok((policy.path, Arc::new(Method::new(policy, settings)?))))
-            .collect::<Result<_, InvalidSetting>>()?;
-        Ok(Self { known, unknown: Arc::new(Method::UNKNOWN) })
+        if problems.is_empty() {
+            Ok(Self { known, unknown: Arc::new(Method::UNKNOWN) })
+        } else {
+            Err(problems)
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Arc<Method> {
         Arc::clone(self.known.get(path).unwrap_or(&self.unknown))
+    }
+}
+
+/// Returns why the contract does not allow these settings of a method or of a service.
+fn unfit(contract: &'static Contract, name: &str, over: &MethodSettings) -> Option<&'static str> {
+    if contract.services.iter().any(|service| service.name == name) {
+        return None;
+    }
+    let Some(policy) = contract.method(&format!("/{name}")) else {
+        return Some("the contract has no such method");
+    };
+    if over.retries() && policy.idempotency == Idempotency::NotIdempotent {
+        return Some("it must not be executed twice, so that it is never retried");
+    }
+    why_not_hedged(policy).filter(|_| over.hedging.is_some())
+}
+
+impl ClientSettings {
+    /// Returns everything that is wrong with them, by key. The contract says which names `methods` may
+    /// have, and which of these may be called twice.
+    pub fn problems(&self, contract: &'static Contract) -> Vec<InvalidSetting> {
+        let mut problems = self.own_problems();
+        // What is wrong with a method's own numbers is told once.
+        if !problems.iter().any(|problem| problem.key.starts_with("methods.")) {
+            problems.extend(Methods::new(contract, self).err().into_iter().flatten());
+        }
+        problems
     }
 }

@@ -77,7 +77,7 @@ impl Snapshot {
         let now = Instant::now();
         let health = &pool.health;
         let ejections = health.detector.snapshot(now);
-        let subset = pool.settings.balance.subset();
+        let subset = pool.settings.balance.to_subset();
         let endpoints = pool.members().into_iter().map(|member| {
             let (connections, endpoint) = (member.connections(), member.endpoint());
             // In the order of their keys.

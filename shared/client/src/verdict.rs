@@ -303,6 +303,19 @@ mod tests {
     }
 
     #[test]
+    fn status_codes_say_what_can_be_retried() {
+        for code in 0..=16 {
+            let expected = match code {
+                0 => Retry::Never,
+                14 => Retry::Failed(Failure::Retryable { after: None }),
+                8 => Retry::Failed(Failure::Exhausted),
+                _ => Retry::Failed(Failure::Final),
+            };
+            assert_eq!(of(code, None).retry, expected, "{:?}", Code::from(code));
+        }
+    }
+
+    #[test]
     fn whoever_had_too_little_time_is_not_judged() {
         for answer in [Answer::LATE, Answer::status(Code::DeadlineExceeded)] {
             for (attempt_had_time, call_had_time) in [(true, true), (false, true), (false, false)] {

@@ -63,16 +63,19 @@ impl Channels {
         if let Some(channel) = open.iter().find(|channel| channel.service() == name) {
             return Ok(channel.clone());
         }
-        let builder = Channel::builder(name)
+        let mut builder = Channel::builder(name)
             .contract(contract)
             .registry(self.registry.clone())
             .settings(self.settings.get(name).cloned().unwrap_or_default())
-            .meter(self.meter.clone())
             .caller(self.service);
-        let builder = match grpc_service {
-            Some(grpc_service) => builder.grpc_service(grpc_service),
-            None => builder.signer(self.signer.clone()),
-        };
+        if let Some(meter) = &self.meter {
+            builder = builder.meter(meter.clone());
+        }
+        if let Some(grpc_service) = grpc_service {
+            builder = builder.grpc_service(grpc_service);
+        } else if let Some(signer) = &self.signer {
+            builder = builder.signer(Arc::clone(signer));
+        }
         let channel = builder.build().map_err(|source| OpenError::Channel {
             service: self.service,
             callee: name.to_owned(),

@@ -150,11 +150,8 @@ impl World {
         let channel = Channel::builder("probe")
             .contract(&CONTRACT)
             .registry(registry)
-            .settings(ClientSettings {
-                endpoint_wait: Duration::from_millis(300),
-                ..ClientSettings::default()
-            })
-            .signer(Some(Arc::new(ServiceSigner::new("front", front.clone()))))
+            .settings(ClientSettings::default().endpoint_wait(Duration::from_millis(300)))
+            .signer(Arc::new(ServiceSigner::new("front", front.clone())))
             .build()
             .unwrap();
         let front = Server::builder("front", &CONTRACT)

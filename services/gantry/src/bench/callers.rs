@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use clap::ValueEnum;
 use gantry_client::{Channel, ClientSettings};
-use gantry_discovery::{Instance, Kind, Registration, Registry, Settings};
+use gantry_discovery::{Instance, Registration, Registry, SettingsError};
 use http::{Request, Response, Uri};
 use hyper::{
     body::Incoming,
@@ -124,10 +124,9 @@ impl Ours {
 
     /// Creates a channel over a static list of one address, with at most this many connections.
     pub(super) fn listed(address: SocketAddr, connections: usize) -> Result<Self, BenchError> {
-        let endpoints = [(SERVICE.to_owned(), vec![address.to_string()])].into();
-        let list = Settings::default().kind(Kind::Static).endpoints(endpoints);
-        let settings = ClientSettings { max_connections: connections, ..Default::default() };
-        Self::within(Registry::from_settings(&list)?, settings)
+        let settings = ClientSettings::default().max_connections(connections);
+        let registry = Registry::fixed([(SERVICE, [address.to_string()])]);
+        Self::within(registry.map_err(SettingsError::from)?, settings)
     }
 
     /// Creates a channel over a registry.

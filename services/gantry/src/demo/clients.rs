@@ -46,7 +46,8 @@ impl Clients {
             addresses.push((service.name, [service.address(0, offset)?.to_string()]));
         }
         let registry = Registry::fixed(addresses)?;
-        let settings = ClientSettings { tls, ..ClientSettings::default() };
+        let mut settings = ClientSettings::default();
+        settings.tls = tls;
         let channel = |service: Row| {
             Channel::builder(service.name)
                 .contract(&CONTRACT)

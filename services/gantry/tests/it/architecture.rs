@@ -418,7 +418,6 @@ fn no_files_of_the_server_are_in_a_circle() {
 }
 
 #[test]
-#[ignore = "until its call path is one"]
 fn no_files_of_the_client_are_in_a_circle() {
     let circles = circles(&root().join("shared/client/src"));
     assert!(circles.is_empty(), "{circles:#?}");

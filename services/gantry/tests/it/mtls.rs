@@ -33,7 +33,7 @@ fn followers(service: &str) -> usize {
 const RELOADED: &str = "certificates reloaded";
 
 fn settings(tls: ClientTls) -> ClientSettings {
-    ClientSettings { tls: Some(tls), ..ClientSettings::default() }
+    ClientSettings::default().tls(tls)
 }
 
 /// Settings that let one user draft as often as a load does.
@@ -165,7 +165,8 @@ async fn who_does_not_prove_who_they_are_is_refused_and_told_why_and_by_whom() {
         (Some(mounted.trusting(&strangers)), "UnknownIssuer"),
         (Some(mounted.caller().server_name("order")), "not valid for name"),
     ] {
-        let settings = ClientSettings { tls, ..ClientSettings::default() };
+        let mut settings = ClientSettings::default();
+        settings.tls = tls;
         let shop = Shop::of(&listed(&suite), &settings);
         let status = shop.log_in("admin@gantry.local", &suite.admin_password()).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");

@@ -29,7 +29,7 @@ async fn list_users(suite: &Suite, service: &str, key: &std::path::Path) -> Resu
     let channel = Channel::builder("user")
         .contract(&CONTRACT)
         .registry(registry.unwrap())
-        .signer(Some(signer.into()))
+        .signer(signer.into())
         .settings(ClientSettings::default())
         .build();
     let mut users = UserServiceClient::new(channel.unwrap());

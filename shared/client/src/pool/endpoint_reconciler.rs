@@ -83,7 +83,7 @@ impl EndpointReconciler {
         let now = Instant::now();
         let configured = self.pool.settings.max_connections.max(1);
         // Endpoints outside the subset are neither connected nor used as a last resort.
-        let chosen = labels::chosen(set, &self.pool.settings.balance.subset());
+        let chosen = labels::chosen(set, &self.pool.settings.balance.to_subset());
         let max = if chosen.len() > MANY_ENDPOINTS { 1 } else { configured };
         let addresses = chosen.iter().map(|endpoint| endpoint.address);
         let ejections = self.pool.health.detector.replace(addresses, now);
@@ -152,7 +152,7 @@ impl EndpointReconciler {
     }
 
     fn balancer(&self, members: impl IntoIterator<Item = Member>) -> Arc<Balancer<Member>> {
-        let policy = self.pool.settings.balance.policy();
+        let policy = self.pool.settings.balance.to_policy();
         Arc::new(Balancer::with_policy(policy, members, Instant::now()))
     }
 }

@@ -195,7 +195,7 @@ impl Shared {
                     format!(
                         "none of {} endpoints has {}",
                         self.listed(),
-                        self.settings.balance.subset()
+                        self.settings.balance.to_subset()
                     )
                 }
                 Status::Live { .. } => "the registry knows none".to_owned(),

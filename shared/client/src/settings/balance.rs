@@ -1,14 +1,17 @@
 //! Which endpoints get the calls, and how they are shared out.
 
+use derive_setters::Setters;
 use gantry_resilience::balance::{self, Subset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::InvalidSetting;
+use super::invalid::InvalidSetting;
 
 /// How the calls are shared out among the endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct BalanceSettings {
     /// How one is chosen.
     pub policy: BalancePolicy,
@@ -30,11 +33,14 @@ pub enum BalancePolicy {
 }
 
 /// Which endpoints are called. The others are not even connected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct SubsetSettings {
     /// The version they are registered with, or its leading parts: `2.1` is `2.1` and
     /// `2.1.7`, not `2.10`.
+    #[setters(into)]
     pub version: Option<String>,
     /// The tags they must have, all of them.
     pub tags: Vec<String>,
@@ -54,7 +60,7 @@ pub enum Otherwise {
 }
 
 impl BalanceSettings {
-    pub(crate) fn policy(&self) -> balance::Policy {
+    pub(crate) fn to_policy(&self) -> balance::Policy {
         match self.policy {
             BalancePolicy::PeakEwma => balance::Policy::PeakEwma,
             BalancePolicy::RoundRobin => balance::Policy::RoundRobin,
@@ -62,7 +68,7 @@ impl BalanceSettings {
         }
     }
 
-    pub(crate) fn subset(&self) -> Subset {
+    pub(crate) fn to_subset(&self) -> Subset {
         let SubsetSettings { version, tags, otherwise } = &self.subset;
         Subset {
             version: version.clone(),
@@ -74,15 +80,15 @@ impl BalanceSettings {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), InvalidSetting> {
-        let wrong = |key: &str| InvalidSetting::new(key, "must not be empty");
+    pub(super) fn problems(&self) -> Vec<InvalidSetting> {
         let is_blank = |text: &String| text.trim().is_empty();
-        if self.subset.version.as_ref().is_some_and(is_blank) {
-            return Err(wrong("balance.subset.version"));
-        }
-        if self.subset.tags.iter().any(is_blank) {
-            return Err(wrong("balance.subset.tags"));
-        }
-        Ok(())
+        [
+            ("balance.subset.version", self.subset.version.as_ref().is_some_and(is_blank)),
+            ("balance.subset.tags", self.subset.tags.iter().any(is_blank)),
+        ]
+        .into_iter()
+        .filter(|(_, blank)| *blank)
+        .map(|(key, _)| InvalidSetting::new(key, "must not be empty"))
+        .collect()
     }
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use derive_setters::Setters;
 use gantry_contract::{HedgingPolicy, Repeats, RetryPolicy};
 use gantry_resilience::retry::{self, InvalidPolicy, Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::InvalidSetting;
+use super::invalid::InvalidSetting;
 
 /// The attempts of a hedged call where nobody says more.
 const HEDGED_ATTEMPTS: u32 = 2;
@@ -15,8 +16,10 @@ const HEDGED_ATTEMPTS: u32 = 2;
 /// What holds for a method, or all methods of a gRPC service, instead of the contract's
 /// policy; what is not given stays as it is. Whether a method may be executed twice is
 /// the contract's alone.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct MethodSettings {
     /// The longest a call may take; a stream's longest silence.
     #[serde(with = "humantime_serde")]
@@ -39,8 +42,10 @@ pub struct MethodSettings {
 }
 
 /// How a method is hedged; what is not given is as the contract says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct HedgingSettings {
     /// The attempts, the first included: 2 to 5. 2 where the contract does not hedge.
     pub max_attempts: Option<u32>,
@@ -51,22 +56,24 @@ pub struct HedgingSettings {
 }
 
 impl MethodSettings {
-    /// Checks what can be without a contract.
-    pub(super) fn check(&self, name: &str) -> Result<(), InvalidSetting> {
+    /// Returns what is wrong with it without regard to a contract.
+    pub(super) fn problems(&self, name: &str) -> Vec<InvalidSetting> {
+        let mut problems = Vec::new();
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(wrong(name, "timeout", "must be longer than 0"));
+            problems.push(wrong(name, "timeout", "must be longer than 0"));
         }
         if self.max_attempts.is_some_and(|most| !(1..=Policy::MOST_ATTEMPTS).contains(&most)) {
-            return Err(wrong(name, "max_attempts", InvalidPolicy::Attempts));
+            problems.push(wrong(name, "max_attempts", InvalidPolicy::Attempts));
         }
-        let Some(hedging) = &self.hedging else { return Ok(()) };
+        let Some(hedging) = &self.hedging else { return problems };
         if self.retries() {
-            return Err(wrong(name, "hedging", "a method is retried or hedged, not both"));
+            problems.push(wrong(name, "hedging", "a method is retried or hedged, not both"));
         }
         let (attempts, delay) = (hedging.max_attempts.unwrap_or(HEDGED_ATTEMPTS), hedging.delay);
-        retry::HedgingPolicy::try_new(attempts, delay.unwrap_or_default())
-            .map_err(|invalid| wrong(name, "hedging.max_attempts", invalid))?;
-        Ok(())
+        if let Err(invalid) = retry::HedgingPolicy::try_new(attempts, delay.unwrap_or_default()) {
+            problems.push(wrong(name, "hedging.max_attempts", invalid));
+        }
+        problems
     }
 
     /// Whether it says anything of retries.

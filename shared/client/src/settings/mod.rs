@@ -1,45 +1,31 @@
 //! How a channel connects, how long it waits, and when it gives something up.
 
 mod balance;
+mod invalid;
 mod methods;
 mod resilience;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gantry_contract::Contract;
+use derive_setters::Setters;
 use gantry_tls::ClientTls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use balance::{BalancePolicy, BalanceSettings, Otherwise, SubsetSettings};
+pub use invalid::InvalidSetting;
 pub use methods::{HedgingSettings, MethodSettings};
 pub use resilience::{
     BreakerSettings, EjectionSettings, FailurePercentageSettings, RetrySettings,
     SuccessRateSettings,
 };
 
-use crate::policy::Methods;
-
-/// A setting that no channel can work with: its key and what is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {why}")]
-pub struct InvalidSetting {
-    /// The key within the section: `breaker.open`.
-    pub key: String,
-    /// What is wrong with its value.
-    pub why: String,
-}
-
-impl InvalidSetting {
-    pub(crate) fn new(key: impl Into<String>, why: impl ToString) -> Self {
-        Self { key: key.into(), why: why.to_string() }
-    }
-}
-
 /// The `client` section of a service's configuration. The defaults suit services
 /// within one network.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct ClientSettings {
     /// The longest it may take until an endpoint is connected and speaks HTTP/2.
     #[serde(with = "humantime_serde")]
@@ -101,9 +87,8 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
-    /// Everything that is wrong with them, by key. The contract says which names `methods`
-    /// may have, and which of these may be called twice.
-    pub fn problems(&self, contract: &'static Contract) -> Vec<InvalidSetting> {
+    /// Returns everything that is wrong with them without regard to a contract, by key.
+    pub(crate) fn own_problems(&self) -> Vec<InvalidSetting> {
         let mut problems = Vec::new();
         let mut expect = |holds: bool, key: &str, why: &str| {
             if !holds {
@@ -130,15 +115,11 @@ impl ClientSettings {
         ] {
             expect(count > 0, key, "must be at least 1");
         }
-        problems.extend(self.balance.check().err());
+        problems.extend(self.balance.problems());
         problems.extend(self.breaker.config().err());
         problems.extend(self.retry.budget().err());
         problems.extend(self.ejection.config().err());
-        let methods = self.methods.iter().filter_map(|(name, method)| method.check(name).err());
-        let methods: Vec<_> = methods.collect();
-        if methods.is_empty() {
-            problems.extend(Methods::new(contract, self).err());
-        }
+        let methods = self.methods.iter().flat_map(|(name, method)| method.problems(name));
         problems.extend(methods);
         problems
     }
@@ -171,6 +152,8 @@ impl Default for ClientSettings {
 
 #[cfg(test)]
 mod tests {
+    use gantry_contract::Contract;
+
     use super::*;
 
     fn parse(json: &str) -> Result<ClientSettings, String> {

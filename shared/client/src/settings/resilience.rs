@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use derive_setters::Setters;
 use gantry_resilience::{
     circuit_breaker::{self, WindowKind},
     ejection,
@@ -10,11 +11,13 @@ use gantry_resilience::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::InvalidSetting;
+use super::invalid::InvalidSetting;
 
 /// When the calls to a service are not worth making. It counts logical calls.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct BreakerSettings {
     /// The rates are taken of the last so many calls.
     pub window_calls: u32,
@@ -47,8 +50,10 @@ pub struct BreakerSettings {
 }
 
 /// What retries may cost the service.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct RetrySettings {
     /// A retryable failure takes one; at half of them nothing is retried. 1 to 1000.
     pub budget_tokens: u32,
@@ -59,8 +64,10 @@ pub struct RetrySettings {
 }
 
 /// When an endpoint gets no calls, and for how long.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct EjectionSettings {
     /// So many failures in a row eject an endpoint.
     pub consecutive_failures: u32,
@@ -87,8 +94,10 @@ pub struct EjectionSettings {
 }
 
 /// When a success rate is too far below the others'.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct SuccessRateSettings {
     /// Whether this is looked for.
     pub enabled: bool,
@@ -101,8 +110,10 @@ pub struct SuccessRateSettings {
 }
 
 /// When too many calls of an endpoint fail, whatever the others do.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[setters(strip_option)]
 pub struct FailurePercentageSettings {
     /// Whether this is looked for.
     pub enabled: bool,

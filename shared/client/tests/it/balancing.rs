@@ -127,8 +127,7 @@ async fn a_call_waits_for_an_endpoint_that_comes_within_the_bound() {
 
 #[tokio::test]
 async fn without_an_endpoint_a_call_fails_after_the_bounded_wait_and_says_why() {
-    let settings =
-        ClientSettings { endpoint_wait: Duration::from_millis(200), ..ClientSettings::default() };
+    let settings = ClientSettings::default().endpoint_wait(Duration::from_millis(200));
     let setup = Setup::with(settings);
     tokio::time::pause();
     let started = Instant::now();

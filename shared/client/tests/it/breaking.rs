@@ -24,13 +24,11 @@ use crate::{
 
 /// Opens for 300 ms at first, with two probes.
 fn impatient() -> ClientSettings {
-    let breaker = BreakerSettings {
-        open: Duration::from_millis(300),
-        open_max: Duration::from_secs(2),
-        probes: 2,
-        ..BreakerSettings::default()
-    };
-    ClientSettings { breaker, ..ClientSettings::default() }
+    let breaker = BreakerSettings::default()
+        .open(Duration::from_millis(300))
+        .open_max(Duration::from_secs(2))
+        .probes(2);
+    ClientSettings::default().breaker(breaker)
 }
 
 /// A server that does as it is told, and a channel to it.
@@ -178,12 +176,10 @@ async fn a_probe_connects_at_once_whatever_the_reconnect_backoff() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
-    let settings = ClientSettings {
-        reconnect_initial: Duration::from_secs(30),
-        reconnect_max: Duration::from_secs(30),
-        endpoint_wait: Duration::from_millis(50),
-        ..impatient()
-    };
+    let settings = impatient()
+        .reconnect_initial(Duration::from_secs(30))
+        .reconnect_max(Duration::from_secs(30))
+        .endpoint_wait(Duration::from_millis(50));
     let setup = Setup::with(settings);
     let _registration = setup.register(address).await;
     open(&setup).await;
@@ -239,7 +235,7 @@ async fn a_deadline_counts_only_where_the_caller_left_half_of_the_time() {
 
 #[tokio::test]
 async fn a_service_without_endpoints_opens_it_so_that_calls_stop_waiting() {
-    let settings = ClientSettings { endpoint_wait: Duration::from_millis(20), ..impatient() };
+    let settings = impatient().endpoint_wait(Duration::from_millis(20));
     let setup = Setup::with(settings);
     open(&setup).await;
     let status = call(&setup.channel, GET).await.unwrap_err();

@@ -87,10 +87,10 @@ pub(crate) static CONTRACT: Contract = Contract {
 /// Calls may take an hour: for tests in which none is to fail for want of time, however busy
 /// the machine is.
 pub(crate) fn patient() -> ClientSettings {
-    let hour = Some(Duration::from_secs(3_600));
-    let patient = MethodSettings { timeout: hour, ..MethodSettings::default() };
+    let hour = Duration::from_secs(3_600);
+    let patient = MethodSettings::default().timeout(hour);
     let methods = BTreeMap::from([("test.Echo".to_owned(), patient)]);
-    ClientSettings { methods, ..ClientSettings::default() }
+    ClientSettings::default().methods(methods)
 }
 
 /// A channel to the service `echo` and the registry it looks in.

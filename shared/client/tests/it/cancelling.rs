@@ -29,7 +29,7 @@ async fn answers_that_nobody_waits_for_any_more_do_not_cost_the_connection() {
         }
     })
     .await;
-    let setup = Setup::with(ClientSettings { max_connections: 1, ..ClientSettings::default() });
+    let setup = Setup::with(ClientSettings::default().max_connections(1));
     let _registration = setup.register(peer.address).await;
     warm(&setup.channel, 1).await;
     for _ in 0..ROUNDS {

@@ -33,7 +33,7 @@ async fn called(encoding: &'static str, message: Bytes) -> (Setup, Result<String
         async move { response }
     })
     .await;
-    let settings = ClientSettings { max_response_bytes: 100_000, ..ClientSettings::default() };
+    let settings = ClientSettings::default().max_response_bytes(100_000);
     let setup = Setup::with(settings);
     let _registration = setup.register(server.address).await;
     warm(&setup.channel, 1).await;
@@ -90,7 +90,7 @@ async fn requests_are_compressed_if_the_settings_say_so() {
         (true, 100_000, "Some(\"gzip\") 1 true 100000"),
         (true, 10, "Some(\"gzip\") 0 true 10"),
     ] {
-        let setup = Setup::with(ClientSettings { compression, ..ClientSettings::default() });
+        let setup = Setup::with(ClientSettings::default().compression(compression));
         let _registration = setup.register(server.address).await;
         warm(&setup.channel, 1).await;
         let answer = send(&setup.channel, ADD, Request::new("a".repeat(length))).await;

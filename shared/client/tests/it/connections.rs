@@ -19,7 +19,7 @@ const NOT_NEEDED: Duration = Duration::from_secs(60);
 /// Connections that a few calls crowd, calls that last, and no pings in between.
 fn settings(calls_per_connection: usize) -> ClientSettings {
     let keep_alive_interval = Duration::from_secs(3_600);
-    ClientSettings { calls_per_connection, keep_alive_interval, ..patient() }
+    patient().calls_per_connection(calls_per_connection).keep_alive_interval(keep_alive_interval)
 }
 
 /// A service whose calls wait at a gate.

@@ -30,14 +30,11 @@ fn sick() -> Response<Body> {
 
 /// Ejections of 2 s, soon reconnected, and a breaker that does not open.
 fn settings() -> ClientSettings {
-    let ejection =
-        EjectionSettings { base_time: Duration::from_secs(2), ..EjectionSettings::default() };
-    let mut settings = ClientSettings {
-        ejection,
-        reconnect_initial: Duration::from_millis(20),
-        reconnect_max: Duration::from_millis(20),
-        ..ClientSettings::default()
-    };
+    let ejection = EjectionSettings::default().base_time(Duration::from_secs(2));
+    let mut settings = ClientSettings::default()
+        .ejection(ejection)
+        .reconnect_initial(Duration::from_millis(20))
+        .reconnect_max(Duration::from_millis(20));
     settings.breaker.consecutive_failures = 1_000;
     settings.breaker.minimum_calls = 100;
     settings

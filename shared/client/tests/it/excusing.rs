@@ -33,11 +33,9 @@ const INTERNAL_ERROR: u32 = 2;
 
 /// An endpoint is connected again soon after it was lost.
 fn reconnecting() -> ClientSettings {
-    ClientSettings {
-        reconnect_initial: Duration::from_millis(2),
-        reconnect_max: Duration::from_millis(2),
-        ..ClientSettings::default()
-    }
+    ClientSettings::default()
+        .reconnect_initial(Duration::from_millis(2))
+        .reconnect_max(Duration::from_millis(2))
 }
 
 #[tokio::test]

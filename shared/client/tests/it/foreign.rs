@@ -112,7 +112,7 @@ async fn unary_calls_retries_and_statuses_with_details_work_with_a_foreign_serve
 
 #[tokio::test]
 async fn messages_are_compressed_both_ways_with_a_foreign_server() {
-    let settings = ClientSettings { compression: true, ..patient() };
+    let settings = patient().compression(true);
     let (setup, server) = (Setup::with(settings), Foreign::start_with(&["gzip"]));
     let _registration = register(&setup, &server).await;
     warm(&setup.channel, 1).await;
@@ -236,10 +236,7 @@ async fn a_foreign_server_that_is_killed_is_an_unknown_outcome_and_named() {
 #[tokio::test]
 async fn an_idle_foreign_server_is_not_pinged_and_so_does_not_hang_up() {
     // It answers the third ping without a call with GOAWAY, too_many_pings.
-    let settings = ClientSettings {
-        keep_alive_interval: Duration::from_millis(100),
-        ..ClientSettings::default()
-    };
+    let settings = ClientSettings::default().keep_alive_interval(Duration::from_millis(100));
     let (setup, server) = (Setup::with(settings), Foreign::start());
     let _registration = register(&setup, &server).await;
     warm(&setup.channel, 1).await;
@@ -253,7 +250,7 @@ async fn an_idle_foreign_server_is_not_pinged_and_so_does_not_hang_up() {
 #[tokio::test]
 async fn a_silent_call_to_a_foreign_server_is_not_ended_by_pings() {
     // It takes the third ping within 5 min for too many.
-    let settings = ClientSettings { keep_alive_interval: Duration::from_millis(50), ..patient() };
+    let settings = patient().keep_alive_interval(Duration::from_millis(50));
     let (setup, server) = (Setup::with(settings), Foreign::start());
     let _registration = register(&setup, &server).await;
     warm(&setup.channel, 1).await;

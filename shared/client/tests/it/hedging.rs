@@ -162,11 +162,11 @@ impl Play {
 
 /// So many attempts, so far apart. Two, where a third on a busy machine would be one too many.
 fn apart(attempts: u32, millis: u64) -> ClientSettings {
-    let delay = Some(Duration::from_millis(millis));
-    let hedging = Some(HedgingSettings { max_attempts: Some(attempts), delay });
-    let method = MethodSettings { hedging, ..MethodSettings::default() };
+    let delay = Duration::from_millis(millis);
+    let hedging = HedgingSettings::default().max_attempts(attempts).delay(delay);
+    let method = MethodSettings::default().hedging(hedging);
     let methods = [("test.Echo/Seek".to_owned(), method)].into();
-    ClientSettings { methods, ..ClientSettings::default() }
+    ClientSettings::default().methods(methods)
 }
 
 #[tokio::test]
@@ -301,8 +301,8 @@ async fn an_error_after_several_failures_names_them_all() {
 
 #[tokio::test]
 async fn a_spent_budget_leaves_one_attempt() {
-    let retry = RetrySettings { budget_tokens: 2, ..RetrySettings::default() };
-    let settings = ClientSettings { retry, ..ClientSettings::default() };
+    let retry = RetrySettings::default().budget_tokens(2);
+    let settings = ClientSettings::default().retry(retry);
     let play = Play::with(settings, 2, &[Act::Fail(0, UNAVAILABLE), Act::Hang]).await;
     play.seek().await.unwrap_err();
     assert_eq!(play.went_to().len(), 1, "half of the tokens are left, which is too few");
@@ -343,10 +343,8 @@ async fn what_was_refused_was_not_executed_and_does_not_count() {
 
 #[tokio::test]
 async fn the_breaker_counts_one_call_and_probes_with_one_attempt() {
-    let mut settings = ClientSettings {
-        ejection: EjectionSettings { consecutive_failures: 1_000, ..EjectionSettings::default() },
-        ..ClientSettings::default()
-    };
+    let mut settings =
+        ClientSettings::default().ejection(EjectionSettings::default().consecutive_failures(1_000));
     settings.breaker.open = Duration::from_millis(200);
     let play = Play::with(settings, 3, &[Act::Fail(0, UNAVAILABLE)]).await;
     for calls in 1..=5 {

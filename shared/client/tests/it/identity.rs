@@ -53,7 +53,7 @@ async fn a_call_is_signed_for_the_callee_in_the_name_of_whoever_is_served() {
     let key = SigningKey::generate();
     let trusted = TrustedKey { issuer: "order".into(), issues: Issues::Service, key: key.public() };
     let verifier = Verifier::new("echo", vec![trusted]);
-    let signer = Some(Arc::new(ServiceSigner::new("order", key)));
+    let signer = Arc::new(ServiceSigner::new("order", key));
     let channel = builder(&registry).signer(signer).build().unwrap();
     let caller = || verifier.verify(&bearer(&noted)).unwrap();
     let service = |cause| Caller::Service { service: "order".into(), cause };

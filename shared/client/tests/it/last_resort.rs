@@ -82,7 +82,7 @@ async fn a_delisted_endpoint_serves_while_no_listed_one_can_be_connected() {
 
 #[tokio::test]
 async fn a_listed_endpoint_that_is_full_or_ejected_goes_before_a_delisted_one() {
-    let mut settings = ClientSettings { max_connections: 1, ..ClientSettings::default() };
+    let mut settings = ClientSettings::default().max_connections(1);
     settings.breaker.consecutive_failures = 1_000;
     settings.breaker.minimum_calls = 100;
     let setup = Setup::with(settings);
@@ -120,8 +120,7 @@ async fn a_listed_endpoint_that_is_full_or_ejected_goes_before_a_delisted_one() 
 
 #[tokio::test]
 async fn a_delisted_endpoint_is_gone_with_its_connection_and_never_dialled() {
-    let settings =
-        ClientSettings { endpoint_wait: Duration::from_millis(300), ..ClientSettings::default() };
+    let settings = ClientSettings::default().endpoint_wait(Duration::from_millis(300));
     let setup = Setup::with(settings);
     let server = delisted(&setup).await;
     let address = server.address;
@@ -264,7 +263,7 @@ async fn a_draining_server_is_a_last_resort_until_its_goaway_and_loses_no_call()
 
 #[tokio::test]
 async fn a_last_resort_that_is_full_has_its_calls_wait_for_a_stream() {
-    let settings = ClientSettings { max_connections: 1, ..ClientSettings::default() };
+    let settings = ClientSettings::default().max_connections(1);
     let setup = Setup::with(settings);
     let server = Server::limited(1, |_| async {
         tokio::time::sleep(Duration::from_secs(1)).await;

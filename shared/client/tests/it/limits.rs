@@ -155,7 +155,7 @@ async fn calls_above_the_peers_limit_wait_for_a_stream_and_none_is_lost() {
     })
     .await;
     // Thirty turns of ten: on a busy machine these take longer than a call of 5 s may.
-    let setup = Setup::with(ClientSettings { max_connections: 1, ..patient() });
+    let setup = Setup::with(patient().max_connections(1));
     let _registration = setup.register(server.address).await;
     warm(&setup.channel, 1).await;
     let mut calls = JoinSet::new();
@@ -177,7 +177,7 @@ async fn a_call_that_gets_no_stream_until_its_deadline_says_so() {
         reply("late")
     })
     .await;
-    let settings = ClientSettings { max_connections: 1, ..ClientSettings::default() };
+    let settings = ClientSettings::default().max_connections(1);
     let setup = Setup::with(settings);
     let _registration = setup.register(server.address).await;
     warm(&setup.channel, 1).await;
@@ -196,11 +196,7 @@ async fn a_call_that_gets_no_stream_until_its_deadline_says_so() {
 #[tokio::test]
 async fn those_who_wait_for_a_stream_wait_for_an_endpoint_once_nothing_is_connected() {
     let server = Server::limited(1, |_| std::future::pending()).await;
-    let setup = Setup::with(ClientSettings {
-        max_connections: 1,
-        endpoint_wait: Duration::from_millis(300),
-        ..patient()
-    });
+    let setup = Setup::with(patient().max_connections(1).endpoint_wait(Duration::from_millis(300)));
     let _registration = setup.register(server.address).await;
     warm(&setup.channel, 1).await;
     let mut calls = JoinSet::new();

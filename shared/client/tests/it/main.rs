@@ -25,6 +25,7 @@ mod hedging;
 mod http2;
 mod identity;
 mod last_resort;
+mod layers;
 mod limits;
 mod load;
 mod malformed;

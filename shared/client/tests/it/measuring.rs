@@ -31,8 +31,8 @@ async fn calls_attempts_retries_and_connections_are_measured_under_grpcs_names()
     .await;
     let metrics = Metrics::new("test").unwrap();
     let setup = Setup::new();
-    let measured = builder(&setup.registry).meter(Some(metrics.meter())).build().unwrap();
-    let other = builder(&setup.registry).meter(Some(metrics.meter())).build().unwrap();
+    let measured = builder(&setup.registry).meter(metrics.meter()).build().unwrap();
+    let other = builder(&setup.registry).meter(metrics.meter()).build().unwrap();
     let _registration = setup.register(server.address).await;
     warm(&measured, 1).await;
     warm(&other, 1).await;
@@ -68,10 +68,9 @@ async fn an_open_breaker_and_an_ejected_endpoint_are_measured_and_shown() {
     let server = Server::answering(|_| async { trailers_only(&[("grpc-status", "14")]) }).await;
     let metrics = Metrics::new("test").unwrap();
     let setup = Setup::new();
-    let settings =
-        ClientSettings { endpoint_wait: Duration::from_millis(200), ..ClientSettings::default() };
+    let settings = ClientSettings::default().endpoint_wait(Duration::from_millis(200));
     let channel =
-        builder(&setup.registry).settings(settings).meter(Some(metrics.meter())).build().unwrap();
+        builder(&setup.registry).settings(settings).meter(metrics.meter()).build().unwrap();
     let _registration = setup.register(server.address).await;
     warm(&channel, 1).await;
     for _ in 0..10 {
@@ -101,7 +100,7 @@ async fn a_registry_that_fails_is_measured_by_its_state_and_its_age() {
     let settings = Settings::default().kind(Kind::Consul).consul(consul);
     let unreachable = Registry::from_settings(&settings).unwrap();
     let setup = Setup::new();
-    let _fine = builder(&setup.registry).meter(Some(metrics.meter())).build().unwrap();
+    let _fine = builder(&setup.registry).meter(metrics.meter()).build().unwrap();
     let state = |state: &str, value| {
         let text = metrics.text();
         let state = format!("gantry_state=\"{state}\"");
@@ -113,7 +112,7 @@ async fn a_registry_that_fails_is_measured_by_its_state_and_its_age() {
     assert!(metrics.text().contains("gantry_client_registry_age_seconds{grpc_target=\"echo\"} "));
 
     let metrics = Metrics::new("test").unwrap();
-    let _unsure = builder(&unreachable).meter(Some(metrics.meter())).build().unwrap();
+    let _unsure = builder(&unreachable).meter(metrics.meter()).build().unwrap();
     let text = metrics.text();
     assert!(has(&text, "gantry_client_registry_state{", &["\"pending\""], "1"), "{text}");
     assert!(!text.contains("gantry_client_registry_age_seconds{"), "{text}");

@@ -161,9 +161,8 @@ async fn a_probe_that_learns_no_more_than_that_leaves_the_breaker_to_the_next() 
         })
     })
     .await;
-    let breaker =
-        BreakerSettings { open: Duration::from_millis(200), probes: 2, ..Default::default() };
-    let settings = ClientSettings { breaker, ..ClientSettings::default() };
+    let breaker = BreakerSettings::default().open(Duration::from_millis(200)).probes(2);
+    let settings = ClientSettings::default().breaker(breaker);
     let (setup, _registration) = setup(settings, &server).await;
     let state = || setup.channel.snapshot().breaker.state;
     for _ in 0..5 {

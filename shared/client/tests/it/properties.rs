@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use gantry_client::{ClientSettings, EndpointSnapshot};
+use gantry_client::EndpointSnapshot;
 use gantry_discovery::Registration;
 use proptest::{collection::vec, prelude::*};
 use tokio::{
@@ -121,13 +121,11 @@ async fn server(gathering: &Arc<AtomicBool>) -> Server {
 }
 
 async fn run(steps: Vec<Step>) {
-    let mut settings = ClientSettings {
-        max_connections: 1,
-        reconnect_initial: Duration::from_millis(5),
-        reconnect_max: Duration::from_millis(5),
-        endpoint_wait: Duration::from_millis(50),
-        ..patient()
-    };
+    let mut settings = patient()
+        .max_connections(1)
+        .reconnect_initial(Duration::from_millis(5))
+        .reconnect_max(Duration::from_millis(5))
+        .endpoint_wait(Duration::from_millis(50));
     // What it rejects tries nothing.
     settings.breaker.consecutive_failures = 1_000_000;
     settings.breaker.window_calls = 10_000;

@@ -305,10 +305,9 @@ async fn the_budget_ends_the_retries_of_an_outage_and_successes_bring_them_back(
         std::future::ready(if down { trailers_only(&UNAVAILABLE) } else { reply("up") })
     })
     .await;
-    let retry =
-        RetrySettings { budget_tokens: 10, budget_per_success: 1.0, ..RetrySettings::default() };
+    let retry = RetrySettings::default().budget_tokens(10).budget_per_success(1.0);
     // The breaker would hide what the budget does.
-    let mut settings = ClientSettings { retry, ..ClientSettings::default() };
+    let mut settings = ClientSettings::default().retry(retry);
     settings.breaker.consecutive_failures = 1_000;
     settings.breaker.minimum_calls = 100;
     let setup = Setup::with(settings);

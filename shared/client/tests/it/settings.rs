@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use gantry_client::{BuildError, Channel, ClientSettings, HedgingSettings, MethodSettings};
+use gantry_client::{
+    BalanceSettings, BuildProblem, Channel, ClientSettings, ClientTls, HedgingSettings,
+    MethodSettings, SubsetSettings,
+};
 use gantry_discovery::Registry;
 use tonic::Code;
 
@@ -17,11 +20,11 @@ use crate::{
 
 fn methods<const N: usize>(methods: [(&str, MethodSettings); N]) -> ClientSettings {
     let methods = methods.map(|(name, settings)| (name.to_owned(), settings));
-    ClientSettings { methods: BTreeMap::from(methods), ..ClientSettings::default() }
+    ClientSettings::default().methods(BTreeMap::from(methods))
 }
 
 fn attempts(most: u32) -> MethodSettings {
-    MethodSettings { max_attempts: Some(most), ..MethodSettings::default() }
+    MethodSettings::default().max_attempts(most)
 }
 
 #[tokio::test]
@@ -37,9 +40,10 @@ async fn a_methods_settings_go_before_its_services_and_these_before_the_contract
 }
 
 fn hedging(max_attempts: Option<u32>, millis: Option<u64>) -> MethodSettings {
-    let delay = millis.map(Duration::from_millis);
-    let hedging = Some(HedgingSettings { max_attempts, delay });
-    MethodSettings { hedging, ..MethodSettings::default() }
+    let mut hedging = HedgingSettings::default();
+    hedging.max_attempts = max_attempts;
+    hedging.delay = millis.map(Duration::from_millis);
+    MethodSettings::default().hedging(hedging)
 }
 
 #[tokio::test]
@@ -70,8 +74,7 @@ async fn hedging_can_be_configured_and_what_must_not_be_hedged_is_left_out() {
 #[tokio::test]
 async fn a_methods_time_can_be_configured() {
     let server = Server::slow(Duration::from_secs(60)).await;
-    let timeout = Some(Duration::from_millis(50));
-    let quick = MethodSettings { timeout, ..MethodSettings::default() };
+    let quick = MethodSettings::default().timeout(Duration::from_millis(50));
     let setup = Setup::with(methods([("test.Echo/Add", quick)]));
     let _registration = setup.register(server.address).await;
     warm(&setup.channel, 1).await;
@@ -84,14 +87,10 @@ async fn a_methods_time_can_be_configured() {
 
 #[tokio::test]
 async fn settings_that_cannot_hold_are_refused_when_the_channel_is_built() {
-    let zero = ClientSettings { max_connections: 0, ..ClientSettings::default() };
-    let longest = Some(Duration::from_secs(1));
-    let backoff = MethodSettings {
-        initial_backoff: longest.map(|longest| 2 * longest),
-        max_backoff: longest,
-        ..MethodSettings::default()
-    };
-    let both = MethodSettings { max_attempts: Some(2), ..hedging(None, Some(1)) };
+    let zero = ClientSettings::default().max_connections(0);
+    let longest = Duration::from_secs(1);
+    let backoff = MethodSettings::default().initial_backoff(2 * longest).max_backoff(longest);
+    let both = hedging(None, Some(1)).max_attempts(2);
     for (settings, says) in [
         (zero, "max_connections"),
         (methods([("test.Echo/Ad", attempts(2))]), "no such method"),
@@ -107,7 +106,7 @@ async fn settings_that_cannot_hold_are_refused_when_the_channel_is_built() {
         (methods([("test.Echo/Find", hedging(None, Some(5_000)))]), "shorter than the timeout"),
     ] {
         let refused = builder(&Registry::memory()).settings(settings).build().unwrap_err();
-        assert!(matches!(refused, BuildError::Setting(_)), "{refused}");
+        assert!(matches!(refused.problems(), [BuildProblem::Setting(_)]), "{refused}");
         assert!(refused.to_string().contains(says), "{refused}");
     }
 }
@@ -121,15 +120,43 @@ async fn another_teams_contract_is_refused_and_what_it_has_is_named() {
     }
     for name in ["user", "payment-service", "service"] {
         let error = channel(name).registry(registry.clone()).build().unwrap_err();
-        assert!(matches!(&error, BuildError::Contract { .. }), "{error:?}");
+        assert!(matches!(error.problems(), [BuildProblem::Contract { .. }]), "{error:?}");
         let says = format!("has no gRPC service of {name}: it has test.Echo");
         assert!(error.to_string().contains(&says), "{error}");
         // Unless it is said what the service serves.
         let named = channel(name).grpc_service("test.Echo").registry(registry.clone());
         named.build().unwrap();
     }
-    let wrong = channel("echo").grpc_service("test.Other").registry(registry).build();
-    assert!(matches!(wrong, Err(BuildError::GrpcService(name)) if name == "test.Other"));
+    let wrong = channel("echo").grpc_service("test.Other").registry(registry).build().unwrap_err();
+    assert!(matches!(wrong.problems(), [BuildProblem::GrpcService(name)] if name == "test.Other"));
+}
+
+#[tokio::test]
+async fn every_problem_is_reported() {
+    let backoff = Duration::from_secs(9);
+    let settings = methods([
+        ("test.Ecko", attempts(2)),
+        ("test.Echo/Add", attempts(2)),
+        ("test.Echo/Find", MethodSettings::default().initial_backoff(backoff)),
+    ]);
+    let settings = settings
+        .tls(ClientTls::trusting("/absent"))
+        .balance(BalanceSettings::default().subset(SubsetSettings::default().version(" ")));
+    let builder = Channel::builder("user").contract(&CONTRACT).registry(Registry::memory());
+    let error = builder.settings(settings).build().unwrap_err();
+    let told: Vec<_> = error.problems().iter().map(ToString::to_string).collect();
+    for says in [
+        "has no gRPC service of user",
+        "no such method",
+        "must not be executed twice",
+        "maximum backoff",
+        "balance.subset.version",
+        "tls.ca_file",
+    ] {
+        assert!(told.iter().any(|one| one.contains(says)), "{says} is not in {told:#?}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    assert_eq!(told.len(), 6, "{told:#?}");
 }
 
 #[derive(Clone, Default)]

@@ -50,13 +50,12 @@ async fn open(
 
 /// Calls to CHAT may be silent for so long, and no pings come in between.
 fn silent_for_30_s() -> Setup {
-    let timeout = Some(Duration::from_secs(30));
-    let silent = MethodSettings { timeout, ..MethodSettings::default() };
-    Setup::with(ClientSettings {
-        methods: [("test.Echo/Chat".to_owned(), silent)].into(),
-        keep_alive_interval: Duration::from_secs(3_600),
-        ..ClientSettings::default()
-    })
+    let silent = MethodSettings::default().timeout(Duration::from_secs(30));
+    Setup::with(
+        ClientSettings::default()
+            .methods([("test.Echo/Chat".to_owned(), silent)].into())
+            .keep_alive_interval(Duration::from_secs(3_600)),
+    )
 }
 
 /// Lets the time pass at once, without anything that would have happened in it.
@@ -106,8 +105,7 @@ async fn a_stream_lives_longer_than_its_timeout_as_long_as_it_is_not_silent() {
 #[tokio::test]
 async fn a_stream_outside_the_contract_ends_at_the_maximum_age() {
     let server = echoing().await;
-    let settings =
-        ClientSettings { stream_max_age: Duration::from_millis(500), ..ClientSettings::default() };
+    let settings = ClientSettings::default().stream_max_age(Duration::from_millis(500));
     let setup = Setup::with(settings);
     let _registration = setup.register(server.address).await;
     let (sender, mut answers) = open(&setup, UNLISTED).await.unwrap();
@@ -145,10 +143,7 @@ async fn a_stream_whose_server_dies_is_an_unknown_outcome() {
 
 #[tokio::test]
 async fn a_stream_opened_while_nothing_is_connected_waits_like_any_call() {
-    let setup = Setup::with(ClientSettings {
-        endpoint_wait: Duration::from_millis(100),
-        ..ClientSettings::default()
-    });
+    let setup = Setup::with(ClientSettings::default().endpoint_wait(Duration::from_millis(100)));
     let status = open(&setup, UNLISTED).await.unwrap_err();
     assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &["echo"]);
 }
@@ -193,8 +188,7 @@ async fn a_stream_that_never_pauses_ends_at_its_deadline_all_the_same() {
         response
     })
     .await;
-    let settings =
-        ClientSettings { stream_max_age: Duration::from_secs(1), ..ClientSettings::default() };
+    let settings = ClientSettings::default().stream_max_age(Duration::from_secs(1));
     let setup = Setup::with(settings);
     let _registration = setup.register(server.address).await;
     warm(&setup.channel, 1).await;

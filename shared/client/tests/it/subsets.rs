@@ -14,21 +14,18 @@ use crate::{
 };
 
 fn subset(version: Option<&str>, tags: &[&str], otherwise: Otherwise) -> ClientSettings {
-    let subset = SubsetSettings {
-        version: version.map(str::to_owned),
-        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-        otherwise,
-    };
-    ClientSettings {
-        balance: BalanceSettings { subset, ..BalanceSettings::default() },
-        endpoint_wait: Duration::from_millis(100),
-        ..ClientSettings::default()
-    }
+    let mut subset = SubsetSettings::default()
+        .tags(tags.iter().map(|tag| (*tag).to_owned()).collect())
+        .otherwise(otherwise);
+    subset.version = version.map(str::to_owned);
+    ClientSettings::default()
+        .balance(BalanceSettings::default().subset(subset))
+        .endpoint_wait(Duration::from_millis(100))
 }
 
 fn by(policy: BalancePolicy) -> ClientSettings {
-    let balance = BalanceSettings { policy, ..BalanceSettings::default() };
-    ClientSettings { balance, ..ClientSettings::default() }
+    let balance = BalanceSettings::default().policy(policy);
+    ClientSettings::default().balance(balance)
 }
 
 /// Waits until these are the endpoints that are called.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use gantry_client::{BuildError, ClientSettings, ClientTls};
+use gantry_client::{BuildProblem, ClientSettings, ClientTls};
 use gantry_contract::GantryReason;
 use gantry_test_authority::{Authority, Issued};
 use gantry_tls::ServerTls;
@@ -65,8 +65,10 @@ impl Terminator {
     }
 }
 
-fn settings(tls: Option<ClientTls>) -> ClientSettings {
-    ClientSettings { tls, endpoint_wait: Duration::from_millis(500), ..ClientSettings::default() }
+fn settings(tls: impl Into<Option<ClientTls>>) -> ClientSettings {
+    let mut settings = ClientSettings::default().endpoint_wait(Duration::from_millis(500));
+    settings.tls = tls.into();
+    settings
 }
 
 /// Waits until the only endpoint is known not to be one: the wait of a call is short here.
@@ -101,7 +103,7 @@ async fn calls_go_through_tls_to_who_bears_the_services_name_or_the_one_configur
     let other = Terminator::start(&authority.issue("x", &["echo.example"]), None, &server).await;
     let named = trusting(&authority).server_name("echo.example");
     for (tls, address) in [(trusting(&authority), echo.address), (named, other.address)] {
-        let setup = Setup::with(settings(Some(tls)));
+        let setup = Setup::with(settings(tls));
         let _registration = setup.register(address).await;
         warm(&setup.channel, 1).await;
         assert_eq!(call(&setup.channel, GET).await.unwrap(), "https");
@@ -119,7 +121,7 @@ async fn an_endpoint_that_does_not_prove_who_it_is_gets_no_call_and_the_error_sa
         (strangers.issue("echo", &["echo"]), "UnknownIssuer"),
     ] {
         let endpoint = Terminator::start(&issued, None, &server).await;
-        let setup = Setup::with(settings(Some(trusting(&authority))));
+        let setup = Setup::with(settings(trusting(&authority)));
         let _registration = setup.register(endpoint.address).await;
         refused(&setup).await;
         let status = call(&setup.channel, GET).await.unwrap_err();
@@ -158,14 +160,14 @@ async fn a_caller_whom_the_endpoint_does_not_believe_hears_so() {
         (trusting(&authority), "received fatal alert: CertificateRequired"),
         (showing(&authority, &stranger), "received fatal alert: UnknownCA"),
     ] {
-        let setup = Setup::with(settings(Some(tls)));
+        let setup = Setup::with(settings(tls));
         let _registration = setup.register(echo.address).await;
         refused(&setup).await;
         let status = call(&setup.channel, GET).await.unwrap_err();
         assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &["TLS", alert]);
     }
     let own = showing(&authority, &authority.issue("order", &["order"]));
-    let setup = Setup::with(settings(Some(own)));
+    let setup = Setup::with(settings(own));
     let _registration = setup.register(echo.address).await;
     warm(&setup.channel, 1).await;
     call(&setup.channel, GET).await.unwrap();
@@ -178,7 +180,7 @@ async fn the_own_certificate_changes_under_load_and_new_connections_show_the_new
     let server = Server::start().await;
     let issued = authority.issue("echo", &["echo"]);
     let caller = authority.issue("order", &["order"]);
-    let setup = Setup::with(settings(Some(showing(&authority, &caller))));
+    let setup = Setup::with(settings(showing(&authority, &caller)));
     let first = Terminator::start(&issued, Some(&authority), &server).await;
     let mut registrations = vec![setup.register(first.address).await];
     warm(&setup.channel, 1).await;
@@ -215,9 +217,10 @@ async fn the_own_certificate_changes_under_load_and_new_connections_show_the_new
 async fn files_that_are_no_certificates_are_refused_when_the_channel_is_built() {
     let authority = Authority::new();
     let setup = Setup::new();
-    let build = |tls| builder(&setup.registry).settings(settings(Some(tls))).build();
+    let build = |tls| builder(&setup.registry).settings(settings(tls)).build();
     let error = build(ClientTls::trusting("/absent")).unwrap_err();
-    assert!(matches!(&error, BuildError::Tls(invalid) if invalid.key == "ca_file"), "{error}");
+    let [BuildProblem::Tls(invalid)] = error.problems() else { panic!("{error}") };
+    assert_eq!(invalid.key, "ca_file");
     let unnamed = trusting(&authority).server_name("no name");
     let error = build(unnamed).unwrap_err().to_string();
     assert!(error.contains("tls.server_name"), "{error}");

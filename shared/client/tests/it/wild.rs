@@ -32,10 +32,7 @@ async fn a_goaway_on_every_connection_at_once_is_dialled_with_growing_pauses() {
             wire.wait().await;
         })
         .await;
-        let settings = ClientSettings {
-            endpoint_wait: Duration::from_millis(1_500),
-            ..ClientSettings::default()
-        };
+        let settings = ClientSettings::default().endpoint_wait(Duration::from_millis(1_500));
         let setup = Setup::with(settings);
         let _registration = setup.register(peer.address).await;
         let mut calls = tokio::task::JoinSet::new();
@@ -112,7 +109,7 @@ async fn a_limit_of_streams_that_is_raised_is_heard_by_those_who_wait() {
             }
         })
         .await;
-        let setup = Setup::with(ClientSettings { max_connections: 1, ..patient() });
+        let setup = Setup::with(patient().max_connections(1));
         let _registration = setup.register(peer.address).await;
         warm(&setup.channel, 1).await;
         let mut calls = tokio::task::JoinSet::new();
@@ -207,12 +204,12 @@ async fn dead_at_first() -> Peer {
 }
 
 fn pinging() -> Setup {
-    Setup::with(ClientSettings {
-        keep_alive_interval: Duration::from_millis(50),
-        // Longer than the other connection may stand still on a busy machine.
-        keep_alive_timeout: Duration::from_secs(1),
-        ..patient()
-    })
+    Setup::with(
+        patient()
+            .keep_alive_interval(Duration::from_millis(50))
+            // Longer than the other connection may stand still on a busy machine.
+            .keep_alive_timeout(Duration::from_secs(1)),
+    )
 }
 
 #[tokio::test]

@@ -51,12 +51,8 @@ async fn returned() -> Result<f64, BenchError> {
     let sick = Plan { number: SICK, behaviour: HEALTHY, ports: 1, ..Plan::default() };
     let mut sick = Replica::start(&sick).await?;
     // Eject at the first failure: its score would keep calls away before it has five.
-    let ejection = EjectionSettings {
-        consecutive_failures: 1,
-        base_time: EJECTED,
-        ..EjectionSettings::default()
-    };
-    let settings = ClientSettings { ejection, ..ClientSettings::default() };
+    let ejection = EjectionSettings::default().consecutive_failures(1).base_time(EJECTED);
+    let settings = ClientSettings::default().ejection(ejection);
     let addresses = [&others.addresses[..], &sick.addresses].concat();
     let stack = Ours::new(&addresses, settings).await?;
     stack.connected(addresses.len()).await?;

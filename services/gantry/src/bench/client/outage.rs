@@ -81,13 +81,11 @@ pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
 
 /// Measures the attempts of retries alone while everything fails.
 async fn retried() -> Result<f64, BenchError> {
-    let breaker = BreakerSettings {
-        consecutive_failures: u32::MAX,
-        window_time: Some(Duration::from_secs(1)),
-        minimum_calls: u32::MAX,
-        ..BreakerSettings::default()
-    };
-    let settings = ClientSettings { breaker, ..ClientSettings::default() };
+    let breaker = BreakerSettings::default()
+        .consecutive_failures(u32::MAX)
+        .window_time(Duration::from_secs(1))
+        .minimum_calls(u32::MAX);
+    let settings = ClientSettings::default().breaker(breaker);
     let mut replica = Replica::start(&Plan { ports: 3, ..Plan::default() }).await?;
     let stack = Ours::new(&replica.addresses, settings).await?;
     stack.connected(replica.addresses.len()).await?;
@@ -105,8 +103,8 @@ async fn retried() -> Result<f64, BenchError> {
 
 /// Measures the outage with the breaker.
 async fn broken() -> Result<Seen, BenchError> {
-    let breaker = BreakerSettings { open: OPEN, ..BreakerSettings::default() };
-    let settings = ClientSettings { breaker, ..ClientSettings::default() };
+    let breaker = BreakerSettings::default().open(OPEN);
+    let settings = ClientSettings::default().breaker(breaker);
     let mut replica = Replica::start(&Plan { ports: 3, ..Plan::default() }).await?;
     let stack = Ours::new(&replica.addresses, settings).await?;
     stack.connected(replica.addresses.len()).await?;
