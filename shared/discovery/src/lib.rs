@@ -4,6 +4,9 @@
 //! that lives until it is dropped; a [`Resolver`] gives a [`Watch`] on a service,
 //! whose [`EndpointSet`] is complete each time. A [`Registry`] is one of each.
 //!
+//! The adapter for Consul needs the feature `consul`: a process that uses another one links no HTTP
+//! client for it.
+//!
 //! Rules that hold for every adapter:
 //! - watching never fails and never hangs: a service nobody knows is an empty set;
 //! - a registry that is out of reach keeps the last good set, and [`Status`] says so;
@@ -28,6 +31,7 @@
 //! # });
 //! ```
 
+#[cfg(feature = "consul")]
 pub mod consul;
 mod instance;
 mod loopback;

@@ -116,6 +116,7 @@ impl Names {
     }
 
     /// What is known of a name that is followed.
+    #[cfg(feature = "consul")]
     pub(crate) fn get(&self, name: &Name) -> Option<&Found> {
         self.found.get(name).filter(|found| found.wanted)
     }

@@ -6,8 +6,9 @@ use derive_setters::Setters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "consul")]
+use crate::consul::{self, Consul};
 use crate::{
-    consul::{self, Consul},
     registry::{PROPAGATION, Registry},
     static_list::{DEFAULT_REFRESH, InvalidList, StaticList},
 };
@@ -31,19 +32,22 @@ pub struct Settings {
     /// [`Registry::ready_unregistered`].
     pub ready_unregistered: bool,
     /// For `consul`: how it is reached.
+    #[cfg(feature = "consul")]
     pub consul: consul::Settings,
 }
 
 /// The adapters there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Kind {
     /// Everything in this process.
     #[default]
     Memory,
     /// A list in the configuration.
     Static,
-    /// A Consul agent.
+    /// A Consul agent; with the feature `consul`.
+    #[cfg(feature = "consul")]
     Consul,
 }
 
@@ -63,6 +67,7 @@ impl From<InvalidList> for SettingsError {
     }
 }
 
+#[cfg(feature = "consul")]
 impl From<consul::InvalidSettings> for SettingsError {
     fn from(invalid: consul::InvalidSettings) -> Self {
         Self { key: format!("consul.{}", invalid.key), why: invalid.why }
@@ -75,6 +80,7 @@ impl Settings {
         match self.kind {
             Kind::Memory => Vec::new(),
             Kind::Static => self.list().err().map(SettingsError::from).into_iter().collect(),
+            #[cfg(feature = "consul")]
             Kind::Consul => self.consul.problems().into_iter().map(SettingsError::from).collect(),
         }
     }
@@ -91,6 +97,7 @@ impl Default for Settings {
             endpoints: BTreeMap::new(),
             static_refresh: DEFAULT_REFRESH,
             ready_unregistered: true,
+            #[cfg(feature = "consul")]
             consul: consul::Settings::default(),
         }
     }
@@ -105,6 +112,7 @@ impl Registry {
         let registry = match settings.kind {
             Kind::Memory => Self::memory(),
             Kind::Static => Self::of(Arc::new(settings.list()?), PROPAGATION),
+            #[cfg(feature = "consul")]
             Kind::Consul => {
                 let consul = Consul::new(settings.consul.clone())?;
                 Self::of(Arc::new(consul), PROPAGATION)

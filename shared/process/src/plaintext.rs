@@ -27,6 +27,7 @@ pub(crate) fn check_published_keys(
                     None => continue,
                 }
             }
+            _ => "an address that the registry names".to_owned(),
         };
         problems.add(
             &format!("identity.trusted.{number}.jwks"),

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
@@ -345,6 +346,29 @@ fn the_parts_of_a_service_name_only_the_parts_below_them() {
     }
     assert!(read > 30, "only {read} files were read");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Crates that a package links, with its default features.
+fn linked(package: &str) -> BTreeSet<String> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.current_dir(root()).args(["tree", "--offline", "--locked", "--edges", "normal"]);
+    tree.args(["--prefix", "none", "--format", "{lib}", "--package", package]);
+    // Else features are those of the whole workspace.
+    tree.env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
+    let output = tree.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("names are text");
+    text.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+}
+
+#[test]
+fn a_client_without_consul_links_no_http_client_for_it() {
+    assert!(linked("gantry-process").contains("hyper_rustls"));
+    for package in ["gantry-client", "gantry-server"] {
+        let linked = linked(package);
+        assert!(linked.contains("gantry_discovery"), "{linked:?}");
+        assert!(!linked.contains("hyper_rustls"), "{package}");
+    }
 }
 
 /// Whether the path names what could reach a peer without `gantry-client`, or is too short to
