@@ -26,8 +26,6 @@ pub struct Row {
     pub port: u16,
     /// Services that it needs to answer calls: it is drained and closed before them.
     pub needs: &'static [Callee],
-    /// Whether it can follow keys that another service publishes.
-    pub follows_keys: bool,
 }
 
 /// Port of the admin pages of all services, before any offset.
@@ -47,7 +45,7 @@ pub struct TooLarge {
 impl Row {
     /// Returns the row of a service.
     pub const fn of<S: Service>(port: u16) -> Self {
-        Self { name: S::NAME, port, needs: S::CALLS, follows_keys: S::KEYS.is_some() }
+        Self { name: S::NAME, port, needs: S::CALLS }
     }
 
     /// Returns the loopback address of a replica, the first being 0.
@@ -247,8 +245,7 @@ macro_rules! suite {
             const SERVICES: &'static [$crate::suite::Row] = SERVICES;
 
             fn add_defaults(sources: gantry_config::Sources) -> gantry_config::Sources {
-                $(let sources = gantry_process::ServiceSettings::<$service>::bounded(sources)
-                    .defaults_of($row.name, <$service as gantry_process::Service>::DEFAULTS);)+
+                $(let sources = gantry_process::ServiceSettings::<$service>::add_to(sources);)+
                 sources
             }
 

@@ -63,5 +63,6 @@ pub use serve::{ServeError, log_origin, run, serve};
 pub use service::{Callee, KeysApi, OpenError, Service};
 pub use settings::{
     ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, ServiceSettings,
+    add_process_defaults,
 };
 pub use system::System;

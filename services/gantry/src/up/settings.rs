@@ -31,6 +31,7 @@ pub(super) fn load<T: SuiteSettings>(args: &UpArgs, keys: &Keys) -> Result<Loade
 /// Returns the defaults and the bounds.
 pub(super) fn defaults<T: SuiteSettings>() -> Sources {
     let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
+    let sources = gantry_process::add_process_defaults(sources);
     T::add_defaults(sources.defaults(include_str!("../../config/default.toml")))
 }
 
@@ -39,16 +40,14 @@ fn in_data_dir<T: SuiteSettings>(data_dir: &Path, keys: &Keys) -> Sources {
     const FLAG: &str = "--data-dir";
     let key_file = format!("{}.tokens.key_file", USER.name);
     let sources = defaults::<T>().set(&key_file, keys.users_tokens(), FLAG);
-    T::SERVICES.iter().fold(sources, |mut sources, service| {
+    T::SERVICES.iter().fold(sources, |sources, service| {
         let name = service.name;
         let key = |key: &str| format!("{name}.{key}");
-        if service.follows_keys {
-            sources = sources.set(&key("identity.jwks_cache_dir"), data_dir, FLAG);
-        }
         sources
             .set(&key("database.path"), data_dir.join(format!("{name}.db")), FLAG)
             .set(&key("identity.key_file"), keys.private(name), FLAG)
             .set(&key("identity.trusted"), keys.trusted_by(name), FLAG)
+            .set(&key("identity.jwks_cache_dir"), data_dir, FLAG)
             .set(&key("idempotency.key_file"), keys.request_records(name), FLAG)
     })
 }

@@ -26,13 +26,7 @@ impl gantry_process::Service for Fake {
     const NAME: &'static str = "fake";
     const ABOUT: &'static str = "Is one more";
     const CONTRACT: &'static Contract = &CONTRACT;
-    const DEFAULTS: &'static str = "
-        [fake]
-        server = {}
-        identity = { key_file = '' }
-        database = { path = 'fake.db' }
-        idempotency = { key_file = '' }
-    ";
+    const DEFAULTS: &'static str = "";
     const CALLS: &'static [Callee] = &[Callee { name: "order", contract: &CONTRACT }];
     type Settings = NoSettings;
 

@@ -2,12 +2,17 @@
 //! it works.
 
 use gantry_config::{Bound, ConfigError, Range};
-use gantry_process::{OwnSettings, PROCESS_BOUNDS, ProcessSettings, SERVICE_BOUNDS, Service};
+use gantry_process::{
+    OwnSettings, PROCESS_BOUNDS, ProcessSettings, SERVICE_BOUNDS, Service, ServiceSettings,
+};
 use toml::Value;
 
-use crate::process::{Suite, gantry};
+use crate::{
+    defaults::{required, with_examples},
+    process::{Suite, gantry},
+};
 
-/// A setting of `default.toml`, examples included.
+/// A setting of a file of defaults, examples included.
 struct Setting {
     path: Vec<String>,
     range: Range,
@@ -26,25 +31,15 @@ impl Setting {
     }
 }
 
-/// The examples of a `default.toml` as settings.
-fn with_examples(name: &str, defaults: &str) -> Value {
-    let is_example = |text: &&str| {
-        text.starts_with("[[")
-            || text.starts_with(&format!("[{name}"))
-            || text.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', ',']))
-    };
-    let text: String = defaults
-        .lines()
-        .filter(|line| !["trusted = []", "taxes = []"].contains(line))
-        .map(|line| line.strip_prefix("# ").filter(is_example).unwrap_or(line))
-        .fold(String::new(), |text, line| text + line + "\n");
-    Value::Table(text.parse().unwrap())
-}
-
 /// Every number and duration with its bounds; one without fails.
 fn settings<S: Service>() -> Vec<Setting> {
     let mut found = Vec::new();
-    collect(&with_examples(S::NAME, S::DEFAULTS), &mut Vec::new(), &mut found);
+    for text in ServiceSettings::<S>::defaults() {
+        let settings = Value::Table(with_examples(&text).parse().unwrap());
+        collect(&settings, &mut Vec::new(), &mut found);
+    }
+    found.sort();
+    found.dedup();
     let bounds = |path: &[String]| {
         let own = [SERVICE_BOUNDS].into_iter().chain(S::Settings::BOUNDS.iter().copied()).flatten();
         let below = own.map(|bound| (format!("{}.{}", S::NAME, bound.key), bound));
@@ -122,20 +117,6 @@ const EXTREMES: [&str; 24] = [
     "9999999999999999y",
     "x",
 ];
-
-/// What a service does not start without.
-fn required(name: &str) -> Vec<(String, String)> {
-    let trusted = r#"[{issuer = "gantry", issues = "users", key_file = "users.pub.pem"}]"#;
-    [
-        ("IDENTITY__TRUSTED", trusted),
-        ("IDENTITY__KEY_FILE", "own.pem"),
-        ("IDEMPOTENCY__KEY_FILE", "requests.key"),
-    ]
-    .into_iter()
-    .chain((name == "user").then_some(("TOKENS__KEY_FILE", "tokens.pem")))
-    .map(|(key, value)| (format!("GANTRY_{}__{key}", name.to_uppercase()), value.to_owned()))
-    .collect()
-}
 
 fn load<S: Service>(variable: &str, value: &str) -> Result<(), ConfigError> {
     let mut variables = required(S::NAME);

@@ -16,6 +16,7 @@ mod bench;
 mod cluster;
 mod config;
 mod consul;
+mod defaults;
 mod drain;
 mod extremes;
 mod front;

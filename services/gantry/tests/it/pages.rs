@@ -66,7 +66,8 @@ async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
     let key = shown["order"]["idempotency"]["key_file"].as_str().unwrap();
     assert!(key.ends_with("keys/order-requests.secret"), "{key}");
     assert!(shown["sources"]["user.bootstrap.admin_email"].as_str().unwrap().starts_with("file "));
-    assert_eq!(shown["sources"]["order.clients.inventory.max_connections"], "default");
+    let source = &shown["sources"]["order.clients.inventory.max_connections"];
+    assert_eq!(source, "built-in defaults of order");
     assert!(page(&suite, "/").contains("/config?pretty"));
     for page in [&config, &metrics, &endpoints.to_string()] {
         assert!(!page.contains(password) && !page.contains(suite.admin_password().trim()));

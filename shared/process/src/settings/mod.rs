@@ -7,7 +7,7 @@ mod service;
 
 pub use common::CommonSettings;
 pub use process::ProcessSettings;
-pub use service::{NoSettings, OwnSettings, ServiceSettings};
+pub use service::{NoSettings, OwnSettings, ServiceSettings, add_process_defaults};
 
 /// Settings of a service that are lists of trust and grants: all sources add up.
 pub const ADDING: &[&str] = &["*.identity.trusted", "*.identity.grants.*"];

@@ -45,7 +45,9 @@ impl<S: Service> ProcessSettings<S> {
     /// Returns the defaults, with what holds for settings of all services.
     pub fn sources() -> Sources {
         let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
-        ServiceSettings::<S>::bounded(sources).defaults(S::DEFAULTS)
+        let defaults = ServiceSettings::<S>::defaults();
+        let defaults = defaults.iter().map(String::as_str);
+        defaults.fold(ServiceSettings::<S>::bounded(sources), Sources::defaults)
     }
 }
 

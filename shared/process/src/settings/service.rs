@@ -1,6 +1,6 @@
 //! The table of a service: the common keys and its own.
 
-use std::{fmt, marker::PhantomData, path::PathBuf};
+use std::{collections::BTreeSet, fmt, marker::PhantomData, path::PathBuf};
 
 use gantry_config::{Bound, Check, Problems, Sources};
 use schemars::JsonSchema;
@@ -12,6 +12,18 @@ use serde::{
 
 use super::common::{CommonSettings, Unfinished};
 use crate::{FileChecks, SERVICE_BOUNDS, Service};
+
+/// Defaults of all services.
+const COMMON: &str = include_str!("../../config/common.toml");
+/// Defaults of a client.
+const CLIENT: &str = include_str!("../../config/client.toml");
+
+/// Adds the defaults that every process has: of `admin`, `discovery` and `telemetry`.
+#[must_use]
+pub fn add_process_defaults(sources: Sources) -> Sources {
+    let tables = ["admin", "discovery", "telemetry"];
+    tables.into_iter().fold(sources, |sources, table| sources.defaults_of(table, COMMON))
+}
 
 /// Settings that one service has besides the common ones: a struct that refuses unknown keys.
 ///
@@ -49,9 +61,29 @@ pub struct ServiceSettings<S: Service> {
 }
 
 impl<S: Service> ServiceSettings<S> {
-    /// Adds the bounds of the table to the sources of its process.
+    /// Returns the files of defaults of a process that is this service, each on top of the one
+    /// before it: of all services, of the clients of each called one, its own.
+    pub fn defaults() -> Vec<String> {
+        let publisher = S::KEYS.map(|api| api.publisher);
+        let callees: BTreeSet<_> =
+            S::CALLS.iter().copied().chain(publisher).map(|callee| callee.name).collect();
+        let clients = callees.into_iter().map(|callee| CLIENT.replace("CALLEE", callee));
+        let common = [COMMON.to_owned()].into_iter().chain(clients);
+        let common = common.map(|text| text.replace("SERVICE", S::NAME));
+        common.chain([S::DEFAULTS.to_owned()]).collect()
+    }
+
+    /// Adds the defaults and the bounds of the table to the sources of a process that has other
+    /// services too.
     #[must_use]
-    pub fn bounded(sources: Sources) -> Sources {
+    pub fn add_to(sources: Sources) -> Sources {
+        let defaults = Self::defaults();
+        let defaults = defaults.iter().map(String::as_str);
+        defaults.fold(Self::bounded(sources), |sources, text| sources.defaults_of(S::NAME, text))
+    }
+
+    /// Adds the bounds of the table.
+    pub(super) fn bounded(sources: Sources) -> Sources {
         let bounds = [SERVICE_BOUNDS].into_iter().chain(S::Settings::BOUNDS.iter().copied());
         bounds.fold(sources, |sources, bounds| sources.bounds(S::NAME, bounds))
     }

@@ -45,10 +45,7 @@ impl Service for Greeter {
         telemetry.format = 'json'
         greeter.words = 2
         greeter.first = 'hello'
-        greeter.server = {}
-        greeter.database.path = 'greeter.db'
-        greeter.identity.key_file = ''
-        greeter.idempotency.key_file = ''
+        greeter.server.weight = 2
     ";
     const CALLS: &'static [Callee] = &[Callee::new("speech", &CONTRACT)];
     const KEYS: Option<KeysApi> = Some(KeysApi {
