@@ -21,6 +21,9 @@ use crate::{bounds::Bound, dotenv, links, problem::Problem, start::ENV_FILE, tre
 
 pub(crate) const PREFIX: &str = "GANTRY_";
 
+/// Name of the defaults as a source, whichever file they stand in.
+const DEFAULTS: &str = "built-in defaults";
+
 /// Sources, the later ones overriding the earlier ones.
 #[derive(Debug, Default)]
 pub struct Sources {
@@ -58,19 +61,17 @@ impl Sources {
         Self::default()
     }
 
-    /// A service's `config/default.toml`.
+    /// A file of defaults.
     #[must_use]
     pub fn defaults(self, text: &str) -> Self {
-        self.toml(Kind::Defaults, "built-in defaults".to_owned(), text, None)
+        self.toml(Kind::Defaults, DEFAULTS.to_owned(), text, None)
     }
 
-    /// Of a service's `config/default.toml` only the table of this name: what a
-    /// process needs that serves it beside others and keeps its own listener,
-    /// registry and logs.
+    /// Of a file of defaults only the table of this name: what a process needs that serves a service
+    /// beside others and keeps its own listener, registry and logs.
     #[must_use]
-    pub fn defaults_of(self, service: &str, text: &str) -> Self {
-        let name = format!("built-in defaults of {service}");
-        self.toml(Kind::Defaults, name, text, Some(service))
+    pub fn defaults_of(self, table: &str, text: &str) -> Self {
+        self.toml(Kind::Defaults, DEFAULTS.to_owned(), text, Some(table))
     }
 
     /// The file of `--config`, if one was named. It must exist, and nobody but root and the user

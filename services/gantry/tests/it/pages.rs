@@ -67,7 +67,7 @@ async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
     assert!(key.ends_with("keys/order-requests.secret"), "{key}");
     assert!(shown["sources"]["user.bootstrap.admin_email"].as_str().unwrap().starts_with("file "));
     let source = &shown["sources"]["order.clients.inventory.max_connections"];
-    assert_eq!(source, "built-in defaults of order");
+    assert_eq!(source, "built-in defaults");
     assert!(page(&suite, "/").contains("/config?pretty"));
     for page in [&config, &metrics, &endpoints.to_string()] {
         assert!(!page.contains(password) && !page.contains(suite.admin_password().trim()));
