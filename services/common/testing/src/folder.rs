@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use gantry_config::Sources;
 use gantry_discovery::Registry;
 use gantry_identity::{ServiceSigner, SigningKey, UserClaims, UserSigner};
 use gantry_process::{OpenService, ProcessSettings, Service};
@@ -98,7 +97,7 @@ impl Folder {
 
     /// Opens the service by the settings in the folder alone, without the environment's.
     pub async fn open<S: Service>(&self, registry: &Registry) -> OpenService<S> {
-        let sources = Sources::new().defaults(S::DEFAULTS).file(Some(&self.settings_file()));
+        let sources = ProcessSettings::<S>::sources().file(Some(&self.settings_file()));
         let settings = gantry_config::load_shown::<ProcessSettings<S>>(sources).unwrap().settings;
         OpenService::open(settings.service, registry.clone(), None).await.unwrap()
     }
