@@ -1,4 +1,4 @@
-//! What a database error means.
+//! Meanings of database errors.
 
 use std::error::Error;
 
@@ -22,7 +22,7 @@ pub enum StorageError {
     /// Nothing can be written for now, as on a full disk. Nothing was.
     #[error("storage unavailable: {0}")]
     Unavailable(#[source] Cause),
-    /// What is stored cannot be read, or contradicts itself.
+    /// Stored data that cannot be read, or contradicts itself.
     #[error("stored data cannot be read: {0}")]
     Corrupt(#[source] Cause),
     /// Any other fault. Whether a commit is on the disk may be unknown.
@@ -41,7 +41,7 @@ impl StorageError {
         Self::Failed(cause.into())
     }
 
-    /// Returns the refusal for the caller and logs the cause, of which the refusal says nothing.
+    /// Returns the refusal for the caller, and logs the cause: the refusal never has it.
     pub fn failure(&self) -> Failure {
         match self {
             // A line for each call would say it a thousand times.
@@ -75,9 +75,9 @@ impl From<sqlx::Error> for StorageError {
     }
 }
 
-/// The constraint that a write would have broken, where `error` says that something
-/// must be unique: `table.column` (several are joined by `, `), or the name of the
-/// index where it is one on an expression.
+/// Returns the constraint that a write would have broken, if `error` is a unique violation:
+/// `table.column` (several are joined by `, `), or the name of the index if it is one on an
+/// expression.
 ///
 /// Adapters compare it with the constraints they know and make a domain error of
 /// it; any other name is a bug, not a conflict.
@@ -90,7 +90,7 @@ pub fn unique_violation(error: &sqlx::Error) -> Option<&str> {
     Some(name.strip_prefix("index '").and_then(|name| name.strip_suffix('\'')).unwrap_or(name))
 }
 
-/// Whether the database was merely occupied, so that trying again may succeed.
+/// Returns whether the database was merely occupied: trying again may succeed.
 fn is_busy(error: &sqlx::Error) -> bool {
     // The primary result code is the low byte of the extended one.
     const BUSY: i64 = 5;
@@ -105,7 +105,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether nothing can be written for now, although nothing is wrong with the write: the disk is full,
+/// Returns whether nothing can be written for now, with no fault of the write: the disk is full,
 /// the file system is read-only, or the files were removed. Nothing was written, so the caller may
 /// try again later.
 ///
@@ -130,7 +130,7 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the file holds something else than a database.
+/// Returns whether the file holds something else than a database.
 pub(crate) fn is_not_a_database(error: &sqlx::Error) -> bool {
     const NOT_A_DATABASE: &str = "26";
     error

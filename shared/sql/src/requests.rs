@@ -31,15 +31,15 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{Sqlite, StoredTime};
 
-/// How long a record is kept.
+/// Time for which a record is kept.
 pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often [`keep_purged`] looks.
+/// Interval of [`keep_purged`].
 const PURGE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Records deleted in one transaction, so that other writers wait a moment only.
 const PURGE_AT_ONCE: u32 = 1000;
 
-/// What is known of a request.
+/// Record of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Nothing: it was not made before, or so long ago that it is forgotten.

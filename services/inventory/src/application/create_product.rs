@@ -26,7 +26,7 @@ pub struct NewProduct {
     pub name: ProductName,
     /// Price of one.
     pub price: Money,
-    /// How many there are.
+    /// Number in stock.
     pub stock: Stock,
     /// Makes a repetition recognisable.
     pub request: RequestKey,

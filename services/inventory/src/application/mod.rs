@@ -1,4 +1,4 @@
-//! What can be done with the inventory: one use case a file, and the ports they need.
+//! Use cases of the inventory, one a file, and the ports they need.
 //!
 //! A use case turns a command into one change of the repository, which is made wholly or not at all.
 //! The rules are the domain's. Whether the caller may call is decided before.

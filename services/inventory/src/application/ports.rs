@@ -1,4 +1,4 @@
-//! What the use cases need from outside.
+//! Ports: needs of the use cases.
 
 use std::{collections::BTreeMap, fmt};
 

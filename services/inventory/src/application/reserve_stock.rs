@@ -23,7 +23,7 @@ pub struct NewReservation {
     /// The caller's id of it, unique for ever: a repetition is safe long after the record of the
     /// request is gone.
     pub id: Uuid,
-    /// What is to be held.
+    /// Products and quantities.
     pub items: Items,
     /// Makes a repetition recognisable.
     pub request: RequestKey,

@@ -1,7 +1,7 @@
 //! shop.inventory.v1.InventoryService.
 //!
-//! Each method reads a command from a request that was validated and authorized before
-//! it came here, runs one use case, and says what came of it.
+//! Each method reads a command from a validated and authorized request, runs one use case, and
+//! converts its result.
 
 use gantry_contract::page::PageRequest;
 use gantry_proto::shop::inventory::v1::{

@@ -1,4 +1,4 @@
-//! What a failed use case is called in the contract.
+//! Statuses of failed use cases.
 
 use gantry_contract::Failure;
 use gantry_proto::shop::errors::v1::Reason;
@@ -13,8 +13,8 @@ use crate::{
 pub(super) const PRODUCT: &str = "shop.inventory.v1.Product";
 const RESERVATION: &str = "shop.inventory.v1.Reservation";
 
-/// How much of the answer a list of products may take, in bytes: clients refuse long
-/// trailers, and with them the whole answer. The rest is counted.
+/// Longest list of products in an answer, in bytes: clients refuse long trailers, and with them the
+/// whole answer. The rest is counted.
 const LISTED: usize = 900;
 
 pub(super) fn status(error: InventoryError) -> Status {

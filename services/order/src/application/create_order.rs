@@ -1,4 +1,4 @@
-//! Creating a draft.
+//! Create a draft.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,14 +12,14 @@ use crate::{
     domain::{Address, Basket, Line, Lines, Order, OrderId, Pricing, UserId},
 };
 
-/// What is asked for.
+/// Order to be created.
 #[derive(Clone, Debug)]
 pub struct NewOrder {
-    /// Whose it is to be.
+    /// Owner.
     pub user: UserId,
-    /// What is ordered.
+    /// Products and quantities.
     pub basket: Basket,
-    /// Where it is to be sent.
+    /// Shipping address, if it is known yet.
     pub address: Option<Address>,
     /// Makes a repetition recognisable.
     pub request: RequestKey,
@@ -37,24 +37,24 @@ pub struct DraftLimit {
 /// Creates drafts, priced from the catalogue.
 #[derive(Clone, Debug)]
 pub struct CreateOrder {
-    /// Where orders are kept.
+    /// Orders.
     pub orders: Arc<dyn OrderRepository>,
-    /// Whose tier the discount goes by.
+    /// Users, for the tier that decides the discount.
     pub users: Arc<dyn Users>,
-    /// What products cost.
+    /// Prices of products.
     pub catalogue: Arc<dyn Catalogue>,
-    /// What orders cost.
+    /// Rules of prices.
     pub pricing: Arc<Pricing>,
-    /// The time.
+    /// Time of creation.
     pub clock: Arc<dyn Clock>,
-    /// Ids of orders.
+    /// Source of the order's id.
     pub ids: Arc<dyn Ids>,
     /// Drafts that one user may leave open.
     pub drafts: DraftLimit,
 }
 
 impl CreateOrder {
-    /// Creates a draft; repeated, answers with the order as it is now.
+    /// Creates a draft. A repetition returns the order as it is now.
     ///
     /// # Errors
     /// [`OrderError`]: nothing was written.

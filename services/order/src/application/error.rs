@@ -1,4 +1,4 @@
-//! Why a use case refuses.
+//! Refusals of the use cases.
 
 use gantry_contract::Scope;
 use gantry_money::Money;
@@ -9,7 +9,7 @@ use crate::{
     domain::{InvalidTransition, LinesError, OrderId, Sku, UserId},
 };
 
-/// Why a use case refuses.
+/// Refusal of a use case.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     /// The caller may act only on their own, and this is not theirs: it is somebody else's, or does
@@ -34,10 +34,10 @@ pub enum OrderError {
     /// The order has changed since the caller read it.
     #[error("the order has changed since it was read")]
     EtagMismatch,
-    /// It would cost something else than the caller expects.
+    /// The total is not the one that the caller expects.
     #[error("the order costs {total}")]
     PriceChanged {
-        /// What it would cost.
+        /// The total.
         total: Money,
     },
     /// The user has as many open drafts as the service allows.
@@ -52,9 +52,9 @@ pub enum OrderError {
     /// A service that is needed gave no useful answer.
     #[error("{service}: {cause}")]
     Unanswered {
-        /// Which one.
+        /// Name of the service.
         service: &'static str,
-        /// How.
+        /// Kind of the failure.
         cause: Unanswered,
     },
     /// See [`StorageError`].
@@ -68,8 +68,7 @@ impl From<CommitError> for OrderError {
             CommitError::Stale => Self::EtagMismatch,
             CommitError::Reused => Self::RequestIdReused,
             CommitError::Storage(error) => Self::Storage(error),
-            // Use cases that name a request answer a repetition themselves, and one that has
-            // a quota what is beyond it.
+            // A use case that sends a request or a quota handles these two itself.
             CommitError::Repeated(_) | CommitError::TooManyDrafts => {
                 let cause = format!("unexpected refusal: {error}");
                 Self::Storage(StorageError::failed(cause))

@@ -1,4 +1,4 @@
-//! Reading one order.
+//! Read one order.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::{
     domain::OrderId,
 };
 
-/// Reads single orders.
+/// Reads one order.
 #[derive(Clone, Debug)]
 pub struct GetOrder {
-    /// Where orders are kept.
+    /// Orders.
     pub orders: Arc<dyn OrderRepository>,
 }
 

@@ -1,4 +1,4 @@
-//! Listing orders.
+//! List orders.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use crate::{
     domain::UserId,
 };
 
-/// Lists orders.
+/// Lists orders page by page.
 #[derive(Clone, Debug)]
 pub struct ListOrders {
-    /// Where orders are kept.
+    /// Orders.
     pub orders: Arc<dyn OrderRepository>,
 }
 
 impl ListOrders {
-    /// One page of the orders within `scope`, newest first.
+    /// Returns one page of the orders within `scope`, newest first.
     ///
     /// # Errors
     /// [`OrderError`].

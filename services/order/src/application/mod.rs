@@ -1,9 +1,9 @@
-//! What can be done with orders: one use case a file, and the ports they need.
+//! Use cases of the orders, one a file, and the ports they need.
 //!
 //! - [`CreateOrder`], [`PlaceOrder`], [`GetOrder`], [`ListOrders`];
 //! - [`PlaceOrderSaga`]: the saga of a placed order;
 //! - [`OrderRepository`], [`Users`], [`Catalogue`], [`Stock`]: the ports;
-//! - [`OrderError`]: why a use case refuses, in the service's own words.
+//! - [`OrderError`]: refusals, in the service's own words.
 
 mod completion_notifier;
 mod create_order;

@@ -1,4 +1,4 @@
-//! Placing a draft.
+//! Place a draft.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,44 +16,43 @@ use crate::{
     domain::{Address, OrderId, PlacedBy, Pricing, Status},
 };
 
-/// What is asked for.
+/// Draft to be placed.
 #[derive(Clone, Debug)]
 pub struct Placement {
-    /// Which order.
+    /// Id of the order.
     pub id: OrderId,
-    /// Where it is sent, instead of where the draft says.
+    /// Shipping address that replaces the draft's.
     pub address: Option<Address>,
-    /// The version the caller has read, where that matters to them.
+    /// Version that the caller has read. None places any version.
     pub version: Option<u64>,
-    /// What the caller expects to pay, where that matters to them.
+    /// Total that the caller expects. None accepts any total.
     pub expected_total: Option<Money>,
     /// Makes a repetition recognisable.
     pub request: RequestKey,
-    /// How long to wait for the outcome.
+    /// Longest wait for the outcome.
     pub wait: Duration,
 }
 
-/// Places drafts: prices them finally and begins the saga that carries them through.
+/// Places drafts: fixes their price and begins their saga.
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
-    /// Where orders are kept.
+    /// Orders.
     pub orders: Arc<dyn OrderRepository>,
-    /// What orders cost.
+    /// Rules of prices.
     pub pricing: Arc<Pricing>,
-    /// Who carries them through.
+    /// Engine of the sagas.
     pub sagas: gantry_saga::Handle,
     /// Wakes the call when the saga has ended.
     pub notifier: CompletionNotifier,
-    /// The time.
+    /// Time of placing.
     pub clock: Arc<dyn Clock>,
-    /// Ids of sagas.
+    /// Source of the sagas' ids.
     pub ids: Arc<dyn Ids>,
 }
 
 impl PlaceOrder {
-    /// Places the order and waits for the outcome, as long as is asked for and until
-    /// `leave` at the latest; answers with the order as it is then. What goes on goes on
-    /// without the caller.
+    /// Places the order and waits for the outcome, for `placement.wait` and until `leave` at the
+    /// latest. Returns the order as it is then. The saga goes on without the caller.
     ///
     /// # Errors
     /// [`OrderError`]: nothing was written.
@@ -65,8 +64,8 @@ impl PlaceOrder {
     ) -> Result<StoredOrder, OrderError> {
         let wait = placement.wait;
         let id = match self.place(&placement, by).await {
-            // The order changed while it was being placed. Who named no version means it as it
-            // is now.
+            // The order changed while it was being placed. A caller without a version means it
+            // as it is now.
             Err(OrderError::EtagMismatch) if placement.version.is_none() => {
                 self.place(&placement, by).await?
             }
@@ -125,8 +124,7 @@ impl PlaceOrder {
         }
     }
 
-    /// The order as it is when it is no longer being carried through, or when the time
-    /// is up.
+    /// Returns the order as it is when its saga has ended, or when the time is up.
     async fn outcome(
         &self,
         id: OrderId,

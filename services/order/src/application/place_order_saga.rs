@@ -26,7 +26,7 @@ use crate::{
 pub struct PlaceOrderSaga {
     /// Orders.
     pub orders: Arc<dyn OrderRepository>,
-    /// Users, who may be inactive or gone.
+    /// Users: one that is inactive or gone may not order.
     pub users: Arc<dyn Users>,
     /// Stock of the products.
     pub stock: Arc<dyn Stock>,

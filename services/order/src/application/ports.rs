@@ -1,4 +1,4 @@
-//! What the use cases need of the world.
+//! Ports: needs of the use cases.
 
 use std::fmt;
 
@@ -16,32 +16,32 @@ use uuid::Uuid;
 
 use crate::domain::{Address, Change, Order, OrderId, Quantity, Sku, Tier, UserId};
 
-/// An order, and what is kept apart from its history.
+/// Order with the data that is kept apart from its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredOrder {
     /// The order.
     pub order: Order,
-    /// Where it is sent, where that is known and not erased.
+    /// Shipping address, if it is known and not erased.
     pub address: Option<Address>,
 }
 
-/// Everything that one use case writes: all of it or nothing.
+/// Writes of one use case: all of them or none.
 #[derive(Clone, Debug)]
 pub struct UnitOfWork {
-    /// What happens to the order, unless it has changed since it was read.
+    /// Change of the order, refused if the order has changed since it was read.
     pub change: Change,
-    /// Where the order is sent from now on; none leaves that as it is.
+    /// New shipping address. None keeps the present one.
     pub address: Option<Address>,
-    /// The request that asked for it.
+    /// Request of the caller.
     pub request: Option<RequestKey>,
-    /// The saga that begins with it.
+    /// Saga that begins with it.
     pub saga: Option<NewSaga>,
 }
 
-/// What is known of a request.
+/// Record of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// Nothing.
+    /// There is none.
     New,
     /// It was carried out, on this order.
     Same(OrderId),
@@ -49,7 +49,7 @@ pub enum Seen {
     Reused,
 }
 
-/// Why a unit of work was not written.
+/// Refusal of a unit of work: nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The order has changed since it was read.
@@ -81,19 +81,19 @@ pub struct DraftQuota {
 /// The orders.
 #[async_trait]
 pub trait OrderRepository: fmt::Debug + Send + Sync + 'static {
-    /// The order of this id.
+    /// Returns the order with this id.
     ///
     /// # Errors
     /// [`StorageError`].
     async fn find(&self, id: OrderId) -> Result<Option<StoredOrder>, StorageError>;
 
-    /// What is known of a request. Saves work on a repetition; [`commit`](Self::commit) decides.
+    /// Returns the record of a request. Saves work on a repetition; [`commit`](Self::commit) decides.
     ///
     /// # Errors
     /// [`StorageError`].
     async fn seen(&self, request: &RequestKey) -> Result<Seen, StorageError>;
 
-    /// Writes all of it, or nothing. Carried to its end even where the caller goes away.
+    /// Writes all of it, or nothing. Runs to its end even if the caller goes away.
     ///
     /// # Errors
     /// [`CommitError`]: nothing was written.
@@ -113,8 +113,8 @@ pub trait OrderRepository: fmt::Debug + Send + Sync + 'static {
     /// [`StorageError`].
     async fn has_all_drafts(&self, user: UserId, quota: DraftQuota) -> Result<bool, StorageError>;
 
-    /// One page of the orders, newest first: all, or only this user's. The key of the
-    /// page is an order's id.
+    /// Returns one page of the orders, newest first: of all users or only this one. The page's key is
+    /// the order's id.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -125,31 +125,30 @@ pub trait OrderRepository: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Page<StoredOrder>, StorageError>;
 }
 
-/// A service that is needed gave no useful answer: what was asked of it may have
-/// happened or not.
+/// Failure of a called service to answer. The call may have taken effect or not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// It cannot be reached, or takes no more.
+    /// It cannot be reached, or is overloaded.
     #[error("{0}")]
     Unavailable(String),
     /// It took too long.
     #[error("{0}")]
     TimedOut(String),
-    /// It failed, or answered what makes no sense.
+    /// It failed, or its answer makes no sense.
     #[error("{0}")]
     Broken(String),
 }
 
-/// A user, as an order sees them.
+/// User as the order service sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Customer {
-    /// What their discount goes by.
+    /// Tier, which decides the discount.
     pub tier: Tier,
-    /// Whether they may order.
+    /// True if they may order.
     pub active: bool,
 }
 
-/// Why there is no customer.
+/// Failure to get a customer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsersError {
     /// No user has this id.
@@ -163,14 +162,14 @@ pub enum UsersError {
 /// The users.
 #[async_trait]
 pub trait Users: fmt::Debug + Send + Sync + 'static {
-    /// The user of this id, asked for on behalf of `caller`.
+    /// Returns the user with this id, on behalf of `caller`.
     ///
     /// # Errors
     /// [`UsersError`].
     async fn find(&self, id: UserId, caller: &Caller) -> Result<Customer, UsersError>;
 }
 
-/// Why there are no prices.
+/// Failure to get prices.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogueError {
     /// These products are unknown. Never empty.
@@ -184,14 +183,14 @@ pub enum CatalogueError {
 /// The catalogue.
 #[async_trait]
 pub trait Catalogue: fmt::Debug + Send + Sync + 'static {
-    /// What one of each costs, in the order of `skus`, asked for on behalf of `caller`.
+    /// Returns the price of one of each, in the order of `skus`, on behalf of `caller`.
     ///
     /// # Errors
     /// [`CatalogueError`].
     async fn prices(&self, skus: &[Sku], caller: &Caller) -> Result<Vec<Money>, CatalogueError>;
 }
 
-/// Why the stock did not move.
+/// Failure to move stock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StockError {
     /// A product is unknown.
@@ -200,7 +199,7 @@ pub enum StockError {
     /// Too little of a product is there.
     #[error("{0}")]
     Insufficient(String),
-    /// The reservation was released, committed or never made, so this cannot be.
+    /// The reservation was released, committed or never made.
     #[error("{0}")]
     Reservation(String),
     /// See [`Unanswered`].
@@ -211,7 +210,7 @@ pub enum StockError {
 /// The stock. Every method is safe to repeat with the same `key`.
 #[async_trait]
 pub trait Stock: fmt::Debug + Send + Sync + 'static {
-    /// Takes all of the items aside, or none.
+    /// Sets all of the items aside, or none.
     ///
     /// # Errors
     /// [`StockError`].

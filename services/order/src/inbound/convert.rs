@@ -61,8 +61,7 @@ pub(super) fn placement(
     Ok(Placement {
         id,
         address,
-        // What is no version of ours is not the order's either: none is 0. Empty is what
-        // a caller sends who has none.
+        // An unparsable etag never matches; map it to 0, which no order has. An empty one is none.
         version: request
             .etag
             .filter(|etag| !etag.is_empty())

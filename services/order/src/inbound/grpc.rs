@@ -1,7 +1,7 @@
 //! shop.order.v1.OrderService.
 //!
-//! Each method reads a command from a request that was validated and authorized before
-//! it came here, runs one use case, and says what came of it.
+//! Each method reads a command from a validated and authorized request, runs one use case, and
+//! converts its result.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::application::UseCases;
 
-/// What is kept of a call's time for the answer to arrive in.
+/// Part of a call's time that is kept for the answer to arrive.
 const TO_ANSWER: Duration = Duration::from_millis(250);
 
 /// The service's methods.
@@ -97,7 +97,7 @@ impl OrderService for Api {
     }
 }
 
-/// How long the caller can be kept waiting, so that it still gets an answer.
+/// Returns the longest wait after which the caller still gets an answer.
 fn time_to_wait() -> Duration {
     match CallContext::current().and_then(|context| context.deadline) {
         Some(deadline) => {

@@ -1,4 +1,4 @@
-//! What a refusal is called in the contract.
+//! Statuses of refusals.
 
 use gantry_contract::{Failure, GantryReason};
 use gantry_proto::shop::errors::v1::Reason;
@@ -56,7 +56,7 @@ fn failure(error: &OrderError) -> Failure {
     }
 }
 
-/// Names them, and cuts the list where it would be too long to arrive.
+/// Names the products. [`Failure`] cuts a list that is too long to arrive.
 fn unknown_products(skus: &[Sku]) -> Failure {
     let names: Vec<_> = skus.iter().map(Sku::as_str).collect();
     let message = match skus {
@@ -71,8 +71,8 @@ fn unknown_products(skus: &[Sku]) -> Failure {
     }
 }
 
-/// The caller learns which service it was. That it is away, the log says once where it is
-/// noticed; a line for each call would say it a thousand times.
+/// Names the service to the caller. The client logs once that it is away; here, a line for each call
+/// would repeat that a thousand times.
 fn unanswered(service: &str, cause: &Unanswered, error: &OrderError) -> Failure {
     let failure = match cause {
         Unanswered::Unavailable(_) => Failure::new(

@@ -9,28 +9,27 @@ use crate::domain::{Email, Name, Password, Role, User, UserId};
 
 /// Creates users with the role `user`.
 ///
-/// An equal request answers with the user whom the first one created, as that user
-/// is now.
+/// An equal request returns the user that the first one created, as that user is now.
 #[derive(Clone, Debug)]
 pub struct CreateUser {
-    /// Where users are kept.
+    /// Users and their password hashes.
     pub users: Arc<dyn UserRepository>,
-    /// Hashes the password.
+    /// Hasher of the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// Tells when the user is created.
+    /// Time of creation.
     pub clock: Arc<dyn Clock>,
-    /// Gives the user an id.
+    /// Source of the user's id.
     pub ids: Arc<dyn Ids>,
 }
 
-/// Who is to be created, and the request that asks for it.
+/// User to be created.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// Unique.
+    /// E-mail address, unique.
     pub email: Email,
-    /// What they are called.
+    /// Name.
     pub name: Name,
-    /// What they log in with.
+    /// Password of the first login.
     pub password: Password,
     /// Makes a repetition recognisable.
     pub request: RequestKey,
@@ -40,16 +39,14 @@ impl CreateUser {
     /// Creates a user.
     ///
     /// # Errors
-    /// [`UserError::NotOwner`] where the caller may only write what is their own: a new
-    /// user is nobody's yet. [`UserError::EmailTaken`], [`UserError::RequestIdReused`], and
-    /// those of the ports.
+    /// [`UserError::NotOwner`] if the caller may only write their own data: a new user belongs to
+    /// nobody yet. [`UserError::EmailTaken`], [`UserError::RequestIdReused`], errors of the ports.
     pub async fn run(&self, scope: &Scope, registration: Registration) -> Result<User, UserError> {
         if *scope != Scope::All {
             return Err(UserError::NotOwner);
         }
         let Registration { email, name, password, request } = registration;
-        // Looked at before the unit of work, which looks again, so that repeating a
-        // request does not cost a hash.
+        // The unit of work looks again. This look saves a repetition the hash.
         if let Some(id) = self.users.created_by(&request).await? {
             return self.as_it_is_now(id).await;
         }

@@ -24,13 +24,13 @@ pub enum EnsureAdminError {
 /// Makes sure that somebody can create users.
 #[derive(Clone, Debug)]
 pub struct EnsureAdmin {
-    /// Where users are kept.
+    /// Users and their password hashes.
     pub users: Arc<dyn UserRepository>,
-    /// Hashes the password.
+    /// Hasher of the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// Tells when the user is created.
+    /// Time of creation.
     pub clock: Arc<dyn Clock>,
-    /// Gives the user an id.
+    /// Source of the user's id.
     pub ids: Arc<dyn Ids>,
 }
 

@@ -1,13 +1,13 @@
-//! Why a use case does not do what it was asked for.
+//! Failures of the use cases.
 
 use gantry_sql::StorageError;
 
 use crate::domain::UserId;
 
-/// A refusal or a failure. None holds an address, a password or a token.
+/// Refusal or failure of a use case. None holds an address, a password or a token.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
-    /// What is asked for belongs to somebody else.
+    /// The caller may act only on their own data.
     #[error("only an administrator may do this")]
     NotOwner,
     /// No user has this id.
@@ -19,7 +19,7 @@ pub enum UserError {
     /// The request id stands for another request already.
     #[error("the request_id was used for another request")]
     RequestIdReused,
-    /// The address or the password is wrong; which, is not told.
+    /// The address or the password is wrong. The caller does not learn which.
     #[error("the e-mail address or the password is wrong")]
     BadCredentials,
     /// The password is right, but the user may not log in.
@@ -34,13 +34,13 @@ pub enum UserError {
     /// See [`StorageError`].
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// Something that should work does not.
+    /// Any other fault.
     #[error("{0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl UserError {
-    /// Something that should work does not.
+    /// Creates the error of any other fault.
     pub fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Failed(cause.into())
     }

@@ -7,19 +7,19 @@ use gantry_contract::access::Scope;
 use super::{UserError, UserRepository};
 use crate::domain::{User, UserId};
 
-/// Gives one user.
+/// Reads one user.
 #[derive(Clone, Debug)]
 pub struct GetUser {
-    /// Where users are kept.
+    /// Users and their password hashes.
     pub users: Arc<dyn UserRepository>,
 }
 
 impl GetUser {
-    /// The user with this id.
+    /// Returns the user with this id.
     ///
     /// # Errors
-    /// [`UserError::NotOwner`] where the caller may read only themselves and this is
-    /// somebody else, existing or not; [`UserError::NotFound`]; those of the repository.
+    /// [`UserError::NotOwner`] if the caller may read only themselves and this is another user,
+    /// existing or not; [`UserError::NotFound`]; [`UserError::Storage`].
     pub async fn run(&self, scope: &Scope, id: UserId) -> Result<User, UserError> {
         if !scope.covers(&id.to_string()) {
             return Err(UserError::NotOwner);

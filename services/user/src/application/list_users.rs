@@ -14,16 +14,16 @@ use crate::domain::{User, UserId};
 /// creation.
 #[derive(Clone, Debug)]
 pub struct ListUsers {
-    /// Where users are kept.
+    /// Users and their password hashes.
     pub users: Arc<dyn UserRepository>,
 }
 
 impl ListUsers {
-    /// One page of those users that the caller may read: all, or themselves.
+    /// Returns one page of the users that the caller may read: all, or themselves.
     ///
     /// # Errors
-    /// [`UserError::BadPageToken`] where the page would begin after something else than
-    /// a user; those of the repository.
+    /// [`UserError::BadPageToken`] if the page would begin after something else than a user;
+    /// [`UserError::Storage`].
     pub async fn run(&self, scope: &Scope, page: &PageRequest) -> Result<Page<User>, UserError> {
         let after = match &page.after {
             Some(key) => Some(UserId::parse(key).ok_or(UserError::BadPageToken)?),
@@ -31,7 +31,7 @@ impl ListUsers {
         };
         let only = match scope {
             Scope::All => None,
-            // Whoever is no user has no user of their own.
+            // A subject that is no user has no user of its own.
             Scope::Own(subject) => match UserId::parse(subject) {
                 Some(id) => Some(id),
                 None => return Ok(empty(page)),

@@ -12,33 +12,32 @@ use crate::domain::{Attempt, Email, PasswordHash};
 
 /// Exchanges an address and a password for tokens.
 ///
-/// Whether an address is known must not be learned here: an unknown one, or one
-/// that cannot exist, goes through the hasher like a wrong password, and is
-/// answered alike.
+/// A caller must not learn that an address is known: an unknown or impossible address goes
+/// through the hasher like a wrong password, and gets the same answer.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// Where users are kept.
+    /// Users and their password hashes.
     pub users: Arc<dyn UserRepository>,
-    /// Where refresh tokens are kept.
+    /// Refresh tokens.
     pub refresh_tokens: Arc<dyn RefreshTokens>,
-    /// Tells whether the password is right.
+    /// Hasher that verifies the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// Makes the tokens.
+    /// Issuer of the tokens.
     pub tokens: Arc<dyn TokenIssuer>,
-    /// Tells from when on the tokens are valid.
+    /// Time from which the tokens are valid.
     pub clock: Arc<dyn Clock>,
-    /// Gives the login an id: its family of refresh tokens.
+    /// Source of the login's id: its family of refresh tokens.
     pub ids: Arc<dyn Ids>,
-    /// How long a refresh token is valid.
+    /// Lifetime of a refresh token.
     pub refresh_ttl: Duration,
 }
 
-/// What a user has once logged in.
+/// Tokens of a login.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// What they call with.
+    /// Access token, to call with.
     pub access: AccessToken,
-    /// What they get the next access token with.
+    /// Refresh token, to get the next access token with.
     pub refresh: Token,
 }
 
@@ -46,8 +45,8 @@ impl Login {
     /// Logs a user in.
     ///
     /// # Errors
-    /// [`UserError::BadCredentials`]; [`UserError::NotActive`], told only to who knows the
-    /// password; those of the ports.
+    /// [`UserError::BadCredentials`]; [`UserError::NotActive`], if the password is right; errors of the
+    /// ports.
     pub async fn run(&self, email: &str, attempt: Attempt) -> Result<Session, UserError> {
         let account = match Email::try_new(email) {
             Ok(email) => self.users.find_account(&email).await?,

@@ -1,8 +1,7 @@
-//! What can be done with users: one use case a file, and the ports they need.
+//! Use cases of the users, one a file, and the ports they need.
 //!
-//! A use case decides; what is to be written it hands to a port as one unit, which
-//! is written whole or not at all. Time, ids and secrets come through ports too, so
-//! that nothing here depends on when or where it runs.
+//! A use case decides. It hands all of its writes to a port as one unit, which is written whole or not
+//! at all. Time, ids and secrets come through ports too: nothing here depends on when or where it runs.
 
 mod create_user;
 mod ensure_admin;

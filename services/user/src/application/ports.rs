@@ -1,4 +1,4 @@
-//! What the use cases need of the world.
+//! Ports: needs of the use cases.
 
 use std::{fmt, time::Duration};
 
@@ -11,33 +11,32 @@ use uuid::Uuid;
 use super::UserError;
 use crate::domain::{Attempt, Email, Password, PasswordHash, User, UserId};
 
-/// Keeps the users.
+/// Users, their password hashes and the requests that created them.
 ///
 /// # Errors
-/// Besides those named: [`StorageError`].
+/// Every method may also fail with a [`StorageError`].
 #[async_trait]
 pub trait UserRepository: fmt::Debug + Send + Sync {
-    /// Writes a user, their password and the record of the request in one unit;
-    /// or nothing, where an equal request did so before.
+    /// Writes a user, their password hash and the record of the request in one unit. Writes nothing
+    /// if an equal request did so before.
     ///
     /// # Errors
-    /// [`UserError::RequestIdReused`] and, looked at after it, [`UserError::EmailTaken`].
+    /// [`UserError::RequestIdReused`], checked first; [`UserError::EmailTaken`].
     async fn create(&self, new: NewUser) -> Result<Created, UserError>;
 
-    /// The user whom an equal request created.
+    /// Returns the user that an equal request created.
     ///
     /// # Errors
     /// [`UserError::RequestIdReused`].
     async fn created_by(&self, request: &RequestKey) -> Result<Option<UserId>, UserError>;
 
-    /// The user with this id.
+    /// Returns the user with this id.
     async fn find(&self, id: UserId) -> Result<Option<User>, StorageError>;
 
-    /// The user with this address, and the hash of their password.
+    /// Returns the user with this address, and the hash of their password.
     async fn find_account(&self, email: &Email) -> Result<Option<Account>, StorageError>;
 
-    /// Users in the order of their ids, from after `after` on: at most `limit` of
-    /// them, of all or only this one.
+    /// Returns users after `after`, in the order of their ids: at most `limit`, of all or only this one.
     async fn list(
         &self,
         only: Option<UserId>,
@@ -45,57 +44,56 @@ pub trait UserRepository: fmt::Debug + Send + Sync {
         limit: u32,
     ) -> Result<Vec<User>, StorageError>;
 
-    /// How many users there are; `most` stands for that many or more.
+    /// Returns the number of users, at most `most`.
     async fn count(&self, only: Option<UserId>, most: u32) -> Result<u32, StorageError>;
 }
 
-/// Keeps the refresh tokens that are valid.
+/// Valid refresh tokens.
 #[async_trait]
 pub trait RefreshTokens: fmt::Debug + Send + Sync {
-    /// Writes a token that was given out.
+    /// Writes an issued token.
     ///
     /// # Errors
     /// [`StorageError`].
     async fn add(&self, grant: RefreshGrant) -> Result<(), StorageError>;
 }
 
-/// Hashes passwords. Slow on purpose, and bounded in how many it hashes at a time.
+/// Hasher of passwords. Slow on purpose; only so many hashes run or wait at a time.
 ///
 /// # Errors
-/// [`UserError::Overloaded`] where too many wait, [`UserError::Failed`] where a hash cannot
-/// be made or read.
+/// [`UserError::Overloaded`] if too many wait, [`UserError::Failed`] if a hash cannot be made or read.
 #[async_trait]
 pub trait PasswordHasher: fmt::Debug + Send + Sync {
-    /// The hash to keep.
+    /// Returns the hash to keep.
     async fn hash(&self, password: Password) -> Result<PasswordHash, UserError>;
 
-    /// Whether the attempt is the password that was hashed. Without a hash, because
-    /// there is no such user, it never is, and saying so takes as long.
+    /// Returns whether the attempt is the hashed password. Without a hash (there is no such user) it
+    /// returns false, and takes as long.
     async fn verify(&self, attempt: Attempt, hash: Option<PasswordHash>)
     -> Result<bool, UserError>;
 }
 
-/// Makes tokens.
+/// Issuer of tokens.
 pub trait TokenIssuer: fmt::Debug + Send + Sync {
-    /// What the user calls with, from `now` on.
+    /// Issues an access token, valid from `now`.
     fn access_token(&self, user: &User, now: OffsetDateTime) -> AccessToken;
 
-    /// What the user gets a new access token with: a secret nobody can guess.
+    /// Issues a refresh token: a secret that cannot be guessed.
     fn refresh_token(&self) -> RefreshToken;
 }
 
-/// What is written when a user is created.
+/// User to be written.
 #[derive(Clone, Debug)]
 pub struct NewUser {
     /// The user.
     pub user: User,
-    /// Of their password.
+    /// Hash of their password.
     pub password_hash: PasswordHash,
-    /// The request that asks for it; none where nobody can repeat it.
+    /// Request that creates it; none if it cannot be repeated.
     pub request: Option<RequestKey>,
 }
 
-/// What became of a [`NewUser`].
+/// Outcome of writing a [`NewUser`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
     /// It was written.
@@ -104,12 +102,12 @@ pub enum Created {
     Before(UserId),
 }
 
-/// A user and what proves that somebody is that user.
+/// User with the hash that proves a login.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The user.
     pub user: User,
-    /// Of their password.
+    /// Hash of their password.
     pub password_hash: PasswordHash,
 }
 
@@ -135,21 +133,21 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What a user calls with.
+/// Access token, with which a user calls.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
     /// The token.
     pub token: Token,
-    /// How long it is valid.
+    /// Lifetime.
     pub expires_in: Duration,
 }
 
 /// A new refresh token.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
-    /// What the user keeps.
+    /// The token, for the user.
     pub token: Token,
-    /// Its SHA-256, which is what the service keeps.
+    /// Its SHA-256, for the service.
     pub hash: [u8; 32],
 }
 
@@ -158,13 +156,13 @@ pub struct RefreshToken {
 pub struct RefreshGrant {
     /// The SHA-256 of the token.
     pub hash: [u8; 32],
-    /// What it shares with the tokens it is exchanged for, and with them alone: one
-    /// login is one family.
+    /// Family, shared with the tokens it is exchanged for and with them alone: one login is one
+    /// family.
     pub family: Uuid,
-    /// Whose it is.
+    /// Owner.
     pub user: UserId,
-    /// When it was given out.
+    /// Time of issue.
     pub create_time: OffsetDateTime,
-    /// When it ceases to be valid.
+    /// Time from which it is invalid.
     pub expire_time: OffsetDateTime,
 }

@@ -1,7 +1,7 @@
 //! shop.user.v1: UserService and AuthService.
 //!
-//! Each method reads a command from a request that was validated and authorized
-//! before it came here, runs one use case, and says what came of it.
+//! Each method reads a command from a validated and authorized request, runs one use case, and
+//! converts its result.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a failed use case is called in the contract.
+//! Statuses of failed use cases.
 
 use std::error::Error;
 

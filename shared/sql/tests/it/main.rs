@@ -4,6 +4,7 @@
 mod open;
 mod requests;
 mod storage;
+mod time;
 mod write;
 
 use gantry_sql::{OpenError, Settings, Sqlite};
