@@ -39,6 +39,8 @@
 //!     gantry_process::run::<Greeter>()
 //! }
 //! ```
+//!
+//! `examples/greeter-caller` is a whole service that calls another one.
 
 mod base;
 mod bounds;

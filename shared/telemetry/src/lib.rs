@@ -53,7 +53,7 @@ use tracing_subscriber::{
 
 pub use build_info::{BUILD, BuildInfo};
 pub use metrics::{Metrics, MetricsError};
-pub use opentelemetry::metrics::Meter;
+pub use opentelemetry::metrics::{Counter, Histogram, Meter};
 pub use redact::redact;
 pub use settings::{Filter, Format, InvalidFilter, Settings};
 

@@ -68,6 +68,19 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("greeter", &["gantry-contract", "gantry-contract-build", "gantry-server", "gantry-telemetry"]),
+    (
+        "greeter-caller",
+        &[
+            "gantry-client",
+            "gantry-config",
+            "gantry-contract",
+            "gantry-contract-build",
+            "gantry-process",
+            "gantry-server",
+            "gantry-telemetry",
+            "greeter",
+        ],
+    ),
     // For tests alone: nothing that ships may name them.
     (
         "gantry-common-testing",
