@@ -1,19 +1,18 @@
-//! The shop's contract: what its services offer, to whom, and by which rules.
+//! Contract of the shop: its services, their access rules and their limits.
 //!
-//! Everything here is made of the .proto files beside this crate, which are the
-//! place to read and to change:
+//! All code here is generated from the .proto files of this folder. Read and change those:
 //!
-//! | file | what it declares |
+//! | file | content |
 //! |---|---|
-//! | `shop/access/v1/access.proto` | permissions and roles |
-//! | `shop/errors/v1/reason.proto` | why calls are refused |
-//! | `shop/user/v1/` | users, and how they prove who they are |
-//! | `shop/inventory/v1/` | products, stock and reservations |
+//! | `shop/access/v1/access.proto` | permissions, roles, rate classes |
+//! | `shop/errors/v1/reason.proto` | reasons for refused calls |
+//! | `shop/user/v1/` | users, login, keys |
+//! | `shop/inventory/v1/` | products, stock, reservations |
 //! | `shop/order/v1/` | orders |
 //!
-//! Each package is a module of the same name ([`shop::user::v1`]) with messages,
-//! a client and a server for each service. [`CONTRACT`] holds what holds for
-//! methods: timeout, permission, idempotency, retries; [`SERVICE_CONFIG`] says it to
-//! gRPC clients in other languages, [`REFERENCE`] to people (`docs/API.md`).
+//! Each package is a module of the same name ([`shop::user::v1`]) with its messages, and a client
+//! and a server for each service. [`CONTRACT`] has the rules of every method: timeout, permission,
+//! idempotency, retries. [`SERVICE_CONFIG`] states them for gRPC clients in other languages,
+//! [`REFERENCE`] for people (`docs/API.md`).
 
 gantry_contract::include_contract!();

@@ -1,27 +1,27 @@
-//! Who may call what in the shop: every method and every role, in one table.
+//! Access of every role to every method, in one table.
 
 use std::collections::BTreeMap;
 
 use gantry_contract::{Access, Actor, Caller, Denied, MethodPolicy, Scope, access::Grants};
 use gantry_proto::CONTRACT;
 
-/// On what somebody may call a method.
+/// Resources on which a role may call a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum May {
-    /// On everything.
+    /// All resources.
     All,
-    /// On what is their own.
+    /// Only the caller's own resources.
     Own,
-    /// Not at all.
+    /// None.
     No,
 }
 
 use May::{All, No, Own};
 
-/// The columns after the method: nobody in particular, then the roles.
+/// Columns of the table after the first one, which is a caller without credentials.
 const ROLES: [&str; 2] = ["user", "admin"];
 
-/// A method that is not here fails the tests, and so does a role.
+/// Expected access. A method or a role that is missing here fails a test.
 const TABLE: [(&str, [May; 3]); 16] = [
     ("shop.inventory.v1.InventoryService/CreateProduct", [No, No, All]),
     ("shop.inventory.v1.InventoryService/GetProduct", [No, All, All]),
@@ -76,7 +76,7 @@ fn every_role_may_do_what_its_column_says() {
 }
 
 #[test]
-fn who_brings_no_credentials_is_told_so_and_not_what_is_missing() {
+fn calls_without_credentials_are_unauthenticated() {
     for method in CONTRACT.methods() {
         let told = CONTRACT.authorize(method, &Caller::Anonymous, &Grants::new());
         match method.access {
@@ -89,7 +89,7 @@ fn who_brings_no_credentials_is_told_so_and_not_what_is_missing() {
 }
 
 #[test]
-fn a_service_does_what_it_is_granted_and_for_a_user_no_more_than_the_user() {
+fn a_delegate_needs_its_grant_and_the_users_permission() {
     let grants =
         |permission: &str| BTreeMap::from([("order".to_owned(), vec![permission.to_owned()])]);
     let reserve = CONTRACT.method("/shop.inventory.v1.InventoryService/ReserveStock").unwrap();
@@ -102,7 +102,7 @@ fn a_service_does_what_it_is_granted_and_for_a_user_no_more_than_the_user() {
     let granted = grants("reservations:write");
     assert_eq!(CONTRACT.authorize(reserve, &itself, &granted), Ok(Scope::All));
     assert_eq!(CONTRACT.authorize(reserve, &itself, &grants("products:write")), not_granted);
-    // No role has it: for nobody may a service do it.
+    // No role has the permission, so no service can use it for a user.
     for role in ROLES {
         let delegate = Caller::Delegate { service: "order".to_owned(), actor: actor(role) };
         assert_eq!(CONTRACT.authorize(reserve, &delegate, &granted), missing, "{role}");
@@ -116,9 +116,9 @@ fn a_service_does_what_it_is_granted_and_for_a_user_no_more_than_the_user() {
     );
 }
 
-/// A permission that no method asks for looks like a right and is none.
+/// A permission that no method requires looks like a right but grants nothing.
 #[test]
-fn every_permission_is_asked_for_by_a_method() {
+fn every_permission_is_required_by_a_method() {
     for permission in CONTRACT.permissions {
         let asks = |method: &MethodPolicy| method.access == Access::Permission(permission);
         assert!(CONTRACT.methods().any(asks), "{permission}");

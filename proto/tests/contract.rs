@@ -1,4 +1,4 @@
-//! What holds for every method of the shop.
+//! Rules that hold for every method of the shop.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -29,7 +29,7 @@ fn every_service_is_in_the_contract() {
 }
 
 #[test]
-fn what_reads_has_no_side_effects_and_what_writes_is_idempotent_but_for_login() {
+fn all_methods_but_login_can_be_repeated() {
     for method in CONTRACT.methods() {
         let name = method.path.rsplit('/').next().unwrap();
         let reads = ["Get", "List", "BatchGet"].iter().any(|verb| name.starts_with(verb));
@@ -46,7 +46,7 @@ fn what_reads_has_no_side_effects_and_what_writes_is_idempotent_but_for_login() 
 }
 
 #[test]
-fn what_writes_or_costs_much_has_a_rate_of_its_own() {
+fn expensive_methods_have_a_rate_class() {
     let classes = CONTRACT.methods().filter_map(|method| {
         let RateClass { name, per_second, burst } = *method.rate_class?;
         Some((method.path.rsplit('/').next().unwrap(), (name, per_second, burst)))
@@ -76,7 +76,7 @@ fn placing_an_order_has_time_to_wait_for_the_outcome() {
 }
 
 #[test]
-fn the_shops_reasons_are_the_shops() {
+fn reasons_belong_to_the_domain_shop() {
     assert_eq!(Reason::RequestIdReused.reason(), "REQUEST_ID_REUSED");
     assert_eq!(Reason::UserNotFound.domain(), "shop");
 }
@@ -113,7 +113,7 @@ fn no_message_shows_a_secret_or_personal_data() {
 }
 
 #[test]
-fn the_reference_in_docs_is_the_contracts() {
+fn the_api_reference_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/API.md");
     let there = std::fs::read_to_string(path).unwrap_or_default();
     let equal = there == gantry_proto::REFERENCE;

@@ -1,6 +1,7 @@
-//! No bytes make a message of the shop panic, and what is wrong is told.
+//! Random bytes never make a message of the shop panic, and invalid messages are refused with an
+//! error that fits into headers.
 //!
-//! Few rounds by default; `./test fuzz 100000` for long.
+//! Runs few rounds by default; `./test fuzz 100000` runs many.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 #[macro_use]
@@ -14,7 +15,7 @@ use gantry_proto::CONTRACT;
 use prost::Message;
 use tonic::{Code, Status};
 
-/// What became of some bytes.
+/// Result of decoding and validating some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     NoMessage,
@@ -22,7 +23,7 @@ enum Outcome {
     Taken,
 }
 
-/// What a server does with a request before its handler sees it.
+/// Does the same as a server before its handler: decodes and validates.
 fn take<M: Message + Default + Validate + Debug>(bytes: &[u8]) -> Outcome {
     let Ok(message) = M::decode(bytes) else { return Outcome::NoMessage };
     let _ = format!("{message:?}");
@@ -40,7 +41,7 @@ fn messages() -> BTreeMap<&'static str, Take> {
 }
 
 #[test]
-fn every_message_of_the_contract_is_in_the_list_here() {
+fn every_message_of_the_contract_is_listed() {
     let fuzz = Fuzz::new(CONTRACT.descriptor_set).unwrap();
     let mut there = [fuzz.messages("google.type"), fuzz.messages("shop.")].concat();
     there.sort();
@@ -49,7 +50,7 @@ fn every_message_of_the_contract_is_in_the_list_here() {
 }
 
 #[test]
-fn whatever_the_bytes_a_message_is_taken_or_refused() {
+fn random_bytes_are_decoded_or_refused_without_panic() {
     let mut fuzz = Fuzz::new(CONTRACT.descriptor_set).unwrap();
     let mut outcomes: BTreeMap<Outcome, u64> = BTreeMap::new();
     for seed in 0..rounds(500) {
@@ -61,6 +62,6 @@ fn whatever_the_bytes_a_message_is_taken_or_refused() {
             *outcomes.entry(outcome).or_default() += 1;
         }
     }
-    // Bytes of one kind only would prove little.
+    // A single outcome would prove little.
     assert_eq!(outcomes.len(), 3, "{outcomes:?}");
 }

@@ -1,5 +1,5 @@
-//! Every rule of the shop means what protovalidate means by it, and has a value that keeps
-//! it and one that breaks it; both made of the descriptor set.
+//! Compares every rule of the shop with protovalidate, on values that keep the rule and values that
+//! break it. Both are generated from the descriptor set.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -11,7 +11,7 @@ use gantry_contract_fuzz::{
 use gantry_proto::CONTRACT;
 
 #[test]
-fn every_rule_means_what_protovalidate_means_by_it() {
+fn every_rule_agrees_with_protovalidate() {
     let python = std::env::var_os("FOREIGN_PYTHON").expect(
         "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
          installed; `./test setup` makes one at target/venv/bin/python",

@@ -1,5 +1,4 @@
-//! Which requests the shop's services take: every rule of every request, with a
-//! good value and a bad one.
+//! Every rule of every request of the shop, with a valid and an invalid value.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use gantry_contract::Validate;
@@ -21,7 +20,7 @@ use prost_types::Duration;
 
 const ID: &str = "018f4d6e-0000-7abc-8def-0123456789ab";
 
-/// What is wrong with a good message once it was changed.
+/// Returns the violations of a valid message after `change`.
 fn wrong_with<M: Validate>(mut message: M, change: impl FnOnce(&mut M)) -> Vec<String> {
     assert!(message.check().is_ok());
     change(&mut message);
@@ -29,8 +28,7 @@ fn wrong_with<M: Validate>(mut message: M, change: impl FnOnce(&mut M)) -> Vec<S
     violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect()
 }
 
-/// Asserts for each `field = value` of a good message what is wrong then: a text,
-/// or nothing at all.
+/// Asserts the violations of a valid message after each `field = value`.
 macro_rules! values {
     ($message:expr; $($field:ident = $value:expr => $wrong:expr;)*) => {$(
         let wrong = wrong_with($message, |message| message.$field = $value);
@@ -66,7 +64,7 @@ fn create_user() {
 }
 
 #[test]
-fn every_mistake_in_a_request_is_told_at_once() {
+fn all_violations_of_a_request_are_reported() {
     let violations = CreateUserRequest::default().check().unwrap_err();
     let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
     assert_eq!(fields, ["email", "name", "password", "request_id"]);

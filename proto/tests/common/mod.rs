@@ -1,12 +1,11 @@
-//! Every message of the shop, for what is done with each.
+//! List of all messages of the shop, for tests that run on each.
 
 pub(crate) use gantry_proto::{
     google::r#type as google,
     shop::{inventory::v1 as inventory, order::v1 as order, user::v1 as user},
 };
 
-/// A map from the names of messages to this function for each of them. A test checks that
-/// none is missing.
+/// Maps the name of each message to this function for it. A test checks that the list is complete.
 #[macro_export]
 macro_rules! messages {
     ($function:ident as $kind:ty) => {
