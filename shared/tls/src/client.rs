@@ -1,4 +1,4 @@
-//! The side that calls.
+//! TLS settings of a client.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,38 +14,36 @@ use crate::{
     provider, versions,
 };
 
-/// The `client.tls` section of a service's configuration: given, the client speaks TLS
-/// and nothing else.
+/// Section `client.tls` of a service's settings. If it is present, the client speaks only TLS.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct ClientTls {
-    /// The authorities (PEM) that may vouch for servers.
+    /// Certificate authorities (PEM) that are trusted to sign servers' certificates.
     #[setters(into)]
     pub ca_file: PathBuf,
-    /// Its own certificate (PEM, with those between it and the authority), where servers
-    /// ask for one.
+    /// The client's certificate and its intermediate certificates (PEM), for servers that require
+    /// one.
     #[serde(default)]
     #[setters(into)]
     pub cert_file: Option<PathBuf>,
-    /// The private key (PEM) of `cert_file`.
+    /// Private key (PEM) of `cert_file`.
     #[serde(default)]
     #[setters(into)]
     pub key_file: Option<PathBuf>,
-    /// The name that servers' certificates must bear. Default: the name of the service
-    /// that is called.
+    /// Name that a server's certificate must contain. Default: the name of the called service.
     #[serde(default)]
     #[setters(into)]
     pub server_name: Option<String>,
-    /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
+    /// Interval between checks of the files. Default 10 s, at least 10 ms.
     #[serde(default = "crate::reload_interval", with = "humantime_serde")]
     #[schemars(with = "String")]
     pub reload_interval: Duration,
 }
 
 impl ClientTls {
-    /// Believes these authorities, and says of itself nothing.
+    /// Trusts the authorities in `ca_file` and presents no certificate.
     pub fn trusting(ca_file: impl Into<PathBuf>) -> Self {
         Self {
             ca_file: ca_file.into(),
@@ -74,10 +72,10 @@ impl ClientTls {
         Live::load(files, self.reload_interval, build)
     }
 
-    /// The name that the certificates of the service's servers must bear.
+    /// Returns the name that the certificates of the servers of `service` must contain.
     ///
     /// # Errors
-    /// [`InvalidTls`] where it cannot be in a certificate.
+    /// [`InvalidTls`] if no certificate can contain the name.
     pub fn certificate_name(&self, service: &str) -> Result<ServerName<'static>, InvalidTls> {
         let name = self.server_name.as_deref().unwrap_or(service);
         ServerName::try_from(name.to_owned()).map_err(|_| InvalidTls {
@@ -89,7 +87,7 @@ impl ClientTls {
 
 fn build(contents: &Contents) -> Result<ClientConfig, InvalidTls> {
     let Some(authorities) = &contents.authorities else {
-        return Err(InvalidTls { key: "ca_file", why: "is needed".to_owned() });
+        return Err(InvalidTls { key: "ca_file", why: "is required".to_owned() });
     };
     let builder = versions(ClientConfig::builder_with_provider(provider()))?
         .with_root_certificates(authorities.roots()?);
@@ -100,11 +98,11 @@ fn build(contents: &Contents) -> Result<ClientConfig, InvalidTls> {
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![H2.to_vec()];
-    // A resumed session would not look at the server's certificate again.
+    // A resumed session would skip the check of the server's certificate.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
 fn alone(missing: &'static str, given: &str) -> InvalidTls {
-    InvalidTls { key: missing, why: format!("is needed beside {given}") }
+    InvalidTls { key: missing, why: format!("is required with {given}") }
 }

@@ -1,4 +1,4 @@
-//! Reading certificates and keys (PEM), and telling whether they changed.
+//! Reads certificates and keys (PEM) and detects changes.
 
 use std::{
     fmt,
@@ -16,17 +16,18 @@ use rustls::{
 };
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
-/// A key of the settings that cannot be used. Never holds what a file contains.
+/// An unusable setting. Contains nothing from a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{key}: {why}")]
 pub struct InvalidTls {
-    /// The key, within the section.
+    /// Key of the setting, within its section.
     pub key: &'static str,
-    /// What is wrong with it.
+    /// Reason why the value cannot be used.
     pub why: String,
 }
 
-/// The DNS names of a certificate (RFC 5280, section 4.2.1.6). None if it has none or is none.
+/// Returns the DNS names of a certificate (RFC 5280, section 4.2.1.6). Empty if it has none or
+/// cannot be parsed.
 pub fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Vec::new() };
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
@@ -37,41 +38,41 @@ pub fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     dns.collect()
 }
 
-/// A file, and the key of the settings that names it.
+/// A file, and the key of the setting that names it.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
     key: &'static str,
     path: PathBuf,
 }
 
-/// Whom a side believes, and who it is.
+/// The trusted authorities, and the side's own certificate and key.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     pub(crate) authorities: Option<Named>,
     pub(crate) identity: Option<(Named, Named)>,
 }
 
-/// What the files held at one moment. `Debug` does not show it.
+/// Contents of the files at one moment. `Debug` is not implemented, because one is a private key.
 #[derive(Hash)]
 pub(crate) struct Contents {
     pub(crate) authorities: Option<Pem>,
     pub(crate) identity: Option<(Pem, Pem)>,
 }
 
-/// Tells one state of the files from another, the unreadable ones too.
+/// Fingerprint of the contents of the files, or of the error while reading them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(pub(crate) u64);
 
 impl Mark {
     pub(crate) fn of(read: &Result<Contents, InvalidTls>) -> Self {
-        // Of 64 bits: that two states have the same is left to chance, which will not do it.
+        // A collision of two 64-bit fingerprints is too unlikely to matter.
         let mut hasher = DefaultHasher::new();
         read.hash(&mut hasher);
         Self(hasher.finish())
     }
 }
 
-/// As a log line names them.
+/// Formats the paths for a log line.
 impl fmt::Display for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let identity = self.identity.iter().flat_map(|(chain, key)| [chain, key]);
@@ -84,7 +85,8 @@ impl fmt::Display for Files {
 }
 
 impl Files {
-    /// Reads them. Authorities decide who is believed, so nobody else may be able to change them.
+    /// Reads the files. Requires that no other user can change the authorities, because they decide
+    /// which certificates are trusted.
     pub(crate) fn read(&self) -> Result<Contents, InvalidTls> {
         let authorities = self.authorities.as_ref();
         let authorities =
@@ -97,7 +99,8 @@ impl Files {
         Ok(Contents { authorities, identity })
     }
 
-    /// Applies the rules of a secret to the private key. Done once, because it may warn.
+    /// Checks the permissions of the private key. Called once per load, because it may log a
+    /// warning.
     pub(crate) fn inspect_secret(&self) -> Result<(), InvalidTls> {
         let Some((_, key)) = &self.identity else { return Ok(()) };
         gantry_files::inspect_secret(&key.path).map_err(|error| key.invalid(&error))
@@ -105,12 +108,12 @@ impl Files {
 }
 
 impl Contents {
-    /// When the first of the certificates that say who we are ends, in seconds since 1970.
+    /// Returns the earliest expiry of the side's own certificates, in seconds since 1970.
     pub(crate) fn expires_at(&self) -> Option<i64> {
         let (chain, _) = self.identity.as_ref()?;
         let certificates = chain.certificates().ok()?;
         let ends = certificates.iter().filter_map(|certificate| {
-            // What cannot be read here was refused before, as no certificate.
+            // A certificate that does not parse was rejected when it was loaded.
             let (_, certificate) = parse_x509_certificate(certificate).ok()?;
             Some(certificate.validity().not_after.timestamp())
         });
@@ -133,7 +136,7 @@ impl Named {
     }
 }
 
-/// The text of a file.
+/// Text of a PEM file.
 pub(crate) struct Pem {
     named: Named,
     text: String,
@@ -146,7 +149,7 @@ impl Hash for Pem {
 }
 
 impl Pem {
-    /// A certificate with those that vouch for it.
+    /// Returns the certificate, followed by its intermediate certificates.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
         self.each_certificate(|_| Ok(()))
     }
@@ -159,15 +162,16 @@ impl Pem {
         Ok(roots)
     }
 
-    /// All certificates, after `check` has accepted each. An error names the certificate by its
-    /// place in the file.
+    /// Returns all certificates after `check` has accepted each. An error names the certificate by
+    /// its
+    /// position in the file.
     fn each_certificate(
         &self,
         mut check: impl FnMut(&CertificateDer<'static>) -> Result<(), String>,
     ) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
         let blocks = self.blocks()?;
         let found = pem::labels(&blocks);
-        // OpenSSL wrote the second label once.
+        // Old versions of OpenSSL write the second label.
         let is_certificate =
             |block: &Block| ["CERTIFICATE", "X509 CERTIFICATE"].contains(&block.label.as_str());
         let blocks: Vec<_> = blocks.into_iter().filter(is_certificate).collect();
@@ -211,7 +215,7 @@ impl Pem {
         pem::blocks(&self.text).map_err(|error| self.named.invalid(&error))
     }
 
-    /// The files are well-formed, and do not make a configuration.
+    /// Returns the error for well-formed files that do not make a valid configuration.
     pub(crate) fn unsuited(&self, error: &rustls::Error) -> InvalidTls {
         self.named.invalid(error)
     }

@@ -1,20 +1,22 @@
-//! TLS from files that change while the process runs.
+//! TLS from files that may change while the process runs.
 //!
-//! A server says who it is with [`ServerTls`], and with `client_ca_file` asks its callers
-//! for the same (mTLS); a client says with [`ClientTls`] whom it believes, and who it is.
-//! Both load into a [`Live`], which holds a whole configuration of rustls and follows
-//! the files.
+//! [`ServerTls`] names a server's certificate. With `client_ca_file` it also requires a certificate
+//! from callers (mTLS). [`ClientTls`] names the authorities that a client trusts, and optionally
+//! its
+//! own certificate. Both load into a [`Live`], which holds a complete rustls configuration and
+//! reloads it when the files change.
 //!
 //! Rules:
-//! - the provider is aws-lc-rs and named here, so that it depends on no other part of the
-//!   process; TLS 1.2 and 1.3; the application protocol (ALPN) is `h2`;
-//! - what is wrong at the start is an error that names the key; what is wrong later is one
-//!   warning, and what was loaded before stays in use;
-//! - a certificate and its key are changed one after the other: a pair that does not match
-//!   is not spoken of before it has been seen twice;
-//! - new connections use what was loaded last, those there are stay as they are. No session
-//!   is resumed: each connection proves both sides anew, so an authority that is taken away,
-//!   or a certificate that has expired, is gone for new connections.
+//! - The crypto provider is aws-lc-rs. It is passed explicitly, so that it does not depend on the
+//!   process's default. TLS versions are 1.2 and 1.3; the application protocol (ALPN) is `h2`.
+//! - An unusable file at the start is an error that names the setting. An unusable file later is
+//!   one
+//!   warning, and the previous configuration stays in use.
+//! - A certificate and its key are replaced one after the other. A mismatched pair is therefore
+//!   reported only if it is still mismatched at the next check.
+//! - New connections use the latest configuration. Existing connections are not affected. Sessions
+//!   are never resumed: each new connection verifies both sides again, so a removed authority or an
+//!   expired certificate takes effect at once.
 
 mod client;
 mod files;
@@ -35,22 +37,22 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
 };
 
-/// HTTP/2, as RFC 9113 names it in ALPN.
+/// ALPN name of HTTP/2 (RFC 9113).
 const H2: &[u8] = b"h2";
 
-/// How often files are looked at, unless the settings say otherwise.
+/// Default interval between checks of the files.
 fn reload_interval() -> Duration {
     Duration::from_secs(10)
 }
 
-/// The shortest interval that is of any use.
+/// Shortest interval that the settings allow.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 fn provider() -> std::sync::Arc<CryptoProvider> {
     std::sync::Arc::new(aws_lc_rs::default_provider())
 }
 
-/// TLS 1.2 and 1.3, with everything that the provider thinks safe.
+/// Enables TLS 1.2 and 1.3, and the provider's default cipher suites.
 fn versions<S: ConfigSide>(
     builder: ConfigBuilder<S, WantsVersions>,
 ) -> Result<ConfigBuilder<S, WantsVerifier>, InvalidTls> {

@@ -1,4 +1,4 @@
-//! A configuration that follows its files.
+//! A configuration that is reloaded when its files change.
 
 use std::{
     convert::Infallible,
@@ -17,10 +17,10 @@ use crate::files::{Contents, Files, InvalidTls, Mark};
 
 type Build<C> = Box<dyn Fn(&Contents) -> Result<C, InvalidTls> + Send + Sync>;
 
-/// A configuration as its files last allowed one.
+/// Latest configuration that the files allowed.
 pub struct Live<C> {
     current: ArcSwap<C>,
-    /// The [`Mark`] of what is current.
+    /// [`Mark`] of the files of the current configuration.
     loaded: AtomicU64,
     followed: Mutex<Followed>,
     files: Files,
@@ -28,17 +28,18 @@ pub struct Live<C> {
     interval: Duration,
 }
 
-/// What became of the files so far.
+/// State of the files and of their reloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
-    /// When the certificate in use ends, or the first of those that vouch for it, in seconds
-    /// since 1970; nothing where the side says of itself nothing.
+    /// Earliest expiry of the certificate in use and its intermediate certificates, in seconds
+    /// since
+    /// 1970. None if the side has no certificate.
     pub expires_at: Option<i64>,
-    /// How often they changed and were taken up.
+    /// Number of changes that were loaded.
     pub reloads: u64,
-    /// How often they changed and were refused.
+    /// Number of changes that were rejected.
     pub failures: u64,
-    /// Whether what lies there now is refused.
+    /// True if the files as they are now were rejected.
     pub is_refused: bool,
 }
 
@@ -58,7 +59,7 @@ impl<C> Live<C> {
         Ok(Self { current, loaded, followed, files, build: Box::new(build), interval })
     }
 
-    /// What became of the files so far.
+    /// Returns the state of the files and of their reloads.
     pub fn followed(&self) -> Followed {
         *self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,12 +68,12 @@ impl<C> Live<C> {
         what(&mut self.followed.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What a new connection is to use.
+    /// Returns the configuration for a new connection.
     pub fn current(&self) -> Arc<C> {
         self.current.load_full()
     }
 
-    /// Follows the files for as long as it is polled; never ends by itself.
+    /// Reloads changed files while it is polled. Never completes.
     pub async fn follow(&self) -> Infallible {
         let mut refused = Refused::default();
         loop {
@@ -80,7 +81,7 @@ impl<C> Live<C> {
             let files = self.files.clone();
             let read = match spawn_blocking(move || files.read()).await {
                 Ok(read) => read,
-                // The runtime ends, and this with it.
+                // The runtime is shutting down and will drop this future.
                 Err(_) => continue,
             };
             let mark = Mark::of(&read);
@@ -104,12 +105,12 @@ impl<C> Live<C> {
                     tracing::info!(files = %self.files, "certificates reloaded");
                 }
                 Err(InvalidTls { key, why }) => {
-                    if refused.is_to_be_told(mark) {
+                    if refused.must_report(mark) {
                         self.note(|followed| {
                             followed.failures += 1;
                             followed.is_refused = true;
                         });
-                        tracing::warn!(key, why, "certificates not reloaded, the old ones stay");
+                        tracing::warn!(key, why, "certificates not reloaded, previous ones stay");
                     }
                 }
             }
@@ -117,14 +118,15 @@ impl<C> Live<C> {
     }
 }
 
-/// The state of the files that was refused last, and how often.
+/// The rejected state of the files, and the number of checks that found it.
 #[derive(Default)]
 struct Refused(Option<(Mark, u32)>);
 
 impl Refused {
-    /// Whether this is the time to say so: the second, for the first may only have come
-    /// between the writing of one file and of the next.
-    fn is_to_be_told(&mut self, mark: Mark) -> bool {
+    /// Returns true at the second check that finds the same state. The first one may have come
+    /// between
+    /// the write of a certificate and the write of its key.
+    fn must_report(&mut self, mark: Mark) -> bool {
         let times = match self.0 {
             Some((refused, times)) if refused == mark => times.saturating_add(1),
             _ => 1,
@@ -145,17 +147,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_files_are_spoken_of_once_and_not_before_they_are_seen_twice() {
+    fn bad_files_are_reported_once_at_the_second_check() {
         let wrong =
             |why: &str| Mark::of(&Err(InvalidTls { key: "cert_file", why: why.to_owned() }));
         let (first, second) = (wrong("first"), wrong("second"));
         let mut refused = Refused::default();
         let told = |refused: &mut Refused, marks: &[Mark]| -> Vec<bool> {
-            marks.iter().map(|mark| refused.is_to_be_told(*mark)).collect()
+            marks.iter().map(|mark| refused.must_report(*mark)).collect()
         };
         assert_eq!(told(&mut refused, &[first; 4]), [false, true, false, false]);
         assert_eq!(told(&mut refused, &[second, second, second]), [false, true, false]);
-        // A file that is still being written looks different each time.
+        // A file that is still being written is different at each check.
         assert_eq!(told(&mut refused, &[first, second, first]), [false, false, false]);
     }
 }

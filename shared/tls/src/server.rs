@@ -1,4 +1,4 @@
-//! The side that is called.
+//! TLS settings of a server.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,25 +17,24 @@ use crate::{
     provider, versions,
 };
 
-/// The `server.tls` section of a service's configuration: given, the server speaks TLS
-/// and nothing else.
+/// Section `server.tls` of a service's settings. If it is present, the server speaks only TLS.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct ServerTls {
-    /// Its certificate (PEM), with those between it and the authority.
+    /// The server's certificate and its intermediate certificates (PEM).
     #[setters(into)]
     pub cert_file: PathBuf,
-    /// The private key (PEM) of `cert_file`.
+    /// Private key (PEM) of `cert_file`.
     #[setters(into)]
     pub key_file: PathBuf,
-    /// The authorities (PEM) that vouch for callers: given, whoever brings no certificate
-    /// of theirs is not spoken to (mTLS).
+    /// Certificate authorities (PEM) of callers. If set, a caller without a certificate from one of
+    /// them is refused (mTLS).
     #[serde(default)]
     #[setters(into)]
     pub client_ca_file: Option<PathBuf>,
-    /// How often the files are looked at for a change. Default 10 s, at least 10 ms.
+    /// Interval between checks of the files. Default 10 s, at least 10 ms.
     #[serde(default = "crate::reload_interval", with = "humantime_serde")]
     #[schemars(with = "String")]
     pub reload_interval: Duration,
@@ -82,14 +81,14 @@ fn build(contents: &Contents) -> Result<ServerConfig, InvalidTls> {
         None => builder.with_no_client_auth(),
     };
     let Some((chain, key)) = &contents.identity else {
-        return Err(InvalidTls { key: "cert_file", why: "is needed".to_owned() });
+        return Err(InvalidTls { key: "cert_file", why: "is required".to_owned() });
     };
     let mut config = builder
         .with_single_cert(chain.certificates()?, key.private_key()?)
         .map_err(|error| chain.unsuited(&error))?;
     config.alpn_protocols = vec![H2.to_vec()];
-    // A resumed session would not look at the caller's certificate again, which may have
-    // expired since.
+    // A resumed session would skip the check of the caller's certificate, which may have expired
+    // since.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

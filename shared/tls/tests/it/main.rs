@@ -1,4 +1,4 @@
-//! Files that are right, wrong, and changed while somebody follows them.
+//! Valid files, invalid files, and files that change.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod pem;
@@ -21,7 +21,7 @@ fn server(authority: &Authority, client_ca_file: Option<std::path::PathBuf>) -> 
     tls
 }
 
-/// Whether what is in use has changed once these many intervals have passed.
+/// Returns true if the configuration changes within this number of intervals.
 async fn changes_within(intervals: u32, live: &Live<ServerConfig>) -> bool {
     let before = live.current();
     tokio::select! {
@@ -32,7 +32,7 @@ async fn changes_within(intervals: u32, live: &Live<ServerConfig>) -> bool {
 }
 
 #[test]
-fn both_sides_load_and_offer_http2_alone() {
+fn both_sides_load_and_offer_only_http2() {
     let authority = Authority::new();
     let live = server(&authority, Some(authority.ca_file())).load().unwrap();
     assert_eq!(live.current().alpn_protocols, [b"h2"]);
@@ -43,7 +43,7 @@ fn both_sides_load_and_offer_http2_alone() {
     assert_eq!(client.load().unwrap().current().alpn_protocols, [b"h2"]);
 }
 
-/// Shakes hands in memory, as often as it takes to have a ticket if there were any.
+/// Handshakes in memory, and reads on until any session ticket has arrived.
 fn shake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> HandshakeKind {
     let name = "user".try_into().unwrap();
     let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
@@ -71,7 +71,7 @@ fn take(wire: &mut Vec<u8>, mut read: impl FnMut(&mut &[u8]) -> usize) {
 }
 
 #[test]
-fn every_connection_proves_itself_anew_whatever_the_other_side_would_resume() {
+fn sessions_are_not_resumed() {
     let authority = Authority::new();
     let server = server(&authority, None).load().unwrap().current();
     let client = ClientTls::trusting(authority.ca_file()).load().unwrap().current();
@@ -91,7 +91,7 @@ fn every_connection_proves_itself_anew_whatever_the_other_side_would_resume() {
 }
 
 #[test]
-fn what_is_wrong_at_the_start_is_named_by_its_key_and_not_shown() {
+fn an_unusable_file_is_an_error_that_names_its_setting() {
     let authority = Authority::new();
     let good = server(&authority, None);
     let other = authority.issue("other", &["user"]);
@@ -115,13 +115,13 @@ fn what_is_wrong_at_the_start_is_named_by_its_key_and_not_shown() {
 
     let client = ClientTls::trusting(authority.ca_file());
     let half = client.clone().cert_file(other.cert_file.clone());
-    assert_eq!(half.load().unwrap_err().to_string(), "key_file: is needed beside cert_file");
+    assert_eq!(half.load().unwrap_err().to_string(), "key_file: is required with cert_file");
     assert!(client.certificate_name("user").is_ok());
     assert_eq!(client.certificate_name("no name").unwrap_err().key, "server_name");
 }
 
 #[test]
-fn settings_say_their_interval_with_a_unit_and_refuse_unknown_keys() {
+fn settings_take_units_and_reject_unknown_keys() {
     let read = |text| serde_json::from_str::<ServerTls>(text);
     let tls = read(r#"{"cert_file": "a", "key_file": "b"}"#).unwrap();
     assert_eq!(tls.reload_interval, Duration::from_secs(10));
@@ -131,18 +131,18 @@ fn settings_say_their_interval_with_a_unit_and_refuse_unknown_keys() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_pair_is_in_use_within_an_interval_and_an_unchanged_one_stays() {
+async fn a_changed_pair_is_loaded_within_one_interval() {
     let authority = Authority::new();
     let live = server(&authority, None).load().unwrap();
     assert!(!changes_within(3, &live).await);
     authority.issue("server", &["user"]);
     assert!(changes_within(1, &live).await);
-    // What was not yet followed when it changed is found too, and once.
+    // A change from before `follow` was polled is found too, and only once.
     assert!(!changes_within(2, &live).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_files_leave_the_old_ones_in_use_until_they_are_good_again() {
+async fn bad_files_leave_the_previous_ones_in_use() {
     let authority = Authority::new();
     let tls = server(&authority, Some(authority.ca_file()));
     let live = tls.load().unwrap();
@@ -162,7 +162,7 @@ async fn bad_files_leave_the_old_ones_in_use_until_they_are_good_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_authorities_are_a_change_too() {
+async fn changed_authorities_are_loaded_too() {
     let authority = Authority::new();
     let live = server(&authority, Some(authority.ca_file())).load().unwrap();
     let new = fs::read_to_string(Authority::new().ca_file()).unwrap();
@@ -171,7 +171,7 @@ async fn other_authorities_are_a_change_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_tells_when_the_certificate_ends_and_what_became_of_changes() {
+async fn expiry_reloads_and_failures_are_reported() {
     let authority = Authority::new();
     let tls = server(&authority, None);
     let live = tls.load().unwrap();

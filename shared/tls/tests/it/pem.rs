@@ -1,4 +1,4 @@
-//! Files as other tools and other systems write them.
+//! Files as written by other tools and on other systems.
 
 use std::{fs, path::Path};
 
@@ -89,7 +89,7 @@ fn one_bad_certificate_of_a_bundle_is_named() {
 }
 
 #[test]
-fn a_key_file_without_one_open_key_says_what_it_has() {
+fn a_key_file_needs_exactly_one_unencrypted_key() {
     let authority = Authority::new();
     let tls = server(&authority, None);
     let good = fs::read_to_string(&tls.key_file).unwrap();
@@ -114,7 +114,7 @@ fn a_key_file_without_one_open_key_says_what_it_has() {
 
 #[cfg(unix)]
 #[test]
-fn who_may_write_a_key_or_an_authority_matters() {
+fn files_that_others_can_write_are_rejected() {
     use std::os::unix::fs::PermissionsExt;
 
     let authority = Authority::new();

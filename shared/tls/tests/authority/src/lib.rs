@@ -1,5 +1,5 @@
-//! A certificate authority for tests: its certificates lie in a folder of its own, and
-//! are replaced there as an operator would.
+//! A certificate authority for tests. It writes certificates into a folder of its own and replaces
+//! them there as an operator would.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
@@ -16,19 +16,19 @@ use time::{Duration, OffsetDateTime};
 
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
-/// An authority and the files of what it issued.
+/// A certificate authority and the files of its certificates.
 #[derive(Debug)]
 pub struct Authority {
     folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, in files.
+/// Files of a certificate and its key.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// The certificate, PEM.
+    /// Certificate, PEM.
     pub cert_file: PathBuf,
-    /// Its private key, PEM.
+    /// Private key, PEM.
     pub key_file: PathBuf,
 }
 
@@ -39,11 +39,11 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// One that nobody has heard of before.
+    /// Creates an authority that no other one shares a name or a key with.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::default();
-        // Of the same name another one would look like a forger of this one.
+        // A second authority with the same name would look like a forged copy of this one.
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -54,23 +54,23 @@ impl Authority {
         Self { folder, issuer }
     }
 
-    /// The file of its own certificate, PEM.
+    /// Returns the file of the authority's own certificate, PEM.
     pub fn ca_file(&self) -> PathBuf {
         self.file("ca.pem")
     }
 
-    /// A file in its folder.
+    /// Returns the path of a file in the authority's folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// A certificate for these names (or addresses), valid for a day; in `FILE.pem` and
-    /// `FILE.key.pem`, which it replaces.
+    /// Issues a certificate for these names or addresses, valid for a day. Writes (or replaces)
+    /// `FILE.pem` and `FILE.key.pem`.
     pub fn issue(&self, file: &str, names: &[&str]) -> Issued {
         self.issue_until(file, names, Duration::days(1))
     }
 
-    /// The same, valid until this time from now.
+    /// Issues a certificate that expires after `until`.
     pub fn issue_until(&self, file: &str, names: &[&str], until: Duration) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -89,7 +89,7 @@ impl Authority {
     }
 }
 
-/// Puts a whole file in the place of another, as an operator's tool would.
+/// Replaces a file as a whole, as an operator's tool would.
 pub fn put(path: &Path, text: &str) {
     let staged = path.with_extension("staged");
     fs::write(&staged, text).unwrap();
