@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_counted_is_no_currency() {
+    fn codes_without_a_minor_unit_are_refused() {
         for code in ["", "EU", "EURO", "ZZZ", "XAU", "XXX", "€", "ſſſ"] {
             assert_eq!(
                 Currency::parse(code),

@@ -25,7 +25,7 @@ fn currencies_do_not_mix() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn amounts_that_overflow_are_refused() {
     assert_eq!(eur(i64::MAX).plus(eur(1)), Err(MoneyError::TooLarge));
     assert_eq!(eur(i64::MAX / 2 + 1).times(2), Err(MoneyError::TooLarge));
     assert_eq!(eur(i64::MAX).basis_points(10_001), Err(MoneyError::TooLarge));
@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn taking_away_what_was_added_gives_it_back(a in 0..=i64::MAX / 2, b in 0..=i64::MAX / 2) {
+    fn minus_reverses_plus(a in 0..=i64::MAX / 2, b in 0..=i64::MAX / 2) {
         let sum = eur(a).plus(eur(b)).unwrap();
         prop_assert_eq!(sum, eur(b).plus(eur(a)).unwrap());
         prop_assert_eq!(sum.minus(eur(b)), Ok(eur(a)));
@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn a_share_is_off_by_half_a_minor_unit_at_most(a in 0..=i64::MAX, basis_points in 0u32..=10_000) {
+    fn a_share_is_rounded_by_at_most_half_a_minor_unit(a in 0..=i64::MAX, basis_points in 0u32..=10_000) {
         let share = eur(a).basis_points(basis_points).unwrap();
         let exact = i128::from(a) * i128::from(basis_points);
         let error = (i128::from(share.minor()) * 10_000 - exact).abs();
