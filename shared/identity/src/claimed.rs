@@ -1,11 +1,11 @@
-//! Claims of a token that nobody has checked, for the log.
+//! Unverified claims of a token, for the log.
 
 use serde::Deserialize;
 
-/// Longest claim that is read, in bytes.
+/// Maximum length of a claim that is kept, in bytes.
 const MAX_CLAIM: usize = 128;
 
-/// Issuer and key of a token, as the token itself says. Proves nothing.
+/// Issuer and key id as the token states them. Not verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claimed {
     /// The claim `iss`.
@@ -20,7 +20,7 @@ struct Issuer {
 }
 
 impl Claimed {
-    /// Reads what can be read of a token. A malformed one has no claims.
+    /// Reads the claims without verifying them. A malformed token gives none.
     pub fn of(token: &str) -> Self {
         let key_id = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
         let claims = jsonwebtoken::dangerous::insecure_decode_claims::<Issuer>(token);
@@ -40,13 +40,13 @@ mod tests {
     use crate::{Acting, ServiceSigner, SigningKey};
 
     #[test]
-    fn a_token_says_its_issuer_and_its_key() {
+    fn a_token_states_its_issuer_and_key() {
         let key = SigningKey::generate();
         let key_id = key.public().key_id().to_owned();
         let token = ServiceSigner::new("order", key).token("user", Acting::Itself { cause: None });
         let claimed = Claimed { issuer: Some("order".to_owned()), key_id: Some(key_id) };
         assert_eq!(Claimed::of(&token), claimed);
-        // Also if its signature is damaged.
+        // A damaged signature makes no difference.
         assert_eq!(Claimed::of(&format!("{token}x")), claimed);
     }
 
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_without_an_end_is_cut() {
+    fn a_long_claim_is_cut() {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
         let claims = format!(r#"{{"iss":"{}"}}"#, "é".repeat(10_000));

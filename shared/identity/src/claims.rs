@@ -1,4 +1,4 @@
-//! What the tokens say.
+//! Claims of the tokens.
 
 use gantry_contract::access::Actor;
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,11 @@ pub const USERS: &str = "gantry";
 /// Longest lifetime of a user token that a verifier accepts, whatever its issuer configures.
 pub const MAX_USER_TTL: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
-/// Lifetime of a service token: long enough for a call and its retries, short enough that nothing
-/// needs to be revoked.
+/// Lifetime of a service token: long enough for a call and its retries, short enough to need no
+/// revocation.
 pub(crate) const SERVICE_TTL: Duration = Duration::seconds(60);
 
-/// Kind of a token: its type (`typ`, RFC 8725 section 3.11) and the longest lifetime.
+/// Kind of a token: its type (`typ`, RFC 8725 section 3.11) and its longest lifetime.
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) typ: &'static str,
@@ -24,25 +24,25 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    /// RFC 9068 names the type.
+    /// Type defined by RFC 9068.
     pub(crate) const USER: Self = Self { typ: "at+jwt", max_ttl: MAX_USER_TTL.as_secs() as i64 };
     pub(crate) const SERVICE: Self =
         Self { typ: "gantry-service+jwt", max_ttl: SERVICE_TTL.whole_seconds() + LEEWAY };
 }
 
-/// In whose name a service calls.
+/// On whose behalf a service calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Acting {
-    /// Its own: what it may do is its grant alone.
+    /// On its own. Only its grant limits the call.
     Itself {
-        /// The user who once caused the work, for the record only.
+        /// User who caused the work. For the record only; grants nothing.
         cause: Option<Actor>,
     },
-    /// A user's: what it may do is bounded by the user's permissions as well.
+    /// On behalf of a user. The service's grant and the user's permissions both limit the call.
     For(Actor),
 }
 
-/// The registered claims, as every token carries them.
+/// Registered claims (RFC 7519), present in every token.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Registered {
     pub(crate) iss: String,
@@ -64,11 +64,11 @@ impl Registered {
         }
     }
 
-    /// When the token is valid.
+    /// Returns the period in which the token is valid.
     ///
     /// # Errors
-    /// [`TokenError::TooLong`] if that is longer than its kind may be. Together with an issue time
-    /// that is not in the future this bounds how far ahead it can expire.
+    /// [`TokenError::TooLong`] if the period exceeds the maximum of its kind. Since the issue time
+    /// must not be in the future, this also limits how late the token can expire.
     pub(crate) fn lifetime(&self, kind: &Kind) -> Result<Lifetime, TokenError> {
         match self.exp.checked_sub(self.iat) {
             Some(ttl) if ttl <= kind.max_ttl => {
@@ -79,10 +79,10 @@ impl Registered {
     }
 }
 
-/// By how many seconds clocks may differ.
+/// Tolerated clock difference in seconds.
 const LEEWAY: i64 = 5;
 
-/// When a token is valid, in seconds since 1970.
+/// Period in which a token is valid, in seconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetime {
     /// The later of `nbf` and `iat`.
@@ -103,8 +103,8 @@ impl Lifetime {
     }
 }
 
-/// What is read of a user token. The permissions it also carries are for
-/// clients to look at: what counts is what the contract gives to the roles.
+/// Claims of a user token that are read. The token also lists permissions, but only for clients:
+/// authorization uses the roles and the contract.
 #[derive(Deserialize)]
 pub(crate) struct User {
     #[serde(flatten)]
@@ -113,7 +113,7 @@ pub(crate) struct User {
     pub(crate) actor: ActorClaim,
 }
 
-/// A service token's claims: at most one of `actor` and `cause`.
+/// Claims of a service token. At most one of `actor` and `cause` is present.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Service {
     #[serde(flatten)]

@@ -1,49 +1,49 @@
-//! Key files that cannot be used.
+//! Errors of key files.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// Why a key file could not be used. Never holds what the file contains.
+/// Reason why a key cannot be used. Contains nothing from a file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file is missing, unreadable, or others can write to it.
+    /// The file is missing or unreadable, or another user can write to it.
     #[error("cannot read the key file {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The file could not be made.
+    /// The file cannot be written.
     #[error("cannot write the key file {}: {source}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The file is there, and is something else.
+    /// The file exists but has other content.
     #[error("{} does not hold {expected}: {why}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was expected.
+        /// Expected content.
         expected: &'static str,
-        /// What is wrong with it, without its content.
+        /// Difference from the expected content, without quoting the file.
         why: String,
     },
-    /// An issuer is to be believed, and no key of its is named.
+    /// A trusted issuer has no key.
     #[error("the trusted issuer {issuer} has neither key_file nor jwks")]
     NoKey {
         /// The issuer.
         issuer: String,
     },
-    /// Keys are to be fetched from a service that this process cannot fetch them from.
-    #[error("the published keys of {service} cannot be fetched from here")]
+    /// This process has no connection to the service that publishes the keys.
+    #[error("this process cannot fetch the published keys of {service}")]
     NoSource {
-        /// The service.
+        /// Service that publishes the keys.
         service: String,
     },
 }

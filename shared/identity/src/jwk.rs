@@ -1,5 +1,4 @@
-//! Public keys as others publish and read them: JSON Web Keys (RFC 7517) of the kind OKP,
-//! Ed25519 (RFC 8037).
+//! Public keys as JSON Web Keys (RFC 7517) of the type OKP with the curve Ed25519 (RFC 8037).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -7,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::PublicKey;
 
-/// A public key as a JSON Web Key; the names are the RFC's. Anything else that a key may
-/// have, a private part (`d`) above all, is not read.
+/// A public key as a JSON Web Key. The field names are those of the RFCs. Other fields, above all a
+/// private part (`d`), are rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jwk {
-    /// The kind of key: `OKP`.
+    /// Key type: `OKP`.
     pub kty: String,
-    /// The curve: `Ed25519`.
+    /// Curve: `Ed25519`.
     pub crv: String,
-    /// The key itself, base64url.
+    /// Public key, base64url without padding.
     pub x: String,
-    /// What a token's header says of it.
+    /// Key id. A token's header names it.
     pub kid: String,
-    /// What it signs with: `EdDSA`.
+    /// Signature algorithm: `EdDSA`.
     pub alg: String,
 }
 
@@ -37,14 +36,15 @@ impl From<&PublicKey> for Jwk {
 }
 
 impl Jwk {
-    /// The key, where it is one that we could check a token with. Other kinds may stand
-    /// beside it in a set, and are no mistake (RFC 7517, section 5).
+    /// Returns the key if it is an Ed25519 key. Keys of other types may be in the same set; they
+    /// are
+    /// not an error (RFC 7517, section 5).
     pub fn public_key(&self) -> Option<PublicKey> {
         if (&*self.kty, &*self.crv) != ("OKP", "Ed25519") {
             return None;
         }
         let key = PublicKey::from_raw(&URL_SAFE_NO_PAD.decode(&self.x).ok()?)?;
-        // Its name follows from the key, and is not for the publisher to choose.
+        // The key id is a hash of the key, so the publisher cannot choose it.
         (key.key_id() == self.kid).then_some(key)
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     use crate::SigningKey;
 
     #[test]
-    fn a_key_survives_the_way_and_others_are_passed_over() {
+    fn a_key_round_trips_and_other_kinds_are_skipped() {
         let key = SigningKey::generate().public();
         let jwk = Jwk::from(&key);
         assert_eq!(jwk.public_key(), Some(key));

@@ -1,4 +1,4 @@
-//! Ed25519 keys and where they are kept.
+//! Ed25519 keys and their files.
 
 use std::{ffi::OsString, fmt, path::Path};
 
@@ -12,7 +12,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 
 use crate::KeyError;
 
-/// What a key file holds, and how its block is labelled (RFC 7468, RFC 8410).
+/// Expected content of a key file, and the label of its PEM block (RFC 7468, RFC 8410).
 struct Kind {
     expected: &'static str,
     label: &'static str,
@@ -23,12 +23,12 @@ const PRIVATE: Kind =
 const PUBLIC: Kind =
     Kind { expected: "an Ed25519 public key (SubjectPublicKeyInfo, PEM)", label: "PUBLIC KEY" };
 
-/// What stands before the 32 bytes of the key in every Ed25519
-/// SubjectPublicKeyInfo (RFC 8410): two sequences, the algorithm, a bit string.
+/// Prefix of the 32 key bytes in every Ed25519 SubjectPublicKeyInfo (RFC 8410): two sequences, the
+/// algorithm, a bit string.
 const SPKI_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// A private key. Its `Debug` names the key and never shows it.
+/// A private key. Its `Debug` shows only the key id.
 #[derive(Clone)]
 pub struct SigningKey {
     pub(crate) encoding: EncodingKey,
@@ -36,7 +36,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// A new key from the system's randomness.
+    /// Generates a key from the system's random numbers.
     #[expect(
         clippy::expect_used,
         reason = "fails only where the system gives no randomness, and then nothing is secure"
@@ -47,20 +47,22 @@ impl SigningKey {
         Self::from_pkcs8(der.as_ref()).expect("a generated key parses")
     }
 
-    /// The key in the file: PKCS#8, PEM, with or without explanatory text.
+    /// Loads the key from a PKCS#8 PEM file, with or without explanatory text.
     ///
     /// # Errors
-    /// [`KeyError`] if the file is unreadable, others can write to it, or it holds something else.
+    /// [`KeyError`] if the file is unreadable, another user can write to it, or it has other
+    /// content.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let text = gantry_files::read_secret(path).map_err(KeyError::read(path))?;
         Self::from_pem(&text).map_err(PRIVATE.malformed(path))
     }
 
-    /// The key in the file, made (mode 0600) if there is none. The public key
-    /// is published beside it: `keys/user.pem` has `keys/user.pub.pem`.
+    /// Loads the key from the file. Creates the file (mode 0600) if it does not exist. Also writes
+    /// the
+    /// public key beside it: `keys/user.pem` has `keys/user.pub.pem`.
     ///
     /// # Errors
-    /// [`KeyError`] if the file is unreadable, unwritable or holds something else.
+    /// [`KeyError`] if a file cannot be read or written, or has other content.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
         let text = read_or_create(path, || Self::generate().to_pem())?;
         let key = Self::from_pem(&text).map_err(PRIVATE.malformed(path))?;
@@ -74,7 +76,7 @@ impl SigningKey {
         Ok(key)
     }
 
-    /// The public half.
+    /// Returns the public key.
     pub fn public(&self) -> PublicKey {
         self.public.clone()
     }
@@ -108,23 +110,23 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// The key in the file: SubjectPublicKeyInfo, PEM, with or without explanatory text.
+    /// Loads the key from a SubjectPublicKeyInfo PEM file, with or without explanatory text.
     ///
     /// # Errors
-    /// [`KeyError`] if the file is unreadable, somebody else can change it, or it holds something
-    /// else.
+    /// [`KeyError`] if the file is unreadable, another user can change it, or it has other content.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let text = gantry_files::read_trusted(path).map_err(KeyError::read(path))?;
         Self::from_pem(&text).map_err(PUBLIC.malformed(path))
     }
 
-    /// What a token's `kid` says: the first 16 hexadecimal digits of the SHA-256
-    /// of the raw key.
+    /// Returns the key id, which a token's header has as `kid`: the first 16 hexadecimal digits of
+    /// the
+    /// SHA-256 of the raw key.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The key as SubjectPublicKeyInfo, PEM.
+    /// Returns the key as SubjectPublicKeyInfo, PEM.
     pub fn to_pem(&self) -> String {
         pem::encode(PUBLIC.label, &[&SPKI_PREFIX[..], &self.raw].concat())
     }
@@ -156,11 +158,11 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The 32 secret bytes in the file (64 hexadecimal digits), made (mode 0600)
-/// where there are none.
+/// Loads 32 secret bytes from the file, written as 64 hexadecimal digits. Creates the file (mode
+/// 0600) if it does not exist.
 ///
 /// # Errors
-/// [`KeyError`] where the file is unreadable, unwritable or holds something else.
+/// [`KeyError`] if the file cannot be read or written, or has other content.
 pub fn load_or_create_secret(path: &Path) -> Result<[u8; 32], KeyError> {
     let text = read_or_create(path, || {
         let mut secret = [0; 32];
@@ -186,7 +188,7 @@ fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> Result<String, 
 }
 
 impl Kind {
-    /// The bytes of the one block of this kind.
+    /// Returns the bytes of the only block of this kind.
     fn only_block(&self, text: &str) -> Result<Vec<u8>, String> {
         let blocks = pem::blocks(text).map_err(|error| error.to_string())?;
         let found = pem::labels(&blocks);
@@ -211,7 +213,7 @@ impl Kind {
 fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -241,7 +243,7 @@ mod tests {
         -----END PUBLIC KEY-----\n";
 
     #[test]
-    fn keys_of_other_tools_are_read_and_written_alike() {
+    fn pem_files_are_the_same_as_those_of_rfc_8410() {
         let key = SigningKey::from_pem(RFC_PRIVATE).unwrap();
         assert_eq!(key.to_pem(), RFC_PRIVATE);
         assert_eq!(key.public().to_pem(), RFC_PUBLIC);
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_key_are_read_alike_whatever_stands_around_them() {
+    fn keys_are_read_with_text_around_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
         let both = |text: fn(&str) -> String| {
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_survives_its_file_and_its_public_half_lies_beside_it() {
+    fn a_key_round_trips_with_its_public_half_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("user.pem");
         let made = SigningKey::load_or_create(&path).unwrap();
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_is_refused_by_name() {
+    fn an_error_names_the_file_and_the_expected_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("user.pem");
         for text in ["", "nonsense", RFC_PUBLIC, "-----BEGIN PRIVATE KEY-----\n"] {
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_survives_its_file_and_a_damaged_one_is_refused() {
+    fn a_secret_round_trips_and_a_damaged_one_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         let made = load_or_create_secret(&path).unwrap();
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_names_a_key_and_does_not_show_it() {
+    fn debug_shows_the_key_id_only() {
         let key = SigningKey::from_pem(RFC_PRIVATE).unwrap();
         let shown = format!("{key:?}");
         assert!(shown.contains(key.public().key_id()) && shown.len() < 60, "{shown}");

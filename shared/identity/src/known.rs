@@ -1,9 +1,7 @@
-//! Tokens that have proven themselves before, so that a token costs one signature
-//! check and not one per call.
+//! Cache of verified tokens, so that a signature is checked once per token and not once per call.
 //!
-//! A token is known by its SHA-256 and nothing of it is kept. What was refused is
-//! not kept either: it would let anybody fill the cache. When it is full, tokens
-//! that are used often outlast those that are not.
+//! The cache stores the SHA-256 of a token, not the token. Rejected tokens are not stored, because
+//! anyone could fill the cache with them. A full cache drops rarely used tokens first.
 
 use std::{fmt, sync::Arc};
 
@@ -13,14 +11,14 @@ use quick_cache::sync::Cache;
 
 use crate::claims::Lifetime;
 
-/// What a token with a good signature says.
+/// Result of a successful verification.
 #[derive(Debug)]
 pub(crate) struct Proven {
     pub(crate) caller: Caller,
     pub(crate) lifetime: Lifetime,
 }
 
-/// The SHA-256 of a token.
+/// SHA-256 of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Mark([u8; 32]);
 
@@ -32,7 +30,7 @@ impl Mark {
     }
 }
 
-/// The tokens that are known, at most so many.
+/// Verified tokens, up to a fixed number.
 pub(crate) struct Known(Cache<Mark, Arc<Proven>>);
 
 impl Known {

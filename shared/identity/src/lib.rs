@@ -1,30 +1,32 @@
-//! Who is calling, proven by signed tokens.
+//! Signed tokens that prove the identity of a caller.
 //!
-//! Two kinds of token, told apart by the key that signed them and by nothing
-//! the token says of itself:
+//! There are two kinds of token. The key that signed a token determines its kind; nothing that the
+//! token states about itself does.
 //!
-//! | | signed by | `iss` | `aud` | lives | stands for |
+//! | | signed by | `iss` | `aud` | lifetime | identifies |
 //! |---|---|---|---|---|---|
 //! | user token | [`UserSigner`] | `gantry` | `gantry` | minutes | a user |
-//! | service token | [`ServiceSigner`] | the service | the callee | 60 s | a service, for itself or for a user |
+//! | service token | [`ServiceSigner`] | the service | the callee | 60 s | a service, for itself or
+//! for a user |
 //!
-//! A [`Verifier`] holds the list of keys it trusts, each with the issuer it may
-//! speak for; no other service is asked. Keys that rotate can also be fetched from who
-//! publishes them ([`PublishedKeys`]): those known stay while it is away. The rules:
+//! A [`Verifier`] has a list of trusted keys, each with the issuer that it may sign for. It
+//! verifies
+//! tokens without calling another service. Keys that rotate can be fetched from their publisher
+//! ([`PublishedKeys`]); fetched keys stay in use while the publisher is down. The rules:
 //!
-//! - the algorithm is EdDSA over Ed25519 and is not read from the token;
-//! - `kid`, `typ`, `iss`, `aud`, `iat`, `exp` and `nbf` are required and checked; `typ` is `at+jwt`
-//!   for users (RFC 9068) and `gantry-service+jwt` for services;
-//! - a service token is valid for at most 65 s from its `iat`, a user token for at most
-//!   [`MAX_USER_TTL`]; an `iat` in the future is refused. Clocks may differ by 5 s;
-//! - a token is for one audience, and may be used by whoever has it until it expires:
-//!   presented to another service it is refused, presented again to the same one within its
-//!   60 s it is believed. That nobody else comes to have it is the wire's affair (TLS), that
-//!   a repeated mutation does nothing twice is `request_id`'s;
-//! - an unknown key makes the verifier ask who publishes keys, at most once in 10 s;
-//! - a token never appears in a `Debug`, an error or a log;
-//! - a signature is checked once: the verifier keeps what it learnt, under the
-//!   token's hash, and still checks the times at every call.
+//! - The algorithm is EdDSA with Ed25519. It is not read from the token.
+//! - `kid`, `typ`, `iss`, `aud`, `iat`, `exp` and `nbf` are required and checked. `typ` is `at+jwt`
+//!   for users (RFC 9068) and `gantry-service+jwt` for services.
+//! - A service token is valid for at most 65 s from its `iat`, a user token for at most
+//!   [`MAX_USER_TTL`]. An `iat` in the future is rejected. Clocks may differ by 5 s.
+//! - A token is a bearer token for one audience: anyone who has it can use it there until it
+//!   expires. Any other audience rejects it. TLS keeps tokens from third parties; `request_id`
+//!   keeps
+//!   a repeated mutation from executing twice.
+//! - An unknown key makes the verifier fetch the published keys, at most once in 10 s.
+//! - A token never appears in a `Debug` output, an error or a log.
+//! - A signature is verified once per token. The verifier caches the result under the token's hash,
+//!   and checks the times at every call.
 //!
 //! ```
 //! use gantry_contract::access::{Actor, Caller};
@@ -41,11 +43,11 @@
 //! assert_eq!(caller, Caller::Delegate { service: "order".into(), actor: ann });
 //! ```
 
+mod cache_file;
 mod claimed;
 mod claims;
 mod error;
 mod jwk;
-mod kept;
 mod keys;
 mod known;
 mod published;

@@ -1,5 +1,5 @@
-//! Keys that somebody publishes (a JWKS), kept through the outages of whoever does, and
-//! where there is a file for them through our own restarts as well.
+//! Cache of a remote JWKS. Keeps the last known keys while the publisher is down and, if a cache
+//! file is configured, across restarts.
 
 use std::{
     fmt,
@@ -16,30 +16,29 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{Issues, Jwk, PublicKey, kept::Kept};
+use crate::{Issues, Jwk, PublicKey, cache_file::CacheFile};
 
-/// How often the publisher is asked without a reason. A key that is published for longer
-/// before it signs is known everywhere by then.
-const REFRESH: Duration = Duration::from_secs(5 * 60);
+/// Background refresh interval. Publish a new key for longer than this before signing with it.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// The least time between two questions, whoever brings tokens of unknown keys: it bounds
-/// what strangers can make us ask. While nobody answers the publisher is asked so often.
-const PAUSE: Duration = Duration::from_secs(10);
+/// Minimum time between fetches. Bounds the load that tokens with unknown key ids can cause; also
+/// the retry interval while the publisher is unreachable.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The same before the first answer, when every user is turned away.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Retry interval until the first successful fetch, while all user tokens are rejected.
+const INITIAL_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the publisher may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Timeout of one fetch.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Fetching<K> = Pin<Box<dyn Future<Output = Result<K, String>> + Send>>;
 
-/// Where published keys are fetched from.
+/// Source of published keys.
 #[derive(Clone)]
 pub struct KeySource(Arc<dyn Fn() -> Fetching<Vec<Jwk>> + Send + Sync>);
 
 impl KeySource {
-    /// Fetches all keys that are published now, or says in words why they cannot be had.
+    /// Creates a source. `fetch` returns all currently published keys, or a human-readable reason.
     pub fn new<F, A>(fetch: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
@@ -49,14 +48,14 @@ impl KeySource {
     }
 }
 
-/// The keys of an answer that we could check a token with.
-async fn usable(fetching: Fetching<Vec<Jwk>>) -> Result<Vec<PublicKey>, String> {
-    let Ok(answer) = timeout(PATIENCE, fetching).await else {
-        return Err(format!("no answer within {PATIENCE:?}"));
+/// Returns the fetched keys that can verify tokens. The error is a human-readable reason.
+async fn usable_keys(fetching: Fetching<Vec<Jwk>>) -> Result<Vec<PublicKey>, String> {
+    let Ok(answer) = timeout(FETCH_TIMEOUT, fetching).await else {
+        return Err(format!("no answer within {FETCH_TIMEOUT:?}"));
     };
     let keys: Vec<_> = answer?.iter().filter_map(Jwk::public_key).collect();
-    // Nobody can log in anywhere without a key: such an answer is a mistake.
-    if keys.is_empty() { Err("it publishes none".to_owned()) } else { Ok(keys) }
+    // An empty set would reject every user, so it is treated as a mistake of the publisher.
+    if keys.is_empty() { Err("the response has no usable key".to_owned()) } else { Ok(keys) }
 }
 
 impl fmt::Debug for KeySource {
@@ -65,115 +64,116 @@ impl fmt::Debug for KeySource {
     }
 }
 
-/// The keys of one publisher, as last heard.
+/// Keys of one publisher, as last fetched.
 #[derive(Debug)]
 pub struct PublishedKeys {
     pub(crate) issuer: String,
     pub(crate) issues: Issues,
     source: KeySource,
-    heard: RwLock<Heard>,
-    /// Held while it is asked, so that whoever comes meanwhile waits for that answer.
-    asked: Mutex<Asked>,
-    kept: Option<Arc<Kept>>,
+    cached: RwLock<Cached>,
+    /// Locked during a fetch, so that concurrent callers share its result.
+    fetch_state: Mutex<FetchState>,
+    cache_file: Option<Arc<CacheFile>>,
 }
 
-/// How the publisher was asked last.
+/// State of the latest fetch.
 #[derive(Default)]
-struct Asked {
-    /// When, until it answers, and then when it did.
+struct FetchState {
+    /// Start of the running fetch, or end of the last one.
     at: Option<Instant>,
-    /// What is still on its way. It stays here where whoever waits for it gives up: calls are
-    /// given up at any moment, and the next one is to wait for it and not to ask again.
-    under_way: Option<Fetching<(Vec<PublicKey>, OffsetDateTime)>>,
+    /// The running fetch. It stays here if its caller is cancelled, so that the next caller
+    /// waits for it instead of starting another.
+    running: Option<Fetching<(Vec<PublicKey>, OffsetDateTime)>>,
 }
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for FetchState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asked").field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("FetchState").field("at", &self.at).finish_non_exhaustive()
     }
 }
 
-/// What was heard of a publisher.
+/// Result of the fetches so far.
 #[derive(Debug, Default)]
-struct Heard {
+struct Cached {
     keys: Vec<PublicKey>,
-    /// When these were its keys.
+    /// Time of the fetch of `keys`.
     at: Option<OffsetDateTime>,
-    /// Whether it has answered since we started.
+    /// True if a fetch has succeeded since the start of the process.
     answered: bool,
-    /// Why it did not answer when it was asked last.
+    /// Reason why the latest fetch failed.
     trouble: Option<String>,
 }
 
-impl Heard {
-    /// How long the publisher is left alone, whoever brings tokens of unknown keys.
-    fn pause(&self) -> Duration {
-        if self.keys.is_empty() { FIRST_PAUSE } else { PAUSE }
+impl Cached {
+    /// Returns the minimum time between fetches for tokens with unknown keys.
+    fn min_interval(&self) -> Duration {
+        if self.keys.is_empty() { INITIAL_RETRY_INTERVAL } else { MIN_FETCH_INTERVAL }
     }
 
-    fn rest(&self) -> Duration {
-        if self.answered && self.trouble.is_none() { REFRESH } else { self.pause() }
+    fn refresh_delay(&self) -> Duration {
+        if self.answered && self.trouble.is_none() { REFRESH_INTERVAL } else { self.min_interval() }
     }
 }
 
-/// What is known of the keys that somebody publishes.
+/// State of the keys of one publisher, for readiness and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeysReport {
-    /// Whom the keys speak for.
+    /// Issuer whose tokens the keys verify.
     pub issuer: String,
-    /// How many there are. While there is none, no token of the issuer's is believed.
+    /// Number of known keys. While it is 0, all tokens of the issuer are rejected.
     pub keys: usize,
-    /// When they were fetched.
+    /// Time of the last successful fetch.
     pub fetched_at: Option<OffsetDateTime>,
-    /// Why the publisher did not answer when it was asked last.
+    /// Reason why the latest fetch failed.
     pub trouble: Option<String>,
 }
 
 impl KeysReport {
-    /// Whether there are keys to believe.
+    /// Checks that at least one key is known.
     ///
     /// # Errors
-    /// Why there are none, in words.
+    /// A human-readable reason if no key is known.
     pub fn ready(&self) -> Result<(), String> {
         if self.keys > 0 {
             return Ok(());
         }
-        let why = self.trouble.as_deref().unwrap_or("its publisher was not asked yet");
+        let why = self.trouble.as_deref().unwrap_or("not fetched yet");
         Err(format!("no key of {} is known: {why}", self.issuer))
     }
 }
 
 impl PublishedKeys {
-    /// The keys that `source` publishes may sign what `issuer` issues. None is known yet.
+    /// Trusts the keys from `source` to sign the tokens of `issuer`. Fetches nothing yet.
     pub fn new(issuer: &str, issues: Issues, source: KeySource) -> Self {
         Self {
             issuer: issuer.to_owned(),
             issues,
             source,
-            heard: RwLock::default(),
-            asked: Mutex::default(),
-            kept: None,
+            cached: RwLock::default(),
+            fetch_state: Mutex::default(),
+            cache_file: None,
         }
     }
 
-    /// Begins with the keys that an earlier start left in this file less than a day ago, and
-    /// leaves there what it hears. A file that cannot be used is one warning.
+    /// Loads the keys that an earlier process cached in `file` less than a day ago, and stores
+    /// later
+    /// fetches there. Logs a warning if the file cannot be used.
     #[must_use]
     pub fn kept_in(self, file: PathBuf) -> Self {
-        let kept = Kept::new(file);
-        let heard = match kept.load() {
-            Some((keys, at)) => Heard { keys, at: Some(at), ..Heard::default() },
-            None => Heard::default(),
+        let cache_file = CacheFile::new(file);
+        let cached = match cache_file.load() {
+            Some((keys, at)) => Cached { keys, at: Some(at), ..Cached::default() },
+            None => Cached::default(),
         };
-        Self { heard: RwLock::new(heard), kept: Some(Arc::new(kept)), ..self }
+        Self { cached: RwLock::new(cached), cache_file: Some(Arc::new(cache_file)), ..self }
     }
 
     pub(crate) fn find(&self, key_id: &str) -> Option<PublicKey> {
-        self.heard().keys.iter().find(|key| key.key_id() == key_id).cloned()
+        self.cached().keys.iter().find(|key| key.key_id() == key_id).cloned()
     }
 
     pub(crate) fn report(&self) -> KeysReport {
-        let Heard { keys, at, trouble, .. } = &*self.heard();
+        let Cached { keys, at, trouble, .. } = &*self.cached();
         KeysReport {
             issuer: self.issuer.clone(),
             keys: keys.len(),
@@ -182,27 +182,29 @@ impl PublishedKeys {
         }
     }
 
-    /// How long it is left alone without a reason.
-    pub(crate) fn rest(&self) -> Duration {
-        self.heard().rest()
+    /// Returns the time until the next background fetch.
+    pub(crate) fn refresh_delay(&self) -> Duration {
+        self.cached().refresh_delay()
     }
 
-    /// Asks the publisher, unless that was done a moment ago. Says whether keys changed.
+    /// Fetches the keys, unless the last fetch was a moment ago. Returns true if the keys changed.
     pub(crate) async fn refresh(&self) -> bool {
-        let mut asked = self.asked.lock().await;
-        let ago = asked.at.map(|at| at.elapsed());
-        // What it said when nobody waited any more may be so no longer.
-        if ago >= Some(PATIENCE) && asked.under_way.take().is_some() {
-            self.failed("nobody waited for the answer".to_owned());
+        let mut fetch_state = self.fetch_state.lock().await;
+        let ago = fetch_state.at.map(|at| at.elapsed());
+        // The result of an abandoned fetch may be outdated: discard it.
+        if ago >= Some(FETCH_TIMEOUT) && fetch_state.running.take().is_some() {
+            self.failed("no caller waited for the response".to_owned());
         }
-        if asked.under_way.is_none() && ago.is_some_and(|ago| ago < self.heard().pause()) {
+        if fetch_state.running.is_none()
+            && ago.is_some_and(|ago| ago < self.cached().min_interval())
+        {
             return false;
         }
-        if asked.under_way.is_none() {
-            asked.at = Some(Instant::now());
+        if fetch_state.running.is_none() {
+            fetch_state.at = Some(Instant::now());
         }
-        let answer = asked.under_way.get_or_insert_with(|| self.ask()).await;
-        *asked = Asked { at: Some(Instant::now()), under_way: None };
+        let answer = fetch_state.running.get_or_insert_with(|| self.start_fetch()).await;
+        *fetch_state = FetchState { at: Some(Instant::now()), running: None };
         match answer {
             Ok((keys, at)) => self.replace(keys, at),
             Err(why) => {
@@ -212,13 +214,13 @@ impl PublishedKeys {
         }
     }
 
-    fn ask(&self) -> Fetching<(Vec<PublicKey>, OffsetDateTime)> {
-        let (fetching, kept) = (usable((self.source.0)()), self.kept.clone());
+    fn start_fetch(&self) -> Fetching<(Vec<PublicKey>, OffsetDateTime)> {
+        let (fetching, cache_file) = (usable_keys((self.source.0)()), self.cache_file.clone());
         Box::pin(async move {
             let keys = fetching.await?;
             let now = OffsetDateTime::now_utc();
-            if let Some(kept) = kept {
-                kept.store(&keys, now).await;
+            if let Some(cache_file) = cache_file {
+                cache_file.store(&keys, now).await;
             }
             Ok((keys, now))
         })
@@ -226,29 +228,29 @@ impl PublishedKeys {
 
     fn failed(&self, why: String) {
         let issuer = &self.issuer;
-        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
-        if heard.trouble.is_none() {
-            let known = heard.keys.len();
-            tracing::warn!(issuer, why, known, "published keys not fetched, those known stay");
+        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+        if cached.trouble.is_none() {
+            let known = cached.keys.len();
+            tracing::warn!(issuer, why, known, "published keys not fetched, known ones stay");
         }
-        heard.trouble = Some(why);
+        cached.trouble = Some(why);
     }
 
     fn replace(&self, keys: Vec<PublicKey>, now: OffsetDateTime) -> bool {
-        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = heard.keys != keys;
+        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = cached.keys != keys;
         if changed {
             let ids: Vec<_> = keys.iter().map(PublicKey::key_id).collect();
             tracing::info!(issuer = self.issuer, keys = ids.join(","), "published keys changed");
-        } else if heard.trouble.is_some() {
-            tracing::info!(issuer = self.issuer, "published keys are fetched again");
+        } else if cached.trouble.is_some() {
+            tracing::info!(issuer = self.issuer, "published keys fetched again");
         }
-        *heard = Heard { keys, at: Some(now), answered: true, trouble: None };
+        *cached = Cached { keys, at: Some(now), answered: true, trouble: None };
         changed
     }
 
-    fn heard(&self) -> std::sync::RwLockReadGuard<'_, Heard> {
+    fn cached(&self) -> std::sync::RwLockReadGuard<'_, Cached> {
         // Nothing panics while the lock is held.
-        self.heard.read().unwrap_or_else(PoisonError::into_inner)
+        self.cached.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

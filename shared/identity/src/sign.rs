@@ -1,4 +1,4 @@
-//! Making tokens.
+//! Signing of tokens.
 
 use std::{
     collections::HashMap,
@@ -16,15 +16,16 @@ use crate::{
     keys::SigningKey,
 };
 
-/// At half of its life a token is replaced, so that a call always starts with
-/// one that outlasts it.
-const RENEWED_AFTER: Duration = Duration::seconds(30);
+/// Age at which a token is replaced: half of its lifetime. Each call thus starts with a token that
+/// is valid for another 30 s.
+const RENEW_AFTER: Duration = Duration::seconds(30);
 
-/// Tokens kept for reuse. Every acting user takes one; beyond this many the
-/// oldest generation is dropped and signed again when needed.
-const CACHED: usize = 4096;
+/// Maximum number of cached tokens. Each acting user needs one. A full cache drops its stale
+/// tokens,
+/// or all tokens if none is stale.
+const CACHE_CAPACITY: usize = 4096;
 
-/// Signs the tokens a service calls others with.
+/// Signs the tokens that a service sends to other services.
 pub struct ServiceSigner {
     service: String,
     key: SigningKey,
@@ -43,22 +44,22 @@ struct Signed {
 }
 
 impl ServiceSigner {
-    /// Signs as `service`, the issuer under which callees trust the key.
+    /// Signs as `service`, which is the issuer that callees trust the key for.
     pub fn new(service: &str, key: SigningKey) -> Self {
         Self { service: service.to_owned(), key, cache: Mutex::default() }
     }
 
-    /// The service in whose name this signs.
+    /// Returns the name of the service.
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// A token for calling `audience` now; it is valid for at least 30 s.
+    /// Returns a token for a call to `audience`, valid for at least 30 s.
     pub fn token(&self, audience: &str, acting: Acting) -> Arc<str> {
         self.token_at(audience, acting, OffsetDateTime::now_utc())
     }
 
-    /// As [`token`](Self::token), at a given time.
+    /// Like [`token`](Self::token), at the time `now`.
     pub fn token_at(&self, audience: &str, acting: Acting, now: OffsetDateTime) -> Arc<str> {
         let purpose = Purpose { audience: audience.to_owned(), acting };
         if let Some(signed) = self.cache().get(&purpose)
@@ -66,13 +67,13 @@ impl ServiceSigner {
         {
             return Arc::clone(&signed.token);
         }
-        // Signed without the lock: two callers may both sign, and both tokens hold.
+        // Signed without the lock. Two callers may both sign, and both tokens are valid.
         let token: Arc<str> = self.sign(&purpose, now).into();
-        let signed = Signed { token: Arc::clone(&token), renew_at: now + RENEWED_AFTER };
+        let signed = Signed { token: Arc::clone(&token), renew_at: now + RENEW_AFTER };
         let mut cache = self.cache();
-        if cache.len() >= CACHED {
+        if cache.len() >= CACHE_CAPACITY {
             cache.retain(|_, signed| signed.is_fresh(now));
-            if cache.len() >= CACHED {
+            if cache.len() >= CACHE_CAPACITY {
                 cache.clear();
             }
         }
@@ -90,16 +91,16 @@ impl ServiceSigner {
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<Purpose, Signed>> {
-        // Nothing panics while the lock is held, and a cache is right whatever it holds.
+        // Nothing panics while the lock is held, and any content of the cache is valid.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Signed {
-    /// A clock that was set back must not keep an old token alive: hence the
-    /// lower bound.
+    /// Returns true if the token needs no renewal. The lower bound rejects tokens from the future,
+    /// which exist after the clock was set back.
     fn is_fresh(&self, now: OffsetDateTime) -> bool {
-        now < self.renew_at && now + RENEWED_AFTER >= self.renew_at
+        now < self.renew_at && now + RENEW_AFTER >= self.renew_at
     }
 }
 
@@ -112,16 +113,16 @@ impl fmt::Debug for ServiceSigner {
     }
 }
 
-/// What a user token says of the user. `Debug` leaves the address out.
+/// Claims about a user in a user token. `Debug` omits the e-mail address.
 #[derive(Clone, Serialize)]
 pub struct UserClaims {
     /// The user's id.
     pub sub: String,
-    /// The user's address, for clients to show.
+    /// E-mail address, for display by clients.
     pub email: String,
-    /// The names of the user's roles: what authorization goes by.
+    /// Names of the user's roles. Authorization uses these.
     pub roles: Vec<String>,
-    /// What the roles amount to, for clients to look at.
+    /// Permissions that follow from the roles, for display by clients.
     pub permissions: Vec<String>,
 }
 
@@ -134,12 +135,12 @@ impl fmt::Debug for UserClaims {
     }
 }
 
-/// A token a user calls with. `Debug` does not show it.
+/// A signed user token. `Debug` omits it.
 #[derive(Clone)]
 pub struct AccessToken {
-    /// What goes after `authorization: Bearer `.
+    /// Value to send after `authorization: Bearer `.
     pub token: String,
-    /// How long it is valid from the time it was made for.
+    /// Lifetime, from the time of signing.
     pub expires_in: std::time::Duration,
 }
 
@@ -149,7 +150,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// Signs the tokens that users call with, after they have proven who they are.
+/// Signs the tokens of users who have logged in.
 #[derive(Debug)]
 pub struct UserSigner {
     key: SigningKey,
@@ -166,15 +167,15 @@ struct UserToken<'a> {
 }
 
 impl UserSigner {
-    /// Signs tokens that are valid for `ttl` (whole seconds). No verifier accepts one that is valid
-    /// for longer than [`MAX_USER_TTL`](crate::MAX_USER_TTL).
+    /// Signs tokens with the lifetime `ttl`, cut to whole seconds. Verifiers reject lifetimes above
+    /// [`MAX_USER_TTL`](crate::MAX_USER_TTL).
     pub fn new(key: SigningKey, ttl: std::time::Duration) -> Self {
         Self { key, ttl: std::time::Duration::from_secs(ttl.as_secs()) }
     }
 
-    /// A token for the user, valid from `now`.
+    /// Returns a token for the user, valid from `now`.
     pub fn token(&self, user: &UserClaims, now: OffsetDateTime) -> AccessToken {
-        // A lifetime beyond i64 seconds ends with time itself.
+        // A lifetime beyond the range of i64 seconds never ends.
         let ttl = Duration::try_from(self.ttl).unwrap_or(Duration::MAX);
         let registered = Registered::new(USERS, USERS, now, ttl);
         let token =
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_reused_until_half_of_its_life_and_then_renewed() {
+    fn a_token_is_reused_for_half_of_its_lifetime() {
         let signer = ServiceSigner::new("order", SigningKey::generate());
         let token = |audience, acting, seconds| {
             signer.token_at(audience, acting, NOW + Duration::seconds(seconds))
@@ -216,14 +217,14 @@ mod tests {
         let first = token("user", Acting::For(ann()), 0);
         assert_eq!(token("user", Acting::For(ann()), 29), first);
         assert_ne!(token("user", Acting::For(ann()), 30), first);
-        // Another audience, another actor or another way of acting: another token.
+        // Another audience, another actor or another kind of acting needs another token.
         assert_ne!(token("inventory", Acting::For(ann()), 0), first);
         assert_ne!(token("user", Acting::Itself { cause: Some(ann()) }, 0), first);
         assert_ne!(token("user", Acting::Itself { cause: None }, 0), first);
     }
 
     #[test]
-    fn a_clock_set_back_gets_a_token_of_its_own_time() {
+    fn a_clock_set_back_gets_a_new_token() {
         let signer = ServiceSigner::new("order", SigningKey::generate());
         let acting = || Acting::Itself { cause: None };
         let ahead = signer.token_at("user", acting(), NOW + Duration::hours(1));
@@ -233,15 +234,15 @@ mod tests {
     #[test]
     fn the_cache_is_bounded() {
         let signer = ServiceSigner::new("order", SigningKey::generate());
-        for n in 0..CACHED + 10 {
+        for n in 0..CACHE_CAPACITY + 10 {
             let actor = Actor { subject: n.to_string(), roles: vec![] };
             signer.token_at("user", Acting::For(actor), NOW);
         }
-        assert!(signer.cache().len() <= CACHED);
+        assert!(signer.cache().len() <= CACHE_CAPACITY);
     }
 
     #[test]
-    fn debug_shows_no_token_and_no_address() {
+    fn debug_shows_no_token_and_no_email() {
         let signer = ServiceSigner::new("order", SigningKey::generate());
         let token = signer.token_at("user", Acting::Itself { cause: None }, NOW);
         assert!(!format!("{signer:?}").contains(&*token));

@@ -1,4 +1,4 @@
-//! Checking tokens.
+//! Verification of tokens.
 
 use std::{borrow::Cow, convert::Infallible, future::pending};
 
@@ -15,81 +15,81 @@ use crate::{
     published::{KeysReport, PublishedKeys},
 };
 
-/// Tokens of which the signature is not checked again: a few megabytes, and enough
-/// for the users and services that call one process within a token's life.
-const KNOWN: usize = 8192;
+/// Maximum number of cached tokens. Takes a few megabytes; enough for the users and services that
+/// call one process within the lifetime of a token.
+const CACHE_CAPACITY: usize = 8192;
 
-/// What a trusted key may sign.
+/// Kind of token that a trusted key may sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Issues {
     /// User tokens.
     Users,
-    /// The tokens of the service that is its issuer.
+    /// Tokens of the service that is the key's issuer.
     Service,
 }
 
-/// A key that is believed, and what it is believed about. A key has one entry in
-/// a list; of several for the same key the first counts.
+/// A trusted key and its scope. A list must have one entry per key; of several, the first one
+/// counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedKey {
-    /// Whom the key speaks for: a service's name, or [`USERS`] for user tokens.
+    /// Issuer that the key signs for: a service's name, or [`USERS`] for user tokens.
     pub issuer: String,
-    /// What it may sign.
+    /// Kind of token that the key may sign.
     pub issues: Issues,
     /// The key.
     pub key: PublicKey,
 }
 
-/// Why a token is not believed. Says nothing of what the token contains.
+/// Reason why a token is rejected. Contains nothing from the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// No JWT, a missing claim, or a claim of another type.
+    /// Not a JWT, or a claim is missing or has the wrong type.
     #[error("the token is malformed")]
     Malformed,
-    /// Signed, or said to be, with anything but EdDSA.
+    /// The algorithm is not EdDSA.
     #[error("the token's algorithm is not accepted")]
     WrongAlgorithm,
-    /// Of the other kind, or made for something else (`typ`).
+    /// The type (`typ`) is not that of the tokens that the key signs.
     #[error("the token's type is not the one that its key signs")]
     WrongType,
-    /// The key it names is not trusted.
+    /// The named key is not trusted.
     #[error("the token is signed with an unknown key")]
     UnknownKey,
-    /// The key it names did not sign it.
+    /// The named key did not sign the token.
     #[error("the token's signature does not match")]
     BadSignature,
-    /// Its key may not speak for its issuer.
+    /// The key does not sign for this issuer.
     #[error("the token's issuer is not the one its key stands for")]
     WrongIssuer,
-    /// Meant for another service.
+    /// The token is for another service.
     #[error("the token is meant for another audience")]
     WrongAudience,
-    /// Valid for longer than a token of its kind may be.
+    /// The lifetime exceeds the maximum for the token's kind.
     #[error("the token is valid for longer than its kind may be")]
     TooLong,
-    /// No longer valid.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// Issued, or not valid before, a later time.
+    /// The issue time or the start of validity is in the future.
     #[error("the token is not valid yet")]
     NotYetValid,
 }
 
-/// Checks the tokens that callers of one service bring.
+/// Verifies the tokens of the callers of one service.
 #[derive(Debug)]
 pub struct Verifier {
     service: String,
     trusted: Vec<TrustedKey>,
     published: Vec<PublishedKeys>,
-    /// Right for as long as the keys are, and forgotten when they change.
+    /// Verified tokens. Valid only for the current keys: cleared when they change.
     known: Known,
 }
 
 impl Verifier {
-    /// Checks tokens meant for `service` against the trusted keys.
+    /// Verifies tokens for `service` with the trusted keys.
     pub fn new(service: &str, trusted: Vec<TrustedKey>) -> Self {
-        Self::knowing(KNOWN, service, trusted)
+        Self::knowing(CACHE_CAPACITY, service, trusted)
     }
 
     fn knowing(most: usize, service: &str, trusted: Vec<TrustedKey>) -> Self {
@@ -101,36 +101,36 @@ impl Verifier {
         }
     }
 
-    /// Believes these keys as well.
+    /// Adds trusted keys.
     #[must_use]
     pub fn trusting(mut self, keys: impl IntoIterator<Item = TrustedKey>) -> Self {
         self.trusted.extend(keys);
         self
     }
 
-    /// Believes what somebody publishes as well.
+    /// Adds the keys of a publisher.
     #[must_use]
     pub fn published(mut self, keys: PublishedKeys) -> Self {
         self.published.push(keys);
         self
     }
 
-    /// Keeps published keys as they are published, for as long as it is polled.
+    /// Refreshes published keys while it is polled. Never completes.
     pub async fn follow(&self) -> Infallible {
         loop {
             self.learn().await;
-            match self.published.iter().map(PublishedKeys::rest).min() {
-                Some(rest) => tokio::time::sleep(rest).await,
+            match self.published.iter().map(PublishedKeys::refresh_delay).min() {
+                Some(delay) => tokio::time::sleep(delay).await,
                 None => pending().await,
             }
         }
     }
 
-    /// As [`verify`](Self::verify); where the key is not known, asks first who publishes
-    /// keys, unless that was done a moment ago.
+    /// Like [`verify`](Self::verify), but fetches the published keys if the key is unknown, unless
+    /// the last fetch was a moment ago.
     ///
     /// # Errors
-    /// [`TokenError`] where it proves nothing.
+    /// [`TokenError`] if the token is rejected.
     pub async fn verify_or_learn(&self, token: &str) -> Result<Caller, TokenError> {
         match self.verify(token) {
             Err(TokenError::UnknownKey) if self.may_learn() => {
@@ -141,43 +141,44 @@ impl Verifier {
         }
     }
 
-    /// Whether there is somebody to ask for keys.
+    /// Returns true if there is a publisher to fetch keys from.
     pub fn may_learn(&self) -> bool {
         !self.published.is_empty()
     }
 
-    /// What is known of each list of published keys.
+    /// Returns the state of the keys of each publisher.
     pub fn published_keys(&self) -> Vec<KeysReport> {
         self.published.iter().map(PublishedKeys::report).collect()
     }
 
     async fn learn(&self) {
         for keys in &self.published {
-            // At once: the call that waits for the next of them may be given up.
+            // Clear before the next fetch, because the caller may be cancelled during it.
             if keys.refresh().await {
                 self.known.clear();
             }
         }
     }
 
-    /// Who brings this token, as of now.
+    /// Verifies the token at the current time and returns the caller.
     ///
     /// # Errors
-    /// [`TokenError`] where it proves nothing.
+    /// [`TokenError`] if the token is rejected.
     pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         self.verify_at(token, OffsetDateTime::now_utc())
     }
 
-    /// Whether this token has proven itself before, which is cheap to find out. It may have
-    /// expired since.
+    /// Returns true if the token was verified before. It may have expired since. Cheap: computes
+    /// one
+    /// hash.
     pub fn knows(&self, token: &str) -> bool {
         self.known.get(&Mark::of(token)).is_some()
     }
 
-    /// As [`verify`](Self::verify), at a given time.
+    /// Like [`verify`](Self::verify), at the time `now`.
     ///
     /// # Errors
-    /// [`TokenError`] where it proves nothing.
+    /// [`TokenError`] if the token is rejected.
     pub fn verify_at(&self, token: &str, now: OffsetDateTime) -> Result<Caller, TokenError> {
         let mark = Mark::of(token);
         if let Some(known) = self.known.get(&mark) {
@@ -198,7 +199,8 @@ impl Verifier {
         if header.alg != Algorithm::EdDSA {
             return Err(TokenError::WrongAlgorithm);
         }
-        // `crit` names extensions that must be understood (RFC 7515), and none is.
+        // `crit` lists extensions that the verifier must understand (RFC 7515). It understands
+        // none.
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
@@ -221,7 +223,7 @@ impl Verifier {
                 (caller(service)?, lifetime)
             }
         };
-        // Last: a token that is not signed is said to be that, whatever it is called.
+        // Checked last, so that a forged token is reported as such, whatever its type.
         let is_of_kind = header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(claims.kind.typ));
         if !is_of_kind {
             return Err(TokenError::WrongType);
@@ -243,11 +245,10 @@ impl Verifier {
     }
 }
 
-/// The claims, once the signature is known to be the key's.
+/// Verifies the signature and returns the claims.
 fn signed_claims<C: DeserializeOwned>(token: &str, key: &PublicKey) -> Result<C, TokenError> {
     let mut validation = Validation::new(Algorithm::EdDSA);
-    // These are checked in `check`, against a time that is passed in and against
-    // the issuer of this very key.
+    // `Claims::check` checks these, against `now` and against the issuer of this key.
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
@@ -256,7 +257,7 @@ fn signed_claims<C: DeserializeOwned>(token: &str, key: &PublicKey) -> Result<C,
         .map_err(|error| reason(error.kind()))
 }
 
-/// What the registered claims are checked against.
+/// Expected values of the registered claims.
 struct Claims<'t> {
     trusted: &'t TrustedKey,
     kind: Kind,
@@ -306,7 +307,8 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
 
-    /// A verifier that knows at most 64 tokens, and a signer of tokens for a minute.
+    /// Returns a verifier that caches up to 64 tokens, and a signer of tokens that live for a
+    /// minute.
     fn pair() -> (Verifier, impl Fn(&str) -> String) {
         let key = SigningKey::generate();
         let trusted = TrustedKey { issuer: USERS.into(), issues: Issues::Users, key: key.public() };
@@ -328,18 +330,18 @@ mod tests {
     }
 
     #[test]
-    fn a_known_token_is_not_proven_again_and_names_the_same_caller() {
+    fn a_cached_token_needs_no_second_verification() {
         let (mut verifier, sign) = pair();
         let (ann, bob) = (sign("ann"), sign("bob"));
         assert_eq!(verifier.verify_at(&ann, NOW), user("ann"));
-        // Without the key a signature can no longer be checked.
+        // Without the key, no signature can be verified.
         verifier.trusted.clear();
         assert_eq!(verifier.verify_at(&ann, NOW), user("ann"));
         assert_eq!(verifier.verify_at(&bob, NOW), Err(TokenError::UnknownKey));
     }
 
     #[test]
-    fn a_known_token_is_refused_and_forgotten_when_its_time_is_over() {
+    fn an_expired_token_leaves_the_cache() {
         let (verifier, sign) = pair();
         let token = sign("ann");
         let at = |seconds| verifier.verify_at(&token, NOW + Duration::seconds(seconds));
@@ -347,13 +349,13 @@ mod tests {
         assert_eq!(verifier.known.len(), 1);
         assert_eq!(at(65), Err(TokenError::Expired));
         assert_eq!(verifier.known.len(), 0);
-        // Nor does a clock that was set back make it valid too early.
+        // A clock that was set back does not make the token valid too early.
         assert_eq!(at(0), user("ann"));
         assert_eq!(at(-6), Err(TokenError::NotYetValid));
     }
 
     #[test]
-    fn a_token_that_differs_from_a_known_one_in_one_byte_is_not_known() {
+    fn one_changed_byte_makes_another_token() {
         let (verifier, sign) = pair();
         let token = sign("ann");
         verifier.verify_at(&token, NOW).unwrap();
@@ -368,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_tokens_does_not_grow_what_is_known_and_all_hold() {
+    fn many_tokens_do_not_grow_the_cache() {
         let (verifier, sign) = pair();
         for n in 0..1_000 {
             let name = n.to_string();
@@ -378,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nobody_who_called() {
+    fn debug_shows_no_caller() {
         let (verifier, sign) = pair();
         verifier.verify_at(&sign("ann"), NOW).unwrap();
         assert!(!format!("{verifier:?}").contains("ann"));

@@ -1,4 +1,4 @@
-//! Tokens that somebody made up: what their header says of keys and algorithms is not believed.
+//! Forged tokens. Keys and algorithms that their headers name are not trusted.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gantry_contract::access::Caller;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{Key, NOW, SERVICE, USER, World, ann, claims, encode_part, order_token, world};
 
-/// The order service's own token, but for what `change` does to its header.
+/// Returns a valid token of the order service, with `change` applied to its header.
 fn with_header(world: &World, change: impl FnOnce(&mut Header)) -> String {
     let mut header = Header::new(Algorithm::EdDSA);
     header.typ = Some(SERVICE.into());
@@ -56,7 +56,7 @@ fn a_public_key_used_as_a_shared_secret_is_refused() {
 }
 
 #[test]
-fn an_algorithm_that_is_only_named_is_refused() {
+fn another_algorithm_in_the_header_is_rejected() {
     let world = world();
     let token = order_token(&world, Acting::For(ann()));
     let (_, rest) = token.split_once('.').unwrap();
@@ -67,7 +67,7 @@ fn an_algorithm_that_is_only_named_is_refused() {
 }
 
 #[test]
-fn a_key_id_is_a_name_and_nothing_else() {
+fn a_key_id_only_selects_a_trusted_key() {
     let world = world();
     let long = "a".repeat(1_000_000);
     let pem = world.order.folder.path().join("key.pem").display().to_string();
@@ -76,7 +76,7 @@ fn a_key_id_is_a_name_and_nothing_else() {
         let token = with_header(&world, |header| header.kid = Some(id.to_owned()));
         assert_eq!(refused(&world, &token), TokenError::UnknownKey);
     }
-    // Another trusted key's name does not make it that key's.
+    // A token that names another trusted key must be signed by that key.
     let token = with_header(&world, |header| header.kid = Some(of_users));
     assert_eq!(refused(&world, &token), TokenError::BadSignature);
     let token = with_header(&world, |header| header.kid = None);
@@ -84,7 +84,7 @@ fn a_key_id_is_a_name_and_nothing_else() {
 }
 
 #[test]
-fn a_key_that_a_token_brings_along_or_points_to_is_not_used() {
+fn a_key_inside_a_token_is_not_used() {
     let world = world();
     let stranger = Key::new();
     let header = |kid: &str| {
@@ -110,21 +110,21 @@ fn a_key_that_a_token_brings_along_or_points_to_is_not_used() {
 }
 
 #[test]
-fn an_extension_that_must_be_understood_is_refused() {
+fn a_critical_extension_is_rejected() {
     let world = world();
     let token = with_header(&world, |header| header.crit = Some(vec!["b64".into()]));
     assert_eq!(refused(&world, &token), TokenError::Malformed);
 }
 
 #[test]
-fn claims_of_any_length_are_read_and_what_is_not_asked_for_is_passed_over() {
+fn long_claims_are_read_and_unknown_ones_ignored() {
     let world = world();
     let mut long = claims("gantry", "gantry");
     long["roles"] = json!(vec!["user"; 100_000]);
     long["further"] = json!({"deep": "x".repeat(1_000_000)});
     let caller = world.inventory.verify_at(&world.users.sign(&long), NOW).unwrap();
     assert!(matches!(caller, Caller::User(actor) if actor.roles.len() == 100_000));
-    // From a stranger they cost no signature.
+    // A token of an unknown key is rejected before its signature is verified.
     assert_eq!(refused(&world, &Key::new().sign(&long)), TokenError::UnknownKey);
     let mut deep = json!([]);
     for _ in 0..120 {
@@ -139,7 +139,7 @@ fn claims_of_any_length_are_read_and_what_is_not_asked_for_is_passed_over() {
 }
 
 #[test]
-fn times_at_the_ends_of_the_calendar_are_times() {
+fn extreme_times_are_handled() {
     let world = world();
     let now = NOW.unix_timestamp();
     let at = |exp: Value, nbf: Value, iat: Value| {
@@ -166,7 +166,7 @@ fn times_at_the_ends_of_the_calendar_are_times() {
 }
 
 #[test]
-fn a_token_is_bounded_by_its_kind_and_issued_in_the_past() {
+fn lifetimes_are_limited_and_future_tokens_rejected() {
     const DAY: i64 = 24 * 60 * 60;
     let world = world();
     let now = NOW.unix_timestamp();
@@ -202,7 +202,7 @@ fn a_token_is_bounded_by_its_kind_and_issued_in_the_past() {
 }
 
 #[test]
-fn a_token_says_of_which_kind_it_is() {
+fn the_type_must_be_that_of_the_keys_tokens() {
     let world = world();
     for (kid, types) in [
         (&world.order, [SERVICE, "Gantry-Service+JWT", USER]),
@@ -224,7 +224,7 @@ fn a_token_says_of_which_kind_it_is() {
         for odd in [json!(1), json!([own]), json!({})] {
             assert_eq!(verify(odd.clone()), Err(TokenError::Malformed), "{own} {odd}");
         }
-        // A good token without any type.
+        // A valid token without a type.
         let id = kid.key.public().key_id().to_owned();
         let header = json!({"alg": "EdDSA", "kid": id}).to_string();
         let token = kid.sign_parts(&header, &payload);
@@ -233,7 +233,7 @@ fn a_token_says_of_which_kind_it_is() {
 }
 
 #[test]
-fn a_header_or_claim_that_is_there_twice_is_malformed() {
+fn a_repeated_header_or_claim_is_malformed() {
     let world = world();
     let id = world.order.key.public().key_id().to_owned();
     let header = json!({"alg": "EdDSA", "typ": SERVICE, "kid": id}).to_string();
@@ -264,7 +264,7 @@ fn a_header_or_claim_that_is_there_twice_is_malformed() {
 }
 
 #[test]
-fn a_header_of_other_types_is_malformed() {
+fn a_header_of_another_type_is_malformed() {
     let world = world();
     let id = world.order.key.public().key_id().to_owned();
     let payload = claims("order", "inventory").to_string();
@@ -290,7 +290,7 @@ fn a_header_of_other_types_is_malformed() {
 }
 
 #[test]
-fn an_audience_is_one_name_in_its_own_case() {
+fn audience_and_issuer_are_compared_exactly() {
     let world = world();
     for aud in [json!(["inventory"]), json!(["inventory", "user"]), json!([]), json!(null)] {
         let mut claims = claims("order", "inventory");
@@ -308,7 +308,7 @@ fn an_audience_is_one_name_in_its_own_case() {
 }
 
 #[test]
-fn a_token_in_another_spelling_is_another_token() {
+fn other_encodings_of_a_token_are_rejected() {
     let world = world();
     let token = order_token(&world, Acting::For(ann()));
     world.inventory.verify_at(&token, NOW).unwrap();
@@ -328,9 +328,9 @@ fn a_token_in_another_spelling_is_another_token() {
 }
 
 #[test]
-fn only_a_listed_pair_of_key_and_issuer_speaks_for_a_service() {
+fn a_key_signs_only_for_the_issuer_it_is_listed_with() {
     let world = world();
-    // The same key under another name in the list speaks for that name alone.
+    // The key is listed with another issuer, so it signs for that issuer only.
     let trusted = world.order.trusted("payment", Issues::Service);
     let verifier = gantry_identity::Verifier::new("inventory", vec![trusted]);
     let token = order_token(&world, Acting::Itself { cause: None });

@@ -1,4 +1,4 @@
-//! Published keys that are kept for a restart while their publisher is away.
+//! Published keys that are cached for a restart while their publisher is down.
 
 use std::{
     fs,
@@ -14,12 +14,12 @@ use time::OffsetDateTime;
 
 use crate::published::{Publisher, down, follow, is_ann, keys, these, token};
 
-/// A start of a service that keeps the keys in this file.
+/// Starts a service that caches published keys in `file`.
 fn start(publisher: &Arc<Publisher>, file: &Path) -> Verifier {
     Verifier::new("order", Vec::new()).published(keys(publisher).kept_in(file.to_owned()))
 }
 
-/// What a file with this key holds, fetched so long ago.
+/// Returns the content of a cache file with this key, fetched `age` ago.
 fn content(key: &SigningKey, age: Duration) -> Value {
     let Jwk { kty, crv, x, kid, alg } = Jwk::from(&key.public());
     let fetched_at = (OffsetDateTime::now_utc() - age).unix_timestamp();
@@ -27,7 +27,7 @@ fn content(key: &SigningKey, age: Duration) -> Value {
     json!({"fetched_at": fetched_at, "keys": [key]})
 }
 
-/// A folder for this test alone, and a file in it.
+/// Returns a temporary folder and the path of a file in it.
 fn file() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kept/order.user.jwks");
@@ -35,20 +35,20 @@ fn file() -> (tempfile::TempDir, PathBuf) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_outlive_a_restart_while_their_publisher_is_away() {
+async fn cached_keys_survive_a_restart_during_an_outage() {
     let (_folder, file) = file();
     let (old, new) = (SigningKey::generate(), SigningKey::generate());
     let publisher = Publisher::says([these([&old])]);
     assert!(is_ann(&start(&publisher, &file), &token(&old)).await);
     let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode, 0o600, "whoever can write it decides who is a user");
+    assert_eq!(mode, 0o600, "its writer could forge users' tokens");
     assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
 
     let away = Publisher::says([down()]);
     let restarted = start(&away, &file);
     assert!(restarted.verify(&token(&old)).is_ok());
     assert_eq!(away.asked(), 0);
-    // It comes back, and has another key meanwhile.
+    // The publisher is back, with another key.
     follow(&restarted, Duration::from_secs(5)).await;
     away.now_says(these([&new]));
     follow(&restarted, Duration::from_secs(11)).await;
@@ -60,7 +60,7 @@ async fn keys_outlive_a_restart_while_their_publisher_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kept_keys_count_for_a_day_and_only_where_they_are_beyond_doubt() {
+async fn a_cache_file_must_be_recent_intact_and_protected() {
     let (_folder, file) = file();
     fs::create_dir(file.parent().unwrap()).unwrap();
     let key = SigningKey::generate();
@@ -82,7 +82,7 @@ async fn kept_keys_count_for_a_day_and_only_where_they_are_beyond_doubt() {
     }
     let mut private = good.clone();
     private["keys"][0]["d"] = json!("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
-    assert!(!believes(&private.to_string(), 0o600), "a private key is nobody's to publish");
+    assert!(!believes(&private.to_string(), 0o600), "a private key must not be published");
     let mut none = good.clone();
     none["keys"] = json!([]);
     let long = format!("{good}{}", " ".repeat(100_000));
@@ -94,7 +94,7 @@ async fn kept_keys_count_for_a_day_and_only_where_they_are_beyond_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_keys_cannot_be_kept_they_are_known_all_the_same() {
+async fn an_unwritable_cache_file_does_not_block_fetching() {
     let (folder, _) = file();
     let blocked = folder.path().join("file");
     fs::write(&blocked, "").unwrap();

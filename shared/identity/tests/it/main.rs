@@ -1,4 +1,4 @@
-//! What a verifier believes and what it does not.
+//! Tokens that a verifier accepts, and tokens that it rejects.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -23,12 +23,12 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 const NOW: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
 
-/// The `typ` of a service token.
+/// Type (`typ`) of a service token.
 const SERVICE: &str = "gantry-service+jwt";
-/// The `typ` of a user token.
+/// Type (`typ`) of a user token.
 const USER: &str = "at+jwt";
 
-/// A key whose file the test knows, and so can sign anything with it.
+/// A key that tests can sign any content with, because they have its file.
 struct Key {
     folder: TempDir,
     key: SigningKey,
@@ -36,14 +36,14 @@ struct Key {
 }
 
 impl Key {
-    /// Signs what calls itself a service token.
+    /// Creates a key that signs with the type of a service token.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = SigningKey::load_or_create(&folder.path().join("key.pem")).unwrap();
         Self { folder, key, typ: SERVICE }
     }
 
-    /// Signs what calls itself a user token.
+    /// Creates a key that signs with the type of a user token.
     fn of_users() -> Self {
         Self { typ: USER, ..Self::new() }
     }
@@ -61,14 +61,14 @@ impl Key {
         self.sign_text(&claims.to_string())
     }
 
-    /// Whatever the text is.
+    /// Signs any text as claims.
     fn sign_text(&self, claims: &str) -> String {
         let kid = self.key.public().key_id().to_owned();
         let header = json!({"alg": "EdDSA", "typ": self.typ, "kid": kid});
         self.sign_parts(&header.to_string(), claims)
     }
 
-    /// Whatever the texts of header and claims are.
+    /// Signs any texts as header and claims.
     fn sign_parts(&self, header: &str, claims: &str) -> String {
         let message = format!("{}.{}", encode_text(header), encode_text(claims));
         let key = self.encoding();
@@ -78,8 +78,8 @@ impl Key {
     }
 }
 
-/// The user service's key for users, the order service's key, and what the
-/// inventory service makes of their tokens.
+/// The user service's key for user tokens, the order service's key, and the verifier of the
+/// inventory service, which trusts both.
 struct World {
     users: Key,
     order: Key,
@@ -133,7 +133,7 @@ fn a_users_token_names_the_user() {
 }
 
 #[test]
-fn a_services_token_names_the_service_and_for_whom_it_acts() {
+fn a_services_token_names_the_service_and_its_user() {
     let world = world();
     let service = || "order".to_owned();
     for (acting, expected) in [
@@ -150,7 +150,7 @@ fn a_services_token_names_the_service_and_for_whom_it_acts() {
 }
 
 #[test]
-fn a_token_lives_from_its_not_before_to_its_expiry_give_or_take_five_seconds() {
+fn validity_has_a_tolerance_of_five_seconds() {
     let world = world();
     let at = |token: &str, seconds| {
         world.inventory.verify_at(token, NOW + Duration::seconds(seconds)).map(|_| ())
@@ -166,7 +166,7 @@ fn a_token_lives_from_its_not_before_to_its_expiry_give_or_take_five_seconds() {
 }
 
 #[test]
-fn a_replayed_token_is_believed_by_its_one_callee_until_it_expires_and_by_nobody_else() {
+fn a_replayed_token_works_at_its_audience_until_expiry() {
     let world = world();
     let token = order_token(&world, Acting::For(ann()));
     let expected = Caller::Delegate { service: "order".into(), actor: ann() };
@@ -195,7 +195,7 @@ fn a_changed_token_is_refused() {
 }
 
 #[test]
-fn a_signature_by_another_key_under_a_trusted_key_id_is_refused() {
+fn a_foreign_signature_under_a_trusted_key_id_is_rejected() {
     let world = world();
     let stranger = Key::new();
     let pem = std::fs::read(stranger.folder.path().join("key.pem")).unwrap();
@@ -207,7 +207,7 @@ fn a_signature_by_another_key_under_a_trusted_key_id_is_refused() {
 }
 
 #[test]
-fn a_key_nobody_trusts_and_a_token_that_names_no_key_are_refused() {
+fn unknown_and_missing_key_ids_are_rejected() {
     let world = world();
     let stranger = Key::new();
     let token = stranger.sign(&claims("order", "inventory"));
@@ -229,9 +229,9 @@ fn a_token_for_another_service_is_refused() {
 }
 
 #[test]
-fn a_key_speaks_for_its_own_issuer_only() {
+fn a_key_signs_for_its_own_issuer_only() {
     let world = world();
-    // The order service poses as another service, and as the one that vouches for users.
+    // The order service poses as another service, and as the issuer of user tokens.
     for issuer in ["user", "gantry", ""] {
         let token = world.order.sign(&claims(issuer, "inventory"));
         assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::WrongIssuer));
@@ -239,7 +239,7 @@ fn a_key_speaks_for_its_own_issuer_only() {
 }
 
 #[test]
-fn the_users_key_makes_no_service_and_a_services_key_makes_no_user() {
+fn user_keys_and_service_keys_are_not_interchangeable() {
     let world = world();
     let as_service = world.users.sign(&claims("order", "inventory"));
     assert_eq!(world.inventory.verify_at(&as_service, NOW), Err(TokenError::WrongIssuer));
@@ -248,14 +248,14 @@ fn the_users_key_makes_no_service_and_a_services_key_makes_no_user() {
 
     let as_user = world.order.sign(&claims("gantry", "gantry"));
     assert_eq!(world.inventory.verify_at(&as_user, NOW), Err(TokenError::WrongIssuer));
-    // A subject and roles in a service's token give it no user's rights.
+    // A subject and roles in a service token do not make its caller a user.
     let with_roles = world.order.sign(&claims("order", "inventory"));
     let expected = Caller::Service { service: "order".into(), cause: None };
     assert_eq!(world.inventory.verify_at(&with_roles, NOW), Ok(expected));
 }
 
 #[test]
-fn a_service_that_claims_both_to_act_for_a_user_and_for_itself_is_refused() {
+fn a_token_with_both_actor_and_cause_is_rejected() {
     let world = world();
     let mut both = claims("order", "inventory");
     both["actor"] = json!({"sub": "ann"});
@@ -281,7 +281,7 @@ fn every_registered_claim_is_required_and_of_its_type() {
 }
 
 #[test]
-fn what_is_no_token_is_malformed_and_is_not_repeated() {
+fn an_error_does_not_quote_the_malformed_token() {
     let world = world();
     for text in ["", ".", "..", "...", "a.b.c", "secret", "é.é.é", &"a".repeat(100_000)] {
         let error = world.inventory.verify_at(text, NOW).unwrap_err();
@@ -292,7 +292,7 @@ fn what_is_no_token_is_malformed_and_is_not_repeated() {
 }
 
 #[test]
-fn settings_name_files_and_give_signer_and_verifier() {
+fn settings_build_the_signer_and_the_verifier() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     SigningKey::load_or_create(path("order.pem").as_ref()).unwrap();

@@ -1,4 +1,4 @@
-//! Users' keys that the user service publishes: rotation, outages, and how often it is asked.
+//! Users' keys published by the user service: rotation, outages, and the rate of fetches.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::ann_claims;
 
-/// A user service that says what the test wants, and counts.
+/// A user service with scripted answers, which counts fetches.
 #[derive(Debug, Default)]
 pub struct Publisher {
     asked: AtomicUsize,
@@ -29,7 +29,7 @@ pub struct Publisher {
 pub type Answer = Result<Vec<Jwk>, String>;
 
 impl Publisher {
-    /// The last answer is given again and again.
+    /// Creates a publisher that gives these answers in turn, and repeats the last one.
     pub fn says(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
         let answers = Mutex::new(answers.into_iter().collect());
         Arc::new(Self { answers, ..Self::default() })
@@ -64,12 +64,12 @@ fn verifier(publisher: &Arc<Publisher>) -> Verifier {
     Verifier::new("order", Vec::new()).published(keys(publisher))
 }
 
-/// Which keys are published, the signing one first.
+/// Returns an answer with these keys.
 pub fn these<const N: usize>(keys: [&SigningKey; N]) -> Answer {
     Ok(keys.iter().map(|key| Jwk::from(&key.public())).collect())
 }
 
-/// What becomes of a verifier that follows its publisher for so long.
+/// Refreshes the verifier's published keys for this time.
 pub async fn follow(verifier: &Verifier, time: Duration) {
     tokio::select! {
         never = verifier.follow() => match never {},
@@ -91,7 +91,7 @@ pub async fn is_ann(verifier: &Verifier, token: &str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_not_known_yet_is_fetched_once_for_all_who_wait() {
+async fn concurrent_callers_share_one_fetch() {
     let key = SigningKey::generate();
     let publisher = Arc::new(Publisher {
         answers: Mutex::new([these([&key])].into()),
@@ -106,7 +106,7 @@ async fn a_key_that_is_not_known_yet_is_fetched_once_for_all_who_wait() {
         is_ann(&verifier, &token)
     );
     assert_eq!((answers, publisher.asked()), ((true, true, true), 1));
-    // From then on nobody waits.
+    // The key is now known, so no call waits.
     assert!(verifier.verify(&token).is_ok());
 }
 
@@ -117,13 +117,13 @@ async fn keys_rotate_with_overlap_and_no_token_is_refused() {
     let verifier = verifier(&publisher);
     let (before, after) = (token(&old), token(&new));
     assert!(is_ann(&verifier, &before).await);
-    // The new key is published, and signs only once everybody has heard of it.
+    // A new key is published before it signs, for longer than the refresh interval.
     publisher.now_says(these([&old, &new]));
     follow(&verifier, Duration::from_secs(301)).await;
     let asked = publisher.asked();
     assert!(verifier.verify(&before).is_ok() && verifier.verify(&after).is_ok());
     assert_eq!(publisher.asked(), asked);
-    // The old one is taken away: tokens that were proven with it are refused as well.
+    // The old key is withdrawn. Tokens that were verified with it are rejected too.
     publisher.now_says(these([&new]));
     advance(Duration::from_secs(10)).await;
     let strange = token(&SigningKey::generate());
@@ -133,7 +133,7 @@ async fn keys_rotate_with_overlap_and_no_token_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_keys_make_it_ask_at_most_once_in_ten_seconds() {
+async fn unknown_keys_cause_one_fetch_per_ten_seconds() {
     let key = SigningKey::generate();
     let publisher = Publisher::says([these([&key])]);
     let verifier = verifier(&publisher);
@@ -148,7 +148,7 @@ async fn unknown_keys_make_it_ask_at_most_once_in_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_who_give_up_make_it_ask_no_more_often_and_lose_nobody_the_answer() {
+async fn a_fetch_outlives_cancelled_callers() {
     let key = SigningKey::generate();
     let publisher = Arc::new(Publisher {
         answers: Mutex::new([these([&key])].into()),
@@ -163,18 +163,18 @@ async fn callers_who_give_up_make_it_ask_no_more_often_and_lose_nobody_the_answe
         assert!(given_up.is_err());
     }
     assert_eq!(publisher.asked(), 1);
-    // Whoever stays hears what they began to ask.
+    // The next caller gets the result of the fetch that the cancelled callers started.
     assert!(is_ann(&verifier, &token).await);
     assert_eq!(publisher.asked(), 1);
     assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_nobody_waited_for_is_old_and_counts_as_none() {
+async fn an_abandoned_fetch_is_discarded() {
     let (old, new) = (SigningKey::generate(), SigningKey::generate());
     let published = Arc::new(Mutex::new(these([&old])));
     let says = Arc::clone(&published);
-    // What is on its way is what was published when it was asked for.
+    // The answer of a running fetch has the keys from its start.
     let source = KeySource::new(move || {
         let answer = says.lock().unwrap().clone();
         async move {
@@ -190,7 +190,7 @@ async fn an_answer_that_nobody_waited_for_is_old_and_counts_as_none() {
     assert!(is_ann(&verifier, &token(&new)).await);
     assert!(!is_ann(&verifier, &token(&old)).await);
 
-    // Nor does it put off whoever follows for longer than a failure does.
+    // An abandoned fetch delays the background refresh no longer than a failed one.
     *published.lock().unwrap() = these([&old]);
     advance(Duration::from_secs(10)).await;
     let strange = token(&SigningKey::generate());
@@ -202,7 +202,7 @@ async fn an_answer_that_nobody_waited_for_is_old_and_counts_as_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_good_keys_outlive_the_user_service() {
+async fn known_keys_survive_an_outage_of_the_publisher() {
     let key = SigningKey::generate();
     let publisher = Publisher::says([these([&key]), down()]);
     let verifier = verifier(&publisher);
@@ -210,7 +210,7 @@ async fn the_last_good_keys_outlive_the_user_service() {
     follow(&verifier, Duration::from_secs(24 * 60 * 60)).await;
     assert!(publisher.asked() > 100);
     assert!(verifier.verify(&token(&key)).is_ok());
-    // Neither is an empty answer believed.
+    // An empty answer does not replace the keys.
     publisher.now_says(Ok(Vec::new()));
     advance(Duration::from_secs(10)).await;
     let strange = token(&SigningKey::generate());
@@ -219,7 +219,7 @@ async fn the_last_good_keys_outlive_the_user_service() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_service_that_comes_late_or_hangs_is_asked_again_soon() {
+async fn a_late_or_hanging_publisher_is_retried_soon() {
     let key = SigningKey::generate();
     let publisher = Publisher::says([down(), down(), these([&key])]);
     let verifier = verifier(&publisher);
@@ -243,7 +243,7 @@ async fn a_user_service_that_comes_late_or_hangs_is_asked_again_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_wrong_in_another_way_asks_nobody() {
+async fn a_malformed_token_causes_no_fetch() {
     let key = SigningKey::generate();
     let publisher = Publisher::says([these([&key])]);
     let verifier = verifier(&publisher);
@@ -254,7 +254,7 @@ async fn a_token_that_is_wrong_in_another_way_asks_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_known_of_published_keys_can_be_asked_for() {
+async fn the_report_shows_keys_time_and_failure() {
     let key = SigningKey::generate();
     let publisher = Publisher::says([down(), these([&key]), down()]);
     let verifier = verifier(&publisher);
@@ -275,7 +275,7 @@ async fn what_is_known_of_published_keys_can_be_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publisher_that_fails_is_asked_every_ten_seconds_until_it_answers() {
+async fn a_failing_publisher_is_retried_every_ten_seconds() {
     let key = SigningKey::generate();
     let publisher = Publisher::says([these([&key]), down()]);
     let verifier = verifier(&publisher);

@@ -194,7 +194,7 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
         keys.error.clone()
     };
     let why = |why: &str| Some(format!("no key of gantry is known: {why}"));
-    assert_eq!(lacks().await, why("its publisher was not asked yet"));
+    assert_eq!(lacks().await, why("not fetched yet"));
 
     // What is public asks nobody, whatever is sent along.
     client.act(with_token(ActRequest::default(), &token(&key))).await.unwrap();

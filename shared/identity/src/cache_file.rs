@@ -1,10 +1,10 @@
-//! Published keys in a file, for a restart while their publisher is away.
+//! Cache file of published keys, for a restart while their publisher is down.
 //!
-//! - Public keys only, and yet a file that others wrote or could write to is not believed:
-//!   whoever writes it decides who is a user.
-//! - Keys older than a day are not taken up: no token that was valid when they were fetched
-//!   is valid any more, and a key may have been withdrawn since.
-//! - Whatever is wrong with the file is a warning, and as if there were none.
+//! - The file holds only public keys. It is still rejected if another user owns it or can write to
+//!   it, because its writer could forge users' tokens.
+//! - Keys older than a day are ignored. All tokens that were valid when the keys were fetched have
+//!   expired by then, and a key may have been withdrawn since.
+//! - Any other defect of the file is a warning, and the file is ignored.
 
 use std::{
     io,
@@ -22,57 +22,57 @@ use tokio::task::spawn_blocking;
 
 use crate::{Jwk, PublicKey};
 
-/// How old keys may be that are taken up.
-const LONGEST: Duration = Duration::DAY;
+/// Maximum age of keys that are loaded.
+const MAX_AGE: Duration = Duration::DAY;
 
-/// By how much the clock may have been set back since.
-const AHEAD: Duration = Duration::MINUTE;
+/// Tolerated time by which the clock was set back since the keys were fetched.
+const MAX_CLOCK_SKEW: Duration = Duration::MINUTE;
 
-/// More than any list of keys has, in bytes.
-const SIZE: u64 = 64 * 1024;
+/// Maximum size of the file in bytes, far above any real key set.
+const MAX_SIZE: u64 = 64 * 1024;
 
 /// A file with published keys.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct CacheFile {
     file: Arc<PathBuf>,
-    /// Whether it could not be written last time.
+    /// True if the last write failed.
     failed: AtomicBool,
 }
 
-/// What it holds: a JWK set (RFC 7517, section 5), and its age.
+/// Content of the file: a JWK set (RFC 7517, section 5) and the time of its fetch.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
-    /// In seconds since 1970.
+    /// Time of the fetch, in seconds since 1970.
     fetched_at: i64,
     keys: Vec<Jwk>,
 }
 
-impl Kept {
+impl CacheFile {
     pub(crate) fn new(file: PathBuf) -> Self {
         Self { file: Arc::new(file), failed: AtomicBool::new(false) }
     }
 
-    /// The keys and when they were fetched, where there are any to be believed.
+    /// Returns the keys and the time of their fetch, if the file exists and is trustworthy.
     pub(crate) fn load(&self) -> Option<(Vec<PublicKey>, OffsetDateTime)> {
         match self.read(OffsetDateTime::now_utc()) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 let file = self.file.display();
-                tracing::warn!(%file, %error, "kept keys not taken up");
+                tracing::warn!(%file, %error, "cached keys ignored");
                 None
             }
         }
     }
 
     fn read(&self, now: OffsetDateTime) -> io::Result<(Vec<PublicKey>, OffsetDateTime)> {
-        let text = gantry_files::read_own(&self.file, SIZE)?;
+        let text = gantry_files::read_own(&self.file, MAX_SIZE)?;
         let Content { fetched_at, keys } = serde_json::from_str(&text)?;
         let fetched_at =
             OffsetDateTime::from_unix_timestamp(fetched_at).map_err(io::Error::other)?;
         let age = now - fetched_at;
-        if age > LONGEST || age < -AHEAD {
+        if age > MAX_AGE || age < -MAX_CLOCK_SKEW {
             return Err(io::Error::other(format!("they were fetched at {fetched_at}")));
         }
         let keys: Option<Vec<_>> = keys.iter().map(Jwk::public_key).collect();
@@ -80,7 +80,7 @@ impl Kept {
         Ok((keys.ok_or_else(|| io::Error::other("not all are Ed25519 keys"))?, fetched_at))
     }
 
-    /// Replaces what the file holds; where that fails, warns once.
+    /// Replaces the content of the file. Warns at the first of several failures.
     pub(crate) async fn store(&self, keys: &[PublicKey], now: OffsetDateTime) {
         let content = Content {
             fetched_at: now.unix_timestamp(),
@@ -93,14 +93,14 @@ impl Kept {
             }
             gantry_files::replace(&file, &serde_json::to_vec(&content)?, Readers::Owner)
         };
-        // That the runtime ends is no news.
+        // An error here means that the runtime is shutting down.
         let Ok(written) = spawn_blocking(write).await else { return };
         let failed_before = self.failed.swap(written.is_err(), Ordering::Relaxed);
         if let Err(error) = written
             && !failed_before
         {
             let file = self.file.display();
-            tracing::warn!(%file, %error, "published keys not kept for a restart");
+            tracing::warn!(%file, %error, "published keys not cached for a restart");
         }
     }
 }
