@@ -133,7 +133,7 @@ fn create_product() {
         stock = 1_000_000_000 => [];
         stock = 1_000_000_001 => ["stock: must be at most 1000000000"];
         stock = -1 => ["stock: must be at least 0"];
-        request_id = String::new() => ["request_id: is required: a UUID of your making"];
+        request_id = String::new() => ["request_id: is required: a UUID that you generate"];
     );
 }
 
@@ -160,7 +160,7 @@ fn reservations() {
     };
     values!(good();
         reservation_id = String::new() => ["reservation_id: must be a UUID"];
-        request_id = String::new() => ["request_id: is required: a UUID of your making"];
+        request_id = String::new() => ["request_id: is required: a UUID that you generate"];
         items = vec![] => ["items: must have at least 1 item"];
         items = vec![item("a", 1); 100] => [];
         items = vec![item("a", 1); 101] => ["items: must have at most 100 items"];
@@ -172,11 +172,11 @@ fn reservations() {
     );
     values!(CommitReservationRequest { reservation_id: ID.to_owned(), request_id: ID.to_owned() };
         reservation_id = String::new() => ["reservation_id: must be a UUID"];
-        request_id = String::new() => ["request_id: is required: a UUID of your making"];
+        request_id = String::new() => ["request_id: is required: a UUID that you generate"];
     );
     values!(ReleaseReservationRequest { reservation_id: ID.to_owned(), request_id: ID.to_owned() };
         reservation_id = String::new() => ["reservation_id: must be a UUID"];
-        request_id = String::new() => ["request_id: is required: a UUID of your making"];
+        request_id = String::new() => ["request_id: is required: a UUID that you generate"];
     );
 }
 
@@ -194,7 +194,7 @@ fn create_order() {
     };
     values!(good();
         user_id = "u1".to_owned() => ["user_id: must be a UUID"];
-        request_id = String::new() => ["request_id: is required: a UUID of your making"];
+        request_id = String::new() => ["request_id: is required: a UUID that you generate"];
         items = vec![] => ["items: must have at least 1 item"];
         items = vec![item("a", 1); 101] => ["items: must have at most 100 items"];
         items = vec![item("", 1)] => ["items[0].sku: must have at least 1 character"];
@@ -214,7 +214,7 @@ fn place_order() {
     let wait = |seconds, nanos| Some(Duration { seconds, nanos });
     values!(good();
         id = String::new() => ["id: must be a UUID"];
-        request_id = String::new() => ["request_id: is required: a UUID of your making"];
+        request_id = String::new() => ["request_id: is required: a UUID that you generate"];
         payment_token = "t".repeat(256) => [];
         payment_token = "t".repeat(257) => ["payment_token: must have at most 256 characters"];
         etag = Some(String::new()) => [];

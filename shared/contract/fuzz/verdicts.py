@@ -1,8 +1,8 @@
-"""What protovalidate says of messages.
+"""Validates messages with protovalidate.
 
-The first line of standard input is a FileDescriptorSet, each further one the name of a
-message and its bytes, all in hexadecimal digits. Answers each with a line of JSON: a list
-of violations, a text where there can be no verdict, or null for what is no such message.
+The first line of standard input is a FileDescriptorSet in hexadecimal digits. Each further line is
+the name of a message and its bytes in hexadecimal digits. Answers each with a line of JSON: a list
+of violations, a text if protovalidate fails, or null if the bytes cannot be decoded.
 """
 
 import json
@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 
 def step(element):
-    """The field's name, and what stands in brackets after it."""
+    """Yields the name of the field and its subscript."""
     yield {"field": element.field_name}
     oneof = element.subscript
     if oneof is None:
@@ -48,7 +48,7 @@ def verdict(kind, data):
         return None
     try:
         return [violation(found) for found in protovalidate.collect_violations(message)]
-    # A TypeError for a text of proto2 that is no UTF-8.
+    # TypeError: a proto2 text that is not UTF-8.
     except (protovalidate.CompilationError, protovalidate.EvaluationError, TypeError) as error:
         return str(error)
 

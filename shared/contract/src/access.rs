@@ -1,79 +1,78 @@
-//! Who calls, and what they may do: decided from the contract alone.
+//! Callers and their permissions, derived from the contract alone.
 
 use std::collections::BTreeMap;
 
 use crate::policy::{Access, Contract, MethodPolicy};
 
-/// An end user on whose behalf a call is made.
+/// A user on whose behalf a call is made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Actor {
     /// The user's id.
     pub subject: String,
-    /// The names of the user's roles.
+    /// Names of the user's roles.
     pub roles: Vec<String>,
 }
 
-/// Who makes a call, once authenticated.
+/// The authenticated caller of a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Brought no credentials.
+    /// A caller without credentials.
     Anonymous,
     /// A user with a token of their own.
     User(Actor),
-    /// A service, for a user: what it may do is bounded by its grant and by the
-    /// user's permissions.
+    /// A service that acts for a user. Its grant and the user's permissions both limit it.
     Delegate {
         /// The calling service.
         service: String,
-        /// The user it acts for.
+        /// The user that it acts for.
         actor: Actor,
     },
-    /// A service on its own account: only its grant counts.
+    /// A service that acts for itself. Only its grant limits it.
     Service {
         /// The calling service.
         service: String,
-        /// The user who once caused this, for the record only.
+        /// The user who caused the call. For the record only.
         cause: Option<Actor>,
     },
 }
 
-/// The permissions each calling service is granted: service name to permissions.
+/// Permissions granted to each calling service, by service name.
 pub type Grants = BTreeMap<String, Vec<String>>;
 
-/// On what a caller holds the method's permission.
+/// Resources on which a caller has the method's permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// On everything.
+    /// All resources.
     All,
-    /// Only on what belongs to this subject.
+    /// Only resources that belong to this subject.
     Own(String),
 }
 
-/// What authorization found: a request extension that handlers read.
+/// Result of authorization, stored as a request extension for handlers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorized {
-    /// Who calls.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// On what the method's permission is held.
+    /// Resources on which the caller has the method's permission.
     pub scope: Scope,
 }
 
-/// Why a caller may not call a method.
+/// Reason why a caller must not call a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The method needs credentials and there were none.
-    #[error("this method needs credentials")]
+    /// The method requires credentials, and the caller has none.
+    #[error("this method requires credentials")]
     Unauthenticated,
-    /// The user's roles lack the permission.
+    /// No role of the user has the permission.
     #[error("the permission {0} is missing")]
     PermissionMissing(&'static str),
-    /// The calling service is not granted the permission, whatever the user may do.
+    /// The calling service is not granted the permission. Independent of the user.
     #[error("the calling service is not granted the permission {0}")]
     NotGranted(&'static str),
 }
 
 impl Caller {
-    /// The user behind the call, where there is one.
+    /// Returns the user behind the call, if there is one.
     pub fn actor(&self) -> Option<&Actor> {
         match self {
             Self::Anonymous => None,
@@ -82,8 +81,8 @@ impl Caller {
         }
     }
 
-    /// Who answers for the call: the user's id, or `service:NAME`, or `anonymous`.
-    /// This is the subject under which request ids are unique.
+    /// Returns the subject under which request ids are unique: the user's id, `service:NAME` or
+    /// `anonymous`.
     pub fn subject(&self) -> String {
         match self {
             Self::Anonymous => "anonymous".to_owned(),
@@ -94,7 +93,7 @@ impl Caller {
 }
 
 impl Scope {
-    /// Whether what belongs to `owner` is within the scope.
+    /// Returns true if the scope includes the resources of `owner`.
     pub fn covers(&self, owner: &str) -> bool {
         match self {
             Self::All => true,
@@ -104,8 +103,8 @@ impl Scope {
 }
 
 impl Contract {
-    /// What `grants` has that is no permission: each with the service that is granted it. A
-    /// typing error would be noticed as a refusal only.
+    /// Returns the unknown permissions in `grants`, each with the service that is granted it. They
+    /// are most likely typing errors.
     pub fn unknown_grants<'a>(
         &self,
         grants: &'a Grants,
@@ -116,10 +115,10 @@ impl Contract {
         granted.filter(|(_, permission)| !self.permissions.contains(permission))
     }
 
-    /// Decides whether `caller` may call `method`, and on what.
+    /// Decides whether `caller` may call `method`, and on which resources.
     ///
     /// # Errors
-    /// [`Denied`] where the caller lacks what the method asks for.
+    /// [`Denied`] if the caller does not have the permission.
     pub fn authorize(
         &self,
         method: &MethodPolicy,
@@ -144,7 +143,7 @@ impl Contract {
         }
     }
 
-    /// The widest scope on which one of the actor's roles holds the permission.
+    /// Returns the widest scope in which a role of the actor has the permission.
     fn scope_of(&self, actor: &Actor, permission: &str) -> Option<Scope> {
         let roles = || actor.roles.iter().filter_map(|name| self.role(name));
         if roles().any(|role| role.permissions.contains(&permission)) {

@@ -1,9 +1,8 @@
-//! What belongs to the call that is being served, carried with its task.
+//! Context of the inbound call, stored in its task.
 //!
-//! The server sets it around the handler; the client reads it, so that an
-//! outbound call inherits what is left of the inbound call's time and its
-//! request id. A spawned task does not inherit it: work that outlives a call
-//! has its own deadline and its own identity.
+//! The server sets it around the handler. The client reads it, so that an outbound call inherits
+//! the remaining time and the request id of the inbound call. A spawned task does not inherit it:
+//! work that outlives the call needs its own deadline and identity.
 
 use std::{future::Future, sync::Arc};
 
@@ -15,24 +14,24 @@ tokio::task_local! {
     static CURRENT: CallContext;
 }
 
-/// The call that is being served.
+/// Context of the inbound call.
 #[derive(Clone, Debug)]
 pub struct CallContext {
-    /// When the caller stops waiting, where it said so.
+    /// Time at which the caller stops waiting, if it set a timeout.
     pub deadline: Option<Instant>,
-    /// The id that ties log lines and calls together.
+    /// Id that connects log lines and calls.
     pub request_id: Arc<str>,
-    /// Who calls.
+    /// The authenticated caller.
     pub caller: Caller,
 }
 
 impl CallContext {
-    /// The context of the task, where one was set.
+    /// Returns the context of the current task, if it has one.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Clone::clone).ok()
     }
 
-    /// Runs `future` within this context.
+    /// Runs `future` in this context.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
         CURRENT.scope(self, future).await
     }

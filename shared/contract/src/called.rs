@@ -1,40 +1,39 @@
-//! Statuses of calls to other services, and what a service may tell its own callers of them.
+//! Statuses of calls to other services, and their form for a service's own callers.
 //!
-//! The client marks each status with which a call ends badly. The server replaces a marked
-//! status that a handler hands on, so that a handler may use `?`: nobody outside learns of
-//! addresses, of the permissions of a service, or of the words of a service behind it that were
-//! not meant for them.
+//! The client marks every error status of a call. If a handler returns a marked status (with `?`),
+//! the server replaces it. Callers therefore never see internal addresses, the permissions of a
+//! service, or messages that were meant for the service only.
 
 use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::StatusExt;
 
 use crate::{Failure, GantryReason, Reason};
 
-/// Metadata: the name of the called service.
+/// Metadata key: name of the called service.
 pub const CALLED_SERVICE: &str = "gantry-called-service";
 
-/// Metadata: the [`Origin`] of the status.
+/// Metadata key: [`Origin`] of the status.
 pub const STATUS_ORIGIN: &str = "gantry-status-origin";
 
-/// Metadata of a refusal for want of a permission: whose permission it is, `user` or `service`.
+/// Metadata key of a missing permission: `user` or `service`, whichever lacks it.
 pub const LACKS: &str = "lacks";
 
-/// gRFC A6: time after which to call again, in milliseconds.
+/// Metadata key of gRFC A6: delay before the next attempt, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Source of the status of a call to another service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Our own channel, whose words are for us alone.
+    /// The client's channel. Its messages are for this service only.
     Channel,
     /// The called service.
     Peer,
-    /// The called service, which refuses the identity of the calling service.
+    /// The called service, because it rejected the identity of the calling service.
     Identity,
 }
 
 impl Origin {
-    /// Value of [`STATUS_ORIGIN`].
+    /// Returns the value of [`STATUS_ORIGIN`].
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Channel => "channel",
@@ -43,25 +42,25 @@ impl Origin {
         }
     }
 
-    /// Origin of a called service's answer. `signed`: the call bore a token of the calling
-    /// service itself, so that a refusal of the token or its grant is not about the user.
+    /// Returns the origin of a response. `signed`: the call had a token of the calling service, so
+    /// a rejected token or grant is the service's and not the user's.
     pub fn of_answer(status: &Status, signed: bool) -> Self {
         let is_refusal = matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied);
         if signed && is_refusal && refuses_identity(status) { Self::Identity } else { Self::Peer }
     }
 }
 
-/// Returns if a refusal is about the token or the grant that a call bore. A reason that is not
-/// of Gantry's crates is a rule of the service: it is about whom the call was made for.
+/// Returns true if the status rejects the token or the grant of the call. A reason outside the
+/// domain `gantry` is a rule of the called service, so it concerns the user.
 fn refuses_identity(status: &Status) -> bool {
     let Some(info) = status.get_details_error_info() else { return true };
     info.domain == GantryReason::PermissionMissing.domain()
         && info.metadata.get(LACKS).is_none_or(|lacks| lacks != "user")
 }
 
-/// Status that a service may answer its own caller with instead of `status`; `None` if that is
-/// no status of a call to another service. Reads [`CallContext`](crate::CallContext) for the
-/// request id.
+/// Returns the status that a service may give its own caller instead of `status`. None if `status`
+/// is not from a call to another service. Reads the request id from
+/// [`CallContext`](crate::CallContext).
 pub fn public(status: &Status) -> Option<Status> {
     let text = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());
     let service = text(CALLED_SERVICE)?;
@@ -79,7 +78,7 @@ pub fn public(status: &Status) -> Option<Status> {
         .metadata("service", service)
         .into(),
         Code::ResourceExhausted => exhausted(status, service),
-        // A version without the method, or a fault: neither is the caller's.
+        // The called service has an older version, or a fault. Neither concerns the caller.
         Code::Internal | Code::Unknown | Code::DataLoss | Code::Unimplemented => {
             Failure::internal().into()
         }
@@ -90,9 +89,10 @@ pub fn public(status: &Status) -> Option<Status> {
 
 fn unavailable(status: &Status, service: &str) -> Failure {
     let (reason, what) = if GantryReason::CircuitOpen.is_given_by(status) {
-        (GantryReason::CircuitOpen, "fails, and is not called for now")
+        (GantryReason::CircuitOpen, "is failing and is not called at the moment")
     } else if GantryReason::OutcomeUnknown.is_given_by(status) {
-        (GantryReason::OutcomeUnknown, "was lost before it answered, and may have done its work")
+        let what = "was lost before it answered and may have executed the call";
+        (GantryReason::OutcomeUnknown, what)
     } else {
         (GantryReason::NoEndpoint, "cannot be reached")
     };
@@ -103,10 +103,10 @@ fn unavailable(status: &Status, service: &str) -> Failure {
 
 fn exhausted(status: &Status, service: &str) -> Status {
     let (reason, message) = if GantryReason::MessageTooLarge.is_given_by(status) {
-        let message = format!("a message of the {service} service, or for it, is too large");
+        let message = format!("a message to or from the {service} service is too large");
         (GantryReason::MessageTooLarge, message)
     } else {
-        (GantryReason::Overloaded, format!("the {service} service has too much to do"))
+        (GantryReason::Overloaded, format!("the {service} service is overloaded"))
     };
     let failure = Failure::new(Code::ResourceExhausted, reason, message);
     let mut told = Status::from(retry_info(failure.metadata("service", service), status));
@@ -123,7 +123,7 @@ fn retry_info(failure: Failure, status: &Status) -> Failure {
     }
 }
 
-/// The status with the words of the called service, without our notes on the call.
+/// Returns the status of the called service without the client's own metadata.
 fn unmarked(status: &Status) -> Status {
     let mut headers = status.metadata().clone().into_headers();
     let ours: Vec<_> =
@@ -166,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_no_call_to_another_service_gave_is_left_alone() {
+    fn a_status_of_no_other_service_is_unchanged() {
         assert!(public(&gantry(Code::Unavailable, GantryReason::NoEndpoint)).is_none());
     }
 
     #[test]
-    fn nothing_of_a_channel_or_of_a_refused_identity_is_told() {
+    fn details_of_channel_and_identity_stay_hidden() {
         for code in (1..=16).map(Code::from) {
             for origin in [Origin::Channel, Origin::Identity] {
                 for status in [
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn services_that_are_away_are_named_with_a_reason() {
+    fn an_unavailable_service_is_named_with_a_reason() {
         for (code, given, told) in [
             (Code::Unavailable, GantryReason::NoEndpoint, "NO_ENDPOINT"),
             (Code::Unavailable, GantryReason::Draining, "NO_ENDPOINT"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_says_of_the_call_keeps_its_words() {
+    fn a_peers_message_about_the_call_is_kept() {
         let codes = [Code::NotFound, Code::FailedPrecondition, Code::PermissionDenied];
         for code in codes {
             let told = public(&marked(Status::new(code, "no such user"), Origin::Peer)).unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_of_the_identity_unless_it_is_about_the_user() {
+    fn a_refusal_concerns_the_service_unless_it_names_the_user() {
         struct NotOwner;
         impl Reason for NotOwner {
             fn reason(&self) -> &'static str {

@@ -1,8 +1,8 @@
-//! The codes of a status, by the names that gRPC gives them.
+//! Status codes by their gRPC names.
 
 use tonic::Code;
 
-/// The code as gRPC writes it in logs, metrics and documents: `NOT_FOUND`.
+/// Returns the name of the code in gRPC's notation: `NOT_FOUND`.
 pub const fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

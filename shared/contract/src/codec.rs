@@ -1,9 +1,8 @@
-//! The codecs that generated clients and servers use.
+//! Codecs of generated clients and servers.
 //!
-//! The server's checks what it decodes against the rules of the contract: a
-//! handler never sees a request that breaks one, and lists are measured before they
-//! are built (see [`shape`](crate::shape)). The client's checks nothing: a newer
-//! server may answer with more than an older contract allows.
+//! The server's codec validates requests while it decodes them, so a handler never sees an invalid
+//! one. It measures lists before it builds them (see [`shape`](crate::shape)). The client's codec
+//! does not validate: a newer server may send more than an older contract allows.
 
 use std::marker::PhantomData;
 
@@ -92,14 +91,14 @@ impl<T: Message> Encoder for ProtoEncoder<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        // The buffer grows, so this fails only beyond what memory can hold.
+        // The buffer grows, so encoding fails only if the memory is exhausted.
         item.encode(buf).map_err(|error| {
             Failure::new(Code::Internal, GantryReason::Internal, error.to_string()).into()
         })
     }
 }
 
-/// Decodes requests and refuses those that break a rule of the contract.
+/// Decodes requests and rejects invalid ones.
 #[derive(Debug)]
 pub struct RequestDecoder<U>(PhantomData<U>);
 
@@ -117,25 +116,25 @@ impl<U: Message + Default + Validate> Decoder for RequestDecoder<U> {
     }
 }
 
-/// Builds a message whose lists are within their limits; says of another one what is wrong,
-/// having built no more of a list than one item too many.
+/// Decodes a message whose lists are within their limits. For any other message, returns its
+/// violations; of each list it then builds at most one item above the limit.
 fn measured<U: Message + Default + Validate>(
     shape: &Shape,
     buf: &mut DecodeBuf<'_>,
 ) -> Result<U, Status> {
-    // Copies nothing if the message is one piece, as tonic's is.
+    // Copies nothing if the buffer is contiguous, as tonic's is.
     let bytes = buf.copy_to_bytes(buf.remaining());
     let decode = |bytes: &[u8]| U::decode(bytes).map_err(|error| malformed(&error.to_string()));
     match shape.fit(&bytes) {
         Ok(Fit::Whole) => Ok(decode(&bytes)?),
         Ok(Fit::Cut(bytes)) => {
             decode(&bytes)?.check()?;
-            // The excess is not in the message as it was merged (a key twice, a oneof that was
-            // replaced): no encoder writes that.
-            let excess = "must not repeat on the wire what its lists and maps do not hold";
+            // The excess items are not in the decoded message: a map key was repeated or a
+            // oneof was replaced. No encoder writes that.
+            let excess = "must not encode list or map items that decoding discards";
             Err(Violations::one("", excess).into())
         }
-        Err(Unfit::Malformed) => Err(malformed("a field is cut off or nested too deep").into()),
+        Err(Unfit::Malformed) => Err(malformed("a field is truncated or nested too deeply").into()),
         Err(Unfit::TooLarge) => Err(Failure::new(
             Code::ResourceExhausted,
             GantryReason::MessageTooLarge,
@@ -149,7 +148,7 @@ fn malformed(error: &str) -> Failure {
     Failure::new(
         Code::InvalidArgument,
         GantryReason::MalformedMessage,
-        format!("the request is not the message that this method takes: {error}"),
+        format!("the request message cannot be decoded: {error}"),
     )
 }
 
@@ -166,7 +165,7 @@ impl<U: Message + Default> Decoder for ResponseDecoder<U> {
             Failure::new(
                 Code::Internal,
                 GantryReason::MalformedMessage,
-                format!("the response is not the message that this method gives: {error}"),
+                format!("the response message cannot be decoded: {error}"),
             )
         })?;
         Ok(Some(response))

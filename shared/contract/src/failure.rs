@@ -1,4 +1,4 @@
-//! How a refusal is said: a status with the standard details of `google.rpc`.
+//! Error statuses with the standard details of `google.rpc`.
 
 use std::{borrow::Cow, collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -7,15 +7,14 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{CallContext, GantryReason, Reason, Violations};
 
-/// The longest encoded details. As the header `grpc-status-details-bin` they are a
-/// third longer, 4 KiB: clients refuse trailers much above that, and with them
-/// the whole answer.
+/// Maximum length of the encoded details in bytes. Base64 in the header `grpc-status-details-bin`
+/// makes them 4 KiB. Clients reject much longer trailers, and the whole response with them.
 const MAX_DETAILS: usize = 3072;
 
-/// The longest value in the metadata of a reason; what is longer is cut.
+/// Maximum length of a metadata value in bytes. Longer values are cut.
 const MAX_METADATA: usize = 1024;
 
-/// One refusal. Becomes a [`tonic::Status`] that always has an `ErrorInfo`.
+/// An error status under construction. Becomes a [`tonic::Status`] with an `ErrorInfo`.
 ///
 /// ```
 /// use gantry_contract::{Failure, GantryReason};
@@ -30,7 +29,7 @@ const MAX_METADATA: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Failure(Box<Inner>);
 
-/// Boxed, so that a `Result` that can fail stays small.
+/// Boxed to keep `Result` small.
 #[derive(Clone, Debug)]
 struct Inner {
     code: Code,
@@ -43,7 +42,7 @@ struct Inner {
 }
 
 impl Failure {
-    /// A refusal with a code, a reason for programs and a message for people.
+    /// Creates an error from a code, a reason for programs and a message for people.
     pub fn new(code: Code, reason: impl Reason, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             code,
@@ -56,21 +55,23 @@ impl Failure {
         }))
     }
 
-    /// UNAVAILABLE, reason STORAGE_UNAVAILABLE: nothing can be written for now, and nothing was done.
-    /// The cause belongs into the log.
+    /// Creates UNAVAILABLE with reason STORAGE_UNAVAILABLE: nothing can be written at the moment,
+    /// and
+    /// nothing was changed. Log the cause separately.
     pub fn storage_unavailable() -> Self {
-        const WHY: &str = "nothing can be stored at the moment";
+        const WHY: &str = "the storage is unavailable";
         Self::new(Code::Unavailable, GantryReason::StorageUnavailable, WHY)
     }
 
-    /// RESOURCE_EXHAUSTED, reason OVERLOADED: nothing was done, and the same call may succeed in a second.
+    /// Creates RESOURCE_EXHAUSTED with reason OVERLOADED: nothing was changed, and the same call
+    /// may succeed in a second.
     pub fn overloaded() -> Self {
         Self::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
             .retry_after(Duration::from_secs(1))
     }
 
-    /// INTERNAL, a fault of ours: names the request that is being served, under whose id the
-    /// log has the cause, and says nothing of it.
+    /// Creates INTERNAL with the request id of the current call and no other information. Log the
+    /// cause separately; the log line has the same request id.
     pub fn internal() -> Self {
         let failure = Self::new(Code::Internal, GantryReason::Internal, "internal error");
         match CallContext::current() {
@@ -79,26 +80,26 @@ impl Failure {
         }
     }
 
-    /// Adds a value to the reason's metadata. Long values are cut at 1 KiB.
+    /// Adds a value to the reason's metadata. Values above 1 KiB are cut.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.metadata.insert(key.into(), cut(value.into()));
         self
     }
 
-    /// Adds a field that is wrong.
+    /// Adds a violation of one field.
     pub fn violation(mut self, field: impl fmt::Display, description: impl fmt::Display) -> Self {
         self.0.violations.push(field, description);
         self
     }
 
-    /// Replaces the fields that are wrong.
+    /// Replaces all violations.
     pub fn violations(mut self, violations: Violations) -> Self {
         self.0.violations = violations;
         self
     }
 
-    /// Names the resource that is missing, taken or otherwise in the way: its
-    /// type (`shop.user.v1.User`), its name, and what is the matter with it.
+    /// Names the resource that is the cause: its type (`shop.user.v1.User`), its name, and a
+    /// description of the problem.
     pub fn resource(
         mut self,
         kind: impl Into<String>,
@@ -109,8 +110,8 @@ impl Failure {
         self
     }
 
-    /// Adds a precondition that does not hold: its type (`STATUS`), what it is
-    /// about, and what would have to be done.
+    /// Adds a precondition that does not hold: its type (`STATUS`), its subject, and what the
+    /// caller would have to do.
     pub fn precondition(
         mut self,
         kind: impl Into<String>,
@@ -121,53 +122,53 @@ impl Failure {
         self
     }
 
-    /// Adds to the message what the caller can do.
+    /// Appends a hint for the caller to the message.
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.0.message = format!("{}; {hint}", self.0.message);
         self
     }
 
-    /// Says how long to wait before trying again.
+    /// Sets the delay before the next attempt (`RetryInfo`).
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.0.details.set_retry_info(Some(delay));
         self
     }
 
-    /// Names the request, as it stands in the logs.
+    /// Sets the request id, as it appears in the logs.
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
         self.0.details.set_request_info(id, "");
         self
     }
 
-    /// The status code.
+    /// Returns the status code.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// The message for people.
+    /// Returns the message for people.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The word for programs.
+    /// Returns the reason for programs.
     pub fn reason(&self) -> &'static str {
         self.0.reason
     }
 
-    /// Whose word it is.
+    /// Returns the domain of the reason.
     pub fn domain(&self) -> &'static str {
         self.0.domain
     }
 
-    /// A value of the reason's metadata.
+    /// Returns a value of the reason's metadata.
     pub fn metadata_of(&self, key: &str) -> Option<&str> {
         self.0.metadata.get(key).map(String::as_str)
     }
 
-    /// What the status was made of, where that was done in this process: nothing of it has
-    /// to be decoded.
+    /// Returns the failure that `status` was made of, if it was made in this process. Avoids
+    /// decoding the details.
     pub fn of(status: &Status) -> Option<&Self> {
-        // A body's status has been wrapped on its way through its layers.
+        // The layers of a body wrap its status.
         let mut source = status.source();
         while let Some(error) = source {
             if let Some(failure) = error.downcast_ref() {
@@ -178,8 +179,8 @@ impl Failure {
         None
     }
 
-    /// Reason of a status: of the failure that it was made of in this process, else of the `ErrorInfo` in
-    /// the details that a peer sent.
+    /// Returns the reason of a status. Takes it from the failure if the status was made in this
+    /// process, otherwise from the `ErrorInfo` in the details.
     pub fn reason_of(status: &Status) -> Option<Cow<'_, str>> {
         match Self::of(status) {
             Some(failure) => Some(Cow::Borrowed(failure.reason())),
@@ -221,7 +222,7 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// Cuts a text that is too long, visibly.
+/// Cuts a long text and marks the cut with an ellipsis.
 fn cut(mut text: String) -> String {
     if text.len() > MAX_METADATA {
         text.truncate(text.floor_char_boundary(MAX_METADATA - '…'.len_utf8()));

@@ -1,8 +1,8 @@
-//! gzip of single messages, as gRPC's compression.md describes it.
+//! gzip compression of single messages (gRPC, compression.md).
 //!
-//! A [`Recoder`] follows the messages of a body as their bytes go by and decompresses or
-//! compresses each; [`Recoded`] is a body that does so. Nobody is trusted with a length: what
-//! grows beyond its limit is refused as soon as it does.
+//! A [`Recoder`] splits the bytes of a body into messages, and compresses or decompresses each of
+//! them. [`Recoded`] applies it to a body. Stated lengths are not trusted: a message that grows
+//! beyond its limit is rejected as soon as it does.
 
 use std::{
     io::{Read, Write},
@@ -17,28 +17,28 @@ use tonic::{Code, Status, codegen::StdError};
 
 use crate::{Failure, GantryReason};
 
-/// The encoding in `grpc-encoding` and `grpc-accept-encoding`.
+/// Name of the encoding in `grpc-encoding` and `grpc-accept-encoding`.
 pub const GZIP: &str = "gzip";
 
-/// Shorter messages are sent as they are.
+/// Minimum length of a message that is compressed, in bytes.
 const MIN_BYTES: usize = 1024;
 
-/// Flag and length before each message.
+/// Length of the prefix of a message: a flag and four bytes of length.
 const PREFIX: usize = 5;
 
-/// Why a compressed message cannot be read.
+/// Reason why a compressed message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InflateError {
-    /// It has more bytes than the limit, which it names.
-    #[error("the message has more than {0} bytes when it is decompressed")]
+    /// The decompressed message exceeds this limit, in bytes.
+    #[error("the decompressed message has more than {0} bytes")]
     TooLong(usize),
-    /// It is no gzip, is cut off or damaged, or something follows it.
-    #[error("the message is compressed, but not as one whole gzip stream")]
+    /// The message is not gzip, is truncated or damaged, or has trailing bytes.
+    #[error("the compressed message is not exactly one gzip stream")]
     Malformed,
 }
 
 impl From<InflateError> for Failure {
-    /// The codes of gRPC's statuscodes.md.
+    /// Uses the codes of gRPC's statuscodes.md.
     fn from(error: InflateError) -> Self {
         let message = error.to_string();
         match error {
@@ -53,8 +53,8 @@ impl From<InflateError> for Failure {
     }
 }
 
-/// The longest compressed form of a message of `limit` bytes: gzip makes a message that it
-/// cannot compress a little longer.
+/// Returns the maximum compressed length of a message of `limit` bytes. gzip makes an
+/// incompressible message slightly longer.
 pub fn max_compressed(limit: u32) -> u32 {
     limit.saturating_add(limit / 1024).saturating_add(1024)
 }
@@ -62,7 +62,7 @@ pub fn max_compressed(limit: u32) -> u32 {
 /// Decompresses one message.
 ///
 /// # Errors
-/// [`InflateError`]; no more than `limit` bytes are decompressed before.
+/// [`InflateError`], after decompressing at most `limit` bytes.
 pub fn inflate(compressed: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     let mut message = Vec::new();
     let mut decoder = GzDecoder::new(compressed);
@@ -71,19 +71,19 @@ pub fn inflate(compressed: &[u8], limit: usize) -> Result<Vec<u8>, InflateError>
     if message.len() > limit {
         return Err(InflateError::TooLong(limit));
     }
-    // A second stream in the message would be a way to have much done for few bytes.
+    // A second stream would make the server work hard for few bytes.
     if read.is_err() || !decoder.get_ref().is_empty() {
         return Err(InflateError::Malformed);
     }
     Ok(message)
 }
 
-/// Compresses one message; none if it would not be shorter.
+/// Compresses one message. Returns None if the result would not be shorter.
 fn deflate(message: &[u8]) -> Option<Vec<u8>> {
     if message.len() < MIN_BYTES {
         return None;
     }
-    // Speed: a message waits for this.
+    // The call waits for the compression, so speed matters more than size.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(message).ok()?;
     encoder.finish().ok().filter(|compressed| compressed.len() < message.len())
@@ -92,28 +92,28 @@ fn deflate(message: &[u8]) -> Option<Vec<u8>> {
 /// Compresses or decompresses the messages of a body.
 #[derive(Debug)]
 pub struct Recoder {
-    /// The longest decompressed message; none if messages are compressed.
+    /// Maximum length of a decompressed message. None: messages are compressed.
     limit: Option<usize>,
-    /// The message that arrives, with its prefix.
+    /// Received bytes of the current message, with its prefix.
     arrived: BytesMut,
 }
 
 impl Recoder {
-    /// Decompresses messages of up to `limit` bytes. The length of compressed ones is not
-    /// checked here: before they arrive, it has to be.
+    /// Decompresses messages of up to `limit` bytes. Does not limit compressed messages: the caller
+    /// must do so before it buffers them.
     pub fn inflating(limit: usize) -> Self {
         Self { limit: Some(limit), arrived: BytesMut::new() }
     }
 
-    /// Compresses messages that are worth it.
+    /// Compresses messages of 1 KiB or more.
     pub fn deflating() -> Self {
         Self { limit: None, arrived: BytesMut::new() }
     }
 
-    /// Takes the next bytes of the body; returns the messages that have become whole.
+    /// Consumes the next bytes of the body. Returns the messages that are complete.
     ///
     /// # Errors
-    /// A message cannot be decompressed.
+    /// [`InflateError`] if a message cannot be decompressed.
     pub fn pass(&mut self, data: &[u8]) -> Result<Bytes, InflateError> {
         self.arrived.extend_from_slice(data);
         let mut out = BytesMut::new();
@@ -132,11 +132,11 @@ impl Recoder {
                 Some(recoded) => {
                     out.reserve(PREFIX + recoded.len());
                     out.put_u8(u8::from(self.limit.is_none()));
-                    // No longer than a limit or than a message, which fit.
+                    // Fits a u32: not longer than the limit or than the message.
                     out.put_u32(recoded.len() as u32);
                     out.put_slice(&recoded);
                 }
-                // The only one as a rule: then it is not copied.
+                // The usual case of a single message: avoids a copy.
                 None if out.is_empty() && !self.arrived.has_remaining() => return Ok(message),
                 None => out.put_slice(&message),
             }
@@ -146,7 +146,7 @@ impl Recoder {
 }
 
 pin_project_lite::pin_project! {
-    /// A body whose messages are recoded.
+    /// A body whose messages are compressed or decompressed.
     #[derive(Debug)]
     pub struct Recoded<B> {
         #[pin]
@@ -156,7 +156,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<B> Recoded<B> {
-    /// Recodes the messages of `inner`.
+    /// Applies `recoder` to the messages of `inner`.
     pub fn new(inner: B, recoder: Recoder) -> Self {
         Self { inner, recoder }
     }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_recoded_however_they_are_cut() {
+    fn messages_are_recoded_in_chunks_of_any_size() {
         let long = vec![7; 5000];
         let plain = [framed(0, b"short"), framed(0, &long), framed(0, b"")].concat();
         for size in [1, 4, 5, 6, 1000, plain.len()] {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_be_shorter_is_sent_as_it_is() {
+    fn an_incompressible_message_is_sent_unchanged() {
         let noise: Vec<_> = std::iter::repeat_with({
             let mut state = 1_u64;
             move || {
@@ -244,24 +244,24 @@ mod tests {
         let plain = framed(0, &noise);
         assert_eq!(Recoder::deflating().pass(&plain).unwrap(), plain);
         assert!(gzip(&noise).len() <= max_compressed(5000) as usize);
-        // What a caller has compressed already is its own affair.
+        // A message that is already compressed is passed on.
         let compressed = framed(1, &gzip(&[0; 5000]));
         assert_eq!(Recoder::deflating().pass(&compressed).unwrap(), compressed);
     }
 
     #[test]
-    fn a_bomb_is_refused_at_its_limit() {
+    fn a_decompression_bomb_is_rejected_at_the_limit() {
         let bomb = gzip(&vec![0; 50_000_000]);
         assert!(bomb.len() < 60_000);
         assert_eq!(inflate(&bomb, 1000), Err(InflateError::TooLong(1000)));
         assert_eq!(inflate(&gzip(&[0; 1000]), 1000).unwrap(), [0; 1000]);
         assert_eq!(inflate(&gzip(&[0; 1001]), 1000), Err(InflateError::TooLong(1000)));
-        // gzip of gzip is one message, which nobody decompresses twice.
+        // A nested gzip message is decompressed only once.
         assert_eq!(inflate(&gzip(&bomb), 100_000).unwrap(), bomb);
     }
 
     #[test]
-    fn what_is_not_one_whole_gzip_stream_is_malformed() {
+    fn anything_but_one_gzip_stream_is_malformed() {
         let good = gzip(b"hello");
         let mut damaged = good.clone();
         let last = damaged.len() - 5;

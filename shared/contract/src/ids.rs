@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use crate::Violations;
 
-/// Reads a UUID field of a request: 32 hexadecimal digits in five groups, in either case
-/// (RFC 9562, section 4). Ids are compared and stored as [`Uuid`], never as the text that came.
+/// Parses a UUID field of a request: 32 hexadecimal digits in five groups, in upper or lower case
+/// (RFC 9562, section 4). Compare and store ids as [`Uuid`], never as the original text.
 ///
 /// # Errors
-/// A violation of `field` if it is something else, or the nil or the max UUID: those mean "none"
-/// and "all" (RFC 9562, sections 5.9 and 5.10), so no two callers may share them as an id.
+/// A violation of `field` if the text is not a UUID, or is the nil or max UUID. Those mean "none"
+/// and "all" (RFC 9562, sections 5.9 and 5.10) and identify nothing.
 pub fn uuid(field: impl fmt::Display, text: &str) -> Result<Uuid, Violations> {
     const HYPHENATED: usize = 36;
     let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == HYPHENATED);
@@ -23,8 +23,8 @@ pub fn uuid(field: impl fmt::Display, text: &str) -> Result<Uuid, Violations> {
     }
 }
 
-/// Writes the UUIDs within encoded bytes in lower case, so that equal requests are equal whatever
-/// the case of their ids. Only text in the form of a UUID is changed.
+/// Converts UUIDs in encoded bytes to lower case, so that requests with the same ids are equal.
+/// Changes only text that has the form of a UUID.
 pub fn lower_uuids(bytes: &mut [u8]) {
     let mut rest = bytes;
     while let Some(candidate) = rest.first_chunk_mut::<36>() {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_is_read_in_either_case_and_in_one_form() {
+    fn a_uuid_has_one_form_in_either_case() {
         assert_eq!(uuid("id", ID).unwrap().to_string(), ID);
         assert_eq!(uuid("id", &ID.to_uppercase()), uuid("id", ID));
         let braced = format!("{{{ID}}}");
@@ -66,14 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn nil_and_max_are_nobodys_id() {
+    fn nil_and_max_uuids_are_rejected() {
         assert_eq!(why(&Uuid::nil().to_string()), "id must not be the nil UUID");
         assert_eq!(why(&Uuid::max().to_string()), "id must not be the max UUID");
         assert_eq!(why(&Uuid::max().to_string().to_uppercase()), "id must not be the max UUID");
     }
 
     #[test]
-    fn only_uuids_are_lowered() {
+    fn only_uuids_are_lowercased() {
         let upper = ID.to_uppercase();
         for (text, lowered) in [
             (format!("$X{upper}Y"), format!("$X{ID}Y")),

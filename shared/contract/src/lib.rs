@@ -1,18 +1,18 @@
-//! What a contract means at run time.
+//! Contracts at run time.
 //!
-//! A team declares its methods once, in its .proto files; `gantry-contract-build`
-//! turns the declarations into a [`Contract`]: tables that the client, the server
-//! and the documentation share. This crate holds the types of those tables and
-//! what follows from them: who may call ([`access`]), under which deadline and
-//! for whom a call runs ([`call`]), what a request must look like ([`Validate`],
-//! [`rules`], applied by the server's [`codec`]), and how a refusal is said
-//! ([`Failure`]).
+//! A team declares its methods in .proto files. `gantry-contract-build` generates a [`Contract`]
+//! from them: tables that the client, the server and the documentation share. This crate has the
+//! types of the tables and everything that depends on them only:
 //!
-//! A contract crate is a folder of .proto files, a build script that calls
-//! `gantry_contract_build::compile`, and a `lib.rs` of one line:
-//! [`include_contract!`].
+//! - authorization ([`access`]),
+//! - the context of a call: caller, deadline, request id ([`call`]),
+//! - validation of requests ([`Validate`], [`rules`]), applied by the server's [`codec`],
+//! - error statuses ([`Failure`]).
 //!
-//! It names no other crate of ours.
+//! A contract crate consists of .proto files, a build script that calls
+//! `gantry_contract_build::compile`, and a `lib.rs` with one line: [`include_contract!`].
+//!
+//! This crate depends on no other crate of the workspace.
 
 pub mod access;
 pub mod call;
@@ -44,8 +44,8 @@ pub use shape::Shape;
 pub use sources::{Clock, Ids};
 pub use validate::{FieldPath, Validate, Violation, Violations};
 
-/// Includes what `gantry_contract_build::compile` made: a module for each package
-/// (`shop::user::v1`) and `CONTRACT`, the tables of the whole.
+/// Includes the generated code of `gantry_contract_build::compile`: one module per package
+/// (`shop::user::v1`), and `CONTRACT` with all tables.
 #[macro_export]
 macro_rules! include_contract {
     () => {

@@ -1,41 +1,41 @@
-//! Pages of a list, as AIP-158 has them.
+//! Pagination of lists (AIP-158).
 //!
-//! A list is read in the order of a key. A page token holds the key of the last
-//! item seen, so that a page is one range read, and items added or removed
-//! meanwhile neither repeat nor hide others. It belongs to its list: another list
-//! does not take it for one of its own, whatever its keys look like.
+//! A list is sorted by a key. A page token contains the key of the last item of a page, so the next
+//! page is one range read. Items that are added or removed in between cause no repeated and no
+//! skipped items. A token is valid for its own list only, even if another list has the same keys.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::Violations;
 
-/// The size of a page where none is asked for.
+/// Default page size.
 pub const DEFAULT_SIZE: u32 = 20;
-/// The size of the largest page; who asks for more gets this.
+/// Maximum page size. Larger requests get this size.
 pub const MAX_SIZE: u32 = 100;
-/// Totals are exact up to here, which then stands for "this many or more".
+/// Limit of exact totals. A total of this value means "this many or more".
 pub const MAX_TOTAL: u32 = 10_000;
 
-/// Which page is asked for.
+/// The requested page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// How many items at most: 1 to 100.
+    /// Maximum number of items: 1 to 100.
     pub size: u32,
-    /// The key after which the page begins; none for the first page.
+    /// Key after which the page begins. None for the first page.
     pub after: Option<String>,
-    /// Whether the caller wants to know how many there are.
+    /// True if the caller requests the total.
     pub include_total: bool,
-    /// The list that is read.
+    /// Name of the list.
     list: &'static str,
 }
 
 impl PageRequest {
-    /// Reads the three standard fields of a request for a list, which is named by
-    /// what it lists and by all that chooses among that.
+    /// Reads the three standard fields of a list request. `list` identifies the list: its name and
+    /// all filters.
     ///
     /// # Errors
-    /// A violation on `page_size` where it is negative, on `page_token` where it
-    /// is not one that [`token`] made for this list.
+    /// A violation of `page_size` if it is negative, or of `page_token` if [`token`] did not make
+    /// it
+    /// for this list.
     pub fn new(
         list: &'static str,
         page_size: i32,
@@ -53,8 +53,10 @@ impl PageRequest {
         };
         let after = (!page_token.is_empty()).then(|| key(list, page_token));
         if after == Some(None) {
-            violations
-                .push("page_token", "must be a next_page_token of an earlier answer of this list");
+            violations.push(
+                "page_token",
+                "must be a next_page_token of an earlier response of this list",
+            );
         }
         if violations.is_empty() {
             Ok(Self { size, after: after.flatten(), include_total, list })
@@ -63,26 +65,26 @@ impl PageRequest {
         }
     }
 
-    /// How many items to read: one more than asked for, which tells whether
+    /// Returns the number of items to read: one more than the page size. The extra item shows that
     /// another page follows.
     pub fn limit(&self) -> u32 {
         self.size + 1
     }
 }
 
-/// One page.
+/// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     /// The items, in the order of the list.
     pub items: Vec<T>,
-    /// What asks for the page after this one; empty on the last page.
+    /// Token of the next page. Empty on the last page.
     pub next_page_token: String,
-    /// How many items the whole list has, where asked for; at most [`MAX_TOTAL`].
+    /// Number of items in the whole list, at most [`MAX_TOTAL`]. None if it was not requested.
     pub total: Option<u32>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of what was read with [`PageRequest::limit`].
+    /// Makes a page from items that were read with [`PageRequest::limit`].
     pub fn cut(
         mut items: Vec<T>,
         request: &PageRequest,
@@ -97,7 +99,7 @@ impl<T> Page<T> {
         Self { items, next_page_token, total: total.map(|total| total.min(MAX_TOTAL)) }
     }
 
-    /// The page with every item converted.
+    /// Converts every item.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page {
             items: self.items.into_iter().map(convert).collect(),
@@ -106,23 +108,23 @@ impl<T> Page<T> {
         }
     }
 
-    /// The field `total_size`.
+    /// Returns the value of the field `total_size`.
     pub fn total_size(&self) -> Option<i32> {
         self.total.map(|total| i32::try_from(total).unwrap_or(i32::MAX))
     }
 }
 
-/// The page token that stands for a key of a list: opaque and safe in a URL.
+/// Returns the page token of a key: opaque and URL-safe.
 ///
-/// Its checksum finds tokens that were cut, mistyped or made for another list; it
-/// keeps no secret and proves no origin, so a key in it grants nothing.
+/// Its checksum detects tokens that are truncated, mistyped or from another list. It neither
+/// protects the key nor proves its origin, so a key in a token must grant nothing.
 pub fn token(list: &str, key: &str) -> String {
     let mut bytes = checksum(list, key.as_bytes()).to_be_bytes().to_vec();
     bytes.extend_from_slice(key.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The key that a page token of this list stands for.
+/// Returns the key of a page token, if the token is of this list.
 fn key(list: &str, token: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (sum, key) = bytes.split_first_chunk::<4>()?;
@@ -130,7 +132,7 @@ fn key(list: &str, token: &str) -> Option<String> {
     matches.then(|| String::from_utf8(key.to_vec()).ok()).flatten()
 }
 
-/// FNV-1a of the list's name, a byte that no text has, and the key.
+/// FNV-1a of the list's name, a byte that is not in UTF-8 text, and the key.
 fn checksum(list: &str, key: &[u8]) -> u32 {
     list.as_bytes()
         .iter()

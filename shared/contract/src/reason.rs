@@ -1,21 +1,20 @@
-//! Why a call is refused, as a word that programs can act on.
+//! Reasons of error statuses, for programs.
 
 use tonic_types::StatusExt;
 
-/// A reason of `google.rpc.ErrorInfo`: a word that is unique within its domain.
+/// A reason of `google.rpc.ErrorInfo`: a word that is unique in its domain.
 ///
-/// The build library implements it for the enums of a contract that declare a
-/// `reason_domain`.
+/// The build library implements this trait for enums with the option `reason_domain`.
 pub trait Reason {
-    /// The word: `USER_NOT_FOUND`.
+    /// Returns the reason: `USER_NOT_FOUND`.
     fn reason(&self) -> &'static str;
 
-    /// Whose word it is: `shop`.
+    /// Returns the domain: `shop`.
     fn domain(&self) -> &'static str;
 
-    /// Whether this is the reason that `status` gives.
+    /// Returns true if `status` has this reason.
     ///
-    /// A status without details, or with details that do not parse, gives none.
+    /// A status without details, or with malformed details, has no reason.
     fn is_given_by(&self, status: &tonic::Status) -> bool {
         status
             .get_details_error_info()
@@ -23,58 +22,56 @@ pub trait Reason {
     }
 }
 
-/// The reasons for which Gantry's own crates refuse a call. Their domain is `gantry`.
+/// Reasons of Gantry's own crates. Their domain is `gantry`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GantryReason {
-    /// INVALID_ARGUMENT: the request breaks rules of the contract.
+    /// INVALID_ARGUMENT: the request violates rules of the contract.
     ValidationFailed,
-    /// INVALID_ARGUMENT: the request's bytes are not the message they should be.
-    /// INTERNAL if it is a response. UNIMPLEMENTED if there is not exactly one message where
-    /// the method has one.
+    /// INVALID_ARGUMENT: the request cannot be decoded. INTERNAL: the response cannot be decoded.
+    /// UNIMPLEMENTED: the body does not have exactly one message, but the method requires that.
     MalformedMessage,
-    /// INVALID_ARGUMENT: a header that the server reads cannot be read.
+    /// INVALID_ARGUMENT: a header that the server needs is malformed.
     MalformedMetadata,
-    /// RESOURCE_EXHAUSTED: the request has more headers, or bytes of them, than the server
-    /// takes.
+    /// RESOURCE_EXHAUSTED: the request has more headers, or longer ones, than the server accepts.
     MetadataTooLarge,
-    /// RESOURCE_EXHAUSTED: the message is longer than the server takes.
+    /// RESOURCE_EXHAUSTED: the message is longer than the server accepts.
     MessageTooLarge,
     /// UNIMPLEMENTED: the server does not know the method.
     MethodUnknown,
-    /// UNIMPLEMENTED: the server does not take messages in this encoding.
+    /// UNIMPLEMENTED: the server does not accept this message encoding.
     EncodingUnknown,
-    /// UNAUTHENTICATED: the method needs credentials and there were none.
+    /// UNAUTHENTICATED: the method requires credentials, and the call has none.
     TokenMissing,
-    /// UNAUTHENTICATED: the credentials prove nothing.
+    /// UNAUTHENTICATED: the credentials are invalid.
     TokenInvalid,
-    /// UNAUTHENTICATED: the credentials were good once.
+    /// UNAUTHENTICATED: the credentials have expired.
     TokenExpired,
-    /// PERMISSION_DENIED: the caller's roles or grant lack the method's permission.
+    /// PERMISSION_DENIED: the caller's roles or grant do not include the method's permission.
     PermissionMissing,
     /// UNAVAILABLE: no instance of the service could be reached in time.
     NoEndpoint,
-    /// DEADLINE_EXCEEDED: the time for the call is over.
+    /// DEADLINE_EXCEEDED: the deadline of the call has passed.
     DeadlineExceeded,
-    /// UNAVAILABLE: calls to this service fail, so this one was not tried.
+    /// UNAVAILABLE: calls to this service are failing, so this call was not attempted.
     CircuitOpen,
-    /// UNAVAILABLE, or the code of a stream that was reset: the call was lost before it was
-    /// answered and was not repeated. It may have been executed.
+    /// UNAVAILABLE, or the code of a reset stream: the call was lost before its response and was
+    /// not repeated. It may have been executed.
     OutcomeUnknown,
-    /// RESOURCE_EXHAUSTED: the server has more work than it can do.
+    /// RESOURCE_EXHAUSTED: the server is overloaded.
     Overloaded,
-    /// RESOURCE_EXHAUSTED: this caller calls too often.
+    /// RESOURCE_EXHAUSTED: the caller exceeds its rate limit.
     RateLimited,
-    /// RESOURCE_EXHAUSTED: too many requests have begun and are not complete.
+    /// RESOURCE_EXHAUSTED: too many requests have started and are incomplete.
     TooManyUploads,
-    /// DEADLINE_EXCEEDED: the request's message was not complete in its time, which is
-    /// shorter than the call's.
+    /// DEADLINE_EXCEEDED: the request message did not arrive in time. This time is shorter than
+    /// the deadline of the call.
     UploadTooSlow,
     /// UNAVAILABLE: the server is shutting down.
     Draining,
-    /// UNAVAILABLE: the server cannot write for now (a full disk); nothing was done.
+    /// UNAVAILABLE: the server cannot write at the moment (a full disk). Nothing was changed.
     StorageUnavailable,
-    /// INTERNAL: a fault of ours; the cause is in the log, under the request id.
+    /// INTERNAL: a fault of the server. Its log has the cause, with the request id.
     Internal,
 }
 

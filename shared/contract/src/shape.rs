@@ -1,26 +1,28 @@
-//! Limits of a request that hold before it is built.
+//! Limits of a request that are checked before it is decoded.
 //!
 //! An empty message in a list takes two bytes on the wire and more than a hundred in memory. A
-//! [`Shape`] names the lists and maps of a message, with their limits in the contract, so that a
-//! scan of the bytes ([`Shape::fit`]) refuses what would grow, or cuts a list that is too long
-//! down to one item too many: enough for validation to name it with everything else.
+//! [`Shape`] lists the lists and maps of a message, with their limits in the contract.
+//! [`Shape::fit`] scans the encoded bytes. It rejects a message that would take too much memory,
+//! and
+//! cuts a list that is too long to one item above its limit. That item is enough for validation to
+//! report the list together with all other violations.
 //!
-//! The build library makes a shape for every message that can grow so.
+//! The build library generates a shape for every message that has lists or maps.
 
-/// Memory that the lists and maps of one request may take, apart from the bytes of their texts:
-/// 16 MiB, or four times a longer request's length.
+/// Maximum memory of the lists and maps of one request, not counting the bytes of their texts:
+/// 16 MiB, or four times the length of a longer request.
 pub const MAX_MEMORY: usize = 16 * 1024 * 1024;
 
-/// Shorter messages are not scanned by a server: even of a costly item they cannot hold many.
+/// Minimum length of a scanned message, in bytes. A shorter one cannot hold many items.
 pub(crate) const MIN_SCANNED: usize = 1024;
 
-/// Depth at which prost refuses a message; the scan need not be stricter.
+/// Depth at which prost rejects a message. The scan uses the same limit.
 const MAX_DEPTH: u32 = 102;
 
-/// The fields of a message that can take more memory than their bytes.
+/// Fields of a message that may take more memory than their encoded bytes.
 #[derive(Debug)]
 pub struct Shape {
-    /// Lists, maps, and messages that hold some.
+    /// Lists, maps, and messages that contain some.
     pub fields: &'static [Field],
 }
 
@@ -29,52 +31,52 @@ pub struct Shape {
 pub struct Field {
     /// The field's number.
     pub number: u32,
-    /// Memory of one item, in bytes; 0 if it takes none of its own.
+    /// Memory of one item in bytes; 0 if it takes none of its own.
     pub size: usize,
-    /// The rule `max_items` or `max_pairs`.
+    /// Limit from the rule `max_items` or `max_pairs`.
     pub max_items: Option<u32>,
-    /// Form of the items of a packed list.
+    /// Encoding of the items of a packed list.
     pub packed: Option<Packed>,
-    /// Shape of the message that the field or an item of it is.
+    /// Shape of the field's message, or of its items.
     pub message: Option<&'static Shape>,
 }
 
-/// Form of the numbers in a packed list.
+/// Encoding of the numbers in a packed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packed {
-    /// Numbers of one to ten bytes, and bools.
+    /// One to ten bytes each; also bools.
     Varint,
-    /// Numbers of four bytes.
+    /// Four bytes each.
     Fixed32,
-    /// Numbers of eight bytes.
+    /// Eight bytes each.
     Fixed64,
 }
 
-/// How a message fits its shape.
+/// Result of a scan.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// No list is longer than its limit.
+    /// All lists are within their limits.
     Whole,
-    /// The message with each list that is too long cut to one item more than its limit.
+    /// The message, with each list that is too long cut to one item above its limit.
     Cut(Vec<u8>),
 }
 
-/// Why a message is not built.
+/// Reason why a message must not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// It is no message: prost would refuse it too, after it built a part of it.
+    /// Not a valid message. prost would reject it too, but only after decoding a part of it.
     Malformed,
-    /// It would take more memory than [`MAX_MEMORY`] allows.
+    /// The message would take more memory than [`MAX_MEMORY`] allows.
     TooLarge,
 }
 
 impl Shape {
     const NONE: Self = Self { fields: &[] };
 
-    /// Compares the message with its limits, reading each byte once, and once more to cut it.
+    /// Scans a message. Reads each byte once, and a second time if a list must be cut.
     ///
     /// # Errors
-    /// [`Unfit`] if the message must not be built.
+    /// [`Unfit`] if the message must not be decoded.
     pub fn fit(&self, message: &[u8]) -> Result<Fit, Unfit> {
         let left = MAX_MEMORY.max(message.len().saturating_mul(4));
         let mut scan = Scan { left, exceeded: false, cut: None };
@@ -88,18 +90,18 @@ impl Shape {
     }
 }
 
-/// A walk over a message's bytes.
+/// State of a scan.
 struct Scan {
-    /// Memory that may still be taken.
+    /// Remaining memory in bytes.
     left: usize,
-    /// A list was longer than its limit.
+    /// True if a list exceeds its limit.
     exceeded: bool,
-    /// The message without the excess, if it is wanted.
+    /// The message without excess items. None in the first scan, which only measures.
     cut: Option<Vec<u8>>,
 }
 
 impl Scan {
-    /// Reads a message to its end: that of `bytes`, or the end of the group of this number.
+    /// Reads a message up to the end of `bytes`, or up to the end of the group with this number.
     fn message(
         &mut self,
         bytes: &mut &[u8],
@@ -140,7 +142,7 @@ impl Scan {
             let nested = field.and_then(|index| shape.fields[index].message);
             let packed = field.and_then(|index| shape.fields[index].packed);
             match (content, nested, packed) {
-                // A group: its end is found by reading it.
+                // A group has no length. Its end is found by reading it.
                 _ if wire == 3 => {
                     self.group(start, bytes, nested.unwrap_or(&Shape::NONE), number, depth, kept)?;
                 }
@@ -160,7 +162,7 @@ impl Scan {
         if group.is_none() { Ok(()) } else { Err(Unfit::Malformed) }
     }
 
-    /// Reads a group, keeping it if it is an item within the limit.
+    /// Reads a group. Keeps it if it is an item within the limit.
     fn group(
         &mut self,
         start: &[u8],
@@ -175,13 +177,13 @@ impl Scan {
             return self.message(bytes, shape, Some(number), depth);
         }
         let outer = self.cut.take();
-        // Of an item that is not kept, nothing counts.
+        // The content of a discarded item is not counted.
         self.message(bytes, &Shape::NONE, Some(number), depth)?;
         self.cut = outer;
         Ok(())
     }
 
-    /// Counts items of a field; returns how many of them to keep.
+    /// Counts items of a field. Returns the number of items to keep.
     fn admit(&mut self, field: &Field, count: &mut usize, items: usize) -> Result<usize, Unfit> {
         let kept = match field.max_items {
             None => items,
@@ -197,14 +199,14 @@ impl Scan {
         Ok(kept)
     }
 
-    /// Keeps what stands between the two.
+    /// Keeps the bytes between `start` and `rest`.
     fn keep(&mut self, start: &[u8], rest: &[u8]) {
         if let Some(cut) = &mut self.cut {
             cut.extend_from_slice(&start[..start.len() - rest.len()]);
         }
     }
 
-    /// Puts what was kept of a field's content after `outer`.
+    /// Appends the kept content of a field to `outer`.
     fn put(&mut self, outer: Option<Vec<u8>>, key: u32) {
         let (Some(mut outer), Some(content)) = (outer, self.cut.take()) else { return };
         put_varint(&mut outer, key.into());
@@ -214,7 +216,7 @@ impl Scan {
     }
 }
 
-/// Items of each field of a message so far.
+/// Number of items of each field so far.
 enum Counts {
     Few([usize; 8]),
     Many(Vec<usize>),
@@ -228,7 +230,7 @@ impl Counts {
         }
     }
 
-    /// `index` is below the number of the shape's fields.
+    /// Returns the count of a field. `index` must be less than the number of the shape's fields.
     fn of(&mut self, index: usize) -> &mut usize {
         match self {
             Self::Few(counts) => &mut counts[index],
@@ -240,14 +242,14 @@ impl Counts {
 impl Packed {
     fn count(self, content: &[u8]) -> usize {
         match self {
-            // The last byte of each has its highest bit clear.
+            // The last byte of a varint has its highest bit clear.
             Self::Varint => content.iter().filter(|byte| **byte < 0x80).count(),
             Self::Fixed32 => content.len() / 4,
             Self::Fixed64 => content.len() / 8,
         }
     }
 
-    /// The bytes of the first numbers.
+    /// Returns the bytes of the first `numbers` numbers.
     fn first(self, content: &[u8], numbers: usize) -> &[u8] {
         let end = match self {
             Self::Varint => {
@@ -257,7 +259,7 @@ impl Packed {
             Self::Fixed32 => numbers.checked_mul(4),
             Self::Fixed64 => numbers.checked_mul(8),
         };
-        // Fewer than asked for are all there are, what follows the last one included.
+        // With fewer numbers than requested, returns everything, trailing bytes included.
         end.and_then(|end| content.get(..end)).unwrap_or(content)
     }
 }
@@ -293,13 +295,13 @@ fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], Unfit> {
     Ok(taken)
 }
 
-/// A list of Google's, whose items have no limit.
+/// A list field of Google's messages, which has no limit.
 const fn list(number: u32, size: usize, message: Option<&'static Shape>) -> Field {
     Field { number, size, max_items: None, packed: None, message }
 }
 
-/// Memory of a text or of a block of bytes in a list, besides its bytes: with its place on the
-/// heap.
+/// Memory of a text or bytes item of a list, without its content: the `String` and its heap
+/// allocation.
 pub const TEXT: usize = 48;
 
 /// `google.protobuf.FieldMask`.
@@ -326,7 +328,7 @@ mod tests {
 
     use super::*;
 
-    /// Two numbers at most, three texts at most, and messages like itself, one at most.
+    /// At most two numbers, three texts, and one message of its own type.
     static TREE: Shape = Shape {
         fields: &[
             Field {
@@ -341,7 +343,7 @@ mod tests {
         ],
     };
 
-    /// Encodes as [`TREE`] reads.
+    /// Message with the fields of [`TREE`].
     #[derive(Clone, PartialEq, Message)]
     struct Tree {
         #[prost(uint64, repeated, tag = "1")]
@@ -368,13 +370,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_within_its_limits_is_left_alone() {
+    fn a_message_within_its_limits_is_unchanged() {
         assert_eq!(cut(&Tree::default()), None);
         assert_eq!(cut(&tree(2, 3, vec![tree(2, 3, vec![])])), None);
     }
 
     #[test]
-    fn each_list_keeps_one_item_too_many() {
+    fn each_list_keeps_one_item_above_its_limit() {
         assert_eq!(cut(&tree(1000, 1000, vec![])), Some(tree(3, 4, vec![])));
         let trees =
             vec![tree(9, 0, vec![tree(0, 9, vec![])]), tree(0, 1, vec![]), tree(7, 7, vec![])];
@@ -383,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_count_packed_and_one_by_one() {
+    fn packed_and_single_numbers_count_alike() {
         let mut bytes = vec![0x0a, 4, 1, 2, 3, 4];
         bytes.extend([0x08, 5].repeat(3));
         let Ok(Fit::Cut(bytes)) = TREE.fit(&bytes) else { unreachable!() };
@@ -398,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_a_limit_may_take_so_much_memory() {
+    fn memory_limits_a_list_without_a_limit() {
         let values = |count| {
             let values = vec![Value { kind: Some(Kind::ListValue(ListValue::default())) }; count];
             LIST_VALUE.fit(&ListValue { values }.encode_to_vec())
@@ -419,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused_as_prost_does() {
+    fn a_malformed_message_is_rejected_as_by_prost() {
         let nested = |depth: usize| {
             (0..depth).fold(Vec::new(), |inner, _| {
                 let mut bytes = vec![0x1a];
@@ -428,7 +430,7 @@ mod tests {
                 bytes
             })
         };
-        // Of unknown groups, each within the next.
+        // Nested unknown groups.
         let groups = |depth| [vec![0x33; depth], vec![0x34; depth]].concat();
         let broken: [&[u8]; 9] = [
             &[0x08],
@@ -457,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_an_item_as_well() {
+    fn a_group_counts_as_an_item() {
         let mut bytes = [0x1b, 0x12, 1, b'a', 0x1c].repeat(5);
         bytes.extend([0x22, 1, b'x']);
         let kept = [[0x1b, 0x12, 1, b'a', 0x1c].repeat(2), vec![0x22, 1, b'x']].concat();

@@ -1,4 +1,4 @@
-//! Validation: messages check themselves and say everything that is wrong.
+//! Validation of messages, which reports all violations.
 
 use std::fmt;
 
@@ -9,28 +9,29 @@ use crate::{
     shape::{self, Shape},
 };
 
-/// How many bytes of violations are kept; the rest is counted. Leaves room for
-/// the other details within [`Failure`]'s limit.
+/// Maximum length of the kept violations in bytes. Further violations are only counted. Leaves room
+/// for the other details within the limit of [`Failure`].
 const KEPT_BYTES: usize = 2560;
 
-/// The longest part of a field's path that a caller can choose: a map's key, which
-/// is cut here.
+/// Maximum number of characters of a map key in a field path. Longer keys are cut, because the
+/// caller chooses them.
 const KEY_CHARS: usize = 64;
 
-/// Violations that a message for people names, and its length in bytes from which on it names no
-/// more: it travels in a header too, percent-encoded.
+/// Maximum number of violations in a message for people, and the message's maximum length in bytes.
+/// The message is also sent as a header, percent-encoded.
 const NAMED: usize = 5;
 const NAMED_BYTES: usize = 1024;
 
-/// A message that can check itself against the rules of its contract.
+/// A message that can be validated against the rules of its contract.
 ///
-/// Implemented by the build library for every message of a contract. The server
-/// calls it while decoding a request; a client may call it before sending one.
+/// The build library implements this trait for every message of a contract. The server validates a
+/// request while it decodes it. A client may validate a request before it sends it.
 pub trait Validate {
-    /// Adds everything that is wrong to `out`. `path` leads to this message.
+    /// Adds all violations to `out`. `path` is the path of this message.
     fn validate(&self, path: &FieldPath<'_>, out: &mut Violations);
 
-    /// Lists and maps of the message, to be measured before it is built; none if it has none.
+    /// Returns the lists and maps of the message, for the scan before decoding. None if it has
+    /// none.
     fn shape() -> Option<&'static Shape>
     where
         Self: Sized,
@@ -38,10 +39,10 @@ pub trait Validate {
         None
     }
 
-    /// Checks a message that is not part of another one.
+    /// Validates a top-level message.
     ///
     /// # Errors
-    /// The violations, where there are any.
+    /// All violations, if there are any.
     fn check(&self) -> Result<(), Violations> {
         let mut out = Violations::default();
         self.validate(&FieldPath::ROOT, &mut out);
@@ -49,7 +50,7 @@ pub trait Validate {
     }
 }
 
-/// Messages of Google's that a method may take as its request have no rules.
+/// Implements [`Validate`] for Google's messages, which have no rules.
 macro_rules! without_rules {
     ($($message:ty $(= $shape:path)?),* $(,)?) => {$(
         impl Validate for $message {
@@ -62,7 +63,7 @@ macro_rules! without_rules {
     )*};
 }
 
-// `()` is what tonic makes of google.protobuf.Empty, and a scalar what it makes of a wrapper.
+// tonic represents google.protobuf.Empty as `()` and a wrapper message as its scalar.
 without_rules!(
     (),
     bool,
@@ -83,10 +84,9 @@ without_rules!(
     prost_types::Value = shape::VALUE,
 );
 
-/// Where a field is, from the request down: `items[1].sku`.
+/// Path of a field from the request down: `items[1].sku`.
 ///
-/// A list through the callers' stack frames: it costs nothing until a violation
-/// writes it out.
+/// A linked list on the stack. It costs nothing until a violation formats it.
 #[derive(Clone, Copy)]
 pub struct FieldPath<'a> {
     parent: Option<&'a FieldPath<'a>>,
@@ -103,25 +103,25 @@ enum Step<'a> {
 }
 
 impl<'a> FieldPath<'a> {
-    /// The path of the request itself.
+    /// Path of the request itself.
     pub const ROOT: Self = Self { parent: None, step: Step::Message };
 
-    /// The path of a field of the message here.
+    /// Returns the path of a field of this message.
     pub fn field(&'a self, name: &'static str) -> Self {
         Self { parent: Some(self), step: Step::Field(name) }
     }
 
-    /// The path of an item of the list here.
+    /// Returns the path of an item of this list.
     pub fn index(&'a self, index: usize) -> Self {
         Self { parent: Some(self), step: Step::Index(index) }
     }
 
-    /// The path of an entry of the map here, whose key is a text.
+    /// Returns the path of an entry of this map with a text key.
     pub fn text_key(&'a self, key: &'a str) -> Self {
         Self { parent: Some(self), step: Step::TextKey(key) }
     }
 
-    /// The path of an entry of the map here, whose key is a number or a bool.
+    /// Returns the path of an entry of this map with a number or bool key.
     pub fn key(&'a self, key: &'a dyn fmt::Display) -> Self {
         Self { parent: Some(self), step: Step::Key(key) }
     }
@@ -154,10 +154,10 @@ impl fmt::Debug for FieldPath<'_> {
     }
 }
 
-/// What is wrong with a request: fields and descriptions.
+/// Violations of a request: fields and descriptions.
 ///
-/// Holds what fits into a refusal and counts the rest, so that a request with a
-/// million mistakes costs no more to refuse than one with a few.
+/// Keeps as many as fit into a status and counts the rest, so a request with a million violations
+/// costs no more than one with a few.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     kept: Vec<Violation>,
@@ -165,25 +165,24 @@ pub struct Violations {
     more: usize,
 }
 
-/// One field and what is wrong with it.
+/// A field and a description of the rule that it violates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The field's path: `items[1].sku`.
+    /// Path of the field: `items[1].sku`.
     pub field: String,
-    /// What it should be: `must be at least 1`.
+    /// The violated rule: `must be at least 1`.
     pub description: String,
 }
 
 impl Violations {
-    /// A single violation.
+    /// Creates a single violation.
     pub fn one(field: impl fmt::Display, description: impl fmt::Display) -> Self {
         let mut violations = Self::default();
         violations.push(field, description);
         violations
     }
 
-    /// Adds a violation. The description never repeats the field's value: it may
-    /// be a secret.
+    /// Adds a violation. The description must not contain the field's value, which may be a secret.
     pub fn push(&mut self, field: impl fmt::Display, description: impl fmt::Display) {
         if self.more > 0 {
             self.more += 1;
@@ -200,7 +199,7 @@ impl Violations {
         }
     }
 
-    /// What was read; nothing where it is wrong, which is then added.
+    /// Returns a valid value, or adds the violations of an invalid one and returns None.
     pub fn note<T>(&mut self, read: Result<T, impl Into<Self>>) -> Option<T> {
         let Self { kept, kept_bytes: _, more } = match read {
             Ok(value) => return Some(value),
@@ -213,29 +212,29 @@ impl Violations {
         None
     }
 
-    /// Whether nothing is wrong.
+    /// Returns true if there are no violations.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.more == 0
     }
 
-    /// How many there are, the ones not kept included.
+    /// Returns the number of violations, including those that are only counted.
     pub fn len(&self) -> usize {
         self.kept.len() + self.more
     }
 
-    /// Those that are kept.
+    /// Returns the kept violations.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.kept.iter()
     }
 
-    /// Drops the last one that is kept; false where none was.
+    /// Drops the last kept violation, which is then only counted. Returns false if none was left.
     pub(crate) fn drop_one(&mut self) -> bool {
         let dropped = self.kept.pop().is_some();
         self.more += usize::from(dropped);
         dropped
     }
 
-    /// How many are not kept.
+    /// Returns the number of violations that are only counted.
     pub(crate) fn more(&self) -> usize {
         self.more
     }
@@ -244,7 +243,7 @@ impl Violations {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, description } = self;
-        // "quantity must be at least 1", "quantity is required".
+        // Formats "quantity must be at least 1", "quantity is required".
         let is_predicate =
             ["must ", "is ", "may "].iter().any(|verb| description.starts_with(verb));
         match (field.as_str(), is_predicate) {
@@ -256,7 +255,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The first five, and how many more there are.
+/// Formats the first five violations and the number of the others.
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut named = String::new();
@@ -274,7 +273,7 @@ impl fmt::Display for Violations {
         }
         match (count, self.len() - count) {
             (_, 0) => f.write_str(&named),
-            (0, rest) => write!(f, "{rest} fields break rules"),
+            (0, rest) => write!(f, "{rest} fields violate rules"),
             (_, rest) => write!(f, "{named}; and {rest} more"),
         }
     }
@@ -283,7 +282,7 @@ impl fmt::Display for Violations {
 impl std::error::Error for Violations {}
 
 impl From<Violations> for Failure {
-    /// INVALID_ARGUMENT, reason VALIDATION_FAILED.
+    /// Creates INVALID_ARGUMENT with reason VALIDATION_FAILED.
     fn from(violations: Violations) -> Self {
         Self::new(Code::InvalidArgument, GantryReason::ValidationFailed, violations.to_string())
             .violations(violations)

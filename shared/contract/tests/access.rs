@@ -1,4 +1,4 @@
-//! Who may call what, decided from a contract.
+//! Authorization of callers by a contract.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -70,7 +70,7 @@ const MISSING: Result<Scope, Denied> = Err(Denied::PermissionMissing("notes:read
 const NOT_GRANTED: Result<Scope, Denied> = Err(Denied::NotGranted("notes:read"));
 
 #[test]
-fn a_public_method_takes_everybody() {
+fn a_public_method_accepts_every_caller() {
     let nobody = Grants::new();
     for caller in [Caller::Anonymous, user(&[]), delegate(&[]), service(None)] {
         assert_eq!(CONTRACT.authorize(&PING, &caller, &nobody), Ok(Scope::All), "{caller:?}");
@@ -96,7 +96,7 @@ fn a_user_has_the_widest_scope_of_their_roles() {
 }
 
 #[test]
-fn a_service_for_a_user_needs_both_its_grant_and_the_users_permission() {
+fn a_delegate_needs_the_grant_and_the_users_permission() {
     let scope = |roles: &[&str], granted: &[&str]| {
         CONTRACT.authorize(&READ, &delegate(roles), &grants(granted))
     };
@@ -107,7 +107,7 @@ fn a_service_for_a_user_needs_both_its_grant_and_the_users_permission() {
 }
 
 #[test]
-fn a_service_on_its_own_account_has_what_it_is_granted_whoever_caused_it() {
+fn a_service_for_itself_needs_its_grant_only() {
     let scope =
         |cause, granted: &[&str]| CONTRACT.authorize(&READ, &service(cause), &grants(granted));
     assert_eq!(scope(None, &["notes:read"]), Ok(Scope::All));

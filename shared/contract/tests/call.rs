@@ -1,4 +1,4 @@
-//! The context of a call follows its task, and only its task.
+//! The context of a call is visible in its own task only.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn current_id() -> Option<String> {
 }
 
 #[tokio::test]
-async fn it_is_there_within_its_scope_and_gone_after_it() {
+async fn a_context_exists_only_within_its_scope() {
     assert_eq!(current_id(), None);
     let within = context("a")
         .scope(async {
@@ -42,7 +42,7 @@ async fn an_inner_scope_hides_the_outer_one() {
 }
 
 #[tokio::test]
-async fn a_spawned_task_does_not_inherit_it() {
+async fn a_spawned_task_does_not_inherit_the_context() {
     let spawned =
         context("a").scope(async { tokio::spawn(async { current_id() }).await.unwrap() }).await;
     assert_eq!(spawned, None);

@@ -1,4 +1,4 @@
-//! What a refusal looks like to the caller.
+//! Statuses of errors as callers see them.
 
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ fn failure() -> Failure {
     Failure::new(Code::AlreadyExists, Shop::EmailTaken, "a user with this address exists")
 }
 
-/// The length of the header that carries the details.
+/// Returns the length of the header with the details.
 fn details_header(status: &Status) -> usize {
     status.details().len().div_ceil(3) * 4
 }
 
 #[test]
-fn it_always_gives_its_reason() {
+fn a_status_always_has_a_reason() {
     let status = Status::from(failure());
     assert_eq!(status.code(), Code::AlreadyExists);
     assert_eq!(status.message(), "a user with this address exists");
@@ -41,7 +41,7 @@ fn it_always_gives_its_reason() {
 }
 
 #[tokio::test]
-async fn a_fault_of_ours_names_the_request_that_is_served_and_nothing_else() {
+async fn an_internal_error_names_only_the_request_id() {
     let call = CallContext { deadline: None, request_id: "r-1".into(), caller: Caller::Anonymous };
     let status = call.scope(async { Status::from(Failure::internal()) }).await;
     assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
@@ -52,7 +52,7 @@ async fn a_fault_of_ours_names_the_request_that_is_served_and_nothing_else() {
 }
 
 #[test]
-fn a_reason_is_recognised_by_word_and_domain() {
+fn a_reason_matches_by_word_and_domain() {
     let status = Status::from(failure());
     assert!(Shop::EmailTaken.is_given_by(&status));
     assert!(!GantryReason::ValidationFailed.is_given_by(&status));
@@ -63,7 +63,7 @@ fn a_reason_is_recognised_by_word_and_domain() {
 }
 
 #[test]
-fn it_carries_every_detail_it_is_given() {
+fn a_status_carries_all_details() {
     let status = Status::from(
         failure()
             .metadata("email", "a@b.c")
@@ -91,7 +91,7 @@ fn it_carries_every_detail_it_is_given() {
 }
 
 #[test]
-fn violations_are_an_invalid_argument_and_the_message_names_five() {
+fn the_message_names_the_first_five_violations() {
     let status = Status::from(Violations::one("name", "is required"));
     assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "name is required"));
     assert!(GantryReason::ValidationFailed.is_given_by(&status));
@@ -111,17 +111,17 @@ fn violations_are_an_invalid_argument_and_the_message_names_five() {
 }
 
 #[test]
-fn a_message_of_long_violations_stays_short() {
+fn long_violations_are_not_all_named() {
     let mut violations = Violations::default();
     (0..5).for_each(|_| violations.push("k".repeat(500), "is required"));
     let message = Status::from(violations).message().to_owned();
     assert!(message.len() < 1100 && message.ends_with("; and 3 more"), "{message}");
     let one = Violations::one("k".repeat(5000), "is required");
-    assert_eq!(one.to_string(), "1 fields break rules");
+    assert_eq!(one.to_string(), "1 fields violate rules");
 }
 
 #[test]
-fn a_million_violations_are_counted_and_the_details_stay_within_4_kib() {
+fn details_of_a_million_violations_stay_within_4_kib() {
     let mut violations = Violations::default();
     for index in 0..1_000_000 {
         violations.push(format_args!("items[{index}].sku"), "must have at least 1 character");
@@ -138,7 +138,7 @@ fn a_million_violations_are_counted_and_the_details_stay_within_4_kib() {
 }
 
 #[test]
-fn what_is_noted_comes_in_order_and_none_of_it_is_lost() {
+fn noted_violations_keep_their_order_and_number() {
     let wrong = |count: usize| {
         let mut violations = Violations::default();
         (0..count).for_each(|index| violations.push(format_args!("[{index}]"), "is required"));
@@ -156,7 +156,7 @@ fn what_is_noted_comes_in_order_and_none_of_it_is_lost() {
 }
 
 #[test]
-fn other_details_take_room_from_violations() {
+fn other_details_leave_less_room_for_violations() {
     let mut failure = failure().resource("t", "n".repeat(1000), "d".repeat(1000));
     for index in 0..100 {
         failure = failure.violation(format_args!("items[{index}]"), "is required");
@@ -191,7 +191,7 @@ fn a_path_leads_through_messages_lists_and_maps() {
 }
 
 #[test]
-fn a_message_of_googles_has_no_rules() {
+fn googles_messages_have_no_rules() {
     assert_eq!(().check(), Ok(()));
     assert_eq!(prost_types::Timestamp { seconds: -1, nanos: -1 }.check(), Ok(()));
 }

@@ -23,12 +23,12 @@ fn no_size_is_20_and_more_than_100_is_100() {
 }
 
 #[test]
-fn a_negative_size_is_refused() {
+fn a_negative_size_is_rejected() {
     assert_eq!(first_violation(-1, ""), "page_size");
 }
 
 #[test]
-fn a_token_that_was_not_given_is_refused() {
+fn a_foreign_or_damaged_token_is_rejected() {
     let good = token(LIST, "u1");
     let other = token("shop.order.v1.Order", "u1");
     let cut = &good[..good.len() - 1];
@@ -38,12 +38,12 @@ fn a_token_that_was_not_given_is_refused() {
 }
 
 #[test]
-fn both_mistakes_are_told() {
+fn both_violations_are_reported() {
     assert_eq!(PageRequest::new(LIST, -1, "?", false).unwrap_err().len(), 2);
 }
 
 #[test]
-fn one_item_too_many_means_another_page() {
+fn an_extra_item_means_another_page() {
     let request = request(2);
     assert_eq!(request.limit(), 3);
     let page = Page::cut(vec!["a", "b", "c"], &request, ToString::to_string, None);
@@ -71,7 +71,7 @@ fn a_total_stops_at_10_000() {
 
 proptest! {
     #[test]
-    fn a_token_brings_its_key_back_and_is_safe_in_a_url(key in ".{0,60}") {
+    fn a_token_round_trips_and_is_url_safe(key in ".{0,60}") {
         let token = token(LIST, &key);
         prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
         let request = PageRequest::new(LIST, 0, &token, true).unwrap();
@@ -79,8 +79,8 @@ proptest! {
     }
 
     #[test]
-    fn any_other_text_is_no_token(text in "[A-Za-z0-9_-]{1,40}") {
-        // One in 2^32 would be.
+    fn random_text_is_not_a_token(text in "[A-Za-z0-9_-]{1,40}") {
+        // A random text is a valid token with probability 2^-32.
         prop_assert!(PageRequest::new(LIST, 0, &text, false).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! The conditions that are more than an operator. What each rule says is tested where
-//! it is made: in the conformance tests of the build library.
+//! Conditions that need more than an operator. The conformance tests of the build library test the
+//! generated rules.
 
 use gantry_contract::{
     FieldPath, Violations,
@@ -11,7 +11,7 @@ use gantry_contract::{
 use proptest::prelude::*;
 use regex::Regex;
 
-/// What a rule says about a value at the field `f`.
+/// Returns the violations of a rule at the field `f`.
 fn says(rule: impl FnOnce(&FieldPath<'_>, &mut Violations)) -> Vec<String> {
     let mut out = Violations::default();
     rule(&FieldPath::ROOT.field("f"), &mut out);
@@ -19,7 +19,7 @@ fn says(rule: impl FnOnce(&FieldPath<'_>, &mut Violations)) -> Vec<String> {
 }
 
 #[test]
-fn every_repetition_is_told_of_few_items_and_of_many() {
+fn each_repetition_is_reported_in_short_and_long_lists() {
     let few = ["a", "b", "a", "a"];
     assert_eq!(
         says(|at, out| rules::unique(&few, at, out)),
@@ -35,7 +35,7 @@ fn every_repetition_is_told_of_few_items_and_of_many() {
 }
 
 #[test]
-fn now_is_given_and_both_ends_are_within() {
+fn within_includes_both_ends() {
     let (now, hour) = (Moment::new(10_000, 5), Span::new(3600, 0));
     for (moment, within) in [
         (Moment::new(13_600, 5), true),
@@ -48,13 +48,13 @@ fn now_is_given_and_both_ends_are_within() {
 }
 
 #[test]
-fn nothing_is_part_of_any_bytes() {
+fn empty_bytes_are_part_of_any_bytes() {
     assert!(rules::bytes::contains(b"", b"") && rules::bytes::contains(b"a", b""));
     assert!(!rules::bytes::contains(b"", b"a"));
 }
 
 #[test]
-fn a_duration_must_be_one() {
+fn an_invalid_duration_is_rejected() {
     let read = |seconds, nanos| {
         let mut out = Violations::default();
         let value = prost_types::Duration { seconds, nanos };
@@ -73,7 +73,7 @@ fn a_duration_must_be_one() {
 }
 
 #[test]
-fn emails_are_what_html_forms_take() {
+fn emails_follow_the_html_definition() {
     for good in
         ["a@b", "ann@example.org", "o'neil+tag@a-b.example", &format!("a@{}", "b".repeat(63))]
     {
@@ -120,7 +120,7 @@ fn uuids_have_five_groups_of_hexadecimal_digits() {
     }
 }
 
-/// protovalidate's own expressions.
+/// Expressions of protovalidate.
 const EMAIL: &str = r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$";
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 

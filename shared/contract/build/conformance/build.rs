@@ -1,4 +1,4 @@
-//! Makes the contract; see `gantry_contract_build`.
+//! Generates the contract; see `gantry_contract_build`.
 
 fn main() -> Result<(), gantry_contract_build::Error> {
     gantry_contract_build::compile(

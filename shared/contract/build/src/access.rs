@@ -1,4 +1,4 @@
-//! The access policy: permissions and roles.
+//! Access policy: permissions and roles.
 
 use proc_macro2::TokenStream;
 use prost_reflect::{DynamicMessage, FileDescriptor};
@@ -10,15 +10,15 @@ use crate::{
     sources::Sources,
 };
 
-/// The number of the file option.
+/// Number of the file option.
 const OPTION: i32 = 50601;
 
-/// The closed set of permissions, and the roles that hold them.
+/// Permissions of the contract, and the roles that grant them.
 #[derive(Default)]
 pub(crate) struct AccessPolicy {
     pub(crate) permissions: Vec<String>,
     pub(crate) roles: Vec<Role>,
-    /// Whether a file declares one.
+    /// True if a file declares the policy.
     pub(crate) declared: bool,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Role {
     pub(crate) own: Vec<String>,
 }
 
-/// Finds the one access policy.
+/// Finds the only access policy.
 pub(crate) fn read(sources: &Sources, problems: &mut Problems) -> AccessPolicy {
     let mut found: Option<(FileDescriptor, AccessPolicy)> = None;
     for file in sources.files() {
@@ -95,13 +95,13 @@ fn check(policy: &AccessPolicy, file: &FileDescriptor, problems: &mut Problems) 
 }
 
 impl AccessPolicy {
-    /// The table of permissions.
+    /// Returns the table of permissions as code.
     pub(crate) fn permissions_table(&self) -> TokenStream {
         let permissions = &self.permissions;
         quote!(&[#(#permissions),*])
     }
 
-    /// The table of roles.
+    /// Returns the table of roles as code.
     pub(crate) fn roles_table(&self) -> TokenStream {
         let roles = self.roles.iter().map(|Role { name, permissions, own }| {
             quote! {

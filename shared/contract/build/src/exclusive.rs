@@ -1,8 +1,8 @@
-//! Options of which a declaration has one at most: the members of a oneof.
+//! Detection of options that exclude each other: members of one oneof.
 //!
-//! Where they are given one by one, the second replaces the first in silence: a rule is
-//! gone, or `public` stands where a permission was. So the files are read once more, with
-//! types of options that have no oneofs and keep both; and both are refused.
+//! If such options are set one by one, the second silently replaces the first: a rule is lost, or
+//! `public` replaces a permission. Therefore this module reads the files again with option types
+//! without oneofs, which keep both values, and rejects pairs.
 
 use std::path::Path;
 
@@ -20,10 +20,10 @@ use crate::{
     sources::{self, NOT_GENERATED, Sources},
 };
 
-/// Notes where two are given of which there can be one.
+/// Reports options that exclude each other.
 ///
 /// # Errors
-/// None but those of reading the files, which were read before.
+/// Only errors of reading the files, which was successful before.
 pub(crate) fn check(
     sources: &Sources,
     includes: &[impl AsRef<Path>],
@@ -37,7 +37,7 @@ pub(crate) fn check(
     let mut check = |place: &dyn Place, options: DynamicMessage, name: &str, what: &str| {
         if let Some(options) = message_extension(&pool, &options, name) {
             for both in both(sources, &options, "") {
-                problems.add(place, format_args!("{both}: a {what} has one of them"));
+                problems.add(place, format_args!("{both}: a {what} may have only one of them"));
             }
         }
     };
@@ -59,7 +59,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// What is given beside each other, as `string.email and string.uri`.
+/// Returns the pairs of excluding options: `string.email and string.uri`.
 fn both(sources: &Sources, options: &DynamicMessage, within: &str) -> Vec<String> {
     let descriptor = options.descriptor();
     let Some(whole) = sources.pool.get_message_by_name(descriptor.full_name()) else {
@@ -81,7 +81,7 @@ fn both(sources: &Sources, options: &DynamicMessage, within: &str) -> Vec<String
     all
 }
 
-/// Gives the types of options without their oneofs.
+/// Resolver that removes oneofs from the types of options.
 struct Apart(ChainFileResolver);
 
 impl FileResolver for Apart {

@@ -1,4 +1,4 @@
-//! Makes a contract crate of .proto files: from a build script, without protoc.
+//! Generates a contract crate from .proto files, in a build script and without protoc.
 //!
 //! ```no_run
 //! fn main() -> Result<(), gantry_contract_build::Error> {
@@ -6,33 +6,34 @@
 //! }
 //! ```
 //!
-//! and in `lib.rs` `gantry_contract::include_contract!();`, which gives
+//! With `gantry_contract::include_contract!();` in its `lib.rs`, the crate has
 //! - a module for each package, with messages, clients and servers (tonic, prost);
 //! - `Validate` for every message, from the rules of `buf.validate`;
-//! - `Debug` that does not show fields with the standard option `debug_redact`;
-//! - `Reason` for every enum that has a `reason_domain`;
-//! - `CONTRACT`, the tables that client and server go by;
-//! - `SERVICE_CONFIG`, the same policies as a gRPC service config (JSON), for clients
-//!   in other languages;
-//! - `REFERENCE`, the contract as a page of Markdown, for people.
+//! - `Debug` for every message, which hides fields with the standard option `debug_redact`;
+//! - `Reason` for every enum with the option `reason_domain`;
+//! - `CONTRACT`, the tables that clients and servers use;
+//! - `SERVICE_CONFIG`, the same policies as a gRPC service config (JSON), for clients in other
+//!   languages;
+//! - `REFERENCE`, the contract in Markdown, for people.
 //!
-//! The contract crate depends on `gantry-contract`, `prost`, `tonic` and, where it
-//! uses Google's well-known types, `prost-types`.
+//! The contract crate depends on `gantry-contract`, `prost` and `tonic`, and on `prost-types` if it
+//! uses Google's well-known types.
 //!
-//! `gantry/contract/v1/options.proto`, `buf/validate/validate.proto`, the types of
-//! `google/type/` that are vendored here and `google/protobuf/` need not be copied.
+//! These files can be imported without copying them: `gantry/contract/v1/options.proto`,
+//! `buf/validate/validate.proto`, the vendored files of `google/type/`, and `google/protobuf/`.
 //!
-//! A contract that leaves something open does not build. Every method says its
-//! timeout, who may call it and its idempotency level; an IDEMPOTENT one has a
-//! `request_id`, which is what makes it so; a rule that this library cannot apply
-//! is refused rather than ignored. All problems are reported at once, each with
-//! its file, line and column.
+//! An incomplete contract does not build. Every method must declare its timeout, its access and its
+//! idempotency level. The request of an IDEMPOTENT method must have a `request_id`, because the
+//! server recognises repeated calls by it. A rule that this library cannot apply is an error. All
+//! problems are reported together, each with its file, line and column.
 //!
-//! How it works: `sources` reads the files into a descriptor pool, and `exclusive` tells what
-//! got lost on the way; `access`, `rates` and `methods` read what is declared, `reasons`,
-//! `rules` and `redact` make Rust code of it, and each reports problems; `tables` writes the
-//! policies as code, `service_config` as JSON, `reference` as Markdown; `emit` puts the code
-//! together with tonic's and prost's.
+//! # Steps
+//! 1. `sources` reads the files into a descriptor pool. `exclusive` detects options that were lost.
+//! 2. `access`, `rates` and `methods` read the declarations. `reasons`, `rules` and `redact`
+//!    generate
+//!    Rust code. Each of them reports problems.
+//! 3. `tables` writes the policies as code, `service_config` as JSON, `reference` as Markdown.
+//! 4. `emit` combines the code with that of tonic and prost.
 
 mod access;
 mod emit;
@@ -59,25 +60,26 @@ use std::{
 use problems::Problems;
 use reference::Reference;
 
-/// Why a contract could not be made.
+/// Reason why a contract cannot be generated.
 ///
-/// `Debug` is written like `Display`, with the reason, because that is what a build script
-/// that returns the error from `main` shows.
+/// `Debug` prints the same text as `Display`, and the source, because Rust prints `Debug` when
+/// `main`
+/// of a build script returns an error.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// A .proto file cannot be read or is not valid.
+    /// A .proto file cannot be read or is invalid.
     #[error("{0}")]
     Proto(String),
-    /// The contract leaves something open or asks for what is not supported.
+    /// The contract is incomplete or uses an unsupported feature.
     #[error("the contract has {} problem(s):\n{}", .0.len(), .0.join("\n"))]
     Contract(Vec<String>),
-    /// Not called from a build script: `OUT_DIR` is not set.
+    /// `OUT_DIR` is not set: the caller is not a build script.
     #[error("OUT_DIR is not set: compile() is for build scripts")]
     NoOutDir,
-    /// The result cannot be written.
+    /// A generated file cannot be written.
     #[error("cannot write {}", .0.display())]
     Write(PathBuf, #[source] io::Error),
-    /// The code generators of prost or tonic refuse the contract.
+    /// The code generators of prost or tonic reject the contract.
     #[error("cannot generate code: {0}")]
     Generate(String),
 }
@@ -92,10 +94,10 @@ impl std::fmt::Debug for Error {
     }
 }
 
-/// Makes the contract of `files` in Cargo's `OUT_DIR`.
+/// Generates the contract of `files` in Cargo's `OUT_DIR`.
 ///
-/// `files` and `includes` are relative to the package, as build scripts run there;
-/// each file lies below one of the includes, and imports are looked for in them.
+/// `files` and `includes` are relative to the package, which is the working directory of a build
+/// script. Each file must be below one of the includes. Imports are resolved in the includes.
 ///
 /// # Errors
 /// See [`Error`].
@@ -108,7 +110,7 @@ pub fn compile(files: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Res
     Ok(())
 }
 
-/// Makes the contract of `files` in `out_dir`; gives the paths of what was read.
+/// Generates the contract of `files` in `out_dir`. Returns the paths of all files read.
 ///
 /// # Errors
 /// See [`Error`].
@@ -120,7 +122,7 @@ pub fn compile_to(
     let sources = sources::read(files, includes)?;
     let mut problems = Problems::default();
     for file in sources.files().filter(|file| file.package_name().is_empty()) {
-        problems.add(&file, "no package: it is what generated modules are named by");
+        problems.add(&file, "no package: generated modules take their names from it");
     }
     exclusive::check(&sources, includes, &mut problems)?;
     let access = access::read(&sources, &mut problems);

@@ -1,4 +1,4 @@
-//! The policies of services and methods.
+//! Policies of services and methods.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     sources::Sources,
 };
 
-/// What tonic's clients have besides the contract's methods.
+/// Methods that every client of tonic has.
 const OF_EVERY_CLIENT: [&str; 7] = [
     "new",
     "with_origin",
@@ -26,25 +26,24 @@ const OF_EVERY_CLIENT: [&str; 7] = [
     "max_encoding_message_size",
 ];
 
-/// A service and its methods, as declared.
+/// Declared policies of a service and its methods.
 pub(crate) struct Service {
     pub(crate) descriptor: ServiceDescriptor,
     pub(crate) methods: Vec<Policy>,
 }
 
-/// How a method behaves. Where the contract does not say, it does not build, and
-/// what stands here instead is never used.
+/// Declared policy of a method. Missing declarations are problems, so their placeholder values here
+/// are never used.
 pub(crate) struct Policy {
     pub(crate) descriptor: MethodDescriptor,
     pub(crate) timeout: Duration,
-    /// The permission it needs; none where it is public.
+    /// Required permission. None: the method is public.
     pub(crate) permission: Option<String>,
     pub(crate) idempotency: Idempotency,
     pub(crate) repeats: Repeats,
-    /// The index of its rate class, if it has one. An IDEMPOTENT method that names none has
-    /// that of all writes.
+    /// Index of its rate class. An IDEMPOTENT method that names none has the class of all writes.
     pub(crate) rate_class: Option<usize>,
-    /// Longest request message in bytes; none if a field has no limit.
+    /// Maximum length of the request message in bytes. None if a field has no maximum length.
     pub(crate) max_request_bytes: Option<u32>,
 }
 
@@ -55,7 +54,7 @@ pub(crate) enum Idempotency {
     NotIdempotent,
 }
 
-/// Reads what every method declares.
+/// Reads the declarations of all methods.
 pub(crate) fn read(
     sources: &Sources,
     access: &AccessPolicy,
@@ -86,7 +85,8 @@ pub(crate) fn read(
     services
 }
 
-/// Two methods of one name would be an error in generated code, which names no .proto file.
+/// Reports method names that would clash in generated code. The compiler's error would not name the
+/// .proto file.
 fn names(service: &ServiceDescriptor, problems: &mut Problems) {
     let mut names = Vec::new();
     for method in service.methods() {
@@ -101,7 +101,7 @@ fn names(service: &ServiceDescriptor, problems: &mut Problems) {
     }
 }
 
-/// A method, as it is read.
+/// A method whose options are being read.
 pub(crate) struct Method<'a> {
     pub(crate) descriptor: MethodDescriptor,
     pub(crate) policy: Option<DynamicMessage>,
@@ -129,7 +129,7 @@ impl Method<'_> {
         }
     }
 
-    /// Where the method's rate class stands in the table, where it has one.
+    /// Returns the index of the method's rate class, if it names one.
     fn rate_class(&self, problems: &mut Problems) -> Option<usize> {
         let name = self.policy.as_ref()?.text("rate_class")?;
         self.rates.index(&name).map_err(|what| problems.add(&self.descriptor, what)).ok()
@@ -149,14 +149,14 @@ impl Method<'_> {
         timeout.unwrap_or_default()
     }
 
-    /// The permission it needs; none where it is public.
+    /// Returns the required permission. None: the method is public.
     fn access(&self, problems: &mut Problems) -> Option<String> {
         let set = |name: &str| self.policy.as_ref().and_then(|policy| policy.set(name));
         if let Some(public) = set("public") {
             if public.as_bool() != Some(true) {
                 problems.add(
                     &self.descriptor,
-                    "public: false says nothing: name a permission, or public: true",
+                    "public: false has no effect: name a permission, or set public: true",
                 );
             }
             return None;
@@ -188,7 +188,7 @@ impl Method<'_> {
     fn idempotency(&self, problems: &mut Problems) -> Idempotency {
         use prost_types::method_options::IdempotencyLevel;
 
-        // An explicit IDEMPOTENCY_UNKNOWN is a declaration too, so presence counts.
+        // An explicit IDEMPOTENCY_UNKNOWN is a declaration too, so only absence is a problem.
         let options = self.descriptor.method_descriptor_proto().options.as_ref();
         let level = options.and_then(|options| options.idempotency_level);
         match level.map(IdempotencyLevel::try_from) {
@@ -208,8 +208,8 @@ impl Method<'_> {
         }
     }
 
-    /// A mutation is idempotent because its request carries an id that the server
-    /// remembers; a method without one only claims to be.
+    /// Checks the request id of an IDEMPOTENT method. The server recognises repeated calls by it;
+    /// without it, the method would only claim to be idempotent.
     fn request_id(&self, problems: &mut Problems) {
         let request = self.descriptor.input();
         let ok = request.get_field_by_name("request_id").is_some_and(|field| {

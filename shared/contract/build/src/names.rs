@@ -1,11 +1,11 @@
-//! The Rust names that prost gives to what a .proto file declares.
+//! Rust names that prost generates for the declarations of a .proto file.
 
 use heck::{ToSnakeCase, ToUpperCamelCase};
 use proc_macro2::{Ident, TokenStream};
 use prost_reflect::{EnumDescriptor, FieldDescriptor, MessageDescriptor, OneofDescriptor};
 use quote::{format_ident, quote};
 
-/// Rust's keywords that can be raw identifiers.
+/// Rust keywords that can be raw identifiers.
 const KEYWORDS: &[&str] = &[
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
     "else", "enum", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
@@ -14,7 +14,7 @@ const KEYWORDS: &[&str] = &[
     "where", "while", "yield",
 ];
 
-/// Rust's keywords that cannot.
+/// Rust keywords that cannot be raw identifiers.
 const RESERVED: &[&str] = &["_", "super", "self", "Self", "extern", "crate"];
 
 fn ident(name: &str) -> Ident {
@@ -37,32 +37,32 @@ fn upper_camel(name: &str) -> Ident {
     ident(&name.to_upper_camel_case())
 }
 
-/// The field of a message's struct.
+/// Returns the struct field of a message field.
 pub(crate) fn field(field: &FieldDescriptor) -> Ident {
     snake(field.name())
 }
 
-/// The field of a message's struct that holds a oneof.
+/// Returns the struct field of a oneof.
 pub(crate) fn oneof_field(oneof: &OneofDescriptor) -> Ident {
     snake(oneof.name())
 }
 
-/// The variant of a oneof's enum.
+/// Returns the enum variant of a field of a oneof.
 pub(crate) fn variant(field: &FieldDescriptor) -> Ident {
     upper_camel(field.name())
 }
 
-/// The path of a message's struct.
+/// Returns the path of a message's struct.
 pub(crate) fn message(message: &MessageDescriptor) -> TokenStream {
     path(message.package_name(), message.full_name())
 }
 
-/// The path of an enum.
+/// Returns the path of an enum.
 pub(crate) fn enumeration(enumeration: &EnumDescriptor) -> TokenStream {
     path(enumeration.package_name(), enumeration.full_name())
 }
 
-/// The path of a oneof's enum.
+/// Returns the path of a oneof's enum.
 pub(crate) fn oneof(oneof: &OneofDescriptor) -> TokenStream {
     let parent = oneof.parent_message();
     let name = upper_camel(oneof.name());
@@ -77,7 +77,7 @@ pub(crate) fn oneof(oneof: &OneofDescriptor) -> TokenStream {
     quote!(self #(::#module)* ::#name)
 }
 
-/// The path of a type, from the module that includes the contract.
+/// Returns the path of a type, relative to the module that includes the contract.
 fn path(package: &str, full_name: &str) -> TokenStream {
     let (parents, name) = full_name.rsplit_once('.').unwrap_or(("", full_name));
     let name = upper_camel(name);
@@ -88,8 +88,7 @@ fn path(package: &str, full_name: &str) -> TokenStream {
     quote!(self #(::#module)* ::#name)
 }
 
-/// The modules that lead to what is declared within `scope`: a package, or a
-/// message in it.
+/// Returns the modules of `scope`, which is a package or a message in it.
 fn modules(package: &str, scope: &str) -> Vec<Ident> {
     let messages = scope.strip_prefix(package).unwrap_or_default();
     let parts = package.split('.').chain(messages.split('.'));

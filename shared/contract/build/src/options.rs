@@ -1,16 +1,16 @@
-//! Reading options, whose types only the descriptor pool knows.
+//! Access to options, whose types are known only in the descriptor pool.
 
 use std::time::Duration;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, Value};
 
-/// The message that an option of ours or of `buf.validate` holds, where it is set.
+/// Returns the value of an option, if it is set.
 pub(crate) fn extension(
     pool: &DescriptorPool,
     options: &DynamicMessage,
     name: &str,
 ) -> Option<Value> {
-    // Nobody imported the file that declares it: nobody has set it either.
+    // If no file imports the declaration of the option, no file can set it.
     let extension = pool.get_extension_by_name(name)?;
     options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
 }
@@ -24,7 +24,7 @@ pub(crate) fn message_extension(
     extension(pool, options, name)?.as_message().cloned()
 }
 
-/// The fields of a message by name: only those that are set.
+/// Access to the fields of a message by name. Unset fields give None or an empty list.
 pub(crate) trait Fields {
     fn set(&self, name: &str) -> Option<Value>;
 
@@ -46,7 +46,7 @@ pub(crate) trait Fields {
         values.iter().filter_map(Value::as_message).cloned().collect()
     }
 
-    /// A google.protobuf.Duration: seconds and nanoseconds.
+    /// Returns the seconds and nanoseconds of a google.protobuf.Duration.
     fn span(&self, name: &str) -> Option<(i64, i32)> {
         Some(seconds_and_nanos(&self.message(name)?))
     }
@@ -59,20 +59,20 @@ impl Fields for DynamicMessage {
     }
 }
 
-/// The parts of a google.protobuf.Duration.
+/// Returns the fields of a google.protobuf.Duration.
 pub(crate) fn seconds_and_nanos(duration: &DynamicMessage) -> (i64, i32) {
     let seconds = duration.set("seconds").and_then(|value| value.as_i64()).unwrap_or_default();
     let nanos = duration.set("nanos").and_then(|value| value.as_i32()).unwrap_or_default();
     (seconds, nanos)
 }
 
-/// A length of time.
+/// Converts seconds and nanoseconds. Returns None if the duration is negative or malformed.
 pub(crate) fn span((seconds, nanos): (i64, i32)) -> Option<Duration> {
     let duration = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?);
     (nanos < 1_000_000_000).then_some(duration)
 }
 
-/// A length of time that is longer than nothing.
+/// Like [`span`], but returns None for 0 too.
 pub(crate) fn positive(parts: (i64, i32)) -> Option<Duration> {
     span(parts).filter(|duration| !duration.is_zero())
 }

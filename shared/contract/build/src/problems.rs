@@ -1,4 +1,4 @@
-//! What is wrong with a contract, and where.
+//! Problems of a contract and their places.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use prost_reflect::{
 
 use crate::Error;
 
-/// Everything that is wrong, in the order it was found.
+/// All problems, in the order of discovery.
 #[derive(Default)]
 pub(crate) struct Problems(Vec<String>);
 
 impl Problems {
-    /// Notes what is wrong with the thing at `place`.
+    /// Adds a problem of the declaration at `place`.
     pub(crate) fn add(&mut self, place: &(impl Place + ?Sized), what: impl fmt::Display) {
         self.0.push(format!("  {}: {what}", place.place()));
     }
@@ -24,12 +24,12 @@ impl Problems {
     }
 }
 
-/// Something that stands in a .proto file.
+/// A declaration in a .proto file.
 pub(crate) trait Place {
-    /// `shop/user/v1/user.proto:17:3: shop.user.v1.UserService.GetUser`.
+    /// Returns the place: `shop/user/v1/user.proto:17:3: shop.user.v1.UserService.GetUser`.
     fn place(&self) -> String;
 
-    /// The comment above it, as it stands there.
+    /// Returns the leading comment, unchanged.
     fn comment(&self) -> String {
         String::new()
     }
@@ -66,19 +66,19 @@ impl Place for FileDescriptor {
     }
 }
 
-/// An option of a whole file.
+/// An option of a file.
 pub(crate) struct OptionPlace {
     file: FileDescriptor,
     number: i32,
 }
 
 impl OptionPlace {
-    /// The option of this number.
+    /// Creates the place of the option with this number.
     pub(crate) fn new(file: &FileDescriptor, number: i32) -> Self {
         Self { file: file.clone(), number }
     }
 
-    /// The name of the file.
+    /// Returns the name of the file.
     pub(crate) fn file(&self) -> &str {
         self.file.name()
     }
@@ -102,10 +102,10 @@ fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     comments.next().unwrap_or_default()
 }
 
-/// The file's name, with line and column where they are known.
+/// Returns the file's name, with line and column if they are known.
 fn position(file: &FileDescriptor, path: &[i32]) -> String {
     let locations = file.file_descriptor_proto().source_code_info.iter().flat_map(|i| &i.location);
-    // Options have longer paths than what they are looked for by: the message's fields.
+    // The path of an option continues into the fields of its message.
     let span = locations.filter(|l| l.path.starts_with(path)).map(|l| l.span.as_slice()).next();
     match span {
         Some([line, column, ..]) => format!("{}:{}:{}", file.name(), line + 1, column + 1),

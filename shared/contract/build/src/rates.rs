@@ -1,4 +1,4 @@
-//! The rate classes: how often one caller may call the methods of a class.
+//! Rate classes: limits of one caller's calls of the methods of a class.
 
 use proc_macro2::TokenStream;
 use prost_reflect::{DynamicMessage, FileDescriptor};
@@ -10,17 +10,17 @@ use crate::{
     sources::Sources,
 };
 
-/// The number of the file option.
+/// Number of the file option.
 const OPTION: i32 = 50602;
 
-/// `gantry_contract::RateClass::WRITES`, and its numbers unless the contract declares it.
+/// Name of `gantry_contract::RateClass::WRITES` and its default numbers.
 const WRITES: (&str, f64, u32) = ("writes", 50.0, 250);
 
-/// The closed set of rate classes.
+/// Rate classes of the contract.
 #[derive(Default)]
 pub(crate) struct RatePolicy {
     classes: Vec<RateClass>,
-    /// Where it is declared, where it is.
+    /// Place of the declaration. None if there is none.
     place: Option<OptionPlace>,
 }
 
@@ -30,7 +30,7 @@ struct RateClass {
     burst: u32,
 }
 
-/// Finds the one rate policy.
+/// Finds the only rate policy.
 pub(crate) fn read(sources: &Sources, problems: &mut Problems) -> RatePolicy {
     let mut found = RatePolicy::default();
     for file in sources.files() {
@@ -80,10 +80,10 @@ fn policy_of(
 }
 
 impl RatePolicy {
-    /// Where the class of this name stands in the table.
+    /// Returns the index of the class with this name.
     ///
     /// # Errors
-    /// What is wrong, where no such class is declared.
+    /// A description of the problem if the class is not declared.
     pub(crate) fn index(&self, name: &str) -> Result<usize, String> {
         if self.place.is_none() {
             return Err(format!(
@@ -94,8 +94,9 @@ impl RatePolicy {
         found.ok_or_else(|| format!("rate class {name:?} is not in the rate policy"))
     }
 
-    /// Returns the index of the class of writes that name none. It is made when first asked for,
-    /// unless the contract declares it.
+    /// Returns the index of the class `writes`. Adds it with its default numbers if the contract
+    /// does
+    /// not declare it.
     pub(crate) fn writes(&mut self) -> usize {
         let (name, per_second, burst) = WRITES;
         let declared = self.classes.iter().position(|class| class.name == name);
@@ -105,7 +106,7 @@ impl RatePolicy {
         })
     }
 
-    /// A class that no method names is a mistake: its limit holds for nothing.
+    /// Reports classes without methods, because their limits would have no effect.
     pub(crate) fn check_used(&self, used: &[usize], problems: &mut Problems) {
         let Some(place) = &self.place else { return };
         for (index, class) in self.classes.iter().enumerate() {
@@ -116,7 +117,7 @@ impl RatePolicy {
         }
     }
 
-    /// The table of classes.
+    /// Returns the table of classes as code.
     pub(crate) fn table(&self) -> TokenStream {
         let classes = self.classes.iter().map(|RateClass { name, per_second, burst }| {
             quote!(RateClass { name: #name, per_second: #per_second, burst: #burst })
@@ -124,17 +125,17 @@ impl RatePolicy {
         quote!([#(#classes),*])
     }
 
-    /// The name of the class at this place of the table.
+    /// Returns the name of the class with this index.
     pub(crate) fn name(&self, index: usize) -> Option<&str> {
         self.classes.get(index).map(|class| class.name.as_str())
     }
 
-    /// The classes: name, calls a second, calls at once.
+    /// Returns the name, calls per second and burst of all classes.
     pub(crate) fn words(&self) -> impl Iterator<Item = (&str, f64, u32)> {
         self.classes.iter().map(|class| (class.name.as_str(), class.per_second, class.burst))
     }
 
-    /// How many classes there are.
+    /// Returns the number of classes.
     pub(crate) fn len(&self) -> usize {
         self.classes.len()
     }

@@ -1,5 +1,5 @@
-//! `Debug` for messages with secrets: fields with the standard option
-//! `debug_redact` are named, never shown.
+//! `Debug` for messages with secrets. Fields with the standard option `debug_redact` appear by name
+//! only.
 
 use proc_macro2::TokenStream;
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
@@ -7,20 +7,20 @@ use quote::quote;
 
 use crate::{names, options::Fields, problems::Problems, sources::Sources};
 
-/// The messages whose `Debug` is ours instead of prost's.
+/// Messages that get this `Debug` instead of prost's.
 #[derive(Default)]
 pub(crate) struct Redacted {
-    /// Their names, as prost takes them.
+    /// Names of the messages, as prost expects them.
     pub(crate) paths: Vec<String>,
-    /// Their implementations.
+    /// Implementations of `Debug`.
     pub(crate) impls: TokenStream,
 }
 
-/// Implements `Debug` for every message that has a redacted field.
+/// Implements `Debug` for every message with a redacted field.
 pub(crate) fn debug(sources: &Sources, problems: &mut Problems) -> Redacted {
     let mut redacted = Redacted::default();
     for message in sources.messages().iter().filter(|m| m.fields().any(|f| is_secret(&f))) {
-        // prost's switch reaches everything within the message, and we do not.
+        // prost's option also applies to nested declarations, which are not covered here.
         let nested = message.oneofs().any(|oneof| !oneof.is_synthetic())
             || message.child_messages().any(|child| !child.is_map_entry())
             || message.child_enums().len() > 0;

@@ -1,4 +1,4 @@
-//! The contract as a page of Markdown: what people read who call the services.
+//! Reference of the contract in Markdown, for people who call its services.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -14,32 +14,32 @@ use crate::{
     sources::{Sources, is_generated},
 };
 
-/// What the page is made of.
+/// Input of the reference.
 pub(crate) struct Reference<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) access: &'a AccessPolicy,
     pub(crate) rates: &'a RatePolicy,
     pub(crate) services: &'a [Service],
-    /// What the rules say of fields, oneofs and messages, by full name.
+    /// Descriptions of the rules of fields, oneofs and messages, by full name.
     pub(crate) words: &'a BTreeMap<String, Vec<String>>,
 }
 
-// Writing to a String cannot fail, so that results are dropped throughout.
+// Writing to a String cannot fail, so the results are dropped throughout.
 impl Reference<'_> {
-    /// The whole page.
+    /// Returns the whole page.
     pub(crate) fn page(&self) -> String {
         let mut out = String::from(
-            "# API reference\n\nMade of the .proto files by gantry-contract-build; changes belong there.\n\n",
+            "# API reference\n\nGenerated from the .proto files by gantry-contract-build. Change those instead.\n\n",
         );
         for service in self.services {
             let name = service.descriptor.full_name();
             let _ = writeln!(out, "- [{name}](#{})", anchor(name));
         }
-        out.push_str("- [Who may do what](#who-may-do-what)\n- [Messages](#messages)\n");
+        out.push_str("- [Access](#access)\n- [Messages](#messages)\n");
         for service in self.services {
             self.service(&mut out, service);
         }
-        self.who(&mut out);
+        self.access(&mut out);
         out.push_str("\n## Messages\n");
         for message in self.sources.messages() {
             self.message(&mut out, &message);
@@ -64,18 +64,18 @@ impl Reference<'_> {
         let _ = writeln!(out, "\n### {}\n\n{}\n", method.name(), text(&comment(method)));
         let _ = writeln!(
             out,
-            "- takes {}{}, gives {}{}",
+            "- request {}{}, response {}{}",
             stream(method.is_client_streaming()),
             link(&method.input()),
             stream(method.is_server_streaming()),
             link(&method.output())
         );
         let _ = match &policy.permission {
-            Some(permission) => writeln!(out, "- needs the permission `{permission}`"),
-            None => writeln!(out, "- public: needs no credentials"),
+            Some(permission) => writeln!(out, "- requires the permission `{permission}`"),
+            None => writeln!(out, "- public: requires no credentials"),
         };
         let level = match policy.idempotency {
-            Idempotency::NoSideEffects => "changes nothing",
+            Idempotency::NoSideEffects => "no side effects",
             Idempotency::Idempotent => "idempotent by `request_id`",
             Idempotency::NotIdempotent => "not idempotent",
         };
@@ -91,10 +91,10 @@ impl Reference<'_> {
         }
     }
 
-    fn who(&self, out: &mut String) {
-        out.push_str("\n## Who may do what\n");
+    fn access(&self, out: &mut String) {
+        out.push_str("\n## Access\n");
         if self.access.declared {
-            out.push_str("\n| role | on everything | on what is their own |\n|---|---|---|\n");
+            out.push_str("\n| role | all resources | own resources only |\n|---|---|---|\n");
             for role in &self.access.roles {
                 let (all, own) = (codes(&role.permissions), codes(&role.own));
                 let _ = writeln!(out, "| `{}` | {all} | {own} |", role.name);
@@ -102,7 +102,7 @@ impl Reference<'_> {
         }
         let mut classes = self.rates.words().peekable();
         if classes.peek().is_some() {
-            out.push_str("\n| rate class | calls a second | at once |\n|---|---|---|\n");
+            out.push_str("\n| rate class | calls per second | burst |\n|---|---|---|\n");
             for (name, per_second, burst) in classes {
                 let _ = writeln!(out, "| `{name}` | {per_second} | {burst} |");
             }
@@ -170,7 +170,7 @@ fn repeats(repeats: &Repeats) -> String {
     match repeats {
         Repeats::Never => "not retried".to_owned(),
         Repeats::Retry { attempts, initial_backoff, max_backoff, multiplier } => format!(
-            "up to {attempts} attempts, {initial_backoff:?} apart at first, x{multiplier}, at most {max_backoff:?}"
+            "up to {attempts} attempts, delays from {initial_backoff:?}, x{multiplier}, at most {max_backoff:?}"
         ),
         Repeats::Hedging { attempts, delay } => {
             format!("hedged: up to {attempts} attempts, {delay:?} apart")
@@ -178,12 +178,12 @@ fn repeats(repeats: &Repeats) -> String {
     }
 }
 
-/// A type's name, with a link to what is on this page.
+/// Returns a type's name, with a link if the type is on this page.
 fn kind(kind: &Kind) -> String {
     match kind {
         Kind::Message(message) => link(message),
         Kind::Enum(kind) => linked(kind.full_name(), kind.package_name()),
-        // A kind's Debug is its name in .proto files.
+        // The `Debug` of a kind is its name in .proto files.
         scalar => format!("{scalar:?}"),
     }
 }
@@ -204,7 +204,7 @@ fn linked(name: &str, package: &str) -> String {
     }
 }
 
-/// What renderers of Markdown make of a heading.
+/// Returns the anchor that Markdown renderers generate for a heading.
 fn anchor(heading: &str) -> String {
     heading.to_lowercase().replace('.', "")
 }
@@ -213,13 +213,13 @@ fn codes(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The comment above something, its lines as they are.
+/// Returns the leading comment of a declaration, without indentation.
 fn comment(place: &impl Place) -> String {
     place.comment().lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// Rules, which are no Markdown as a comment may be: what would be taken for some (a pattern)
-/// stands as code.
+/// Formats rules. Unlike comments they are not Markdown, so words with special characters (a
+/// pattern) become code.
 fn literal(rules: &[String]) -> String {
     let rules =
         rules.iter().map(|rule| rule.split(' ').map(literal_word).collect::<Vec<_>>().join(" "));
@@ -227,7 +227,7 @@ fn literal(rules: &[String]) -> String {
 }
 
 fn literal_word(word: &str) -> String {
-    // Between letters, an underscore means nothing.
+    // An underscore between letters has no meaning in Markdown.
     let (first, last) = (word.starts_with('_'), word.ends_with('_'));
     let special = |c: char| c.is_ascii_punctuation() && !"-.,:;()\"'/_".contains(c);
     match word {
@@ -237,17 +237,17 @@ fn literal_word(word: &str) -> String {
     }
 }
 
-/// A comment as text: no HTML.
+/// Escapes HTML in a comment.
 fn text(comment: &str) -> String {
     comment.replace('<', "&lt;")
 }
 
-/// A comment as one cell of a table.
+/// Formats a comment as a table cell.
 fn cell(comment: &str) -> String {
     line(&text(comment))
 }
 
-/// Markdown as one cell of a table.
+/// Formats Markdown as a table cell.
 fn line(markdown: &str) -> String {
     markdown.replace('\n', " ").replace('|', "\\|")
 }

@@ -1,4 +1,4 @@
-//! How a method is made more than once: retried or hedged (gRFC A6).
+//! Retries and hedging of a method (gRFC A6).
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::{
     problems::Problems,
 };
 
-/// The defaults of `gantry_contract::RetryPolicy::DEFAULT`.
+/// Defaults; equal to `gantry_contract::RetryPolicy::DEFAULT`.
 const MAX_ATTEMPTS: u32 = 3;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 const BACKOFF_MULTIPLIER: f64 = 2.0;
 
-/// The attempts of a hedged call where nothing is said.
+/// Default number of attempts of a hedged call.
 const HEDGED_ATTEMPTS: u32 = 2;
 
-/// How a call is made more than once, if it is.
+/// Retries or hedging of a method.
 pub(crate) enum Repeats {
     Never,
     Retry { attempts: u32, initial_backoff: Duration, max_backoff: Duration, multiplier: f64 },
@@ -27,7 +27,7 @@ pub(crate) enum Repeats {
 }
 
 impl Repeats {
-    /// What holds where nothing is said and the method may be retried.
+    /// Default of methods that can be retried.
     const DEFAULT: Self = Self::Retry {
         attempts: MAX_ATTEMPTS,
         initial_backoff: INITIAL_BACKOFF,
@@ -37,7 +37,7 @@ impl Repeats {
 }
 
 impl Method<'_> {
-    /// What the method declares.
+    /// Reads the declarations of the method.
     pub(crate) fn repeats(
         &self,
         idempotency: Idempotency,
@@ -51,13 +51,14 @@ impl Method<'_> {
             (Some(retry), None) => self.retry(&retry, idempotency, problems),
             (None, Some(hedging)) => self.hedging(&hedging, idempotency, timeout, problems),
             (Some(_), Some(_)) => {
-                problems.add(&self.descriptor, "retry and hedging: a method has one of them");
+                problems
+                    .add(&self.descriptor, "retry and hedging: a method may have only one of them");
                 Repeats::Never
             }
         }
     }
 
-    /// What stands in the way of a second attempt.
+    /// Returns the reason against a second attempt, if there is one.
     fn why_not(&self, idempotency: Idempotency) -> Option<&'static str> {
         if idempotency == Idempotency::NotIdempotent {
             return Some("a method that is not idempotent must not be");

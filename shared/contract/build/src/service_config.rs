@@ -1,10 +1,10 @@
-//! The contract as a gRPC service config, which clients in other languages load:
-//! <https://github.com/grpc/grpc/blob/master/doc/service_config.md>, with the
-//! policies of gRFC A6.
+//! The contract as a gRPC service config, for clients in other languages:
+//! <https://github.com/grpc/grpc/blob/master/doc/service_config.md>, with the policies of gRFC A6.
 //!
-//! What a service config cannot say is left out: a RESOURCE_EXHAUSTED answer is
-//! retried by ours only where the server says when, and by others not at all. A
-//! stream of answers gets no timeout: for others it would be its whole life's.
+//! Some rules cannot be expressed in a service config. Gantry's client retries RESOURCE_EXHAUSTED
+//! if
+//! the server states a delay; other clients do not retry it. A method with a response stream has no
+//! timeout, because other clients would apply it to the whole stream.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
     repeats::Repeats,
 };
 
-/// The budget of every client of ours: `gantry_resilience`'s, and A6's example.
+/// Retry budget. The same as that of `gantry_resilience` and of the example in A6.
 const THROTTLING: &str = r#"{"maxTokens": 100, "tokenRatio": 0.1}"#;
 
-/// The whole document. Names are identifiers of protobuf, so nothing needs escaping.
+/// Returns the whole document. Names are protobuf identifiers, so nothing needs escaping.
 pub(crate) fn json(services: &[Service]) -> String {
     let methods = services.iter().flat_map(|service| &service.methods).map(method);
     let methods: Vec<_> = methods.collect();
@@ -60,7 +60,7 @@ fn method(policy: &Policy) -> String {
     json + "\n    }"
 }
 
-/// As JSON has google.protobuf.Duration: `1.5s`.
+/// Formats a google.protobuf.Duration in JSON: `1.5s`.
 fn seconds(duration: Duration) -> String {
     let nanos = format!("{:09}", duration.subsec_nanos());
     let nanos = nanos.trim_end_matches('0');

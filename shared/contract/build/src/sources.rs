@@ -1,4 +1,4 @@
-//! From .proto files to a descriptor pool.
+//! Reading of .proto files into a descriptor pool.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use protox::{
 
 use crate::Error;
 
-/// What every contract may import without having it.
+/// Files that every contract can import without a copy of its own.
 const EMBEDDED: &[(&str, &str)] = &[
     (
         "gantry/contract/v1/options.proto",
@@ -26,32 +26,32 @@ const EMBEDDED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Packages that a contract speaks about but not with: no code is made of them.
+/// Packages without generated code.
 pub(crate) const NOT_GENERATED: &[&str] =
     &["google.protobuf", "buf.validate", "gantry.contract.v1"];
 
-/// A contract, read.
+/// A contract that was read.
 pub(crate) struct Sources {
-    /// Everything, imports included.
+    /// All descriptors, imports included.
     pub(crate) pool: DescriptorPool,
-    /// Everything, with comments, for prost.
+    /// All files with comments, for prost.
     pub(crate) set: FileDescriptorSet,
-    /// Everything, encoded with all options and without comments, for reflection.
+    /// All files, encoded with all options and without comments, for reflection.
     pub(crate) encoded: Vec<u8>,
-    /// The files on disk that were read.
+    /// Paths of the files read.
     pub(crate) paths: Vec<PathBuf>,
 }
 
 impl Sources {
-    /// The files of which code is made, imported ones before those that import them.
+    /// Returns the files with generated code, imported files first.
     pub(crate) fn files(&self) -> impl Iterator<Item = FileDescriptor> + '_ {
         self.pool.files().filter(|file| is_generated(file.package_name()))
     }
 
-    /// Their messages, nested ones included.
+    /// Returns the messages of these files, nested ones included.
     pub(crate) fn messages(&self) -> Vec<MessageDescriptor> {
         fn collect(message: MessageDescriptor, all: &mut Vec<MessageDescriptor>) {
-            // A map's entries are no type of their own in Rust.
+            // Map entries have no Rust type.
             if !message.is_map_entry() {
                 all.push(message.clone());
                 message.child_messages().for_each(|child| collect(child, all));
@@ -64,7 +64,7 @@ impl Sources {
         all
     }
 
-    /// Their enums, nested ones included.
+    /// Returns the enums of these files, nested ones included.
     pub(crate) fn enums(&self) -> Vec<EnumDescriptor> {
         let top = self.files().flat_map(|file| file.enums().collect::<Vec<_>>());
         let messages = self.messages();
@@ -73,12 +73,12 @@ impl Sources {
     }
 }
 
-/// Whether code is made of a package.
+/// Returns true if code is generated for the package.
 pub(crate) fn is_generated(package: &str) -> bool {
     !NOT_GENERATED.contains(&package)
 }
 
-/// Reads the files and all that they import.
+/// Reads the files and their imports.
 pub(crate) fn read(
     files: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
@@ -94,7 +94,7 @@ pub(crate) fn read(
     Ok(Sources { pool, set, encoded, paths })
 }
 
-/// Where files are looked for.
+/// Returns a resolver for the includes and the embedded files.
 pub(crate) fn resolver(includes: &[impl AsRef<Path>]) -> ChainFileResolver {
     let mut resolver = ChainFileResolver::new();
     for include in includes {
@@ -105,9 +105,9 @@ pub(crate) fn resolver(includes: &[impl AsRef<Path>]) -> ChainFileResolver {
     resolver
 }
 
-/// All that is wrong with a file, a line for each.
+/// Formats all errors of a file, one per line.
 pub(crate) fn invalid(error: protox::Error) -> Error {
-    // Unlike its Display, its Debug names the place; not where that is the file's end.
+    // Its `Debug`, unlike its `Display`, names the place, except at the end of the file.
     let mut first = format!("{error:?}");
     if let Some(file) = error.file().filter(|file| !first.contains(*file)) {
         first = format!("{file}: {first}");
@@ -120,15 +120,15 @@ pub(crate) fn invalid(error: protox::Error) -> Error {
     Error::Proto(lines.join("\n"))
 }
 
-/// `t.proto:6:27: `, of what is wrong besides the first thing.
+/// Returns the place of a related error: `t.proto:6:27: `.
 fn place(error: &protox::Error, related: &dyn Diagnostic) -> Option<String> {
-    // The last one, where it is about two things.
+    // The last label, if it has two.
     let label = related.labels()?.last()?;
     let at = error.source_code()?.read_span(label.inner(), 0, 0).ok()?;
     Some(format!("{}:{}:{}: ", error.file()?, at.line() + 1, at.column() + 1))
 }
 
-/// What lies behind it, and what would mend it, where that is known.
+/// Returns the cause and the help text of an error, if there are any.
 fn more(error: &dyn Diagnostic) -> String {
     let source = error.diagnostic_source().map(|source| format!(": {source}"));
     let help = error.help().map(|help| format!(" ({help})"));

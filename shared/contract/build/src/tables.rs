@@ -1,4 +1,4 @@
-//! The tables of `gantry_contract::Contract`, written as code.
+//! Tables of `gantry_contract::Contract` as code.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     repeats::Repeats,
 };
 
-/// The table of services.
+/// Returns the table of services.
 pub(crate) fn services(services: &[Service]) -> TokenStream {
     let services = services.iter().map(|service| {
         let name = service.descriptor.full_name();

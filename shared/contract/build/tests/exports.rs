@@ -1,4 +1,4 @@
-//! What is made of a contract for those who do not read Rust.
+//! Generated files for people and for clients in other languages.
 
 mod common;
 
@@ -63,7 +63,7 @@ message Note {
     (buf.validate.field).repeated.items.int32.gt = 4
   ];
 
-  // What sort of note.
+  // Kind of a note.
   enum Kind {
     KIND_UNSPECIFIED = 0;
     // To be done.
@@ -71,7 +71,7 @@ message Note {
   }
 }
 
-// Why not.
+// Reasons of notes.
 enum Reason {
   option (gantry.contract.v1.reason_domain) = "notes";
   REASON_UNSPECIFIED = 0;
@@ -107,38 +107,38 @@ fn the_service_config_has_the_policies_of_every_method() {
 }
 
 #[test]
-fn the_reference_says_what_a_caller_must_know() {
+fn the_reference_has_all_policies_and_rules() {
     let page = made().reference;
     for expected in [
         "- [t.Notes](#tnotes)\n",
         "\n## t.Notes\n\nKeeps notes.\n",
         "\n### Write\n\nWrites one, with a &lt;title>.\n\nTwice is once.\n\n\
-         - takes [Note](#tnote), gives [Note](#tnote)\n\
-         - needs the permission `notes:write`\n\
-         - idempotent by `request_id`; timeout 1.5s; up to 4 attempts, 1ms apart at first, x1.5, at most 2s\n\
+         - request [Note](#tnote), response [Note](#tnote)\n\
+         - requires the permission `notes:write`\n\
+         - idempotent by `request_id`; timeout 1.5s; up to 4 attempts, delays from 1ms, x1.5, at most 2s\n\
          - the request has at most the server's `max_message_bytes`\n\
          - rate class `writing`\n",
-        "- changes nothing; timeout 2s; hedged: up to 3 attempts, 30ms apart\n",
-        "- takes [Note](#tnote), gives stream of [Note](#tnote)\n\
-         - public: needs no credentials\n- not idempotent; timeout 2s; not retried\n",
+        "- no side effects; timeout 2s; hedged: up to 3 attempts, 30ms apart\n",
+        "- request [Note](#tnote), response stream of [Note](#tnote)\n\
+         - public: requires no credentials\n- not idempotent; timeout 2s; not retried\n",
         "| `author` | `notes:read` | `notes:write` |\n",
         "| `writing` | 0.5 | 3 |\n",
         "\n### t.Note\n\nSomething written.\n",
-        "| `request_id` | string | is required: a UUID of your making; must be a UUID | Its id \\| key. |\n",
-        "| `tags` | list of string | must have at most 2 items; must have no item twice; \
+        "| `request_id` | string | is required: a UUID that you generate; must be a UUID | Its id \\| key. |\n",
+        "| `tags` | list of string | must have at most 2 items; must not repeat items; \
          each item must have at least 1 character |  |\n",
         "| `kind` | optional [Note.Kind](#tnotekind) | is required; must be a value that the contract defines |  |\n",
         "| `text` | string (one of `body`, one of which is required) |  |  |\n",
         "| `counts` | map of string to int64 | each value must be greater than 0 |  |\n",
         "| `due` | google.protobuf.Timestamp | must not be in the past |  |\n",
-        // As code, where Markdown would make a link and emphasis of it.
+        // As code, because Markdown would turn it into a link and emphasis.
         "| `label` | string | may be left out; \
          must match the pattern `^(a_b\\|<c>)*[d](e)_\\.$` |  |\n",
         "| `sizes` | list of int32 | each item may be zero or empty; \
          each item must be greater than 4 |  |\n",
-        "\n### t.Note.Kind\n\nWhat sort of note.\n",
+        "\n### t.Note.Kind\n\nKind of a note.\n",
         "| `KIND_TASK` | 1 | To be done. |\n",
-        "\n### t.Reason\n\nWhy not.\n\nReasons of `google.rpc.ErrorInfo`, domain `notes`.\n",
+        "\n### t.Reason\n\nReasons of notes.\n\nReasons of `google.rpc.ErrorInfo`, domain `notes`.\n",
     ] {
         assert!(page.contains(expected), "{expected}\n--- is not in ---\n{page}");
     }

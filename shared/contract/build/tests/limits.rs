@@ -1,4 +1,4 @@
-//! The limit of a request message follows from the rules of its fields.
+//! Limits of request messages, derived from the rules of their fields.
 
 mod common;
 
@@ -29,7 +29,7 @@ fn limit(body: &str) -> Option<u32> {
     Some(bytes)
 }
 
-/// What a request may have whose longest valid form has so many bytes.
+/// Returns the limit of a request whose longest valid form has `longest` bytes.
 fn twice(longest: u32) -> Option<u32> {
     Some((2 * longest + 16 * 1024).next_multiple_of(1024))
 }
@@ -70,7 +70,7 @@ fn bounded_fields_bound_the_request() {
 }
 
 #[test]
-fn one_field_without_a_limit_leaves_the_request_without_one() {
+fn one_unlimited_field_makes_the_request_unlimited() {
     for body in [
         "string a = 1;",
         "string a = 1 [(buf.validate.field).string.min_len = 1];",

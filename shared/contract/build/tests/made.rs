@@ -1,4 +1,4 @@
-//! What is made of a good contract.
+//! Generated code of a valid contract.
 
 mod common;
 
@@ -28,7 +28,7 @@ fn made() -> Made {
 #[test]
 fn comments_become_documentation() {
     let code = made().code;
-    // Of the client's method and of the server's.
+    // One for the client's method, one for the server's.
     assert_eq!(code.matches("/// Says a word.").count(), 2, "{code}");
     assert!(code.contains("/// Says things."));
     assert!(code.contains("/// A word, with"));
@@ -50,7 +50,7 @@ fn only_a_server_validates() {
 }
 
 #[test]
-fn the_descriptor_set_has_imports_and_options_and_no_comments() {
+fn the_descriptor_set_has_imports_and_options_only() {
     let pool = DescriptorPool::decode(made().descriptor_set.as_slice()).unwrap();
     let files: Vec<_> = pool.files().map(|file| file.name().to_owned()).collect();
     for name in ["t.proto", "parts/word.proto", "buf/validate/validate.proto"] {
@@ -67,7 +67,7 @@ fn the_descriptor_set_has_imports_and_options_and_no_comments() {
 }
 
 #[test]
-fn it_is_made_anew_only_when_a_file_that_was_read_changes() {
+fn a_rebuild_depends_on_the_files_read() {
     let mut read = made().read;
     read.sort();
     assert_eq!(read, ["parts/word.proto", "t.proto"]);
@@ -81,7 +81,7 @@ fn the_same_contract_gives_the_same_code() {
 }
 
 #[test]
-fn what_cannot_be_written_is_named_with_the_reason() {
+fn a_write_error_names_the_file_and_the_cause() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("t.proto");
     std::fs::write(&file, "syntax = \"proto3\"; package t;").unwrap();

@@ -1,14 +1,14 @@
-//! A method that leaves something open does not build.
+//! A contract with an incomplete method does not build.
 
 mod common;
 
 use common::{compile, problems, with_header};
 use gantry_contract_build::Error;
 
-/// The access policy that the methods here refer to, on one line.
+/// Access policy of the methods in these tests, on one line.
 const ACCESS: &str = r#"option (gantry.contract.v1.access) = {permissions: ["a:read"]};"#;
 
-/// The problems of a service S with the method M on line 9, whose options are given.
+/// Returns the problems of a service S with the method M on line 9, which has these options.
 fn method(options: &str) -> Vec<String> {
     problems(&format!(
         "{ACCESS}
@@ -43,7 +43,7 @@ fn a_complete_method_builds() {
 }
 
 #[test]
-fn a_method_that_says_nothing_is_asked_for_everything() {
+fn a_method_without_options_has_three_problems() {
     assert_eq!(
         method(""),
         [
@@ -55,7 +55,7 @@ fn a_method_that_says_nothing_is_asked_for_everything() {
 }
 
 #[test]
-fn a_timeout_is_longer_than_nothing() {
+fn a_timeout_is_above_zero() {
     for timeout in ["{}", "{seconds: -1}", "{nanos: -1}", "{seconds: 1, nanos: 1000000000}"] {
         assert_eq!(
             policy(&format!("timeout: {timeout} public: true")),
@@ -66,15 +66,15 @@ fn a_timeout_is_longer_than_nothing() {
 }
 
 #[test]
-fn public_is_true_or_not_said() {
+fn public_is_true_or_absent() {
     assert_eq!(
         policy("timeout: {seconds: 1} public: false"),
-        ["9: t.S.M: public: false says nothing: name a permission, or public: true"]
+        ["9: t.S.M: public: false has no effect: name a permission, or set public: true"]
     );
 }
 
 #[test]
-fn a_method_is_public_or_has_a_permission_and_not_both() {
+fn a_method_cannot_be_public_and_have_a_permission() {
     for both in [
         "option (gantry.contract.v1.policy) = {timeout: {seconds: 1} permission: \"a:read\"};
          option (gantry.contract.v1.policy).public = true;",
@@ -83,7 +83,7 @@ fn a_method_is_public_or_has_a_permission_and_not_both() {
          option (gantry.contract.v1.policy).permission = \"a:read\";",
     ] {
         let both = method(&format!("option idempotency_level = NO_SIDE_EFFECTS; {both}"));
-        assert_eq!(both, ["9: t.S.M: public and permission: a method has one of them"]);
+        assert_eq!(both, ["9: t.S.M: public and permission: a method may have only one of them"]);
     }
 }
 
@@ -106,7 +106,7 @@ fn a_permission_is_one_of_the_access_policys() {
 }
 
 #[test]
-fn roles_hold_declared_permissions_and_names_are_given_once() {
+fn roles_name_declared_permissions_and_names_are_unique() {
     assert_eq!(
         problems(
             r#"option (gantry.contract.v1.access) = {
@@ -168,7 +168,7 @@ message Q {}"
 }
 
 #[test]
-fn a_rate_class_has_a_name_and_numbers_that_let_something_pass() {
+fn a_rate_class_has_a_name_and_positive_numbers() {
     let used = "rate_class: \"a\"";
     assert_eq!(
         rated(
@@ -192,7 +192,7 @@ const WRITE: &str = "service S { rpc M(Q) returns (Q) {
   option (gantry.contract.v1.policy) = {timeout: {seconds: 1} public: true CLASS}; } }
 message Q { string request_id = 1 [(buf.validate.field).string.uuid = true]; }";
 
-/// The line of the reference that names the method's class, and those of the classes.
+/// Returns the lines of the reference with the method's class and with the classes.
 fn classes_of_a_write(rates: &str, class: &str) -> Vec<String> {
     let text = with_header(&format!("{rates} {}", WRITE.replace("CLASS", class)));
     let made = compile(&[("a.proto", &text)]).unwrap_or_else(|error| unreachable!("{error}"));
@@ -201,14 +201,14 @@ fn classes_of_a_write(rates: &str, class: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_write_that_names_no_class_has_that_of_all_writes() {
+fn a_write_without_a_class_has_the_class_writes() {
     let told = classes_of_a_write("", "");
     assert!(told.contains(&"- rate class `writes`".to_owned()), "{told:?}");
     assert!(told.contains(&"| `writes` | 50 | 250 |".to_owned()), "{told:?}");
 }
 
 #[test]
-fn a_contract_can_give_all_writes_other_numbers() {
+fn a_contract_can_change_the_limit_of_writes() {
     let rates = "option (gantry.contract.v1.rates) = \
                  {classes: {name: \"writes\" per_second: 1 burst: 2}};";
     let told = classes_of_a_write(rates, "");
@@ -282,7 +282,7 @@ service S {{ rpc M(Q) returns (Q) {{
 }
 
 #[test]
-fn only_what_may_be_repeated_is_retried() {
+fn only_repeatable_methods_can_be_retried() {
     assert_eq!(retry("NO_SIDE_EFFECTS", "max_attempts: 5"), none());
     assert_eq!(retry("IDEMPOTENCY_UNKNOWN", "max_attempts: 1"), none());
     for attempts in ["max_attempts: 2", ""] {
@@ -325,7 +325,7 @@ fn attempts_and_backoff_have_limits() {
         read("initial_backoff: {seconds: 2} max_backoff: {seconds: 1}"),
         ["9: t.S.M: retry: max_backoff must not be shorter than initial_backoff"]
     );
-    // The default of max_backoff gives way to a longer initial_backoff.
+    // The default of max_backoff grows with initial_backoff.
     assert_eq!(read("initial_backoff: {seconds: 5}"), none());
     for multiplier in ["0.5", "-1", "nan", "inf"] {
         assert_eq!(
@@ -335,7 +335,7 @@ fn attempts_and_backoff_have_limits() {
     }
 }
 
-/// Hedged within a timeout of one second.
+/// Returns the problems of a hedged method with a timeout of one second.
 fn hedging(level: &str, hedging: &str) -> Vec<String> {
     method(&format!(
         "option idempotency_level = {level}; \
@@ -344,7 +344,7 @@ fn hedging(level: &str, hedging: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_hedged_method_says_how_far_apart_its_attempts_are() {
+fn a_hedged_method_needs_a_delay() {
     let read = |text: &str| hedging("NO_SIDE_EFFECTS", text);
     for good in ["delay: {}", "delay: {nanos: 20000000}", "max_attempts: 5 delay: {nanos: 1}"] {
         assert_eq!(read(good), none(), "{good}");
@@ -370,7 +370,7 @@ fn a_hedged_method_says_how_far_apart_its_attempts_are() {
 }
 
 #[test]
-fn only_what_may_be_repeated_is_hedged() {
+fn only_repeatable_methods_can_be_hedged() {
     assert_eq!(
         hedging("IDEMPOTENCY_UNKNOWN", "delay: {}"),
         ["9: t.S.M: hedging: a method that is not idempotent must not be hedged"]
@@ -394,7 +394,7 @@ fn only_what_may_be_repeated_is_hedged() {
 }
 
 #[test]
-fn a_method_is_retried_or_hedged_and_not_both() {
+fn a_method_cannot_be_retried_and_hedged() {
     for both in [
         "option (gantry.contract.v1.policy) = {
             timeout: {seconds: 1} public: true retry: {} hedging: {delay: {}} };",
@@ -406,12 +406,12 @@ fn a_method_is_retried_or_hedged_and_not_both() {
          option (gantry.contract.v1.policy).retry.max_attempts = 2;",
     ] {
         let both = method(&format!("option idempotency_level = NO_SIDE_EFFECTS; {both}"));
-        assert_eq!(both, ["9: t.S.M: retry and hedging: a method has one of them"]);
+        assert_eq!(both, ["9: t.S.M: retry and hedging: a method may have only one of them"]);
     }
 }
 
 #[test]
-fn every_problem_of_every_file_is_told_at_once_and_readably() {
+fn all_problems_of_all_files_are_reported() {
     let one = with_header("message A { string a = 1 [(buf.validate.field).int32.gte = 1]; }");
     let two = one.replace("package t", "package u");
     let Err(error) = compile(&[("a.proto", &one), ("b/b.proto", &two)]) else {
@@ -421,7 +421,7 @@ fn every_problem_of_every_file_is_told_at_once_and_readably() {
                     a.proto:6:13: t.A.a: int32 rules on a value of type string\n  \
                     b/b.proto:6:13: u.A.a: int32 rules on a value of type string";
     assert_eq!(error.to_string(), expected);
-    // What `fn main() -> Result<(), Error>` shows.
+    // The text that `fn main() -> Result<(), Error>` prints.
     assert_eq!(format!("{error:?}"), expected);
 }
 
@@ -433,12 +433,12 @@ fn a_file_needs_a_package() {
     assert!(
         error
             .to_string()
-            .ends_with("a.proto: no package: it is what generated modules are named by")
+            .ends_with("a.proto: no package: generated modules take their names from it")
     );
 }
 
 #[test]
-fn a_file_that_is_not_valid_is_named_with_its_line() {
+fn an_invalid_file_is_named_with_its_line() {
     let Err(error) =
         compile(&[("a.proto", "syntax = \"proto3\";\npackage t;\nmessage A { B b = 1; }")])
     else {

@@ -1,10 +1,10 @@
-//! A rule that cannot be applied is refused, not ignored.
+//! A rule that cannot be applied is rejected, not ignored.
 
 mod common;
 
 use common::problems;
 
-/// The problem of a field f of this type with this rule, on line 6.
+/// Returns the problems of a field f of this type with this rule, on line 6.
 fn rule(kind: &str, rule: &str) -> Vec<String> {
     problems(&format!(
         "message M {{ {kind} f = 1 [(buf.validate.field){rule}]; }} enum E {{ E_A = 0; }}"
@@ -19,7 +19,7 @@ fn unsupported(name: &str) -> [String; 1] {
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
+fn an_unsupported_rule_is_named() {
     for (kind, text, name) in [
         ("repeated string", ".repeated.items.required = true", "repeated.items.required"),
         (
@@ -46,7 +46,7 @@ fn expressions_on_a_whole_message_are_not_supported() {
 }
 
 #[test]
-fn a_choice_is_between_fields_that_there_are() {
+fn a_choice_names_existing_fields_once() {
     let choice = |fields: &str| {
         problems(&format!(
             "message M {{ option (buf.validate.message).oneof = {{fields: [{fields}]}};
@@ -75,7 +75,7 @@ fn a_rule_that_does_not_exist_is_named_with_its_line() {
 
 #[test]
 fn predefined_rules_are_not_supported() {
-    // An extension of StringRules needs proto2.
+    // Only proto2 can extend StringRules.
     let own = "syntax = \"proto2\"; package own; import \"buf/validate/validate.proto\";
                extend buf.validate.StringRules { optional bool nice = 50000; }";
     let text = common::with_header(
@@ -93,7 +93,7 @@ fn predefined_rules_are_not_supported() {
 }
 
 #[test]
-fn a_rule_stands_on_a_value_of_its_type() {
+fn a_rule_needs_a_value_of_its_type() {
     for (kind, text, problem) in [
         ("int32", ".string.min_len = 1", "string rules on a value of type int32"),
         ("string", ".int32.gte = 1", "int32 rules on a value of type string"),
@@ -131,7 +131,7 @@ fn a_rule_stands_on_a_value_of_its_type() {
 }
 
 #[test]
-fn a_rule_that_another_one_replaces_is_not_lost_in_silence() {
+fn two_rules_of_one_oneof_are_rejected() {
     for (kind, rules, both) in [
         ("string", [".string.email = true", ".string.uri = true"], "string.email and string.uri"),
         ("int32", [".int32.lte = 5", ".int32.lt = 9"], "int32.lt and int32.lte"),
@@ -153,7 +153,11 @@ fn a_rule_that_another_one_replaces_is_not_lost_in_silence() {
         ),
     ] {
         let rules = rules.join(", (buf.validate.field)");
-        assert_eq!(rule(kind, &rules), [format!("{both}: a field has one of them")], "{rules}");
+        assert_eq!(
+            rule(kind, &rules),
+            [format!("{both}: a field may have only one of them")],
+            "{rules}"
+        );
     }
     let more =
         ".int32.gte = 1, (buf.validate.field).int32.lt = 9, (buf.validate.field).required = true";
@@ -164,19 +168,19 @@ fn a_rule_that_another_one_replaces_is_not_lost_in_silence() {
 fn a_pattern_is_a_regular_expression() {
     assert_eq!(
         rule("string", ".string.pattern = \"a(b\""),
-        ["string.pattern is no regular expression: unclosed group"]
+        ["string.pattern is not a regular expression: unclosed group"]
     );
-    // Look-ahead is beyond RE2 and beyond us.
+    // Neither RE2 nor Rust's crate supports look-ahead.
     assert_eq!(
         rule("string", ".string.pattern = \"a(?=b)\""),
         [
-            "string.pattern is no regular expression: look-around, including look-ahead and look-behind, is not supported"
+            "string.pattern is not a regular expression: look-around, including look-ahead and look-behind, is not supported"
         ]
     );
 }
 
 #[test]
-fn something_is_within_the_limits() {
+fn limits_leave_at_least_one_value() {
     for (kind, text) in [
         ("int32", ".int32 = {gte: 5 lte: 5}"),
         ("int32", ".int32 = {gt: 4 lt: 5}"),
@@ -219,14 +223,14 @@ fn something_is_within_the_limits() {
         (
             "fixed32",
             ".fixed32 = {in: [1, 2] not_in: 2}",
-            "fixed32: a value is both demanded and refused",
+            "fixed32: a value is both required and forbidden",
         ),
         (
             "string",
             ".string = {const: \"a\" not_in: \"a\"}",
-            "string: a value is both demanded and refused",
+            "string: a value is both required and forbidden",
         ),
-        ("double", ".double = {in: [1, inf]}", "double.in: no finite number"),
+        ("double", ".double = {in: [1, inf]}", "double.in has a value that is not a finite number"),
         ("string", ".string = {len: 3 max_len: 2}", "string.len is above string.max_len"),
         (
             "string",
@@ -248,8 +252,8 @@ fn something_is_within_the_limits() {
             ".map = {min_pairs: 3 max_pairs: 2}",
             "map.min_pairs is above map.max_pairs",
         ),
-        ("double", ".double = {gte: nan}", "double.gte: no finite number"),
-        ("float", ".float = {lt: inf}", "float.lt: no finite number"),
+        ("double", ".double = {gte: nan}", "double.gte is not a finite number"),
+        ("float", ".float = {lt: inf}", "float.lt is not a finite number"),
         ("string", ".string = {min_len: 3 max_len: 2}", "string.min_len is above string.max_len"),
         ("bytes", ".bytes = {min_len: 3 max_len: 2}", "bytes.min_len is above bytes.max_len"),
     ] {
@@ -258,7 +262,7 @@ fn something_is_within_the_limits() {
 }
 
 #[test]
-fn uniqueness_needs_something_to_compare_by() {
+fn uniqueness_needs_comparable_items() {
     for kind in ["repeated M", "repeated double"] {
         assert_eq!(
             rule(kind, ".repeated.unique = true"),
@@ -287,7 +291,7 @@ fn a_reason_begins_with_its_enums_name() {
 }
 
 #[test]
-fn secrets_stand_in_plain_messages() {
+fn secrets_are_in_messages_without_nested_types() {
     assert_eq!(
         problems("message M { oneof o { string s = 1 [debug_redact = true]; } }"),
         ["6: t.M: debug_redact is not supported in a message with oneofs or nested types"]

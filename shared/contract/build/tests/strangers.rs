@@ -1,10 +1,10 @@
-//! What other teams write that cannot be, is said as plainly as what can.
+//! Unsupported features and mistakes in other teams' contracts have clear errors.
 
 mod common;
 
 use common::{compile, problems, with_header};
 
-/// Why a single file is refused, or nothing.
+/// Returns the error of a single file, or an empty text.
 fn refused(text: &str) -> String {
     compile(&[("t.proto", text)]).err().map(|error| error.to_string()).unwrap_or_default()
 }
@@ -16,7 +16,7 @@ fn editions_are_not_read_yet() {
 }
 
 #[test]
-fn a_required_of_proto2_is_not_ignored() {
+fn a_required_field_of_proto2_is_rejected() {
     assert_eq!(
         refused("syntax = \"proto2\"; package t;\nmessage M { required string f = 1; }"),
         "the contract has 1 problem(s):\n  t.proto:2:13: t.M.f: `required` is not checked: \
@@ -25,7 +25,7 @@ fn a_required_of_proto2_is_not_ignored() {
 }
 
 #[test]
-fn a_client_has_methods_of_its_own() {
+fn a_method_cannot_have_a_name_of_generated_clients() {
     assert_eq!(
         problems(
             "message Q {} service S {
@@ -37,7 +37,7 @@ fn a_client_has_methods_of_its_own() {
 }
 
 #[test]
-fn methods_whose_names_are_one_in_rust_are_told() {
+fn methods_with_the_same_rust_name_are_reported() {
     let method = |name: &str| {
         format!(
             "rpc {name}(Q) returns (Q) {{ option idempotency_level = NO_SIDE_EFFECTS;
@@ -52,7 +52,7 @@ fn methods_whose_names_are_one_in_rust_are_told() {
 }
 
 #[test]
-fn a_rule_of_an_extension_is_not_ignored() {
+fn a_rule_on_an_extension_is_rejected() {
     let text = "syntax = \"proto2\"; package t; import \"buf/validate/validate.proto\";
 message M { extensions 100 to 199; }
 extend M { optional string x = 100 [(buf.validate.field).string.min_len = 3]; }
@@ -66,7 +66,7 @@ message N { extend M { optional string y = 101 [(buf.validate.field).required = 
 }
 
 #[test]
-fn an_option_that_does_not_exist_or_has_another_type_is_named_with_its_place() {
+fn an_unknown_or_mistyped_option_is_named_with_its_place() {
     let field = |rule: &str| format!("message M {{ string f = 1 [(buf.validate.{rule}]; }}");
     let method = |policy: &str| {
         format!(
@@ -121,7 +121,7 @@ fn an_option_that_does_not_exist_or_has_another_type_is_named_with_its_place() {
 }
 
 #[test]
-fn everything_that_is_undefined_is_told_at_once() {
+fn all_undefined_names_are_reported() {
     let text = with_header("message M {\n  A a = 1;\n  B b = 2;\n  string c = 2;\n}");
     assert_eq!(
         refused(&text),

@@ -1,9 +1,8 @@
-//! Messages as careless and hostile callers make them, from a contract's descriptor
-//! set alone: for tests of any team's contract.
+//! Invalid and hostile messages for tests of any contract, generated from its descriptor set.
 //!
-//! A [`Fuzz`] gives noise, messages whose fields hold what is likely to be wrong, and
-//! such messages with bytes changed. The same seed gives the same ones. [`oracle`] compares
-//! what a contract makes of them with what protovalidate itself does.
+//! A [`Fuzz`] generates random bytes, messages with values that are likely to be invalid, and such
+//! messages with changed bytes. The same seed generates the same messages. [`oracle`] compares the
+//! contract's validation of them with protovalidate's.
 
 use std::{collections::HashMap, env};
 
@@ -14,19 +13,19 @@ use prost_reflect::{
     MessageDescriptor, Value,
 };
 
+mod edge_values;
 pub mod oracle;
-mod telling;
 mod texts;
 
-/// How deep messages contain each other.
+/// Maximum nesting depth of generated messages.
 const DEPTH: usize = 4;
 
-/// How many seeds a test tries where `FUZZ_ROUNDS` does not say: `./test fuzz N` does.
+/// Returns the number of rounds of a test: `FUZZ_ROUNDS` if set (by `./test fuzz N`), else `few`.
 pub fn rounds(few: u64) -> u64 {
     env::var("FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(few)
 }
 
-/// Makes messages.
+/// Generator of messages.
 #[derive(Debug)]
 pub struct Fuzz {
     pool: DescriptorPool,
@@ -34,29 +33,29 @@ pub struct Fuzz {
 }
 
 impl Fuzz {
-    /// For the messages of this encoded `FileDescriptorSet`.
+    /// Creates a generator for the messages of an encoded `FileDescriptorSet`.
     ///
     /// # Errors
-    /// Where it is none.
+    /// [`DescriptorError`] if it cannot be decoded.
     pub fn new(descriptor_set: &[u8]) -> Result<Self, DescriptorError> {
         Ok(Self { pool: DescriptorPool::decode(descriptor_set)?, rng: Rng::with_seed(0) })
     }
 
-    /// Starts anew: what follows depends on the seed alone.
+    /// Restarts the generator. Its further output depends on the seed only.
     pub fn seed(&mut self, seed: u64) {
         self.rng.seed(seed);
     }
 
-    /// Every message of these packages, the nested ones included; not the entries of
-    /// maps, which are no type of their own in Rust.
+    /// Returns the names of all messages of the packages that start with `package`, nested ones
+    /// included. Map entries are not listed, because they have no Rust type.
     pub fn messages(&self, package: &str) -> Vec<String> {
         let all = self.pool.all_messages().filter(|message| !message.is_map_entry());
         let names = all.filter(|m| m.package_name().starts_with(package));
         names.map(|message| message.full_name().to_owned()).collect()
     }
 
-    /// One of: noise, a message, a message with bytes changed. Noise where there is no
-    /// message of this name.
+    /// Returns random bytes, an encoded message, or an encoded message with changed bytes. Returns
+    /// random bytes if no message has this name.
     pub fn bytes(&mut self, message: &str) -> Vec<u8> {
         let Some(message) = self.pool.get_message_by_name(message) else { return self.noise() };
         match self.rng.u8(0..4) {
@@ -69,13 +68,13 @@ impl Fuzz {
         }
     }
 
-    /// Encoded messages of this name that tell whether its rules are understood: for each
-    /// field, and on its own, what stands in its rules, what is just beside that, and what
-    /// formats are misread by. With the field's name; the first has no field. None where
-    /// there is no such message.
-    pub fn telling(&self, message: &str) -> Vec<(Option<String>, Vec<u8>)> {
+    /// Returns encoded messages that show a misunderstood rule. Each has one field set, to a value
+    /// from the field's rules, a value next to it, or one that its format is often misread by.
+    /// Returns the field's name with each; the first message has no field. Empty if no message has
+    /// this name.
+    pub fn edge_values(&self, message: &str) -> Vec<(Option<String>, Vec<u8>)> {
         let message = self.pool.get_message_by_name(message);
-        message.map_or_else(Vec::new, |message| telling::messages(&self.pool, &message))
+        message.map_or_else(Vec::new, |message| edge_values::messages(&self.pool, &message))
     }
 
     fn noise(&mut self) -> Vec<u8> {
@@ -83,8 +82,8 @@ impl Fuzz {
         std::iter::repeat_with(|| self.rng.u8(..)).take(length).collect()
     }
 
-    /// A few bytes flipped, taken out, put in or repeated, or the end cut off: of a valid
-    /// message, what is nearly one.
+    /// Flips, removes, inserts or repeats a few bytes, or cuts the end. The result is often almost
+    /// a valid message.
     pub fn mutated(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
         for _ in 0..self.rng.u8(1..8) {
             let at = self.rng.usize(0..=bytes.len());
@@ -130,7 +129,7 @@ impl Fuzz {
         }
     }
 
-    /// Nothing where a message would be too deep.
+    /// Returns None for a message that would be nested too deeply.
     fn value(&mut self, kind: &Kind, depth: usize) -> Option<Value> {
         Some(match kind {
             Kind::Bool => Value::Bool(self.rng.bool()),
@@ -138,7 +137,7 @@ impl Fuzz {
             Kind::Bytes => Value::Bytes(self.noise().into()),
             Kind::Float => Value::F32(self.real() as f32),
             Kind::Double => Value::F64(self.real()),
-            // Cut to their width, as a caller of another language might.
+            // Truncates to the field's width, as a caller in another language might.
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(self.integer() as i32),
             Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(self.integer()),
             Kind::Uint32 | Kind::Fixed32 => Value::U32(self.integer() as u32),
@@ -170,7 +169,7 @@ impl Fuzz {
         self.rng.choice(odd).unwrap_or_default()
     }
 
-    /// What fits into some field, and what fits into none.
+    /// Returns a text that is valid for some fields, or for none.
     fn text(&mut self) -> String {
         match self.rng.u8(0..12) {
             0 => String::new(),

@@ -1,5 +1,4 @@
-//! What protovalidate itself says: the library of those who define the rules, in Python,
-//! asked about the same bytes.
+//! Comparison with protovalidate: its Python library judges the same bytes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,21 +15,21 @@ use serde::Deserialize;
 
 use crate::Fuzz;
 
-/// What a contract makes of a message: the paths of fields.
+/// Fields of a message that violate a rule, by path.
 #[derive(Debug, Default)]
 pub struct Opinion {
-    /// Where rules are broken.
+    /// Fields with a violation.
     pub broken: BTreeSet<String>,
-    /// Where something is refused that protovalidate has no opinion on.
+    /// Fields that the contract rejects and protovalidate does not judge.
     pub stricter: BTreeSet<String>,
-    /// Whether there is more, which is not told.
+    /// True if there are further violations.
     pub cut: bool,
 }
 
-/// The opinion on a message of one type; nothing where the bytes are no such message.
+/// Returns the opinion on an encoded message. None if the bytes cannot be decoded.
 pub type Judge = fn(&[u8]) -> Option<Opinion>;
 
-/// The opinion that generated validation has.
+/// Returns the opinion of the generated validation.
 pub fn judge<M: Message + Default + Validate>(bytes: &[u8]) -> Option<Opinion> {
     let violations = M::decode(bytes).ok()?.check().err().unwrap_or_default();
     let cut = violations.len() > violations.iter().count();
@@ -42,40 +41,40 @@ pub fn judge<M: Message + Default + Validate>(bytes: &[u8]) -> Option<Opinion> {
         {
             opinion.stricter.insert(field.clone());
         }
-        // We name the item that repeats another one, protovalidate the list.
+        // The contract names the repeated item, protovalidate the list.
         let list = field.rsplit_once('[').filter(|_| description.contains("repeat an earlier"));
         opinion.broken.insert(list.map_or(field.as_str(), |(list, _)| list).to_owned());
     }
     Some(opinion)
 }
 
-/// What was compared.
+/// Result of a comparison.
 #[derive(Debug, Default)]
 pub struct Compared {
-    /// Messages on which both have the same opinion.
+    /// Number of messages with equal opinions.
     pub same: usize,
-    /// The others, readably.
+    /// Messages with different opinions, as readable text.
     pub different: Vec<String>,
-    /// Rules that some value broke: `package.Message.field string.min_len`.
+    /// Rules that some value violates: `package.Message.field string.min_len`.
     broken: BTreeSet<String>,
-    /// Fields of which some value broke none.
+    /// Fields with a value that violates none of their rules.
     kept: BTreeSet<String>,
 }
 
-/// A message to have an opinion on.
+/// A message to compare.
 struct Case<'a> {
     name: &'a str,
-    /// The one field that is set, where only one is.
+    /// The only field that is set, if there is only one.
     field: Option<String>,
     bytes: Vec<u8>,
 }
 
-/// One violation, as `verdicts.py` writes it.
+/// A violation in the output of `verdicts.py`.
 #[derive(Deserialize)]
 struct Theirs {
-    /// Names of fields and what stands in brackets after them.
+    /// Field names and subscripts.
     path: Vec<Step>,
-    /// The rule as it is written: `repeated.items.string.min_len`.
+    /// Name of the rule: `repeated.items.string.min_len`.
     rule: String,
 }
 
@@ -88,7 +87,7 @@ enum Step {
     Key(String),
 }
 
-/// An answer: violations, why there are none to tell, or nothing for what is no message.
+/// Verdict of protovalidate: violations, an error, or null for bytes that cannot be decoded.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Verdict {
@@ -97,11 +96,11 @@ enum Verdict {
     NoMessage(()),
 }
 
-/// Asks `python`, which has protovalidate, about every telling message of these types and
-/// `rounds` random ones of each, and compares.
+/// Compares the judges with protovalidate, on all edge values of each message and on `rounds`
+/// random messages of each. `python` is an interpreter with protovalidate installed.
 ///
 /// # Panics
-/// Where Python cannot be run or does not answer: it is for tests.
+/// If Python fails, because this is for tests only.
 #[expect(clippy::unwrap_used, clippy::panic, reason = "it is for tests")]
 pub fn compare(
     python: &OsStr,
@@ -112,8 +111,8 @@ pub fn compare(
     let mut fuzz = Fuzz::new(descriptor_set).unwrap();
     let mut cases = Vec::new();
     for name in judges.keys() {
-        let telling = fuzz.telling(name).into_iter();
-        cases.extend(telling.map(|(field, bytes)| Case { name, field, bytes }));
+        let edge_values = fuzz.edge_values(name).into_iter();
+        cases.extend(edge_values.map(|(field, bytes)| Case { name, field, bytes }));
         for seed in 0..rounds {
             fuzz.seed(seed);
             cases.push(Case { name, field: None, bytes: fuzz.bytes(name) });
@@ -143,7 +142,7 @@ fn ask(python: &OsStr, question: String) -> String {
     command.args(["-B", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut asked = command.spawn().unwrap();
     let mut input = asked.stdin.take().unwrap();
-    // Beside the reading: neither pipe holds all of it.
+    // Written in a thread of its own, because the pipes cannot hold all the data.
     let writing = std::thread::spawn(move || input.write_all(question.as_bytes()));
     let mut answers = String::new();
     asked.stdout.take().unwrap().read_to_string(&mut answers).unwrap();
@@ -157,12 +156,12 @@ impl Compared {
         let name = case.name;
         let (theirs, ours) = match (theirs, ours) {
             (Verdict::Violations(theirs), Some(ours)) => (theirs, ours),
-            // What it cannot judge is refused.
+            // protovalidate cannot judge this message, so the contract must reject it.
             (Verdict::Error(error), Some(ours)) if ours.broken.is_empty() => {
                 self.different.push(format!("{name} {}: taken, but {error}", hex(&case.bytes)));
                 return;
             }
-            // What is no message for one of them is for tests of the decoder.
+            // Tests of the decoder cover messages that only one side can decode.
             _ => return,
         };
         self.note(case, &theirs);
@@ -179,7 +178,7 @@ impl Compared {
         }
     }
 
-    /// Notes which rules the values of this message break, and which field keeps its own.
+    /// Records the rules that this message violates, and its field if no rule of it is violated.
     fn note(&mut self, case: &Case<'_>, theirs: &[Theirs]) {
         let mut kept = case.field.as_deref();
         for Theirs { path, rule } in theirs {
@@ -195,8 +194,7 @@ impl Compared {
         }
     }
 
-    /// The rules of these types that no value has broken, and the fields with rules of
-    /// which no value has kept them.
+    /// Returns the rules that no value has violated, and the fields whose rules no value has kept.
     pub fn missing(&self, descriptor_set: &[u8], judges: &BTreeMap<String, Judge>) -> Vec<String> {
         let Ok(pool) = DescriptorPool::decode(descriptor_set) else { return Vec::new() };
         let Some(extension) = pool.get_extension_by_name("buf.validate.field") else {
@@ -214,7 +212,7 @@ impl Compared {
                 missing.push(format!("{name}: no value keeps its rules"));
             }
             let broken = |rule: &String| {
-                // Of two bounds, one speaks for both.
+                // A value outside either of two bounds counts for both.
                 let kinds = [["gt", "gte"], ["lt", "lte"]];
                 let (of, last) = rule.rsplit_once('.').unwrap_or(("", rule));
                 let bound = kinds.iter().any(|kind| kind.contains(&last));
@@ -229,7 +227,7 @@ impl Compared {
     }
 }
 
-/// The rules that can be broken, as they are written.
+/// Collects the names of the rules that a value can violate.
 fn rules_of(rules: &DynamicMessage, within: &str, names: &mut BTreeSet<String>) {
     let ignored = rules.get_field_by_name("ignore").and_then(|value| value.as_enum_number());
     if ignored == Some(3) {
@@ -246,7 +244,7 @@ fn rules_of(rules: &DynamicMessage, within: &str, names: &mut BTreeSet<String>) 
             {
                 rules_of(message, &name, names);
             }
-            // Says how others are meant, asks for nothing, or says nothing.
+            // These options change other rules, have no effect, or state no rule.
             _ if ["ignore", "example", "strict"].contains(&rule.name()) => {}
             Value::Bool(false) if rule.name() != "const" => {}
             _ => drop(names.insert(name)),
@@ -254,7 +252,7 @@ fn rules_of(rules: &DynamicMessage, within: &str, names: &mut BTreeSet<String>) 
     }
 }
 
-/// A path as a contract writes it.
+/// Formats a path as the contract does.
 fn written(path: &[Step]) -> String {
     let mut text = String::new();
     for step in path {

@@ -1,7 +1,6 @@
-//! Texts that formats are misread by.
+//! Texts that formats are often misread by.
 
-/// For every format of `buf.validate.StringRules`: what it takes, and what it nearly
-/// takes.
+/// Valid and almost valid texts for every format of `buf.validate.StringRules`.
 pub(crate) const TEXTS: &[&str] = &[
     "",
     " ",
@@ -60,7 +59,7 @@ pub(crate) const TEXTS: &[&str] = &[
     "a`{|}~!#$%&'*+/=?^_-@b",
     "a@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "a@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    // Ids.
+    // UUIDs and ULIDs.
     "018f4d6e-0000-7abc-8def-0123456789ab",
     "018F4D6E-0000-7ABC-8DEF-0123456789AB",
     "018f4d6e00007abc8def0123456789ab",
@@ -80,7 +79,7 @@ pub(crate) const TEXTS: &[&str] = &[
     "01ARZ3NDEKTSV4RRFFQ69G5FA",
     "71ARZ3NDEKTSV4RRFFQ69G5FAV",
     "01ARZ3NDEKTSV4RRFFQ69G5FAI",
-    // Names of hosts.
+    // Host names.
     "example.com",
     "EXAMPLE.COM",
     "example.com.",
@@ -100,7 +99,7 @@ pub(crate) const TEXTS: &[&str] = &[
     "localhost",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b",
-    // Addresses.
+    // IP addresses.
     "1.2.3.4",
     "0.0.0.0",
     "255.255.255.255",
@@ -299,7 +298,7 @@ pub(crate) const TEXTS: &[&str] = &[
     "h:a%",
     "h:\u{0}",
     "h:\u{7f}",
-    // Names of protobuf and of headers.
+    // Names of protobuf types and of headers.
     "a.B",
     ".a.B",
     "a.",
@@ -323,7 +322,7 @@ pub(crate) const TEXTS: &[&str] = &[
     "a\"b",
     "[",
     "@",
-    // What is a digit, a space or a letter to some.
+    // Characters that some libraries treat as digits, spaces or letters.
     "٣",
     "²",
     "\u{a0}",

@@ -1,13 +1,13 @@
-//! What generated validation is made of.
+//! Building blocks of generated validation.
 //!
-//! A rule of `buf.validate` becomes a condition and its words, both made by the
-//! build library: the code that checks a field and the reference that describes it
-//! cannot differ. Here are the conditions that are more than an operator. None
-//! allocates and none compiles a pattern for each call.
+//! The build library turns each rule of `buf.validate` into a condition and its description, so the
+//! code that checks a field and the reference that describes it always agree. This module has the
+//! conditions that need more than an operator. None of them allocates, and none compiles a pattern
+//! per call.
 //!
-//! Semantics are protovalidate's: strings are measured in characters (Unicode code
-//! points), not bytes; NaN is within no limit; a regular expression is searched
-//! for, not matched whole.
+//! The semantics are those of protovalidate. Strings are measured in characters (Unicode code
+//! points), not in bytes. NaN is outside every limit. A regular expression may match anywhere in
+//! the value.
 
 use std::collections::BTreeSet;
 
@@ -26,10 +26,10 @@ pub use pattern::Pattern;
 pub use time::{Moment, Span};
 pub use uri::{is_uri, is_uri_ref};
 
-/// How many items are compared with each other before a set is cheaper.
+/// Number of items up to which pairwise comparison is cheaper than a set.
 const FEW: usize = 32;
 
-/// Notes what a rule says where it does not hold.
+/// Adds the violation `says` if the rule does not hold.
 #[inline]
 pub fn check(holds: bool, says: &'static str, at: &FieldPath<'_>, out: &mut Violations) {
     if !holds {
@@ -37,15 +37,15 @@ pub fn check(holds: bool, says: &'static str, at: &FieldPath<'_>, out: &mut Viol
     }
 }
 
-/// `required`: says whether the value is there, so that other rules follow only
-/// where it is.
+/// `required`: adds a violation if the value is absent. Returns `present`, because the other rules
+/// apply only to a present value.
 #[inline]
 pub fn required(present: bool, at: &FieldPath<'_>, out: &mut Violations) -> bool {
     check(present, "is required", at, out);
     present
 }
 
-/// `repeated.unique`: one violation for every item that repeats an earlier one.
+/// `repeated.unique`: adds one violation for every item that repeats an earlier one.
 pub fn unique<T: Ord>(items: &[T], at: &FieldPath<'_>, out: &mut Violations) {
     let mut repeats = |index| out.push(at.index(index), "must not repeat an earlier item");
     if items.len() <= FEW {

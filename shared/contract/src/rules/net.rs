@@ -1,9 +1,9 @@
-//! Hosts, addresses and networks, as `buf.validate.StringRules` has them.
+//! Hosts, addresses and networks (`buf.validate.StringRules`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// `string.hostname`: labels of 1 to 63 letters, digits and inner dashes, the last
-/// not of digits only; 253 characters at most, not counting one trailing dot.
+/// `string.hostname`: labels of 1 to 63 letters, digits and inner dashes; the last label is not all
+/// digits. At most 253 characters, not counting one trailing dot.
 pub fn is_hostname(value: &str) -> bool {
     let name = value.strip_suffix('.').unwrap_or(value);
     let last = name.rsplit('.').next().unwrap_or_default();
@@ -12,7 +12,7 @@ pub fn is_hostname(value: &str) -> bool {
         && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A label of a name in DNS.
+/// Returns true for a label of a DNS name.
 pub(super) fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -41,8 +41,7 @@ pub fn is_address(value: &str) -> bool {
     is_hostname(value) || is_ip(value)
 }
 
-/// `string.host_and_port`: a name, an IPv4 address or an IPv6 address in brackets,
-/// and a port.
+/// `string.host_and_port`: a name, an IPv4 address or an IPv6 address in brackets, with a port.
 pub fn is_host_and_port(value: &str) -> bool {
     let Some((host, port)) = value.rsplit_once(':') else { return false };
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -52,10 +51,10 @@ pub fn is_host_and_port(value: &str) -> bool {
     host && decimal(port).is_some_and(|port| port <= u32::from(u16::MAX))
 }
 
-/// Which addresses a rule about networks takes.
+/// Address family of a rule about networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Both.
+    /// IPv4 and IPv6.
     Any,
     /// IPv4 only.
     V4,
@@ -63,12 +62,13 @@ pub enum Family {
     V6,
 }
 
-/// `string.ip_with_prefixlen` and its kin: an address and how many of its bits count.
+/// `string.ip_with_prefixlen` and its variants: an address and the length of its prefix in bits.
 pub fn has_prefix_length(value: &str, family: Family) -> bool {
     network(value, family).is_some()
 }
 
-/// `string.ip_prefix` and its kin: the same, and all other bits are zero.
+/// `string.ip_prefix` and its variants: as [`has_prefix_length`], and all bits after the prefix are
+/// zero.
 pub fn is_prefix(value: &str, family: Family) -> bool {
     network(value, family).is_some_and(|(address, length)| match address {
         IpAddr::V4(v4) => v4.to_bits().checked_shl(length).is_none_or(|rest| rest == 0),
@@ -86,7 +86,7 @@ fn network(value: &str, family: Family) -> Option<(IpAddr, u32)> {
     fits.then_some((address, length))
 }
 
-/// A number of decimal digits without leading zeros.
+/// Parses decimal digits without leading zeros.
 fn decimal(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let leading = text.len() > 1 && text.starts_with('0');

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
-/// A regular expression, compiled at its first use and never again.
+/// A regular expression that is compiled once, at its first use.
 #[derive(Debug)]
 pub struct Pattern {
     source: &'static str,
@@ -12,12 +12,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern with this source, which the build has compiled once already.
+    /// Creates a pattern. The build has already checked that `source` compiles.
     pub const fn new(source: &'static str) -> Self {
         Self { source, regex: OnceLock::new() }
     }
 
-    /// Whether it is found in `value`.
+    /// Returns true if the pattern matches anywhere in `value`.
     #[expect(clippy::expect_used, reason = "the contract's build fails on a bad pattern")]
     pub fn is_in(&self, value: &str) -> bool {
         let compiled = || Regex::new(self.source).expect("the build compiled it");

@@ -2,20 +2,20 @@
 
 use super::net::is_label;
 
-/// The length of a string: its characters.
+/// Returns the number of characters (Unicode code points).
 pub fn chars(value: &str) -> u64 {
     value.chars().count() as u64
 }
 
 /// `string.max_len`.
 pub fn has_at_most(value: &str, most: u64) -> bool {
-    // No string has more characters than bytes.
+    // A string has at most as many characters as bytes.
     value.len() as u64 <= most || chars(value) <= most
 }
 
-/// `string.email`: what an HTML form takes as an e-mail address:
-/// `^[a-zA-Z0-9.!#$%&'*+/=?^_{|}~`-]+@LABEL(\.LABEL)*$`, where a label has 1 to 63
-/// letters, digits and inner dashes.
+/// `string.email`: an e-mail address as HTML forms define it,
+/// `^[a-zA-Z0-9.!#$%&'*+/=?^_{|}~`-]+@LABEL(\.LABEL)*$`. A label has 1 to 63 letters, digits and
+/// inner dashes.
 pub fn is_email(value: &str) -> bool {
     let Some((local, domain)) = value.split_once('@') else { return false };
     let special = |byte| b".!#$%&'*+/=?^_`{|}~-".contains(&byte);

@@ -1,4 +1,4 @@
-//! Durations and timestamps, made comparable.
+//! Comparable durations and timestamps.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,10 +7,10 @@ use prost_types::{Duration, Timestamp};
 use crate::{FieldPath, Violations};
 
 const NANOS: i128 = 1_000_000_000;
-/// The longest duration that `google.protobuf.Duration` allows: 10,000 years.
+/// Maximum of a `google.protobuf.Duration`: 10,000 years, in seconds.
 const MAX_SECONDS: u64 = 315_576_000_000;
-/// What `google.protobuf.Timestamp` allows: 0001-01-01T00:00:00Z to
-/// 9999-12-31T23:59:59.999999999Z.
+/// Range of a `google.protobuf.Timestamp` in seconds since 1970: 0001-01-01T00:00:00Z to
+/// 9999-12-31T23:59:59Z.
 const TIMESTAMPS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// A length of time.
@@ -18,12 +18,12 @@ const TIMESTAMPS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_
 pub struct Span(i128);
 
 impl Span {
-    /// So many seconds and nanoseconds, which have the same sign.
+    /// Creates a span from seconds and nanoseconds of the same sign.
     pub const fn new(seconds: i64, nanos: i32) -> Self {
         Self(seconds as i128 * NANOS + nanos as i128)
     }
 
-    /// The duration of a request; a violation and nothing where it is none.
+    /// Reads a duration of a request. Adds a violation and returns None if it is invalid.
     pub fn read(value: &Duration, at: &FieldPath<'_>, out: &mut Violations) -> Option<Self> {
         let Duration { seconds, nanos } = *value;
         let in_range = seconds.unsigned_abs() <= MAX_SECONDS && i128::from(nanos).abs() < NANOS;
@@ -33,7 +33,7 @@ impl Span {
         } else {
             out.push(
                 at,
-                "must be a duration of at most 10,000 years, seconds and nanos of one sign",
+                "must be a duration of at most 10,000 years with seconds and nanos of one sign",
             );
             None
         }
@@ -45,24 +45,23 @@ impl Span {
 pub struct Moment(i128);
 
 impl Moment {
-    /// So many seconds and nanoseconds after 1970 began; nanoseconds always count
-    /// forwards.
+    /// Creates a moment from seconds since 1970 and nanoseconds, which always count forwards.
     pub const fn new(seconds: i64, nanos: i32) -> Self {
         Self(seconds as i128 * NANOS + nanos as i128)
     }
 
-    /// What `timestamp.lt_now`, `gt_now` and `within` compare with.
+    /// Returns the current time, which `timestamp.lt_now`, `gt_now` and `within` compare with.
     ///
-    /// The one look at the wall clock in validation. A message checks itself while
-    /// it is decoded, where no caller could pass a clock; so the generated code
-    /// reads it, and every condition here takes it as a value.
+    /// The only use of the wall clock in validation. A message is validated while it is decoded, so
+    /// no caller can pass a clock. Generated code calls this and passes the value to the
+    /// conditions.
     pub fn now() -> Self {
-        // A clock before 1970 is taken for 1970.
+        // A clock before 1970 counts as 1970.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i128::from(since.as_secs()) * NANOS + i128::from(since.subsec_nanos()))
     }
 
-    /// The timestamp of a request; a violation and nothing where it is none.
+    /// Reads a timestamp of a request. Adds a violation and returns None if it is invalid.
     pub fn read(value: &Timestamp, at: &FieldPath<'_>, out: &mut Violations) -> Option<Self> {
         let Timestamp { seconds, nanos } = *value;
         if TIMESTAMPS.contains(&seconds) && (0..NANOS).contains(&i128::from(nanos)) {
@@ -73,7 +72,7 @@ impl Moment {
         }
     }
 
-    /// Whether it is at most `span` before or after `now`.
+    /// Returns true if the moment is at most `span` before or after `now`.
     pub fn is_within(self, span: Span, now: Self) -> bool {
         (self.0 - now.0).abs() <= span.0
     }

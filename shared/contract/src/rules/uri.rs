@@ -1,4 +1,4 @@
-//! URIs: the grammar of RFC 3986, with zones in IPv6 literals (RFC 6874).
+//! URIs (RFC 3986), with zones in IPv6 literals (RFC 6874).
 
 use super::net::is_ipv6;
 
@@ -8,9 +8,9 @@ pub fn is_uri(value: &str) -> bool {
     is_scheme(scheme) && is_rest(rest)
 }
 
-/// `string.uri_ref`: a URI, or the part of one that follows another.
+/// `string.uri_ref`: a URI or a relative reference.
 pub fn is_uri_ref(value: &str) -> bool {
-    // A colon in the first segment would make what stands before it a scheme.
+    // A colon in the first segment would turn the text before it into a scheme.
     let first = value.split(['/', '?', '#']).next().unwrap_or_default();
     is_uri(value) || (!first.contains(':') && is_rest(value))
 }
@@ -21,7 +21,7 @@ fn is_scheme(scheme: &str) -> bool {
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// What follows the scheme: authority and path, query, fragment.
+/// Checks the part after the scheme: authority and path, query, fragment.
 fn is_rest(rest: &str) -> bool {
     let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -41,7 +41,7 @@ fn is_rest(rest: &str) -> bool {
 /// `[ userinfo "@" ] host [ ":" port ]`.
 fn is_authority(authority: &str) -> bool {
     let (user, rest) = authority.split_once('@').unwrap_or(("", authority));
-    // The colons of an IPv6 address stand within brackets.
+    // The colons of an IPv6 address are inside brackets.
     let (host, port) = match rest.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => (rest, ""),
@@ -76,7 +76,7 @@ fn is_ip_literal(literal: &str) -> bool {
     }
 }
 
-/// Whether all is unreserved, percent-encoded, a sub-delimiter or one of `also`.
+/// Returns true if every character is unreserved, percent-encoded, a sub-delimiter or in `also`.
 fn consists_of(text: &str, also: &[u8]) -> bool {
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -97,11 +97,11 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// Whether what is percent-encoded is UTF-8, as a host's name must be. `text` has
-/// the right form.
+/// Returns true if the percent-encoded bytes are UTF-8, as required in a host name. Expects
+/// well-formed percent-encoding.
 fn is_utf8(text: &str) -> bool {
     let hex = |digit: Option<u8>| char::from(digit.unwrap_or_default()).to_digit(16).unwrap_or(0);
-    // A character of UTF-8 has at most four bytes: they are gathered here.
+    // Collects one UTF-8 character, which has at most four bytes.
     let (mut pending, mut length) = ([0_u8; 4], 0);
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -114,7 +114,7 @@ fn is_utf8(text: &str) -> bool {
         length += 1;
         match std::str::from_utf8(&pending[..length]) {
             Ok(_) => length = 0,
-            // Not wrong so far, only not whole.
+            // Valid so far, but incomplete.
             Err(error) if error.error_len().is_none() => {}
             Err(_) => return false,
         }

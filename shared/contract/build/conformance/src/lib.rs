@@ -1,4 +1,3 @@
-//! A contract that uses everything `gantry-contract-build` supports, so that its
-//! tests can see the generated code at work. Nobody calls it.
+//! A contract with every feature of `gantry-contract-build`, for tests of the generated code.
 
 gantry_contract::include_contract!();

@@ -1,4 +1,4 @@
-//! The contract here uses every rule there is, so that every rule has its test.
+//! This contract uses every rule, so every rule has a test.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use gantry_contract_conformance::CONTRACT;
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
 
-/// What the build refuses (expressions), and what changes nothing (examples).
+/// Rules that the build rejects (expressions) or ignores (examples).
 const NOT_HERE: [&str; 3] = ["cel", "cel_expression", "example"];
 
-/// The rules of all numbers are made by the same code: one name for all of them.
+/// Maps all number types to one name, because the same code generates their rules.
 fn family(name: &str) -> &str {
     match name.to_lowercase().as_str() {
         "string" | "bytes" | "bool" | "enum" | "repeated" | "map" | "any" | "duration"
@@ -18,7 +18,7 @@ fn family(name: &str) -> &str {
     }
 }
 
-/// The rules that `FieldRules` uses, those of items, keys and values included.
+/// Collects the rules in `FieldRules`, including those of items, keys and values.
 fn used(rules: &DynamicMessage, names: &mut BTreeSet<String>) {
     for (field, value) in rules.fields() {
         let Some(typed) = value.as_message() else {
@@ -37,7 +37,7 @@ fn used(rules: &DynamicMessage, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_rule_that_there_is_is_used_by_the_contract_here() {
+fn every_rule_is_used_by_this_contract() {
     let pool = DescriptorPool::decode(CONTRACT.descriptor_set).unwrap();
     let mut there = BTreeSet::new();
     for field in pool.get_message_by_name("buf.validate.FieldRules").unwrap().fields() {

@@ -9,7 +9,7 @@ use gantry_contract_conformance::{CONTRACT, conformance::v1 as messages};
 use gantry_contract_fuzz::{Fuzz, rounds};
 use prost::Message;
 
-/// Gives the bytes to the message: decoded and checked, where they are one.
+/// Decodes and validates random bytes. Returns the number of rejected messages.
 fn take<M: Message + Default + Validate>(fuzz: &mut Fuzz, name: &str) -> usize {
     let mut refused = 0;
     for seed in 0..rounds(300) {
@@ -19,12 +19,12 @@ fn take<M: Message + Default + Validate>(fuzz: &mut Fuzz, name: &str) -> usize {
         refused += usize::from(is_refused);
         match M::shape().map(|shape| shape.fit(&bytes)) {
             None | Some(Ok(Fit::Whole)) => {}
-            // What is cut is still refused, if the whole is.
+            // A cut message is invalid if the whole message is.
             Some(Ok(Fit::Cut(cut))) => {
                 let of_cut = M::decode(&*cut).is_ok_and(|message| message.check().is_err());
                 assert!(of_cut || !is_refused, "{name} with seed {seed}: {bytes:?}");
             }
-            // prost refuses it too.
+            // prost rejects it too.
             Some(Err(Unfit::Malformed)) => assert!(M::decode(&*bytes).is_err(), "{bytes:?}"),
             Some(Err(Unfit::TooLarge)) => unreachable!("{} bytes", bytes.len()),
         }
@@ -33,7 +33,7 @@ fn take<M: Message + Default + Validate>(fuzz: &mut Fuzz, name: &str) -> usize {
 }
 
 #[test]
-fn every_rule_holds_or_does_not_whatever_the_value() {
+fn random_bytes_never_make_a_rule_panic() {
     let mut fuzz = Fuzz::new(CONTRACT.descriptor_set).unwrap();
     macro_rules! each {
         ($($message:ident),*) => {$(

@@ -1,5 +1,5 @@
-//! Lists are measured before they are built, and what is wrong with them is told as for shorter
-//! ones.
+//! Lists are measured before they are decoded, and their violations are the same as for shorter
+//! lists.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -16,7 +16,7 @@ use prost::{Message, bytes::Bytes};
 use tonic::{Code, Status, Streaming, codec::Codec};
 use tonic_types::StatusExt;
 
-/// Decodes as a server does.
+/// Decodes a message as a server does.
 async fn decode<M: Message + Default + Validate + 'static>(message: &[u8]) -> Result<M, Status> {
     let mut framed = vec![0];
     framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
@@ -27,7 +27,7 @@ async fn decode<M: Message + Default + Validate + 'static>(message: &[u8]) -> Re
     requests.message().await.map(Option::unwrap_or_default)
 }
 
-/// What is wrong with a message of that many bytes and more.
+/// Returns the violations of a message that is long enough to be measured.
 async fn refused<M: Message + Default + Validate + 'static>(message: &M) -> Vec<String> {
     let encoded = message.encode_to_vec();
     assert!(encoded.len() > 1024, "short messages are not measured");
@@ -42,7 +42,7 @@ fn leaf(name: &str) -> Leaf {
 }
 
 #[tokio::test]
-async fn too_long_lists_are_told_with_everything_else() {
+async fn long_lists_are_reported_with_all_other_violations() {
     let lists = Lists {
         items: vec!["long".to_owned(); 1000],
         leaves: vec![leaf(""); 100_000],
@@ -57,7 +57,7 @@ async fn too_long_lists_are_told_with_everything_else() {
 }
 
 #[tokio::test]
-async fn too_long_maps_are_told_too() {
+async fn long_maps_are_reported_too() {
     let texts = |count: usize| (0..count).map(|key| (format!("{key:04}"), String::new())).collect();
     let maps = Maps { texts: texts(10_000), ..Maps::default() };
     let shorter = Maps { texts: texts(3), ..Maps::default() };
@@ -65,14 +65,14 @@ async fn too_long_maps_are_told_too() {
 }
 
 #[tokio::test]
-async fn an_entry_that_repeats_a_key_does_not_count_twice_in_silence() {
+async fn repeated_map_keys_beyond_the_limit_are_rejected() {
     let entry = [0x0a, 6, 0x0a, 1, b'a', 0x12, 1, b'1'];
     let status = decode::<Maps>(&entry.repeat(1000)).await.err().unwrap();
     assert!(GantryReason::ValidationFailed.is_given_by(&status), "{status:?}");
 }
 
 #[tokio::test]
-async fn valid_messages_pass_whole() {
+async fn valid_messages_are_not_cut() {
     let lists = Lists {
         items: vec!["a".to_owned()],
         always: vec![leaf(&"x".repeat(100)); 50],
@@ -94,7 +94,7 @@ async fn lists_without_a_limit_are_bounded_by_memory() {
         assert!(GantryReason::MessageTooLarge.is_given_by(&status));
     }
     let items = MAX_MEMORY / size_of::<Tree>() + 1;
-    // Empty children, also within another message; empty texts in a mask.
+    // Empty children, also in another message; empty texts in a field mask.
     let children = [0x22, 0].repeat(items);
     let mut branch = vec![0x0a];
     prost::encoding::encode_varint(children.len() as u64, &mut branch);
@@ -109,8 +109,8 @@ async fn lists_without_a_limit_are_bounded_by_memory() {
 }
 
 #[tokio::test]
-async fn unknown_fields_cost_no_memory_and_nested_ones_end_in_time() {
-    // Fields that a newer caller knows.
+async fn unknown_fields_are_free_and_nesting_is_limited() {
+    // Fields of a newer caller.
     let unknown = [0xf8, 0x07, 1].repeat(1000);
     let valid = Lists { items: vec!["a".to_owned()], ..Lists::default() };
     let bytes = [valid.encode_to_vec(), unknown].concat();
@@ -127,6 +127,6 @@ fn each_method_has_the_limit_of_its_request() {
     };
     assert_eq!(limit("Echo"), Some(17 * 1024));
     assert_eq!(limit("Clear"), Some(16 * 1024));
-    // One of its texts has no limit.
+    // One of its texts has no maximum length.
     assert_eq!(limit("Put"), None);
 }

@@ -18,7 +18,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
-/// Answers with more than a request may hold.
+/// A server whose responses are longer than a request may be.
 struct Shouting;
 
 type WordStream = Pin<Box<dyn Stream<Item = Result<Word, Status>> + Send>>;
@@ -71,7 +71,7 @@ impl Words for Shouting {
     }
 }
 
-/// A client that calls the server without a connection between them.
+/// Creates a client that calls the server without a connection.
 fn client() -> WordsClient<WordsServer<Shouting>> {
     WordsClient::new(WordsServer::new(Shouting))
 }
@@ -80,7 +80,7 @@ fn word(text: &str) -> Word {
     Word { text: text.to_owned() }
 }
 
-/// The fields that a status says are wrong.
+/// Returns the fields in the violations of a status.
 fn fields(status: &Status) -> Vec<String> {
     let bad_request = status.get_details_bad_request();
     let violations = bad_request.into_iter().flat_map(|details| details.field_violations);
@@ -93,7 +93,7 @@ fn policy(method: &str) -> &'static MethodPolicy {
 }
 
 #[tokio::test]
-async fn a_request_is_checked_and_a_response_is_not_even_where_they_are_one_message() {
+async fn only_requests_are_validated() {
     let answer = client().echo(word("hello")).await.unwrap();
     assert_eq!(answer.get_ref().text, "hello!!!!!");
 
@@ -105,14 +105,14 @@ async fn a_request_is_checked_and_a_response_is_not_even_where_they_are_one_mess
 }
 
 #[tokio::test]
-async fn every_violation_of_a_request_is_told() {
+async fn all_violations_of_a_request_are_reported() {
     let request = PutRequest { word: Some(word("too long")), ..PutRequest::default() };
     let status = client().put(request).await.unwrap_err();
     assert_eq!(fields(&status), ["word.text", "request_id"]);
 }
 
 #[tokio::test]
-async fn every_message_of_a_stream_is_checked() {
+async fn every_message_of_a_stream_is_validated() {
     let good = client().collect(tokio_stream::iter([word("a"), word("b")])).await.unwrap();
     assert_eq!(good.get_ref().text, "ab");
     let status =
@@ -137,7 +137,7 @@ async fn an_empty_request_has_nothing_to_check() {
     assert!(client().clear(()).await.is_ok());
 }
 
-/// A gRPC message that says it is four bytes long and is no protobuf.
+/// A gRPC message of four bytes that are not protobuf.
 const MALFORMED: &[u8] = &[0, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff];
 
 fn malformed() -> tonic::body::Body {
@@ -145,7 +145,7 @@ fn malformed() -> tonic::body::Body {
 }
 
 #[tokio::test]
-async fn a_malformed_request_is_the_callers_mistake() {
+async fn a_malformed_request_is_an_invalid_argument() {
     use tower::ServiceExt as _;
 
     let request = http::Request::post("/conformance.v1.Words/Echo").body(malformed()).unwrap();
@@ -167,7 +167,7 @@ async fn a_malformed_response_is_an_internal_error() {
 }
 
 #[test]
-fn a_method_behaves_as_it_says() {
+fn the_tables_have_the_declared_policy() {
     let echo = policy("Echo");
     assert_eq!(echo.timeout, Duration::from_millis(1500));
     assert_eq!(echo.access, Access::Permission("words:read"));
@@ -189,14 +189,14 @@ fn a_method_behaves_as_it_says() {
 }
 
 #[test]
-fn a_method_is_retried_by_default_only_where_that_is_safe() {
+fn only_repeatable_methods_are_retried_by_default() {
     let default = Repeats::Retry(RetryPolicy::DEFAULT);
     let repeats = ["Repeat", "Clear", "Put", "Collect", "Chat"].map(|name| policy(name).repeats);
     assert_eq!(repeats, [default, default, Repeats::Never, Repeats::Never, Repeats::Never]);
 }
 
 #[test]
-fn a_method_knows_which_sides_stream() {
+fn a_method_has_its_kind_of_streaming() {
     let kinds = ["Echo", "Collect", "Repeat", "Chat"].map(|method| policy(method).kind);
     assert_eq!(
         kinds,
@@ -210,7 +210,7 @@ fn a_method_knows_which_sides_stream() {
 }
 
 #[test]
-fn a_method_is_of_the_rate_class_that_it_names() {
+fn a_method_has_the_rate_class_that_it_names() {
     let writing = RateClass { name: "writing", per_second: 0.5, burst: 3 };
     assert_eq!(policy("Put").rate_class, Some(&writing));
     assert_eq!(policy("Echo").rate_class, None);
@@ -231,7 +231,7 @@ fn a_reason_is_sent_without_its_enums_name() {
 }
 
 #[test]
-fn a_secret_is_named_and_not_shown() {
+fn debug_hides_a_secret_field() {
     let put = PutRequest { secret: "hush".to_owned(), ..PutRequest::default() };
     assert_eq!(
         format!("{put:?}"),

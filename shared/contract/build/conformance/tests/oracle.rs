@@ -1,5 +1,5 @@
-//! Every rule means what protovalidate means by it, and has a value that keeps it and one
-//! that breaks it. Both are made of the descriptor set: a new rule or field has its values.
+//! Compares every rule with protovalidate, on values that keep the rule and values that break it.
+//! Both are generated from the descriptor set, so new rules and fields have values too.
 #![allow(clippy::expect_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ fn judges() -> BTreeMap<String, Judge> {
 }
 
 #[test]
-fn every_rule_means_what_protovalidate_means_by_it() {
+fn every_rule_agrees_with_protovalidate() {
     let python = std::env::var_os("FOREIGN_PYTHON").expect(
         "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
          installed; `./test setup` makes one at target/venv/bin/python",

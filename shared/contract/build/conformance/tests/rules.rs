@@ -1,5 +1,4 @@
-//! Generated validation: every rule, on every shape of field, on both sides of
-//! its limit.
+//! Generated validation: every rule, on every shape of field, on both sides of its limit.
 
 mod common;
 
@@ -131,10 +130,10 @@ fn durations() {
         durations(span(0, -1), span(1, 500_000_000)),
         ["bounds: must be at least 0 s", "open: must be less than 1.5 s",]
     );
-    // Not a duration at all: said once, not once for each rule.
+    // An invalid duration is one violation, not one per rule.
     assert_eq!(
         durations(span(1, -1), None),
-        ["bounds: must be a duration of at most 10,000 years, seconds and nanos of one sign"]
+        ["bounds: must be a duration of at most 10,000 years with seconds and nanos of one sign"]
     );
 }
 
@@ -282,7 +281,7 @@ fn messages_that_contain_themselves() {
 }
 
 #[test]
-fn a_message_as_deep_as_can_be_decoded_is_checked_to_its_end() {
+fn the_deepest_decodable_message_is_validated() {
     // prost decodes 100 levels.
     let mut deep = Tree::default();
     for _ in 0..100 {
@@ -293,7 +292,7 @@ fn a_message_as_deep_as_can_be_decoded_is_checked_to_its_end() {
 }
 
 #[test]
-fn names_that_rust_or_prost_bends() {
+fn names_that_rust_or_prost_changes() {
     let inner = names::Inner {
         name: String::new(),
         deep: Some(names::inner::Deep { name: String::new() }),
@@ -304,7 +303,7 @@ fn names_that_rust_or_prost_bends() {
         choice: Some(names::ChoiceOneOf::Match(String::new())),
         ..Names::default()
     };
-    // The names of the .proto file, not of the Rust code.
+    // Violations use the names of the .proto file, not those of the Rust code.
     assert_eq!(
         wrong(&bad),
         [

@@ -1,4 +1,4 @@
-//! Contracts of other teams: their names, their syntax, and how deep their messages go.
+//! Contracts of other teams: unusual names, other syntaxes, deep messages.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -20,7 +20,7 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 #[test]
-fn names_of_rusts_are_names_like_any_other() {
+fn rust_keywords_and_prelude_names_can_be_used() {
     let long = || "long".to_owned();
     let odd = Odd {
         some: long(),
@@ -74,7 +74,7 @@ fn names_of_rusts_are_names_like_any_other() {
 }
 
 #[test]
-fn packages_may_use_a_name_twice_and_each_other() {
+fn packages_may_share_names_and_import_each_other() {
     let word =
         Word { word: Some(TheirWord { text: "longer".into() }), text: String::new(), old: None };
     assert_eq!(
@@ -85,8 +85,8 @@ fn packages_may_use_a_name_twice_and_each_other() {
 }
 
 #[test]
-fn proto2_tells_what_is_absent_from_what_is_empty() {
-    // Absent, a default of the contract's own is not looked at.
+fn proto2_distinguishes_absent_from_empty() {
+    // A default value of an absent field is not validated.
     assert_eq!(wrong(&Old::default()), ["id: is required"]);
     assert_eq!(wrong(&Old { id: Some(String::new()), ..Old::default() }), nothing());
     let old = Old {
@@ -109,7 +109,7 @@ fn proto2_tells_what_is_absent_from_what_is_empty() {
 
 #[test]
 #[expect(deprecated, reason = "it is about what is")]
-fn what_is_deprecated_has_its_rules_all_the_same() {
+fn deprecated_declarations_have_rules_too() {
     use gantry_contract::Reason as _;
     use gantry_contract_conformance::strange::r#type::v1::{Gone, Hushed, gone};
 
@@ -122,13 +122,13 @@ fn what_is_deprecated_has_its_rules_all_the_same() {
             "why: must be a value that the contract defines",
         ]
     );
-    // A reason within a message is one, too.
+    // A reason in a message is a reason too.
     assert_eq!((gone::Why::Old.reason(), gone::Why::Old.domain()), ("OLD", "strange"));
     let hushed = Hushed { secret: "hush".into() };
     assert_eq!(format!("{hushed:?}"), "Hushed { secret: [redacted] }");
 }
 
-/// Answers with what it was asked.
+/// A server that returns its request.
 struct Echo;
 
 #[tonic::async_trait]
@@ -149,7 +149,7 @@ impl match_server::Match for Echo {
 }
 
 #[tokio::test]
-async fn a_method_may_take_and_give_googles_wrappers() {
+async fn methods_may_use_googles_wrappers() {
     let mut client = MatchClient::new(MatchServer::new(Echo));
     #[expect(deprecated, reason = "it may be called all the same")]
     let counted = client.count(7).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_method_may_take_and_give_googles_wrappers() {
 }
 
 #[test]
-fn types_of_others_are_looked_at_from_outside() {
+fn rules_apply_to_fields_of_foreign_types() {
     let foreign = Foreign {
         text: Some("long".into()),
         bytes: vec![b"a".to_vec(), b"long".to_vec()],
@@ -175,7 +175,7 @@ fn types_of_others_are_looked_at_from_outside() {
     );
 }
 
-/// A tree of so many levels within each other, as bytes.
+/// Encodes a tree with this number of levels.
 fn deep(levels: usize) -> Vec<u8> {
     (1..levels).fold(Vec::new(), |inner, _| {
         let mut outer = vec![(2 << 3) | 2];
@@ -186,8 +186,8 @@ fn deep(levels: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_message_within_itself_is_checked_to_its_depth_and_no_deeper() {
-    // Where it ends, every level lacks its name.
+fn a_recursive_message_is_validated_at_every_level() {
+    // The innermost level and all others have no name.
     let tree = Tree::decode(&*deep(100)).unwrap();
     assert_eq!(tree.check().unwrap_err().len(), 100);
     for levels in [102, 1_000, 10_000] {

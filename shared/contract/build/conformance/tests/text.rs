@@ -1,4 +1,4 @@
-//! Every rule of strings and bytes, with good values and bad ones.
+//! Every rule of strings and bytes, with valid and invalid values.
 
 mod common;
 
@@ -19,7 +19,7 @@ fn texts() -> Texts {
 }
 
 #[test]
-fn texts_are_what_they_must_be() {
+fn string_rules() {
     assert_eq!(wrong(&texts()), nothing());
     values!(texts();
         r#const: "", "a" => ["must be \"a \\\"b\\\"\""];
@@ -73,7 +73,7 @@ fn formats() -> Formats {
 }
 
 #[test]
-fn addresses_have_their_form() {
+fn address_formats() {
     assert_eq!(wrong(&formats()), nothing());
     values!(formats();
         hostname: "a", "a-b.c1", "A.COM.", "1.a", format!("{}.b", "a".repeat(63)) => [];
@@ -93,7 +93,7 @@ fn addresses_have_their_form() {
 }
 
 #[test]
-fn networks_have_their_form() {
+fn network_formats() {
     values!(formats();
         ip_with_prefixlen: "::1/128", "1.2.3.4/0" => [];
         ip_with_prefixlen: "1.2.3.4", "1.2.3.4/33", "::1/129", "1.2.3.4/08", "1.2.3.4/", "1.2.3.4/-1", "::1%a/64"
@@ -108,7 +108,7 @@ fn networks_have_their_form() {
 }
 
 #[test]
-fn uris_have_their_form() {
+fn uri_formats() {
     values!(formats();
         uri: "a:", "a:b", "mailto:a@b.c", "urn:isbn:1", "https://u:p@h:80/p;x=1/%20?q=/?#f?", "http://[::1]:8080/",
             "http://[v1.a:b]", "http://[fe80::1%25eth0]/", "file:///etc/hosts", "h://%C3%A4.de", "h://", "x+y-1.z://h:"
@@ -129,14 +129,14 @@ fn other_formats() {
         ulid: ULID.to_lowercase() => [];
         ulid: "", &ULID[1..], "81ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAU" => ["must be a ULID"];
         protobuf_fqn: "a", "_a.b1" => [];
-        protobuf_fqn: "", ".a", "a.", "a..b", "1a", "a-b" => ["must be a full name of protobuf"];
-        protobuf_dot_fqn: "", "a", "." => ["must be a full name of protobuf after a dot"];
+        protobuf_fqn: "", ".a", "a.", "a..b", "1a", "a-b" => ["must be a full protobuf name"];
+        protobuf_dot_fqn: "", "a", "." => ["must be a full protobuf name with a leading dot"];
         header_name: ":path" => [];
         header_name: "", "a b", "a\n", "ä" => ["must be the name of an HTTP header"];
         header_value: "", "a b\t" => [];
         header_value: "a\n", "\0" => ["must be the value of an HTTP header"];
         loose_value: "\u{1}" => [];
-        loose_value: "a\n", "\0" => ["must be the value of an HTTP header, loosely"];
+        loose_value: "a\n", "\0" => ["must be the value of an HTTP header (not strict)"];
         not_asked: "no address" => [];
     );
 }
@@ -161,7 +161,7 @@ fn patterns() -> Patterns {
     }
 }
 
-/// Whether the message is refused for its pattern, and for nothing else.
+/// Returns true if the message violates the pattern of this field and nothing else.
 fn refused(message: &Patterns, field: &str) -> bool {
     let wrong = wrong(message);
     assert!(wrong.iter().all(|wrong| wrong.starts_with(field)), "{wrong:?}");
@@ -169,7 +169,7 @@ fn refused(message: &Patterns, field: &str) -> bool {
 }
 
 #[test]
-fn patterns_are_re2s() {
+fn patterns_have_the_meaning_of_re2() {
     assert_eq!(wrong(&patterns()), nothing());
     macro_rules! patterns {
         ($($field:ident takes $good:expr, not $bad:expr;)*) => {$(
@@ -218,7 +218,7 @@ fn binary() -> Binary {
 }
 
 #[test]
-fn bytes_are_what_they_must_be() {
+fn bytes_rules() {
     assert_eq!(wrong(&binary()), nothing());
     values!(binary();
         r#const: b"", b"b" => ["must be \"\\x01b\""];

@@ -1,4 +1,4 @@
-//! Every rule of numbers, times and other messages, with good values and bad ones.
+//! Every rule of numbers, times and other messages, with valid and invalid values.
 
 mod common;
 
@@ -59,7 +59,7 @@ fn flags() {
     );
 }
 
-/// So many seconds from now.
+/// Returns the time in `seconds` from now.
 fn from_now(seconds: i64) -> Timestamp {
     let span = StdDuration::from_secs(seconds.unsigned_abs());
     let now = SystemTime::now();
@@ -116,7 +116,7 @@ fn durations() {
 }
 
 #[test]
-fn messages_of_googles() {
+fn googles_messages() {
     let good = || Others { number: Some(1), ..Others::default() };
     let any = |url: &str| Any { type_url: url.into(), value: Vec::new() };
     let mask = |paths: &[&str]| FieldMask { paths: paths.iter().map(|p| (*p).into()).collect() };
@@ -129,10 +129,10 @@ fn messages_of_googles() {
         mask_const: mask(&["b", "a"]), mask(&[]), mask(&["a", "b", "c"]) => ["must have exactly the paths a, b"];
         mask_in: mask(&[]), mask(&["name", "profile.phone", "profile.phone.area"]) => [];
         mask_in: mask(&["names"]), mask(&["profile"]), mask(&["name", "id"])
-            => ["must have no paths but name, profile.phone and what they contain"];
+            => ["must have only the paths name, profile.phone and paths below them"];
         mask_not_in: mask(&["idea", "name"]) => [];
         mask_not_in: mask(&["id"]), mask(&["name", "id.part"])
-            => ["must have none of the paths id, nor what they contain"];
+            => ["must have neither the paths id nor paths below them"];
         text: None, "a".to_owned() => [];
         text: String::new() => ["must have at least 1 character"];
         number: None => ["is required"];
@@ -169,7 +169,7 @@ fn a_choice_of_fields() {
 }
 
 #[test]
-fn entries_of_maps_are_named_by_their_keys() {
+fn violations_in_maps_name_the_key() {
     let long = "k".repeat(100);
     let bad = Keys {
         labels: BTreeMap::from([

@@ -1,4 +1,4 @@
-//! Conditions and their words.
+//! Conditions of rules and their descriptions.
 
 use std::fmt;
 
@@ -8,23 +8,24 @@ use quote::quote;
 
 use crate::{options::Fields, problems::Problems};
 
-/// How many values a list shows before it is cut: a refusal has to fit into headers.
+/// Maximum number of values in a description. Longer lists are cut, because an error must fit into
+/// headers.
 const SHOWN: usize = 12;
 
-/// The rules of one type (`string`, `int32`) on one value, as they are read.
+/// Rules of one type (`string`, `int32`) for one value, while they are read.
 pub(super) struct Typed<'a> {
     pub(super) field: &'a FieldDescriptor,
-    /// The name of the rules: `string`.
+    /// Name of the rules: `string`.
     pub(super) name: &'a str,
     pub(super) rules: &'a DynamicMessage,
     pub(super) problems: &'a mut Problems,
-    /// Makes of the value what the conditions are about, where that can fail: gives
-    /// an `Option`.
+    /// Code that converts the value before the checks. It returns an `Option`: None if the
+    /// conversion fails.
     pub(super) read: Option<TokenStream>,
     checks: Vec<Check>,
 }
 
-/// A condition on `value`, a reference, and what it says where it does not hold.
+/// A condition on `value`, which is a reference, and the violation if it does not hold.
 struct Check {
     holds: TokenStream,
     says: String,
@@ -45,7 +46,7 @@ impl<'a> Typed<'a> {
         self.checks.push(Check { holds, says: says.to_string() });
     }
 
-    /// Adds "one of these values" or, where `wanted` is false, "none of these".
+    /// Adds "must be one of these values" or, if `wanted` is false, "must not be one of them".
     /// `found` is the condition that the value is one of them.
     pub(super) fn listed(&mut self, wanted: bool, found: TokenStream, shown: &[String]) {
         let list = Listed(shown);
@@ -55,7 +56,7 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// Notes what is wrong with the contract.
+    /// Reports a problem of the contract.
     pub(super) fn problem(&mut self, what: impl fmt::Display) {
         self.problems.add(self.field, format_args!("{}{what}", self.name));
     }
@@ -66,8 +67,8 @@ impl<'a> Typed<'a> {
             .add(self.field, format_args!("the rule buf.validate {name}.{rule} is not supported"));
     }
 
-    /// Limits between which nothing fits are a mistake: pairs of which the first
-    /// must not be above the second.
+    /// Reports limits that no value satisfies. In each pair, the first limit must not be above the
+    /// second.
     pub(super) fn in_order(&mut self, pairs: &[(&str, &str)]) {
         for (low, high) in pairs {
             let limit = |name| self.rules.set(name).and_then(|limit| limit.as_u64());
@@ -80,7 +81,7 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// A value that is both demanded and refused is a mistake.
+    /// Reports a value that is both required and forbidden.
     pub(super) fn disjoint(&mut self) {
         let list = |name| match self.rules.set(name) {
             Some(Value::List(values)) => values,
@@ -90,11 +91,11 @@ impl<'a> Typed<'a> {
         let refused = list("not_in");
         let wanted = [list("in"), list("const")].concat();
         if wanted.iter().any(|value| refused.contains(value)) {
-            self.problem(": a value is both demanded and refused");
+            self.problem(": a value is both required and forbidden");
         }
     }
 
-    /// The code, and the words.
+    /// Returns the code of the checks, and their descriptions.
     pub(super) fn done(self) -> (TokenStream, Vec<String>) {
         let checks = self
             .checks
@@ -113,7 +114,7 @@ impl<'a> Typed<'a> {
     }
 }
 
-/// Values in words: `1` or `one of 1, 2`.
+/// Formats values: `1` or `one of 1, 2`.
 struct Listed<'a>(&'a [String]);
 
 impl fmt::Display for Listed<'_> {
@@ -126,7 +127,7 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// A number of things, in words.
+/// Formats a count: `1 item`, `2 items`.
 pub(super) struct Count(pub(super) u64, pub(super) &'static str);
 
 impl fmt::Display for Count {

@@ -1,4 +1,4 @@
-//! The rules of a field: whether it is looked at, and all that it holds.
+//! Rules of fields: presence, `required`, `ignore`, and the checks of the field's content.
 
 use proc_macro2::TokenStream;
 use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind};
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{options::message_extension, sources::Sources};
 
-/// `buf.validate.FieldRules`, taken apart.
+/// Content of `buf.validate.FieldRules`.
 #[derive(Clone, Default)]
 pub(super) struct FieldRules {
     required: bool,
     pub(super) ignore: Option<Ignore>,
-    /// The name of the typed rules (`string`) and the rules.
+    /// Name of the typed rules (`string`), and the rules.
     pub(super) typed: Option<(String, DynamicMessage)>,
     unsupported: Vec<String>,
 }
@@ -24,7 +24,7 @@ pub(super) struct FieldRules {
 /// `buf.validate.Ignore`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ignore {
-    /// IGNORE_UNSPECIFIED, said.
+    /// IGNORE_UNSPECIFIED, set explicitly.
     Unset,
     /// IGNORE_IF_ZERO_VALUE.
     Zero,
@@ -58,12 +58,12 @@ impl FieldRules {
 }
 
 impl Rules<'_> {
-    /// The checks of a field; `chosen` where it is one of a `message.oneof`, which
-    /// implies IGNORE_IF_ZERO_VALUE.
+    /// Returns the checks of a field. `chosen`: the field is in a `message.oneof`, which implies
+    /// IGNORE_IF_ZERO_VALUE.
     pub(super) fn field(&mut self, field: &FieldDescriptor, chosen: bool) -> TokenStream {
         if field.cardinality() == Cardinality::Required {
-            // prost takes a message without it, and cannot tell afterwards.
-            let what = "`required` is not checked: optional, and (buf.validate.field).required";
+            // prost decodes a message without the field and does not report its absence.
+            let what = "`required` is not checked: use optional and (buf.validate.field).required";
             self.problems.add(field, what);
             return TokenStream::new();
         }
@@ -107,7 +107,7 @@ impl Rules<'_> {
         quote!({ let at = path.field(#name); #checks })
     }
 
-    /// The checks of a field's value, as `value` at `at`.
+    /// Returns the checks of a field's value. In the code, it is `value` at the path `at`.
     fn values(&mut self, field: &FieldDescriptor, rules: &FieldRules) -> TokenStream {
         if field.is_map() {
             self.map(field, rules)
@@ -149,7 +149,7 @@ impl Rules<'_> {
             checks = self.note(field, done, "");
             if unique {
                 checks.extend(quote!(rules::unique(value, &at, out);));
-                self.say(field.full_name(), "must have no item twice");
+                self.say(field.full_name(), "must not repeat items");
             }
         }
         let each = self.element(field, &field.kind(), &items, "repeated.items");
@@ -210,7 +210,7 @@ impl Rules<'_> {
         checks
     }
 
-    /// The rules of a list or map as a whole; those of another type are a problem.
+    /// Returns the rules of a list or map as a whole. Rules of another type are a problem.
     fn container(
         &mut self,
         field: &FieldDescriptor,
@@ -225,7 +225,7 @@ impl Rules<'_> {
         Some(typed.clone())
     }
 
-    /// The checks of one item, key or value.
+    /// Returns the checks of one item, key or value.
     fn element(
         &mut self,
         field: &FieldDescriptor,
@@ -237,7 +237,7 @@ impl Rules<'_> {
             self.unsupported(field, &format!("{which}.{name}"));
         }
         if rules.required {
-            // They are always there, so protovalidate says that it means nothing.
+            // Items, keys and values are always present, so `required` has no meaning.
             self.unsupported(field, &format!("{which}.required"));
         }
         if rules.ignore == Some(Ignore::Always) {
@@ -260,8 +260,7 @@ impl Rules<'_> {
         checks
     }
 
-    /// The checks of a value that is no list or map. `each` is how the reference
-    /// names it.
+    /// Returns the checks of a single value. `each` is the subject of its descriptions.
     fn single(
         &mut self,
         field: &FieldDescriptor,
@@ -284,7 +283,7 @@ impl Rules<'_> {
         checks
     }
 
-    /// Notes the words of checks for the reference, and gives their code.
+    /// Records the descriptions of checks for the reference. Returns their code.
     fn note(
         &mut self,
         field: &FieldDescriptor,

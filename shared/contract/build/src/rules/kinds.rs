@@ -1,5 +1,4 @@
-//! Which rules stand on which type; and the rules of enums, bools and messages that
-//! have some of their own.
+//! Rules by type, and the rules of enums, bools and special messages.
 
 use prost_reflect::{EnumDescriptor, Kind, Value};
 use quote::quote;
@@ -33,7 +32,7 @@ impl Typed<'_> {
                 self.read = Some(quote!(rules::Moment::read(value, &at, out)));
                 self.numbers();
             }
-            // A kind's Debug is its name in .proto files.
+            // The `Debug` of a kind is its name in .proto files.
             (name, kind, _) if is_number(kind) && name == format!("{kind:?}") => self.numbers(),
             (_, kind, _) => self.problem(format_args!(" rules on a value of type {kind:?}")),
         }
@@ -117,7 +116,7 @@ impl Typed<'_> {
                     let list = paths.join(", ");
                     self.check(
                         quote!(rules::paths_within(&value.paths, &[#(#paths),*])),
-                        format_args!("must have no paths but {list} and what they contain"),
+                        format_args!("must have only the paths {list} and paths below them"),
                     );
                 }
                 "not_in" => {
@@ -125,7 +124,7 @@ impl Typed<'_> {
                     let list = paths.join(", ");
                     self.check(
                         quote!(!rules::any_path_within(&value.paths, &[#(#paths),*])),
-                        format_args!("must have none of the paths {list}, nor what they contain"),
+                        format_args!("must have neither the paths {list} nor paths below them"),
                     );
                 }
                 "example" => {}

@@ -1,12 +1,12 @@
 //! `Validate` for every message, from the rules of `buf.validate`.
 //!
-//! A rule becomes a condition and its words ([`check`]): the words are what a
-//! refusal says and what the reference says. [`field`] decides whether a field is
-//! looked at (presence, `required`, `ignore`) and walks lists and maps; [`value`]
-//! knows how to get at a field's value; [`text`], [`number`] and [`kinds`] have the
-//! rules of each type, and [`pattern`] reads regular expressions. [`shape`] and [`size`] derive
-//! from the same rules what a server may refuse before it builds a message. This file has what
-//! holds for a message as a whole.
+//! Each rule becomes a condition and its description ([`check`]). Errors and the reference use the
+//! same description. [`field`] handles presence, `required` and `ignore`, and iterates over lists
+//! and maps. [`value`] accesses the value of a field. [`text`], [`number`] and [`kinds`] have the
+//! rules of each type, [`pattern`] translates regular expressions. [`shape`] and [`size`] derive
+//! the
+//! limits that a server checks before it decodes a message. This file has the rules of a message as
+//! a whole.
 
 mod check;
 mod field;
@@ -33,11 +33,11 @@ use crate::{
     sources::Sources,
 };
 
-/// What the rules of a contract became.
+/// Generated validation.
 pub(crate) struct Validation {
-    /// `Validate` for every message.
+    /// Implementations of `Validate` for all messages.
     pub(crate) impls: TokenStream,
-    /// What is said of a field, a oneof or a message, by its full name.
+    /// Descriptions of the rules of fields, oneofs and messages, by full name.
     pub(crate) words: BTreeMap<String, Vec<String>>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn validation(sources: &Sources, problems: &mut Problems) -> Validati
     Validation { impls, words: rules.words }
 }
 
-/// Code is made of no extension, so that its rules would never be looked at.
+/// Reports rules on extensions, which have no generated code and would never be checked.
 fn extensions(sources: &Sources, problems: &mut Problems) {
     let top = sources.files().flat_map(|file| file.extensions().collect::<Vec<_>>());
     let messages = sources.messages();
@@ -78,7 +78,7 @@ fn extensions(sources: &Sources, problems: &mut Problems) {
     }
 }
 
-/// The full names of messages that have rules, or that contain one that has.
+/// Returns the full names of messages that have rules or contain a message that has.
 fn with_rules(sources: &Sources, messages: &[MessageDescriptor]) -> HashSet<String> {
     let field_rules = |field: &FieldDescriptor| FieldRules::find(sources, field).is_some();
     let own_rules = |message: &MessageDescriptor| {
@@ -88,7 +88,7 @@ fn with_rules(sources: &Sources, messages: &[MessageDescriptor]) -> HashSet<Stri
     };
     let mut found: HashSet<String> =
         messages.iter().filter(|m| own_rules(m)).map(|m| m.full_name().to_owned()).collect();
-    // Messages may contain each other in circles: repeat until nothing is added.
+    // Messages may contain each other in cycles, so repeat until nothing is added.
     loop {
         let before = found.len();
         for message in messages {
@@ -102,7 +102,7 @@ fn with_rules(sources: &Sources, messages: &[MessageDescriptor]) -> HashSet<Stri
     }
 }
 
-/// The full name of the message that a field, its items or its values hold.
+/// Returns the full name of the message type of a field, of its items or of its values.
 fn nested(field: &FieldDescriptor) -> Option<String> {
     let kind = match field.kind() {
         Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
@@ -122,7 +122,7 @@ fn message_rules(sources: &Sources, message: &MessageDescriptor) -> Option<Dynam
     message_extension(&sources.pool, &message.options(), "buf.validate.message")
 }
 
-/// Makes validation, message by message.
+/// Generator of validation code.
 struct Rules<'a> {
     sources: &'a Sources,
     with_rules: HashSet<String>,
@@ -159,7 +159,7 @@ impl Rules<'_> {
         quote!(rules::required(self.#field.is_some(), &path.field(#name), out);)
     }
 
-    /// The rules `(buf.validate.message).oneof`.
+    /// Reads the rules `(buf.validate.message).oneof`.
     fn choices(&mut self, message: &MessageDescriptor) -> Vec<Choice> {
         let mut choices = Vec::new();
         let Some(rules) = message_rules(self.sources, message) else { return choices };
@@ -206,7 +206,7 @@ impl Rules<'_> {
         }}
     }
 
-    /// Notes what the reference says.
+    /// Records a description for the reference.
     fn say(&mut self, name: &str, words: &str) {
         self.words.entry(name.to_owned()).or_default().push(words.to_owned());
     }
@@ -216,7 +216,7 @@ impl Rules<'_> {
     }
 }
 
-/// Fields of which at most one is given.
+/// Fields of which at most one may be set.
 struct Choice {
     fields: Vec<FieldDescriptor>,
     required: bool,

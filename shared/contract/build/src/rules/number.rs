@@ -1,5 +1,4 @@
-//! The rules of numbers, and of durations and timestamps, which are read as numbers
-//! of nanoseconds.
+//! Rules of numbers, durations and timestamps. Durations and timestamps are numbers of nanoseconds.
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use quote::quote;
 use super::check::Typed;
 use crate::options::seconds_and_nanos;
 
-/// A number that a rule names: as code, to compare by and in words.
+/// A number in a rule: as code, as a comparable value, and as text.
 struct Number {
     code: TokenStream,
     order: Order,
@@ -55,7 +54,7 @@ impl fmt::Display for Bound {
 }
 
 impl Typed<'_> {
-    /// The rules that numbers, durations and timestamps have.
+    /// Reads the rules that numbers, durations and timestamps share.
     pub(super) fn numbers(&mut self) {
         let (rules, name) = (self.rules, self.name);
         let number = |value: &Value| Number::new(name, value);
@@ -67,7 +66,7 @@ impl Typed<'_> {
                     let side = if rule.starts_with('g') { &mut low } else { &mut high };
                     match number(value) {
                         Some(number) => *side = Some(Bound::new(rule, number)),
-                        None => self.problem(format_args!(".{rule}: no finite number")),
+                        None => self.problem(format_args!(".{rule} is not a finite number")),
                     }
                 }
                 ("const", value) => match number(value) {
@@ -75,12 +74,14 @@ impl Typed<'_> {
                         named.push(order);
                         self.check(quote!(*value == #code), format_args!("must be {shown}"));
                     }
-                    None => self.problem(".const: no finite number"),
+                    None => self.problem(".const is not a finite number"),
                 },
                 (rule @ ("in" | "not_in"), Value::List(list)) => {
                     let numbers: Vec<_> = list.iter().filter_map(number).collect();
                     if numbers.len() < list.len() {
-                        self.problem(format_args!(".{rule}: no finite number"));
+                        self.problem(format_args!(
+                            ".{rule} has a value that is not a finite number"
+                        ));
                     }
                     if rule == "in" {
                         named.extend(numbers.iter().map(|number| number.order));
@@ -107,8 +108,9 @@ impl Typed<'_> {
         self.range(low, high, &named);
     }
 
-    /// Both ends of a range. Where the lower one is above the upper one, what lies
-    /// between them is refused instead (as in protovalidate).
+    /// Checks both ends of a range. If the lower end is above the upper one, the values between
+    /// them
+    /// are forbidden instead (as in protovalidate).
     fn range(&mut self, low: Option<Bound>, high: Option<Bound>, named: &[Order]) {
         let ends =
             (low.as_ref().map(|low| low.number.order), high.as_ref().map(|h| h.number.order));
@@ -153,14 +155,14 @@ impl Typed<'_> {
 }
 
 impl Bound {
-    /// Whether a number is on this bound's good side; `beyond` where it is strictly.
+    /// Returns true if the number satisfies the bound. `beyond`: it is strictly inside.
     fn takes(&self, order: Order, beyond: bool) -> bool {
         beyond || (self.inclusive && order == self.number.order)
     }
 }
 
 impl Number {
-    /// Nothing where it is no finite number.
+    /// Returns None if the value is not a finite number.
     fn new(rules: &str, value: &Value) -> Option<Self> {
         let (literal, order, shown) = match value {
             Value::I32(n) => {
@@ -202,7 +204,7 @@ fn nanoseconds(seconds: i64, nanos: i32) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(nanos)
 }
 
-/// A length of time in words: `-2.5 s`.
+/// Formats a duration: `-2.5 s`.
 fn in_seconds(seconds: i64, nanos: i32) -> String {
     let total = nanoseconds(seconds, nanos);
     let sign = if total < 0 { "-" } else { "" };

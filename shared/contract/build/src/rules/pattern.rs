@@ -1,16 +1,16 @@
-//! Regular expressions: a rule's are RE2's, which Rust's crate reads otherwise in part.
+//! Translation of regular expressions from RE2, the syntax of rules, to the crate `regex`.
 
 use std::mem;
 
-/// What stands in brackets after a colon and means something in RE2.
+/// Names of RE2's character classes.
 const POSIX: &[&str] = &[
     "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
     "space", "upper", "word", "xdigit",
 ];
 
-/// The expression that means to the crate `regex` what `source` means to RE2, where both
-/// take it: `\d`, `\s`, `\w` and `\b` know ASCII alone; `\<` and `\>` are characters; and
-/// between brackets neither another bracket nor `&&`, `--` or `~~` means anything.
+/// Translates an expression that is valid in both syntaxes. In RE2, `\d`, `\s`, `\w` and `\b` match
+/// ASCII only, `\<` and `\>` are plain characters, and inside brackets another bracket, `&&`, `--`
+/// and `~~` have no special meaning.
 pub(super) fn from_re2(source: &str) -> String {
     let mut translation = Translation { rest: source, out: String::new() };
     while let Some(next) = translation.next() {
@@ -23,7 +23,7 @@ pub(super) fn from_re2(source: &str) -> String {
     translation.out
 }
 
-/// What is still to be read, and what was written.
+/// State of a translation: remaining input and output.
 struct Translation<'a> {
     rest: &'a str,
     out: String,
@@ -37,15 +37,15 @@ impl Translation<'_> {
         next
     }
 
-    /// Takes over so many bytes as they are.
+    /// Copies this number of bytes unchanged.
     fn copy(&mut self, length: usize) {
         let (copied, rest) = self.rest.split_at(length);
         self.out.push_str(copied);
         self.rest = rest;
     }
 
-    /// After `[`, up to its `]`. Where that is missing, the compiler of the expression
-    /// will say so.
+    /// Translates the text from `[` to its `]`. If that is missing, the regex compiler will report
+    /// it.
     fn brackets(&mut self) {
         self.out.push('[');
         if self.rest.starts_with('^') {
@@ -67,7 +67,7 @@ impl Translation<'_> {
                     false
                 }
                 other => {
-                    // Not these two, which become something else by it.
+                    // Except these two, which would get another meaning.
                     if other.is_ascii_punctuation() && !['<', '>'].contains(&other) {
                         self.out.push('\\');
                     }
@@ -80,13 +80,14 @@ impl Translation<'_> {
         }
     }
 
-    /// The length of `:alpha:]` and the like, where that comes next.
+    /// Returns the length of `:alpha:]` or another class name at the current position.
     fn posix(&self) -> Option<usize> {
         let (name, _) = self.rest.strip_prefix(':')?.split_once(":]")?;
         POSIX.contains(&name.trim_start_matches('^')).then_some(name.len() + 3)
     }
 
-    /// After `\`, outside of brackets or `within`; says whether it is a single character.
+    /// Translates an escape, outside of brackets or `within` them. Returns true if it is a single
+    /// character.
     fn escape(&mut self, within: bool) -> bool {
         let next = self.next();
         let ascii = match next.map(|next| next.to_ascii_lowercase()) {
@@ -107,7 +108,7 @@ impl Translation<'_> {
             }
             Some(other) => {
                 self.out.extend(['\\', other]);
-                // A class by its name, or a character by its number.
+                // A class name or a character code.
                 let length = match self.rest.find('}') {
                     Some(end) if self.rest.starts_with('{') && "pPx".contains(other) => end + 1,
                     _ if "pP".contains(other) => self.rest.chars().next().map_or(0, char::len_utf8),

@@ -1,5 +1,5 @@
-//! `Shape` of every message that can take far more memory than its bytes: one with lists or
-//! maps, or that contains itself.
+//! `Shape` of every message that may take much more memory than its encoded bytes: a message with
+//! lists or maps, or one that contains itself.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,15 +17,15 @@ use crate::{
     sources::{Sources, is_generated},
 };
 
-/// Memory of an entry of a map besides key and value: its part of a tree's node.
+/// Memory of a map entry besides its key and value: its share of a tree node.
 const ENTRY: usize = 16;
 
-/// Makes the shapes that messages ask for.
+/// Generator of shapes.
 pub(super) struct Shapes<'a> {
     sources: &'a Sources,
-    /// By full name, and whether the message's rules are looked at where it stands.
+    /// Generated statics, by the message's full name and whether its rules are checked.
     statics: BTreeMap<(String, bool), Ident>,
-    /// The statics' code.
+    /// Code of the statics.
     pub(super) code: TokenStream,
 }
 
@@ -34,7 +34,8 @@ impl<'a> Shapes<'a> {
         Self { sources, statics: BTreeMap::new(), code: TokenStream::new() }
     }
 
-    /// The path of the message's shape; none if it needs none. `checked`: its rules hold.
+    /// Returns the path of the message's shape. None if it needs none. `checked`: its rules are
+    /// checked.
     pub(super) fn of(&mut self, message: &MessageDescriptor, checked: bool) -> Option<TokenStream> {
         if let Some(shape) = google(message) {
             return Some(shape);
@@ -47,7 +48,7 @@ impl<'a> Shapes<'a> {
             return Some(quote!(#made));
         }
         let name = format_ident!("SHAPE_{}", self.statics.len());
-        // Before its fields: one of them may be the message itself.
+        // Inserted before its fields are read, because one of them may be the message itself.
         self.statics.insert(key, name.clone());
         let fields: Vec<_> =
             message.fields().filter_map(|field| self.field(&field, checked)).collect();
@@ -84,7 +85,7 @@ impl<'a> Shapes<'a> {
             }
             kind => {
                 let nested = self.nested(&kind, checked)?;
-                // prost puts a message that contains itself on the heap, and any other in place.
+                // prost allocates a message that contains itself on the heap, and any other inline.
                 let boxed = matches!(&kind, Kind::Message(message) if reaches(message, message));
                 let size = if boxed { memory(&kind) } else { quote!(0) };
                 (size, None, None, Some(nested))
@@ -123,7 +124,7 @@ fn code(
     }
 }
 
-/// The shapes of Google's messages are a part of `gantry_contract`.
+/// Returns the shapes of Google's messages, which `gantry_contract` defines.
 fn google(message: &MessageDescriptor) -> Option<TokenStream> {
     Some(match message.full_name() {
         "google.protobuf.FieldMask" => quote!(shape::FIELD_MASK),
@@ -134,7 +135,7 @@ fn google(message: &MessageDescriptor) -> Option<TokenStream> {
     })
 }
 
-/// Whether the message has a list or a map, or contains itself, here or further down.
+/// Returns true if the message, or a message in it, has a list or a map or contains itself.
 fn grows(message: &MessageDescriptor) -> bool {
     let mut within = HashSet::from([message.full_name().to_owned()]);
     let mut open = vec![message.clone()];
@@ -156,7 +157,7 @@ fn grows(message: &MessageDescriptor) -> bool {
     false
 }
 
-/// Whether `target` is a field of `message`, here or further down.
+/// Returns true if `message` contains `target`, directly or indirectly.
 fn reaches(message: &MessageDescriptor, target: &MessageDescriptor) -> bool {
     let mut within = HashSet::new();
     let mut open = vec![message.clone()];
@@ -174,7 +175,7 @@ fn reaches(message: &MessageDescriptor, target: &MessageDescriptor) -> bool {
     false
 }
 
-/// Memory of a value in a list or map, in bytes.
+/// Returns the memory of a value in a list or map, in bytes.
 fn memory(kind: &Kind) -> TokenStream {
     match unwrapped(kind) {
         Kind::String | Kind::Bytes => quote!(shape::TEXT),
@@ -194,7 +195,7 @@ fn memory(kind: &Kind) -> TokenStream {
     }
 }
 
-/// Form of a packed list's items; none for what is not packed.
+/// Returns the encoding of a packed list's items. None if the list is not packed.
 fn packed(kind: &Kind) -> Option<TokenStream> {
     match kind {
         Kind::String | Kind::Bytes | Kind::Message(_) => None,

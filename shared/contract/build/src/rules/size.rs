@@ -1,7 +1,7 @@
-//! Longest encoding of a message, from the rules of its fields.
+//! Maximum encoded length of a message, from the rules of its fields.
 //!
-//! Fields without a limit (a text without `max_len`, a list without `max_items`, a message that
-//! contains itself) leave the message without one.
+//! A message has no maximum if one of its fields has none: a text without `max_len`, a list without
+//! `max_items`, or a message that contains itself.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,15 @@ use super::{
 };
 use crate::{options::Fields, sources::Sources};
 
-/// Longest key of a field, and longest number or length.
+/// Maximum length of a field key, of a number and of a length, in bytes.
 const KEY: u64 = 5;
 const NUMBER: u64 = 10;
 const LENGTH: u64 = 5;
 
-/// Added to twice the longest valid request, in bytes.
+/// Bytes added to twice the longest valid request.
 const MARGIN: u64 = 16 * 1024;
 
-/// Limit of a request message, in bytes; see `MethodPolicy::max_request_bytes`.
+/// Returns the limit of a request message in bytes; see `MethodPolicy::max_request_bytes`.
 pub(crate) fn max_request_bytes(sources: &Sources, request: &MessageDescriptor) -> Option<u32> {
     let longest = Sizes { sources, known: HashMap::new() }.message(request)?;
     let limit = longest.saturating_mul(2).saturating_add(MARGIN);
@@ -30,8 +30,8 @@ pub(crate) fn max_request_bytes(sources: &Sources, request: &MessageDescriptor) 
 
 struct Sizes<'a> {
     sources: &'a Sources,
-    /// By full name; none while a message is being measured, so that one that contains itself
-    /// has no limit.
+    /// Results by full name. None while a message is being measured, so a message that contains
+    /// itself has no maximum.
     known: HashMap<String, Option<u64>>,
 }
 
@@ -70,7 +70,7 @@ impl Sizes<'_> {
         }
     }
 
-    /// A value with its length, without its key.
+    /// Returns the length of a value and its length prefix, without its key.
     fn value(&mut self, kind: &Kind, rules: &FieldRules) -> Option<u64> {
         let rules = rules.looked_at();
         let typed = rules.typed.as_ref().map(|(_, rules)| rules);
@@ -83,7 +83,7 @@ impl Sizes<'_> {
             Kind::Message(message) if message.full_name() == "google.protobuf.FieldMask" => {
                 paths(typed?)?.saturating_add(LENGTH)
             }
-            // A group ends with its key again, which is no longer than a length.
+            // A group ends with its key, which is not longer than a length.
             Kind::Message(message) => self.message(message)?.saturating_add(LENGTH),
             _ => NUMBER,
         })
@@ -91,7 +91,7 @@ impl Sizes<'_> {
 }
 
 impl FieldRules {
-    /// The rules, or none if they are not looked at.
+    /// Returns the rules, or none if they are ignored.
     fn looked_at(&self) -> Self {
         match self.ignore {
             Some(Ignore::Always) => Self::default(),
@@ -100,7 +100,7 @@ impl FieldRules {
     }
 }
 
-/// Longest text, in bytes.
+/// Returns the maximum length of a text in bytes.
 fn string(rules: &DynamicMessage) -> Option<u64> {
     let number = |name| rules.set(name).and_then(|limit| limit.as_u64());
     let chars = |name| number(name).map(|chars| chars.saturating_mul(4));
@@ -116,7 +116,7 @@ fn string(rules: &DynamicMessage) -> Option<u64> {
         format("tuuid", 32),
         format("ulid", 26),
         format("ipv4", 15),
-        // With the dot of the root.
+        // Includes the dot of the root.
         format("hostname", 254),
     ]
     .into_iter()
@@ -124,7 +124,7 @@ fn string(rules: &DynamicMessage) -> Option<u64> {
     .min()
 }
 
-/// Most bytes.
+/// Returns the maximum length of bytes.
 fn bytes(rules: &DynamicMessage) -> Option<u64> {
     let number = |name| rules.set(name).and_then(|limit| limit.as_u64());
     let asked = |name| rules.set(name).is_some_and(|asked| asked.as_bool() == Some(true));
@@ -139,7 +139,7 @@ fn bytes(rules: &DynamicMessage) -> Option<u64> {
     .min()
 }
 
-/// The longest value of `const` or `in`.
+/// Returns the length of the longest value of `const` or `in`.
 fn listed(rules: &DynamicMessage, length: impl Fn(&Value) -> Option<usize>) -> Option<u64> {
     let fixed = rules.set("const").and_then(|value| length(&value));
     let any = match rules.set("in") {
@@ -149,8 +149,8 @@ fn listed(rules: &DynamicMessage, length: impl Fn(&Value) -> Option<usize>) -> O
     fixed.or(any).map(|length| length as u64)
 }
 
-/// The paths of `field_mask.in` or `.const`, once each: no caller has a reason to repeat one, and
-/// the limit has room for a few.
+/// Returns the length of all paths of `field_mask.in` or `.const`, each counted once. No caller has
+/// a reason to repeat a path, and the limit leaves room for some.
 fn paths(rules: &DynamicMessage) -> Option<u64> {
     let fixed = rules.message("const").map(|mask| mask.texts("paths"));
     let paths = fixed.or_else(|| rules.set("in").map(|_| rules.texts("in")))?;

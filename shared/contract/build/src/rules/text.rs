@@ -1,4 +1,4 @@
-//! The rules of strings and bytes.
+//! Rules of strings and bytes.
 
 use proc_macro2::{Literal, TokenStream};
 use prost_reflect::Value;
@@ -9,7 +9,7 @@ use super::{
     pattern,
 };
 
-/// Formats that are one function each: the rule, the function, the words.
+/// Formats with a function: rule, function, description.
 const FORMATS: &[(&str, &str, &str)] = &[
     ("email", "string::is_email", "an e-mail address"),
     ("hostname", "net::is_hostname", "a host name"),
@@ -23,7 +23,7 @@ const FORMATS: &[(&str, &str, &str)] = &[
     ("uuid", "string::is_uuid", "a UUID"),
 ];
 
-/// Formats of networks: the rule, the function, the family, the words.
+/// Formats of networks: rule, function, address family, description.
 const NETWORKS: &[(&str, &str, &str, &str)] = &[
     ("ip_with_prefixlen", "has_prefix_length", "Any", "an IP address with a prefix length"),
     ("ipv4_with_prefixlen", "has_prefix_length", "V4", "an IPv4 address with a prefix length"),
@@ -33,19 +33,19 @@ const NETWORKS: &[(&str, &str, &str, &str)] = &[
     ("ipv6_prefix", "is_prefix", "V6", "an IPv6 network"),
 ];
 
-/// Formats that protovalidate defines by a regular expression.
+/// Formats that protovalidate defines by a regular expression: rule, expression, description.
 const PATTERNS: &[(&str, &str, &str)] = &[
     ("tuuid", "^[0-9a-fA-F]{32}$", "a UUID without dashes"),
     ("ulid", "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$", "a ULID"),
     (
         "protobuf_fqn",
         r"^[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_][A-Za-z_0-9]*)*$",
-        "a full name of protobuf",
+        "a full protobuf name",
     ),
     (
         "protobuf_dot_fqn",
         r"^\.[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_][A-Za-z_0-9]*)*$",
-        "a full name of protobuf after a dot",
+        "a full protobuf name with a leading dot",
     ),
 ];
 
@@ -99,7 +99,7 @@ impl Typed<'_> {
             ("min_bytes", "max_bytes"),
             ("min_bytes", "len_bytes"),
             ("len_bytes", "max_bytes"),
-            // A string has no more characters than bytes.
+            // A string has at most as many characters as bytes.
             ("min_len", "max_bytes"),
             ("min_len", "len_bytes"),
             ("len", "max_bytes"),
@@ -141,8 +141,8 @@ impl Typed<'_> {
         let network = NETWORKS.iter().find(|(name, ..)| *name == rule);
         let pattern = PATTERNS.iter().find(|(name, ..)| *name == rule);
         if rule == "uuid" && asked && self.field.name() == "request_id" {
-            // Mutations need one, and a caller by hand has to learn what it is.
-            self.check(quote!(!value.is_empty()), "is required: a UUID of your making");
+            // Every mutation needs one, so the error explains it to people who call by hand.
+            self.check(quote!(!value.is_empty()), "is required: a UUID that you generate");
             self.check(quote!(value.is_empty() || rules::string::is_uuid(value)), "must be a UUID");
         } else if let Some((_, function, words)) = format {
             let function: Vec<_> =
@@ -171,7 +171,7 @@ impl Typed<'_> {
         }
     }
 
-    /// `string.well_known_regex`, with protovalidate's own expressions.
+    /// Checks `string.well_known_regex` with the expressions of protovalidate.
     fn header(&mut self, which: i32) {
         use crate::options::Fields;
 
@@ -179,9 +179,9 @@ impl Typed<'_> {
         let (source, words) = match (which, strict) {
             (0, _) => return,
             (1, true) => (r"^:?[0-9a-zA-Z!#$%&'*+-.^_|~\x60]+$", "the name of an HTTP header"),
-            (1, false) => (r"^[^\x00\x0A\x0D]+$", "the name of an HTTP header, loosely"),
+            (1, false) => (r"^[^\x00\x0A\x0D]+$", "the name of an HTTP header (not strict)"),
             (2, true) => (r"^[^\x00-\x08\x0A-\x1F\x7F]*$", "the value of an HTTP header"),
-            (2, false) => (r"^[^\x00\x0A\x0D]*$", "the value of an HTTP header, loosely"),
+            (2, false) => (r"^[^\x00\x0A\x0D]*$", "the value of an HTTP header (not strict)"),
             _ => return self.unsupported("well_known_regex with this value"),
         };
         let pattern = pattern_static(source);
@@ -198,8 +198,10 @@ impl Typed<'_> {
                     format_args!("must match the pattern {source}"),
                 );
             }
-            Err(error) => self
-                .problem(format_args!(".pattern is no regular expression: {}", last_line(&error))),
+            Err(error) => self.problem(format_args!(
+                ".pattern is not a regular expression: {}",
+                last_line(&error)
+            )),
         }
     }
 
@@ -282,7 +284,7 @@ fn shown(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes.escape_ascii())
 }
 
-/// The last line of a regular expression's error says what is wrong.
+/// Returns the last line of a regex error, which has the cause.
 fn last_line(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().last().unwrap_or_default();

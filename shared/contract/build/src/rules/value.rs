@@ -1,4 +1,4 @@
-//! How a field's value is reached, and when there is one.
+//! Access to the value of a field, and its presence.
 
 use proc_macro2::{Ident, TokenStream};
 use prost_reflect::{FieldDescriptor, Kind};
@@ -6,11 +6,11 @@ use quote::quote;
 
 use crate::names;
 
-/// How a field's value is reached.
+/// Access to the value of a field.
 pub(super) enum Value {
-    /// It may be absent: `if let PATTERN = &self.MEMBER`.
+    /// May be absent. The code is `if let PATTERN = &self.MEMBER`.
     Optional { member: Ident, pattern: TokenStream },
-    /// It is always there; `set` says whether it is more than empty.
+    /// Always present. `set` is the condition that it is neither zero nor empty.
     Plain { member: Ident, set: TokenStream },
 }
 
@@ -37,7 +37,7 @@ impl Value {
     }
 }
 
-/// Whether a field has a value: present, or where presence is not told, not empty.
+/// Returns the condition that a field is set: present or, without presence, not empty.
 pub(super) fn is_given(field: &FieldDescriptor) -> TokenStream {
     match Value::of(field) {
         Value::Optional { member, pattern } => quote!(matches!(&self.#member, #pattern)),
@@ -45,8 +45,7 @@ pub(super) fn is_given(field: &FieldDescriptor) -> TokenStream {
     }
 }
 
-/// Whether `value` is more than zero or empty; nothing for messages, which have
-/// no such value.
+/// Returns the condition that `value` is neither zero nor empty. None for messages.
 pub(super) fn is_set(kind: &Kind) -> Option<TokenStream> {
     match kind {
         Kind::String | Kind::Bytes => Some(quote!(!value.is_empty())),
@@ -57,15 +56,15 @@ pub(super) fn is_set(kind: &Kind) -> Option<TokenStream> {
     }
 }
 
-/// Whether `value`, an item of a list or a key or value of a map, is more than zero or
-/// empty. They are always there, so that a message's zero is one without fields.
+/// Returns the condition that `value` (an item, key or map value) is neither zero nor empty. A
+/// message is empty if no field is set.
 pub(super) fn element_is_set(kind: &Kind) -> TokenStream {
     let message = || quote!(*value != ::core::default::Default::default());
     is_set(&unwrapped(kind)).unwrap_or_else(message)
 }
 
-/// The scalar within one of Google's wrappers, which prost makes the scalar itself;
-/// other kinds as they are.
+/// Returns the scalar kind of Google's wrapper messages, which prost represents as the scalar.
+/// Returns other kinds unchanged.
 pub(super) fn unwrapped(kind: &Kind) -> Kind {
     let Kind::Message(message) = kind else { return kind.clone() };
     match message.full_name() {

@@ -1,4 +1,4 @@
-//! A contract in a folder of its own.
+//! Compiles contracts in temporary folders.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -7,17 +7,17 @@ use std::{fs, path::PathBuf};
 use gantry_contract_build::{Error, compile_to};
 use tempfile::TempDir;
 
-/// What was made of a contract.
+/// Generated files of a contract.
 pub(crate) struct Made {
     pub(crate) code: String,
     pub(crate) descriptor_set: Vec<u8>,
     pub(crate) service_config: String,
     pub(crate) reference: String,
-    /// The names of the files that were read.
+    /// Names of the files read.
     pub(crate) read: Vec<String>,
 }
 
-/// Compiles `files`: names and texts.
+/// Compiles `files`, given as names and texts.
 pub(crate) fn compile(files: &[(&str, &str)]) -> Result<Made, Error> {
     let (protos, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     for (name, text) in files {
@@ -37,8 +37,8 @@ pub(crate) fn compile(files: &[(&str, &str)]) -> Result<Made, Error> {
     })
 }
 
-/// The problems of `t.proto` with this text after its five lines of header; each
-/// without the file's name and the column.
+/// Returns the problems of `t.proto`, which is `text` after a header of five lines. Omits the
+/// file's name and the column.
 pub(crate) fn problems(text: &str) -> Vec<String> {
     match compile(&[("t.proto", &with_header(text))]) {
         Ok(_) => Vec::new(),
@@ -56,7 +56,7 @@ pub(crate) fn problems(text: &str) -> Vec<String> {
     }
 }
 
-/// Five lines, so that the text begins on line 6.
+/// Prepends a header of five lines, so that `text` begins on line 6.
 pub(crate) fn with_header(text: &str) -> String {
     format!(
         "syntax = \"proto3\";\npackage t;\nimport \"buf/validate/validate.proto\";\n\

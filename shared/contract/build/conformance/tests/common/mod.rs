@@ -1,8 +1,8 @@
-//! What is wrong with a message.
+//! Violations of messages.
 
 use gantry_contract::Validate;
 
-/// What is wrong with a message, a line for each violation.
+/// Returns the violations of a message, one per line.
 pub(crate) fn wrong(message: &impl Validate) -> Vec<String> {
     match message.check() {
         Ok(()) => Vec::new(),
@@ -13,14 +13,13 @@ pub(crate) fn wrong(message: &impl Validate) -> Vec<String> {
     }
 }
 
-/// Nothing is.
+/// No violations.
 #[allow(dead_code, reason = "each test binary uses its part")]
 pub(crate) fn nothing() -> Vec<String> {
     Vec::new()
 }
 
-/// Asserts for each value of a field of a good message what is wrong then: a text,
-/// or nothing at all.
+/// Asserts the violations of a valid message for each value of a field.
 #[macro_export]
 macro_rules! values {
     ($good:expr; $($field:ident: $($value:expr),+ => $wrong:expr;)*) => {$($(

@@ -1,5 +1,5 @@
-//! Values that tell whether a rule is understood: what stands in a field's own rules,
-//! what is just beside it, and what every format is likely to be misread by.
+//! Values that show a misunderstood rule: values from a field's own rules, values next to them, and
+//! values that formats are often misread by.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,7 +13,7 @@ use prost_reflect::{
 
 use crate::{DEPTH, map_key, texts};
 
-/// Encoded messages of which each has one field set, and its name; the first has none.
+/// Encodes messages with one field set, and its name. The first message has no field set.
 pub(crate) fn messages(
     pool: &DescriptorPool,
     message: &MessageDescriptor,
@@ -30,15 +30,15 @@ pub(crate) fn messages(
     all
 }
 
-/// What stands in a field's rules, wherever in them.
+/// Values in the rules of a field.
 #[derive(Default)]
 struct Hints {
     texts: BTreeSet<String>,
     bytes: BTreeSet<Vec<u8>>,
-    /// Lengths, numbers of items and limits; whatever is a whole number.
+    /// All integers: lengths, numbers of items, limits.
     whole: BTreeSet<i128>,
     real: Vec<f64>,
-    /// Durations and timestamps: seconds and nanoseconds.
+    /// Durations and timestamps, as seconds and nanoseconds.
     times: BTreeSet<(i64, i32)>,
 }
 
@@ -74,12 +74,12 @@ impl Hints {
         }
     }
 
-    /// The numbers themselves, one less and one more.
+    /// Returns the integers, each with its neighbours.
     fn around(&self) -> BTreeSet<i128> {
         self.whole.iter().flat_map(|number| number - 1..=number + 1).collect()
     }
 
-    /// Those of them that can be lengths of something in a test.
+    /// Returns those that are short enough for a length in a test.
     fn lengths(&self) -> impl Iterator<Item = usize> {
         let around = self.around().into_iter();
         around.filter_map(|number| usize::try_from(number).ok()).filter(|length| *length <= 4096)
@@ -96,7 +96,7 @@ fn of_field(field: &FieldDescriptor, hints: &Hints, depth: usize) -> Vec<Value> 
         Kind::Message(entry) if field.is_map() => {
             let keys = of_kind(&entry.map_entry_key_field().kind(), hints, depth);
             let values = of_kind(&entry.map_entry_value_field().kind(), hints, depth);
-            // Each with a few others, of which one will do.
+            // Combines each key with a few values and each value with a few keys.
             let [some_keys, some_values] = [plain(&keys), plain(&values)];
             let pairs =
                 keys.iter().flat_map(|key| some_values.iter().map(move |value| (key, value)));
@@ -133,7 +133,7 @@ fn of_field(field: &FieldDescriptor, hints: &Hints, depth: usize) -> Vec<Value> 
     }
 }
 
-/// A few values that rules seldom mind.
+/// Returns a few values that most rules accept.
 fn plain(values: &[Value]) -> Vec<Value> {
     let texts = ["a", "1"].map(|text| Value::String(text.to_owned()));
     let texts = texts.into_iter().filter(|text| values.contains(text));
@@ -185,7 +185,8 @@ fn of_kind(kind: &Kind, hints: &Hints, depth: usize) -> Vec<Value> {
     }
 }
 
-/// Empty, and with each of its fields set; a message's own rules are told by itself.
+/// Returns an empty message, and the message with each of its fields set. Its own rules are
+/// covered by its own cases.
 fn of_message(message: &MessageDescriptor, hints: &Hints, depth: usize) -> Vec<Value> {
     let mut all = vec![DynamicMessage::new(message.clone())];
     if let (Some(seconds), Some(nanos)) =
@@ -213,8 +214,8 @@ fn of_message(message: &MessageDescriptor, hints: &Hints, depth: usize) -> Vec<V
             (-5, -5),
             (4_000_000_000, 0),
         ];
-        // Rules about now: five minutes away is far enough that both judges agree, of whom
-        // the second is asked when the first is done.
+        // For rules about the current time: at a distance of five minutes, the contract and
+        // protovalidate agree, although protovalidate judges later.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = now.cast_signed();
         let around = [(now - 300, 0), (now + 300, 0)];
@@ -225,7 +226,7 @@ fn of_message(message: &MessageDescriptor, hints: &Hints, depth: usize) -> Vec<V
             all.push(time);
         }
     } else {
-        // Google's own, an Any or a FieldMask or a wrapper: the field's rules look into them.
+        // The field's rules also look into Google's Any, FieldMask and wrapper messages.
         let within = message.package_name() == "google.protobuf";
         for field in message.fields() {
             let values = match within {
