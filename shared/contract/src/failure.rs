@@ -56,8 +56,7 @@ impl Failure {
     }
 
     /// Creates UNAVAILABLE with reason STORAGE_UNAVAILABLE: nothing can be written at the moment,
-    /// and
-    /// nothing was changed. Log the cause separately.
+    /// and nothing was changed. Log the cause separately.
     pub fn storage_unavailable() -> Self {
         const WHY: &str = "the storage is unavailable";
         Self::new(Code::Unavailable, GantryReason::StorageUnavailable, WHY)

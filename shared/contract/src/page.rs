@@ -34,8 +34,7 @@ impl PageRequest {
     ///
     /// # Errors
     /// A violation of `page_size` if it is negative, or of `page_token` if [`token`] did not make
-    /// it
-    /// for this list.
+    /// it for this list.
     pub fn new(
         list: &'static str,
         page_size: i32,

@@ -3,9 +3,8 @@
 //! An empty message in a list takes two bytes on the wire and more than a hundred in memory. A
 //! [`Shape`] lists the lists and maps of a message, with their limits in the contract.
 //! [`Shape::fit`] scans the encoded bytes. It rejects a message that would take too much memory,
-//! and
-//! cuts a list that is too long to one item above its limit. That item is enough for validation to
-//! report the list together with all other violations.
+//! and cuts a list that is too long to one item above its limit. That item is enough for validation
+//! to report the list together with all other violations.
 //!
 //! The build library generates a shape for every message that has lists or maps.
 

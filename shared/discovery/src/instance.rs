@@ -1,60 +1,60 @@
-//! What is registered and what is found: an instance of a service.
+//! Instances of services, as registered and as found.
 
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, SocketAddrV6},
 };
 
-/// The meta key under which a server names its make.
+/// Meta key of the server's implementation.
 pub const SERVER_META: &str = "server";
 
-/// The value of [`SERVER_META`] for servers built with Gantry.
+/// Value of [`SERVER_META`] for servers that are built with Gantry.
 pub const GANTRY_SERVER: &str = "gantry";
 
-/// One running server of a service, as it registers itself.
+/// A running server of a service, as it registers itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// The name callers look for: `user`.
+    /// Service name: `user`.
     pub service: String,
-    /// Where callers reach it: a real address and port, never `0.0.0.0` or `[::]`.
+    /// Address for callers. Must be a real address and port, not `0.0.0.0` or `[::]`.
     pub address: SocketAddr,
-    /// Its share of the calls, relative to the others: at least 1.
+    /// Share of the calls, relative to other instances. At least 1.
     pub weight: u32,
-    /// The zone it runs in, where that is known.
+    /// Zone of the instance, if known.
     pub zone: Option<String>,
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
-    /// Labels for choosing among instances.
+    /// Labels for the selection of instances.
     pub tags: Vec<String>,
-    /// Further facts about it.
+    /// Other properties.
     pub meta: BTreeMap<String, String>,
-    /// The names to ask `grpc.health.v1.Health` for; none asks for the server as a whole.
+    /// Names to check with `grpc.health.v1.Health`. Empty: checks the server as a whole.
     pub checks: Vec<String>,
-    /// Whether it speaks TLS, in which it is also to be asked for its health.
+    /// True if the instance serves TLS. Health checks then use TLS too.
     pub tls: bool,
 }
 
-/// Why an instance cannot be registered: the caller's mistake, not the registry's state.
+/// Reason why an instance cannot be registered. An error of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidInstance {
-    /// The service's name is empty or not made of letters, digits, `-`, `_` and `.`.
+    /// The service name is empty or has characters other than letters, digits, `-`, `_` and `.`.
     #[error("{0:?} is not a service name: letters, digits, '-', '_' and '.' are allowed")]
     Name(String),
-    /// Nobody can connect to the address.
+    /// Callers cannot connect to the address.
     #[error("service {service} cannot be reached at {address}: advertise a real address and port")]
     Address {
-        /// The service's name.
+        /// Service name.
         service: String,
-        /// The address that was to be registered.
+        /// Address of the instance.
         address: SocketAddr,
     },
-    /// A weight of 0 would mean an instance that is never called.
-    #[error("service {0} has the weight 0: the least is 1")]
+    /// The weight is 0. Such an instance would never be called.
+    #[error("service {0} has the weight 0: the minimum is 1")]
     Weight(String),
 }
 
 impl Instance {
-    /// An instance of a Gantry server with the weight 1 and nothing else said of it.
+    /// Creates an instance of a Gantry server with weight 1 and default values.
     pub fn new(service: impl Into<String>, address: SocketAddr) -> Self {
         Self {
             service: service.into(),
@@ -69,7 +69,7 @@ impl Instance {
         }
     }
 
-    /// What callers get to see of it.
+    /// Returns the endpoint that callers see.
     pub fn endpoint(&self) -> Endpoint {
         Endpoint {
             address: self.address,
@@ -81,16 +81,16 @@ impl Instance {
         }
     }
 
-    /// Refuses what no registry could serve to a caller.
+    /// Checks the instance.
     ///
     /// # Errors
-    /// [`InvalidInstance`] naming what is wrong.
+    /// [`InvalidInstance`] naming the problem.
     pub fn validate(&self) -> Result<(), InvalidInstance> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if self.service.is_empty() || !self.service.chars().all(allowed) {
             return Err(InvalidInstance::Name(self.service.clone()));
         }
-        // `::ffff:0.0.0.0` is nowhere as well.
+        // `::ffff:0.0.0.0` is unspecified too.
         if self.address.ip().to_canonical().is_unspecified() || self.address.port() == 0 {
             return Err(InvalidInstance::Address {
                 service: self.service.clone(),
@@ -104,25 +104,25 @@ impl Instance {
     }
 }
 
-/// One instance as callers find it.
+/// An instance as callers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Where to connect.
+    /// Address to connect to.
     pub address: SocketAddr,
-    /// Its share of the calls, relative to the others: at least 1.
+    /// Share of the calls, relative to other endpoints. At least 1.
     pub weight: u32,
-    /// The zone it runs in, where that is known.
+    /// Zone of the instance, if known.
     pub zone: Option<String>,
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
-    /// Labels for choosing among endpoints.
+    /// Labels for the selection of endpoints.
     pub tags: Vec<String>,
-    /// Further facts about it.
+    /// Other properties.
     pub meta: BTreeMap<String, String>,
 }
 
 impl Endpoint {
-    /// An endpoint of which only the address is known.
+    /// Creates an endpoint with an address and default values.
     pub fn at(address: SocketAddr) -> Self {
         Self {
             address,
@@ -134,39 +134,39 @@ impl Endpoint {
         }
     }
 
-    /// Whether the registry says that a Gantry server listens there: others may
-    /// answer pings on an idle connection by closing it.
+    /// Returns true if the registry states that this is a Gantry server. Other servers may close an
+    /// idle connection when they receive a ping.
     pub fn is_gantry(&self) -> bool {
         self.meta.get(SERVER_META).is_some_and(|make| make == GANTRY_SERVER)
     }
 }
 
-/// Everything that is known to serve one service at one moment: always complete,
-/// at most one endpoint per address, in the order of the addresses.
+/// All known endpoints of a service at one moment. Always complete, sorted by address, with at most
+/// one endpoint per address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointSet {
     endpoints: Vec<Endpoint>,
 }
 
 impl EndpointSet {
-    /// The endpoints at hand.
+    /// Returns the endpoints.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no endpoints.
     pub fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of endpoints.
     pub fn len(&self) -> usize {
         self.endpoints.len()
     }
 }
 
-/// Of two endpoints with one address the later one counts: a restarted server can
-/// be registered before its former self is forgotten. An address written in two ways is one.
+/// Collects endpoints. Of two with the same address, the later one counts, because a restarted
+/// server may register before its earlier registration is removed.
 impl FromIterator<Endpoint> for EndpointSet {
     fn from_iter<I: IntoIterator<Item = Endpoint>>(endpoints: I) -> Self {
         let by_address: BTreeMap<_, _> = endpoints
@@ -180,8 +180,8 @@ impl FromIterator<Endpoint> for EndpointSet {
     }
 }
 
-/// One form for all ways to write an address: an IPv4 address mapped to IPv6 is IPv4, and a
-/// flow label says nothing of where to connect. A scope does.
+/// Returns the canonical form of an address. An IPv4-mapped IPv6 address becomes IPv4. A flow label
+/// is removed, because it does not affect the destination; a scope does.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() => {
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_written_in_two_ways_is_one_endpoint() {
+    fn spellings_of_an_address_are_one_endpoint() {
         let localhost = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, 7, 0).into();
         let scoped = SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, 2).into();
         let rows: [(&str, SocketAddr); 4] = [

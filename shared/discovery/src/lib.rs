@@ -1,20 +1,17 @@
-//! How servers make themselves known and how callers find them.
+//! Service discovery: registration of servers and lookup by callers.
 //!
-//! Two ports: a [`Registrar`] takes an [`Instance`] and gives a [`Registration`]
-//! that lives until it is dropped; a [`Resolver`] gives a [`Watch`] on a service,
-//! whose [`EndpointSet`] is complete each time. A [`Registry`] is one of each.
+//! There are two ports. A [`Registrar`] registers an [`Instance`] and returns a [`Registration`],
+//! which ends when it is dropped. A [`Resolver`] returns a [`Watch`] of a service with its current
+//! [`EndpointSet`]. A [`Registry`] has both.
 //!
-//! The adapter for Consul needs the feature `consul`: a process that uses another one links no HTTP
-//! client for it.
-//!
-//! Rules that hold for every adapter:
-//! - watching never fails and never hangs: a service nobody knows is an empty set;
-//! - a registry that is out of reach keeps the last good set, and [`Status`] says so;
-//! - an address that is written in two ways is one endpoint, and so is an address beside a host
-//!   name that leads to it; a registration that gives no endpoint is told ([`Watched::left_out`]);
-//! - watchers are told of differences only, and all watches of a service in a process
-//!   share one source;
-//! - a registration is kept alive by the adapter, and ends bounded in time.
+//! Rules for all adapters:
+//! - Watching neither fails nor blocks. An unknown service has an empty set.
+//! - While the registry is unreachable, the last set stays in use, and [`Status`] reports it.
+//! - Different spellings of an address are one endpoint. A host name that resolves to a listed
+//!   address adds no endpoint. A registration without an endpoint is reported
+//!   ([`Watched::left_out`]).
+//! - Watchers are notified only of changes. All watches of a service in a process share one source.
+//! - The adapter keeps a registration alive. Ending it takes a limited time.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

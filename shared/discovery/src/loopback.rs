@@ -1,8 +1,8 @@
-//! Addresses that no other machine can answer at.
+//! Detection of loopback addresses.
 
 use std::net::IpAddr;
 
-/// Returns whether a `HOST:PORT` is on this machine: a loopback address or `localhost`.
+/// Returns true if a `HOST:PORT` is on this machine: a loopback address or `localhost`.
 pub fn is_loopback(endpoint: &str) -> bool {
     let host = match endpoint.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
         Some((host, _port)) => host,

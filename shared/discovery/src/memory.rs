@@ -1,7 +1,6 @@
-//! The registry of a single process: for `gantry up` and for tests.
+//! Registry in memory, for one process: `gantry up` and tests.
 //!
-//! A change is seen by every watcher before `register` or the drop of a
-//! [`Registration`] returns.
+//! Every watcher sees a change before `register` or the drop of a [`Registration`] returns.
 
 use std::{
     any::Any,
@@ -17,7 +16,7 @@ use crate::{
     resolver::{Publisher, Resolver, Watch, Watched},
 };
 
-/// A registry in memory. Clones share it.
+/// A registry in memory. Clones share its content.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     shared: Arc<Shared>,
@@ -31,13 +30,14 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Service {
     publisher: Publisher,
-    /// By the order of registration, so that a later instance wins its address.
+    /// Endpoints in the order of registration, so that a later one replaces an earlier one at the
+    /// same address.
     instances: BTreeMap<u64, Endpoint>,
     next: u64,
 }
 
 impl Memory {
-    /// An empty registry.
+    /// Creates an empty registry.
     pub fn new() -> Self {
         Self::default()
     }
@@ -45,7 +45,7 @@ impl Memory {
 
 impl Shared {
     fn services(&self) -> MutexGuard<'_, HashMap<String, Service>> {
-        // No code that can panic runs under this lock, so what it guards is whole.
+        // No code under this lock can panic, so the data is consistent.
         self.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,7 +86,7 @@ impl Resolver for Memory {
     fn watch(&self, service: &str) -> Watch {
         let mut services = self.shared.services();
         let service = services.entry(service.to_owned()).or_default();
-        // An unknown service is known to be empty: there is nobody else to ask.
+        // An unknown service is certainly empty, because there is no other source.
         service.publish();
         let owner: Arc<dyn Any + Send + Sync> = Arc::<Shared>::clone(&self.shared);
         service.publisher.watch(owner)

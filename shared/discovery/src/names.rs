@@ -1,7 +1,7 @@
-//! Host names and the addresses that they lead to.
+//! Host names and their addresses.
 //!
-//! Each name is looked up at once and then at an interval; all of its addresses count. A name
-//! that cannot be looked up keeps the addresses that it had and holds up no other.
+//! Each name is looked up at once and then regularly. All of its addresses count. If a look-up
+//! fails, the name keeps its last addresses. A slow look-up does not delay others.
 
 use std::{
     collections::BTreeMap, fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc,
@@ -14,29 +14,29 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// Longest time of a look-up.
+/// Timeout of a look-up.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Shortest time between two look-ups of a name.
+/// Minimum time between two look-ups of a name.
 pub(crate) const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 
-/// Look-ups at a time: each holds a thread.
+/// Maximum number of concurrent look-ups. Each occupies a thread.
 const AT_ONCE: usize = 32;
 
-/// Longest host name (RFC 1035, 2.3.4).
+/// Maximum length of a host name (RFC 1035, 2.3.4).
 const LONGEST_NAME: usize = 253;
 
-/// A host name and the port behind it.
+/// A host name and a port.
 pub(crate) type Name = (String, u16);
 
 pub(crate) type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Way to look up a name: the system's, or a test's.
+/// Function that looks up a name: the system's resolver, or a test's.
 #[derive(Clone)]
 pub(crate) struct Lookup(pub(crate) Arc<dyn Fn(String, u16) -> Addresses + Send + Sync>);
 
 impl Lookup {
-    /// The system's resolver.
+    /// Returns the system's resolver.
     pub(crate) fn system() -> Self {
         Self(Arc::new(|name: String, port| -> Addresses {
             Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
@@ -44,19 +44,19 @@ impl Lookup {
     }
 }
 
-/// Returns if a text can be a host name. An address with a typing error is none.
+/// Returns true if a text can be a host name. A mistyped IP address is not a host name.
 pub(crate) fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let numeric = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     text.len() <= LONGEST_NAME && text.chars().all(allowed) && !numeric
 }
 
-/// Names that are followed.
+/// Host names that are looked up regularly.
 pub(crate) struct Names {
     lookup: Lookup,
     refresh: Duration,
     found: BTreeMap<Name, Found>,
-    /// One for each name in `found`: it waits until the name is due, and looks it up.
+    /// A future for each name in `found`: waits until the name is due and looks it up.
     pending: FuturesUnordered<Pending>,
     slots: Arc<Semaphore>,
 }
@@ -66,20 +66,20 @@ type Pending = Pin<Box<dyn Future<Output = LookedUp> + Send>>;
 struct LookedUp {
     name: Name,
     answer: Result<Vec<SocketAddr>, String>,
-    /// When the next look-up is due.
+    /// Time of the next look-up.
     next: Instant,
 }
 
-/// What is known of one name.
+/// Result of the look-ups of a name.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) addresses: Vec<SocketAddr>,
-    /// When they were found.
+    /// Time of the last successful look-up.
     pub(crate) confirmed: Option<Instant>,
-    /// Why the last look-up failed; `None` if it did not, or was not made yet.
+    /// Reason why the last look-up failed. None if it succeeded or none has ended.
     pub(crate) trouble: Option<String>,
     looked_up: bool,
-    /// Whether it is followed; if not, it is forgotten when it is due.
+    /// False if the name is no longer followed. It is removed when it is due.
     wanted: bool,
 }
 
@@ -89,20 +89,20 @@ impl Found {
         Self { addresses, confirmed: None, trouble: None, looked_up: false, wanted: true }
     }
 
-    /// Whether a look-up has ended, well or not.
+    /// Returns true if a look-up has ended, even if it failed.
     pub(crate) fn is_looked_up(&self) -> bool {
         self.looked_up
     }
 }
 
 impl Names {
-    /// Follows nothing yet. `refresh` is the time between two look-ups of a name.
+    /// Creates an empty set of names. `refresh` is the time between two look-ups of a name.
     pub(crate) fn new(lookup: Lookup, refresh: Duration) -> Self {
         let slots = Arc::new(Semaphore::new(AT_ONCE));
         Self { lookup, refresh, found: BTreeMap::new(), pending: FuturesUnordered::new(), slots }
     }
 
-    /// Follows these names and no others. Those that are followed already keep what was found.
+    /// Follows exactly these names. Names that were followed before keep their results.
     pub(crate) fn follow(&mut self, names: impl IntoIterator<Item = Name>) {
         self.found.values_mut().for_each(|found| found.wanted = false);
         for name in names {
@@ -115,18 +115,18 @@ impl Names {
         }
     }
 
-    /// What is known of a name that is followed.
+    /// Returns the result of a followed name.
     #[cfg(feature = "consul")]
     pub(crate) fn get(&self, name: &Name) -> Option<&Found> {
         self.found.get(name).filter(|found| found.wanted)
     }
 
-    /// The names that are followed.
+    /// Returns all followed names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Found)> {
         self.found.iter().filter(|(_, found)| found.wanted)
     }
 
-    /// Waits until a look-up has ended; for ever while nothing is followed. Cancel-safe.
+    /// Waits until a look-up has ended. Never returns while no name is followed. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
         while let Some(LookedUp { name, answer, next }) = self.pending.next().await {
             if self.learn(&name, answer) {
@@ -141,7 +141,7 @@ impl Names {
         let (lookup, slots, refresh) = (self.lookup.clone(), Arc::clone(&self.slots), self.refresh);
         self.pending.push(Box::pin(async move {
             sleep_until(due).await;
-            // Never closed: without a place it would be looked up all the same.
+            // The semaphore is never closed. If it were, the look-up would proceed anyway.
             let _place = slots.acquire().await.ok();
             let next = Instant::now() + refresh;
             let looking_up = (lookup.0)(name.0.clone(), name.1);
@@ -154,7 +154,7 @@ impl Names {
         }));
     }
 
-    /// Returns if the name is followed.
+    /// Records an answer. Returns true if the name is still followed.
     fn learn(&mut self, name: &Name, answer: Result<Vec<SocketAddr>, String>) -> bool {
         let Some(found) = self.found.get_mut(name).filter(|found| found.wanted) else {
             self.found.remove(name);
@@ -170,7 +170,11 @@ impl Names {
             Err(why) => {
                 if found.trouble.as_ref() != Some(&why) {
                     let name = &name.0;
-                    tracing::warn!(name, why, "name look-up failed, the last addresses are kept");
+                    tracing::warn!(
+                        name,
+                        why,
+                        "name look-up failed, the last addresses stay in use"
+                    );
                 }
                 found.trouble = Some(why);
             }

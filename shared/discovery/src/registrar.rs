@@ -1,4 +1,4 @@
-//! The port through which a server makes itself known.
+//! Port for the registration of servers.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -6,41 +6,41 @@ use async_trait::async_trait;
 
 use crate::instance::{Instance, InvalidInstance};
 
-/// Makes instances known to callers.
+/// Registers instances.
 #[async_trait]
 pub trait Registrar: Send + Sync + fmt::Debug {
-    /// Registers an instance until the [`Registration`] ends. A registry that is out of
-    /// reach is no error: the adapter keeps trying, and [`Registration::state`] says so.
+    /// Registers an instance until the [`Registration`] ends. An unreachable registry is not an
+    /// error: the adapter retries, and [`Registration::state`] reports it.
     ///
     /// # Errors
-    /// [`RegisterError`] for an instance that can never be registered.
+    /// [`RegisterError`] if the instance can never be registered.
     async fn register(&self, instance: Instance) -> Result<Registration, RegisterError>;
 }
 
-/// Why an instance was not registered.
+/// Reason why an instance was not registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegisterError {
-    /// The instance itself is wrong.
+    /// The instance is invalid.
     #[error(transparent)]
     Invalid(#[from] InvalidInstance),
-    /// The registry answered, and will answer the same for as long as the settings stay.
+    /// The registry rejects the instance. A retry with the same settings is useless.
     #[error("the registry refuses service {service}: {why}")]
     Refused {
-        /// The service's name.
+        /// Service name.
         service: String,
-        /// What the registry said.
+        /// Answer of the registry.
         why: String,
     },
 }
 
-/// Whether the registry knows the instance.
+/// State of a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegistrationState {
-    /// It does.
+    /// The registry knows the instance.
     Registered,
-    /// Not now; it is being tried again.
+    /// The registry does not know the instance. The adapter retries.
     Retrying {
-        /// What went wrong last.
+        /// Last error.
         why: String,
     },
 }
@@ -48,8 +48,8 @@ pub enum RegistrationState {
 type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Release = Box<dyn FnOnce() -> Ending + Send + Sync>;
 
-/// The proof of a registration. Dropping it deregisters in the background;
-/// [`deregister`](Self::deregister) also waits until that is done.
+/// An active registration. Dropping it deregisters in the background.
+/// [`deregister`](Self::deregister) also waits for the end.
 #[must_use = "dropping a registration ends it"]
 pub struct Registration {
     state: Arc<dyn Fn() -> RegistrationState + Send + Sync>,
@@ -57,8 +57,8 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// For adapters. Calling `release` must start the deregistration at once, without
-    /// being polled; the future it gives only waits for its end.
+    /// Creates a registration, for adapters. `release` must start the deregistration when it is
+    /// called, even if its future is never polled. The future only waits for the end.
     pub fn new<S, R, F>(state: S, release: R) -> Self
     where
         S: Fn() -> RegistrationState + Send + Sync + 'static,
@@ -68,19 +68,19 @@ impl Registration {
         Self { state: Arc::new(state), release: Some(Box::new(|| Box::pin(release()))) }
     }
 
-    /// Whether the registry knows the instance now.
+    /// Returns the current state.
     pub fn state(&self) -> RegistrationState {
         (self.state)()
     }
 
-    /// The same, to be asked by somebody else; after the registration's end, the last
-    /// state it had.
+    /// Returns a function that gives the current state. After the end of the registration, it gives
+    /// the last state.
     pub fn stating(&self) -> Arc<dyn Fn() -> RegistrationState + Send + Sync> {
         Arc::clone(&self.state)
     }
 
-    /// Deregisters. Bounded by the adapter: a registry that is out of reach does not
-    /// hold up a shutdown.
+    /// Deregisters the instance. The adapter limits the time, so an unreachable registry does not
+    /// block a shutdown.
     pub async fn deregister(mut self) {
         if let Some(release) = self.release.take() {
             release().await;

@@ -1,4 +1,4 @@
-//! The port through which a caller finds a service.
+//! Port for the lookup of services.
 
 use std::{any::Any, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -8,51 +8,50 @@ use crate::instance::EndpointSet;
 
 /// Finds the endpoints of services.
 pub trait Resolver: Send + Sync + fmt::Debug {
-    /// Watches a service. Never waits and never fails: a service nobody knows is an
-    /// empty set. All watches of one service share one source, which ends with the
-    /// last of them. Called within a tokio runtime.
+    /// Watches a service. Neither blocks nor fails: an unknown service has an empty set. All
+    /// watches of a service share one source, which ends with the last of them. Must be called in a
+    /// tokio runtime.
     fn watch(&self, service: &str) -> Watch;
 
-    /// The services that somebody watches now, and what is known of each: for readiness and
-    /// metrics.
+    /// Returns the state of all watched services, for readiness and metrics.
     fn watched(&self) -> BTreeMap<String, Watched>;
 }
 
-/// State of one watched service.
+/// State of a watched service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
-    /// Trust in the set.
+    /// Reliability of the set.
     pub status: Status,
     /// Number of endpoints in the set.
     pub endpoints: usize,
-    /// Registrations that gave no endpoint, and why; `None` if all did.
+    /// Registrations without an endpoint and the reasons. None if all have one.
     pub left_out: Option<Arc<str>>,
 }
 
-/// How far the set at hand can be trusted.
+/// Reliability of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The registry has not answered yet, so the set is empty.
+    /// The registry has not answered yet. The set is empty.
     Pending {
-        /// What went wrong last, where something did.
+        /// Last error, if there was one.
         why: Option<String>,
     },
     /// The registry answers.
     Live {
-        /// When it last confirmed the set.
+        /// Time at which it last confirmed the set.
         confirmed: Instant,
     },
-    /// The registry fails; the set is the last good one.
+    /// The registry fails. The set is the last confirmed one.
     Stale {
-        /// When it last confirmed the set.
+        /// Time at which it last confirmed the set.
         confirmed: Instant,
-        /// What went wrong last.
+        /// Last error.
         why: String,
     },
 }
 
 impl Status {
-    /// `pending`, `live` or `stale`: for pages and metrics.
+    /// Returns `pending`, `live` or `stale`, for pages and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Pending { .. } => "pending",
@@ -61,7 +60,7 @@ impl Status {
         }
     }
 
-    /// What went wrong last, where the registry does not answer.
+    /// Returns the last error, while the registry does not answer.
     pub fn why(&self) -> Option<&str> {
         match self {
             Self::Pending { why } => why.as_deref(),
@@ -70,7 +69,7 @@ impl Status {
         }
     }
 
-    /// How long ago the registry confirmed the set; `None` before its first answer.
+    /// Returns the time since the registry confirmed the set. None before its first answer.
     pub fn age(&self, now: Instant) -> Option<Duration> {
         match self {
             Self::Pending { .. } => None,
@@ -102,26 +101,25 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher whose watchers see an empty, pending set.
+    /// Creates a publisher with an empty, pending set.
     pub fn new() -> Self {
         let status = Status::Pending { why: None };
         let view = View { set: Arc::default(), status, left_out: None };
         Self { view: watch::Sender::new(view) }
     }
 
-    /// A watch on what is published here. It keeps `owner` alive: what the adapter
-    /// needs for as long as anybody watches.
+    /// Returns a watch. It keeps `owner` alive, which is everything that the adapter needs while
+    /// there are watches.
     pub fn watch(&self, owner: Arc<dyn Any + Send + Sync>) -> Watch {
         Watch { view: self.view.subscribe(), _owner: owner }
     }
 
-    /// The registry answered with this set. Watchers are told only when it differs.
+    /// Publishes the registry's answer. Notifies watchers only of a change.
     pub fn publish(&self, set: EndpointSet) {
         self.publish_as_of(Instant::now(), set);
     }
 
-    /// The same where the registry says itself that this is how things were at an
-    /// earlier moment.
+    /// Publishes an answer that was current at an earlier time.
     pub fn publish_as_of(&self, confirmed: Instant, set: EndpointSet) {
         self.view.send_if_modified(|view| {
             view.status = Status::Live { confirmed };
@@ -133,7 +131,7 @@ impl Publisher {
         });
     }
 
-    /// The registry failed: watchers keep what they have.
+    /// Records a failure of the registry. Watchers keep their set.
     pub fn failed(&self, why: impl Into<String>) {
         let why = why.into();
         self.view.send_if_modified(|view| {
@@ -147,7 +145,7 @@ impl Publisher {
         });
     }
 
-    /// Sets which registrations gave no endpoint, and why. Watchers are not told of a change.
+    /// Sets the description of registrations without an endpoint. Does not notify watchers.
     pub fn left_out(&self, why: Option<String>) {
         self.view.send_if_modified(|view| {
             if view.left_out.as_deref() != why.as_deref() {
@@ -157,22 +155,22 @@ impl Publisher {
         });
     }
 
-    /// How far watchers can trust what they see now.
+    /// Returns the current reliability of the set.
     pub fn status(&self) -> Status {
         self.view.borrow().status.clone()
     }
 
-    /// What is known now.
+    /// Returns the current state.
     pub fn watched(&self) -> Watched {
         self.view.borrow().watched()
     }
 
-    /// Whether anybody watches.
+    /// Returns true if there are watches.
     pub fn is_watched(&self) -> bool {
         self.view.receiver_count() > 0
     }
 
-    /// The set that watchers see now.
+    /// Returns the current set.
     pub fn current(&self) -> Arc<EndpointSet> {
         Arc::clone(&self.view.borrow().set)
     }
@@ -184,7 +182,7 @@ impl Default for Publisher {
     }
 }
 
-/// The endpoints of one service, as they change.
+/// Changing endpoints of a service.
 #[derive(Clone)]
 pub struct Watch {
     view: watch::Receiver<View>,
@@ -192,24 +190,23 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// The set now, which [`changed`](Self::changed) will then not report again.
+    /// Returns the current set and marks it as seen for [`changed`](Self::changed).
     pub fn current(&mut self) -> Arc<EndpointSet> {
         Arc::clone(&self.view.borrow_and_update().set)
     }
 
-    /// How far the set can be trusted now.
+    /// Returns the current reliability of the set.
     pub fn status(&self) -> Status {
         self.view.borrow().status.clone()
     }
 
-    /// Registrations that gave no endpoint, and why; `None` if all did.
+    /// Returns the registrations without an endpoint and the reasons. None if all have one.
     pub fn left_out(&self) -> Option<Arc<str>> {
         self.view.borrow().left_out.clone()
     }
 
-    /// Waits until the set differs from the one last seen through
-    /// [`current`](Self::current). Cancel-safe. Waits for ever where nothing can
-    /// change any more.
+    /// Waits until the set differs from the one last returned by [`current`](Self::current).
+    /// Cancel-safe. Never returns if no more changes are possible.
     pub async fn changed(&mut self) {
         if self.view.changed().await.is_err() {
             std::future::pending::<()>().await;

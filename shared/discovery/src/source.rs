@@ -1,4 +1,4 @@
-//! One source per watched service, shared by its watches and ended with the last.
+//! Sources of endpoints: one per watched service, shared by its watches.
 
 use std::{
     any::Any,
@@ -10,13 +10,13 @@ use tokio::task::JoinHandle;
 
 use crate::resolver::{Publisher, Watch, Watched};
 
-/// The sources of a resolver, by service.
+/// Sources of a resolver, by service.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     by_service: Mutex<HashMap<String, Weak<Source>>>,
 }
 
-/// What feeds the watches of one service.
+/// Source of the watches of one service. Ends with the last watch.
 #[derive(Debug)]
 struct Source {
     publisher: Arc<Publisher>,
@@ -24,13 +24,13 @@ struct Source {
 }
 
 impl Sources {
-    /// A watch on the service. `start` is called where nobody watches it yet: it
-    /// publishes what it knows and may give a task that keeps it up to date.
+    /// Returns a watch of the service. Calls `start` if the service is not watched yet. `start`
+    /// publishes known endpoints and may return a task that updates them.
     pub(crate) fn watch<F>(&self, service: &str, start: F) -> Watch
     where
         F: FnOnce(&Arc<Publisher>) -> Option<JoinHandle<()>>,
     {
-        // `start` only spawns and publishes; were it to panic, the map would still be whole.
+        // `start` only spawns and publishes. The map is consistent even if it panics.
         let mut sources = self.by_service.lock().unwrap_or_else(PoisonError::into_inner);
         let source = sources.get(service).and_then(Weak::upgrade).unwrap_or_else(|| {
             let publisher = Arc::new(Publisher::new());
@@ -44,7 +44,7 @@ impl Sources {
         source.publisher.watch(owner)
     }
 
-    /// The services that are watched, and what is known of each.
+    /// Returns the state of all watched services.
     pub(crate) fn watched(&self) -> BTreeMap<String, Watched> {
         let sources = self.by_service.lock().unwrap_or_else(PoisonError::into_inner);
         let live = sources.iter().filter_map(|(service, source)| {

@@ -1,8 +1,8 @@
-//! Endpoints that stand in the configuration: addresses, or names in the DNS.
+//! Endpoints from the settings: IP addresses or host names.
 //!
-//! Each name is looked up at once and then at an interval, all of its addresses count.
-//! A name that cannot be looked up keeps the addresses it had and holds up no other.
-//! Registering changes nothing: the list is what the operator says it is.
+//! Each name is looked up at once and then regularly. All of its addresses count. If a look-up
+//! fails, the name keeps its last addresses. A slow look-up does not delay others. Registration has
+//! no effect: only the operator changes the list.
 
 use std::{collections::BTreeMap, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     source::Sources,
 };
 
-/// A list of endpoints by service.
+/// Endpoints by service.
 #[derive(Debug)]
 pub struct StaticList {
     services: BTreeMap<String, Vec<Target>>,
@@ -26,30 +26,30 @@ pub struct StaticList {
     sources: Sources,
 }
 
-/// How long the first set waits for names that are slow, so that it is whole if it can be.
+/// Maximum delay of the first set while names are looked up, so that it is complete if possible.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Default time between two look-ups of a name.
 pub(crate) const DEFAULT_REFRESH: Duration = Duration::from_secs(10);
 
-/// A list that cannot be used.
+/// An unusable list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidList {
-    /// An entry that is neither `IP:PORT` nor `NAME:PORT`.
+    /// An entry is neither `IP:PORT` nor `NAME:PORT`.
     #[error("expected HOST:PORT, got {entry:?}")]
     Entry {
-        /// The service it is listed for.
+        /// Service of the entry.
         service: String,
-        /// The entry as it stands.
+        /// The entry, unchanged.
         entry: String,
     },
-    /// Names would be looked up all the time.
+    /// The refresh interval is too short.
     #[error("expected at least {SHORTEST_REFRESH:?}, got {0:?}")]
     Refresh(Duration),
 }
 
 impl InvalidList {
-    /// The key, within `discovery`.
+    /// Returns the key of the setting within `discovery`.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::Entry { service, .. } => format!("static.{service}"),
@@ -65,11 +65,10 @@ enum Target {
 }
 
 impl StaticList {
-    /// A list by service. Names are looked up again every `refresh`, which is at least
-    /// 1 s.
+    /// Creates a list by service. Names are looked up every `refresh`, at least 1 s.
     ///
     /// # Errors
-    /// [`InvalidList`] naming what is wrong first.
+    /// [`InvalidList`] naming the first problem.
     pub fn new(
         services: &BTreeMap<String, Vec<String>>,
         refresh: Duration,
@@ -138,7 +137,7 @@ impl Resolver for StaticList {
     }
 }
 
-/// What is known of one service's targets.
+/// Addresses and names of one service.
 struct Known {
     fixed: Vec<SocketAddr>,
     names: Names,
@@ -177,9 +176,9 @@ impl Known {
         let names = || self.names.iter();
         let found = names().flat_map(|(_, found)| &found.addresses);
         let set: EndpointSet = self.fixed.iter().chain(found).copied().map(Endpoint::at).collect();
-        // Nothing found at all is no answer: an empty set would claim one.
+        // If nothing was found, do not publish: an empty set would claim that there is nothing.
         if names().next().is_none() || !set.is_empty() {
-            // It is as old as what of it was found first.
+            // The set is as old as its oldest part.
             let confirmed = names().filter_map(|(_, found)| found.confirmed).min();
             publisher.publish_as_of(confirmed.unwrap_or_else(Instant::now), set);
         }

@@ -30,7 +30,7 @@ impl Kind {
         Self { typ: "gantry-service+jwt", max_ttl: SERVICE_TTL.whole_seconds() + LEEWAY };
 }
 
-/// On whose behalf a service calls.
+/// Principal of a service's call: the service or a user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Acting {
     /// On its own. Only its grant limits the call.

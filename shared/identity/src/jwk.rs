@@ -37,8 +37,7 @@ impl From<&PublicKey> for Jwk {
 
 impl Jwk {
     /// Returns the key if it is an Ed25519 key. Keys of other types may be in the same set; they
-    /// are
-    /// not an error (RFC 7517, section 5).
+    /// are not an error (RFC 7517, section 5).
     pub fn public_key(&self) -> Option<PublicKey> {
         if (&*self.kty, &*self.crv) != ("OKP", "Ed25519") {
             return None;

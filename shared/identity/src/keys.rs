@@ -58,8 +58,7 @@ impl SigningKey {
     }
 
     /// Loads the key from the file. Creates the file (mode 0600) if it does not exist. Also writes
-    /// the
-    /// public key beside it: `keys/user.pem` has `keys/user.pub.pem`.
+    /// the public key beside it: `keys/user.pem` has `keys/user.pub.pem`.
     ///
     /// # Errors
     /// [`KeyError`] if a file cannot be read or written, or has other content.
@@ -120,8 +119,7 @@ impl PublicKey {
     }
 
     /// Returns the key id, which a token's header has as `kid`: the first 16 hexadecimal digits of
-    /// the
-    /// SHA-256 of the raw key.
+    /// the SHA-256 of the raw key.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }

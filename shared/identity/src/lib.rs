@@ -10,19 +10,17 @@
 //! for a user |
 //!
 //! A [`Verifier`] has a list of trusted keys, each with the issuer that it may sign for. It
-//! verifies
-//! tokens without calling another service. Keys that rotate can be fetched from their publisher
-//! ([`PublishedKeys`]); fetched keys stay in use while the publisher is down. The rules:
+//! verifies tokens without calling another service. Keys that rotate can be fetched from their
+//! publisher ([`PublishedKeys`]); fetched keys stay in use while the publisher is down. The rules:
 //!
 //! - The algorithm is EdDSA with Ed25519. It is not read from the token.
 //! - `kid`, `typ`, `iss`, `aud`, `iat`, `exp` and `nbf` are required and checked. `typ` is `at+jwt`
 //!   for users (RFC 9068) and `gantry-service+jwt` for services.
 //! - A service token is valid for at most 65 s from its `iat`, a user token for at most
 //!   [`MAX_USER_TTL`]. An `iat` in the future is rejected. Clocks may differ by 5 s.
-//! - A token is a bearer token for one audience: anyone who has it can use it there until it
+//! - A token is a bearer token for one audience: whoever holds it can use it there until it
 //!   expires. Any other audience rejects it. TLS keeps tokens from third parties; `request_id`
-//!   keeps
-//!   a repeated mutation from executing twice.
+//!   keeps a repeated mutation from executing twice.
 //! - An unknown key makes the verifier fetch the published keys, at most once in 10 s.
 //! - A token never appears in a `Debug` output, an error or a log.
 //! - A signature is verified once per token. The verifier caches the result under the token's hash,

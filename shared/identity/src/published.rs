@@ -156,8 +156,7 @@ impl PublishedKeys {
     }
 
     /// Loads the keys that an earlier process cached in `file` less than a day ago, and stores
-    /// later
-    /// fetches there. Logs a warning if the file cannot be used.
+    /// later fetches there. Logs a warning if the file cannot be used.
     #[must_use]
     pub fn kept_in(self, file: PathBuf) -> Self {
         let cache_file = CacheFile::new(file);

@@ -21,8 +21,7 @@ use crate::{
 const RENEW_AFTER: Duration = Duration::seconds(30);
 
 /// Maximum number of cached tokens. Each acting user needs one. A full cache drops its stale
-/// tokens,
-/// or all tokens if none is stale.
+/// tokens, or all tokens if none is stale.
 const CACHE_CAPACITY: usize = 4096;
 
 /// Signs the tokens that a service sends to other services.
@@ -150,7 +149,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// Signs the tokens of users who have logged in.
+/// Signs the tokens of logged-in users.
 #[derive(Debug)]
 pub struct UserSigner {
     key: SigningKey,

@@ -169,8 +169,7 @@ impl Verifier {
     }
 
     /// Returns true if the token was verified before. It may have expired since. Cheap: computes
-    /// one
-    /// hash.
+    /// one hash.
     pub fn knows(&self, token: &str) -> bool {
         self.known.get(&Mark::of(token)).is_some()
     }

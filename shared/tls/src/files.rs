@@ -163,8 +163,7 @@ impl Pem {
     }
 
     /// Returns all certificates after `check` has accepted each. An error names the certificate by
-    /// its
-    /// position in the file.
+    /// its position in the file.
     fn each_certificate(
         &self,
         mut check: impl FnMut(&CertificateDer<'static>) -> Result<(), String>,

@@ -2,16 +2,14 @@
 //!
 //! [`ServerTls`] names a server's certificate. With `client_ca_file` it also requires a certificate
 //! from callers (mTLS). [`ClientTls`] names the authorities that a client trusts, and optionally
-//! its
-//! own certificate. Both load into a [`Live`], which holds a complete rustls configuration and
+//! its own certificate. Both load into a [`Live`], which holds a complete rustls configuration and
 //! reloads it when the files change.
 //!
 //! Rules:
 //! - The crypto provider is aws-lc-rs. It is passed explicitly, so that it does not depend on the
 //!   process's default. TLS versions are 1.2 and 1.3; the application protocol (ALPN) is `h2`.
 //! - An unusable file at the start is an error that names the setting. An unusable file later is
-//!   one
-//!   warning, and the previous configuration stays in use.
+//!   one warning, and the previous configuration stays in use.
 //! - A certificate and its key are replaced one after the other. A mismatched pair is therefore
 //!   reported only if it is still mismatched at the next check.
 //! - New connections use the latest configuration. Existing connections are not affected. Sessions

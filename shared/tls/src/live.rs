@@ -124,8 +124,7 @@ struct Refused(Option<(Mark, u32)>);
 
 impl Refused {
     /// Returns true at the second check that finds the same state. The first one may have come
-    /// between
-    /// the write of a certificate and the write of its key.
+    /// between the write of a certificate and the write of its key.
     fn must_report(&mut self, mark: Mark) -> bool {
         let times = match self.0 {
             Some((refused, times)) if refused == mark => times.saturating_add(1),

@@ -15,8 +15,7 @@ use crate::{
 };
 
 /// Attributes of generated modules. Their style is that of prost and tonic, and the comments are
-/// the
-/// contract's own.
+/// the contract's own.
 const ALLOW: &str = "#[allow(missing_docs, nonstandard_style, unreachable_pub, \
                      unused_qualifications, clippy::all, clippy::pedantic, clippy::nursery, \
                      clippy::unwrap_used, clippy::expect_used, rustdoc::all, \

@@ -30,8 +30,7 @@
 //! # Steps
 //! 1. `sources` reads the files into a descriptor pool. `exclusive` detects options that were lost.
 //! 2. `access`, `rates` and `methods` read the declarations. `reasons`, `rules` and `redact`
-//!    generate
-//!    Rust code. Each of them reports problems.
+//!    generate Rust code. Each of them reports problems.
 //! 3. `tables` writes the policies as code, `service_config` as JSON, `reference` as Markdown.
 //! 4. `emit` combines the code with that of tonic and prost.
 
@@ -63,8 +62,7 @@ use reference::Reference;
 /// Reason why a contract cannot be generated.
 ///
 /// `Debug` prints the same text as `Display`, and the source, because Rust prints `Debug` when
-/// `main`
-/// of a build script returns an error.
+/// `main` of a build script returns an error.
 #[derive(thiserror::Error)]
 pub enum Error {
     /// A .proto file cannot be read or is invalid.

@@ -95,8 +95,7 @@ impl RatePolicy {
     }
 
     /// Returns the index of the class `writes`. Adds it with its default numbers if the contract
-    /// does
-    /// not declare it.
+    /// does not declare it.
     pub(crate) fn writes(&mut self) -> usize {
         let (name, per_second, burst) = WRITES;
         let declared = self.classes.iter().position(|class| class.name == name);

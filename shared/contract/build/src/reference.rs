@@ -1,4 +1,4 @@
-//! Reference of the contract in Markdown, for people who call its services.
+//! Reference of the contract in Markdown, for the people that use its services.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 

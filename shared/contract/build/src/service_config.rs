@@ -2,9 +2,8 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/service_config.md>, with the policies of gRFC A6.
 //!
 //! Some rules cannot be expressed in a service config. Gantry's client retries RESOURCE_EXHAUSTED
-//! if
-//! the server states a delay; other clients do not retry it. A method with a response stream has no
-//! timeout, because other clients would apply it to the whole stream.
+//! if the server states a delay; other clients do not retry it. A method with a response stream has
+//! no timeout, because other clients would apply it to the whole stream.
 
 use std::{fmt::Write as _, time::Duration};
 

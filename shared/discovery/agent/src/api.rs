@@ -1,4 +1,4 @@
-//! Consul's HTTP API, asked by hand.
+//! Direct requests to Consul's HTTP API.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::MASTER;
 
-/// The API of one agent, asked with the [`MASTER`] token.
+/// API of one agent, used with the [`MASTER`] token.
 #[derive(Clone, Debug)]
 pub struct Api {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -18,12 +18,12 @@ pub struct Api {
 }
 
 impl Api {
-    /// That of the agent at this URL.
+    /// Creates a client of the agent at this URL.
     pub fn at(url: String) -> Self {
         Self { client: Client::builder(TokioExecutor::new()).build_http(), url }
     }
 
-    /// The status and the body of an answer; `None` where the agent does not answer.
+    /// Returns the status and the body of an answer. None if the agent does not answer.
     pub async fn request(
         &self,
         method: &str,
@@ -43,7 +43,7 @@ impl Api {
         Some((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
-    /// Asks for something that must work.
+    /// Sends a request that must succeed. Returns the body.
     pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let (status, body) = self.request(method, path, body).await.unwrap();
         assert_eq!(status, 200, "{method} {path}: {body}");

@@ -1,8 +1,7 @@
-//! Real Consul agents for tests and measurements: started, killed, restarted, cut off.
+//! Real Consul agents for tests and measurements: started, killed, restarted, partitioned.
 //!
-//! Whatever cannot be done panics, as a test does. Install the program with
-//! `deploy/consul/install.sh`; [`Partition`] needs root and `nft` (`apt-get install
-//! nftables`).
+//! All functions panic on errors, as tests do. Install Consul with `deploy/consul/install.sh`.
+//! [`Partition`] needs root and `nft` (`apt-get install nftables`).
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -24,10 +23,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-/// The token that may do everything, where ACLs are on.
+/// Token with all permissions, if ACLs are on.
 pub const MASTER: &str = "11111111-aaaa-bbbb-cccc-222222222222";
 
-/// Denies everything to who brings no token.
+/// Configuration that denies everything to clients without a token.
 pub const DENY: &str = r#"
     acl {
         enabled = true
@@ -39,21 +38,22 @@ pub const DENY: &str = r#"
     }
 "#;
 
-/// Generous: the machine may be busy with other things.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of tests. Generous, because the machine may be busy.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One server that keeps its data, and is as quick to lead as in development mode.
+/// Configuration of a single server that keeps its data and elects itself as fast as in development
+/// mode.
 pub const KEPT: &str = r#"
     server = true
     bootstrap_expect = 1
     performance { raft_multiplier = 1 }
 "#;
 
-/// Each request is logged.
+/// Configuration of all agents. Logs each request.
 const COMMON: &str = "disable_update_check = true\nlog_level = \"debug\"\n";
 
-/// An agent; its process ends with it. In development mode, so without data on disk,
-/// unless it is configured as a server.
+/// An agent and its process. Runs in development mode, without data on disk, unless it is
+/// configured as a server.
 #[derive(Debug)]
 pub struct Agent {
     process: Option<Child>,
@@ -64,14 +64,14 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// In development mode.
+    /// Starts an agent in development mode.
     pub async fn start() -> Self {
         Self::start_with("").await
     }
 
-    /// With more configuration (HCL).
+    /// Starts an agent with additional configuration (HCL).
     pub async fn start_with(configuration: &str) -> Self {
-        // Between looking for ports and taking them, another program may be faster.
+        // Another program may take a port between the check and the start.
         for _ in 0..5 {
             let mut agent = Self::prepared(configuration);
             if agent.try_start().await {
@@ -81,7 +81,7 @@ impl Agent {
         panic!("no consul agent could be started");
     }
 
-    /// Ports and a folder, but no process yet.
+    /// Prepares an agent with ports and a folder, but without a process.
     pub fn prepared(configuration: &str) -> Self {
         Self::prepared_at(Ipv4Addr::LOCALHOST, free_ports(), configuration)
     }
@@ -91,14 +91,14 @@ impl Agent {
         Self { process: None, http, host, configuration: configuration.to_owned(), folder }
     }
 
-    /// The same at another loopback address.
+    /// Starts an agent at another loopback address.
     pub async fn start_at(host: Ipv4Addr) -> Self {
         let mut agent = Self::prepared_at(host, free_ports(), "");
         agent.restart().await;
         agent
     }
 
-    /// Three servers on 127.0.0.1, 2 and 3 that elect one of them, which comes first.
+    /// Starts three servers on 127.0.0.1 to 127.0.0.3, which elect a leader. The leader is first.
     pub async fn cluster() -> [Self; 3] {
         let http = free_ports();
         let hosts = [1, 2, 3].map(|last| Ipv4Addr::new(127, 0, 0, last));
@@ -122,18 +122,18 @@ impl Agent {
         agents
     }
 
-    /// Starts again where it was, without any data in development mode.
+    /// Starts the agent again on the same ports. In development mode, its data is lost.
     pub async fn restart(&mut self) {
         assert!(self.try_start().await, "the agent did not start again:\n{}", self.log());
     }
 
-    /// Gives whether it runs and has a leader.
+    /// Starts the process. Returns true if it runs and has a leader.
     async fn try_start(&mut self) -> bool {
         self.spawn();
         self.runs(1).await
     }
 
-    /// Without waiting for it.
+    /// Starts the process without waiting for it.
     pub fn spawn(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let configuration = self.folder.path().join("agent.hcl");
@@ -164,7 +164,7 @@ impl Agent {
         self.process = Some(process);
     }
 
-    /// Gives whether it runs and knows this many nodes through a leader.
+    /// Waits for the agent. Returns true if it runs and knows this many nodes through a leader.
     async fn runs(&mut self, nodes: usize) -> bool {
         let starting = async {
             loop {
@@ -181,7 +181,7 @@ impl Agent {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        let running = timeout(PATIENCE, starting).await;
+        let running = timeout(TEST_TIMEOUT, starting).await;
         let running = running.unwrap_or_else(|_| panic!("no leader:\n{}", self.log()));
         if !running {
             self.process = None;
@@ -189,52 +189,52 @@ impl Agent {
         running
     }
 
-    /// Ends it without a chance to say goodbye.
+    /// Kills the process.
     pub fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
-    /// Sends its process a signal, by name.
+    /// Sends the process a signal, by name.
     pub fn signal(&self, name: &str) {
         let id = self.process.as_ref().unwrap().id().to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status().unwrap();
         assert!(status.success());
     }
 
-    /// Where its HTTP API is.
+    /// Returns the URL of the HTTP API.
     pub fn url(&self) -> String {
         format!("http://{}:{}", self.host, self.http)
     }
 
-    /// The same through TLS.
+    /// Returns the URL of the HTTP API with TLS.
     pub fn secure_url(&self) -> String {
         format!("https://{}:{}", self.host, self.http + 4)
     }
 
-    /// Its HTTP API, to be asked by hand.
+    /// Returns a client of the HTTP API.
     pub fn api(&self) -> Api {
         Api::at(self.url())
     }
 
-    /// Asks for something that must work.
+    /// Sends a request that must succeed. Returns the body.
     pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         self.api().ask(method, path, body).await
     }
 
-    /// The registrations at the agent, by id.
+    /// Returns the registrations at the agent.
     pub async fn services(&self) -> Vec<Value> {
         let services = self.ask("GET", "/v1/agent/services", None).await;
         services.as_object().unwrap().values().cloned().collect()
     }
 
-    /// How many registrations were asked of it since it started last.
+    /// Returns the number of registration requests since the last start.
     pub fn registrations(&self) -> usize {
         self.log().matches("method=PUT url=/v1/agent/service/register").count()
     }
 
-    /// How many questions for a service's health it answered since it started last.
+    /// Returns the number of health queries answered since the last start.
     pub fn questions(&self) -> usize {
         self.log().matches("method=GET url=/v1/health/service/").count()
     }
@@ -252,10 +252,9 @@ impl Drop for Agent {
     }
 }
 
-/// The first of five ports in a row that nobody uses and no other agent of this process was
-/// given, below those that the system gives to outgoing connections: one of those could be
-/// taken while the agent is down. The suite's tests have those from 20,000 on for the same
-/// reason.
+/// Returns the first of five consecutive free ports. No other agent of this process has them. They
+/// are below the ports of outgoing connections, which could otherwise take them while the agent is
+/// down. The suite's tests use ports from 20,000 on for the same reason.
 fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let seed = u16::try_from(std::process::id() % 2_000).unwrap();

@@ -1,20 +1,20 @@
-//! Packets that are dropped.
+//! Network partitions: dropped packets.
 
 use std::process::Command;
 
 use crate::Agent;
 
-/// Packets to and from an agent are dropped for as long as this lives.
+/// Drops the packets to and from an agent until it is dropped itself.
 #[derive(Debug)]
 pub struct Partition {
     table: String,
 }
 
 impl Partition {
-    /// Begins now.
+    /// Starts to drop packets.
     pub fn before(agent: &Agent) -> Self {
         let Agent { host, http: port, .. } = agent;
-        // A table of its own: whatever else filters packets here is not touched.
+        // A separate table leaves all other packet filters unchanged.
         let table = format!("gantry_test_{}_{port}", std::process::id());
         let rules = format!(
             "table ip {table} {{ chain input {{ type filter hook input priority 0; \

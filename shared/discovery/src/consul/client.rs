@@ -1,4 +1,4 @@
-//! Requests to Consul's HTTP API: one way to send them, one kind of failure.
+//! Requests to Consul's HTTP API, and their errors.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -12,13 +12,13 @@ use super::{
     transport::Transport,
 };
 
-/// What is read of an answer: some 20,000 instances of one service.
+/// Maximum length of an answer in bytes: about 20,000 instances of one service.
 const ANSWER_LIMIT: usize = 32 << 20;
 
-/// What is repeated of a refusal.
+/// Maximum number of characters of an error answer that are reported.
 const REFUSAL_LIMIT: usize = 200;
 
-/// Where an agent is.
+/// Address of an agent.
 #[derive(Debug)]
 pub(super) struct Agent {
     /// `http` or `https`.
@@ -28,13 +28,13 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// Whether what is sent to it can be read on the way.
+    /// Returns true if other machines could read the traffic to the agent.
     pub(super) fn is_open_to_others(&self) -> bool {
         self.scheme == "http" && !crate::is_loopback(&self.authority)
     }
 }
 
-/// A way to one agent.
+/// Client of one agent.
 pub(super) struct Client {
     transport: Transport,
     agent: Agent,
@@ -42,28 +42,28 @@ pub(super) struct Client {
     timeout: Duration,
 }
 
-/// An answer of whatever status.
+/// An answer of any status.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-/// Why a request gave nothing. Never holds the token.
+/// Error of a request. Never contains the token.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    #[error("consul at {agent} is out of reach: {why}")]
+    #[error("consul at {agent} is unreachable: {why}")]
     Unreachable { agent: String, why: String },
-    #[error("consul at {agent} gave no answer within {after:?}")]
+    #[error("consul at {agent} did not answer within {after:?}")]
     Timeout { agent: String, after: Duration },
-    /// Consul answered with an error.
-    #[error("consul says {}: {said}", status.as_u16())]
+    /// Consul answered with an error status.
+    #[error("consul answered {}: {said}", status.as_u16())]
     Refused { status: StatusCode, said: String },
-    #[error("consul was not understood: {0}")]
+    #[error("consul API: {0}")]
     Malformed(String),
     #[error("consul has no leader")]
     NoLeader,
-    /// ACLs hide the instances, which looks like there being none.
+    /// ACLs hide the instances. Without a check, this looks like an empty service.
     #[error("consul's ACLs deny {what} {to}")]
     Denied { what: String, to: String },
     #[error("the token cannot be read: {0}")]
@@ -71,7 +71,7 @@ pub(super) enum ClientError {
 }
 
 impl ClientError {
-    /// Whether asking again can help only after somebody changed something.
+    /// Returns true if a retry is useless until an operator changes something.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { status, .. }
             if *status == StatusCode::BAD_REQUEST || *status == StatusCode::FORBIDDEN)
@@ -88,8 +88,8 @@ impl Client {
         Self { transport, agent, token, timeout }
     }
 
-    /// Sends a request whose answer may take `waiting` longer than usual, and reads
-    /// all of the answer.
+    /// Sends a request and reads the whole answer. The answer may take `waiting` longer than the
+    /// usual timeout.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -98,11 +98,11 @@ impl Client {
         waiting: Duration,
     ) -> Result<Answer, ClientError> {
         let after = self.timeout + waiting;
-        let answered = timeout(after, self.send_patiently(method, path, body)).await;
+        let answered = timeout(after, self.send_untimed(method, path, body)).await;
         answered.map_err(|_| ClientError::Timeout { agent: self.agent.authority.clone(), after })?
     }
 
-    async fn send_patiently(
+    async fn send_untimed(
         &self,
         method: Method,
         path: &str,
@@ -131,13 +131,13 @@ impl Client {
         if head.status != StatusCode::OK
             && token.is_some_and(|token| contains(&body, token.as_bytes()))
         {
-            // Whatever stands before the agent may repeat what it was sent.
-            body = Bytes::from_static(b"(an answer that repeats the token)");
+            // A proxy in front of the agent may echo the request.
+            body = Bytes::from_static(b"(omitted: the answer contains the token)");
         }
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
-    /// What the ACLs do not allow to whoever this is.
+    /// Returns the error for a permission that the ACLs deny to this client.
     pub(super) fn denied(&self, what: String) -> ClientError {
         let to = match &self.token {
             Some(token) => format!("to the token in {token}"),
@@ -152,12 +152,12 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 impl Answer {
-    /// The answer where it is 200.
+    /// Returns the answer if its status is 200, otherwise an error.
     pub(super) fn ok(self) -> Result<Self, ClientError> {
         if self.status == StatusCode::OK { Ok(self) } else { Err(self.refusal()) }
     }
 
-    /// What Consul says is wrong.
+    /// Returns the error of an answer with an error status.
     pub(super) fn refusal(&self) -> ClientError {
         let said: String = String::from_utf8_lossy(&self.body)
             .trim()
@@ -169,7 +169,7 @@ impl Answer {
     }
 }
 
-/// The innermost error says what happened; those around it, which layer noticed.
+/// Returns the innermost error, which has the cause. The outer ones only name layers.
 fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

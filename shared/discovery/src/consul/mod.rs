@@ -1,26 +1,26 @@
-//! Registers at a Consul agent and watches services through it.
+//! Registration and service watches at a Consul agent.
 //!
 //! Rules:
-//! - an instance is registered under an id of its own with a gRPC health check for
-//!   each of its names, critical until the first pass, or with one that it passes by
-//!   itself before its time to live ends ([`Check`]); a supervisor task keeps it
-//!   registered until the [`Registration`] ends (module `supervisor`);
-//! - a watch is a chain of blocking queries for the passing instances (module `watch`),
-//!   whose index and doubts are judged by a pure state machine (module `follower`);
-//! - an instance may be registered with a host name, which is looked up again and again; a
-//!   registration that gives no endpoint is told, in readiness and to callers, and hides no other;
-//! - the agent being down, slow, leaderless or without its data keeps what watchers
-//!   have; nothing here gives up.
+//! - Each instance has a registration with an id of its own. It has a gRPC health check for each
+//!   checked name, critical until the first pass, or one TTL check that it passes by itself
+//!   ([`Check`]). A supervisor task keeps it registered until the [`Registration`] ends (module
+//!   `supervisor`).
+//! - A watch is a sequence of blocking queries for the passing instances (module `watch`). A pure
+//!   state machine chooses the index and holds back doubtful answers (module `query_state`).
+//! - An instance may be registered with a host name, which is looked up repeatedly. A registration
+//!   without an endpoint is reported in readiness and to callers. It does not affect others.
+//! - While the agent is down, slow, without a leader or without its data, watchers keep their
+//!   endpoints. All operations are retried without limit.
 //!
-//! The ACL token needs `service:write` for the services registered, and
-//! `service:read` and `node:read` for those watched.
+//! The ACL token needs `service:write` for registered services, and `service:read` and `node:read`
+//! for watched services.
 //!
-//! Sources: Consul's documentation of the agent service and health HTTP API and of
-//! blocking queries; the behaviour of Consul 1.8.7, which the tests start.
+//! Sources: Consul's documentation of the agent service API, the health API and blocking queries;
+//! the behaviour of Consul 1.8.7, which the tests start.
 
 mod client;
-mod follower;
 mod pace;
+mod query_state;
 mod requests;
 mod settings;
 mod supervisor;
@@ -50,22 +50,22 @@ use crate::{
     source::Sources,
 };
 
-/// A registry that is a Consul agent.
+/// A registry at a Consul agent.
 pub struct Consul {
     client: Arc<Client>,
     settings: Settings,
     sources: Sources,
-    /// Tells the registrations of this start from those of an earlier one.
+    /// Random number of this start. Distinguishes its registrations from earlier ones.
     start: u32,
     registrations: AtomicU32,
 }
 
 impl Consul {
-    /// Reads the token file, so that a missing one is found at once; connects to
-    /// nothing yet.
+    /// Creates the registry. Reads the token file, so that a missing one is reported at once. Does
+    /// not connect yet.
     ///
     /// # Errors
-    /// [`InvalidSettings`] naming the first key that is wrong.
+    /// [`InvalidSettings`] naming the first unusable key.
     pub fn new(settings: Settings) -> Result<Self, InvalidSettings> {
         let client = Arc::new(settings.client()?);
         let start = fastrand::u32(..);

@@ -1,4 +1,4 @@
-//! What Consul is asked, as typed calls.
+//! Typed requests to Consul.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,24 +11,24 @@ use super::{
     wire::{Entry, Registering, ServiceId, milliseconds},
 };
 
-/// What a watch asks for.
+/// Parameters of a blocking query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Question {
-    /// Answer once there is something newer than this; 0 is at once.
+pub(super) struct Query {
+    /// Index: the answer comes when there is a newer state. 0: at once.
     pub(super) index: u64,
-    /// Answer after this even where there is not.
+    /// Maximum time to block. The answer then comes without a change.
     pub(super) wait: Duration,
 }
 
-/// The passing instances of a service.
+/// Passing instances of a service.
 #[derive(Debug)]
 pub(super) struct Passing {
-    /// 0 where Consul gave none.
+    /// Index of the answer; 0 if it has none.
     pub(super) index: u64,
     pub(super) entries: Vec<Entry>,
-    /// Whether the server that answered follows a leader, so that it can know.
+    /// True if the answering server knows a leader, so that its data can be current.
     pub(super) led: bool,
-    /// How long ago it last heard from its leader, so how old this may be.
+    /// Time since the server last heard from its leader: the maximum age of the answer.
     pub(super) age: Duration,
 }
 
@@ -40,7 +40,7 @@ impl Client {
         Ok(())
     }
 
-    /// Deregisters; an id that is not known is fine.
+    /// Deregisters an instance. An unknown id is not an error.
     pub(super) async fn deregister(&self, id: &str) -> Result<(), ClientError> {
         let path = format!("/v1/agent/service/deregister/{}", encoded(id));
         let answer = self.now(Method::PUT, &path, Vec::new()).await?;
@@ -50,15 +50,15 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the agent knows the id, in whatever health.
+    /// Returns true if the agent knows the id, in any health.
     pub(super) async fn knows(&self, id: &ServiceId) -> Result<bool, ClientError> {
         let path = format!("/v1/agent/health/service/id/{}", encoded(&id.to_string()));
         let answer = self.now(Method::GET, &path, Vec::new()).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(false),
-            // The status of the answer is that of the checks: passing, warning, critical.
+            // The status code states the health: passing, warning or critical.
             StatusCode::OK | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                // Whatever stands before the agent may answer 503 as well, not in JSON.
+                // A proxy in front of the agent may also answer 503, but not in JSON.
                 json::<IgnoredAny>(&answer).map_err(|_| answer.refusal())?;
                 Ok(true)
             }
@@ -66,11 +66,11 @@ impl Client {
         }
     }
 
-    /// Passes the instance's TTL check; gives whether the agent knows the check.
+    /// Passes the instance's TTL check. Returns false if the agent does not know the check.
     pub(super) async fn beat(&self, id: &ServiceId) -> Result<bool, ClientError> {
         let path = format!("/v1/agent/check/pass/{}", encoded(&id.heartbeat()));
         let answer = self.now(Method::PUT, &path, Vec::new()).await?;
-        // Older agents answer with 500 what newer ones answer with 404.
+        // Older agents answer 500 instead of 404.
         let unknown = || {
             let said = String::from_utf8_lossy(&answer.body);
             said.contains("does not have associated TTL") || said.contains("Unknown check")
@@ -83,7 +83,7 @@ impl Client {
         }
     }
 
-    /// The ids of all registrations of a service at the agent.
+    /// Returns the ids of all registrations of a service at the agent.
     pub(super) async fn registered(&self, service: &str) -> Result<Vec<String>, ClientError> {
         let filter = encoded(&format!("Service == \"{service}\"")).to_string();
         let path = format!("/v1/agent/services?filter={filter}");
@@ -91,26 +91,26 @@ impl Client {
         Ok(json::<BTreeMap<String, IgnoredAny>>(&answer)?.into_keys().collect())
     }
 
-    /// The passing instances, as soon as the question allows. Any server may answer,
-    /// even one that lags behind: finding is worth more than the last write.
+    /// Returns the passing instances, once the query allows. Any server may answer, even one that
+    /// lags behind: finding instances matters more than the latest change.
     pub(super) async fn passing(
         &self,
         service: &str,
         datacenter: Option<&str>,
-        question: Question,
+        query: Query,
     ) -> Result<Passing, ClientError> {
         let mut path = format!("/v1/health/service/{}?passing&stale", encoded(service));
         if let Some(datacenter) = datacenter {
             path.push_str(&format!("&dc={}", encoded(datacenter)));
         }
         let mut waiting = Duration::ZERO;
-        if question.index > 0 {
-            let (index, wait) = (question.index, milliseconds(question.wait));
+        if query.index > 0 {
+            let (index, wait) = (query.index, milliseconds(query.wait));
             path.push_str(&format!("&index={index}&wait={wait}"));
-            // Consul adds up to a sixteenth, so that its clients do not wake together.
-            waiting = question.wait + question.wait / 16;
+            // Consul adds up to a sixteenth, so that its clients do not wake in step.
+            waiting = query.wait + query.wait / 16;
         }
-        // An error has an index too, which is not the service's: it is not read.
+        // An error also has an index, but not that of the service. It is not read.
         let answer = self.send(Method::GET, &path, Vec::new(), waiting).await?.ok()?;
         let number = |name| header(&answer.headers, name).and_then(|text| text.parse().ok());
         Ok(Passing {
@@ -121,26 +121,25 @@ impl Client {
         })
     }
 
-    /// Fails where an empty list of a service's instances proves nothing: to a reader
-    /// who may not see the service, or no node, Consul answers with one, not with an
-    /// error.
+    /// Checks that an empty list proves an empty service. If a client may not read the service or
+    /// any node, Consul answers with an empty list instead of an error.
     pub(super) async fn may_read(&self, service: &str) -> Result<(), ClientError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Decision {
             allow: bool,
         }
-        let question = serde_json::json!([
+        let query = serde_json::json!([
             {"Resource": "service", "Access": "read", "Segment": service},
             {"Resource": "node", "Access": "read", "Segment": ""},
         ]);
-        let body = question.to_string().into_bytes();
+        let body = query.to_string().into_bytes();
         let answer = self.now(Method::POST, "/v1/internal/acl/authorize", body).await?;
         if answer.status.is_server_error() {
             return Err(answer.refusal());
         }
         if answer.status != StatusCode::OK {
-            // ACLs are off, or this Consul does not tell: the list is all there is.
+            // ACLs are off, or this Consul has no such API. The list is all there is.
             return Ok(());
         }
         let decisions = json::<Vec<Decision>>(&answer)?;
@@ -148,7 +147,7 @@ impl Client {
         if !allows(0) {
             return Err(self.denied(format!("service:read on {service}")));
         }
-        // Who may read some nodes only may not read the one without a name.
+        // A client that may read only some nodes may not read the unnamed one.
         if !allows(1) && self.sees_no_node().await? {
             return Err(self.denied("node:read on every node".to_owned()));
         }
@@ -173,11 +172,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// What is wrong is told by its place only: an answer may hold anything.
+/// Parses JSON. An error states only the position, because the answer may contain secrets.
 fn json<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, ClientError> {
     serde_json::from_slice(&answer.body).map_err(|error| {
-        let what = if error.is_data() { "not the JSON expected" } else { "no JSON" };
+        let what = if error.is_data() { "not the expected JSON" } else { "not JSON" };
         let (line, column) = (error.line(), error.column());
-        ClientError::Malformed(format!("its answer is {what}: line {line}, column {column}"))
+        ClientError::Malformed(format!("the answer is {what}: line {line}, column {column}"))
     })
 }

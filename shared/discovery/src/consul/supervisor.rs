@@ -1,13 +1,13 @@
-//! Keeps an instance registered until its [`Registration`] ends.
+//! Supervision of a registration until its [`Registration`] ends.
 //!
-//! The task registers, then asks the agent now and then whether it still knows the
-//! instance, and registers again where it does not: after a restart without data, or
-//! after Consul forgot an instance that was critical for too long. Registering an
-//! instance that is known would begin its health checks anew, so that is never done.
-//! Where the health check is a TTL, passing it is that question: an agent that knows
-//! the check knows the instance.
-//! A registration under way is not broken off when it is no longer wanted: Consul
-//! might carry it out after the deregistration.
+//! The task registers the instance and then regularly asks the agent if it still knows it. If not,
+//! it registers again: the agent restarted without its data, or Consul removed the instance after a
+//! long critical time. A known instance is never registered again, because that would restart its
+//! health checks. With a TTL check, passing the check is the question: an agent that knows the
+//! check knows the instance.
+//!
+//! A running registration request is not cancelled when the registration ends. Consul might execute
+//! it after the deregistration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,8 +27,8 @@ use crate::{
     registrar::{RegisterError, Registration, RegistrationState},
 };
 
-/// How long a deregistration is tried: a shutdown must not hang on Consul.
-const GIVE_UP: Duration = Duration::from_secs(3);
+/// Maximum time of a deregistration, so that a shutdown does not hang on Consul.
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
 
 struct Supervisor {
     client: Arc<Client>,
@@ -39,8 +39,8 @@ struct Supervisor {
     state: watch::Sender<RegistrationState>,
     stop: oneshot::Receiver<()>,
     backoff: Backoff,
-    /// Whether former selves have been looked for.
-    swept: bool,
+    /// True if earlier registrations of this instance were removed.
+    cleaned: bool,
 }
 
 /// Starts a supervisor and waits for its first attempt.
@@ -64,19 +64,19 @@ pub(super) async fn register(
         state,
         stop,
         backoff: Backoff::default(),
-        swept: false,
+        cleaned: false,
     };
     let task = tokio::spawn(supervisor.run(attempted));
     let release = move || {
-        // The receiver is gone only where the task has ended already.
+        // Sending fails only if the task has already ended.
         let _ = ending.send(());
         async move {
             if let Err(error) = task.await {
-                tracing::error!(%error, "the registration's supervisor did not end well");
+                tracing::error!(%error, "registration task failed");
             }
         }
     };
-    // Made before the first wait, so that a caller who stops waiting deregisters.
+    // Created before the first wait, so that a cancelled caller deregisters.
     let registration = Registration::new(move || stated.borrow().clone(), release);
     match attempt.await {
         Ok(Some(why)) => Err(RegisterError::Refused { service: instance.service, why }),
@@ -85,13 +85,13 @@ pub(super) async fn register(
 }
 
 impl Supervisor {
-    /// `attempted` is told once: of a refusal, which also ends this, or of nothing.
+    /// Runs the supervisor. Sends to `attempted` once: a refusal, which also ends it, or None.
     async fn run(mut self, attempted: oneshot::Sender<Option<String>>) {
         let first = self.register().await;
         if let Err(refusal) = &first
             && refusal.is_refusal()
         {
-            // A caller who no longer waits has given up the registration as well.
+            // A cancelled caller has also dropped the registration.
             let _ = attempted.send(Some(refusal.to_string()));
             return;
         }
@@ -101,7 +101,7 @@ impl Supervisor {
         self.deregister().await;
     }
 
-    /// Until the registration ends.
+    /// Keeps the instance registered until the registration ends.
     async fn keep(&mut self, mut known: bool) {
         loop {
             let until_next_word = self.settings.until_next_word(fastrand::f64());
@@ -111,15 +111,15 @@ impl Supervisor {
                 self.backoff.failed(fastrand::f64()).min(until_next_word)
             };
             let (client, id, check) = (&self.client, &self.id, self.settings.check);
-            let sweep = known && !self.swept;
+            let clean = known && !self.cleaned;
             let service = self.service.as_str();
-            let swept = &mut self.swept;
+            let cleaned = &mut self.cleaned;
             let verify = async {
-                if sweep {
-                    *swept = sweep_away(client, service, id).await;
+                if clean {
+                    *cleaned = remove_previous(client, service, id).await;
                 }
                 sleep(pause).await;
-                // Who passes the check by itself learns from it whether it is known.
+                // The answer to a passed check also shows if the instance is known.
                 match check {
                     Check::Grpc => client.knows(id).await,
                     Check::Ttl => client.beat(id).await,
@@ -140,14 +140,14 @@ impl Supervisor {
     async fn register(&mut self) -> Result<(), ClientError> {
         self.client.register(&self.body).await?;
         if self.settings.check == Check::Ttl {
-            // Critical until the first beat: there is nothing to wait for.
+            // The check is critical until it is first passed, so pass it at once.
             self.client.beat(&self.id).await?;
         }
         tracing::info!(service = self.service, id = %self.id, "registered at consul");
         Ok(())
     }
 
-    /// Makes the outcome known; gives whether it is good.
+    /// Publishes the outcome. Returns true if the instance is registered.
     fn stated(&mut self, outcome: Result<(), ClientError>) -> bool {
         let state = match outcome {
             Ok(()) => {
@@ -161,7 +161,7 @@ impl Supervisor {
         if let RegistrationState::Retrying { why } = state
             && changed
         {
-            tracing::warn!(service = self.service, why, "not registered at consul, trying again");
+            tracing::warn!(service = self.service, why, "not registered at consul, will retry");
         }
         known
     }
@@ -180,32 +180,32 @@ impl Supervisor {
             }
             true
         };
-        if timeout(GIVE_UP, trying).await == Ok(true) {
+        if timeout(DEREGISTER_TIMEOUT, trying).await == Ok(true) {
             tracing::info!(service = self.service, id, "deregistered at consul");
         } else {
-            let why = last.unwrap_or_else(|| format!("no answer within {GIVE_UP:?}"));
-            // Its health check now fails, after which Consul forgets it by itself.
+            let why = last.unwrap_or_else(|| format!("no answer within {DEREGISTER_TIMEOUT:?}"));
+            // The health check fails from now on, and Consul will remove the instance.
             tracing::warn!(service = self.service, id, why, "not deregistered at consul");
         }
     }
 }
 
-/// Deregisters former selves that were killed: their health checks reach this instance
-/// and pass, so that Consul would never forget them, not even once this one deregisters
-/// to drain. Gives whether that is done.
-async fn sweep_away(client: &Client, service: &str, id: &ServiceId) -> bool {
-    let sweeping = async {
+/// Deregisters earlier registrations of this instance, whose processes were killed. Their health
+/// checks reach this process and pass, so Consul would never remove them, not even after this
+/// registration is removed for a drain. Returns true if successful.
+async fn remove_previous(client: &Client, service: &str, id: &ServiceId) -> bool {
+    let cleaning = async {
         for former in client.registered(service).await? {
             if id.replaces(&former) {
                 client.deregister(&former).await?;
-                tracing::info!(service, former, "deregistered a former self");
+                tracing::info!(service, former, "removed an earlier registration");
             }
         }
         Ok::<_, ClientError>(())
     };
-    let swept = sweeping.await;
-    if let Err(error) = &swept {
-        tracing::warn!(service, %error, "former selves were not looked for");
+    let cleaned = cleaning.await;
+    if let Err(error) = &cleaned {
+        tracing::warn!(service, %error, "earlier registrations not checked");
     }
-    swept.is_ok()
+    cleaned.is_ok()
 }

@@ -1,17 +1,17 @@
-//! The ACL token, read from its file each time it is needed.
+//! ACL token, read from its file for each request.
 
 use std::{fmt, io, path::PathBuf};
 
 use http::HeaderValue;
 use tokio::task::spawn_blocking;
 
-/// Where the token stands. Holds no token itself, so that showing it shows none.
+/// Location of the token. Does not contain the token, so its `Debug` is safe.
 #[derive(Clone, Debug)]
 pub(super) struct TokenFile {
     path: PathBuf,
 }
 
-/// A token file that gives no token.
+/// An unusable token file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {why}", path.display())]
 pub(super) struct TokenError {
@@ -24,16 +24,16 @@ impl TokenFile {
         Self { path }
     }
 
-    /// The token as a header that hides itself, off the async threads.
+    /// Reads the token into a sensitive header, on a blocking thread.
     pub(super) async fn read(&self) -> Result<HeaderValue, TokenError> {
         let path = self.path.clone();
-        // A task that the runtime's end cancels has nobody to answer.
+        // If the runtime shuts down, nothing awaits the result.
         let text = spawn_blocking(move || gantry_files::read_text(&path)).await;
         let text = text.unwrap_or_else(|cancelled| Err(io::Error::other(cancelled)));
         self.header(text.map_err(|error| error.to_string()))
     }
 
-    /// The same, for the start of a process, with the rules of a secret.
+    /// Reads the token at the start of a process. Also checks the permissions of the file.
     pub(super) fn read_blocking(&self) -> Result<HeaderValue, TokenError> {
         self.header(gantry_files::read_secret(&self.path).map_err(|error| error.to_string()))
     }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_without_the_line_end_and_does_not_show_itself() {
+    fn a_token_is_trimmed_and_its_debug_is_hidden() {
         let token = reading("secret\n").unwrap();
         for text in ["\u{feff}secret", "secret\r\n", " secret "] {
             assert_eq!(reading(text).unwrap(), token, "{text:?}");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_one_token_is_refused_without_repeating_it() {
+    fn a_file_without_exactly_one_token_is_rejected() {
         assert_eq!(reading(" \n").unwrap_err(), "holds no token");
         assert_eq!(reading("secret\nother").unwrap_err(), "holds more than one token");
     }

@@ -1,4 +1,4 @@
-//! How requests get to the agent: plainly, or over TLS as its files last allowed.
+//! Connections to the agent, with or without TLS.
 
 use std::{
     convert::Infallible,
@@ -18,18 +18,18 @@ use hyper_util::{
 use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 
-/// A pool of connections to one agent.
+/// A connection pool for one agent.
 pub(super) enum Transport {
     Plain(Client<HttpConnector, Full<Bytes>>),
     Secure(Secure),
 }
 
-/// The same over TLS. New connections use the certificates of the moment.
+/// A connection pool with TLS. New connections use the current certificates.
 pub(super) struct Secure {
     live: Arc<Live<ClientConfig>>,
-    /// What the files last allowed, and the pool that uses it.
+    /// Current configuration and the pool that uses it.
     current: Mutex<(Arc<ClientConfig>, SecureClient)>,
-    /// Begins with the first request, within whose runtime it is.
+    /// Task that follows the files. Starts with the first request, because it needs a runtime.
     following: OnceLock<Following>,
     connect_timeout: Duration,
 }
@@ -70,7 +70,7 @@ impl Secure {
             Following(tokio::spawn(async move { live.follow().await }))
         });
         let config = self.live.current();
-        // What is done under the lock leaves the pair whole, even where it panics.
+        // The pair is consistent even if code under the lock panics.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&current.0, &config) {
             let client = secure_client(&config, self.connect_timeout);
@@ -88,7 +88,7 @@ impl Drop for Following {
 
 fn secure_client(config: &ClientConfig, connect_timeout: Duration) -> SecureClient {
     let mut config = config.clone();
-    // The connector says itself that it speaks HTTP/1.
+    // The connector itself negotiates HTTP/1.
     config.alpn_protocols.clear();
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(config)

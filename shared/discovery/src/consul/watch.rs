@@ -1,4 +1,4 @@
-//! Keeps the watchers of one service told.
+//! Watch of one service: queries Consul and publishes endpoints.
 
 use std::{future::Future, pin::pin, sync::Arc};
 
@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     client::{Client, ClientError},
-    follower::{Follower, Verdict},
     pace::{Backoff, Pace},
+    query_state::{Decision, QueryState},
     requests::Passing,
     settings::Settings,
     wire::{Host, Registered},
@@ -18,30 +18,30 @@ use crate::{
     resolver::Publisher,
 };
 
-/// Registrations without an endpoint that a message names; the others are counted.
+/// Maximum number of registrations without an endpoint that a message names.
 const NAMED: usize = 3;
 
-/// The source of a service's watches. Runs until it is dropped.
+/// Source of a service's watches. Runs until it is dropped.
 pub(super) struct Watching {
     client: Arc<Client>,
     service: String,
     datacenter: Option<String>,
     publisher: Arc<Publisher>,
-    follower: Follower,
+    state: QueryState,
     pace: Pace,
     backoff: Backoff,
-    /// Whether Consul has ever answered, so that what watchers have is its word.
+    /// True if Consul has answered, so that the published endpoints are its own.
     answered: bool,
-    /// What Consul last said that is believed, and as of when.
+    /// Last accepted answer of Consul, and the time at which it was current.
     registered: Vec<Registered>,
     as_of: Instant,
-    /// Registrations of the same answer that name no host and port.
+    /// Unusable registrations in the same answer.
     unusable: Vec<String>,
-    /// Host names of `registered`.
+    /// Host names in `registered`.
     names: Names,
-    /// What was last logged as left out.
+    /// Registrations without an endpoint, as last logged.
     left_out: Option<String>,
-    /// The failure that was last logged and is not over.
+    /// Current failure, as last logged.
     trouble: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Watching {
             service: service.to_owned(),
             datacenter: settings.datacenter.clone(),
             publisher,
-            follower: Follower::new(now, settings.wait, settings.hold_empty),
+            state: QueryState::new(now, settings.wait, settings.hold_empty),
             pace: Pace::new(now),
             backoff: Backoff::default(),
             answered: false,
@@ -74,11 +74,11 @@ impl Watching {
 
     pub(super) async fn run(mut self) {
         loop {
-            let question = self.follower.question(Instant::now(), fastrand::f64());
+            let query = self.state.next_query(Instant::now(), fastrand::f64());
             let client = Arc::clone(&self.client);
             let (service, datacenter) = (self.service.clone(), self.datacenter.clone());
             let asking =
-                async move { client.passing(&service, datacenter.as_deref(), question).await };
+                async move { client.passing(&service, datacenter.as_deref(), query).await };
             let answer = self.meanwhile(asking).await;
             let pause = match self.take(answer).await {
                 Ok(news) => {
@@ -86,7 +86,7 @@ impl Watching {
                     self.pace.after(Instant::now(), news)
                 }
                 Err(error) => {
-                    self.follower.failed(Instant::now());
+                    self.state.failed(Instant::now());
                     self.in_trouble(error.to_string());
                     self.backoff.failed(fastrand::f64())
                 }
@@ -95,7 +95,7 @@ impl Watching {
         }
     }
 
-    /// Waits for something, and tells watchers meanwhile where host names lead.
+    /// Waits for `waiting`. Meanwhile publishes changes of the addresses of host names.
     async fn meanwhile<T>(&mut self, waiting: impl Future<Output = T>) -> T {
         let mut waiting = pin!(waiting);
         loop {
@@ -107,9 +107,9 @@ impl Watching {
         }
     }
 
-    /// Tells the watchers, where the answer is to be believed. Gives whether it was
-    /// news: not always to them, since an instance that registers and is still
-    /// critical is news to Consul, and the one that passes next must not wait for it.
+    /// Publishes an answer, unless it is doubtful. Returns true if it is news to Consul. It may not
+    /// be news to the watchers: a new instance that is still critical changes nothing for them, but
+    /// the next answer, in which it passes, must not be delayed.
     async fn take(&mut self, answer: Result<Passing, ClientError>) -> Result<bool, ClientError> {
         let Passing { index, led, age, entries } = answer?;
         let now = Instant::now();
@@ -124,8 +124,7 @@ impl Watching {
         }
         let had = self.publisher.current();
         if !led {
-            // What a server without a leader knows is better than nothing, but not
-            // better than what is known already.
+            // Without a leader, the data may be outdated. Use it only if there is no other.
             if !self.answered && !registered.is_empty() {
                 self.answered = true;
                 self.believe(registered, unusable, as_of);
@@ -137,9 +136,9 @@ impl Watching {
             self.client.may_read(&self.service).await?;
         }
         let lost_all = registered.is_empty() && !had.is_empty();
-        let newer = self.follower.is_newer(index);
-        match self.follower.answered(Instant::now(), index, lost_all) {
-            Verdict::Tell => {
+        let newer = self.state.is_newer(index);
+        match self.state.answered(Instant::now(), index, lost_all) {
+            Decision::Publish => {
                 let news = !self.answered || newer;
                 self.answered = true;
                 if self.trouble.take().is_some() {
@@ -148,9 +147,9 @@ impl Watching {
                 self.believe(registered, unusable, as_of);
                 Ok(news || *had != *self.publisher.current())
             }
-            Verdict::Hold => {
+            Decision::Hold => {
                 self.in_trouble(
-                    "consul may have lost its data: it suddenly knows no instance".into(),
+                    "consul may have lost its data: it suddenly lists no instance".into(),
                 );
                 Ok(false)
             }
@@ -166,11 +165,11 @@ impl Watching {
         self.publish();
     }
 
-    /// A host name leads somewhere, or nowhere.
+    /// Publishes new results of name look-ups.
     fn resolved(&mut self) {
         self.publish();
         if let Some(why) = &self.trouble {
-            // Consul itself did not say more than before.
+            // Consul itself is still failing.
             self.publisher.failed(why.as_str());
         }
     }
@@ -178,14 +177,14 @@ impl Watching {
     fn publish(&mut self) {
         let set: EndpointSet = self.registered.iter().flat_map(|one| self.endpoints(one)).collect();
         let waits = |(_, found): (&Name, &Found)| !found.is_looked_up();
-        // An instance is known, and where it is in a moment: that is not none.
+        // An instance exists, and its address will be known soon. Do not publish an empty set.
         if set.is_empty() && self.names.iter().any(waits) {
             return;
         }
         self.publisher.publish_as_of(self.as_of, set);
         let left_out = self.left_out();
         if let (Some(why), true) = (&left_out, left_out != self.left_out) {
-            tracing::warn!(service = self.service, why, "registrations give no endpoint");
+            tracing::warn!(service = self.service, why, "registrations without an endpoint");
         }
         self.publisher.left_out(left_out.clone());
         self.left_out = left_out;
@@ -201,7 +200,7 @@ impl Watching {
         }
     }
 
-    /// Registrations that gave no endpoint, and why.
+    /// Describes the registrations without an endpoint. None if all have one.
     fn left_out(&self) -> Option<String> {
         let unresolved = self.registered.iter().filter_map(|one| {
             let Host::Name(name) = &one.host else { return None };
@@ -222,7 +221,7 @@ impl Watching {
             tracing::warn!(
                 service = self.service,
                 why,
-                "watching failed, the last endpoints are kept"
+                "watch failed, the last endpoints stay in use"
             );
             self.trouble = Some(why);
         }

@@ -1,7 +1,7 @@
-//! Consul's JSON, and what of it is an instance.
+//! Consul's JSON and its conversion to instances.
 //!
-//! An instance's version and zone travel in Consul's meta, beside the meta of its
-//! own; an endpoint read back is again what was registered.
+//! Version and zone of an instance are stored in Consul's meta, together with the instance's own
+//! meta. Reading a registration back gives the same endpoint.
 
 use std::{
     collections::BTreeMap,
@@ -21,15 +21,15 @@ use crate::{
 const VERSION: &str = "version";
 const ZONE: &str = "zone";
 const PROTOCOL: &str = "protocol";
-/// The version of Gantry that registered the instance.
+/// Meta key: version of Gantry that registered the instance.
 const GANTRY: &str = "gantry";
 
-/// Names one registration at the agent.
+/// Id of a registration at the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServiceId {
-    /// What it shares with all registrations of this service at this address.
+    /// Common part of the ids of all registrations of the service at this address.
     prefix: String,
-    /// What it shares with those of this start.
+    /// Random number of the process's start.
     start: u32,
     number: u32,
 }
@@ -40,12 +40,12 @@ impl ServiceId {
         Self { prefix: format!("{}-{ip}-{port}-", instance.service), start, number }
     }
 
-    /// The id of its TTL check, where it has one.
+    /// Returns the id of the TTL check.
     pub(super) fn heartbeat(&self) -> String {
         format!("{self}:heartbeat")
     }
 
-    /// Whether `id` was registered for the same service and address by another start.
+    /// Returns true if `id` is of the same service and address, but of another start.
     pub(super) fn replaces(&self, id: &str) -> bool {
         let start = id.strip_prefix(&self.prefix).and_then(|rest| rest.split_once('.'));
         start.is_some_and(|(start, _)| start != format!("{:08x}", self.start))
@@ -58,7 +58,7 @@ impl fmt::Display for ServiceId {
     }
 }
 
-/// The body of `PUT /v1/agent/service/register`.
+/// Body of `PUT /v1/agent/service/register`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Registering {
@@ -73,8 +73,7 @@ pub(super) struct Registering {
     checks: Vec<Check>,
 }
 
-/// Serving is worth the weight, and so is serving with a warning: [`watch`](super::watch)
-/// asks for what passes only.
+/// DNS weights. Both are the same, because [`watch`](super::watch) only queries passing instances.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Weights {
@@ -160,12 +159,12 @@ impl Registering {
     }
 }
 
-/// A duration as Go reads it.
+/// Formats a duration for Go.
 pub(super) fn milliseconds(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
 
-/// One entry of the answer of `GET /v1/health/service/NAME`.
+/// Entry of an answer of `GET /v1/health/service/NAME`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Entry {
@@ -185,7 +184,7 @@ struct Service {
     #[serde(rename = "ID")]
     id: String,
     address: String,
-    /// Consul takes any number.
+    /// Consul accepts any number.
     port: i64,
     #[serde(default, deserialize_with = "null_is_empty")]
     tags: Vec<String>,
@@ -194,7 +193,7 @@ struct Service {
     weights: Option<Weights>,
 }
 
-/// Go writes an empty list or map as `null`.
+/// Reads `null`, which Go writes for an empty list or map, as empty.
 fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -203,12 +202,13 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// An instance as it is registered.
+/// A registered instance.
 #[derive(Debug)]
 pub(super) struct Registered {
     pub(super) id: String,
     pub(super) host: Host,
-    /// The port is right, and so is the address of one that is registered with an IP.
+    /// Endpoint of the instance. Its address is valid only if the host is an IP address; its port
+    /// always is.
     endpoint: Endpoint,
 }
 
@@ -216,31 +216,31 @@ pub(super) struct Registered {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Ip,
-    /// Spring Cloud, for one, registers host names.
+    /// A host name, as registered by Spring Cloud and others.
     Name(Name),
 }
 
 impl Registered {
-    /// The endpoint of an instance that is registered with an IP.
+    /// Returns the endpoint of an instance with an IP address.
     pub(super) fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()
     }
 
-    /// The endpoint at an address that the host name leads to.
+    /// Returns the endpoint at an address of the host name.
     pub(super) fn at(&self, address: SocketAddr) -> Endpoint {
         Endpoint { address, ..self.endpoint.clone() }
     }
 }
 
-/// The address of a host, or `None` if it is a name. IPv6 may stand in brackets.
+/// Parses a host. Returns None if it is a name. An IPv6 address may be in brackets.
 ///
 /// # Errors
-/// The host is neither, or an address that nobody can connect to.
+/// A description of the problem if the host is neither, or cannot be connected to.
 fn address(host: &str) -> Result<Option<IpAddr>, String> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match bare.parse::<IpAddr>() {
         Ok(ip) if ip.to_canonical().is_unspecified() => {
-            Err(format!("{ip} is no address to connect to"))
+            Err(format!("{ip} is not an address to connect to"))
         }
         Ok(ip) => Ok(Some(ip)),
         Err(_) if names::is_name(host) => Ok(None),
@@ -251,17 +251,17 @@ fn address(host: &str) -> Result<Option<IpAddr>, String> {
     }
 }
 
-/// Characters of a value that others registered, in a message.
+/// Maximum number of characters of a foreign value in a message.
 const SHOWN_CHARS: usize = 80;
 
 impl Entry {
-    /// The instance.
+    /// Converts the entry to an instance.
     ///
     /// # Errors
-    /// The id of a registration that names no host and port, and why.
+    /// The id of the registration and the problem, if it has no usable host and port.
     pub(super) fn registered(self) -> Result<Registered, String> {
         let Self { node, service } = self;
-        // Consul's own rule: a service without an address is at its node's.
+        // Consul's rule: a service without an address has its node's address.
         let host = if service.address.is_empty() { &node.address } else { &service.address };
         let host = host.trim();
         let wrong = |why: String| {
@@ -269,12 +269,12 @@ impl Entry {
             format!("{id:?}: {why}")
         };
         let Ok(port @ 1..) = u16::try_from(service.port) else {
-            return Err(wrong(format!("{} is no port", service.port)));
+            return Err(wrong(format!("{} is not a port", service.port)));
         };
         let ip = address(host).map_err(wrong)?;
         let host = match ip {
             Some(_) => Host::Ip,
-            // Names know no capitals (RFC 4343).
+            // Host names are case-insensitive (RFC 4343).
             None => Host::Name((host.to_ascii_lowercase(), port)),
         };
         let ip = ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());

@@ -1,4 +1,4 @@
-//! The list with a name server of the tests' own, in paused time.
+//! Tests of the list with a fake name server, in paused time.
 
 use std::{io, sync::Mutex};
 
@@ -10,7 +10,7 @@ use crate::{
 
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// What a name leads to: addresses, a failure, or no answer at all.
+/// Answer for a name: addresses, a failure, or none.
 #[derive(Clone)]
 enum Record {
     Addresses(&'static [&'static str]),
@@ -26,7 +26,7 @@ struct Zone(Arc<Mutex<Records>>);
 #[derive(Default)]
 struct Records {
     by_name: BTreeMap<&'static str, Record>,
-    /// What was asked for, and when.
+    /// Names that were looked up, and when.
     asked: Vec<(String, Instant)>,
 }
 
@@ -60,7 +60,7 @@ impl Zone {
         }))
     }
 
-    /// How long after each other a name was asked for.
+    /// Returns the times between the look-ups of a name.
     fn pauses(&self, name: &str) -> Vec<Duration> {
         let asked = &self.0.lock().unwrap().asked;
         let times: Vec<_> = asked.iter().filter(|(of, _)| of == name).map(|(_, at)| *at).collect();
@@ -90,7 +90,7 @@ async fn next_look_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_addresses_of_a_name_count_each_with_the_port_of_its_entry() {
+async fn all_addresses_of_a_name_count() {
     let zone = Zone::with([("users.internal", Leads(&["10.0.0.2", "10.0.0.1", "fd00::1"]))]);
     let list = zone.list(&["users.internal:80", "users.internal:81", "10.0.0.9:82"]);
     let mut watch = list.watch("user");
@@ -128,7 +128,7 @@ async fn a_name_is_looked_up_at_once_and_then_at_the_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_keeps_what_was_found_and_says_why_until_it_is_over() {
+async fn a_failure_keeps_addresses_and_is_reported() {
     let zone = Zone::with([("a", Leads(&["10.0.0.1"]))]);
     let mut watch = zone.list(&["a:80", "10.0.0.9:80"]).watch("user");
     watch.changed().await;
@@ -150,7 +150,7 @@ async fn a_failure_keeps_what_was_found_and_says_why_until_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_fails_or_hangs_does_not_hold_up_the_others() {
+async fn a_failing_name_does_not_delay_others() {
     for trouble in [Failure("no such name"), Silence] {
         let zone = Zone::with([("a", trouble), ("b", Leads(&["10.0.0.1"]))]);
         let mut watch = zone.list(&["a:80", "b:80"]).watch("user");
@@ -164,7 +164,7 @@ async fn a_name_that_fails_or_hangs_does_not_hold_up_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_of_which_nothing_was_found_is_pending_and_not_empty() {
+async fn a_list_without_results_is_pending() {
     let zone = Zone::with([("a", Failure("no such name"))]);
     let mut watch = zone.list(&["a:80"]).watch("user");
     next_look_up().await;
@@ -176,7 +176,7 @@ async fn a_list_of_which_nothing_was_found_is_pending_and_not_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_look_ups_end_with_the_last_watch() {
+async fn look_ups_end_with_the_last_watch() {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let zone = Zone::with([("a", Leads(&["10.0.0.1"]))]);
     let list = zone.list(&["a:80"]);
@@ -192,7 +192,7 @@ async fn the_look_ups_end_with_the_last_watch() {
 }
 
 #[test]
-fn an_entry_that_is_no_address_is_named() {
+fn an_invalid_entry_is_named() {
     for wrong in [
         "",
         "users",
@@ -216,7 +216,7 @@ fn an_entry_that_is_no_address_is_named() {
 }
 
 #[test]
-fn names_are_not_looked_up_without_a_pause() {
+fn a_refresh_of_zero_is_rejected() {
     let error = StaticList::new(&BTreeMap::new(), Duration::ZERO).unwrap_err();
     assert_eq!(error.to_string(), "expected at least 1s, got 0ns");
 }

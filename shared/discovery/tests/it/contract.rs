@@ -1,4 +1,4 @@
-//! What holds for every adapter, whatever stands behind it.
+//! Tests that every adapter must pass.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -15,7 +15,7 @@ pub(crate) fn ports(set: &EndpointSet) -> Vec<u16> {
     set.endpoints().iter().map(|endpoint| endpoint.address.port()).collect()
 }
 
-/// Waits until exactly these ports are seen.
+/// Waits until the watch has exactly these ports.
 pub(crate) async fn sees(watch: &mut Watch, expected: &[u16]) {
     let seen = timeout(Duration::from_secs(20), async {
         while ports(&watch.current()) != expected {
@@ -25,7 +25,7 @@ pub(crate) async fn sees(watch: &mut Watch, expected: &[u16]) {
     assert!(seen.await.is_ok(), "expected {expected:?}, last saw {:?}", ports(&watch.current()));
 }
 
-/// For registries in which a registration is what makes an instance known.
+/// Tests registries in which a registration adds an endpoint.
 pub(crate) async fn registering(
     registry: &Registry,
     instance: impl Fn(u16) -> Instance,
@@ -41,11 +41,11 @@ pub(crate) async fn registering(
     let second = registry.registrar.register(instance(at[1])).await.unwrap();
     sees(&mut watch, &at).await;
 
-    // A watch that begins later sees the same, without waiting for a change.
+    // A later watch has the same set at once.
     let mut late = registry.resolver.watch(&service);
     assert_eq!(ports(&late.current()), at);
 
-    // Everything that was said of the instance arrives.
+    // All properties of the instance arrive.
     let told = instance(at[0]).endpoint();
     assert_eq!(watch.current().endpoints()[0], told);
 
@@ -56,7 +56,7 @@ pub(crate) async fn registering(
     sees(&mut watch, &[]).await;
 }
 
-/// For every registry.
+/// Tests that every registry rejects invalid instances.
 pub(crate) async fn refusing(registry: &Registry) {
     let invalid = [
         (Instance::new("", address(1)), "name"),
@@ -81,7 +81,7 @@ pub(crate) async fn refusing(registry: &Registry) {
     }
 }
 
-/// For every registry: a service nobody knows is an empty set, and known to be so.
+/// Tests that an unknown service has an empty, live set in every registry.
 pub(crate) async fn unknown(registry: &Registry) {
     let mut watch = registry.resolver.watch("nobody-knows-it");
     let answered = timeout(Duration::from_secs(10), async {
@@ -92,7 +92,7 @@ pub(crate) async fn unknown(registry: &Registry) {
     assert!(answered.await.is_ok(), "{:?}", watch.status());
     assert!(watch.current().is_empty());
 
-    // Who asks for the state of the process is told of it for as long as it is watched.
+    // The resolver reports the state for as long as the service is watched.
     let state = registry.resolver.watched().remove("nobody-knows-it");
     assert!(
         matches!(
@@ -105,7 +105,7 @@ pub(crate) async fn unknown(registry: &Registry) {
     assert!(!registry.resolver.watched().contains_key("nobody-knows-it"));
 }
 
-/// An instance of which everything is said.
+/// Returns an instance with all properties set.
 pub(crate) fn described(port: u16) -> Instance {
     Instance {
         weight: 3,
@@ -126,7 +126,7 @@ async fn memory_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn of_two_instances_at_one_address_the_later_counts_and_outlives_the_earlier() {
+async fn of_two_instances_at_one_address_the_later_counts() {
     let registry = Registry::memory();
     let mut watch = registry.resolver.watch("user");
     let old = Instance { version: "1".to_owned(), ..described(1001) };
@@ -139,7 +139,7 @@ async fn of_two_instances_at_one_address_the_later_counts_and_outlives_the_earli
 }
 
 #[tokio::test]
-async fn a_change_that_changes_nothing_is_not_told() {
+async fn an_update_without_changes_is_not_published() {
     let registry = Registry::memory();
     let _first = registry.registrar.register(described(1001)).await.unwrap();
     let mut watch = registry.resolver.watch("user");

@@ -1,7 +1,7 @@
-//! Every adapter against one contract, and what is particular to each.
+//! Tests of the common rules for every adapter, and of each adapter.
 //!
-//! Consul's tests start real agents: install the program with `deploy/consul/install.sh`.
-//! Those that drop packets need root and `nft` (`apt-get install nftables`).
+//! The tests of Consul start real agents. Install Consul with `deploy/consul/install.sh`. Tests
+//! that drop packets need root and `nft` (`apt-get install nftables`).
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 

@@ -1,7 +1,7 @@
-//! Names of the static list, asked of a real name server by the system's resolver.
+//! Names of the static list, looked up by the system's resolver at a real name server.
 //!
-//! A test runs itself again with a `resolv.conf` of its own, which needs root and
-//! `unshare`; its name server is asked over UDP.
+//! The test runs itself again with its own `resolv.conf`, which needs root and `unshare`. The name
+//! server speaks UDP.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 const SERVER: &str = "GANTRY_TEST_NAME_SERVER";
 
-/// The addresses by name. No entry is NXDOMAIN, an empty one no answer at all.
+/// Addresses by name. A missing entry means NXDOMAIN, an empty one no answer.
 #[derive(Clone, Default)]
 struct Zone(Arc<Mutex<HashMap<&'static str, Vec<IpAddr>>>>);
 
@@ -27,7 +27,7 @@ impl Zone {
         let zone = Self::default();
         let socket = UdpSocket::bind(address).unwrap();
         let serving = zone.clone();
-        // Ends with the process.
+        // Runs until the process ends.
         thread::spawn(move || {
             let mut query = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut query) {
@@ -48,8 +48,8 @@ impl Zone {
         self.0.lock().unwrap().remove(name);
     }
 
-    /// RFC 1035: the header, the question as it came, and a record for each address of
-    /// the kind asked for.
+    /// Encodes an answer (RFC 1035): the header, the question, and a record for each address of the
+    /// requested type.
     fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
         let (mut labels, mut at) = (Vec::new(), 12);
         while query[at] != 0 {
@@ -83,11 +83,11 @@ impl Zone {
     }
 }
 
-/// Runs this test alone again, where names are asked of a server of its own.
+/// Runs only this test again, with its own name server.
 fn again(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (resolv, switch) = (folder.path().join("resolv.conf"), folder.path().join("nsswitch.conf"));
-    // Port 53 of a loopback address that nobody else uses.
+    // Port 53 of an unused loopback address.
     let [.., high, low] = process::id().to_be_bytes();
     let server = IpAddr::from([127, 53, high, low.max(1)]);
     fs::write(&resolv, format!("nameserver {server}\noptions timeout:1 attempts:1\n")).unwrap();
@@ -131,11 +131,9 @@ async fn is_stale(watch: &Watch, expected: &str) {
 }
 
 #[test]
-fn a_name_leads_where_the_name_server_says_and_stays_there_while_it_fails() {
+fn a_name_follows_the_name_server_and_survives_its_failure() {
     let Ok(server) = env::var(SERVER) else {
-        return again(
-            "names::a_name_leads_where_the_name_server_says_and_stays_there_while_it_fails",
-        );
+        return again("names::a_name_follows_the_name_server_and_survives_its_failure");
     };
     let zone = Zone::serve(server.parse().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -154,13 +152,13 @@ fn a_name_leads_where_the_name_server_says_and_stays_there_while_it_fails() {
         zone.set(name, ["10.1.0.3"]);
         sees(&mut watch, &["10.1.0.3:50051", "10.2.0.1:50052"]).await;
 
-        // The name is gone, and the other one goes elsewhere meanwhile.
+        // One name is removed while the other one changes.
         zone.forget(name);
         is_stale(&watch, "users.test: ").await;
         zone.set(other, ["10.2.0.2"]);
         sees(&mut watch, &["10.1.0.3:50051", "10.2.0.2:50052"]).await;
 
-        // The server says nothing at all.
+        // The server does not answer at all.
         zone.set(name, []);
         zone.set(other, []);
         is_stale(&watch, "spare.test: ").await;

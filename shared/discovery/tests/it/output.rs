@@ -1,4 +1,4 @@
-//! What a test's thread logs, every level of it.
+//! Log output of a test's thread, on all levels.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::fmt;
 
-/// Collects for as long as it lives, from the thread that made it.
+/// Collects the output of the current thread while it exists.
 pub(crate) struct Output {
     text: Text,
     _guard: DefaultGuard,
@@ -33,7 +33,7 @@ impl Output {
         String::from_utf8(self.text.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// How many lines of a level hold this.
+    /// Returns the number of lines of a level that contain `part`.
     pub(crate) fn count(&self, level: &str, part: &str) -> usize {
         let fits = |line: &&str| line.contains(level) && line.contains(part);
         self.text().lines().filter(fits).count()

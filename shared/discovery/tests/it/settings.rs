@@ -1,4 +1,4 @@
-//! From the configuration to a registry.
+//! Registries from settings.
 
 use gantry_discovery::{Registry, Settings};
 
@@ -9,7 +9,7 @@ fn settings(text: &str) -> Settings {
 }
 
 #[tokio::test]
-async fn a_static_list_is_seen_as_it_stands_and_keeps_the_contract() {
+async fn a_static_list_keeps_the_contract() {
     let list = settings(
         r#"
         kind = "static"
@@ -30,7 +30,7 @@ async fn a_static_list_is_seen_as_it_stands_and_keeps_the_contract() {
 }
 
 #[test]
-fn without_settings_everything_is_in_this_process() {
+fn the_default_registry_is_in_memory() {
     let registry = Registry::from_settings(&settings("")).unwrap();
     assert_eq!(format!("{registry:?}"), format!("{:?}", Registry::memory()));
     assert!(registry.propagation.is_zero() && registry.ready_unregistered);
@@ -39,14 +39,14 @@ fn without_settings_everything_is_in_this_process() {
 }
 
 #[test]
-fn a_wrong_entry_is_named_with_its_service() {
+fn an_invalid_entry_is_named_with_its_service() {
     let error = Registry::from_settings(&settings("kind = \"static\"\nstatic.user = [\"50051\"]"))
         .unwrap_err();
     assert_eq!(error.to_string(), "discovery.static.user: expected HOST:PORT, got \"50051\"");
 }
 
 #[test]
-fn everything_wrong_is_said_at_once() {
+fn all_problems_are_reported() {
     let wrong = settings(
         "kind = \"consul\"\nconsul.url = \"nonsense\"\nconsul.wait = \"1h\"\nconsul.timeout = \"0s\"",
     );
@@ -64,6 +64,6 @@ fn everything_wrong_is_said_at_once() {
 }
 
 #[test]
-fn an_unknown_key_is_refused() {
+fn an_unknown_key_is_rejected() {
     assert!(toml::from_str::<Settings>("knd = \"memory\"").is_err());
 }

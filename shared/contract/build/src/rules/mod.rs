@@ -4,9 +4,8 @@
 //! same description. [`field`] handles presence, `required` and `ignore`, and iterates over lists
 //! and maps. [`value`] accesses the value of a field. [`text`], [`number`] and [`kinds`] have the
 //! rules of each type, [`pattern`] translates regular expressions. [`shape`] and [`size`] derive
-//! the
-//! limits that a server checks before it decodes a message. This file has the rules of a message as
-//! a whole.
+//! the limits that a server checks before it decodes a message. This file has the rules of a
+//! message as a whole.
 
 mod check;
 mod field;
@@ -216,7 +215,7 @@ impl Rules<'_> {
     }
 }
 
-/// Fields of which at most one may be set.
+/// Fields that exclude each other.
 struct Choice {
     fields: Vec<FieldDescriptor>,
     required: bool,

@@ -109,8 +109,7 @@ impl Typed<'_> {
     }
 
     /// Checks both ends of a range. If the lower end is above the upper one, the values between
-    /// them
-    /// are forbidden instead (as in protovalidate).
+    /// them are forbidden instead (as in protovalidate).
     fn range(&mut self, low: Option<Bound>, high: Option<Bound>, named: &[Order]) {
         let ends =
             (low.as_ref().map(|low| low.number.order), high.as_ref().map(|h| h.number.order));

@@ -141,7 +141,7 @@ impl Typed<'_> {
         let network = NETWORKS.iter().find(|(name, ..)| *name == rule);
         let pattern = PATTERNS.iter().find(|(name, ..)| *name == rule);
         if rule == "uuid" && asked && self.field.name() == "request_id" {
-            // Every mutation needs one, so the error explains it to people who call by hand.
+            // Every mutation needs one, so the error explains it to a human caller.
             self.check(quote!(!value.is_empty()), "is required: a UUID that you generate");
             self.check(quote!(value.is_empty() || rules::string::is_uuid(value)), "must be a UUID");
         } else if let Some((_, function, words)) = format {

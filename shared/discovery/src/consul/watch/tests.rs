@@ -1,4 +1,4 @@
-//! Instances that are registered with host names, in paused time.
+//! Tests of instances with host names, in paused time.
 
 use std::{collections::HashMap, io, net::SocketAddr, sync::Mutex, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{
     resolver::{Status, Watch},
 };
 
-/// Addresses by name; a name without an entry does not exist.
+/// Addresses by name. A name without an entry does not exist.
 #[derive(Clone, Default)]
 struct Zone(Arc<Mutex<HashMap<&'static str, Vec<&'static str>>>>);
 
@@ -51,7 +51,7 @@ impl World {
         Self { zone, watching, watch, index: 0 }
     }
 
-    /// Consul lists instances with these hosts and ports.
+    /// Feeds an answer of Consul that lists instances with these hosts and ports.
     async fn lists(&mut self, hosts: &[(&str, i64)]) {
         self.index += 1;
         let entry = |(number, (host, port)): (usize, &(&str, i64))| {
@@ -64,7 +64,7 @@ impl World {
         self.watching.take(Ok(answer)).await.unwrap();
     }
 
-    /// Lets look-ups end for so long.
+    /// Lets `time` pass, so that look-ups complete.
     async fn pass(&mut self, time: Duration) {
         self.watching.meanwhile(sleep(time)).await;
     }
@@ -100,7 +100,7 @@ async fn a_host_name_is_resolved_and_resolved_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_whose_name_is_being_looked_up_is_not_none() {
+async fn a_running_look_up_publishes_no_empty_set() {
     let mut world = World::new();
     world.zone.set("users.internal", &["10.0.0.1"]);
     world.lists(&[("users.internal", 80)]).await;
@@ -111,7 +111,7 @@ async fn an_instance_whose_name_is_being_looked_up_is_not_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_beside_a_name_that_leads_to_it_is_one_endpoint() {
+async fn an_address_and_its_name_are_one_endpoint() {
     let mut world = World::new();
     world.zone.set("users.internal", &["10.0.0.1", "::ffff:10.0.0.1"]);
     let hosts = [("users.internal", 80), ("10.0.0.1", 80), ("::ffff:10.0.0.1", 80)];
@@ -121,7 +121,7 @@ async fn an_address_beside_a_name_that_leads_to_it_is_one_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn registrations_that_give_no_endpoint_are_told_and_hide_no_other() {
+async fn registrations_without_an_endpoint_are_reported() {
     let mut world = World::new();
     let hosts = [("gone.internal", 80), ("10.0.0.1", 0), ("10.0.0.9", 80)];
     world.lists(&hosts).await;
@@ -130,7 +130,7 @@ async fn registrations_that_give_no_endpoint_are_told_and_hide_no_other() {
     let left_out = world.watch.left_out().unwrap();
     assert_eq!(
         &*left_out,
-        "\"user-1\": 0 is no port; \"user-0\": the host name \"gone.internal\": no such name"
+        "\"user-1\": 0 is not a port; \"user-0\": the host name \"gone.internal\": no such name"
     );
     assert!(matches!(world.watch.status(), Status::Live { .. }), "consul answers");
 
@@ -145,7 +145,7 @@ async fn registrations_that_give_no_endpoint_are_told_and_hide_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_cannot_be_looked_up_any_more_keeps_its_addresses() {
+async fn a_failed_look_up_keeps_the_last_addresses() {
     let mut world = World::new();
     world.zone.set("users.internal", &["10.0.0.1"]);
     world.lists(&[("users.internal", 80)]).await;
@@ -153,13 +153,13 @@ async fn a_name_that_cannot_be_looked_up_any_more_keeps_its_addresses() {
     world.zone.forget("users.internal");
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.sees(), ["10.0.0.1:80"]);
-    // Also while consul lists it again.
+    // The same if Consul lists it again.
     world.lists(&[("users.internal", 80)]).await;
     assert_eq!(world.sees(), ["10.0.0.1:80"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_is_followed_while_consul_fails() {
+async fn names_are_looked_up_while_consul_fails() {
     let mut world = World::new();
     world.zone.set("users.internal", &["10.0.0.1"]);
     world.lists(&[("users.internal", 80)]).await;

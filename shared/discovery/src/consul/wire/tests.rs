@@ -1,4 +1,4 @@
-//! What goes to Consul and what comes back.
+//! Tests of the conversion to and from Consul's JSON.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn endpoint(service: &str) -> Endpoint {
 }
 
 #[test]
-fn an_instance_is_registered_with_a_check_for_each_name_and_read_back_unchanged() {
+fn a_registration_round_trips_with_its_checks() {
     let instance = Instance {
         weight: 3,
         zone: Some("west".to_owned()),
@@ -57,7 +57,7 @@ fn an_instance_is_registered_with_a_check_for_each_name_and_read_back_unchanged(
 }
 
 #[test]
-fn an_instance_that_no_agent_reaches_has_one_check_that_it_passes_itself() {
+fn an_instance_with_ttl_has_one_check() {
     let checks = vec!["a".to_owned(), "b".to_owned()];
     let instance = Instance { checks, ..Instance::new("user", "10.0.0.1:80".parse().unwrap()) };
     let id = ServiceId::new(&instance, 0xbeef, 7);
@@ -74,7 +74,7 @@ fn an_instance_that_no_agent_reaches_has_one_check_that_it_passes_itself() {
 }
 
 #[test]
-fn a_foreign_registration_is_read_as_consul_means_it() {
+fn foreign_registrations_are_read() {
     let bare = r#"{"ID":"a","Address":"","Port":80,"Tags":null,"Meta":null,"Weights":null}"#;
     assert_eq!(endpoint(bare), Endpoint::at("10.0.0.1:80".parse().unwrap()));
     let meta = r#"{"ID":"a","Address":"10.0.0.2","Port":80,"Meta":{"protocol":"h2c"}}"#;
@@ -82,7 +82,7 @@ fn a_foreign_registration_is_read_as_consul_means_it() {
 }
 
 #[test]
-fn a_host_is_an_address_in_any_form_or_a_name() {
+fn a_host_is_an_address_or_a_name() {
     for (host, address) in [
         ("10.0.0.2", "10.0.0.2:80"),
         (" 10.0.0.2 ", "10.0.0.2:80"),
@@ -103,7 +103,7 @@ fn a_host_is_an_address_in_any_form_or_a_name() {
             ("10.0.0.9:80".to_owned(), vec!["x".to_owned()])
         );
     }
-    // The node's, where the service has none.
+    // Without an address, the service has the address of its node.
     let node =
         r#"{"Node":{"Address":"node-1.internal"},"Service":{"ID":"a","Address":"","Port":80}}"#;
     let registered = serde_json::from_str::<Entry>(node).unwrap().registered().unwrap();
@@ -111,13 +111,13 @@ fn a_host_is_an_address_in_any_form_or_a_name() {
 }
 
 #[test]
-fn a_registration_without_host_or_port_is_told_with_why() {
+fn an_unusable_registration_is_reported_with_the_reason() {
     for (host, port, why) in [
-        ("10.0.0.2", 0, "0 is no port"),
-        ("10.0.0.2", -1, "-1 is no port"),
-        ("10.0.0.2", 70_000, "70000 is no port"),
-        ("0.0.0.0", 80, "0.0.0.0 is no address to connect to"),
-        ("::", 80, ":: is no address to connect to"),
+        ("10.0.0.2", 0, "0 is not a port"),
+        ("10.0.0.2", -1, "-1 is not a port"),
+        ("10.0.0.2", 70_000, "70000 is not a port"),
+        ("0.0.0.0", 80, "0.0.0.0 is not an address to connect to"),
+        ("::", 80, ":: is not an address to connect to"),
         ("10.0.0", 80, r#""10.0.0" is neither an address nor a host name"#),
         ("http://users", 80, r#""http://users" is neither an address nor a host name"#),
         ("fe80::1%eth0", 80, r#""fe80::1%eth0" is neither an address nor a host name"#),
@@ -132,7 +132,7 @@ fn a_registration_without_host_or_port_is_told_with_why() {
 }
 
 #[test]
-fn only_an_earlier_start_at_the_same_address_is_replaced() {
+fn only_earlier_starts_at_this_address_are_replaced() {
     let instance = Instance::new("user", "10.0.0.1:80".parse().unwrap());
     let id = ServiceId::new(&instance, 1, 0);
     assert!(id.replaces("user-10.0.0.1-80-00000002.0"));
@@ -143,7 +143,7 @@ fn only_an_earlier_start_at_the_same_address_is_replaced() {
 }
 
 proptest! {
-    /// Not even where names are made of what stands between the parts of an id.
+    /// Names may even contain the separators of an id.
     #[test]
     fn two_registrations_never_share_an_id(
         services in ["[a-b0-1.-]{1,12}", "[a-b0-1.-]{1,12}"],

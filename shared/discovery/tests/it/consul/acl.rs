@@ -1,4 +1,4 @@
-//! An agent that denies everything to who brings no token.
+//! Tests of an agent whose ACLs deny everything without a token.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -18,7 +18,7 @@ const SERVICE: &str = r#"service "user" { policy = "write" }"#;
 struct Guarded {
     agent: Agent,
     folder: tempfile::TempDir,
-    /// The secret of a token that may register and find the user service.
+    /// Token that may register and find the user service.
     token: String,
     policy: String,
 }
@@ -43,7 +43,7 @@ impl Guarded {
         self.folder.path().join("token")
     }
 
-    /// What is said where the token does not suffice for this.
+    /// Returns the error for a missing permission of the token.
     fn denied(&self, what: &str) -> String {
         let file = self.token_file();
         format!("consul's ACLs deny {what} to the token in {}", file.display())
@@ -54,7 +54,7 @@ impl Guarded {
         self.agent.ask("PUT", &format!("/v1/acl/policy/{}", self.policy), Some(policy)).await;
     }
 
-    /// As a process would make it whose token file says this.
+    /// Creates the registry of a process with this content of its token file.
     fn registry(&self, token: &str) -> Registry {
         fs::write(self.token_file(), token).unwrap();
         let settings = self.agent.settings().token_file(self.token_file());
@@ -63,7 +63,7 @@ impl Guarded {
 }
 
 #[tokio::test]
-async fn with_its_token_a_service_registers_and_is_found() {
+async fn a_token_allows_registration_and_lookup() {
     let guarded = Guarded::start().await;
     let registry = guarded.registry(&guarded.token);
     let server = Serving::start().await;
@@ -73,9 +73,9 @@ async fn with_its_token_a_service_registers_and_is_found() {
     registration.deregister().await;
     sees(&mut watch, &[]).await;
 
-    // It is for one service only.
+    // The token is valid for one service only.
     let error = registry.registrar.register(server.instance("order")).await.unwrap_err();
-    let expected = "the registry refuses service order: consul says 403: \
+    let expected = "the registry refuses service order: consul answered 403: \
                     Permission denied: Missing service:write on order";
     assert_eq!(error.to_string(), expected);
     let why = is_pending(&registry.resolver.watch("order")).await;
@@ -83,7 +83,7 @@ async fn with_its_token_a_service_registers_and_is_found() {
 }
 
 #[tokio::test]
-async fn without_a_token_the_start_says_what_is_missing_and_no_service_counts_as_empty() {
+async fn without_a_token_the_missing_permission_is_reported() {
     let guarded = Guarded::start().await;
     let registry = registry(guarded.agent.settings());
     let server = Serving::start().await;
@@ -91,11 +91,11 @@ async fn without_a_token_the_start_says_what_is_missing_and_no_service_counts_as
     let expected = "consul's ACLs deny service:read on user without a token: set token_file";
     assert_eq!(why, expected);
     let error = registry.registrar.register(server.instance("user")).await.unwrap_err();
-    assert!(error.to_string().contains("consul says 403"), "{error}");
+    assert!(error.to_string().contains("consul answered 403"), "{error}");
 }
 
 #[tokio::test]
-async fn a_token_is_replaced_in_its_file_and_shown_nowhere() {
+async fn a_token_can_be_replaced_and_is_never_shown() {
     let guarded = Guarded::start().await;
     let unknown = "deadbeef-0000-0000-0000-000000000000";
     let registry = guarded.registry(unknown);
@@ -103,11 +103,11 @@ async fn a_token_is_replaced_in_its_file_and_shown_nowhere() {
     let error = registry.registrar.register(server.instance("user")).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the registry refuses service user: consul says 403: ACL not found"
+        "the registry refuses service user: consul answered 403: ACL not found"
     );
     let mut watch = registry.resolver.watch("user");
     let why = is_pending(&watch).await;
-    assert_eq!(why, "consul says 403: ACL not found");
+    assert_eq!(why, "consul answered 403: ACL not found");
 
     fs::write(guarded.token_file(), &guarded.token).unwrap();
     is_live(&watch).await;
@@ -118,7 +118,7 @@ async fn a_token_is_replaced_in_its_file_and_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn a_token_that_loses_its_permission_or_its_file_costs_no_endpoint() {
+async fn a_lost_permission_or_token_file_costs_no_endpoint() {
     let guarded = Guarded::start().await;
     let registry = guarded.registry(&guarded.token);
     let server = Serving::start().await;
@@ -141,9 +141,9 @@ async fn a_token_that_loses_its_permission_or_its_file_costs_no_endpoint() {
     never_empty.end().await;
 }
 
-/// Consul answers it with `200 []`, too.
+/// Consul answers this token with `200 []`, too.
 #[tokio::test]
-async fn a_token_that_may_see_no_node_is_told_so_at_the_start() {
+async fn a_token_without_node_read_is_reported() {
     let guarded = Guarded::allowing(SERVICE).await;
     let registry = guarded.registry(&guarded.token);
     let mut watch = registry.resolver.watch("user");
@@ -155,7 +155,7 @@ async fn a_token_that_may_see_no_node_is_told_so_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_token_for_some_nodes_only_can_find_a_service_empty() {
+async fn a_token_for_some_nodes_can_see_an_empty_service() {
     let nodes = r#"node "node-127.0.0.1" { policy = "read" }"#;
     let guarded = Guarded::allowing(&format!("{SERVICE} {nodes}")).await;
     let registry = guarded.registry(&guarded.token);
@@ -169,7 +169,7 @@ async fn a_token_for_some_nodes_only_can_find_a_service_empty() {
 }
 
 #[tokio::test]
-async fn a_token_that_loses_its_permission_while_nothing_is_registered_is_noticed() {
+async fn a_lost_permission_on_an_empty_service_is_noticed() {
     let guarded = Guarded::start().await;
     let registry = guarded.registry(&guarded.token);
     let watch = registry.resolver.watch("user");

@@ -1,4 +1,4 @@
-//! How this crate reaches the agents of the tests.
+//! Settings for the agents of the tests.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use gantry_consul_agent::Agent;
 use gantry_discovery::consul::Settings;
 
 pub(super) trait Reached {
-    /// Settings for this agent, impatient enough for tests.
+    /// Returns settings for this agent with short intervals.
     fn settings(&self) -> Settings;
 
-    /// The same, through TLS, whose keys are still to be named.
+    /// Returns the same settings with TLS, but without certificates.
     fn secure_settings(&self) -> Settings;
 }
 

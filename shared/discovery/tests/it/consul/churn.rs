@@ -1,4 +1,4 @@
-//! Many instances that come and go.
+//! Many instances that register and deregister.
 
 use std::time::{Duration, Instant};
 
@@ -31,14 +31,14 @@ async fn leaves(agent: &Agent, number: u16) {
     agent.ask("PUT", &path, None).await;
 }
 
-/// What is allowed of questions: those that a second lets through at once, twenty a
-/// second after that, and as many again for a machine whose clocks run unevenly.
+/// Returns the maximum number of queries in a time: the burst, then 20 per second, and twice that
+/// for a machine with uneven timing.
 fn allowed(time: Duration) -> usize {
     2 * (25 + 20 * (time.as_secs() as usize + 1))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_instances_that_come_and_go_make_no_busy_loop() {
+async fn many_changes_cause_no_busy_loop() {
     let agent = Agent::start().await;
     let registry = registry(agent.settings());
     let mut watch = registry.resolver.watch("user");
@@ -70,17 +70,17 @@ async fn a_thousand_instances_that_come_and_go_make_no_busy_loop() {
     assert!(told <= asked, "told {told} times, asked {asked} times");
     report("churned", &format!("{time:?} (filled in {filled:?}), asked {asked}, told {told}"));
 
-    // Nothing happens, so nothing is asked: what waits is the one question.
+    // Without changes, only one blocking query waits.
     let before = agent.questions();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    // The answers that were still under way, and the wait for the next.
+    // The running queries, and the next one.
     let idle = agent.questions() - before;
     assert!(idle <= 2, "asked {idle} times while nothing happened");
 }
 
-/// An instance passes, and only then is told.
+/// A critical instance is not published. It is published once it passes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_instances_each_that_passes_is_told_once() {
+async fn each_passing_instance_is_published_once() {
     let agent = Agent::start().await;
     let registry = registry(agent.settings());
     let mut watch = registry.resolver.watch("user");
@@ -95,7 +95,7 @@ async fn of_many_instances_each_that_passes_is_told_once() {
         });
         agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
         assert_eq!(watch.current().len(), usize::from(number), "told before it passed");
-        // The watch hears of it, and is not told.
+        // The watch gets the answer, but the watchers are not notified.
         tokio::time::sleep(Duration::from_millis(150)).await;
         let passing = Instant::now();
         agent.ask("PUT", &format!("/v1/agent/check/pass/check-{number}"), None).await;
@@ -104,7 +104,7 @@ async fn of_many_instances_each_that_passes_is_told_once() {
         assert_eq!(watch.current().len(), usize::from(number) + 1);
     }
     took.sort_unstable();
-    // Paced as if nothing new had been heard, it would be near a second each.
+    // With the delay for answers without changes, each would take about a second.
     let sum: Duration = took.iter().sum();
     assert!(sum < Duration::from_secs(10), "told late: {took:?}");
     report("passing to told", &format!("median {:?}, longest {:?}", took[15], took[29]));

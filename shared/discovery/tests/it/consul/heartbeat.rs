@@ -1,4 +1,4 @@
-//! Instances that the agent cannot reach, and that say themselves that they live.
+//! Instances that the agent cannot reach. They pass a TTL check themselves.
 
 use std::time::Duration;
 
@@ -16,31 +16,31 @@ fn beating(agent: &Agent) -> Settings {
     agent.settings().check(Check::Ttl).check_ttl(Duration::from_secs(3))
 }
 
-/// Nothing listens where the instances are.
+/// Nothing listens at the addresses of the instances.
 #[tokio::test]
-async fn consul_keeps_the_contract_for_instances_it_cannot_reach() {
+async fn the_contract_holds_for_unreachable_instances() {
     let agent = Agent::start().await;
     let registry = registry(beating(&agent));
     contract::registering(&registry, described, [1001, 1002]).await;
 }
 
 #[tokio::test]
-async fn an_instance_is_found_while_it_lives_and_no_longer() {
+async fn an_instance_is_found_only_while_it_lives() {
     let agent = Agent::start().await;
     let mut watch = registry(agent.settings()).resolver.watch("user");
-    // The process, which can be killed.
+    // This runtime is the process, so it can be killed.
     let process = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let process = process.unwrap();
     let settings = beating(&agent);
     let registering = process.spawn(async move {
         let registry = registry(settings);
-        // Made last, it would otherwise be dropped, and so deregistered, before.
+        // The registration comes first: if dropped, it would deregister.
         (registry.registrar.register(described(1001)).await.unwrap(), registry)
     });
     let held = registering.await.unwrap();
     sees(&mut watch, &[1001]).await;
     let never_empty = NeverEmpty::from_now_on(&watch);
-    // Two times to live.
+    // Twice the time to live.
     sleep(Duration::from_secs(6)).await;
     never_empty.end().await;
     assert_eq!(agent.registrations(), 1);
@@ -52,7 +52,7 @@ async fn an_instance_is_found_while_it_lives_and_no_longer() {
 }
 
 #[tokio::test]
-async fn an_agent_that_forgets_a_check_is_told_again() {
+async fn a_forgotten_check_is_registered_again() {
     let agent = Agent::start().await;
     let registry = registry(beating(&agent));
     let mut watch = registry.resolver.watch("user");
@@ -63,7 +63,7 @@ async fn an_agent_that_forgets_a_check_is_told_again() {
     sees(&mut watch, &[]).await;
     sees(&mut watch, &[1001]).await;
 
-    // The check alone, too: an instance without one would pass for ever.
+    // The same for the check alone: an instance without a check would always pass.
     agent.ask("PUT", &format!("/v1/agent/check/deregister/{id}:heartbeat"), None).await;
     let again = async || (agent.registrations() == 3).then_some(());
     eventually("it is registered again", again).await;

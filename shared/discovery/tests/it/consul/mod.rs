@@ -1,4 +1,4 @@
-//! The Consul adapter, on real agents and on one that answers as it is told.
+//! Tests of the Consul adapter, with real agents and with a scripted one.
 
 mod acl;
 mod agent;
@@ -21,17 +21,17 @@ use std::time::Duration;
 use gantry_discovery::{Registry, Settings, Status, Watch, consul};
 use tokio::time::{sleep, timeout};
 
-/// Generous: the machine may be busy with other things.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of tests. Generous, because the machine may be busy.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The registry as a process would make it from its configuration.
+/// Creates the registry as a process does, from settings.
 fn registry(consul: consul::Settings) -> Registry {
     let mut settings: Settings = toml::from_str("kind = \"consul\"").unwrap();
     settings.consul = consul;
     Registry::from_settings(&settings).unwrap()
 }
 
-/// Waits until `probe` gives something.
+/// Waits until `probe` returns a value.
 async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let probing = async {
         loop {
@@ -41,7 +41,7 @@ async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) ->
             }
         }
     };
-    timeout(PATIENCE, probing).await.unwrap_or_else(|_| panic!("never happened: {what}"))
+    timeout(TEST_TIMEOUT, probing).await.unwrap_or_else(|_| panic!("never happened: {what}"))
 }
 
 async fn is_live(watch: &Watch) {
@@ -49,7 +49,7 @@ async fn is_live(watch: &Watch) {
     eventually("consul answers", live).await;
 }
 
-/// Why the set cannot be trusted, once it cannot.
+/// Waits until the set is stale. Returns the reason.
 async fn is_stale(watch: &Watch) -> String {
     let stale = async || match watch.status() {
         Status::Stale { why, .. } => Some(why),
@@ -58,7 +58,7 @@ async fn is_stale(watch: &Watch) -> String {
     eventually("the set is stale", stale).await
 }
 
-/// Why there is no set, once there is a reason.
+/// Returns the reason why the set is pending, once there is one.
 async fn is_pending(watch: &Watch) -> String {
     let pending = async || match watch.status() {
         Status::Pending { why } => why,
@@ -67,7 +67,7 @@ async fn is_pending(watch: &Watch) -> String {
     eventually("a reason is given", pending).await
 }
 
-/// Follows a watch, and fails the test where an empty set was told after a full one.
+/// Fails the test if an empty set is published after a full one.
 struct NeverEmpty {
     task: tokio::task::JoinHandle<()>,
 }

@@ -1,4 +1,4 @@
-//! Answers that no agent should give.
+//! Invalid answers of an agent.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use gantry_discovery::Status;
 use tokio::time::timeout;
 
 use super::{
-    NeverEmpty, PATIENCE, eventually, is_pending, is_stale, registry,
+    NeverEmpty, TEST_TIMEOUT, eventually, is_pending, is_stale, registry,
     scripted::{Answer, Scripted},
     watching::{ONE, OTHER},
 };
 use crate::contract::{ports, sees};
 
-/// A good answer, then this for a while, then a good answer again.
+/// Checks a sequence of answers: a valid one, some invalid ones, a valid one.
 async fn survives(bad: Answer, expected: &str) {
     let agent = Scripted::start([
         Answer::new(10, ONE),
@@ -31,7 +31,7 @@ async fn survives(bad: Answer, expected: &str) {
     let why = is_stale(&watch).await;
     assert!(why.contains(expected), "expected {expected:?} in {why:?}");
     assert!(why.len() < 300, "{} bytes: {}", why.len(), &why[..300]);
-    let changed = timeout(PATIENCE, watch.changed()).await;
+    let changed = timeout(TEST_TIMEOUT, watch.changed()).await;
     assert!(changed.is_ok(), "{:?}", watch.status());
     assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
     let live = async || matches!(watch.status(), Status::Live { .. }).then_some(());
@@ -40,61 +40,64 @@ async fn survives(bad: Answer, expected: &str) {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_costs_no_endpoint() {
-    survives(Answer::new(11, "<html>"), "consul was not understood: its answer is no JSON").await;
+async fn an_answer_that_is_not_json_costs_no_endpoint() {
+    survives(Answer::new(11, "<html>"), "consul API: the answer is not JSON").await;
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_costs_no_endpoint() {
-    survives(Answer::new(11, &ONE[..40]), "consul was not understood: its answer is no JSON").await;
+async fn a_truncated_answer_costs_no_endpoint() {
+    survives(Answer::new(11, &ONE[..40]), "consul API: the answer is not JSON").await;
 }
 
 #[tokio::test]
 async fn json_of_another_shape_costs_no_endpoint() {
     let other = r#"{"Node":{"Address":"127.0.0.1"}}"#;
-    survives(Answer::new(11, other), "its answer is not the JSON expected: line 1").await;
+    survives(Answer::new(11, other), "the answer is not the expected JSON: line 1").await;
 }
 
 #[tokio::test]
-async fn a_line_of_a_megabyte_costs_no_endpoint_and_is_not_repeated() {
+async fn a_huge_answer_costs_no_endpoint_and_is_not_quoted() {
     let line = format!("\"{}\"", "x".repeat(1 << 20));
-    survives(Answer::new(11, line.clone()), "its answer is not the JSON expected").await;
-    survives(Answer { status: 500, ..Answer::new(11, line) }, "consul says 500: \"xxx").await;
+    survives(Answer::new(11, line.clone()), "the answer is not the expected JSON").await;
+    survives(Answer { status: 500, ..Answer::new(11, line) }, "consul answered 500: \"xxx").await;
 }
 
 #[tokio::test]
-async fn an_answer_that_never_ends_costs_no_endpoint() {
+async fn an_endless_answer_costs_no_endpoint() {
     let endless = Answer { endless: true, ..Answer::new(11, " ") };
-    survives(endless, "gave no answer within").await;
+    survives(endless, "did not answer within").await;
 }
 
 #[tokio::test]
-async fn an_answer_of_more_than_is_read_costs_no_endpoint() {
+async fn an_answer_above_the_limit_costs_no_endpoint() {
     survives(Answer::new(11, " ".repeat(33 << 20)), "length limit exceeded").await;
 }
 
 #[tokio::test]
-async fn an_answer_of_another_kind_than_200_costs_no_endpoint() {
-    survives(Answer { status: 404, ..Answer::new(11, "not here") }, "consul says 404: not here")
-        .await;
-    survives(Answer { status: 204, ..Answer::new(11, "") }, "consul says 204").await;
+async fn another_status_than_200_costs_no_endpoint() {
+    survives(
+        Answer { status: 404, ..Answer::new(11, "not here") },
+        "consul answered 404: not here",
+    )
+    .await;
+    survives(Answer { status: 204, ..Answer::new(11, "") }, "consul answered 204").await;
 }
 
 #[tokio::test]
-async fn an_answer_that_is_nonsense_at_the_start_ends_nothing() {
+async fn an_invalid_first_answer_is_retried() {
     let good = Answer::new(10, ONE);
     let agent = Scripted::start([Answer::new(1, "<html>"), good.clone().late(), good.never()]);
     let agent = agent.await;
     let registry = registry(agent.settings());
     let mut watch = registry.resolver.watch("user");
     let why = is_pending(&watch).await;
-    assert_eq!(why, "consul was not understood: its answer is no JSON: line 1, column 1");
+    assert_eq!(why, "consul API: the answer is not JSON: line 1, column 1");
     sees(&mut watch, &[1001]).await;
 }
 
-/// It counts as none, so that each answer comes at once.
+/// An invalid index counts as none, so the queries do not block.
 #[tokio::test]
-async fn an_index_that_is_no_number_is_followed_without_a_busy_loop() {
+async fn an_invalid_index_causes_no_busy_loop() {
     for index in ["", "soon", "-3", "1e3", "99999999999999999999"] {
         let bad = |body| Answer { index: index.to_owned(), ..Answer::new(0, body) };
         let agent = Scripted::start([bad(ONE), bad(OTHER)]).await;
@@ -107,9 +110,9 @@ async fn an_index_that_is_no_number_is_followed_without_a_busy_loop() {
     }
 }
 
-/// Consul takes any number for a port.
+/// Consul accepts any number as a port.
 #[tokio::test]
-async fn one_registration_that_nobody_can_reach_hides_no_other() {
+async fn an_unusable_registration_hides_no_other() {
     for nowhere in [r#""10.0.0.1","Port":-1"#, r#""10.0.0.1","Port":70000"#, r#""a.b","Port":1"#] {
         let two = format!(
             r#"[{{"Node":{{"Address":"127.0.0.1"}},"Service":{{"ID":"b","Address":{nowhere}}}}},{}"#,

@@ -1,4 +1,4 @@
-//! What outlives an agent.
+//! Outages of the agent.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::{
 use crate::contract::{ports, sees};
 
 #[tokio::test]
-async fn an_agent_that_loses_its_data_is_told_again_and_no_caller_loses_its_endpoints() {
+async fn an_agent_that_loses_its_data_costs_no_endpoint() {
     let mut agent = Agent::start().await;
     let registry = registry(agent.settings());
     let server = Serving::start().await;
@@ -25,14 +25,14 @@ async fn an_agent_that_loses_its_data_is_told_again_and_no_caller_loses_its_endp
 
     agent.kill();
     let why = is_stale(&watch).await;
-    assert!(why.contains("out of reach") && why.contains("127.0.0.1"), "{why}");
+    assert!(why.contains("unreachable") && why.contains("127.0.0.1"), "{why}");
     assert_eq!(ports(&watch.current()), [server.port()]);
     let unregistered = async || match registration.state() {
         RegistrationState::Retrying { why } => Some(why),
         RegistrationState::Registered => None,
     };
     let why = eventually("the registration is known to be lost", unregistered).await;
-    assert!(why.contains("out of reach"), "{why}");
+    assert!(why.contains("unreachable"), "{why}");
 
     agent.restart().await;
     let since = Instant::now();
@@ -45,9 +45,9 @@ async fn an_agent_that_loses_its_data_is_told_again_and_no_caller_loses_its_endp
     assert_eq!(registration.state(), RegistrationState::Registered);
 }
 
-/// It calls every instance critical until it has checked it again.
+/// The agent considers every instance critical until it has checked it again.
 #[tokio::test]
-async fn an_agent_that_restarts_with_its_data_costs_no_endpoint_and_no_registration() {
+async fn an_agent_that_keeps_its_data_needs_no_registration() {
     let mut agent = Agent::start_with(KEPT).await;
     let registry = registry(agent.settings());
     let server = Serving::start().await;
@@ -66,7 +66,7 @@ async fn an_agent_that_restarts_with_its_data_costs_no_endpoint_and_no_registrat
     };
     eventually("it passes again", passes).await;
     is_live(&watch).await;
-    // The first answers may have come from before the agent doubted its instances.
+    // Earlier answers may be from before the agent checked its instances.
     sleep(Duration::from_secs(3)).await;
     eventually("it passes again", passes).await;
     never_empty.end().await;
@@ -74,13 +74,13 @@ async fn an_agent_that_restarts_with_its_data_costs_no_endpoint_and_no_registrat
 }
 
 #[tokio::test]
-async fn an_agent_that_is_down_at_the_start_is_waited_for() {
+async fn an_agent_that_is_down_at_the_start_is_retried() {
     let mut agent = Agent::prepared("");
     let registry = registry(agent.settings());
     let server = Serving::start().await;
     let mut watch = registry.resolver.watch("user");
     let why = is_pending(&watch).await;
-    assert!(why.contains("out of reach"), "{why}");
+    assert!(why.contains("unreachable"), "{why}");
     let registration = registry.registrar.register(server.instance("user")).await.unwrap();
     assert!(matches!(registration.state(), RegistrationState::Retrying { .. }));
 
@@ -90,12 +90,12 @@ async fn an_agent_that_is_down_at_the_start_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_agent_that_stays_empty_is_believed_after_the_holding_time() {
+async fn an_empty_agent_is_accepted_after_the_hold() {
     let mut agent = Agent::start().await;
     let mut settings = agent.settings();
     settings.hold_empty = Duration::from_secs(3);
     let registry = registry(settings);
-    // Nobody registers this one again.
+    // No process registers this instance again.
     let body = json!({"ID": "a", "Name": "user", "Address": "127.0.0.1", "Port": 1001});
     agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
     let mut watch = registry.resolver.watch("user");
@@ -117,7 +117,7 @@ async fn an_agent_that_stays_empty_is_believed_after_the_holding_time() {
 }
 
 #[tokio::test]
-async fn an_agent_that_hangs_is_noticed_and_its_last_word_kept() {
+async fn a_hanging_agent_is_noticed_and_costs_no_endpoint() {
     let agent = Agent::start().await;
     let mut settings = agent.settings();
     settings.wait = Duration::from_secs(1);
@@ -130,7 +130,7 @@ async fn an_agent_that_hangs_is_noticed_and_its_last_word_kept() {
 
     agent.signal("STOP");
     let why = is_stale(&watch).await;
-    assert!(why.contains("no answer within"), "{why}");
+    assert!(why.contains("did not answer within"), "{why}");
     assert_eq!(ports(&watch.current()), [server.port()]);
     agent.signal("CONT");
     is_live(&watch).await;
@@ -145,7 +145,7 @@ async fn an_agent_that_hangs_is_noticed_and_its_last_word_kept() {
 }
 
 #[tokio::test]
-async fn a_deregistration_does_not_wait_for_an_agent_that_is_gone() {
+async fn a_deregistration_does_not_wait_for_a_dead_agent() {
     let mut agent = Agent::start().await;
     let registry = registry(agent.settings());
     let server = Serving::start().await;

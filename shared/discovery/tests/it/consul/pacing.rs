@@ -1,4 +1,4 @@
-//! How often an agent is asked that answers at once: counted, in paused time.
+//! Rate of queries to an agent that answers at once, in paused time.
 
 use std::{
     fmt::Write,
@@ -19,7 +19,7 @@ use super::{
 
 const INSTANCES: u64 = 1000;
 
-/// A thousand instances, of which one has changed.
+/// Returns a thousand instances. One of them changes per round.
 fn changed(round: u64) -> String {
     let mut set = String::from("[");
     for number in 0..INSTANCES {
@@ -37,7 +37,7 @@ fn changed(round: u64) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_instances_in_endless_change_are_fetched_twenty_times_a_second_at_most() {
+async fn endless_changes_are_fetched_at_20_per_second() {
     const ROUNDS: usize = 200;
     let index = AtomicU64::new(1);
     let agent = Scripted::answering(move |_| {
@@ -55,17 +55,17 @@ async fn a_thousand_instances_in_endless_change_are_fetched_twenty_times_a_secon
         assert_eq!(set.len() as u64, INSTANCES);
         sets.push(Arc::downgrade(&set));
     }
-    // Twenty are let through at once, and one is on its way.
+    // The burst is 20 queries, and one is running.
     let least = Duration::from_millis(50) * (ROUNDS as u32 - 22);
     assert!(began.elapsed() >= least, "{ROUNDS} questions in {:?}", began.elapsed());
     assert!(sets.len() <= ROUNDS, "told {} times", sets.len());
-    // However many there were, one is kept.
+    // Old sets are freed.
     let kept = sets.iter().filter(|set| set.strong_count() > 0).count();
     assert!(kept <= 1, "{kept} sets are kept");
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_come_at_once_without_news_are_fetched_once_a_second() {
+async fn instant_answers_without_changes_are_fetched_once_a_second() {
     const ROUNDS: usize = 100;
     let agent = Scripted::start([Answer::new(10, ONE)]).await;
     let registry = registry(agent.settings());
@@ -79,7 +79,7 @@ async fn answers_that_come_at_once_without_news_are_fetched_once_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_that_fails_at_once_is_asked_every_few_seconds() {
+async fn a_failing_agent_is_queried_every_few_seconds() {
     const ROUNDS: usize = 100;
     let agent = Scripted::start([Answer { status: 500, ..Answer::new(10, "No cluster leader") }]);
     let agent = agent.await;
@@ -89,7 +89,7 @@ async fn an_agent_that_fails_at_once_is_asked_every_few_seconds() {
     while agent.asked().len() < ROUNDS {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // The pauses double up to 4 s, of which chance takes up to half.
+    // The delays double up to 4 s. Jitter removes up to half of each.
     let least = Duration::from_secs(2) * (ROUNDS as u32 - 7);
     assert!(began.elapsed() >= least, "{ROUNDS} questions in {:?}", began.elapsed());
 }

@@ -1,4 +1,4 @@
-//! What outlives the loss of a leader, and packets that are dropped.
+//! Loss of a leader, and dropped packets.
 
 use std::{
     net::Ipv4Addr,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::contract::{ports, sees};
 
-/// Calls the first endpoint that the watch names, again and again.
+/// Calls the first endpoint of the watch in a loop.
 struct Calls {
     done: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -44,7 +44,7 @@ impl Calls {
         Self { done, task }
     }
 
-    /// Waits until further calls have been made.
+    /// Waits until more calls have succeeded.
     async fn go_on(&self) {
         let enough = self.done.load(Ordering::Relaxed) + 5;
         let called = async || {
@@ -61,7 +61,7 @@ impl Calls {
 }
 
 #[tokio::test]
-async fn a_leader_that_is_killed_costs_no_endpoint_and_no_call() {
+async fn a_killed_leader_costs_no_endpoint_and_no_call() {
     let [mut leader, follower, _other] = Agent::cluster().await;
     let registry = registry(follower.settings());
     let (server, later) = (Serving::start().await, Serving::start().await);
@@ -73,7 +73,7 @@ async fn a_leader_that_is_killed_costs_no_endpoint_and_no_call() {
 
     leader.kill();
     calls.go_on().await;
-    // An instance that comes while nobody leads is told once somebody does.
+    // An instance that registers without a leader is published once there is one.
     let _later = registry.registrar.register(later.instance("user")).await.unwrap();
     let both = async || (watch.current().len() == 2).then_some(());
     eventually("the watch catches up", both).await;
@@ -86,7 +86,7 @@ async fn a_leader_that_is_killed_costs_no_endpoint_and_no_call() {
 }
 
 #[tokio::test]
-async fn without_a_quorum_the_last_endpoints_are_kept() {
+async fn without_a_quorum_the_last_endpoints_stay() {
     let [mut leader, follower, mut other] = Agent::cluster().await;
     let mut settings = follower.settings();
     settings.wait = Duration::from_secs(1);
@@ -126,7 +126,7 @@ async fn dropped_packets_cost_no_endpoint_and_no_call() {
 
     let partition = Partition::before(&agent);
     let why = is_stale(&watch).await;
-    assert!(why.contains("no answer within") || why.contains("out of reach"), "{why}");
+    assert!(why.contains("did not answer within") || why.contains("unreachable"), "{why}");
     let lost = async || match registration.state() {
         RegistrationState::Retrying { .. } => Some(()),
         RegistrationState::Registered => None,

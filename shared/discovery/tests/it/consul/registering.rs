@@ -1,4 +1,4 @@
-//! What is registered, and how long.
+//! Registrations and their lifetime.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn consul_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn an_instance_is_found_only_while_its_service_says_that_it_serves() {
+async fn an_instance_is_found_only_while_it_serves() {
     let agent = Agent::start().await;
     let registry = registry(agent.settings());
     let server = Serving::start().await;
@@ -38,7 +38,7 @@ async fn an_instance_is_found_only_while_its_service_says_that_it_serves() {
     let mut watch = registry.resolver.watch("user");
     let _registration = registry.registrar.register(instance).await.unwrap();
 
-    // Its check asks for the service, which the server does not know yet.
+    // The check names the service, which the server does not know yet.
     sleep(Duration::from_millis(1500)).await;
     sees(&mut watch, &[]).await;
     server.health.set_service_status(name, ServingStatus::Serving).await;
@@ -48,9 +48,9 @@ async fn an_instance_is_found_only_while_its_service_says_that_it_serves() {
 }
 
 #[tokio::test]
-async fn an_instance_that_was_killed_is_dropped_within_ten_seconds() {
+async fn a_killed_instance_is_removed_within_ten_seconds() {
     let agent = Agent::start().await;
-    // With the intervals of the defaults.
+    // With the default intervals.
     let registry = registry(Settings::default().url(agent.url()));
     let (mut killed, stays) = (Serving::start().await, Serving::start().await);
     let mut watch = registry.resolver.watch("user");
@@ -65,7 +65,7 @@ async fn an_instance_that_was_killed_is_dropped_within_ten_seconds() {
 }
 
 #[tokio::test]
-async fn an_instance_in_maintenance_is_left_out() {
+async fn an_instance_in_maintenance_is_not_found() {
     let agent = Agent::start().await;
     let registry = registry(agent.settings());
     let server = Serving::start().await;
@@ -80,7 +80,7 @@ async fn an_instance_in_maintenance_is_left_out() {
     agent.ask("PUT", &format!("{maintenance}false"), None).await;
     sees(&mut watch, &[server.port()]).await;
 
-    // The agent's whole node.
+    // The whole node of the agent.
     agent.ask("PUT", "/v1/agent/maintenance?enable=true", None).await;
     sees(&mut watch, &[]).await;
     agent.ask("PUT", "/v1/agent/maintenance?enable=false", None).await;
@@ -88,7 +88,7 @@ async fn an_instance_in_maintenance_is_left_out() {
 }
 
 #[tokio::test]
-async fn an_instance_is_reached_over_ipv6_as_well() {
+async fn an_instance_can_have_an_ipv6_address() {
     let agent = Agent::start().await;
     let registry = registry(agent.settings());
     let server = Serving::at("[::1]:0").await;
@@ -102,7 +102,7 @@ async fn an_instance_is_reached_over_ipv6_as_well() {
 }
 
 #[tokio::test]
-async fn a_registration_that_is_known_is_left_alone() {
+async fn a_known_registration_is_not_repeated() {
     let agent = Agent::start().await;
     let mut settings = agent.settings();
     settings.verify_interval = Duration::from_millis(100);
@@ -119,7 +119,7 @@ async fn a_registration_that_is_known_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_registration_that_consul_forgot_is_made_again() {
+async fn a_forgotten_registration_is_made_again() {
     let agent = Agent::start().await;
     let registry = registry(agent.settings());
     let server = Serving::start().await;
@@ -136,7 +136,7 @@ async fn a_registration_that_consul_forgot_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_former_self_that_was_killed_does_not_stay_beside_its_successor() {
+async fn the_registration_of_a_killed_process_is_removed() {
     let agent = Agent::start().await;
     let server = Serving::start().await;
     let port = server.port();
@@ -158,26 +158,26 @@ async fn a_former_self_that_was_killed_does_not_stay_beside_its_successor() {
     };
     assert_eq!(eventually("the former self is gone", gone).await, 3);
 
-    // Two of one start at one address are none of each other's business.
+    // Two registrations of one start at one address do not affect each other.
     let second = registry.registrar.register(server.instance("user")).await.unwrap();
     is_registered(&second).await;
     assert_eq!(agent.services().await.len(), 4);
 }
 
 #[tokio::test]
-async fn what_consul_will_never_take_is_refused_at_once() {
+async fn a_registration_that_consul_rejects_is_an_error() {
     let agent = Agent::start().await;
     let registry = registry(agent.settings());
     let heavy = Instance { weight: 70_000, ..described(50_051) };
     let error = registry.registrar.register(heavy).await.unwrap_err();
-    let expected = "the registry refuses service user: consul says 400: \
+    let expected = "the registry refuses service user: consul answered 400: \
                     Invalid Weights: DNS Weight must be between 0 and 65535";
     assert_eq!(error.to_string(), expected);
     assert!(agent.services().await.is_empty());
 }
 
 #[tokio::test]
-async fn dropping_a_registration_before_it_is_made_leaves_nothing_behind() {
+async fn a_cancelled_registration_leaves_nothing_behind() {
     let agent = Agent::start().await;
     let registry = registry(agent.settings());
     let registering = registry.registrar.register(described(50_051));

@@ -1,4 +1,4 @@
-//! An agent that answers as it is told.
+//! A fake agent with scripted answers.
 
 use std::{
     io,
@@ -14,18 +14,18 @@ use tokio::{
     time::sleep,
 };
 
-/// What it answers.
+/// An answer of the agent.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) index: String,
     pub(super) led: bool,
     pub(super) body: Arc<str>,
-    /// How long it takes, as if it waited for a change.
+    /// Delay of the answer, like that of a blocking query.
     pub(super) after: Duration,
-    /// How long ago the server says that it heard from its leader, in milliseconds.
+    /// Time since the server heard from its leader, in milliseconds.
     pub(super) last_contact: u64,
-    /// Whether the body never ends.
+    /// True if the body never ends.
     pub(super) endless: bool,
 }
 
@@ -42,12 +42,12 @@ impl Answer {
         }
     }
 
-    /// As an agent without ACLs says to everything that it does not know.
+    /// The answer of an agent without ACLs to unknown requests.
     fn unknown() -> Self {
         Self { status: 401, ..Self::new(1, "ACL support disabled") }
     }
 
-    /// Late enough for what was before it to be seen.
+    /// Delays the answer, so that the one before it is seen.
     pub(super) fn late(self) -> Self {
         self.after(Duration::from_secs(1))
     }
@@ -61,7 +61,7 @@ impl Answer {
     }
 }
 
-/// What it was asked: the method, the path with its query, and the head.
+/// A request to the agent.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) method: String,
@@ -71,7 +71,7 @@ pub(super) struct Asked {
 
 type Script = dyn Fn(&Asked) -> Answer + Send + Sync;
 
-/// Ends with its connections when dropped.
+/// The running agent. Dropping it closes its connections.
 pub(super) struct Scripted {
     url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -79,8 +79,8 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    /// Answers the questions for a service's health in turn, and the last answer to all
-    /// further ones. To other questions, as an agent without ACLs.
+    /// Starts an agent that gives these answers to health queries in turn, and repeats the last
+    /// one. Other requests get the answer of an agent without ACLs.
     pub(super) async fn start<const N: usize>(answers: [Answer; N]) -> Self {
         let number = Mutex::new(0);
         Self::answering(move |asked| {
@@ -94,7 +94,7 @@ impl Scripted {
         .await
     }
 
-    /// Answers everything as `script` says.
+    /// Starts an agent with answers from `script`.
     pub(super) async fn answering(
         script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -107,7 +107,7 @@ impl Scripted {
             let mut connections = JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
                 let (questions, script) = (Arc::clone(&questions), Arc::clone(&script));
-                // A caller that goes away ends its connection.
+                // The task ends when the client closes the connection.
                 connections.spawn(async move { serve(connection, &questions, &*script).await });
                 while connections.try_join_next().is_some() {}
             }
@@ -119,12 +119,12 @@ impl Scripted {
         Settings::default().url(self.url.clone())
     }
 
-    /// All that it was asked so far.
+    /// Returns all requests so far.
     pub(super) fn all(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// The questions for a service's health so far, without the waiting times.
+    /// Returns the health queries so far, without their waiting times.
     pub(super) fn asked(&self) -> Vec<String> {
         let without_wait = |asked: &Asked| asked.path.split("&wait=").next().unwrap().to_owned();
         let all = self.asked.lock().unwrap();
@@ -174,7 +174,7 @@ async fn serve(
     }
     connection.write_all(body.as_bytes()).await?;
     connection.shutdown().await?;
-    // Until the caller has closed as well: what it sent may not have been read yet.
+    // Wait until the client has closed too, because it may not have read everything yet.
     connection.read_to_end(&mut Vec::new()).await?;
     Ok(())
 }

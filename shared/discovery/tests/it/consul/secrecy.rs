@@ -1,4 +1,4 @@
-//! What is never said: the token.
+//! The token never appears in errors, `Debug` output or logs.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ struct Told {
     _folder: tempfile::TempDir,
 }
 
-/// A registry with the token, and an agent that answers in this way.
+/// Creates a registry with the token, and an agent with these answers.
 async fn told(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Told {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
@@ -36,9 +36,9 @@ async fn told(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Told {
     Told { registry, agent, _folder: folder }
 }
 
-/// As whatever stands before an agent may, which repeats the request it refuses.
+/// A proxy in front of the agent may echo the request that it rejects.
 #[tokio::test]
-async fn an_answer_that_repeats_the_token_is_not_repeated() {
+async fn an_answer_with_the_token_is_not_quoted() {
     let output = Output::of_this_thread();
     let mut shown = String::new();
     for (status, body) in [
@@ -64,7 +64,7 @@ async fn an_answer_that_repeats_the_token_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn the_token_is_in_no_line_of_the_log_whatever_happens() {
+async fn the_token_is_never_logged() {
     let output = Output::of_this_thread();
     let told = told(|path| match path {
         path if path.starts_with("/v1/health/service/user") => Answer::new(10, ONE),
@@ -87,7 +87,7 @@ async fn the_token_is_in_no_line_of_the_log_whatever_happens() {
     is_stale(&good).await;
     registration.deregister().await;
     let text = output.text();
-    for line in ["registered at consul", "not deregistered at consul", "watching failed"] {
+    for line in ["registered at consul", "not deregistered at consul", "watch failed"] {
         assert!(text.contains(line), "{line:?} is not in the log:\n{text}");
     }
     assert!(!text.contains(TOKEN), "{text}");

@@ -1,4 +1,4 @@
-//! A server with real gRPC health, which can be killed.
+//! A server with real gRPC health that can be killed.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, runtime::Runtime};
 use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
 use tonic_health::server::{HealthReporter, health_reporter};
 
-/// A server in a runtime of its own, so that nothing of it outlives [`kill`](Self::kill).
+/// A server in a runtime of its own, so that [`kill`](Self::kill) ends all of it.
 pub(super) struct Serving {
     pub(super) address: SocketAddr,
     pub(super) health: HealthReporter,
@@ -19,7 +19,7 @@ impl Serving {
         Self::at("127.0.0.1:0").await
     }
 
-    /// Over TLS, with a certificate and its key in PEM.
+    /// Starts a server with TLS. Certificate and key are PEM.
     pub(super) async fn secure(cert: &str, key: &str) -> Self {
         let tls = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
         Self::with(Server::builder().tls_config(tls).unwrap(), "127.0.0.1:0").await
@@ -45,7 +45,7 @@ impl Serving {
         Self { address, health, runtime: Some(runtime) }
     }
 
-    /// As it would register itself for `service`.
+    /// Returns the instance that the server registers for `service`.
     pub(super) fn instance(&self, service: &str) -> Instance {
         Instance::new(service, self.address)
     }
@@ -54,7 +54,7 @@ impl Serving {
         self.address.port()
     }
 
-    /// Ends it with all of its connections.
+    /// Kills the server and all of its connections.
     pub(super) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -1,4 +1,4 @@
-//! What a registration asks of its agent, and when.
+//! Requests of a registration, and their timing.
 
 use std::{
     sync::Arc,
@@ -19,7 +19,7 @@ const DEREGISTER: &str = "PUT /v1/agent/service/deregister/";
 const BEAT: &str = "PUT /v1/agent/check/pass/";
 const SWEEP: &str = "GET /v1/agent/services";
 
-/// An agent that takes every registration and knows it.
+/// The answer of an agent that accepts every registration and knows it.
 fn good(_: &Asked) -> Answer {
     Answer::new(1, "{}")
 }
@@ -36,9 +36,9 @@ async fn was_asked(agent: &Scripted, what: &str, times: usize) {
     eventually(what, async || (count(agent, what) >= times).then_some(())).await;
 }
 
-/// Consul might otherwise carry it out after the deregistration.
+/// Consul might otherwise execute the request after the deregistration.
 #[tokio::test]
-async fn a_registration_that_is_cancelled_on_its_way_is_taken_back_once_it_is_made() {
+async fn a_cancelled_registration_is_deregistered_once_made() {
     let agent = Scripted::answering(|asked| {
         if is(asked, REGISTER) { good(asked).after(Duration::from_secs(2)) } else { good(asked) }
     })
@@ -57,28 +57,28 @@ async fn a_registration_that_is_cancelled_on_its_way_is_taken_back_once_it_is_ma
 }
 
 #[tokio::test]
-async fn an_agent_that_fails_is_asked_again_with_growing_pauses_and_warned_of_once() {
+async fn a_failing_agent_is_retried_and_warned_about_once() {
     let output = Output::of_this_thread();
     let agent =
         Scripted::answering(|_| Answer { status: 500, ..Answer::new(1, "No cluster leader") })
             .await;
     let registry = registry(agent.settings());
     let registration = registry.registrar.register(described(1001)).await.unwrap();
-    let why = "consul says 500: No cluster leader".to_owned();
+    let why = "consul answered 500: No cluster leader".to_owned();
     assert_eq!(registration.state(), RegistrationState::Retrying { why });
     was_asked(&agent, "GET /v1/agent/health/service/id/", 4).await;
-    assert_eq!(output.count("WARN", "not registered at consul, trying again"), 1);
+    assert_eq!(output.count("WARN", "not registered at consul, will retry"), 1);
 }
 
 #[tokio::test]
-async fn a_ttl_check_is_beaten_for_as_long_as_the_registration_lives() {
+async fn a_ttl_check_is_passed_while_the_registration_lives() {
     let agent = Scripted::answering(good).await;
     let (check, check_ttl) = (Check::Ttl, Duration::from_secs(3));
     let registry = registry(agent.settings().check(check).check_ttl(check_ttl));
     let registration = registry.registrar.register(described(1001)).await.unwrap();
     let since = Instant::now();
     was_asked(&agent, BEAT, 5).await;
-    // The first belongs to the registration, the others come at a third of the TTL.
+    // The first beat is part of the registration. The others come at a third of the TTL.
     assert!(since.elapsed() >= Duration::from_millis(3500), "took {:?}", since.elapsed());
     assert!(since.elapsed() < Duration::from_secs(6), "took {:?}", since.elapsed());
     registration.deregister().await;
@@ -89,7 +89,7 @@ async fn a_ttl_check_is_beaten_for_as_long_as_the_registration_lives() {
 }
 
 #[tokio::test]
-async fn a_drain_does_not_wait_until_former_selves_have_been_looked_for() {
+async fn a_drain_does_not_wait_for_the_removal_of_earlier_ones() {
     let agent =
         Scripted::answering(
             |asked| {
@@ -119,7 +119,7 @@ async fn a_registration_outlives_its_registry() {
     was_asked(&agent, DEREGISTER, 1).await;
 }
 
-/// Nobody is told twice of the same instance by one id: each start has its own.
+/// Each start has its own ids, so the same instance never has one id twice.
 #[tokio::test]
 async fn each_registration_has_an_id_of_its_own() {
     let agent = Scripted::answering(good).await;

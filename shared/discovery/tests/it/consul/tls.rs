@@ -1,4 +1,4 @@
-//! An agent that is spoken to through TLS, and checks through TLS.
+//! An agent with TLS, which also checks health over TLS.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -16,13 +16,13 @@ use super::{
 };
 use crate::contract::{described, sees};
 
-/// An authority, a server's certificate for 127.0.0.1 and `gantry.test`, and a client's.
+/// An authority, a server certificate for 127.0.0.1 and `gantry.test`, and a client certificate.
 struct Certificates {
     folder: TempDir,
 }
 
 impl Certificates {
-    /// As when somebody renews them: the files are the same, what they hold is not.
+    /// Replaces the content of all files, as a renewal does.
     fn renew(&self) {
         let renewed = Self::make();
         for file in fs::read_dir(renewed.folder.path()).unwrap() {
@@ -54,7 +54,7 @@ impl Certificates {
         self.file("consul-agent-ca.pem")
     }
 
-    /// An agent that asks who comes for a certificate.
+    /// Starts an agent that requires client certificates.
     async fn agent(&self) -> Agent {
         let file = |name| self.file(name).display().to_string();
         let configuration = format!(
@@ -67,7 +67,7 @@ impl Certificates {
         Agent::start_with(&configuration).await
     }
 
-    /// What a process needs to be let in.
+    /// Returns the settings of a process that the agent accepts.
     fn settings(&self, agent: &Agent) -> Settings {
         agent
             .secure_settings()
@@ -78,7 +78,7 @@ impl Certificates {
 }
 
 #[tokio::test]
-async fn a_service_registers_is_checked_and_found_through_tls() {
+async fn registration_check_and_lookup_work_over_tls() {
     let certificates = Certificates::make();
     let agent = certificates.agent().await;
     let registry = registry(certificates.settings(&agent));
@@ -91,7 +91,7 @@ async fn a_service_registers_is_checked_and_found_through_tls() {
     let secure = |server: &Serving| Instance { tls: true, ..server.instance("user") };
     let _plain = registry.registrar.register(secure(&plain)).await.unwrap();
     let registration = registry.registrar.register(secure(&server)).await.unwrap();
-    // The check of the other, which speaks no TLS, was due at about the same time.
+    // The check of the plaintext server was due at about the same time.
     sees(&mut watch, &[server.port()]).await;
     sleep(agent.settings().check_interval).await;
     sees(&mut watch, &[server.port()]).await;
@@ -100,7 +100,7 @@ async fn a_service_registers_is_checked_and_found_through_tls() {
 }
 
 #[tokio::test]
-async fn an_agent_is_told_nothing_before_both_sides_have_shown_who_they_are() {
+async fn both_sides_need_a_trusted_certificate() {
     let certificates = Certificates::make();
     let agent = certificates.agent().await;
     let good = certificates.settings(&agent);
@@ -116,7 +116,7 @@ async fn an_agent_is_told_nothing_before_both_sides_have_shown_who_they_are() {
         };
         assert!(why.to_lowercase().contains(&expected.to_lowercase()), "{why}");
         let why = is_pending(&registry.resolver.watch("user")).await;
-        assert!(why.contains("out of reach"), "{why}");
+        assert!(why.contains("unreachable"), "{why}");
     }
     assert!(agent.services().await.is_empty());
 
@@ -125,9 +125,9 @@ async fn an_agent_is_told_nothing_before_both_sides_have_shown_who_they_are() {
     eventually("it is known", async || (agent.services().await.len() == 1).then_some(())).await;
 }
 
-/// Another authority vouches for both sides, which neither believed before.
+/// A new authority issues both certificates. Neither side trusted it before.
 #[tokio::test]
-async fn certificates_that_are_renewed_are_used_without_a_restart() {
+async fn renewed_certificates_are_used_without_a_restart() {
     let certificates = Certificates::make();
     let mut agent = certificates.agent().await;
     let registry =

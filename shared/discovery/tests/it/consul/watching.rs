@@ -1,4 +1,4 @@
-//! How a watch asks, and what it believes.
+//! Queries of a watch, and its decisions about answers.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn was_asked(agent: &Scripted, expected: &[String]) {
 }
 
 #[tokio::test]
-async fn the_index_of_an_error_is_never_taken_and_the_next_answer_is_wanted_at_once() {
+async fn the_index_of_an_error_is_ignored() {
     let failure = Answer { status: 500, ..Answer::new(1, "No cluster leader") };
     let agent = Scripted::start([
         Answer::new(10, ONE),
@@ -60,7 +60,7 @@ async fn an_index_that_goes_backwards_is_forgotten() {
 }
 
 #[tokio::test]
-async fn what_a_server_without_a_leader_says_replaces_nothing() {
+async fn a_leaderless_answer_does_not_replace_endpoints() {
     let leaderless = |body| Answer { led: false, ..Answer::new(0, body) };
     let agent = Scripted::start([Answer::new(10, ONE), leaderless(NONE)]).await;
     let registry = registry(agent.settings());
@@ -72,7 +72,7 @@ async fn what_a_server_without_a_leader_says_replaces_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_server_without_a_leader_says_is_better_than_nothing() {
+async fn a_leaderless_answer_is_used_if_there_is_no_other() {
     let leaderless = |body| Answer { led: false, ..Answer::new(0, body) };
     let agent = Scripted::start([leaderless(NONE), leaderless(ONE).late(), leaderless(NONE)]).await;
     let registry = registry(agent.settings());
@@ -105,10 +105,10 @@ async fn an_empty_answer_with_a_lower_index_is_held() {
     assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
 }
 
-/// An agent that restarted with its data first repeats its last answer, then calls
-/// every instance critical until it has checked it.
+/// An agent that restarted with its data first repeats its last answer. Then it considers every
+/// instance critical until it has checked it.
 #[tokio::test]
-async fn an_empty_answer_soon_after_a_failure_is_held_even_with_others_in_between() {
+async fn an_empty_answer_soon_after_a_failure_is_held() {
     let agent = Scripted::start([
         Answer::new(10, ONE),
         Answer { status: 500, ..Answer::new(1, "No cluster leader") },
@@ -126,7 +126,7 @@ async fn an_empty_answer_soon_after_a_failure_is_held_even_with_others_in_betwee
 }
 
 #[tokio::test]
-async fn an_empty_answer_with_a_higher_index_is_told_at_once() {
+async fn an_empty_answer_with_a_higher_index_is_published() {
     let last_left = Answer::new(11, NONE);
     let agent = Scripted::start([Answer::new(10, ONE), last_left.clone(), last_left.never()]).await;
     let registry = registry(agent.settings());
@@ -137,7 +137,7 @@ async fn an_empty_answer_with_a_higher_index_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn all_watches_of_a_service_share_one_question_and_end_it_with_the_last() {
+async fn watches_of_a_service_share_one_query() {
     let agent = Scripted::start([Answer::new(10, ONE), Answer::new(11, OTHER).never()]).await;
     let registry = registry(agent.settings());
     let mut first = registry.resolver.watch("user");
@@ -153,7 +153,7 @@ async fn all_watches_of_a_service_share_one_question_and_end_it_with_the_last() 
 }
 
 #[tokio::test]
-async fn a_name_cannot_break_out_of_the_question() {
+async fn a_service_name_is_escaped_in_the_query() {
     let agent = Scripted::start([Answer::new(10, NONE).never()]).await;
     let settings = agent.settings().datacenter("a&b".to_owned());
     let registry = registry(settings);
@@ -163,7 +163,7 @@ async fn a_name_cannot_break_out_of_the_question() {
 }
 
 #[tokio::test]
-async fn a_set_that_stayed_as_it_was_is_not_told_again() {
+async fn an_unchanged_set_is_not_published_again() {
     let agent = Scripted::start([
         Answer::new(10, ONE),
         Answer::new(11, ONE),
@@ -180,7 +180,7 @@ async fn a_set_that_stayed_as_it_was_is_not_told_again() {
 }
 
 #[tokio::test]
-async fn an_answer_may_take_the_whole_wait_and_what_consul_adds_to_it() {
+async fn an_answer_may_take_the_wait_and_consuls_addition() {
     let agent = Scripted::answering(|asked| {
         let answer = Answer::new(10, ONE);
         let Some((_, wait)) = asked.path.split_once("&wait=") else { return answer };
@@ -188,7 +188,7 @@ async fn an_answer_may_take_the_whole_wait_and_what_consul_adds_to_it() {
         answer.after(Duration::from_millis(wait * 17 / 16))
     })
     .await;
-    // What Consul adds is more than a request may take.
+    // The time that Consul adds is longer than the timeout.
     let (wait, timeout) = (Duration::from_secs(6), Duration::from_millis(250));
     let registry = registry(agent.settings().wait(wait).timeout(timeout));
     let mut watch = registry.resolver.watch("user");
@@ -199,7 +199,7 @@ async fn an_answer_may_take_the_whole_wait_and_what_consul_adds_to_it() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_slow_is_followed_all_the_same() {
+async fn a_slow_agent_is_followed() {
     let slow = Duration::from_millis(700);
     let agent = Scripted::start([
         Answer::new(10, ONE).after(slow),
@@ -218,7 +218,7 @@ async fn an_agent_that_is_slow_is_followed_all_the_same() {
 }
 
 #[tokio::test]
-async fn how_old_an_answer_of_a_lagging_server_is_can_be_seen() {
+async fn the_age_of_a_lagging_answer_is_reported() {
     let lagging = Answer { last_contact: 60_000, ..Answer::new(10, ONE) };
     let agent =
         Scripted::start([lagging, Answer::new(11, OTHER).late(), Answer::new(11, OTHER).never()]);
@@ -234,7 +234,7 @@ async fn how_old_an_answer_of_a_lagging_server_is_can_be_seen() {
 }
 
 #[tokio::test]
-async fn a_watch_outlives_its_registry_and_leaves_no_task_behind() {
+async fn a_watch_outlives_its_registry_and_ends_its_task() {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let news = Answer::new(11, OTHER);
     let agent = Scripted::start([Answer::new(10, ONE), news.clone().late(), news.never()]).await;
