@@ -78,11 +78,11 @@ fn every_role_may_do_what_its_column_says() {
 #[test]
 fn calls_without_credentials_are_unauthenticated() {
     for method in CONTRACT.methods() {
-        let told = CONTRACT.authorize(method, &Caller::Anonymous, &Grants::new());
+        let answer = CONTRACT.authorize(method, &Caller::Anonymous, &Grants::new());
         match method.access {
-            Access::Public => assert_eq!(told, Ok(Scope::All), "{}", method.path),
+            Access::Public => assert_eq!(answer, Ok(Scope::All), "{}", method.path),
             Access::Permission(_) => {
-                assert_eq!(told, Err(Denied::Unauthenticated), "{}", method.path);
+                assert_eq!(answer, Err(Denied::Unauthenticated), "{}", method.path);
             }
         }
     }

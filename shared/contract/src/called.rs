@@ -109,11 +109,11 @@ fn exhausted(status: &Status, service: &str) -> Status {
         (GantryReason::Overloaded, format!("the {service} service is overloaded"))
     };
     let failure = Failure::new(Code::ResourceExhausted, reason, message);
-    let mut told = Status::from(retry_info(failure.metadata("service", service), status));
+    let mut replaced = Status::from(retry_info(failure.metadata("service", service), status));
     if let Some(pushback) = status.metadata().get(PUSHBACK) {
-        told.metadata_mut().insert(PUSHBACK, pushback.clone());
+        replaced.metadata_mut().insert(PUSHBACK, pushback.clone());
     }
-    told
+    replaced
 }
 
 fn retry_info(failure: Failure, status: &Status) -> Failure {
@@ -180,13 +180,13 @@ mod tests {
                     gantry(code, GantryReason::CircuitOpen),
                     gantry(code, GantryReason::MessageTooLarge),
                 ] {
-                    let told = public(&marked(status, origin)).unwrap();
-                    assert!(!format!("{told:?}").contains(SECRET), "{told:?}");
-                    let is_internal = told.code() == Code::Internal;
-                    assert!(is_internal || origin == Origin::Channel, "{told:?}");
+                    let shown = public(&marked(status, origin)).unwrap();
+                    assert!(!format!("{shown:?}").contains(SECRET), "{shown:?}");
+                    let is_internal = shown.code() == Code::Internal;
+                    assert!(is_internal || origin == Origin::Channel, "{shown:?}");
                     let keeps =
                         [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted];
-                    assert!(is_internal || keeps.contains(&told.code()), "{told:?}");
+                    assert!(is_internal || keeps.contains(&shown.code()), "{shown:?}");
                 }
             }
         }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_unavailable_service_is_named_with_a_reason() {
-        for (code, given, told) in [
+        for (code, given, expected_reason) in [
             (Code::Unavailable, GantryReason::NoEndpoint, "NO_ENDPOINT"),
             (Code::Unavailable, GantryReason::Draining, "NO_ENDPOINT"),
             (Code::Unavailable, GantryReason::CircuitOpen, "CIRCUIT_OPEN"),
@@ -204,11 +204,11 @@ mod tests {
             (Code::ResourceExhausted, GantryReason::MessageTooLarge, "MESSAGE_TOO_LARGE"),
         ] {
             let status = public(&marked(gantry(code, given), Origin::Peer)).unwrap();
-            assert_eq!((status.code(), &*reason(&status)), (code, told));
+            assert_eq!((status.code(), &*reason(&status)), (code, expected_reason));
             assert!(status.message().contains("the user service"), "{status:?}");
             let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
             let expected = (code != Code::DeadlineExceeded).then_some(Duration::from_secs(7));
-            assert_eq!(retry, expected, "{told}");
+            assert_eq!(retry, expected, "{expected_reason}");
         }
     }
 
@@ -216,15 +216,15 @@ mod tests {
     fn a_peers_message_about_the_call_is_kept() {
         let codes = [Code::NotFound, Code::FailedPrecondition, Code::PermissionDenied];
         for code in codes {
-            let told = public(&marked(Status::new(code, "no such user"), Origin::Peer)).unwrap();
-            assert_eq!((told.code(), told.message()), (code, "no such user"));
-            assert!(!format!("{told:?}").contains("gantry-"), "{told:?}");
-            assert_eq!(told.metadata().get("x-of-the-peer").unwrap(), "kept");
+            let shown = public(&marked(Status::new(code, "no such user"), Origin::Peer)).unwrap();
+            assert_eq!((shown.code(), shown.message()), (code, "no such user"));
+            assert!(!format!("{shown:?}").contains("gantry-"), "{shown:?}");
+            assert_eq!(shown.metadata().get("x-of-the-peer").unwrap(), "kept");
         }
         for code in [Code::Internal, Code::Unknown, Code::DataLoss, Code::Unimplemented] {
-            let told = public(&marked(Status::new(code, "select * from"), Origin::Peer)).unwrap();
-            assert_eq!(reason(&told), "INTERNAL");
-            assert!(!told.message().contains("select"));
+            let shown = public(&marked(Status::new(code, "select * from"), Origin::Peer)).unwrap();
+            assert_eq!(reason(&shown), "INTERNAL");
+            assert!(!shown.message().contains("select"));
         }
     }
 

@@ -39,10 +39,10 @@ impl SigningKey {
     /// Generates a key from the system's random numbers.
     #[expect(
         clippy::expect_used,
-        reason = "fails only where the system gives no randomness, and then nothing is secure"
+        reason = "fails only if the system has no random numbers; nothing is secure then"
     )]
     pub fn generate() -> Self {
-        let pair = Ed25519KeyPair::generate().expect("the system gives randomness");
+        let pair = Ed25519KeyPair::generate().expect("the system has random numbers");
         let der = pair.to_pkcs8v1().expect("a generated key has an encoding");
         Self::from_pkcs8(der.as_ref()).expect("a generated key parses")
     }
@@ -166,9 +166,9 @@ pub fn load_or_create_secret(path: &Path) -> Result<[u8; 32], KeyError> {
         let mut secret = [0; 32];
         #[expect(
             clippy::expect_used,
-            reason = "fails only where the system gives no randomness, and then nothing is secure"
+            reason = "fails only if the system has no random numbers; nothing is secure then"
         )]
-        SystemRandom::new().fill(&mut secret).expect("the system gives randomness");
+        SystemRandom::new().fill(&mut secret).expect("the system has random numbers");
         hex(&secret) + "\n"
     })?;
     unhex(text.trim()).ok_or_else(|| KeyError::Malformed {

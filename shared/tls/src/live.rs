@@ -151,12 +151,12 @@ mod tests {
             |why: &str| Mark::of(&Err(InvalidTls { key: "cert_file", why: why.to_owned() }));
         let (first, second) = (wrong("first"), wrong("second"));
         let mut refused = Refused::default();
-        let told = |refused: &mut Refused, marks: &[Mark]| -> Vec<bool> {
+        let reports = |refused: &mut Refused, marks: &[Mark]| -> Vec<bool> {
             marks.iter().map(|mark| refused.must_report(*mark)).collect()
         };
-        assert_eq!(told(&mut refused, &[first; 4]), [false, true, false, false]);
-        assert_eq!(told(&mut refused, &[second, second, second]), [false, true, false]);
+        assert_eq!(reports(&mut refused, &[first; 4]), [false, true, false, false]);
+        assert_eq!(reports(&mut refused, &[second, second, second]), [false, true, false]);
         // A file that is still being written is different at each check.
-        assert_eq!(told(&mut refused, &[first, second, first]), [false, false, false]);
+        assert_eq!(reports(&mut refused, &[first, second, first]), [false, false, false]);
     }
 }

@@ -20,10 +20,10 @@ fn limit(body: &str) -> Option<u32> {
          }}"
     ));
     let made = compile(&[("t.proto", &text)]).unwrap_or_else(|error| unreachable!("{error}"));
-    let told = made.reference.contains("- the request has at most the server's");
+    let is_unlimited = made.reference.contains("- the request has at most the server's");
     let (_, limit) = made.code.split_once("max_request_bytes: ")?;
     let (limit, _) = limit.split_once(',')?;
-    assert_eq!(limit == "None", told);
+    assert_eq!(limit == "None", is_unlimited);
     let bytes = limit.strip_prefix("Some(")?.strip_suffix("u32)")?.parse().ok()?;
     assert!(made.reference.contains(&format!("- the request has at most {} KiB", bytes / 1024)));
     Some(bytes)

@@ -87,7 +87,7 @@ fn a_write_error_names_the_file_and_the_cause() {
     std::fs::write(&file, "syntax = \"proto3\"; package t;").unwrap();
     let out = folder.path().join("gone");
     let error = gantry_contract_build::compile_to(&out, &[file], &[folder.path()]).unwrap_err();
-    let told = format!("{error:?}");
+    let error = format!("{error:?}");
     let place = format!("cannot write {}", out.join("reference.md").display());
-    assert!(told.starts_with(&place) && told.ends_with("(os error 2)"), "{told}");
+    assert!(error.starts_with(&place) && error.ends_with("(os error 2)"), "{error}");
 }

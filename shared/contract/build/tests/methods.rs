@@ -196,33 +196,33 @@ message Q { string request_id = 1 [(buf.validate.field).string.uuid = true]; }";
 fn classes_of_a_write(rates: &str, class: &str) -> Vec<String> {
     let text = with_header(&format!("{rates} {}", WRITE.replace("CLASS", class)));
     let made = compile(&[("a.proto", &text)]).unwrap_or_else(|error| unreachable!("{error}"));
-    let told = |line: &&str| line.contains("rate class `") || line.ends_with(" |");
-    made.reference.lines().filter(told).map(str::to_owned).collect()
+    let lines = |line: &&str| line.contains("rate class `") || line.ends_with(" |");
+    made.reference.lines().filter(lines).map(str::to_owned).collect()
 }
 
 #[test]
 fn a_write_without_a_class_has_the_class_writes() {
-    let told = classes_of_a_write("", "");
-    assert!(told.contains(&"- rate class `writes`".to_owned()), "{told:?}");
-    assert!(told.contains(&"| `writes` | 50 | 250 |".to_owned()), "{told:?}");
+    let lines = classes_of_a_write("", "");
+    assert!(lines.contains(&"- rate class `writes`".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"| `writes` | 50 | 250 |".to_owned()), "{lines:?}");
 }
 
 #[test]
 fn a_contract_can_change_the_limit_of_writes() {
     let rates = "option (gantry.contract.v1.rates) = \
                  {classes: {name: \"writes\" per_second: 1 burst: 2}};";
-    let told = classes_of_a_write(rates, "");
-    assert!(told.contains(&"- rate class `writes`".to_owned()), "{told:?}");
-    assert!(told.contains(&"| `writes` | 1 | 2 |".to_owned()), "{told:?}");
+    let lines = classes_of_a_write(rates, "");
+    assert!(lines.contains(&"- rate class `writes`".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"| `writes` | 1 | 2 |".to_owned()), "{lines:?}");
 }
 
 #[test]
 fn a_write_that_names_a_class_has_that_one() {
     let rates = "option (gantry.contract.v1.rates) = \
                  {classes: {name: \"few\" per_second: 1 burst: 2}};";
-    let told = classes_of_a_write(rates, "rate_class: \"few\"");
-    assert!(told.contains(&"- rate class `few`".to_owned()), "{told:?}");
-    assert!(!told.iter().any(|line| line.contains("writes")), "{told:?}");
+    let lines = classes_of_a_write(rates, "rate_class: \"few\"");
+    assert!(lines.contains(&"- rate class `few`".to_owned()), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("writes")), "{lines:?}");
 }
 
 #[test]

@@ -115,8 +115,8 @@ fn an_unknown_or_mistyped_option_is_named_with_its_place() {
             "a value is already set for oneof 'access'",
         ),
     ] {
-        let told = refused(&with_header(&text));
-        assert!(told.starts_with("t.proto:") && told.contains(expected), "{text}: {told}");
+        let error = refused(&with_header(&text));
+        assert!(error.starts_with("t.proto:") && error.contains(expected), "{text}: {error}");
     }
 }
 

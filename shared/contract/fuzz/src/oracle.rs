@@ -165,8 +165,9 @@ impl Compared {
             _ => return,
         };
         self.note(case, &theirs);
-        let told: BTreeSet<_> = theirs.iter().map(|violation| written(&violation.path)).collect();
-        let mut beyond = told.symmetric_difference(&ours.broken);
+        let theirs_broken: BTreeSet<_> =
+            theirs.iter().map(|violation| written(&violation.path)).collect();
+        let mut beyond = theirs_broken.symmetric_difference(&ours.broken);
         let excused = |path: &String| {
             ours.stricter.contains(path) || (ours.cut && !ours.broken.contains(path))
         };
@@ -174,7 +175,8 @@ impl Compared {
             self.same += 1;
         } else {
             let bytes = hex(&case.bytes);
-            self.different.push(format!("{name} {bytes}: {ours:?}, protovalidate: {told:?}"));
+            self.different
+                .push(format!("{name} {bytes}: {ours:?}, protovalidate: {theirs_broken:?}"));
         }
     }
 

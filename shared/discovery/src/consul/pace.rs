@@ -71,7 +71,7 @@ mod tests {
     async fn queries_without_changes_slow_down_to_one_per_second() {
         let (start, mut now) = (Instant::now(), Instant::now());
         let mut pace = Pace::new(now);
-        assert_eq!(pace.after(now, false), Duration::ZERO, "a single one is no loop");
+        assert_eq!(pace.after(now, false), Duration::ZERO, "a single query is not a loop");
         for _ in 0..100 {
             now += pace.after(now, false);
         }

@@ -46,8 +46,8 @@ pub(crate) async fn registering(
     assert_eq!(ports(&late.current()), at);
 
     // All properties of the instance arrive.
-    let told = instance(at[0]).endpoint();
-    assert_eq!(watch.current().endpoints()[0], told);
+    let expected = instance(at[0]).endpoint();
+    assert_eq!(watch.current().endpoints()[0], expected);
 
     first.deregister().await;
     sees(&mut watch, &[at[1]]).await;
@@ -83,7 +83,7 @@ pub(crate) async fn refusing(registry: &Registry) {
 
 /// Tests that an unknown service has an empty, live set in every registry.
 pub(crate) async fn unknown(registry: &Registry) {
-    let mut watch = registry.resolver.watch("nobody-knows-it");
+    let mut watch = registry.resolver.watch("unknown-service");
     let answered = timeout(Duration::from_secs(10), async {
         while !matches!(watch.status(), Status::Live { .. }) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -93,7 +93,7 @@ pub(crate) async fn unknown(registry: &Registry) {
     assert!(watch.current().is_empty());
 
     // The resolver reports the state for as long as the service is watched.
-    let state = registry.resolver.watched().remove("nobody-knows-it");
+    let state = registry.resolver.watched().remove("unknown-service");
     assert!(
         matches!(
             &state,
@@ -102,7 +102,7 @@ pub(crate) async fn unknown(registry: &Registry) {
         "{state:?}"
     );
     drop(watch);
-    assert!(!registry.resolver.watched().contains_key("nobody-knows-it"));
+    assert!(!registry.resolver.watched().contains_key("unknown-service"));
 }
 
 /// Returns an instance with all properties set.

@@ -108,7 +108,7 @@ fn proto2_distinguishes_absent_from_empty() {
 }
 
 #[test]
-#[expect(deprecated, reason = "it is about what is")]
+#[expect(deprecated, reason = "the test is about deprecated declarations")]
 fn deprecated_declarations_have_rules_too() {
     use gantry_contract::Reason as _;
     use gantry_contract_conformance::strange::r#type::v1::{Gone, Hushed, gone};
@@ -151,7 +151,7 @@ impl match_server::Match for Echo {
 #[tokio::test]
 async fn methods_may_use_googles_wrappers() {
     let mut client = MatchClient::new(MatchServer::new(Echo));
-    #[expect(deprecated, reason = "it may be called all the same")]
+    #[expect(deprecated, reason = "a deprecated method can still be called")]
     let counted = client.count(7).await.unwrap();
     assert_eq!(counted.into_inner(), 7_i64.to_be_bytes());
     let mut spelt = client.spell("spell".to_owned()).await.unwrap().into_inner();

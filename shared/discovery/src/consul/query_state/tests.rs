@@ -127,7 +127,7 @@ proptest! {
         let mut state = query_state();
         // An earlier time would be before the creation of the state.
         let mut now = Instant::now();
-        let (mut last, mut told) = (0, false);
+        let (mut last, mut published) = (0, false);
         let mut doubted: Option<Instant> = None;
         for (seconds, event) in events {
             now += Duration::from_secs(seconds);
@@ -138,7 +138,7 @@ proptest! {
                     prop_assert_eq!(next_index(&state), 0);
                 }
                 Event::Answer { index, empty } => {
-                    let lost_all = empty && told;
+                    let lost_all = empty && published;
                     let decision = state.answered(now, index, lost_all);
                     if index < last {
                         doubted = Some(now);
@@ -150,7 +150,7 @@ proptest! {
                     let doubtful = doubted.is_some_and(|since| now - since < HOLD);
                     prop_assert_eq!(decision == Decision::Hold, lost_all && doubtful);
                     if decision == Decision::Publish {
-                        told = !empty;
+                        published = !empty;
                     }
                 }
             }

@@ -138,7 +138,7 @@ fn only_earlier_starts_at_this_address_are_replaced() {
     assert!(id.replaces("user-10.0.0.1-80-00000002.0"));
     assert!(!id.replaces("user-10.0.0.1-80-00000001.1"), "of this start");
     assert!(!id.replaces("user-10.0.0.1-8-00000002.0"), "another port");
-    assert!(!id.replaces("user"), "not ours");
+    assert!(!id.replaces("user"), "another registration");
     assert!(!id.replaces(&id.to_string()));
 }
 

@@ -50,25 +50,28 @@ async fn many_changes_cause_no_busy_loop() {
     let (filled, asked) = (began.elapsed(), agent.questions());
     assert!(asked <= allowed(filled), "asked {asked} times in {filled:?}");
 
-    let mut told = 0;
+    let mut published = 0;
     for round in 0..ROUNDS {
         let some = (0..LEAVING).map(|number| (round * LEAVING + number) % INSTANCES);
         stream::iter(some.clone()).for_each_concurrent(8, |n| leaves(&agent, n)).await;
         let fewer = count - usize::from(LEAVING);
         while watch.current().len() != fewer {
             watch.changed().await;
-            told += 1;
+            published += 1;
         }
         stream::iter(some).for_each_concurrent(8, |n| comes(&agent, n)).await;
         while watch.current().len() != count {
             watch.changed().await;
-            told += 1;
+            published += 1;
         }
     }
     let (time, asked) = (began.elapsed(), agent.questions());
     assert!(asked <= allowed(time), "asked {asked} times in {time:?}");
-    assert!(told <= asked, "told {told} times, asked {asked} times");
-    report("churned", &format!("{time:?} (filled in {filled:?}), asked {asked}, told {told}"));
+    assert!(published <= asked, "published {published} times, asked {asked} times");
+    report(
+        "churned",
+        &format!("{time:?} (filled in {filled:?}), asked {asked}, published {published}"),
+    );
 
     // Without changes, only one blocking query waits.
     let before = agent.questions();
@@ -94,7 +97,7 @@ async fn each_passing_instance_is_published_once() {
             "Check": {"CheckID": format!("check-{number}"), "TTL": "60s", "Status": "critical"},
         });
         agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
-        assert_eq!(watch.current().len(), usize::from(number), "told before it passed");
+        assert_eq!(watch.current().len(), usize::from(number), "published before it passed");
         // The watch gets the answer, but the watchers are not notified.
         tokio::time::sleep(Duration::from_millis(150)).await;
         let passing = Instant::now();
@@ -106,8 +109,8 @@ async fn each_passing_instance_is_published_once() {
     took.sort_unstable();
     // With the delay for answers without changes, each would take about a second.
     let sum: Duration = took.iter().sum();
-    assert!(sum < Duration::from_secs(10), "told late: {took:?}");
-    report("passing to told", &format!("median {:?}, longest {:?}", took[15], took[29]));
+    assert!(sum < Duration::from_secs(10), "published late: {took:?}");
+    report("passing to published", &format!("median {:?}, longest {:?}", took[15], took[29]));
 }
 
 #[expect(

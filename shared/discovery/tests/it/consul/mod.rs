@@ -77,7 +77,7 @@ impl NeverEmpty {
         let mut watch = watch.clone();
         let task = tokio::spawn(async move {
             loop {
-                assert!(!watch.current().is_empty(), "watchers were told an empty set");
+                assert!(!watch.current().is_empty(), "an empty set was published");
                 watch.changed().await;
             }
         });

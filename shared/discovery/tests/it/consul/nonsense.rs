@@ -33,7 +33,7 @@ async fn survives(bad: Answer, expected: &str) {
     assert!(why.len() < 300, "{} bytes: {}", why.len(), &why[..300]);
     let changed = timeout(TEST_TIMEOUT, watch.changed()).await;
     assert!(changed.is_ok(), "{:?}", watch.status());
-    assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
+    assert_eq!(ports(&watch.current()), [1002], "nothing was published in between");
     let live = async || matches!(watch.status(), Status::Live { .. }).then_some(());
     eventually("it is live", live).await;
     never_empty.end().await;
@@ -105,7 +105,11 @@ async fn an_invalid_index_causes_no_busy_loop() {
         let mut watch = registry.resolver.watch("user");
         sees(&mut watch, &[1002]).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert!(agent.asked().len() <= 5, "{index:?}: asked {} times", agent.asked().len());
+        assert!(
+            agent.health_queries().len() <= 5,
+            "{index:?}: asked {} times",
+            agent.health_queries().len()
+        );
         assert!(matches!(watch.status(), Status::Live { .. }), "{:?}", watch.status());
     }
 }

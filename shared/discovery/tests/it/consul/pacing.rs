@@ -49,7 +49,7 @@ async fn endless_changes_are_fetched_at_20_per_second() {
     let began = Instant::now();
     let mut watch = registry.resolver.watch("user");
     let mut sets = Vec::new();
-    while agent.asked().len() < ROUNDS {
+    while agent.health_queries().len() < ROUNDS {
         watch.changed().await;
         let set = watch.current();
         assert_eq!(set.len() as u64, INSTANCES);
@@ -57,8 +57,8 @@ async fn endless_changes_are_fetched_at_20_per_second() {
     }
     // The burst is 20 queries, and one is running.
     let least = Duration::from_millis(50) * (ROUNDS as u32 - 22);
-    assert!(began.elapsed() >= least, "{ROUNDS} questions in {:?}", began.elapsed());
-    assert!(sets.len() <= ROUNDS, "told {} times", sets.len());
+    assert!(began.elapsed() >= least, "{ROUNDS} queries in {:?}", began.elapsed());
+    assert!(sets.len() <= ROUNDS, "published {} times", sets.len());
     // Old sets are freed.
     let kept = sets.iter().filter(|set| set.strong_count() > 0).count();
     assert!(kept <= 1, "{kept} sets are kept");
@@ -71,11 +71,11 @@ async fn instant_answers_without_changes_are_fetched_once_a_second() {
     let registry = registry(agent.settings());
     let began = Instant::now();
     let _watch = registry.resolver.watch("user");
-    while agent.asked().len() < ROUNDS {
+    while agent.health_queries().len() < ROUNDS {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let least = Duration::from_secs(ROUNDS as u64 - 4);
-    assert!(began.elapsed() >= least, "{ROUNDS} questions in {:?}", began.elapsed());
+    assert!(began.elapsed() >= least, "{ROUNDS} queries in {:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,10 +86,10 @@ async fn a_failing_agent_is_queried_every_few_seconds() {
     let registry = registry(agent.settings());
     let began = Instant::now();
     let _watch = registry.resolver.watch("user");
-    while agent.asked().len() < ROUNDS {
+    while agent.health_queries().len() < ROUNDS {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // The delays double up to 4 s. Jitter removes up to half of each.
     let least = Duration::from_secs(2) * (ROUNDS as u32 - 7);
-    assert!(began.elapsed() >= least, "{ROUNDS} questions in {:?}", began.elapsed());
+    assert!(began.elapsed() >= least, "{ROUNDS} queries in {:?}", began.elapsed());
 }

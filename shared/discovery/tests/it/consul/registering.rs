@@ -142,7 +142,7 @@ async fn the_registration_of_a_killed_process_is_removed() {
     let port = server.port();
     for (id, port) in [
         (format!("user-127.0.0.1-{port}-0123abcd.0"), port),
-        ("user-by-somebody-else".to_owned(), port),
+        ("user-by-another-program".to_owned(), port),
         (format!("user-127.0.0.1-{}-0123abcd.0", port - 1), port - 1),
     ] {
         let body = json!({"ID": id, "Name": "user", "Address": "127.0.0.1", "Port": port});

@@ -63,18 +63,18 @@ impl Answer {
 
 /// A request to the agent.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct Received {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) head: String,
 }
 
-type Script = dyn Fn(&Asked) -> Answer + Send + Sync;
+type Script = dyn Fn(&Received) -> Answer + Send + Sync;
 
 /// The running agent. Dropping it closes its connections.
 pub(super) struct Scripted {
     url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<Received>>>,
     task: JoinHandle<()>,
 }
 
@@ -96,19 +96,19 @@ impl Scripted {
 
     /// Starts an agent with answers from `script`.
     pub(super) async fn answering(
-        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        script: impl Fn(&Received) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (questions, script) =
+        let (requests, script) =
             (Arc::clone(&asked), Arc::<Script>::from(Box::new(script) as Box<Script>));
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
-                let (questions, script) = (Arc::clone(&questions), Arc::clone(&script));
+                let (requests, script) = (Arc::clone(&requests), Arc::clone(&script));
                 // The task ends when the client closes the connection.
-                connections.spawn(async move { serve(connection, &questions, &*script).await });
+                connections.spawn(async move { serve(connection, &requests, &*script).await });
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -120,13 +120,13 @@ impl Scripted {
     }
 
     /// Returns all requests so far.
-    pub(super) fn all(&self) -> Vec<Asked> {
+    pub(super) fn all(&self) -> Vec<Received> {
         self.asked.lock().unwrap().clone()
     }
 
     /// Returns the health queries so far, without their waiting times.
-    pub(super) fn asked(&self) -> Vec<String> {
-        let without_wait = |asked: &Asked| asked.path.split("&wait=").next().unwrap().to_owned();
+    pub(super) fn health_queries(&self) -> Vec<String> {
+        let without_wait = |asked: &Received| asked.path.split("&wait=").next().unwrap().to_owned();
         let all = self.asked.lock().unwrap();
         all.iter().filter(|one| one.path.starts_with("/v1/health/")).map(without_wait).collect()
     }
@@ -140,7 +140,7 @@ impl Drop for Scripted {
 
 async fn serve(
     mut connection: TcpStream,
-    questions: &Mutex<Vec<Asked>>,
+    requests: &Mutex<Vec<Received>>,
     script: &Script,
 ) -> io::Result<()> {
     let mut head = Vec::new();
@@ -150,8 +150,8 @@ async fn serve(
     let head = String::from_utf8_lossy(&head).into_owned();
     let mut words = head.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let asked = Asked { method, path, head };
-    questions.lock().unwrap().push(asked.clone());
+    let asked = Received { method, path, head };
+    requests.lock().unwrap().push(asked.clone());
     let answer = script(&asked);
     sleep(answer.after).await;
     let Answer { status, index, led, body, last_contact, endless, .. } = answer;

@@ -16,14 +16,14 @@ use crate::{
 
 const TOKEN: &str = "8d7f5c3a-secret-secret-secret-0123456789ab";
 
-struct Told {
+struct Guarded {
     registry: Registry,
     agent: Scripted,
     _folder: tempfile::TempDir,
 }
 
 /// Creates a registry with the token, and an agent with these answers.
-async fn told(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Told {
+async fn guarded(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Guarded {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, TOKEN).unwrap();
@@ -47,15 +47,15 @@ async fn an_answer_with_the_token_is_not_quoted() {
         (200, format!("\"{TOKEN}\"")),
         (200, format!("[{{\"Node\":\"{TOKEN}\"}}]")),
     ] {
-        let told = told(move |_| Answer { status, ..Answer::new(1, body.as_str()) }).await;
-        let watch = told.registry.resolver.watch("user");
+        let guarded = guarded(move |_| Answer { status, ..Answer::new(1, body.as_str()) }).await;
+        let watch = guarded.registry.resolver.watch("user");
         shown += &is_pending(&watch).await;
-        match told.registry.registrar.register(described(1001)).await {
+        match guarded.registry.registrar.register(described(1001)).await {
             Ok(registration) => shown += &format!("{:?}", registration.state()),
             Err(error @ RegisterError::Refused { .. }) => shown += &format!("{error} {error:?}"),
             Err(other) => panic!("{other}"),
         }
-        shown += &format!("{watch:?} {:?}", told.registry);
+        shown += &format!("{watch:?} {:?}", guarded.registry);
     }
     assert!(shown.contains("403") && shown.contains("500"), "{shown}");
     for said in [shown, output.text()] {
@@ -66,7 +66,7 @@ async fn an_answer_with_the_token_is_not_quoted() {
 #[tokio::test]
 async fn the_token_is_never_logged() {
     let output = Output::of_this_thread();
-    let told = told(|path| match path {
+    let guarded = guarded(|path| match path {
         path if path.starts_with("/v1/health/service/user") => Answer::new(10, ONE),
         path if path.starts_with("/v1/health/service/") => Answer::new(10, "<html>"),
         path if path.starts_with("/v1/agent/service/") => Answer::new(10, ""),
@@ -74,16 +74,16 @@ async fn the_token_is_never_logged() {
     })
     .await;
     let (mut good, bad) =
-        (told.registry.resolver.watch("user"), told.registry.resolver.watch("order"));
+        (guarded.registry.resolver.watch("user"), guarded.registry.resolver.watch("order"));
     sees(&mut good, &[1001]).await;
     is_pending(&bad).await;
-    let registration = told.registry.registrar.register(described(1001)).await.unwrap();
+    let registration = guarded.registry.registrar.register(described(1001)).await.unwrap();
     let doubted = async || match registration.state() {
         RegistrationState::Retrying { why } => Some(why),
         RegistrationState::Registered => None,
     };
     eventually("the registration is in doubt", doubted).await;
-    drop(told.agent);
+    drop(guarded.agent);
     is_stale(&good).await;
     registration.deregister().await;
     let text = output.text();

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     eventually, registry,
-    scripted::{Answer, Asked, Scripted},
+    scripted::{Answer, Received, Scripted},
 };
 use crate::{contract::described, output::Output};
 
@@ -20,11 +20,11 @@ const BEAT: &str = "PUT /v1/agent/check/pass/";
 const SWEEP: &str = "GET /v1/agent/services";
 
 /// The answer of an agent that accepts every registration and knows it.
-fn good(_: &Asked) -> Answer {
+fn good(_: &Received) -> Answer {
     Answer::new(1, "{}")
 }
 
-fn is(asked: &Asked, what: &str) -> bool {
+fn is(asked: &Received, what: &str) -> bool {
     format!("{} {}", asked.method, asked.path).starts_with(what)
 }
 
@@ -32,7 +32,7 @@ fn count(agent: &Scripted, what: &str) -> usize {
     agent.all().iter().filter(|asked| is(asked, what)).count()
 }
 
-async fn was_asked(agent: &Scripted, what: &str, times: usize) {
+async fn receives(agent: &Scripted, what: &str, times: usize) {
     eventually(what, async || (count(agent, what) >= times).then_some(())).await;
 }
 
@@ -46,11 +46,11 @@ async fn a_cancelled_registration_is_deregistered_once_made() {
     let registry = registry(agent.settings());
     let registrar = Arc::clone(&registry.registrar);
     let registering = tokio::spawn(async move { registrar.register(described(1001)).await });
-    was_asked(&agent, REGISTER, 1).await;
+    receives(&agent, REGISTER, 1).await;
     let since = Instant::now();
     registering.abort();
     assert!(registering.await.unwrap_err().is_cancelled());
-    was_asked(&agent, DEREGISTER, 1).await;
+    receives(&agent, DEREGISTER, 1).await;
     assert!(since.elapsed() > Duration::from_secs(1), "before it was made");
     sleep(Duration::from_millis(300)).await;
     assert_eq!((count(&agent, REGISTER), count(&agent, DEREGISTER)), (1, 1));
@@ -66,7 +66,7 @@ async fn a_failing_agent_is_retried_and_warned_about_once() {
     let registration = registry.registrar.register(described(1001)).await.unwrap();
     let why = "consul answered 500: No cluster leader".to_owned();
     assert_eq!(registration.state(), RegistrationState::Retrying { why });
-    was_asked(&agent, "GET /v1/agent/health/service/id/", 4).await;
+    receives(&agent, "GET /v1/agent/health/service/id/", 4).await;
     assert_eq!(output.count("WARN", "not registered at consul, will retry"), 1);
 }
 
@@ -77,14 +77,14 @@ async fn a_ttl_check_is_passed_while_the_registration_lives() {
     let registry = registry(agent.settings().check(check).check_ttl(check_ttl));
     let registration = registry.registrar.register(described(1001)).await.unwrap();
     let since = Instant::now();
-    was_asked(&agent, BEAT, 5).await;
+    receives(&agent, BEAT, 5).await;
     // The first beat is part of the registration. The others come at a third of the TTL.
     assert!(since.elapsed() >= Duration::from_millis(3500), "took {:?}", since.elapsed());
     assert!(since.elapsed() < Duration::from_secs(6), "took {:?}", since.elapsed());
     registration.deregister().await;
     let beats = count(&agent, BEAT);
     sleep(Duration::from_millis(1500)).await;
-    assert_eq!(count(&agent, BEAT), beats, "it is beaten although nobody wants it");
+    assert_eq!(count(&agent, BEAT), beats, "the check is passed after the end");
     assert_eq!((count(&agent, REGISTER), count(&agent, DEREGISTER)), (1, 1));
 }
 
@@ -99,7 +99,7 @@ async fn a_drain_does_not_wait_for_the_removal_of_earlier_ones() {
         .await;
     let registry = registry(agent.settings());
     let registration = registry.registrar.register(described(1001)).await.unwrap();
-    was_asked(&agent, SWEEP, 1).await;
+    receives(&agent, SWEEP, 1).await;
     let deregistered = timeout(Duration::from_secs(2), registration.deregister()).await;
     assert!(deregistered.is_ok());
     assert_eq!(count(&agent, DEREGISTER), 1);
@@ -112,11 +112,11 @@ async fn a_registration_outlives_its_registry() {
     let registry = registry(agent.settings().verify_interval(verify_interval));
     let registration = registry.registrar.register(described(1001)).await.unwrap();
     drop(registry);
-    was_asked(&agent, "GET /v1/agent/health/service/id/", 3).await;
+    receives(&agent, "GET /v1/agent/health/service/id/", 3).await;
     assert_eq!(count(&agent, DEREGISTER), 0);
     assert_eq!(registration.state(), RegistrationState::Registered);
     drop(registration);
-    was_asked(&agent, DEREGISTER, 1).await;
+    receives(&agent, DEREGISTER, 1).await;
 }
 
 /// Each start has its own ids, so the same instance never has one id twice.
@@ -129,7 +129,7 @@ async fn each_registration_has_an_id_of_its_own() {
         held.push(start.registrar.register(described(1001)).await.unwrap());
     }
     drop(held);
-    was_asked(&agent, DEREGISTER, 4).await;
+    receives(&agent, DEREGISTER, 4).await;
     let mut ids: Vec<_> = agent.all().into_iter().filter(|one| is(one, DEREGISTER)).collect();
     ids.sort_by(|one, other| one.path.cmp(&other.path));
     ids.dedup_by(|one, other| one.path == other.path);

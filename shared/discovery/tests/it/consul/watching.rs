@@ -23,8 +23,9 @@ fn newer_than(index: u64) -> String {
     format!("{AT_ONCE}&index={index}")
 }
 
-async fn was_asked(agent: &Scripted, expected: &[String]) {
-    let asked = async || (agent.asked().len() >= expected.len()).then(|| agent.asked());
+async fn receives(agent: &Scripted, expected: &[String]) {
+    let asked =
+        async || (agent.health_queries().len() >= expected.len()).then(|| agent.health_queries());
     assert_eq!(eventually("everything is asked", asked).await, expected);
 }
 
@@ -41,7 +42,7 @@ async fn the_index_of_an_error_is_ignored() {
     let registry = registry(agent.settings());
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1002]).await;
-    was_asked(&agent, &[AT_ONCE.into(), newer_than(10), AT_ONCE.into(), newer_than(11)]).await;
+    receives(&agent, &[AT_ONCE.into(), newer_than(10), AT_ONCE.into(), newer_than(11)]).await;
 }
 
 #[tokio::test]
@@ -56,7 +57,7 @@ async fn an_index_that_goes_backwards_is_forgotten() {
     let registry = registry(agent.settings());
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1002]).await;
-    was_asked(&agent, &[AT_ONCE.into(), newer_than(10), AT_ONCE.into(), newer_than(4)]).await;
+    receives(&agent, &[AT_ONCE.into(), newer_than(10), AT_ONCE.into(), newer_than(4)]).await;
 }
 
 #[tokio::test]
@@ -80,7 +81,7 @@ async fn a_leaderless_answer_is_used_if_there_is_no_other() {
     assert_eq!(is_pending(&watch).await, "consul has no leader");
     sees(&mut watch, &[1001]).await;
     let never_empty = NeverEmpty::from_now_on(&watch);
-    let asked_again = async || (agent.asked().len() > 3).then_some(());
+    let asked_again = async || (agent.health_queries().len() > 3).then_some(());
     eventually("it is asked again", asked_again).await;
     assert_eq!(is_stale(&watch).await, "consul has no leader");
     never_empty.end().await;
@@ -102,7 +103,7 @@ async fn an_empty_answer_with_a_lower_index_is_held() {
     assert!(why.contains("lost its data"), "{why}");
     assert_eq!(ports(&watch.current()), [1001]);
     watch.changed().await;
-    assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
+    assert_eq!(ports(&watch.current()), [1002], "nothing was published in between");
 }
 
 /// An agent that restarted with its data first repeats its last answer. Then it considers every
@@ -122,7 +123,7 @@ async fn an_empty_answer_soon_after_a_failure_is_held() {
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1001]).await;
     watch.changed().await;
-    assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
+    assert_eq!(ports(&watch.current()), [1002], "nothing was published in between");
 }
 
 #[tokio::test]
@@ -145,11 +146,11 @@ async fn watches_of_a_service_share_one_query() {
     sees(&mut first, &[1001]).await;
     sees(&mut second, &[1001]).await;
     drop(first);
-    was_asked(&agent, &[AT_ONCE.into(), newer_than(10)]).await;
+    receives(&agent, &[AT_ONCE.into(), newer_than(10)]).await;
     drop(second);
     let mut third = registry.resolver.watch("user");
     sees(&mut third, &[]).await;
-    was_asked(&agent, &[AT_ONCE.into(), newer_than(10), AT_ONCE.into()]).await;
+    receives(&agent, &[AT_ONCE.into(), newer_than(10), AT_ONCE.into()]).await;
 }
 
 #[tokio::test]
@@ -159,7 +160,7 @@ async fn a_service_name_is_escaped_in_the_query() {
     let registry = registry(settings);
     let _watch = registry.resolver.watch("../user?x#");
     let expected = "/v1/health/service/%2E%2E%2Fuser%3Fx%23?passing&stale&dc=a%26b";
-    was_asked(&agent, &[expected.to_owned()]).await;
+    receives(&agent, &[expected.to_owned()]).await;
 }
 
 #[tokio::test]
@@ -175,8 +176,8 @@ async fn an_unchanged_set_is_not_published_again() {
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1001]).await;
     watch.changed().await;
-    assert_eq!(ports(&watch.current()), [1002], "nothing was told in between");
-    assert_eq!(agent.asked()[..3], [AT_ONCE.to_owned(), newer_than(10), newer_than(11)]);
+    assert_eq!(ports(&watch.current()), [1002], "nothing was published in between");
+    assert_eq!(agent.health_queries()[..3], [AT_ONCE.to_owned(), newer_than(10), newer_than(11)]);
 }
 
 #[tokio::test]
@@ -194,7 +195,7 @@ async fn an_answer_may_take_the_wait_and_consuls_addition() {
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1001]).await;
     let (once, again) = (AT_ONCE.to_owned(), newer_than(10));
-    was_asked(&agent, &[once, again.clone(), again]).await;
+    receives(&agent, &[once, again.clone(), again]).await;
     assert!(matches!(watch.status(), Status::Live { .. }));
 }
 
