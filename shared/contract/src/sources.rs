@@ -1,4 +1,4 @@
-//! Sources of time and ids: what a use case needs of the machine, passed in so that its tests choose both.
+//! Sources of time and ids. Use cases take them as parameters, so that tests can choose both.
 
 use std::fmt;
 
@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 /// Clock of a process.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// Returns the time now, in UTC and no finer than microseconds: what is stored is what was answered.
+    /// Returns the current time in UTC, cut to microseconds, so that a stored time equals the
+    /// returned one.
     fn now(&self) -> OffsetDateTime;
 }
 
 /// Source of ids.
 pub trait Ids: fmt::Debug + Send + Sync {
-    /// Returns a UUIDv7 that was never returned before. Later ones sort after earlier ones.
+    /// Returns a new UUIDv7. Later ids sort after earlier ones.
     fn next(&self) -> Uuid;
 }
