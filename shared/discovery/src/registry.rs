@@ -1,4 +1,4 @@
-//! One registrar and one resolver that belong together.
+//! A registrar and a resolver of the same registry.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,21 +15,20 @@ pub(crate) const PROPAGATION: Duration = Duration::from_secs(2);
 /// Both ports of one registry. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    /// Where servers make themselves known.
+    /// Port for the registration of servers.
     pub registrar: Arc<dyn Registrar>,
-    /// Where callers look.
+    /// Port for the lookup by callers.
     pub resolver: Arc<dyn Resolver>,
-    /// How long a deregistration takes to reach callers elsewhere: a draining
-    /// server waits this long before it stops accepting.
+    /// Time that a deregistration takes to reach callers in other processes. A draining server
+    /// waits this long before it stops accepting calls.
     pub propagation: Duration,
-    /// Whether a server counts as ready while it is not registered: whoever found it
-    /// before goes on calling it. Where not, a rollout stops at instances that nobody
-    /// finds.
+    /// True if an unregistered server counts as ready, because callers that have found it still
+    /// call it. If false, a rollout stops at instances that callers cannot find.
     pub ready_unregistered: bool,
 }
 
 impl Registry {
-    /// A new registry within this process.
+    /// Returns a new registry in memory, for this process only.
     pub fn memory() -> Self {
         Self::of(Arc::new(Memory::new()), Duration::ZERO)
     }
@@ -61,7 +60,7 @@ impl Registry {
         Ok(Self::of(Arc::new(list), PROPAGATION))
     }
 
-    /// The registry of an adapter that implements both ports.
+    /// Returns the registry of an adapter that implements both ports.
     pub fn of<A: Registrar + Resolver + 'static>(adapter: Arc<A>, propagation: Duration) -> Self {
         Self {
             registrar: Arc::<A>::clone(&adapter),

@@ -1,4 +1,4 @@
-//! How an identity is configured.
+//! Settings of a service's identity.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -12,65 +12,64 @@ use crate::{
     Verifier,
 };
 
-/// A service's identity: its own key, the keys it believes, and what calling
-/// services may do.
+/// Identity of a service: its own key, the keys that it trusts, and the grants of calling services.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct Settings {
-    /// The service's private key, PKCS#8 PEM. It must exist.
+    /// The service's private key, PKCS#8 PEM. Must exist.
     #[setters(into)]
     pub key_file: PathBuf,
-    /// Whose tokens are believed.
+    /// Trusted keys and their issuers.
     #[serde(default)]
     pub trusted: Vec<TrustedKeySettings>,
-    /// The permissions each calling service is granted.
+    /// Permissions granted to each calling service.
     #[serde(default)]
     pub grants: Grants,
-    /// The folder in which the keys that others publish are kept for a day, so that a restart
-    /// while their publisher is away turns no user away. Not given: they are not.
+    /// Folder in which fetched keys are cached for a day, so that a restart rejects no user while
+    /// the publisher is down. Default: no cache.
     #[serde(default)]
     #[setters(into)]
     pub jwks_cache_dir: Option<PathBuf>,
 }
 
-/// One entry of the list of trusted keys: a file, or a service that publishes them, or both.
+/// A trusted issuer. Its keys come from a file, from the service that publishes them, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct TrustedKeySettings {
-    /// Whom the key speaks for: a service's name, or `gantry` for user tokens.
+    /// Issuer: a service's name, or `gantry` for user tokens.
     #[setters(into)]
     pub issuer: String,
-    /// What it may sign: `users` or `service`.
+    /// Kind of its tokens: `users` or `service`.
     pub issues: Issues,
-    /// The public key, SubjectPublicKeyInfo PEM.
+    /// Public key, SubjectPublicKeyInfo PEM.
     #[serde(default)]
     #[setters(into)]
     pub key_file: Option<PathBuf>,
-    /// The service that publishes the keys; those are fetched from it, and followed.
+    /// Service that publishes the keys. They are fetched from it and refreshed.
     #[serde(default)]
     #[setters(into)]
     pub jwks: Option<String>,
-    /// Lets `jwks` be fetched without TLS from another machine, where whoever answers decides who
-    /// is a user. Default: it is refused.
+    /// Allows `jwks` to be fetched without TLS from another machine. Anyone who intercepts the
+    /// fetch could then forge user tokens. Default: false.
     #[serde(default)]
     pub allow_plaintext: bool,
 }
 
-/// A setting with a value that cannot be.
+/// An unusable setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSetting {
-    /// The key, below those of the identity.
+    /// Key of the setting, within the section of the identity.
     pub key: String,
-    /// What it should be.
+    /// Expected value.
     pub expected: String,
 }
 
 impl TrustedKeySettings {
-    /// Believes `issuer` to issue such tokens, by keys that are still to be told.
+    /// Trusts `issuer` to issue such tokens. Set its keys with the setters.
     pub fn new(issuer: impl Into<String>, issues: Issues) -> Self {
         Self { issuer: issuer.into(), issues, key_file: None, jwks: None, allow_plaintext: false }
     }
@@ -81,8 +80,8 @@ impl TrustedKeySettings {
 }
 
 impl Settings {
-    /// Every setting that cannot be, or names what the contract does not have. The files are not
-    /// looked at.
+    /// Returns all unusable settings, including permissions that the contract does not have. Does
+    /// not read the files.
     pub fn problems(&self, contract: &Contract) -> Vec<InvalidSetting> {
         let without = self.trusted.iter().enumerate().filter(|(_, entry)| entry.has_no_key());
         let without = without.map(|(number, _)| InvalidSetting {
@@ -99,25 +98,25 @@ impl Settings {
         without.chain(unknown).collect()
     }
 
-    /// Signs for `service` with the configured key.
+    /// Returns a signer for `service` with the configured key.
     ///
     /// # Errors
-    /// [`KeyError`] where the key file is missing or no key.
+    /// [`KeyError`] if the key file is missing or has other content.
     pub fn signer(&self, service: &str) -> Result<ServiceSigner, KeyError> {
         Ok(ServiceSigner::new(service, SigningKey::load(&self.key_file)?))
     }
 
-    /// The services whose published keys are believed, each once.
+    /// Returns the services that publish trusted keys, each once.
     pub fn publishers(&self) -> BTreeSet<&str> {
         self.trusted.iter().filter_map(|entry| entry.jwks.as_deref()).collect()
     }
 
-    /// Checks the tokens that callers of `service` bring. `source` gives the way to a
-    /// service that publishes keys, where there is one.
+    /// Returns a verifier for the callers of `service`. `source` returns the key source of a
+    /// publishing service, or None if this process cannot reach it.
     ///
     /// # Errors
-    /// [`KeyError`] where a trusted key's file is missing or no key, an issuer has no key,
-    /// or there is no way to who publishes it.
+    /// [`KeyError`] if a key file is missing or has other content, an issuer has no key, or a
+    /// publishing service has no source.
     pub fn verifier(
         &self,
         service: &str,

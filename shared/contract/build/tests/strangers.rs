@@ -20,7 +20,7 @@ fn a_required_field_of_proto2_is_rejected() {
     assert_eq!(
         refused("syntax = \"proto2\"; package t;\nmessage M { required string f = 1; }"),
         "the contract has 1 problem(s):\n  t.proto:2:13: t.M.f: `required` is not checked: \
-         optional, and (buf.validate.field).required"
+         use optional and (buf.validate.field).required"
     );
 }
 

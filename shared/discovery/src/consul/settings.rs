@@ -1,4 +1,4 @@
-//! How Consul is reached and what it is asked to do.
+//! Settings of the Consul adapter.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,100 +15,99 @@ use super::{
     transport::Transport,
 };
 
-/// The `discovery.consul` section of a service's configuration.
+/// Section `discovery.consul` of a service's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct Settings {
-    /// The local agent's HTTP API: `http://HOST:PORT` or `https://HOST:PORT`.
+    /// HTTP API of the local agent: `http://HOST:PORT` or `https://HOST:PORT`.
     #[setters(into)]
     pub url: String,
-    /// With `https`: the authorities (PEM) that may vouch for the agent. This and the
-    /// two below are read at the start and followed: new connections use what they hold.
+    /// Only for `https`: certificate authorities (PEM) of the agent. This file and the next two are
+    /// read at the start and again when they change; new connections use the current content.
     #[setters(into)]
     pub ca_file: Option<PathBuf>,
-    /// With `https`: our own certificate (PEM, with its chain), where the agent asks
-    /// for one.
+    /// Only for `https`: the client's certificate and its intermediate certificates (PEM), if the
+    /// agent requires one.
     #[setters(into)]
     pub cert_file: Option<PathBuf>,
-    /// The private key (PEM) of `cert_file`.
+    /// Private key (PEM) of `cert_file`.
     #[setters(into)]
     pub key_file: Option<PathBuf>,
-    /// The file that holds the ACL token. Read again for every request, so that a
-    /// token can be rotated.
+    /// File with the ACL token. Read for each request, so the token can be rotated.
     #[setters(into)]
     pub token_file: Option<PathBuf>,
-    /// Lets the token be sent without TLS to an agent on another machine. Default: it is refused.
+    /// Allows the token to be sent without TLS to an agent on another machine. Default: false.
     pub allow_plaintext: bool,
-    /// The datacenter whose instances are watched; none is the agent's own.
+    /// Datacenter of the watched instances. Default: that of the agent.
     #[setters(into)]
     pub datacenter: Option<String>,
-    /// How Consul learns an instance's health.
+    /// Health check of registered instances.
     pub check: Check,
-    /// With `check = "ttl"`: how long an instance that says nothing is healthy, at
-    /// least 3 s; it speaks three times as often.
+    /// For `check = "ttl"`: time for which an instance stays healthy after it passed its check. At
+    /// least 3 s. The instance passes the check three times as often.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub check_ttl: Duration,
-    /// How often Consul checks an instance's health: at least 1 s.
+    /// Interval of health checks by Consul. At least 1 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub check_interval: Duration,
-    /// How long an instance may take to answer a check.
+    /// Timeout of a health check.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub check_timeout: Duration,
-    /// After how long in critical health Consul forgets an instance: at least 1 min.
+    /// Time after which Consul removes a critical instance. At least 1 min.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub deregister_critical_after: Duration,
-    /// How often the agent is asked whether it still knows an instance.
+    /// Interval at which the agent is asked if it still knows an instance.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub verify_interval: Duration,
-    /// How long a watch waits for a change before it asks again; Consul's silent
-    /// death is noticed that late. From 1 s to 10 min.
+    /// Maximum time for which a query blocks, from 1 s to 10 min. An agent that dies silently is
+    /// noticed after this time.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub wait: Duration,
-    /// How long a request may take, besides the waiting asked for.
+    /// Timeout of a request, in addition to the time for which it blocks.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub timeout: Duration,
-    /// Time between two look-ups of an instance's host name, where it is registered with one:
-    /// from 1 s to 1 h.
+    /// Time between two look-ups of an instance's host name, from 1 s to 1 h. Only for instances
+    /// that are registered with a host name.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub name_refresh: Duration,
-    /// How long no empty answer is believed after Consul failed or may have lost its
-    /// data.
+    /// Time for which empty answers are held back after a failure of Consul or a possible loss of
+    /// its data.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub hold_empty: Duration,
 }
 
-/// Who tells Consul of an instance's health.
+/// Health check of registered instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
-    /// The agent asks the instance's `grpc.health.v1.Health`, through TLS where the
-    /// instance speaks it. Whom the agent trusts then is its own setting: its `ca_file`,
-    /// `server_name` and `enable_agent_tls_for_checks`.
+    /// The agent calls the instance's `grpc.health.v1.Health`, with TLS if the instance serves it.
+    /// The agent's own settings decide which certificates it trusts: `ca_file`, `server_name` and
+    /// `enable_agent_tls_for_checks`.
     #[default]
     Grpc,
-    /// The instance, where the agent cannot reach it. Then Consul knows only that the
-    /// process lives and reaches the agent, not whether it says that it serves.
+    /// The instance passes the check itself, for agents that cannot reach it. Consul then knows
+    /// only that the process lives and reaches the agent, not that it serves.
     Ttl,
 }
 
-/// A key whose value cannot be used.
+/// An unusable setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {why}")]
 pub struct InvalidSettings {
-    /// The key, within the section.
+    /// Key of the setting, within its section.
     pub key: &'static str,
-    /// What is wrong with it.
+    /// Reason why the value cannot be used.
     pub why: String,
 }
 
@@ -137,18 +136,18 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How long to leave the agent alone while it knows the instance; `random` is in
-    /// 0..1 and spreads those that started together.
+    /// Returns the delay before the next request about a known instance. `random` is in 0..1 and
+    /// spreads instances that started together.
     pub(super) fn until_next_word(&self, random: f64) -> Duration {
         let pause = jittered(self.verify_interval, random);
         match self.check {
             Check::Grpc => pause,
-            // Two beats may be lost on the way.
+            // Allows two lost beats.
             Check::Ttl => pause.min(self.check_ttl / 3),
         }
     }
 
-    /// Everything that is wrong with them.
+    /// Returns all problems of the settings.
     pub(crate) fn problems(&self) -> Vec<InvalidSettings> {
         self.times().into_iter().chain(self.reaching().err()).collect()
     }
@@ -160,7 +159,7 @@ impl Settings {
         }
     }
 
-    /// The times that cannot be.
+    /// Returns the problems of times.
     fn times(&self) -> Vec<InvalidSettings> {
         let (instant, second) = (Duration::from_millis(1), Duration::from_secs(1));
         let (minute, ever) = (60 * second, Duration::MAX);
@@ -187,7 +186,7 @@ impl Settings {
         between.into_iter().filter_map(invalid).collect()
     }
 
-    /// How the agent is reached.
+    /// Creates the client of the agent.
     fn reaching(&self) -> Result<Client, InvalidSettings> {
         let agent = self.agent().map_err(|why| InvalidSettings { key: "url", why })?;
         let transport = self.transport(&agent)?;
@@ -210,7 +209,7 @@ impl Settings {
         Ok(Client::new(agent, transport, token, self.timeout))
     }
 
-    /// Where the agent is. A refusal never repeats what could hold a password.
+    /// Parses the agent's address. An error does not quote the URL, which may contain a password.
     fn agent(&self) -> Result<Agent, String> {
         const EXPECTED: &str = "expected http://HOST:PORT or https://HOST:PORT";
         let uri: Uri = self.url.parse().map_err(|_| EXPECTED.to_owned())?;
@@ -238,14 +237,14 @@ impl Settings {
         if agent.scheme == "http" {
             return match files.iter().find(|(_, file)| file.is_some()) {
                 Some((key, _)) => {
-                    let why = "is of no use without an https:// url".into();
+                    let why = "has no effect without an https:// url".into();
                     Err(InvalidSettings { key, why })
                 }
                 None => Ok(Transport::plain(self.timeout)),
             };
         }
         let Some(ca_file) = &self.ca_file else {
-            let why = "is needed beside an https:// url".into();
+            let why = "is required with an https:// url".into();
             return Err(InvalidSettings { key: "ca_file", why });
         };
         let (cert_file, key_file) = (self.cert_file.clone(), self.key_file.clone());
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_cannot_be_used_is_refused_without_repeating_it() {
+    fn an_invalid_url_is_rejected_without_quoting_it() {
         let url = |url: &str| refused(|settings| settings.url = url.to_owned());
         assert_eq!(
             url("http://me:hunter2@consul:8500"),
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_that_consul_would_not_keep_are_refused() {
+    fn durations_outside_of_consuls_limits_are_rejected() {
         let short = Duration::from_millis(999);
         let why = refused(|settings| settings.check_interval = short);
         assert_eq!(why, "check_interval: expected at least 1s, got 999ms");
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ttl_check_is_beaten_at_a_third_of_its_time_to_live() {
+    fn a_ttl_check_is_passed_at_a_third_of_its_ttl() {
         let seconds = |check, check_ttl, random| {
             let check_ttl = Duration::from_secs(check_ttl);
             let settings = Settings { check, check_ttl, ..Settings::default() };
@@ -308,14 +307,14 @@ mod tests {
         for random in [0.0, 0.5, 1.0] {
             assert_eq!(seconds(Check::Ttl, 6, random), 2.0, "at {random}");
         }
-        // An agent that lost its data is to be noticed within 10 s all the same.
+        // An agent that lost its data must still be noticed within 10 s.
         assert_eq!(seconds(Check::Ttl, 3600, 0.5), 3.0);
         assert_eq!(seconds(Check::Grpc, 6, 1.0), 3.3);
     }
 
-    /// A check begins every interval, and is over after its timeout.
+    /// A check starts once per interval and ends after its timeout at the latest.
     #[test]
-    fn the_defaults_notice_a_killed_instance_and_a_lost_registration_within_ten_seconds() {
+    fn the_defaults_notice_losses_within_ten_seconds() {
         let settings = Settings::default();
         let ten = Duration::from_secs(10);
         assert!(settings.check_interval + settings.check_timeout < ten);
@@ -327,9 +326,9 @@ mod tests {
     }
 
     #[test]
-    fn what_tls_needs_is_found_wrong_at_once() {
+    fn unusable_tls_settings_are_reported_at_once() {
         let why = refused(|settings| settings.ca_file = Some("/nowhere".into()));
-        assert_eq!(why, "ca_file: is of no use without an https:// url");
+        assert_eq!(why, "ca_file: has no effect without an https:// url");
 
         let secure = |change: fn(&mut Settings)| {
             refused(|settings| {
@@ -337,7 +336,7 @@ mod tests {
                 change(settings);
             })
         };
-        assert_eq!(secure(|_| {}), "ca_file: is needed beside an https:// url");
+        assert_eq!(secure(|_| {}), "ca_file: is required with an https:// url");
         let why = secure(|settings| settings.ca_file = Some("/nowhere".into()));
         assert!(why.starts_with("ca_file: /nowhere: "), "{why}");
         let why = secure(|settings| settings.ca_file = Some("/dev/null".into()));
@@ -345,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_file_that_is_missing_is_found_at_once() {
+    fn a_missing_token_file_is_reported_at_once() {
         let why = refused(|settings| settings.token_file = Some("/nowhere/token".into()));
         assert!(why.starts_with("token_file: /nowhere/token: "), "{why}");
     }

@@ -33,7 +33,7 @@ async fn guarded(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Gua
     })
     .await;
     let registry = registry(agent.settings().token_file(file));
-    Told { registry, agent, _folder: folder }
+    Guarded { registry, agent, _folder: folder }
 }
 
 /// A proxy in front of the agent may echo the request that it rejects.
