@@ -4,6 +4,9 @@
 //! which ends when it is dropped. A [`Resolver`] returns a [`Watch`] of a service with its current
 //! [`EndpointSet`]. A [`Registry`] has both.
 //!
+//! The Consul adapter needs the feature `consul`. Without it, a process links no HTTP client for
+//! Consul.
+//!
 //! Rules for all adapters:
 //! - Watching neither fails nor blocks. An unknown service has an empty set.
 //! - While the registry is unreachable, the last set stays in use, and [`Status`] reports it.

@@ -1,4 +1,4 @@
-//! Which registry a process uses, as it stands in the configuration.
+//! Settings of the registry that a process uses.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,51 +13,50 @@ use crate::{
     static_list::{DEFAULT_REFRESH, InvalidList, StaticList},
 };
 
-/// The `discovery` section of a service's configuration.
+/// Section `discovery` of a service's settings.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct Settings {
-    /// Which adapter.
+    /// Adapter in use.
     pub kind: Kind,
-    /// For `static`: `HOST:PORT` entries by service.
+    /// Only for `static`: `HOST:PORT` entries by service.
     #[serde(rename = "static")]
     pub endpoints: BTreeMap<String, Vec<String>>,
-    /// For `static`: how often names are looked up again: at least 1 s.
+    /// Only for `static`: time between two look-ups of a name. At least 1 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub static_refresh: Duration,
-    /// Whether a server counts as ready while it is not registered: see
-    /// [`Registry::ready_unregistered`].
+    /// True if an unregistered server counts as ready: see [`Registry::ready_unregistered`].
     pub ready_unregistered: bool,
-    /// For `consul`: how it is reached.
+    /// Only for `consul`: settings of the adapter.
     #[cfg(feature = "consul")]
     pub consul: consul::Settings,
 }
 
-/// The adapters there are.
+/// Adapter of a registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Kind {
-    /// Everything in this process.
+    /// A registry in memory, for one process.
     #[default]
     Memory,
-    /// A list in the configuration.
+    /// A list in the settings.
     Static,
-    /// A Consul agent; with the feature `consul`.
+    /// A Consul agent. Needs the feature `consul`.
     #[cfg(feature = "consul")]
     Consul,
 }
 
-/// A key, within the section, whose value no registry can be made with.
+/// An unusable setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("discovery.{key}: {why}")]
 pub struct SettingsError {
-    /// The key, within the section.
+    /// Key of the setting, within its section.
     pub key: String,
-    /// What is wrong with it, and what was expected.
+    /// Reason why the value cannot be used, and the expected value.
     pub why: String,
 }
 
@@ -75,7 +74,7 @@ impl From<consul::InvalidSettings> for SettingsError {
 }
 
 impl Settings {
-    /// Everything that is wrong with what the kind in use needs.
+    /// Returns all problems of the settings of the adapter in use.
     pub fn problems(&self) -> Vec<SettingsError> {
         match self.kind {
             Kind::Memory => Vec::new(),
@@ -104,10 +103,10 @@ impl Default for Settings {
 }
 
 impl Registry {
-    /// The registry the settings describe. Connects to nothing yet.
+    /// Creates the registry that the settings describe. Does not connect yet.
     ///
     /// # Errors
-    /// [`SettingsError`] naming the key that is wrong.
+    /// [`SettingsError`] naming the first unusable key.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         let registry = match settings.kind {
             Kind::Memory => Self::memory(),
