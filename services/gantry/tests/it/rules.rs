@@ -74,6 +74,30 @@ fn the_table_reader_sees_what_it_must() {
     assert_eq!(tests(source), BTreeSet::from(["one", "two"]));
 }
 
+/// Code of a tutorial by the file that it is quoted from: a line with the path and a colon stands before the
+/// block.
+fn quoted(markdown: &str) -> Vec<(&str, &str)> {
+    let blocks = markdown.split("\n```").collect::<Vec<_>>();
+    // A block follows its text, so that blocks and texts take turns.
+    let pairs = blocks.chunks_exact(2);
+    let quotes = pairs.filter_map(|pair| {
+        let path = pair[0].trim_end().lines().last()?.strip_prefix('`')?.strip_suffix("`:")?;
+        Some((path, pair[1].split_once('\n')?.1))
+    });
+    quotes.collect()
+}
+
+#[test]
+fn code_in_the_tutorial_is_code_that_compiles() {
+    let tutorial = fs::read_to_string(root().join("docs/BUILD_A_SERVICE.md")).expect("text");
+    let quotes = quoted(&tutorial);
+    assert!(quotes.len() >= 9, "only {} quotes were read", quotes.len());
+    for (path, code) in quotes {
+        let file = fs::read_to_string(root().join(path)).unwrap_or_default();
+        assert!(file.contains(code), "{path} does not have:\n{code}");
+    }
+}
+
 #[test]
 fn decisions_are_numbered_one_after_the_other() {
     let names = fs::read_dir(root().join("docs/decisions")).expect("the decisions");
