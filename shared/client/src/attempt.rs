@@ -48,7 +48,7 @@ pub(crate) struct Answered {
     pub(crate) rest: Rest,
 }
 
-/// What follows the head of a response.
+/// Rest of a response after its head.
 pub(crate) enum Rest {
     /// The body, with the status at its end.
     Body(Attempt),
@@ -85,7 +85,7 @@ fn not_placed(about: &About<'_>, error: PickError) -> Error {
     }
 }
 
-/// What an exchange came to.
+/// Result of an exchange.
 pub(crate) type Exchanged = Result<Response<Incoming>, Unanswered>;
 
 /// Sends an attempt. Returns it with the exchange to wait for; `None` if no time is left. `previous`
@@ -109,7 +109,7 @@ pub(crate) fn send(
     Some((attempt, exchanged))
 }
 
-/// How an attempt ended.
+/// End of an attempt.
 pub(crate) enum Ended {
     /// It was not executed, which does not count: it is made again at once.
     Again(Again),
@@ -117,7 +117,7 @@ pub(crate) enum Ended {
     With(AttemptOutcome, Retry),
 }
 
-/// Why an attempt is made again at once.
+/// Reason for making an attempt again at once.
 pub(crate) enum Again {
     /// Nothing was sent: the body is whole.
     NeverSent(RequestBody),

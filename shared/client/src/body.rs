@@ -35,7 +35,7 @@ pub struct ResponseBody {
     open: Option<Open>,
 }
 
-/// What a call holds until it has ended. Dropped before that, its reader went away.
+/// State of a call that has not ended. Dropped before that, its reader went away.
 struct Open {
     call: CallState,
     attempt: Attempt,
@@ -103,7 +103,7 @@ impl ResponseBody {
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Error>> {
         let Ok(data) = frame.into_data() else { return None };
         match self.messages.pass(&data) {
-            // What has come of an answer is not thrown away. A stream without an end has one here.
+            // A response that has arrived is not thrown away. A stream without an end has one here.
             Ok(()) if self.streams() && self.timer.is_late() => self.late(),
             Ok(()) => match self.messages.read(data) {
                 Ok(data) => Some(Ok(Frame::data(data))),

@@ -39,7 +39,7 @@ pub struct Builder<C, R, L = Identity> {
     parts: Parts,
 }
 
-/// What need not be given.
+/// Optional parts, with their defaults.
 #[derive(Debug)]
 struct Parts {
     service: String,
@@ -204,7 +204,7 @@ impl<C, R, L> Builder<C, R, L> {
         self
     }
 
-    /// Sets who is told of calls, attempts and changes of state. Default: nobody.
+    /// Sets the receiver of calls, attempts and changes of state. Default: none.
     pub fn metrics(mut self, metrics: Arc<dyn Metrics>) -> Self {
         self.parts.metrics = Some(metrics);
         self
@@ -275,7 +275,7 @@ impl Parts {
             warned: AtomicBool::new(false),
         });
         if let Some(meter) = &self.meter {
-            // Whoever measures does not keep the channel.
+            // The instruments do not keep the channel open.
             let channel = Arc::downgrade(&inner);
             if inner.pool.shared().tls.is_some() {
                 let channel = channel.clone();

@@ -39,7 +39,7 @@ pub(crate) struct CallState {
     progress: Progress,
 }
 
-/// What has happened to a call so far.
+/// Progress of a call.
 #[derive(Debug, Default)]
 struct Progress {
     /// Attempts that were sent, or may have been.
@@ -127,7 +127,7 @@ impl CallState {
             Circumstances {
                 attempt_had_time: attempt.had_time,
                 call_had_time: self.had_time(),
-                // Before this answer counts: the failure that ejects is none of an ejected endpoint.
+                // Read before this answer counts: the failure that ejects is not one of an ejected endpoint.
                 was_ejected: lease.is_ejected(now),
             },
         );
@@ -212,7 +212,7 @@ impl CallState {
         self.progress.verdict = None;
     }
 
-    /// Returns what an error says of the call now.
+    /// Returns the facts of the call for an error.
     pub(crate) fn about(&self) -> About<'_> {
         let Progress { attempts, endpoint, failed, gave_up, .. } = &self.progress;
         About {
@@ -248,7 +248,7 @@ impl CallState {
         self.finish(code);
     }
 
-    /// Ends a call of which nothing was sent. That says nothing of the service.
+    /// Ends a call before anything was sent, which is no evidence of the service's health.
     pub(crate) fn end_unsent(&mut self, code: Code) {
         if let Some(permit) = self.permit.take() {
             permit.record(Outcome::Neutral, Instant::now());

@@ -42,7 +42,7 @@ pub(crate) struct Inner {
     pub(crate) authority: uri::Authority,
     pub(crate) methods: Methods,
     pub(crate) signer: Option<Arc<ServiceSigner>>,
-    /// Whether it was warned of a method that the contract does not know.
+    /// True once a method that the contract does not know was logged.
     pub(crate) warned: AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a contract is that of the service to be called, by its names.
+//! Check, by names, that a contract is the called service's.
 //!
 //! A contract does not say which process serves what. It says so by its words: `user`, `users`,
 //! `user-service` and `shop-user-eu1` serve `shop.user.v1.UserService`. A contract without any

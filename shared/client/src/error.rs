@@ -1,4 +1,4 @@
-//! How a call fails when it is not the server that says so.
+//! Failures of calls that the channel itself reports.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
@@ -42,7 +42,7 @@ impl Error {
         self.status.code()
     }
 
-    /// Why; `None` where a foreign peer gave no reason that could be told.
+    /// Returns the reason; `None` if a foreign peer gave none that is known.
     pub fn reason(&self) -> Option<GantryReason> {
         self.reason
     }
@@ -106,7 +106,7 @@ impl From<Error> for Status {
     }
 }
 
-/// What an error says of its call: it explains itself.
+/// Facts of a call, for its errors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct About<'a> {
     pub(crate) service: &'a str,
@@ -121,7 +121,7 @@ pub(crate) struct About<'a> {
     pub(crate) breaker: Option<&'a CircuitBreaker>,
     /// Those before the last included.
     pub(crate) failed: &'a [FailedAttempt],
-    /// Why there was no further attempt.
+    /// Reason for making no further attempt.
     pub(crate) gave_up: Option<GiveUp>,
     /// The contract allows to execute the method twice.
     pub(crate) repeatable: bool,
@@ -187,7 +187,7 @@ impl About<'_> {
         Error::new(Code::Unavailable, GantryReason::NoEndpoint, message, self)
     }
 
-    /// The time is over; `why` says what it was spent on.
+    /// The time is over, spent on `why`.
     pub(crate) fn deadline_exceeded(&self, why: &str) -> Error {
         let message = format!("the time for {} of {} is over: {why}", self.path, self.service);
         Error::new(Code::DeadlineExceeded, GantryReason::DeadlineExceeded, message, self)
@@ -255,7 +255,7 @@ impl About<'_> {
         Error::new(Code::Unimplemented, GantryReason::MalformedMessage, message, self)
     }
 
-    /// What was answered cannot be read.
+    /// The answer cannot be read.
     pub(crate) fn malformed_answer(&self, what: &str) -> Error {
         let message = format!("{} answered {} with {what}", self.at(), self.path);
         Error::new(Code::Internal, GantryReason::MalformedMessage, message, self)

@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 
 use crate::{error::chain, payload::RequestBody, pool::Sender, upload::Uploading};
 
-/// How an exchange ended without an answer.
+/// Failure of an exchange without an answer.
 pub(crate) enum Unanswered {
     /// Nothing was written; here is the body again.
     NeverSent(RequestBody),
@@ -133,7 +133,7 @@ impl Incoming {
         Self { stream, is_read: false, upload }
     }
 
-    /// Why the request's own body broke off, if it did.
+    /// Returns why the request's own body broke off, if it did.
     pub(crate) fn broken_request(&self) -> Option<Status> {
         self.upload.as_ref()?.failure()
     }

@@ -1,5 +1,5 @@
-//! What is known of a service's health: the breaker, the retry budget and the ejected
-//! endpoints. One per channel, shared by all its calls.
+//! Health of a service: its breaker, its retry budget and its ejected endpoints. One per channel,
+//! shared by all of its calls.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 

@@ -71,7 +71,7 @@ pub(crate) async fn run(
     race.end()
 }
 
-/// What all attempts of a call share.
+/// State that all attempts of a call share.
 struct Race<'a> {
     call: &'a mut CallState,
     headers: &'a HeaderMap,
@@ -83,7 +83,7 @@ struct Race<'a> {
     sent: Vec<Sent>,
     /// Endpoints that have had the call.
     tried: Vec<SocketAddr>,
-    /// What the caller gets if nothing better comes.
+    /// Outcome for the caller if nothing better comes.
     last: AttemptOutcome,
 }
 

@@ -1,5 +1,4 @@
-//! What a caller uses: one [`Channel`] per service, which generated clients call
-//! through.
+//! The client: one [`Channel`] per called service, for generated clients.
 //!
 //! It finds the service's endpoints in a registry, keeps them connected, balances
 //! over them, and applies the policies of the contract. HTTP/2 directly, without a

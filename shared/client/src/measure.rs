@@ -29,13 +29,13 @@ use crate::{
 /// Stands for every method that the contract does not have (A66).
 const OTHER: &str = "other";
 
-/// How a method appears. What is measured of every call is bound once for each status, from
-/// the first call that ended with it: nothing is looked up by its labels then.
+/// Instruments of a method. Those of every call are bound once for each status, by the first call that
+/// ends with it: no call looks them up by labels.
 struct Measured {
     name: KeyValue,
     calls: ByStatus,
     attempts: ByStatus,
-    /// Whether its further attempts are hedges; else they are retries.
+    /// True if its further attempts are hedges; else they are retries.
     hedged: bool,
 }
 
@@ -134,7 +134,7 @@ impl Metrics for Measures {
     }
 
     fn attempt(&self, ended: &AttemptEnded<'_>) {
-        // What was certainly not executed has no status: it did not get so far.
+        // An attempt that was certainly not executed has no status.
         let method = self.method(ended.method);
         self.bound(&self.attempts, method, &method.attempts, ended.code)
             .record(ended.took.as_secs_f64());
@@ -158,7 +158,7 @@ impl fmt::Debug for Measures {
     }
 }
 
-/// Which channel this is: whom it calls, and who calls where that was said.
+/// Returns the attributes of a channel: the called service, and the calling one if it was named.
 pub(crate) fn who(service: &str, caller: Option<&str>) -> Vec<KeyValue> {
     let target = KeyValue::new("grpc.target", service.to_owned());
     let caller = caller.map(|caller| KeyValue::new("gantry.service", caller.to_owned()));
@@ -249,7 +249,7 @@ where
         .build();
 }
 
-/// Tells what became of the channel's files.
+/// Observes the channel's certificate files.
 pub(crate) fn observe_tls<F>(meter: &Meter, who: &[KeyValue], followed: F)
 where
     F: Fn() -> Option<Followed> + Clone + Send + Sync + 'static,

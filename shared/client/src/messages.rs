@@ -10,26 +10,26 @@ use http::{HeaderMap, HeaderValue};
 /// A flag and a length stand before each message.
 const PREFIX: usize = 5;
 
-/// Where in its messages a response is.
+/// Position of a response within its messages.
 #[derive(Debug)]
 pub(crate) struct Messages {
-    /// Whether a message may say that it is compressed.
+    /// True if a message may be compressed.
     compressible: bool,
     /// Decompresses them.
     inflater: Option<Recoder>,
     /// The longest message, in bytes.
     limit: usize,
-    /// Whether there is to be one only.
+    /// True if exactly one message is due.
     single: bool,
     prefix: [u8; PREFIX],
-    /// How much of the prefix has arrived.
+    /// Bytes of the prefix that have arrived.
     arrived: usize,
-    /// What is missing of the message.
+    /// Bytes of the message that are missing.
     missing: usize,
     any: bool,
 }
 
-/// What is wrong with a message.
+/// Fault of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
     /// Its first byte.
@@ -107,7 +107,7 @@ impl Messages {
         }
     }
 
-    /// Whether all of what was begun has arrived.
+    /// Returns true if no message has arrived in part only.
     pub(crate) fn are_whole(&self) -> bool {
         self.arrived == 0 && self.missing == 0
     }

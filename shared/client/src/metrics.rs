@@ -1,4 +1,4 @@
-//! What a channel tells whoever counts.
+//! Events of a channel, for metrics.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
@@ -52,7 +52,7 @@ pub struct AttemptEnded<'a> {
     pub service: &'a str,
     /// The path of the method.
     pub method: &'a str,
-    /// Where it was sent.
+    /// Endpoint that it was sent to.
     pub endpoint: SocketAddr,
     /// Its status; `None` where it was certainly not executed.
     pub code: Option<Code>,

@@ -1,4 +1,4 @@
-//! What others see of a call: its spans and its metrics.
+//! Observation of a call: its spans and its metrics.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -113,8 +113,7 @@ enum NotCollected {
     Failed(Status),
 }
 
-/// Collects the body of a unary request. It usually is one frame, of which nothing is
-/// copied.
+/// Collects the body of a unary request. It usually is one frame, which is not copied.
 async fn collect(mut body: tonic::body::Body, limit: usize) -> Result<Bytes, NotCollected> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();

@@ -1,4 +1,4 @@
-//! How each method is called: what the contract says, and the configuration over it.
+//! Policies of the methods: the contract's, and the configuration over it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -7,24 +7,23 @@ use gantry_resilience::retry::{HedgingPolicy, InvalidPolicy, Policy};
 
 use crate::settings::{ClientSettings, InvalidSetting, MethodSettings};
 
-/// How one method is called.
+/// Policy of one method.
 #[derive(Debug)]
 pub(crate) struct Method {
-    /// Whether the request is one message, kept so that it can be sent again. What is not
-    /// is passed through.
+    /// True if the request is one message, kept so that it can be sent again. Else it is passed through.
     pub(crate) whole: bool,
-    /// Whether either side streams.
+    /// True if either side streams.
     pub(crate) streams: bool,
     /// The response has exactly one message.
     pub(crate) one_response: bool,
-    /// Whether it may be executed more than once.
+    /// True if it may be executed more than once.
     pub(crate) repeatable: bool,
     pub(crate) repeats: Repeats,
     /// `None` for a method that the contract does not know.
     timeout: Option<Duration>,
 }
 
-/// How a call is made more than once.
+/// Way in which a call is made more than once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Repeats {
     /// After it failed; a policy of one attempt is none.
@@ -55,12 +54,12 @@ impl Repeats {
     }
 }
 
-/// Whether the request is one message.
+/// Returns true if the request is one message.
 fn is_whole(kind: MethodKind) -> bool {
     matches!(kind, MethodKind::Unary | MethodKind::ServerStreaming)
 }
 
-/// Why a method cannot be hedged.
+/// Returns why a method cannot be hedged, if it cannot.
 fn why_not_hedged(policy: &MethodPolicy) -> Option<&'static str> {
     if policy.idempotency == Idempotency::NotIdempotent {
         return Some("it must not be executed twice, so that it is never hedged");
@@ -87,7 +86,7 @@ impl Method {
         for name in [service, method] {
             let Some(over) = settings.methods.get(name) else { continue };
             timeout = over.timeout.unwrap_or(timeout);
-            // What holds for a whole service leaves out what must not be hedged.
+            // Settings of a whole service skip the methods that must not be hedged.
             if over.hedging.is_none() || why_not_hedged(policy).is_none() {
                 over.change(name, &mut repeats)?;
             }
@@ -109,7 +108,7 @@ impl Method {
         })
     }
 
-    /// Whether the contract has it.
+    /// Returns true if the contract has it.
     pub(crate) fn is_known(&self) -> bool {
         self.timeout.is_some()
     }
@@ -127,8 +126,8 @@ impl Method {
         self.timeout.filter(|_| self.streams)
     }
 
-    /// Whether so much time is enough that running out of it is the service's fault: half
-    /// of what the method is given.
+    /// Returns true if running out of this time is the service's fault: it is at least half of the method's
+    /// timeout.
     pub(crate) fn is_fair(&self, left: Duration) -> bool {
         self.timeout.is_some_and(|timeout| left >= timeout / 2)
     }
@@ -161,7 +160,7 @@ impl Methods {
         for policy in contract.methods() {
             match Method::new(policy, settings) {
                 Ok(method) => drop(known.insert(policy.path, Arc::new(method))),
-                // What is wrong for a whole service is told once.
+                // A problem of a whole service is told once.
                 Err(problem) if problems.contains(&problem) => {}
                 Err(problem) => problems.push(problem),
             }
@@ -197,7 +196,7 @@ impl ClientSettings {
     /// have, and which of these may be called twice.
     pub fn problems(&self, contract: &'static Contract) -> Vec<InvalidSetting> {
         let mut problems = self.own_problems();
-        // What is wrong with a method's own numbers is told once.
+        // Problems of a method's own numbers are told once.
         if !problems.iter().any(|problem| problem.key.starts_with("methods.")) {
             problems.extend(Methods::new(contract, self).err().into_iter().flatten());
         }

@@ -1,5 +1,4 @@
-//! What is decided about a call before its first attempt: how it may be sent, how
-//! long it may take, and the headers that say who calls and why.
+//! Preparation of a call before its first attempt: its deadline, its identity, its headers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -60,7 +59,7 @@ pub(crate) fn deadline_of(
     let asked = match request.headers.entry(GRPC_TIMEOUT) {
         Entry::Occupied(timeout) => Some(Deadline::after(now, deadline::decode(timeout.get())?)),
         Entry::Vacant(place) => {
-            // Each attempt says what is left by then, in a copy that need not grow.
+            // Each attempt inserts its remaining time, into a copy that need not grow.
             place.insert(HeaderValue::from_static(""));
             None
         }
@@ -72,7 +71,7 @@ pub(crate) fn deadline_of(
         .earlier(inherited))
 }
 
-/// Adds who calls, for whom, and the request id.
+/// Adds the token of the caller, the user it acts for, and the request id.
 ///
 /// # Errors
 /// What cannot be a header.

@@ -9,16 +9,16 @@ use tokio::time::Instant;
 
 use crate::pool::{Labels, Shared};
 
-/// What a channel knows of its service.
+/// State of a channel.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The service's name.
     pub service: String,
-    /// How far the registry can be trusted.
+    /// Trustworthiness of the registry.
     pub registry: Status,
-    /// How many endpoints the registry lists, whether they are in the subset or not.
+    /// Number of endpoints that the registry lists, in the subset or not.
     pub listed: usize,
-    /// Why calls fail; `None` while an endpoint is connected.
+    /// Reason for failing calls; `None` while an endpoint is connected.
     pub trouble: Option<String>,
     /// The endpoints that are called or were, in the order of their addresses.
     pub endpoints: Vec<EndpointSnapshot>,
@@ -28,10 +28,10 @@ pub struct Snapshot {
     pub retry_tokens: f64,
 }
 
-/// What a channel knows of one endpoint.
+/// State of one endpoint.
 #[derive(Clone, Debug, Serialize)]
 pub struct EndpointSnapshot {
-    /// Where it is.
+    /// Address.
     pub address: SocketAddr,
     /// Its version, as registered.
     pub version: String,
@@ -41,10 +41,10 @@ pub struct EndpointSnapshot {
     pub tags: Vec<String>,
     /// Its share relative to the others.
     pub weight: u32,
-    /// Whether it is in the configured subset. Else there is none in it, and all are called.
+    /// True if it is in the configured subset. Else the subset is empty, and all are called.
     pub in_subset: bool,
-    /// Whether the registry lists it. Else it is a last resort: it gets calls only while
-    /// no listed endpoint is connected, and is gone with its last connection.
+    /// True if the registry lists it. Else it is a last resort: it gets calls only while no listed endpoint
+    /// is connected, and is gone with its last connection.
     pub listed: bool,
     /// Live connections to it.
     pub connections: usize,
@@ -53,14 +53,14 @@ pub struct EndpointSnapshot {
     /// The estimated time to response headers; `None` before the first answer.
     #[serde(rename = "estimate_ms", serialize_with = "millis")]
     pub estimate: Option<Duration>,
-    /// Why it was not connected when that was last tried in vain.
+    /// Error of the last attempt to connect that failed.
     pub last_error: Option<String>,
-    /// What is left of its ejection; `None` where it is not ejected.
+    /// Remaining time of its ejection; `None` if it is not ejected.
     #[serde(rename = "ejected_for_ms", serialize_with = "millis")]
     pub ejected_for: Option<Duration>,
-    /// How often it was ejected since it joined.
+    /// Number of its ejections since it joined.
     pub ejections: u64,
-    /// Why it was ejected the last time, if ever.
+    /// Reason of its last ejection, if any.
     #[serde(serialize_with = "words")]
     pub ejection_reason: Option<ejection::Reason>,
     /// The failures in a row.

@@ -32,7 +32,7 @@ pub(crate) struct Uploading {
 }
 
 impl Uploading {
-    /// Why the body broke off, if it did: the stream was reset then.
+    /// Returns why the body broke off and the stream was reset, if so.
     pub(crate) fn failure(&self) -> Option<Status> {
         self.failure.get().cloned()
     }
@@ -75,9 +75,9 @@ impl Upload {
 struct Sending {
     upload: Upload,
     stream: SendStream<Bytes>,
-    /// What the peer has no room for yet. Nothing more is taken from the caller meanwhile.
+    /// Data that the peer has no room for yet. Nothing more is taken from the caller meanwhile.
     next: Option<Bytes>,
-    /// How the body broke off.
+    /// Failure of the body.
     failed: Arc<OnceLock<Status>>,
 }
 

@@ -18,7 +18,7 @@ use tonic::Code;
 /// A peer's timer may fire this much before ours: its CANCELLED is our deadline.
 const CLOCK_SLACK: Duration = Duration::from_millis(5);
 
-/// What came of an attempt.
+/// Result of an attempt, as far as it counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     /// Status of the attempt, as metrics have it.
@@ -66,15 +66,14 @@ pub(crate) enum PeerReason {
     MethodUnknown,
 }
 
-/// What a verdict depends on beside the answer.
+/// Circumstances of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Circumstances {
     /// The attempt had at least half of the method's timeout.
     pub(crate) attempt_had_time: bool,
     /// The call had at least half of the method's timeout.
     pub(crate) call_had_time: bool,
-    /// The endpoint was ejected when the answer arrived, and had not been picked for want of a better
-    /// one.
+    /// The endpoint was ejected when the answer arrived, and had not been picked as a last resort.
     pub(crate) was_ejected: bool,
 }
 
@@ -89,7 +88,7 @@ pub(crate) struct Verdict {
     pub(crate) budget: Budget,
 }
 
-/// What the load of the endpoint learns.
+/// Lesson for the load of the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
     Learn(balance::Outcome),
@@ -98,7 +97,7 @@ pub(crate) enum Load {
     Nothing,
 }
 
-/// What an answer says of its endpoint's health.
+/// Evidence of the endpoint's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ejection {
     Succeeded,
@@ -108,7 +107,7 @@ pub(crate) enum Ejection {
     Nothing,
 }
 
-/// What follows for the call.
+/// Consequence for the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
     /// The call ends with it.
@@ -119,7 +118,7 @@ pub(crate) enum Retry {
     Failed(Failure),
 }
 
-/// What happens to the retry budget of the service.
+/// Change of the service's retry budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Budget {
     /// Gets back a part of a token when the call ends with this answer.

@@ -1,4 +1,4 @@
-//! One HTTP/2 connection: how it is made, and the calls it carries.
+//! One HTTP/2 connection, and the calls on it.
 
 use std::{
     future::{Future, poll_fn},
@@ -47,15 +47,15 @@ pub(crate) struct Sender {
     state: Arc<State>,
 }
 
-/// What is known of a connection beside its streams.
+/// State of a connection beside its streams.
 #[derive(Debug, Default)]
 struct State {
     in_flight: AtomicUsize,
-    /// What the peer allows at once, as last heard.
+    /// Streams that the peer allows at once, as last heard.
     limit: AtomicUsize,
-    /// Whether it takes no further calls.
+    /// True if it takes no further calls.
     closed: AtomicBool,
-    /// Whether a sign of life was missed.
+    /// True if the peer did not answer a ping.
     dead: AtomicBool,
     traffic: Arc<Traffic>,
 }
@@ -82,14 +82,14 @@ pub(super) struct Drive {
     state: Arc<State>,
 }
 
-/// How a connection came to take no further calls.
+/// End of a connection for further calls.
 pub(super) enum Closed {
     /// The peer said so, and may still answer those under way.
     Drains(h2::Error),
     Ended(Result<(), Broken>),
 }
 
-/// Why a connection that was alive is not any more.
+/// Failure of a connection that was alive.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
     #[error(transparent)]
@@ -98,7 +98,7 @@ pub(super) enum Broken {
     Silent,
 }
 
-/// Why an endpoint could not be connected.
+/// Failure to connect an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error(transparent)]
@@ -145,7 +145,7 @@ impl Connection {
                 // hedged call are, where they cross our reset: after 1,024 of them in all its
                 // life the connection would be closed under everybody else's calls.
                 .max_local_error_reset_streams(None)
-                // What small frames cost in such answers is never given back either.
+                // The budget that small frames of such answers take is never returned either.
                 .data_frame_budget(usize::MAX)
                 .initial_connection_window_size(CONNECTION_WINDOW)
                 .initial_window_size(STREAM_WINDOW)
@@ -191,7 +191,7 @@ impl Connection {
         self.sender.state.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether it can take a call now.
+    /// Returns true if it can take a call now.
     pub(crate) fn has_room(&self) -> bool {
         self.sender.state.has_room() && !self.is_closed()
     }
@@ -223,7 +223,7 @@ impl Connection {
         self.sender.state.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether it takes no further calls.
+    /// Returns true if it takes no further calls.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.state.closed.load(Ordering::Relaxed)
     }
@@ -244,13 +244,13 @@ impl Sender {
         opened
     }
 
-    /// How often anything was written. Where that is now what it was before a stream was
-    /// opened, nothing of this stream has been.
+    /// Returns the number of writes. If it is what it was before a stream was opened, nothing of this stream
+    /// was written.
     pub(crate) fn writes(&self) -> usize {
         self.state.traffic.writes()
     }
 
-    /// Whether the connection was given up because the peer gave no sign of life.
+    /// Returns true if the connection was given up because the peer did not answer a ping.
     pub(crate) fn is_dead(&self) -> bool {
         self.state.dead.load(Ordering::Relaxed)
     }
@@ -333,7 +333,7 @@ impl Drive {
     }
 }
 
-/// Whether the peer has said that it takes no further calls on a connection that is in use.
+/// Returns the error if the peer takes no further calls on a connection that is in use.
 fn goes_away(connection: &Weak<Connection>, cx: &mut Context<'_>) -> Option<h2::Error> {
     let connection = connection.upgrade()?;
     match connection.sender.requests.clone().poll_ready(cx) {
@@ -343,7 +343,7 @@ fn goes_away(connection: &Weak<Connection>, cx: &mut Context<'_>) -> Option<h2::
 }
 
 impl Closed {
-    /// What went wrong, if anything.
+    /// Returns the failure, if there was one.
     pub(super) fn why(&self) -> Option<String> {
         match self {
             Self::Drains(error) if error.reason() == Some(Reason::NO_ERROR) => None,

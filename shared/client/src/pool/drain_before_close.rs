@@ -19,7 +19,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What has gone over a socket.
+/// Traffic of a socket.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     writes: AtomicUsize,
@@ -27,12 +27,12 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// How often anything was written, or may have been.
+    /// Returns the number of writes, including those that may have failed.
     pub(super) fn writes(&self) -> usize {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Whether anything has arrived since this was last asked.
+    /// Returns true if anything has arrived since the last query.
     pub(super) fn was_read(&self) -> bool {
         self.read.load(Ordering::Relaxed) && self.read.swap(false, Ordering::Relaxed)
     }

@@ -28,7 +28,7 @@ const NOT_NEEDED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct EndpointConnections {
     pub(crate) address: SocketAddr,
-    /// Whether it is known as one of Gantry's servers, which take pings at our pace.
+    /// True if it is known as one of Gantry's servers, which take pings at our pace.
     pub(super) is_gantry: bool,
     /// Times that it complained of too many pings.
     pub(super) complaints: AtomicU32,
@@ -36,14 +36,14 @@ pub(crate) struct EndpointConnections {
     connections: ArcSwap<Vec<Arc<Connection>>>,
     /// Serialises changes of `connections`.
     changing: Mutex<()>,
-    /// Whether the registry lists it: else nothing is dialled.
+    /// True if the registry lists it. Else nothing is dialled.
     listed: AtomicBool,
     max_connections: AtomicUsize,
     crowded: AtomicBool,
     /// Whether a call found half as many calls on the emptiest connection as open another
     /// one or fill it, since that was last asked. One connection less would soon be too few.
     busy: AtomicBool,
-    /// Whether it has answered a call since that was last asked.
+    /// True if it has answered a call since the last query.
     answered: AtomicBool,
     /// Tells the dialer that a connection is gone or another one is wanted.
     changed: Notify,
@@ -157,7 +157,7 @@ impl EndpointConnections {
         }
     }
 
-    /// What went wrong last, while nothing is connected.
+    /// Returns the last failure to connect.
     pub(crate) fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

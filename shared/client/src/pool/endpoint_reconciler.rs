@@ -46,7 +46,7 @@ pub(super) struct EndpointReconciler {
 /// An endpoint and the task that keeps it connected.
 struct Kept {
     member: Member,
-    /// When the registry ceased to list it; `None` while it does.
+    /// Time at which the registry ceased to list it; `None` while it does.
     delisted: Option<Instant>,
     _dialer: Task,
 }

@@ -49,17 +49,17 @@ impl Pace {
     }
 }
 
-/// When a sign of life is asked for, and when it is missing.
+/// Schedule of pings to one peer.
 #[derive(Debug)]
 struct Policy {
     pace: Pace,
-    /// When anything arrived last.
+    /// Time of the last arrival.
     heard: Instant,
-    /// When a sign was asked for that has not come.
+    /// Time of a ping that was not answered yet.
     asked: Option<Instant>,
 }
 
-/// What is to be done.
+/// Next step of the schedule.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Nothing, until there is a call.

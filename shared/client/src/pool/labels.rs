@@ -1,9 +1,9 @@
-//! Which of the listed endpoints are called: the configured subset of them.
+//! The configured subset of the listed endpoints.
 
 use gantry_discovery::{Endpoint, EndpointSet};
 use gantry_resilience::balance::{Labelled, Subset};
 
-/// What the registry says of an endpoint, by which it is in a subset or not.
+/// Registered labels of an endpoint, which decide about its subset.
 pub(crate) struct Labels<'a>(pub(crate) &'a Endpoint);
 
 impl Labelled for Labels<'_> {

@@ -1,4 +1,4 @@
-//! A place for one attempt, and what the attempt says of its endpoint.
+//! A stream for one attempt, and the lessons of the attempt for its endpoint.
 
 use std::{
     net::SocketAddr,
@@ -22,7 +22,7 @@ pub(crate) struct Lease {
     pool: Arc<Shared>,
     /// Picked although it was ejected.
     failed_open: bool,
-    /// When the head of the response arrived.
+    /// Arrival of the head of the response.
     headed: Option<Instant>,
     learned: bool,
 }
@@ -38,7 +38,7 @@ impl Lease {
         Self { picked, connection, pool, failed_open, headed: None, learned: false }
     }
 
-    /// Where the stream leads.
+    /// Returns the address of the endpoint.
     pub(crate) fn address(&self) -> SocketAddr {
         self.picked.member().connections().address
     }
@@ -71,23 +71,22 @@ impl Lease {
         }
     }
 
-    /// When the endpoint was picked.
+    /// Returns the time at which the endpoint was picked.
     pub(crate) fn started(&self) -> Instant {
         self.picked.started()
     }
 
-    /// Tells what the attempt says of the endpoint's health.
+    /// Counts the attempt for the endpoint's health.
     pub(crate) fn judge(&self, ejection: Ejection, now: Instant) {
         self.pool.health.judge(&self.picked.member().0.ejection, ejection, now);
     }
 
-    /// Returns true if the endpoint gets no calls now, and did not get this one for want of a better
-    /// one.
+    /// Returns true if the endpoint gets no calls now, and did not get this one as a last resort.
     pub(crate) fn is_ejected(&self, now: Instant) -> bool {
         !self.failed_open && self.picked.member().is_ejected(now)
     }
 
-    /// Whether the call, which was lost with its connection, is the first of those that the
+    /// Returns true the first time, for a call that was lost with its connection: the first of those that the
     /// endpoint has taken with it since it was connected.
     pub(crate) fn is_first_lost(&self) -> bool {
         self.connection.is_first_lost()

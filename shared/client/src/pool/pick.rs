@@ -32,7 +32,7 @@ const WHY_BYTES: usize = 200;
 /// Pause between two warnings that calls find no endpoint.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
 
-/// Why no place was found in time.
+/// Failure to find a place in time.
 #[derive(Debug)]
 pub(crate) enum PickError {
     /// Nothing was connected.
@@ -41,7 +41,7 @@ pub(crate) enum PickError {
     Full(String),
 }
 
-/// What an attempt needs.
+/// Needs of an attempt.
 #[derive(Debug)]
 pub(crate) struct PickRequest {
     deadline: Deadline,
@@ -120,7 +120,7 @@ impl Shared {
         let listed = self.current.load();
         self.try_pick_among(&listed, call).or_else(|| {
             let last_resort = self.last_resort.load();
-            // Where a listed endpoint only has no room its calls end soon.
+            // If a listed endpoint only has no room, its calls end soon.
             if last_resort.members().is_empty() || is_any_connected(&listed) {
                 return None;
             }
@@ -186,7 +186,7 @@ impl Shared {
         })
     }
 
-    /// Why no call can be placed, for people. Bounded: names [`NAMED`] endpoints.
+    /// Returns why no call can be placed, for people. Bounded: names [`NAMED`] endpoints.
     pub(crate) fn why(&self) -> String {
         let members = self.members();
         if members.is_empty() {

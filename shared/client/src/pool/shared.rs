@@ -1,4 +1,4 @@
-//! What all calls to one service share: its endpoints, and what is known of its health.
+//! State that all calls to one service share: its endpoints and its health.
 
 use std::{
     net::SocketAddr,
@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{endpoint_connections::EndpointConnections, transport::Tls};
 use crate::{health::Health, settings::ClientSettings};
 
-/// What all calls to one service share.
+/// State that all calls to one service share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) service: Arc<str>,
@@ -64,7 +64,7 @@ impl Member {
         &self.0.connections
     }
 
-    /// What the registry says of it.
+    /// Returns its registration.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.0.endpoint
     }
@@ -102,12 +102,12 @@ impl Shared {
         [self.current.load().members(), self.last_resort.load().members()].concat()
     }
 
-    /// How many endpoints the registry lists, whether they are in the subset or not.
+    /// Returns the number of endpoints that the registry lists, in the subset or not.
     pub(crate) fn listed(&self) -> usize {
         self.watch.clone().current().len()
     }
 
-    /// How far the registry can be trusted now.
+    /// Returns the state of the registry.
     pub(crate) fn registry_status(&self) -> Status {
         self.watch.status()
     }

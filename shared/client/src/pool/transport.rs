@@ -20,7 +20,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 /// frame of HTTP/2 that began so would be longer than any peer may send unasked.
 const TLS_RECORDS: [u8; 2] = [21, 22];
 
-/// Whom endpoints have to be, and who we are to them.
+/// TLS of the connections: the name that endpoints have to prove, and our own certificate.
 #[derive(Debug)]
 pub(crate) struct Tls {
     live: Live<ClientConfig>,
@@ -32,7 +32,7 @@ impl Tls {
         Ok(Self { live: settings.load()?, name: settings.certificate_name(service)? })
     }
 
-    /// What became of the files.
+    /// Returns the state of the followed files.
     pub(crate) fn followed(&self) -> Followed {
         self.live.followed()
     }
@@ -46,7 +46,7 @@ impl Tls {
 /// A socket, or TLS over one.
 pub(super) struct Transport {
     stream: Stream,
-    /// Whether nothing has been read yet.
+    /// True until the first byte is read.
     unread: bool,
     failure: HandshakeFailure,
 }
@@ -56,10 +56,10 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// What the bytes say went wrong, once they do; HTTP/2 passes it on in part only.
+/// Failure of the handshake as its bytes show it; HTTP/2 passes it on in part only.
 pub(super) type HandshakeFailure = Arc<OnceLock<String>>;
 
-/// Why there is no transport.
+/// Failure to open a transport.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TransportError {
     #[error("{0}")]
@@ -96,7 +96,7 @@ impl Transport {
         Arc::clone(&self.failure)
     }
 
-    /// What the peer says first, where it must not be TLS.
+    /// Checks the peer's first byte, which must not be TLS.
     fn look(&mut self, first: u8) {
         self.unread = false;
         if matches!(self.stream, Stream::Plain(_)) && TLS_RECORDS.contains(&first) {

@@ -1,4 +1,4 @@
-//! Which endpoints get the calls, and how they are shared out.
+//! Choice of the endpoint for a call.
 
 use derive_setters::Setters;
 use gantry_resilience::balance::{self, Subset};
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::InvalidSetting;
 
-/// How the calls are shared out among the endpoints.
+/// Choice of the endpoint for a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct BalanceSettings {
-    /// How one is chosen.
+    /// Policy of the choice.
     pub policy: BalancePolicy,
-    /// Which of them are called at all; all of them by default.
+    /// Subset of the endpoints that is called. Default: all.
     pub subset: SubsetSettings,
 }
 
-/// How an endpoint is chosen.
+/// Policy by which an endpoint is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BalancePolicy {
@@ -32,30 +32,29 @@ pub enum BalancePolicy {
     LeastRequest,
 }
 
-/// Which endpoints are called. The others are not even connected.
+/// Subset of the endpoints that is called. The others are not even connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct SubsetSettings {
-    /// The version they are registered with, or its leading parts: `2.1` is `2.1` and
-    /// `2.1.7`, not `2.10`.
+    /// Registered version, or its leading parts: `2.1` matches `2.1` and `2.1.7`, not `2.10`.
     #[setters(into)]
     pub version: Option<String>,
-    /// The tags they must have, all of them.
+    /// Required tags, all of them.
     pub tags: Vec<String>,
-    /// Who is called where there is no such endpoint.
+    /// Fallback if the subset is empty.
     pub otherwise: Otherwise,
 }
 
-/// Who is called where no endpoint is in the subset.
+/// Fallback if no endpoint is in the subset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Otherwise {
-    /// Nobody, so that the call fails: for endpoints that differ in what they do.
+    /// None: the call fails. For endpoints that differ in what they do.
     #[default]
     Nobody,
-    /// Anybody: for a preference.
+    /// All endpoints. For a preference.
     Everybody,
 }
 

@@ -1,4 +1,4 @@
-//! What holds for methods instead of what the contract says.
+//! Overrides of the contract's policies by method.
 
 use std::time::Duration;
 
@@ -10,46 +10,45 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::InvalidSetting;
 
-/// The attempts of a hedged call where nobody says more.
+/// Default number of attempts of a hedged call.
 const HEDGED_ATTEMPTS: u32 = 2;
 
-/// What holds for a method, or all methods of a gRPC service, instead of the contract's
-/// policy; what is not given stays as it is. Whether a method may be executed twice is
-/// the contract's alone.
+/// Overrides of the contract's policy for a method, or for all methods of a gRPC service. A missing key
+/// changes nothing. Only the contract says that a method may be executed twice.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct MethodSettings {
-    /// The longest a call may take; a stream's longest silence.
+    /// Time limit of a call; of a stream, its longest silence.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Duration>,
-    /// The attempts of a call that may be repeated: 1 to 5, the first included.
+    /// Maximum number of attempts of a call that may be repeated, the first included: 1 to 5.
     pub max_attempts: Option<u32>,
-    /// The wait before the second attempt, before jitter.
+    /// Wait before the second attempt, before jitter.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     pub initial_backoff: Option<Duration>,
-    /// The longest wait between attempts, before jitter.
+    /// Longest wait between attempts, before jitter.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     pub max_backoff: Option<Duration>,
-    /// The factor between one wait and the next.
+    /// Factor between one wait and the next.
     pub backoff_multiplier: Option<f64>,
     /// Makes further attempts while none has answered, instead of retrying.
     pub hedging: Option<HedgingSettings>,
 }
 
-/// How a method is hedged; what is not given is as the contract says.
+/// Hedging of a method. A missing key is as the contract says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct HedgingSettings {
-    /// The attempts, the first included: 2 to 5. 2 where the contract does not hedge.
+    /// Maximum number of attempts, the first included: 2 to 5. Default, if the contract does not hedge: 2.
     pub max_attempts: Option<u32>,
-    /// The time between one attempt and the next. Needed where the contract does not hedge.
+    /// Time between one attempt and the next. Required if the contract does not hedge.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     pub delay: Option<Duration>,
@@ -76,7 +75,7 @@ impl MethodSettings {
         problems
     }
 
-    /// Whether it says anything of retries.
+    /// Returns true if it changes retries.
     pub(crate) fn retries(&self) -> bool {
         let Self { max_attempts, initial_backoff, max_backoff, backoff_multiplier, .. } = self;
         max_attempts.is_some()
@@ -90,7 +89,7 @@ impl MethodSettings {
     /// whatever the numbers.
     ///
     /// # Errors
-    /// It is to be hedged and nobody says how far apart.
+    /// The method is to be hedged and has no delay.
     pub(crate) fn change(&self, name: &str, repeats: &mut Repeats) -> Result<(), InvalidSetting> {
         if let Some(hedging) = &self.hedging {
             let (most, delay) = match *repeats {

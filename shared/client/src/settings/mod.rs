@@ -1,4 +1,4 @@
-//! How a channel connects, how long it waits, and when it gives something up.
+//! Settings of a channel: connections, waits, limits and policies.
 
 mod balance;
 mod invalid;
@@ -27,62 +27,62 @@ pub use resilience::{
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct ClientSettings {
-    /// The longest it may take until an endpoint is connected and speaks HTTP/2.
+    /// Time limit for connecting an endpoint, its HTTP/2 settings included. Default: 1 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub connect_timeout: Duration,
-    /// The pause after a first failure to connect; it grows by 1.6 each time.
+    /// Pause after the first failure to connect. It grows by a factor of 1.6 each time. Default: 100 ms.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub reconnect_initial: Duration,
-    /// The longest pause between attempts to connect.
+    /// Longest pause between attempts to connect. Default: 10 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub reconnect_max: Duration,
-    /// How long a call waits for an endpoint while none is connected.
+    /// Longest wait of a call for an endpoint while none is connected, at most half of its time. Default:
+    /// 3 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub endpoint_wait: Duration,
-    /// Silence on a connection after which its peer is pinged. Peers that the registry does
-    /// not know as Gantry's are pinged after 5 min at the earliest, gRPC's default (gRFC A8).
+    /// Silence on a connection after which its peer is pinged. Peers that the registry does not know as
+    /// Gantry's are pinged after 5 min at the earliest, gRPC's default (gRFC A8). Default: 20 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub keep_alive_interval: Duration,
-    /// How long it may take to give one before it counts as lost.
+    /// Time limit for the answer to a ping, after which the connection counts as lost. Default: 10 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub keep_alive_timeout: Duration,
-    /// The most connections to one endpoint. Where there are more than 16 endpoints
-    /// each has one.
+    /// Maximum number of connections to one endpoint. Of more than 16 endpoints each has one. Default: 4.
     pub max_connections: usize,
-    /// The calls in flight on a connection above which another one is opened.
+    /// Calls in flight on a connection above which another one is opened. Default: 16.
     pub calls_per_connection: usize,
-    /// The longest message of a unary call, in bytes; more is refused before it is sent.
+    /// Longest message of a unary call, in bytes. A longer one is refused before it is sent. Default:
+    /// 4 MiB.
     pub max_request_bytes: usize,
-    /// The longest message that is taken, in bytes; a longer one fails the call when it is
-    /// announced. Generated clients have the same limit of their own: who raises it raises
-    /// theirs as well (`max_decoding_message_size`).
+    /// Longest message of a response, in bytes. A longer one fails the call when it is announced.
+    /// Generated clients have the same limit of their own: raise theirs as well
+    /// (`max_decoding_message_size`). Default: 4 MiB.
     pub max_response_bytes: usize,
-    /// Whether requests are compressed (gzip, from 1 KiB). A server that does not take gzip
-    /// refuses them as UNIMPLEMENTED. Compressed answers are taken in any case. Default: false.
+    /// Compresses requests (gzip, from 1 KiB). A server that does not take gzip refuses them as
+    /// UNIMPLEMENTED. Compressed responses are taken in any case. Default: false.
     pub compression: bool,
-    /// The longest life of a streaming call.
+    /// Maximum age of a streaming call. Default: 1 h.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub stream_max_age: Duration,
-    /// Whether and with whom TLS is spoken. Default: it is not.
+    /// TLS of the connections. Default: none.
     pub tls: Option<ClientTls>,
-    /// Which endpoints get the calls.
+    /// Choice of the endpoint for a call.
     pub balance: BalanceSettings,
-    /// When calls to the service are not worth making.
+    /// Circuit breaker of the service.
     pub breaker: BreakerSettings,
-    /// What retries may cost. How often and after which waits is the contract's, and
-    /// `methods`'.
+    /// Budget of retries. Their number and waits are the contract's, and those of `methods`.
     pub retry: RetrySettings,
-    /// When an endpoint gets no calls.
+    /// Temporary removal of failing endpoints.
     pub ejection: EjectionSettings,
-    /// What holds instead of the contract's policies: by `package.Service` for all its
-    /// methods, and by `package.Service/Method`, which goes before.
+    /// Overrides of the contract's policies: by `package.Service` for all of its methods, and by
+    /// `package.Service/Method`, which takes precedence.
     pub methods: BTreeMap<String, MethodSettings>,
 }
 

@@ -1,4 +1,4 @@
-//! The numbers of the breaker, the retry budget and the ejection of endpoints.
+//! Parameters of the circuit breaker, the retry budget and the ejection of endpoints.
 
 use std::time::Duration;
 
@@ -13,115 +13,116 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::InvalidSetting;
 
-/// When the calls to a service are not worth making. It counts logical calls.
+/// Circuit breaker of a service. It counts logical calls.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct BreakerSettings {
-    /// The rates are taken of the last so many calls.
+    /// Size of the window from which the rates are taken, in calls. Default: 100.
     pub window_calls: u32,
-    /// Where it is given, the rates are taken of the calls of so long instead.
+    /// Length of the window in time, in place of `window_calls`. Default: none.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     pub window_time: Option<Duration>,
-    /// Opens when so many calls in a row failed.
+    /// Consecutive failed calls that open it. Default: 5.
     pub consecutive_failures: u32,
-    /// The rates count from so many calls in the window on.
+    /// Calls in the window from which the rates count. Default: 20.
     pub minimum_calls: u32,
-    /// Opens when this share of the window failed, above 0 to 1.
+    /// Share of failed calls that opens it, above 0 to 1. Default: 0.5.
     pub failure_rate: f64,
-    /// Opens when this share of the window was slow, above 0 to 1.
+    /// Share of slow calls that opens it, above 0 to 1. Default: 0.8.
     pub slow_rate: f64,
-    /// A call that waited so long for its response headers was slow.
+    /// Wait for the response headers from which a call is slow. Default: 60 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub slow_after: Duration,
-    /// How long it is open the first time, before jitter; doubled by each failed probe.
+    /// Time that it is open at first, before jitter. Each failed probe doubles it. Default: 5 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub open: Duration,
-    /// Where the doubling ends.
+    /// Longest time that it is open, before jitter. Default: 60 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub open_max: Duration,
-    /// The calls that find out whether it may close.
+    /// Probes that must succeed before it closes. Default: 5.
     pub probes: u32,
 }
 
-/// What retries may cost the service.
+/// Budget of retries to a service.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct RetrySettings {
-    /// A retryable failure takes one; at half of them nothing is retried. 1 to 1000.
+    /// Maximum number of tokens, 1 to 1000. A retryable failure takes one; at half of them nothing is
+    /// retried. Default: 100.
     pub budget_tokens: u32,
-    /// The part of a token that a success gives back.
+    /// Part of a token that a success returns. Default: 0.1.
     pub budget_per_success: f64,
-    /// A request above so many bytes is not sent again once it was sent.
+    /// Longest request that is kept to be sent again, in bytes. Default: 256 KiB.
     pub max_request_bytes: usize,
 }
 
-/// When an endpoint gets no calls, and for how long.
+/// Temporary removal of failing endpoints.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct EjectionSettings {
-    /// So many failures in a row eject an endpoint.
+    /// Consecutive failures that eject an endpoint. Default: 5.
     pub consecutive_failures: u32,
-    /// How often the calls of all endpoints are compared.
+    /// Interval at which the endpoints are compared. Default: 10 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub interval: Duration,
-    /// An ejection lasts so long, times the number of ejections.
+    /// Length of an ejection, times the number of ejections. Default: 30 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub base_time: Duration,
-    /// But no longer than this.
+    /// Longest ejection. Default: 300 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub max_time: Duration,
-    /// The most of the endpoints that are ejected at once, in percent; 0 ejects none.
+    /// Maximum share of the endpoints that are ejected at once, in percent. 0 ejects none. Default: 50.
     pub max_ejected_percent: u32,
-    /// Compares success rates.
+    /// Comparison of success rates (gRFC A50).
     pub success_rate: SuccessRateSettings,
-    /// Looks for those that hardly ever succeed.
+    /// Comparison with a fixed share of failures (gRFC A50).
     pub failure_percentage: FailurePercentageSettings,
-    /// Ejects endpoints that refuse many calls in a row while the others do not.
+    /// Ejects endpoints that refuse many calls in a row while the others do not. Default: true.
     pub refusals: bool,
 }
 
-/// When a success rate is too far below the others'.
+/// Ejection of endpoints whose success rate is far below that of the others (gRFC A50).
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct SuccessRateSettings {
-    /// Whether this is looked for.
+    /// Turns it on. Default: true.
     pub enabled: bool,
-    /// How many standard deviations below the mean.
+    /// Standard deviations below the mean from which an endpoint is ejected. Default: 1.9.
     pub stdev_factor: f64,
-    /// How many endpoints must have enough calls.
+    /// Minimum number of endpoints with enough calls. Default: 5.
     pub minimum_hosts: u32,
-    /// How many calls within an interval are enough.
+    /// Calls within an interval that are enough. Default: 100.
     pub request_volume: u32,
 }
 
-/// When too many calls of an endpoint fail, whatever the others do.
+/// Ejection of endpoints of which most calls fail, whatever the others do (gRFC A50).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct FailurePercentageSettings {
-    /// Whether this is looked for.
+    /// Turns it on. Default: true.
     pub enabled: bool,
-    /// More than so many percent.
+    /// Share of failed calls above which an endpoint is ejected, in percent. Default: 85.
     pub threshold: u32,
-    /// How many endpoints must have enough calls.
+    /// Minimum number of endpoints with enough calls. Default: 5.
     pub minimum_hosts: u32,
-    /// How many calls within an interval are enough.
+    /// Calls within an interval that are enough. Default: 50.
     pub request_volume: u32,
 }
 
@@ -183,7 +184,7 @@ impl Default for FailurePercentageSettings {
 
 impl BreakerSettings {
     pub(crate) fn config(&self) -> Result<circuit_breaker::Config, InvalidSetting> {
-        /// So many buckets make a window of time.
+        /// Number of buckets of a window in time.
         const BUCKETS: u32 = 10;
         let window = match self.window_time {
             Some(time) => WindowKind::Time { buckets: BUCKETS, bucket: time / BUCKETS },

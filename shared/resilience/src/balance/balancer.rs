@@ -13,10 +13,10 @@ use super::{
     weights::Weights,
 };
 
-/// What an unknown endpoint is taken for where the whole set is unknown.
+/// Assumed time of an unknown endpoint in a set without estimates, in seconds.
 const DEFAULT_SECONDS: f32 = 0.03;
 
-/// How long nobody looks for joiners after a look that found none to try.
+/// Pause after a search for joiners that found none to try.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Something that can be picked; cheap to clone.
@@ -34,7 +34,7 @@ pub struct Balancer<T> {
     members: Box<[T]>,
     weights: Weights,
     policy: Chooser,
-    /// What an unknown member is taken for, in seconds: the median of the known ones.
+    /// Assumed time of an unknown member, in seconds: the median of the known ones.
     unknown: f32,
 }
 
@@ -58,12 +58,12 @@ struct Joiners {
 
 const FOUND: u64 = u64::MAX;
 
-/// What speaks for a member and against it.
+/// Merits of a member.
 struct Look {
     index: usize,
     rank: Rank,
     cost: f32,
-    /// Whether it was long not picked.
+    /// True if it was not picked for long.
     forgotten: bool,
 }
 
@@ -114,7 +114,7 @@ impl<T: Candidate> Balancer<T> {
         standing: impl Fn(&T) -> S,
     ) -> Option<Picked<T>> {
         [Standing::Fit, Standing::Tried, Standing::Ejected].into_iter().find_map(|worst| {
-            // What has become better since the last round will do as well.
+            // A member that has become better since the last round will do as well.
             let will_do = |index: usize| standing(&self.members[index]).into() <= worst;
             let (index, trial) = match &self.policy {
                 Chooser::PeakEwma(joiners) => {
@@ -153,7 +153,7 @@ impl<T: Candidate> Balancer<T> {
         }
         let second_first = (second.rank, second.cost) < (first.rank, first.cost);
         let (better, worse) = if second_first { (second, first) } else { (first, second) };
-        // Where another thread was faster the trial is its.
+        // If another thread was faster, the trial is its.
         match self.is_trial(&better) {
             false if better.rank == Rank::Untried => Some((worse.index, self.is_trial(&worse))),
             trial => Some((better.index, trial)),
@@ -172,7 +172,7 @@ impl<T: Candidate> Balancer<T> {
         Look { index, rank, cost, forgotten: known.forgotten && rank != Rank::OnTrial }
     }
 
-    /// Whether the call that a member gets now is the one by which it becomes known.
+    /// Returns true if the call that a member gets now is the one by which it becomes known.
     fn is_trial(&self, look: &Look) -> bool {
         look.rank == Rank::Untried && self.members[look.index].load().claim_trial()
     }

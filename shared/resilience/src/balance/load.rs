@@ -1,4 +1,4 @@
-//! What is known of one endpoint's load.
+//! Load of one endpoint.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -7,13 +7,13 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How fast a peak is forgotten: after this time 37 % of it are left.
+/// Decay time of a peak: after it, 37 % of the peak are left.
 const DECAY_SECONDS: f32 = 10.0;
 
-/// What a failure counts as: an endpoint that fails fast must not look fast.
+/// Time that a failure counts as: an endpoint that fails fast must not look fast.
 const FAILURE: Duration = Duration::from_secs(5);
 
-/// The most that a failure counts as, whatever the server says.
+/// Longest time that a failure counts as, whatever the server says.
 const LONGEST_FAILURE: Duration = Duration::from_secs(300);
 
 /// An estimate is worth nothing so long after the last answer, and as long again as it
@@ -31,7 +31,7 @@ const TICKS_PER_SECOND: u64 = 10_000;
 /// The ticks that a clock read earlier may be ahead: ten seconds.
 const SKEW: u32 = 100_000;
 
-/// How a call ended, as far as the endpoint's load goes.
+/// Outcome of a call, with regard to the endpoint's load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The endpoint answered.
@@ -60,17 +60,17 @@ pub struct Load {
     in_flight: AtomicU32,
     /// The tick of the last pick.
     picked: AtomicU32,
-    /// Whether the one call to an unknown endpoint is under way.
+    /// True while the one call to an unknown endpoint is under way.
     trying: AtomicBool,
     /// Seconds of the last success as `f32` bits; 0 before the first.
     success: AtomicU32,
 }
 
-/// What is known of an endpoint at a moment.
+/// State of an endpoint at a moment.
 pub(super) struct Known {
     /// The estimated time to headers.
     pub(super) seconds: Option<f32>,
-    /// Whether it was long not picked.
+    /// True if it was not picked for long.
     pub(super) forgotten: bool,
 }
 
@@ -117,7 +117,7 @@ impl Load {
         self.success.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the endpoint is unknown and its one call is under way.
+    /// Returns true if the endpoint is unknown and its one call is under way.
     pub(super) fn is_on_trial(&self) -> bool {
         self.trying.load(Ordering::Relaxed)
     }
@@ -216,7 +216,7 @@ fn is_long(ticks: u32) -> bool {
     u64::from(ticks) >= UNPICKED.as_secs() * TICKS_PER_SECOND
 }
 
-/// What is left of an estimate after so many ticks; `None` where it is worth nothing.
+/// Returns the remainder of an estimate after this many ticks; `None` if it is worth nothing.
 fn decayed(seconds: f32, ticks: u32) -> Option<f32> {
     (in_seconds(ticks) < EXPIRES_SECONDS + seconds).then(|| seconds * remaining(ticks))
 }

@@ -1,4 +1,4 @@
-//! Which of several endpoints gets the next call.
+//! Choice of the endpoint for the next call.
 //!
 //! A [`Balancer`] is built for one set of endpoints and replaced whole; the [`Load`]s
 //! live on with the endpoints. Everything is atomics: picking takes no lock, costs the

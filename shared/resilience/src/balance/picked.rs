@@ -10,9 +10,9 @@ use super::{balancer::Candidate, load::Outcome};
 pub struct Picked<T: Candidate> {
     member: T,
     started: Instant,
-    /// What an unknown member is taken for, in seconds.
+    /// Assumed time of an unknown member, in seconds.
     unknown: f32,
-    /// Whether this is the one call of an unknown member.
+    /// True if this is the one call of an unknown member.
     trial: bool,
 }
 
@@ -22,12 +22,12 @@ impl<T: Candidate> Picked<T> {
         Self { member: member.clone(), started: now, unknown, trial }
     }
 
-    /// The member.
+    /// Returns the member.
     pub fn member(&self) -> &T {
         &self.member
     }
 
-    /// When it was picked.
+    /// Returns the time of the pick.
     pub fn started(&self) -> Instant {
         self.started
     }

@@ -1,6 +1,6 @@
-//! The ways to choose.
+//! Policies of the choice.
 
-/// How a balancer chooses among the endpoints that are fit.
+/// Policy by which a balancer chooses among the fit endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
     /// The cheaper of two by time to response headers and calls in flight.

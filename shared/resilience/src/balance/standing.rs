@@ -1,7 +1,6 @@
-//! What a caller thinks of an endpoint at the moment.
+//! Standing of an endpoint for one call.
 
-/// How an endpoint stands for one call, best first. An endpoint is picked only where
-/// none stands better.
+/// Standing of an endpoint for one call, best first. An endpoint is picked only if none stands better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Nothing speaks against it.
@@ -15,7 +14,7 @@ pub enum Standing {
 }
 
 impl From<bool> for Standing {
-    /// Whether the endpoint is usable.
+    /// Converts the answer to "is it usable?".
     fn from(usable: bool) -> Self {
         if usable { Self::Fit } else { Self::Unusable }
     }

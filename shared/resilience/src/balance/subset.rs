@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a registry says of an endpoint.
+/// Registered labels of an endpoint.
 pub trait Labelled {
     /// Its version, as in `2.1.0`.
     fn version(&self) -> &str;
@@ -11,7 +11,7 @@ pub trait Labelled {
     fn tags(&self) -> &[String];
 }
 
-/// What to do where no endpoint belongs to a subset.
+/// Fallback if no endpoint belongs to a subset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Otherwise {
     /// There is none to call: for endpoints that differ in what they do.
@@ -21,19 +21,19 @@ pub enum Otherwise {
     Everybody,
 }
 
-/// Which endpoints to call. The default is all of them.
+/// Subset of the endpoints to call. Default: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subset {
     /// The version, or its leading parts: `2.1` is `2.1` and `2.1.7`, not `2.10`.
     pub version: Option<String>,
     /// The tags an endpoint must have, all of them.
     pub tags: Vec<String>,
-    /// What to do where no endpoint fits.
+    /// Fallback if no endpoint fits.
     pub otherwise: Otherwise,
 }
 
 impl Subset {
-    /// Whether an endpoint belongs to it.
+    /// Returns true if an endpoint belongs to it.
     pub fn contains(&self, endpoint: &impl Labelled) -> bool {
         self.version.as_deref().is_none_or(|wanted| is_version(endpoint.version(), wanted))
             && self.tags.iter().all(|tag| endpoint.tags().contains(tag))
@@ -51,7 +51,7 @@ impl Subset {
 }
 
 impl fmt::Display for Subset {
-    /// What its endpoints have: `version 2.1 and the tags a, b`.
+    /// Writes what its endpoints have in common: `version 2.1 and the tags a, b`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tags = self.tags.join(", ");
         match (&self.version, self.tags.is_empty()) {

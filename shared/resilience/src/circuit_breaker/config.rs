@@ -60,7 +60,7 @@ pub struct Parameters {
     pub probes: u32,
     /// Time after which outstanding probes count as lost and their permits are issued again. Default
     /// 60 s. Calls have deadlines, so only a forgotten stream takes that long.
-    pub probe_patience: Duration,
+    pub probe_timeout: Duration,
 }
 
 impl Default for Parameters {
@@ -76,7 +76,7 @@ impl Default for Parameters {
             open_max: Duration::from_secs(60),
             jitter: 0.2,
             probes: 5,
-            probe_patience: Duration::from_secs(60),
+            probe_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -157,7 +157,7 @@ impl Config {
         time("slow_after", p.slow_after)?;
         time("open", p.open)?;
         time("open_max", p.open_max)?;
-        time("probe_patience", p.probe_patience)?;
+        time("probe_timeout", p.probe_timeout)?;
         if p.open_max < p.open {
             return Err(InvalidConfig::OpenMax);
         }

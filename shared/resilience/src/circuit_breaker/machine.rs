@@ -81,7 +81,7 @@ impl Machine {
         now: Instant,
     ) -> (Result<Admission, Rejected>, Option<Transition>) {
         let probes = self.config.parameters().probes;
-        let patience = self.config.parameters().probe_patience;
+        let patience = self.config.parameters().probe_timeout;
         let changed = match &mut self.phase {
             Phase::Closed => None,
             Phase::Open { until, .. } if now < *until => {

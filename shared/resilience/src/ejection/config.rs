@@ -1,51 +1,50 @@
-//! When an endpoint is ejected, and for how long.
+//! Parameters of ejection.
 
 use std::time::Duration;
 
 /// The longest a time may be here: nobody waits longer for an endpoint.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The numbers of a detector; [`Config::try_new`] checks them.
+/// Parameters of a detector, unchecked: see [`Config::try_new`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameters {
-    /// Ejects at so many failures in a row; 5 by default.
+    /// Consecutive failures that eject an endpoint. Default 5.
     pub consecutive_failures: u32,
-    /// How often the calls are looked at, and how long a number of ejections lasts; 10 s
-    /// by default.
+    /// Interval at which the endpoints are compared, and after which an ejection is forgotten. Default 10 s.
     pub interval: Duration,
-    /// How long the first ejection lasts; 30 s by default.
+    /// Length of the first ejection. Default 30 s.
     pub base_ejection: Duration,
-    /// How long one may last; 300 s by default.
+    /// Longest ejection. Default 300 s.
     pub max_ejection: Duration,
-    /// How much of the set may be ejected, in percent; 50 by default, 0 ejects nobody.
+    /// Maximum share of the set that is ejected at once, in percent. 0 ejects none. Default 50.
     pub max_ejected_percent: u32,
-    /// Looks for success rates far below the others'.
+    /// Comparison of success rates; `None` turns it off.
     pub success_rate: Option<SuccessRate>,
-    /// Looks for endpoints that hardly ever succeed.
+    /// Comparison with a fixed share of failures; `None` turns it off.
     pub failure_percentage: Option<FailurePercentage>,
-    /// Ejects endpoints that refuse many calls in a row while the others do not; on by default.
+    /// Ejects endpoints that refuse many calls in a row while the others do not. Default true.
     pub refusals: bool,
 }
 
-/// When a success rate is too far below the others'.
+/// Ejection of endpoints whose success rate is far below that of the others (gRFC A50).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SuccessRate {
-    /// How many standard deviations below the mean; 1.9 by default.
+    /// Standard deviations below the mean from which an endpoint is ejected. Default 1.9.
     pub stdev_factor: f64,
-    /// How many endpoints must have enough calls; 5 by default.
+    /// Minimum number of endpoints with enough calls. Default 5.
     pub minimum_hosts: u32,
-    /// How many calls within an interval are enough; 100 by default.
+    /// Calls within an interval that are enough. Default 100.
     pub request_volume: u32,
 }
 
-/// When too many calls of an endpoint fail, whatever the others do.
+/// Ejection of endpoints of which most calls fail, whatever the others do (gRFC A50).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailurePercentage {
-    /// More than so many percent; 85 by default.
+    /// Share of failed calls above which an endpoint is ejected, in percent. Default 85.
     pub threshold: u32,
-    /// How many endpoints must have enough calls; 5 by default.
+    /// Minimum number of endpoints with enough calls. Default 5.
     pub minimum_hosts: u32,
-    /// How many calls within an interval are enough; 50 by default.
+    /// Calls within an interval that are enough. Default 50.
     pub request_volume: u32,
 }
 
@@ -82,13 +81,13 @@ pub enum InvalidConfig {
     /// A count is zero.
     #[error("{name} must be at least 1")]
     Count {
-        /// Which parameter.
+        /// Name of the parameter.
         name: &'static str,
     },
     /// A percentage is none.
     #[error("{name} must be 0 to 100")]
     Percentage {
-        /// Which parameter.
+        /// Name of the parameter.
         name: &'static str,
     },
     /// The factor is no number above 0.
@@ -97,7 +96,7 @@ pub enum InvalidConfig {
     /// A time is zero or longer than a day.
     #[error("{name} must be longer than 0 s and at most a day")]
     Time {
-        /// Which parameter.
+        /// Name of the parameter.
         name: &'static str,
     },
     /// The longest ejection is shorter than the first.
@@ -155,7 +154,7 @@ impl Config {
         &self.0
     }
 
-    /// How many of a set of so many may be ejected.
+    /// Returns the number of endpoints, of a set of this size, that may be ejected.
     pub(super) fn most_ejected(&self, endpoints: usize) -> usize {
         let percent = self.0.max_ejected_percent as usize;
         if endpoints < 2 || percent == 0 {
@@ -164,7 +163,7 @@ impl Config {
         (endpoints * percent / 100).clamp(1, endpoints - 1)
     }
 
-    /// How long the n-th ejection lasts.
+    /// Returns the length of the n-th ejection.
     pub(super) fn ejection(&self, times: u32) -> Duration {
         self.0.base_ejection.saturating_mul(times).min(self.0.max_ejection)
     }

@@ -1,4 +1,4 @@
-//! What calls are reported to.
+//! The detector, to which calls are reported.
 
 use std::sync::{Arc, PoisonError};
 
@@ -30,7 +30,7 @@ pub struct Detector<K> {
     config: Config,
     epoch: Instant,
     set: Mutex<Set<K>>,
-    /// When the calls are looked at next, in microseconds after the epoch.
+    /// Time of the next comparison, in microseconds after the epoch.
     look_at: AtomicU64,
     /// Until when nobody can be ejected: saves the lock while everything fails.
     full_until: AtomicU64,
@@ -63,8 +63,8 @@ impl<K: Ord + Clone> Detector<K> {
         endpoints
     }
 
-    /// A call to the endpoint succeeded, as far as the endpoint goes. Returns who was
-    /// ejected because it was time to look at all calls.
+    /// Reports a success of the endpoint. Returns the endpoints that were ejected because the comparison of
+    /// all was due.
     pub fn succeeded(&self, endpoint: &Endpoint<K>, now: Instant) -> Vec<Ejected<K>> {
         if !endpoint.is_ejected(now) {
             endpoint.succeeded();
@@ -72,9 +72,9 @@ impl<K: Ord + Clone> Detector<K> {
         self.look(now)
     }
 
-    /// The endpoint answered a call with a refusal, which may be the caller's fault or its own:
-    /// a version without the method, a wrong clock, no data. Returns who was ejected: it, if it
-    /// alone refuses, or whoever because it was time to look at all calls.
+    /// Reports a refusal, which may be the caller's fault or the endpoint's: a version without the method, a
+    /// wrong clock, no data. Returns the endpoints that were ejected: this one, if it alone refuses, and
+    /// those that the comparison of all ejects.
     pub fn refused(&self, endpoint: &Endpoint<K>, now: Instant) -> Vec<Ejected<K>> {
         let mut ejected = None;
         if !endpoint.is_ejected(now) {
@@ -90,8 +90,8 @@ impl<K: Ord + Clone> Detector<K> {
         more
     }
 
-    /// A call to the endpoint failed, and it is to blame. Returns who was ejected: it, or
-    /// whoever because it was time to look at all calls.
+    /// Reports a failure of the endpoint. Returns the endpoints that were ejected: this one, and those that
+    /// the comparison of all ejects.
     pub fn failed(&self, endpoint: &Endpoint<K>, now: Instant) -> Vec<Ejected<K>> {
         let mut ejected = None;
         if !endpoint.is_ejected(now) {
@@ -109,7 +109,7 @@ impl<K: Ord + Clone> Detector<K> {
         more
     }
 
-    /// What is known of each endpoint, in their order.
+    /// Returns the state of each endpoint, in the order of their keys.
     pub fn snapshot(&self, now: Instant) -> Vec<EndpointSnapshot<K>> {
         self.lock().snapshot(self.epoch, self.micros(now), &self.config)
     }

@@ -1,4 +1,4 @@
-//! What is known of one endpoint, shared by all of its calls.
+//! State of one endpoint, shared by all of its calls.
 
 use std::time::Duration;
 
@@ -47,12 +47,12 @@ impl<K> Endpoint<K> {
         }
     }
 
-    /// What names it within its set.
+    /// Returns its key within the set.
     pub fn key(&self) -> &K {
         &self.key
     }
 
-    /// Whether it gets no calls now. For the picker: cheap.
+    /// Returns true if it gets no calls now. Cheap, for the picker.
     pub fn is_ejected(&self, now: Instant) -> bool {
         let until = self.until();
         until != 0 && micros(self.epoch, now) < until

@@ -1,4 +1,4 @@
-//! Which of several endpoints stand out, as gRFC A50 computes it.
+//! Outliers among several endpoints, as gRFC A50 computes them.
 
 use super::config::{FailurePercentage, SuccessRate};
 

@@ -10,7 +10,7 @@ use super::{
     outliers::{self, Answers, Counts},
 };
 
-/// Why an endpoint was ejected.
+/// Reason of an ejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It failed too many times in a row.
@@ -38,24 +38,24 @@ impl Reason {
 /// An endpoint that was ejected just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ejected<K> {
-    /// Which one.
+    /// Key of the endpoint.
     pub key: K,
-    /// Why.
+    /// Reason of the ejection.
     pub reason: Reason,
-    /// For how long.
+    /// Length of the ejection.
     pub time: Duration,
-    /// The how manieth time it is, with those that are forgotten already left out.
+    /// Ejection count, excluding decayed ejections.
     pub times: u32,
 }
 
-/// What is known of an endpoint.
+/// State of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSnapshot<K> {
-    /// Which one.
+    /// Key of the endpoint.
     pub key: K,
-    /// When its ejection is over; `None` where it is not ejected.
+    /// End of its ejection; `None` if it is not ejected.
     pub ejected_until: Option<Instant>,
-    /// Why it was ejected the last time, if ever.
+    /// Reason of its last ejection, if any.
     pub reason: Option<Reason>,
     /// The ejections that are not forgotten yet.
     pub times: u32,
@@ -83,7 +83,7 @@ struct Member<K> {
     ejections: u64,
     /// The number of ejections, as of the end of the last one.
     times: u32,
-    /// When the last one is over or was ended, in microseconds after the epoch.
+    /// End of the last ejection, in microseconds after the epoch.
     ended: u64,
     /// Start of the comparison of its run of refusals with the others.
     compared: Option<Compared>,

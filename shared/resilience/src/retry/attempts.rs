@@ -1,4 +1,4 @@
-//! What follows a failed attempt.
+//! Decision after a failed attempt.
 
 use std::{fmt, time::Duration};
 
@@ -26,19 +26,19 @@ pub struct Attempts {
     elsewhere: u32,
 }
 
-/// What is done after a failed attempt.
+/// Decision after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Make another attempt after this time; preferably elsewhere.
     Retry {
-        /// How long to wait first.
+        /// Wait before it.
         after: Duration,
     },
     /// Hand the failure on.
     GiveUp(GiveUp),
 }
 
-/// Why a failure is handed on instead of the call made again.
+/// Reason for returning a failure instead of making another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GiveUp {
     /// The failure is none that another attempt could mend.
@@ -58,7 +58,7 @@ pub enum GiveUp {
     BudgetSpent,
     /// The deadline would pass during the wait.
     NoTime {
-        /// How long the wait would be.
+        /// Length of the wait.
         needed: Duration,
     },
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Pushback;
 
-/// What a failed attempt means for further attempts of its call.
+/// Meaning of a failed attempt for further attempts of its call.
 ///
 /// Whoever classifies answers makes one of these, from the kind of failure and from the peer's
 /// [`Pushback`], once: nothing else looks at the status again.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Budget, Failure, GiveUp, InvalidPolicy, Policy};
 use crate::deadline::Deadline;
 
-/// How many attempts a hedged call gets, and how far apart.
+/// Number of attempts of a hedged call, and the delay between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HedgingPolicy {
     max_attempts: u32,
@@ -41,7 +41,7 @@ pub struct Hedges {
     deadline: Deadline,
     sent: u32,
     failed: u32,
-    /// When the next one is sent, or why none is.
+    /// Time of the next attempt, or the reason for making none.
     next: Result<Instant, GiveUp>,
     /// It stays with what `next` says.
     stopped: bool,
@@ -69,30 +69,30 @@ impl Hedges {
         hedges
     }
 
-    /// When [`Self::due`] is to be asked; `None` when nothing more is sent.
+    /// Returns the time at which to ask [`Self::due`]; `None` if nothing more is sent.
     pub fn next_at(&self) -> Option<Instant> {
         self.next.ok()
     }
 
-    /// Why nothing more is sent; `None` while something is planned.
+    /// Returns why nothing more is sent; `None` while an attempt is planned.
     pub fn gave_up(&self) -> Option<GiveUp> {
         self.next.err()
     }
 
-    /// The attempts that were sent: what [`PREVIOUS_ATTEMPTS`](super::PREVIOUS_ATTEMPTS)
-    /// says on the next one.
+    /// Returns the number of attempts that were sent: what
+    /// [`PREVIOUS_ATTEMPTS`](super::PREVIOUS_ATTEMPTS) says on the next one.
     pub fn sent(&self) -> u32 {
         self.sent
     }
 
-    /// Whether no answer is awaited any more: the last failure is the call's, and what is
-    /// in flight is dropped.
+    /// Returns true if no answer is awaited any more: the last failure is the call's, and attempts in flight
+    /// are dropped.
     pub fn is_over(&self) -> bool {
         self.over || (self.next.is_err() && self.failed >= self.sent)
     }
 
-    /// Whether to send another attempt now. The budget is asked at this moment; where it
-    /// does not allow one, nothing more is sent.
+    /// Returns true if another attempt is to be sent now. The budget is asked at this moment; if it does not
+    /// allow one, nothing more is sent.
     pub fn due(&mut self, now: Instant, budget: &Budget) -> bool {
         if self.next.map_or(true, |next| now < next) {
             return false;

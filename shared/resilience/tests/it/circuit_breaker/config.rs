@@ -41,7 +41,7 @@ fn numbers_that_make_no_sense_are_refused_by_name() {
         (refused(|p| p.jitter = -0.1), "jitter"),
         (refused(|p| p.jitter = f64::NAN), "jitter"),
         (refused(|p| p.probes = 0), "probes"),
-        (refused(|p| p.probe_patience = Duration::ZERO), "probe_patience"),
+        (refused(|p| p.probe_timeout = Duration::ZERO), "probe_timeout"),
     ] {
         assert!(message.contains(says), "{message:?} does not say {says:?}");
     }

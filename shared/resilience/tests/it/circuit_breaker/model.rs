@@ -52,7 +52,7 @@ impl Model {
                 self.granted = self.granted.max(now);
                 return true;
             }
-            State::HalfOpen if now >= self.granted + self.parameters.probe_patience => {
+            State::HalfOpen if now >= self.granted + self.parameters.probe_timeout => {
                 self.enter(State::HalfOpen);
             }
             State::HalfOpen => return false,
