@@ -109,15 +109,7 @@ pub(crate) fn send(
     Some((attempt, exchanged))
 }
 
-/// End of an attempt.
-pub(crate) enum Ended {
-    /// It was not executed, which does not count: it is made again at once.
-    Again(Again),
-    /// With this outcome, which is the caller's unless another attempt is made.
-    With(AttemptOutcome, Retry),
-}
-
-/// Reason for making an attempt again at once.
+/// An attempt that was not executed, which does not count: it is made again at once.
 pub(crate) enum Again {
     /// Nothing was sent: the body is whole.
     NeverSent(RequestBody),
@@ -125,27 +117,31 @@ pub(crate) enum Again {
     Refused,
 }
 
-/// Ends an attempt with what its exchange came to. `again` says, if the endpoint did not take the
-/// stream, whether it is sent again at once: once in a call, while the body can be sent again.
+/// Ends an attempt with the result of its exchange. Returns its outcome, which is the caller's unless
+/// another attempt is made. `again` says, if the endpoint did not take the stream, whether it is sent
+/// again at once: once in a call, while the body can be sent again.
+///
+/// # Errors
+/// [`Again`]: the attempt was not executed.
 pub(crate) fn finish(
     call: &mut CallState,
     attempt: Attempt,
     exchanged: Exchanged,
     again: impl FnOnce() -> bool,
-) -> Ended {
+) -> Result<(AttemptOutcome, Retry), Again> {
     let endpoint = attempt.lease.address();
     let not_executed =
         |refused| Answer { code: Code::Unavailable, kind: Kind::NotExecuted { refused } };
-    let (outcome, retry) = match exchanged {
+    Ok(match exchanged {
         Ok(response) => read(call, attempt, response),
         Err(Unanswered::NeverSent(body)) => {
             call.conclude(attempt, &not_executed(false));
-            return Ended::Again(Again::NeverSent(body));
+            return Err(Again::NeverSent(body));
         }
         Err(Unanswered::Refused(why)) => {
             if again() {
                 call.conclude(attempt, &not_executed(true));
-                return Ended::Again(Again::Refused);
+                return Err(Again::Refused);
             }
             call.note(endpoint, format!("refused: {why}"));
             let answer = Answer { code: Code::Unavailable, kind: Kind::Refused };
@@ -156,8 +152,7 @@ pub(crate) fn finish(
             (AttemptOutcome::BrokenRequest(status), call.conclude(attempt, &answer))
         }
         Err(Unanswered::Lost(loss)) => lost(call, attempt, loss),
-    };
-    Ended::With(outcome, retry)
+    })
 }
 
 /// Ends an attempt that got no answer in time.

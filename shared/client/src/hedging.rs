@@ -19,7 +19,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    attempt::{Again, Answered, AttemptOutcome, Ended, Exchanged, finish, late, send},
+    attempt::{Again, Answered, AttemptOutcome, Exchanged, finish, late, send},
     call_state::{Attempt, CallState},
     call_timer::CallTimer,
     error::Error,
@@ -169,12 +169,12 @@ impl<'a> Race<'a> {
     fn exchanged(&mut self, runner: Runner, attempt: Attempt, exchanged: Exchanged) -> bool {
         let Runner { previous, refused } = runner;
         let (outcome, retry) = match finish(self.call, attempt, exchanged, || !refused) {
-            Ended::Again(again) => {
+            Err(again) => {
                 let refused = refused || matches!(again, Again::Refused);
                 self.pick(Runner { previous, refused });
                 return false;
             }
-            Ended::With(outcome, retry) => (outcome, retry),
+            Ok(ended) => ended,
         };
         let failure = match retry {
             Retry::Never => None,

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    attempt::{Again, Answered, AttemptOutcome, Ended, finish, late, send},
+    attempt::{Again, Answered, AttemptOutcome, finish, late, send},
     call_state::CallState,
     call_timer::CallTimer,
     error::Error,
@@ -53,15 +53,15 @@ pub(crate) async fn run(
         }
         let again = || !payload.is_gone() && attempts.refused();
         let (outcome, retry) = match finish(call, attempt, exchanged, again) {
-            Ended::Again(Again::NeverSent(body)) => {
+            Err(Again::NeverSent(body)) => {
                 payload.put_back(body);
                 continue;
             }
-            Ended::Again(Again::Refused) => {
+            Err(Again::Refused) => {
                 pick.tried.push(endpoint);
                 continue;
             }
-            Ended::With(outcome, retry) => (outcome, retry),
+            Ok(ended) => ended,
         };
         let failure = match retry {
             Retry::Never => return outcome.last(call),
