@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use gantry_client::ClientTls;
 use gantry_config::ConfigCommand;
 
-use crate::{bench::BenchArgs, suite::NAMES};
+use crate::{bench::BenchArgs, new::CALLEES, suite::NAMES};
 
 /// The suite in one process, and the tools around it.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ pub enum Command {
     Config(ConfigCommand<UpArgs>),
     /// Make the key pair of a service, and print the settings that let it call others
     Keys(KeysArgs),
+    /// Make a service as a workspace of its own, which calls services of the suite
+    New(NewArgs),
     /// Walk a running suite as a newcomer would
     Demo(DemoArgs),
     /// Measure what the suite promises, beside what it is compared with
@@ -95,6 +97,49 @@ pub struct KeysArgs {
     /// The suite's --data-dir; the keys are made in its folder keys
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub data_dir: PathBuf,
+}
+
+/// Service to make.
+#[derive(Clone, Debug, Args)]
+pub struct NewArgs {
+    /// The service: lower-case letters and digits, a letter first
+    #[arg(value_name = "NAME", value_parser = parse_new_package)]
+    pub name: String,
+    /// The services that it calls, separated by commas: user, inventory
+    #[arg(long, value_name = "SERVICES", value_delimiter = ',', required = true, value_parser = parse_callee)]
+    pub calls: Vec<String>,
+    /// Source of the crates that it is built on.
+    #[command(flatten)]
+    pub dependencies: Dependencies,
+    /// The folder to make [default: NAME]
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+    /// The suite's --data-dir; the service's key is made in its folder keys
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub data_dir: PathBuf,
+}
+
+/// Source of the crates that a new service is built on.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Dependencies {
+    /// A checkout of Gantry
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<PathBuf>,
+    /// A Git repository of Gantry
+    #[arg(long, value_name = "URL")]
+    pub git: Option<String>,
+}
+
+impl Dependencies {
+    /// Returns the same from the root of the file system.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] if the checkout is not there.
+    pub fn absolute(&self) -> std::io::Result<Self> {
+        let path = self.path.as_ref().map(|path| path.canonicalize()).transpose()?;
+        Ok(Self { path, git: self.git.clone() })
+    }
 }
 
 /// Which suite to walk.
@@ -194,6 +239,33 @@ fn parse_new_service(service: &str) -> Result<String, String> {
     Ok(service.to_owned())
 }
 
+/// A name that can also be a module, a package of Protocol Buffers and part of a variable.
+fn parse_new_package(name: &str) -> Result<String, String> {
+    /// Keywords of Rust that are names otherwise.
+    const KEYWORDS: &[&str] = &[
+        "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum",
+        "extern", "false", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod",
+        "move", "mut", "pub", "ref", "return", "self", "static", "struct", "super", "trait",
+        "true", "try", "type", "union", "unsafe", "use", "where", "while", "yield",
+    ];
+    let name = parse_new_service(name)?;
+    if name.contains('-') || KEYWORDS.contains(&name.as_str()) || NAMES.contains(&name.as_str()) {
+        return Err(
+            "expected letters and digits, no keyword of Rust and no service of the suite".into()
+        );
+    }
+    Ok(name)
+}
+
+/// The name of a service that a new one can call.
+fn parse_callee(service: &str) -> Result<String, String> {
+    let known: Vec<_> = CALLEES.iter().map(|(name, _)| *name).collect();
+    if known.contains(&service) {
+        return Ok(service.to_owned());
+    }
+    Err(format!("no example of calls of {service:?}; there are some of {}", known.join(", ")))
+}
+
 fn parse_replicas(text: &str) -> Result<(String, u16), String> {
     let (service, count) = text.split_once('=').ok_or("expected SERVICE=N, as user=3")?;
     let service = parse_service(service)?;
@@ -238,6 +310,23 @@ mod tests {
         assert!(parse("loyalty-2").is_ok() && parse("order").is_ok());
         for name in ["", "Loyalty", "../user", "a/b", "a.b", "-a", "2a", "gantry", "users-tokens"] {
             assert!(parse(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_new_service_has_a_name_of_its_own_callees_and_one_source() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["gantry", "new"], args].concat());
+        assert!(parse(&["loyalty2", "--calls", "user,inventory", "--path", "."]).is_ok());
+        for args in [
+            &["loyalty", "--calls", "user"][..],
+            &["loyalty", "--calls", "user", "--path", ".", "--git", "https://example.org"],
+            &["loyalty", "--calls", "cart", "--path", "."],
+            &["loyalty", "--path", "."],
+            &["user", "--calls", "user", "--path", "."],
+            &["type", "--calls", "user", "--path", "."],
+            &["a-b", "--calls", "user", "--path", "."],
+        ] {
+            assert!(parse(args).is_err(), "{args:?}");
         }
     }
 

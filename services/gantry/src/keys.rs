@@ -33,22 +33,29 @@ pub enum KeysError {
 /// [`KeysError`]
 pub fn run(args: &KeysArgs) -> Result<(), KeysError> {
     let keys = Keys::new(&std::path::absolute(&args.data_dir)?, SERVICES);
-    let (private, public) = (keys.private(&args.service), keys.public(&args.service));
-    SigningKey::load_or_create(&private)?;
+    SigningKey::load_or_create(&keys.private(&args.service))?;
     let callees: Vec<_> = if args.calls.is_empty() {
         NAMES.iter().filter(|name| **name != args.service).map(|name| (*name).to_owned()).collect()
     } else {
         args.calls.clone()
     };
-    let text = settings(&args.service, &private, &public, &callees);
+    let text = settings(&args.service, &keys, &callees, |_| Vec::new());
     Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }
 
-fn settings(service: &str, private: &Path, public: &Path, callees: &[String]) -> String {
+/// Returns the settings with which the callees trust the service, and grant it what `grants` has for
+/// each of them.
+pub(crate) fn settings<'a>(
+    service: &str,
+    keys: &Keys,
+    callees: &[String],
+    grants: impl Fn(&str) -> Vec<&'a str>,
+) -> String {
+    let (private, public) = (keys.private(service), keys.public(service));
     let mut text = format!(
         "# {service} signs its calls with this key, which is its own alone:\n\
          # key_file = {}\n",
-        quoted(private),
+        quoted(&private),
     );
     for callee in callees {
         let permissions = permissions(&CONTRACT, callee);
@@ -61,9 +68,10 @@ fn settings(service: &str, private: &Path, public: &Path, callees: &[String]) ->
              key_file = {}\n\n\
              [{callee}.identity.grants]\n\
              # What {service} may do there; add what it needs of {}.\n\
-             {service} = []\n",
-            quoted(public),
+             {service} = {:?}\n",
+            quoted(&public),
             permissions.join(", "),
+            grants(callee),
         );
     }
     text
@@ -86,7 +94,7 @@ fn permissions(contract: &'static Contract, service: &str) -> Vec<&'static str> 
 }
 
 /// A path as a string of TOML.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let mut quoted = String::from("\"");
     for c in text.chars() {

@@ -4,6 +4,7 @@
 //! - [`contract`]: what the contract says to those who do not read Rust;
 //! - [`suite`]: the table of services;
 //! - [`keys`]: key pairs of further services;
+//! - [`new`]: a service as a workspace of its own;
 //! - [`up`]: every service on its own loopback port, calls between them crossing real sockets;
 //! - [`demo`]: a newcomer's walk through a running suite;
 //! - [`mod@bench`]: what the suite promises, measured.
@@ -13,5 +14,6 @@ pub mod cli;
 pub mod contract;
 pub mod demo;
 pub mod keys;
+pub mod new;
 pub mod suite;
 pub mod up;

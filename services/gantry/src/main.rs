@@ -6,7 +6,7 @@ use clap::Parser;
 use gantry::{
     bench,
     cli::{Cli, Command},
-    contract, demo, keys, up,
+    contract, demo, keys, new, up,
 };
 
 fn main() -> ExitCode {
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         }
         Command::Config(command) => up::config(&command),
         Command::Keys(args) => code(keys::run(&args)),
+        Command::New(args) => code(new::run(&args)),
         Command::Demo(args) => code(run(demo::run(&args))),
         Command::Bench(args) => code(run(bench::run(&args))),
         Command::Contract(part) => code(contract::print(part)),

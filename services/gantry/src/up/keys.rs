@@ -63,6 +63,11 @@ impl Keys {
         self.private(USERS_TOKENS)
     }
 
+    /// Returns the public key of users' tokens.
+    pub(crate) fn users_tokens_public(&self) -> PathBuf {
+        self.public(USERS_TOKENS)
+    }
+
     /// The secret of a service's request records, which the service makes.
     pub(super) fn request_records(&self, service: &str) -> PathBuf {
         self.folder.join(format!("{service}-requests.secret"))

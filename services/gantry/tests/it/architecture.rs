@@ -109,6 +109,19 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("gantry-test-authority", &[]),
+    // What `gantry new` makes.
+    (
+        "template-service",
+        &[
+            "gantry-client",
+            "gantry-config",
+            "gantry-contract",
+            "gantry-contract-build",
+            "gantry-process",
+            "gantry-proto",
+            "gantry-server",
+        ],
+    ),
     // A process under test.
     (
         "gantry-replica",

@@ -25,6 +25,7 @@ mod kills;
 mod load;
 mod metrics;
 mod mtls;
+mod new_service;
 mod own_binaries;
 mod pages;
 mod process;

@@ -1,0 +1,7 @@
+//! `template-service`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gantry_process::run::<template_service::Service>()
+}
