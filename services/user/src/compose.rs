@@ -21,7 +21,7 @@ use crate::{
     inbound::grpc::Api,
     outbound::{
         argon2id::Argon2id,
-        sqlite::{self, MIGRATIONS, SqliteRepository},
+        sqlite::{EXPIRED_TOKENS, MIGRATIONS, SqliteRepository},
         tokens::Tokens,
     },
     settings::{Bootstrap, Passwords, Settings},
@@ -57,7 +57,7 @@ impl gantry_process::Service for Service {
         let hasher: Arc<dyn PasswordHasher> = Arc::new(hasher);
         let hasher = || Arc::clone(&hasher);
         let users = Arc::new(SqliteRepository::new(base.database()?));
-        base.spawn(sqlite::keep_purged(base.database()?, || System.now()));
+        base.spawn(EXPIRED_TOKENS.keep_running(base.database()?, || System.now()));
         let use_cases = UseCases {
             create_user: CreateUser {
                 users: users.clone(),

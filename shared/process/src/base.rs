@@ -92,7 +92,7 @@ impl Base {
             base.spawn(async move { match verifier.follow().await {} });
         }
         if let Some(data) = &base.data {
-            base.spawn(requests::keep_purged(data.database.clone(), || System.now()));
+            base.spawn(requests::PURGE.keep_running(data.database.clone(), || System.now()));
         }
         Ok(base)
     }

@@ -10,6 +10,7 @@
 //! - [`Sqlite::probe`] tells whether it can be written to, for a readiness check.
 //! - [`StorageError`] is the one error of repositories, with its mapping to a status;
 //!   [`unique_violation`] names the constraint that a write would have broken.
+//! - [`Purge`] deletes rows that are past their time.
 //! - [`StoredTime`] reads and writes the columns that hold times.
 //!
 //! The database, the files that SQLite keeps beside it and the lock are 0600: they hold personal
@@ -54,6 +55,7 @@ mod lock;
 mod open;
 mod path;
 mod probe;
+mod purge;
 pub mod requests;
 mod settings;
 mod time;
@@ -63,6 +65,7 @@ pub use self::time::StoredTime;
 pub use error::{StorageError, unique_violation};
 pub use open::{OpenError, Sqlite};
 pub use probe::ProbeError;
+pub use purge::Purge;
 pub use settings::Settings;
 pub use sqlx::migrate::Migrator;
 pub use write::Unit;

@@ -2,7 +2,7 @@
 //!
 //! A record holds what the mutation was about and an HMAC of the request, never a
 //! body. It is written in the transaction that makes the mutation, and kept for
-//! [`KEPT`]. The table is part of each service's own migrations:
+//! a day: see [`PURGE`]. The table is part of each service's own migrations:
 //!
 //! ```sql
 //! CREATE TABLE request_records (
@@ -27,17 +27,16 @@ use std::time::Duration;
 use gantry_contract::idempotency::RequestKey;
 use sqlx::SqliteConnection;
 use time::OffsetDateTime;
-use tokio::time::MissedTickBehavior;
 
-use crate::{Sqlite, StoredTime};
+use crate::{Purge, StoredTime};
 
-/// Time for which a record is kept.
-pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Interval of [`keep_purged`].
-const PURGE_EVERY: Duration = Duration::from_secs(10 * 60);
-/// Records deleted in one transaction, so that other writers wait a moment only.
-const PURGE_AT_ONCE: u32 = 1000;
+/// Purge of the records that are a day old.
+pub const PURGE: Purge = Purge {
+    rows: "old request records",
+    kept: Duration::from_secs(24 * 60 * 60),
+    statement: "DELETE FROM request_records WHERE (subject, method, request_id) IN
+        (SELECT subject, method, request_id FROM request_records WHERE create_time < ? LIMIT ?)",
+};
 
 /// Record of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,48 +95,4 @@ pub async fn insert(
         .execute(conn)
         .await
         .map(drop)
-}
-
-/// Deletes the records that at `now` are older than [`KEPT`]; returns how many.
-///
-/// # Errors
-/// What the database said; what was deleted before stays deleted.
-pub async fn purge(db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
-    let oldest = StoredTime(now - KEPT);
-    let mut purged = 0;
-    loop {
-        let deleted = db.write(move |conn| Box::pin(delete_before(conn, oldest))).await?;
-        purged += deleted;
-        if deleted < u64::from(PURGE_AT_ONCE) {
-            return Ok(purged);
-        }
-    }
-}
-
-/// Purges now and then, until it is dropped. `now` tells the time of day.
-pub async fn keep_purged(db: Sqlite, now: impl Fn() -> OffsetDateTime) {
-    let mut ticks = tokio::time::interval(PURGE_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match purge(&db, now()).await {
-            Ok(records) => tracing::debug!(records, "old request records purged"),
-            Err(error) => tracing::warn!(%error, "old request records not purged"),
-        }
-    }
-}
-
-async fn delete_before(
-    conn: &mut SqliteConnection,
-    oldest: StoredTime,
-) -> Result<u64, sqlx::Error> {
-    let deleted = sqlx::query(
-        "DELETE FROM request_records WHERE (subject, method, request_id) IN
-         (SELECT subject, method, request_id FROM request_records WHERE create_time < ? LIMIT ?)",
-    )
-    .bind(oldest)
-    .bind(PURGE_AT_ONCE)
-    .execute(conn)
-    .await?;
-    Ok(deleted.rows_affected())
 }

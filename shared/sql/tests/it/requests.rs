@@ -1,7 +1,7 @@
 use gantry_contract::idempotency::RequestKey;
 use gantry_sql::{
     Sqlite,
-    requests::{self, Found, KEPT},
+    requests::{self, Found, PURGE},
     unique_violation,
 };
 use time::OffsetDateTime;
@@ -75,9 +75,9 @@ async fn records_are_forgotten_after_a_day_however_many() {
     .await
     .unwrap();
 
-    assert_eq!(requests::purge(&db, then + KEPT).await.unwrap(), 0);
-    let a_second_later = then + KEPT + time::Duration::SECOND;
-    assert_eq!(requests::purge(&db, a_second_later).await.unwrap(), 2500);
+    assert_eq!(PURGE.run(&db, then + PURGE.kept).await.unwrap(), 0);
+    let a_second_later = then + PURGE.kept + time::Duration::SECOND;
+    assert_eq!(PURGE.run(&db, a_second_later).await.unwrap(), 2500);
     assert_eq!(find(&db, key("ann", CREATE, 1, 1)).await, Found::New);
     assert_ne!(find(&db, key("ann", CREATE, 9999, 1)).await, Found::New);
 }

@@ -11,7 +11,7 @@ mod users;
 use gantry_sql::Sqlite;
 use sqlx::migrate::Migrator;
 
-pub use refresh_tokens::keep_purged;
+pub use refresh_tokens::EXPIRED_TOKENS;
 
 use crate::application::UserError;
 

@@ -1,7 +1,5 @@
 //! The suite on SQLite, and what is SQLite's own.
 
-use std::time::Duration as Std;
-
 use gantry_common_testing::{
     repository::{assert_reversible, database, open},
     repository_contract,
@@ -9,7 +7,7 @@ use gantry_common_testing::{
 use gantry_sql::StorageError;
 use gantry_user::{
     application::{Created, RefreshTokens, UserRepository},
-    outbound::sqlite::{MIGRATIONS, SqliteRepository, keep_purged},
+    outbound::sqlite::{EXPIRED_TOKENS, MIGRATIONS, SqliteRepository},
 };
 use tempfile::TempDir;
 use time::Duration;
@@ -79,22 +77,13 @@ async fn expired_refresh_tokens_are_deleted() {
     for (hash, valid_for) in [(1, 9), (2, 10), (3, 11)] {
         repository.add(grant(hash, id(1), Duration::seconds(valid_for))).await.unwrap();
     }
-    let purging = tokio::spawn(keep_purged(database.clone(), || NOW + Duration::seconds(10)));
-    let left = async {
-        loop {
-            let left: Vec<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM refresh_tokens")
-                .fetch_all(database.reader())
-                .await
-                .unwrap();
-            if left.len() < 3 {
-                return left;
-            }
-            tokio::time::sleep(Std::from_millis(1)).await;
-        }
-    };
-    let left = tokio::time::timeout(Std::from_secs(10), left).await.unwrap();
+    let purged = EXPIRED_TOKENS.run(&database, NOW + Duration::seconds(10)).await.unwrap();
+    assert_eq!(purged, 2);
+    let left: Vec<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM refresh_tokens")
+        .fetch_all(database.reader())
+        .await
+        .unwrap();
     assert_eq!(left, [vec![3; 32]]);
-    purging.abort();
 }
 
 #[tokio::test]
