@@ -57,7 +57,7 @@ fn read(
     let mut file = File::default();
     file.visit_file(&syntax);
     for child in &file.children {
-        let module = [&module[..], &[child.clone()]].concat();
+        let module = [&module[..], std::slice::from_ref(child)].concat();
         let beside = folder.join(format!("{child}.rs"));
         let below = folder.join(child);
         let path: PathBuf = if text(&beside).is_some() { beside } else { below.join("mod.rs") };
@@ -148,7 +148,7 @@ fn shortest_circle(
                 return Some(way);
             }
             if seen.insert(next.clone()) {
-                queue.push_back([&way[..], &[next.clone()]].concat());
+                queue.push_back([&way[..], std::slice::from_ref(next)].concat());
             }
         }
     }
