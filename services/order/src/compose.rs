@@ -50,6 +50,7 @@ impl gantry_process::Service for Service {
         let inventory = Arc::new(InventoryClient::new(base.channel("inventory")?));
         let orders: Arc<dyn OrderRepository> = Arc::new(SqliteRepository::new(base.database()?));
         let orders = || Arc::clone(&orders);
+        let (clock, ids) = (|| base.clock(), || base.ids());
         let pricing = Arc::new(Pricing::from(&pricing));
         let notifier = CompletionNotifier::default();
         let steps = PlaceOrderSaga {
@@ -57,11 +58,11 @@ impl gantry_process::Service for Service {
             users: users.clone(),
             stock: inventory.clone(),
             notifier: notifier.clone(),
-            clock: base.clock(),
+            clock: clock(),
             service: Self::NAME,
         };
-        let log = SqliteSagaLog::open(base.database()?, base.clock()).await;
-        let log = Arc::new(log.map_err(OpenError::service)?);
+        let log = SqliteSagaLog::open(base.database()?, clock()).await;
+        let log = Arc::new(log.map_err(OpenError::service("cannot open the saga log"))?);
         let sagas = Engine::start(steps.definition(), log, saga);
         let use_cases = UseCases {
             create_order: CreateOrder {
@@ -69,8 +70,8 @@ impl gantry_process::Service for Service {
                 users,
                 catalogue: inventory,
                 pricing: pricing.clone(),
-                clock: base.clock(),
-                ids: base.ids(),
+                clock: clock(),
+                ids: ids(),
                 drafts: DraftLimit { max, open_for },
             },
             place_order: PlaceOrder {
@@ -78,8 +79,8 @@ impl gantry_process::Service for Service {
                 pricing,
                 sagas: sagas.handle(),
                 notifier,
-                clock: base.clock(),
-                ids: base.ids(),
+                clock: clock(),
+                ids: ids(),
             },
             get_order: GetOrder { orders: orders() },
             list_orders: ListOrders { orders: orders() },

@@ -15,9 +15,7 @@ use gantry_proto::{
 use gantry_server::ServerBuilder;
 
 use crate::{
-    application::{
-        CreateUser, EnsureAdmin, GetUser, ListUsers, Login, PasswordHasher, UseCases, UserError,
-    },
+    application::{CreateUser, EnsureAdmin, GetUser, ListUsers, Login, UseCases, UserError},
     inbound::grpc::Api,
     outbound::{
         argon2id::Argon2id,
@@ -30,7 +28,8 @@ use crate::{
 /// The user service.
 pub struct Service {
     api: Api,
-    ensure_admin: EnsureAdmin,
+    /// The use case that makes the first administrator.
+    pub ensure_admin: EnsureAdmin,
 }
 
 impl gantry_process::Service for Service {
@@ -49,48 +48,40 @@ impl gantry_process::Service for Service {
 
     /// Opens the service, and makes the administrator of the settings.
     async fn open(base: &Base, settings: Settings) -> Result<Self, OpenError> {
-        let Settings { tokens, passwords, bootstrap } = settings;
-        let signer = UserSigner::new(SigningKey::load(&tokens.key_file)?, tokens.access_ttl);
-        let hasher = hasher(&passwords)
-            .await
-            .map_err(|error| OpenError::service(format!("cannot hash passwords: {error}")))?;
-        let hasher: Arc<dyn PasswordHasher> = Arc::new(hasher);
-        let hasher = || Arc::clone(&hasher);
-        let users = Arc::new(SqliteRepository::new(base.database()?));
+        let Settings { tokens, passwords, bootstrap: Bootstrap { admin_email, admin_password } } =
+            settings;
+        let hasher = hasher(&passwords).await;
+        let hasher = Arc::new(hasher.map_err(OpenError::service("cannot hash passwords"))?);
+        let repository = Arc::new(SqliteRepository::new(base.database()?));
+        let (users, hasher) = (|| repository.clone(), || hasher.clone());
+        let (clock, ids) = (|| base.clock(), || base.ids());
         base.spawn(EXPIRED_TOKENS.keep_running(base.database()?, || System.now()));
-        let use_cases = UseCases {
-            create_user: CreateUser {
-                users: users.clone(),
-                hasher: hasher(),
-                clock: base.clock(),
-                ids: base.ids(),
-            },
-            get_user: GetUser { users: users.clone() },
-            list_users: ListUsers { users: users.clone() },
-            login: Login {
-                users: users.clone(),
-                refresh_tokens: users.clone(),
-                hasher: hasher(),
-                tokens: Arc::new(Tokens::new(signer, &CONTRACT)),
-                clock: base.clock(),
-                ids: base.ids(),
-                refresh_ttl: tokens.refresh_ttl,
-            },
-            ensure_admin: EnsureAdmin {
-                users,
-                hasher: hasher(),
-                clock: base.clock(),
-                ids: base.ids(),
-            },
-        };
-        let ensure_admin = use_cases.ensure_admin.clone();
-        let Bootstrap { admin_email, admin_password } = bootstrap;
+        let signer = UserSigner::new(SigningKey::load(&tokens.key_file)?, tokens.access_ttl);
+        let ensure_admin =
+            EnsureAdmin { users: users(), hasher: hasher(), clock: clock(), ids: ids() };
         if !admin_email.is_empty() {
             let made = ensure_admin.run(&admin_email, admin_password.expose()).await;
-            made.map_err(|error| {
-                OpenError::service(format!("cannot make the administrator: {error}"))
-            })?;
+            made.map_err(OpenError::service("cannot make the administrator"))?;
         }
+        let use_cases = UseCases {
+            create_user: CreateUser {
+                users: users(),
+                hasher: hasher(),
+                clock: clock(),
+                ids: ids(),
+            },
+            get_user: GetUser { users: users() },
+            list_users: ListUsers { users: users() },
+            login: Login {
+                users: users(),
+                refresh_tokens: users(),
+                hasher: hasher(),
+                tokens: Arc::new(Tokens::new(signer, &CONTRACT)),
+                clock: clock(),
+                ids: ids(),
+                refresh_ttl: tokens.refresh_ttl,
+            },
+        };
         let keys = tokens.published_keys()?.into();
         Ok(Self { api: Api::new(use_cases, keys, base.fingerprints()?), ensure_admin })
     }
@@ -98,13 +89,6 @@ impl gantry_process::Service for Service {
     fn serve(&self, server: ServerBuilder) -> ServerBuilder {
         let server = server.service(UserServiceServer::new(self.api.clone()));
         server.service(AuthServiceServer::new(self.api.clone()))
-    }
-}
-
-impl Service {
-    /// Returns the use case that makes the first administrator.
-    pub fn ensure_admin(&self) -> &EnsureAdmin {
-        &self.ensure_admin
     }
 }
 

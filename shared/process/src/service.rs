@@ -125,13 +125,20 @@ pub enum OpenError {
     #[error("{0} has no database: its Service::MIGRATIONS is None")]
     NoDatabase(&'static str),
     /// The service itself failed.
-    #[error(transparent)]
-    Service(Box<dyn std::error::Error + Send + Sync>),
+    #[error("{what}: {source}")]
+    Service {
+        /// What it could not do.
+        what: &'static str,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl OpenError {
-    /// Returns the failure of the service itself.
-    pub fn service(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Service(cause.into())
+    /// Makes the failure of the service itself of its cause: `what` it could not do.
+    pub fn service<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        what: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self::Service { what, source: source.into() }
     }
 }

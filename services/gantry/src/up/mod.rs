@@ -196,8 +196,7 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     // All of them or none, and before there is an admin: a password is shown once only.
     let replicas = running::replicas(&members, listeners.replicas)?;
     let admin =
-        admin::bootstrap(services.user.service().ensure_admin(), args.admin_password_file())
-            .await?;
+        admin::bootstrap(&services.user.service().ensure_admin, args.admin_password_file()).await?;
     let pages = Admin::new().hosts(hosts).metrics(move || metrics.text()).config(redacted);
     let running = Running::serve(&members, replicas, pages, listeners.admin);
     drop(members);

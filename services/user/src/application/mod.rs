@@ -33,6 +33,4 @@ pub struct UseCases {
     pub list_users: ListUsers,
     /// Login.
     pub login: Login,
-    /// The first administrator, made at start.
-    pub ensure_admin: EnsureAdmin,
 }

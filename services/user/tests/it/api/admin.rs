@@ -24,15 +24,10 @@ async fn an_administrator_is_made_once_and_then_left_alone() {
 async fn without_one_in_the_settings_there_is_none_until_it_is_asked_for() {
     let folder = folder();
     let service: OpenService<Service> = folder.open(&Registry::memory()).await;
-    assert!(!service.service().ensure_admin().exists("admin@gantry.local").await.unwrap());
-    service
-        .service()
-        .ensure_admin()
-        .run("admin@gantry.local", "first administrator")
-        .await
-        .unwrap();
-    service.service().ensure_admin().run("ADMIN@gantry.local", "another password").await.unwrap();
-    assert!(service.service().ensure_admin().exists("Admin@Gantry.local").await.unwrap());
+    assert!(!service.service().ensure_admin.exists("admin@gantry.local").await.unwrap());
+    service.service().ensure_admin.run("admin@gantry.local", "first administrator").await.unwrap();
+    service.service().ensure_admin.run("ADMIN@gantry.local", "another password").await.unwrap();
+    assert!(service.service().ensure_admin.exists("Admin@Gantry.local").await.unwrap());
     service.close().await;
 
     let running = Running::start_in(folder).await;
@@ -44,11 +39,11 @@ async fn a_bad_administrator_is_refused_without_being_shown() {
     let folder = folder();
     let service: OpenService<Service> = folder.open(&Registry::memory()).await;
     for (email, password) in [("needle", PASSWORD), ("needle@gantry.local", "needle")] {
-        let error = service.service().ensure_admin().run(email, password).await.unwrap_err();
+        let error = service.service().ensure_admin.run(email, password).await.unwrap_err();
         assert!(matches!(error, EnsureAdminError::Invalid(_)), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("needle"));
     }
-    assert!(service.service().ensure_admin().exists("needle").await.is_err());
+    assert!(service.service().ensure_admin.exists("needle").await.is_err());
     service.close().await;
 }
 
@@ -57,12 +52,7 @@ async fn a_bad_administrator_is_refused_without_being_shown() {
 async fn servers_of_one_service_share_its_users() {
     let folder = folder();
     let service: OpenService<Service> = folder.open(&Registry::memory()).await;
-    service
-        .service()
-        .ensure_admin()
-        .run("admin@gantry.local", "first administrator")
-        .await
-        .unwrap();
+    service.service().ensure_admin.run("admin@gantry.local", "first administrator").await.unwrap();
     let servers = [
         Serving::start(service.server().unwrap()).await,
         Serving::start(service.server().unwrap()).await,
