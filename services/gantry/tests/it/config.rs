@@ -65,6 +65,13 @@ fn the_schema_validates_every_default_file() {
         let (schema, file) = (Schema::of(service), defaults(service));
         assert_eq!(schema.refusal(&file), None, "{service}");
         assert_eq!(schema.refusal(&toml(&local_file(service))), None, "{service}");
+        for common in ["common", "client"] {
+            let file = root().join(format!("shared/process/config/{common}.toml"));
+            let text = fs::read_to_string(file).unwrap();
+            let text = text.replace("SERVICE", service).replace("CALLEE", "user");
+            let file = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+            assert_eq!(schema.refusal(&file), None, "{common} of {service}");
+        }
         // Its table is the same in a process that it shares.
         assert_eq!(gantry.refusal(&json!({ *service: file[*service] })), None, "{service}");
     }
