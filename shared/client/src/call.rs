@@ -15,6 +15,7 @@
 
 use gantry_resilience::retry::Policy;
 use http::{HeaderMap, Response};
+use tokio::task::coop::consume_budget;
 use tonic::Code;
 
 use crate::{
@@ -49,6 +50,9 @@ impl Call {
                 Ok(answered) => answered,
                 Err(error) => {
                     state.end(error.code());
+                    // A call that an open circuit breaker rejects waits for nothing. Callers that
+                    // repeat it at once must not keep the runtime from everything else.
+                    consume_budget().await;
                     return Err(error);
                 }
             };

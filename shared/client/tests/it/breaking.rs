@@ -297,3 +297,19 @@ async fn one_sick_replica_does_not_dry_the_budget_at_400_concurrent_calls() {
     assert!(snapshot.retry_tokens > 50.0, "{snapshot:?}");
     assert_eq!(snapshot.breaker.state, State::Closed);
 }
+
+#[tokio::test]
+async fn a_loop_over_rejected_calls_lets_other_tasks_run() {
+    let breaker = BreakerSettings::default().open(Duration::from_secs(60));
+    let world = World::answering(14, ClientSettings::default().breaker(breaker)).await;
+    open(&world.setup).await;
+    let other = tokio::spawn(async {});
+    for _ in 0..10_000 {
+        if other.is_finished() {
+            return;
+        }
+        let status = world.call(GET).await.unwrap_err();
+        assert_failed(&status, Code::Unavailable, GantryReason::CircuitOpen, &[]);
+    }
+    panic!("10,000 rejected calls in a row kept another task from running");
+}
