@@ -1,7 +1,6 @@
-//! Notes what is being built: the commit and the time.
+//! Records the commit and the time of the build.
 //!
-//! Runs again when HEAD moves and not otherwise, so that an unchanged tree is not
-//! built again for a new time.
+//! Reruns only when HEAD moves, so that an unchanged tree is not rebuilt for a new time.
 
 use std::{env, path::Path, process::Command};
 
@@ -15,14 +14,14 @@ fn main() {
     println!("cargo::rustc-env=GANTRY_BUILD_TIME={}", build_time());
 }
 
-/// `BUILD_COMMIT` where the build has no repository (an image), else git's word.
+/// Returns `BUILD_COMMIT` if the build has no repository (an image), otherwise git's commit.
 fn commit() -> String {
     if let Ok(commit) = env::var("BUILD_COMMIT") {
         return commit;
     }
     let branch = git(&["symbolic-ref", "-q", "HEAD"]);
     for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
-        // A path that does not exist would make every build run this again.
+        // A path that does not exist would make every build rerun this script.
         if let Some(path) = git(&["rev-parse", "--git-path", name])
             && Path::new(&path).exists()
         {

@@ -1,23 +1,23 @@
-//! The admin server: plain HTTP on a port of its own, never a public one.
+//! Admin server: plain HTTP on its own port, which must not be public.
 //!
-//! | path | answers |
+//! | path | response |
 //! |---|---|
-//! | `/` | links to the others |
+//! | `/` | links to the other pages |
 //! | `/livez`, `/healthz` | 200 while the process runs |
-//! | `/readyz` | 200 where every server serves and every dependency answers within 3 s, otherwise 503; JSON that names each. 200 and `degraded` while something is amiss that a server can do without |
-//! | `/metrics` | what was counted and measured, as Prometheus reads it |
-//! | `/endpoints` | by the service that calls: whom it calls, the endpoints it knows, and what it thinks of them; JSON |
-//! | `/config` | the settings in use, without secrets; JSON |
+//! | `/readyz` | 200 if every server serves and every required dependency answers within 3 s, otherwise 503; JSON with the state of each. 200 and `degraded` while something fails that no server requires |
+//! | `/metrics` | metrics in Prometheus's text format |
+//! | `/endpoints` | for each service that calls others: the called services, their known endpoints, and the state of each; JSON |
+//! | `/config` | settings in use, without secrets; JSON |
 //!
-//! JSON is indented with `?pretty`. The last three say what [`Admin`] was given to say; a page that it was not given is
-//! not there. This crate knows of no client, no exporter and no configuration.
+//! JSON is indented with `?pretty`. The content of the last three pages is supplied to [`Admin`]; a
+//! page without content does not exist. This crate depends on no client, exporter or configuration.
 //!
-//! A request whose Host is neither an IP address nor `localhost` nor one of
-//! [`Admin::hosts`] is answered 421: web pages could read these by DNS rebinding.
+//! A request whose Host is neither an IP address, `localhost` nor one of [`Admin::hosts`] is
+//! answered with 421. Otherwise a web page could read these pages by DNS rebinding.
 //!
-//! Whoever reaches this port can ask as often as they like and cost the services little: a
-//! connection is for one request and lasts seconds, there is a bounded number of them, and
-//! `/readyz` and `/metrics` are worked out once for all who ask at the same time.
+//! Frequent requests to this port cost the services little. A connection serves one request and
+//! lasts seconds, the number of connections is bounded, and concurrent requests share one
+//! evaluation of `/readyz` and of `/metrics`.
 
 use std::{
     collections::BTreeMap,
@@ -73,28 +73,28 @@ use crate::{
     transport::{Age, Connections, Endable, Ends, run},
 };
 
-/// Answers are short: whoever has not read one by then is not waited for.
+/// Drain timeout. Responses are short: a client that has not read one by then is cut off.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How long a client may take to say what it wants.
+/// Timeout for the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection lasts: for the request, 3 s of checks, and the reading of the answer.
+/// Maximum age of a connection: time for the request, 3 s of checks, and the response.
 const AGE: Age = Age { max: Duration::from_secs(15), grace: Duration::from_secs(1) };
 
-/// What a client may say before its request is no request, in bytes.
+/// Maximum size of the head of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// Operators and their probes: more are too many. No address takes the places of the others.
+/// Limits of connections: enough for operators and their probes. No address can take all.
 const LIMITS: Limits = Limits { max: 100, reserved: 0, per_source: 25, per_site: 25 };
 
-/// What Prometheus's text format is called.
+/// Content type of Prometheus's text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Says something anew whenever it is asked.
+/// Content of a page, evaluated for each request.
 type Source<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
-/// Tells of all servers of a process.
+/// Admin pages for all servers of a process.
 #[derive(Clone, Default)]
 #[must_use = "an admin server does nothing until it serves"]
 pub struct Admin {
@@ -106,50 +106,50 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Tells of no server yet.
+    /// Admin pages without a server.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Tells of this server too; see [`Server::status`](crate::Server::status).
+    /// Adds a server to `/readyz`; see [`Server::status`](crate::Server::status).
     #[expect(clippy::should_implement_trait, reason = "servers are added, not summed")]
     pub fn add(mut self, server: Status) -> Self {
         self.servers.push(server);
         self
     }
 
-    /// Gives `/metrics`: all of it, in Prometheus's text format.
+    /// Sets the content of `/metrics`, in Prometheus's text format.
     pub fn metrics(mut self, text: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.metrics = Some(Arc::new(text));
         self
     }
 
-    /// Adds to `/endpoints` whom the service `caller` calls.
+    /// Adds the services that `caller` calls to `/endpoints`.
     pub fn endpoints<T: Serialize>(
         mut self,
         caller: &str,
         channels: impl Fn() -> T + Send + Sync + 'static,
     ) -> Self {
-        // What cannot be written as JSON is null there.
+        // A value that JSON cannot express becomes null.
         let page = move || serde_json::to_value(channels()).unwrap_or_default();
         self.endpoints.insert(caller.to_owned(), Arc::new(page));
         self
     }
 
-    /// Gives `/config`: what the settings are, without secrets.
+    /// Sets the content of `/config`: the settings, without secrets.
     pub fn config(mut self, settings: Value) -> Self {
         self.config = Some(settings);
         self
     }
 
-    /// Adds host names under which the pages answer, besides IP addresses and `localhost`.
+    /// Adds host names under which the pages answer besides IP addresses and `localhost`.
     pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostName>) -> Self {
         self.hosts.extend(hosts);
         self
     }
 
-    /// Serves until `shutdown`. For `/readyz` to tell of a drain, that has to be
-    /// after the servers have drained.
+    /// Serves until `shutdown`. To show the drain in `/readyz`, end it after the servers have
+    /// drained.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let router = self.router();
         let nobody = Arc::new(Proxies::new(&LimitSettings::default()));
@@ -160,7 +160,7 @@ impl Admin {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(MAX_HEADER_BYTES)
-            // Else those who are done would keep their places.
+            // An idle connection would occupy a place that others need.
             .keep_alive(false);
         let accept = connections.accept(listener, stop.clone(), |stream, address, peer| {
             let service = TowerToHyperService::new(router.clone());
@@ -227,7 +227,7 @@ impl Admin {
     }
 }
 
-/// What hyper makes of a connection.
+/// HTTP/1 connection.
 struct Http1 {
     connection: http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>,
     peer: SocketAddr,
@@ -253,7 +253,7 @@ impl Endable for Http1 {
     }
 
     fn abrupt(self: Pin<&mut Self>, _: Reason) {
-        // At once while it has not begun to answer.
+        // Ends at once if the response has not begun.
         self.graceful();
     }
 }
@@ -264,7 +264,7 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// Nothing here is to be framed, sniffed, cached or run.
+/// Headers of every page: no framing, sniffing, caching or scripts.
 const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
@@ -283,11 +283,11 @@ struct Readiness {
     servers: Vec<Report>,
 }
 
-/// A page as it is sent: the same for all who ask at the same time.
+/// Rendered page, shared by concurrent requests.
 type Page = ([(HeaderName, &'static str); 1], Bytes);
 
 fn json(page: &impl Serialize) -> Page {
-    // Of maps with text for keys, which all can be written.
+    // Cannot fail: the pages are maps with string keys.
     let text = serde_json::to_vec(page).unwrap_or_default();
     ([(CONTENT_TYPE, "application/json")], text.into())
 }
@@ -308,7 +308,7 @@ async fn ready(Shared(readiness): Shared<SingleFlight<(StatusCode, Page)>>) -> i
     readiness.ask().await
 }
 
-/// On a thread where it holds up nobody's calls. Nothing where it panicked.
+/// Renders the page on a blocking thread, to not delay calls. Returns None if it panicked.
 async fn write(text: Source<String>) -> Option<Page> {
     let text = spawn_blocking(move || text()).await.ok()?;
     Some(([(CONTENT_TYPE, PROMETHEUS_TEXT)], text.into()))

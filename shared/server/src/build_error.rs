@@ -7,14 +7,14 @@ use gantry_tls::InvalidTls;
 
 use crate::{descriptors::TooFewFiles, settings::InvalidSetting};
 
-/// Every problem for which a server cannot be built; at least one.
+/// Every problem found while building a server; at least one.
 #[derive(Debug)]
 pub struct BuildError {
     pub(crate) problems: Vec<BuildProblem>,
 }
 
 impl BuildError {
-    /// Returns the problems, in the order in which they were found.
+    /// Returns the problems in the order in which they were found.
     pub fn problems(&self) -> &[BuildProblem] {
         &self.problems
     }
@@ -42,37 +42,37 @@ impl std::error::Error for BuildError {}
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildProblem {
-    /// A service without policies: the contract does not say who may call it.
+    /// The contract has no such service, hence no policies for it.
     #[error("the service {0} is not in the contract")]
     UnknownService(&'static str),
-    /// The same service twice.
+    /// The same service was added twice.
     #[error("the service {0} was added twice")]
     DuplicateService(&'static str),
-    /// A method needs credentials, and there is no verifier to check them.
+    /// A method needs credentials, and the server has no verifier.
     #[error("the method {0} needs credentials: the server needs a verifier")]
     NoVerifier(&'static str),
-    /// A calling service is granted a permission that the contract does not have. As a refusal
-    /// alone, a typing error would hardly be noticed.
+    /// A calling service is granted a permission that the contract does not have. Checked here
+    /// because a misspelt grant would otherwise only show as refused calls.
     #[error("the permission {permission} that {service} is granted is not in the contract")]
     UnknownPermission {
-        /// The calling service.
+        /// Calling service.
         service: String,
-        /// The permission.
+        /// Permission.
         permission: String,
     },
     /// The contract's descriptors are damaged.
     #[error("the contract cannot be served by reflection: {0}")]
     Reflection(#[from] prost::DecodeError),
-    /// An invalid rate.
+    /// A rate is invalid.
     #[error("the rate class {0} cannot be: {1}")]
     RateClass(String, InvalidRate),
-    /// An invalid limit of calls at once.
+    /// The concurrency settings are invalid.
     #[error("the setting concurrency: {0}")]
     Concurrency(#[from] InvalidConcurrency),
-    /// An invalid setting.
+    /// A setting is invalid.
     #[error("the setting {0}")]
     Setting(InvalidSetting),
-    /// The process may not open enough files for its connections.
+    /// The process's limit of open files is too low for its connections.
     #[error(transparent)]
     OpenFiles(#[from] TooFewFiles),
     /// A certificate or a key cannot be used.

@@ -41,13 +41,13 @@ use crate::{
 /// Handlers of a service, without the layers around them.
 type Unlayered = Box<dyn FnOnce(&Layers) -> Box<dyn Handlers> + Send>;
 
-/// Collects what a server is made of; see [`Server::builder`].
+/// Builder of a [`Server`]; see [`Server::builder`].
 #[must_use = "a builder does nothing until it is built"]
 pub struct ServerBuilder {
     name: String,
     contract: &'static Contract,
     services: Vec<&'static ServicePolicy>,
-    /// Those of each service, in the same order, until the layers around them are known.
+    /// Handlers of each service, in the order of `services`, until all layers are known.
     handlers: Vec<Unlayered>,
     layers: Layers,
     /// Problems found by `service`.
@@ -63,8 +63,8 @@ pub struct ServerBuilder {
 }
 
 impl Server {
-    /// Starts a server of the service `name` (as callers look for it), whose gRPC
-    /// services and their policies are in `contract`.
+    /// Returns a builder for the service `name`, the name that callers look up. `contract` has its
+    /// gRPC services and their policies.
     pub fn builder(name: &str, contract: &'static Contract) -> ServerBuilder {
         ServerBuilder {
             name: name.to_owned(),
@@ -86,7 +86,7 @@ impl Server {
 }
 
 impl ServerBuilder {
-    /// Serves one of the contract's services: what tonic generated, around the handlers.
+    /// Adds one of the contract's services: a tonic-generated server around the handlers.
     pub fn service<S, B>(mut self, handlers: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send>
@@ -111,19 +111,18 @@ impl ServerBuilder {
         self
     }
 
-    /// Puts a layer of the team's own around the handlers of all of its services. The layer
-    /// added first is the outermost one. Health and reflection have none of them.
+    /// Adds a layer around the handlers of all services of the contract. The first layer added is
+    /// the outermost. Health and reflection are not wrapped.
     ///
-    /// A layer sees what the handlers see: calls that are authenticated, authorized, within all
-    /// limits and complete, as they came on the wire, before their messages are decoded and
-    /// validated. The request's extensions hold the caller
-    /// ([`Authorized`](gantry_contract::Authorized), with its scope) and the method
-    /// (`&'static` [`MethodPolicy`](gantry_contract::MethodPolicy)). The call is counted, logged,
-    /// ended at its deadline, and kept from harm by a panic whatever the layer does; calls that
-    /// it makes to other services inherit the deadline and the caller.
+    /// The layer sees the same calls as the handlers: authenticated, authorized, within all limits
+    /// and complete. Their messages are still as received: neither decoded nor validated. The
+    /// request's extensions hold the caller ([`Authorized`](gantry_contract::Authorized), with its
+    /// scope) and the method (`&'static` [`MethodPolicy`](gantry_contract::MethodPolicy)). Whatever
+    /// the layer does, the server counts and logs the call, ends it at its deadline and catches
+    /// panics. Calls that the layer makes to other services inherit the deadline and the caller.
     ///
-    /// A layer that refuses a call answers with a status; it has no errors:
-    /// [`Status::into_http`](tonic::Status::into_http).
+    /// A layer has no error type: to refuse a call, it answers with a status
+    /// ([`Status::into_http`](tonic::Status::into_http)).
     ///
     /// ```
     /// # #[expect(non_snake_case)]
@@ -154,47 +153,47 @@ impl ServerBuilder {
         self
     }
 
-    /// How it makes itself known, what it takes and how it ends.
+    /// Sets the [`Settings`]. Default: [`Settings::default`].
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// The program's version, told to the registry.
+    /// Sets the program's version, which is sent to the registry.
     pub fn version(mut self, version: &str) -> Self {
         version.clone_into(&mut self.version);
         self
     }
 
-    /// Checks the tokens that callers bring. Needed where any method is not public.
+    /// Sets the verifier of callers' tokens. Required if any method is not public.
     pub fn verifier(mut self, verifier: Arc<Verifier>) -> Self {
         self.verifier = Some(verifier);
         self
     }
 
-    /// What calling services may do. Default: nothing.
+    /// Sets the permissions of calling services. Default: none.
     pub fn grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
     }
 
-    /// Where it makes itself known while it serves. Default: nowhere.
+    /// Sets the registry in which the server registers while it serves. Default: none.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
         self
     }
 
-    /// Counts and measures its calls, what it refuses, its connections and its limits, as
-    /// docs/METRICS.md lists them. Default: nobody does.
+    /// Sets the meter for the metrics in docs/METRICS.md: calls, refusals, connections and limits.
+    /// Default: metrics are not recorded.
     ///
-    /// Whatever is no method of this server is one there: `other`.
+    /// Calls of unknown methods are recorded as the method `other`.
     pub fn meter(mut self, meter: Meter) -> Self {
         self.meter = Some(meter);
         self
     }
 
-    /// A dependency without which it is not ready, and how to ask whether it is
-    /// there. An answer after 3 s counts as none.
+    /// Adds a dependency without which the server is not ready, and its check. A check that takes
+    /// longer than 3 s fails.
     pub fn readiness<F, Fut, E>(mut self, name: &str, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -205,15 +204,15 @@ impl ServerBuilder {
         self
     }
 
-    /// Returns the beginning of the server's drain, for handlers that wait for something else.
+    /// Returns a handle for handlers that have to stop waiting when the drain begins.
     pub fn drain(&self) -> Drain {
         Drain(self.lifecycle.watch())
     }
 
-    /// Returns the server.
+    /// Builds the server.
     ///
     /// # Errors
-    /// [`BuildError`] with every problem, if the parts do not make one.
+    /// [`BuildError`] with every problem found.
     pub fn build(mut self) -> Result<Server, BuildError> {
         let mut problems = self.problems;
         let methods = Methods::new(&self.services, self.settings.reflection);
@@ -252,7 +251,7 @@ impl ServerBuilder {
         let lifecycle = self.lifecycle;
         let mut handlers: Vec<_> =
             self.handlers.into_iter().map(|handlers| handlers(&self.layers)).collect();
-        // In the order of `Methods`.
+        // The services in the order of `Methods`.
         let health = HealthService::new(names.iter().copied(), lifecycle.watch());
         handlers.push(Box::new(Generated(HealthServer::new(health))));
         if let Some(reflection) = reflection {
@@ -289,7 +288,7 @@ impl ServerBuilder {
     }
 }
 
-/// Returns the value, or adds the problem to the others.
+/// Returns the value, or adds the error to the problems.
 fn keep<T, E: Into<BuildProblem>>(
     problems: &mut Vec<BuildProblem>,
     result: Result<T, E>,
@@ -297,13 +296,13 @@ fn keep<T, E: Into<BuildProblem>>(
     result.map_err(|error| problems.push(error.into())).ok()
 }
 
-/// Each issuer whose keys are published elsewhere: until one is known, everybody who comes with
-/// its tokens is turned away. Not required: docs/decisions/0015.
+/// Returns one check per issuer with remote keys: until its first key is fetched, all of its tokens
+/// are rejected. The checks are optional, see docs/decisions/0015.
 fn keys_known(verifier: &Arc<Verifier>) -> impl Iterator<Item = Check> {
     verifier.published_keys().into_iter().enumerate().map(|(number, known)| {
         let verifier = Arc::clone(verifier);
         Check::new(&format!("keys of {}", known.issuer), move || {
-            // The lists of a verifier stay the same, what is in them does not.
+            // The number of lists in a verifier is fixed; their content changes.
             ready(verifier.published_keys().get(number).map_or(Ok(()), KeysReport::ready))
         })
         .optional()

@@ -1,7 +1,7 @@
-//! One call on its way in, and what is known of it at each stage.
+//! Stages of a call on its way to the handler, and the data known at each.
 //!
-//! Each stage is a type that only the layer before it makes: a handler cannot be
-//! reached with a call that was not authorized.
+//! Only the preceding layer can make the type of a stage, so an unauthorized call cannot reach a
+//! handler.
 
 use std::{
     net::IpAddr,
@@ -25,44 +25,43 @@ use crate::{
     methods::Method,
 };
 
-/// The longest unknown path that is logged or repeated to the caller.
+/// Maximum length of an unknown path in the log and in the response, in bytes.
 const MAX_PATH: usize = 128;
 
-/// The body of an answer, which may have to end while nobody asks for more of it.
+/// Response body that can end while its peer reads nothing of it.
 pub(crate) trait Timed: Body {
-    /// The trailers that end it once its time is over: asked for while its peer does not
-    /// take what it gave last.
+    /// Trailers that end the body when its time is over. Polled while the peer does not take the
+    /// last frame.
     fn poll_over(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HeaderMap>;
 }
 
-/// What the layers tell each other about a call: written inside, read outside,
-/// where the call is logged.
+/// Data of a call that its layers share: set by the inner ones, read by the outer ones for the log.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request_id: Arc<str>,
     pub(crate) route: Route,
     pub(crate) connection: Arc<Connection>,
-    /// The address it comes from, behind the proxies that are believed.
+    /// Client address, as reported by the trusted proxies.
     pub(crate) client: IpAddr,
     pub(crate) received: Instant,
     pub(crate) span: OnceLock<Span>,
     pub(crate) deadline: OnceLock<Instant>,
     pub(crate) caller: OnceLock<String>,
-    /// The `authorization` that it brought, for the log of a failure.
+    /// Received `authorization` header, for the log of a failure.
     pub(crate) credentials: OnceLock<HeaderValue>,
-    /// Its headers are refused.
+    /// Set if its headers exceed a limit and the call is refused.
     pub(crate) too_large: Option<HeadersTooLarge>,
-    /// Its place among the calls of health and reflection, if it is one.
+    /// Permit of a health or reflection call.
     pub(crate) infrastructure: OnceLock<InfrastructureCall>,
     panicked: AtomicBool,
 }
 
-/// What a call asks for.
+/// Target of a call.
 #[derive(Debug)]
 pub(crate) enum Route {
-    /// A method of this server.
+    /// Method of this server.
     Known(Method),
-    /// A path that names none; cut where it is long.
+    /// Path of no method, truncated to [`MAX_PATH`].
     Unknown(Box<str>),
 }
 
@@ -71,7 +70,7 @@ impl Route {
         Self::Unknown(path[..path.floor_char_boundary(MAX_PATH)].into())
     }
 
-    /// The path, without its leading slash.
+    /// Returns the path without its leading slash.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Known(method) => method.name(),
@@ -109,8 +108,8 @@ impl Call {
         }
     }
 
-    /// Notes that the handler or a layer panicked, so that the end of the call is
-    /// not taken for its cancellation.
+    /// Records that the handler or a layer panicked, so that the end of the call is not recorded as
+    /// a cancellation.
     pub(crate) fn set_panicked(&self) {
         self.panicked.store(true, Ordering::Relaxed);
     }
@@ -120,7 +119,7 @@ impl Call {
     }
 }
 
-/// It came in on a connection.
+/// Call received on a connection.
 pub(crate) struct Received<B> {
     pub(crate) connection: Arc<Connection>,
     pub(crate) at: Instant,
@@ -128,20 +127,20 @@ pub(crate) struct Received<B> {
     pub(crate) http: Request<B>,
 }
 
-/// It has an id.
+/// Call with a request id.
 pub(crate) struct Arrived<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) http: Request<B>,
 }
 
-/// It is a gRPC call of a method this server has.
+/// gRPC call of a method of this server.
 pub(crate) struct Routed<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
     pub(crate) http: Request<B>,
 }
 
-/// Its caller is known, be it as anonymous.
+/// Call with a known caller, possibly an anonymous one.
 pub(crate) struct Authenticated<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
@@ -149,17 +148,17 @@ pub(crate) struct Authenticated<B> {
     pub(crate) http: Request<B>,
 }
 
-/// Hashes under a secret of the process, by which callers are told apart: nobody can choose
+/// Hashes that identify a caller. Keyed with a secret of the process, so that nobody can choose
 /// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallerHashes {
-    /// The caller; an anonymous one is its source.
+    /// Hash of the caller; for an anonymous caller, of its source.
     pub(crate) caller: u64,
-    /// The source of the call.
+    /// Hash of the source of the call.
     pub(crate) source: u64,
 }
 
-/// Its caller does not call too often.
+/// Call within its rate limits.
 pub(crate) struct Limited<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
@@ -168,7 +167,7 @@ pub(crate) struct Limited<B> {
     pub(crate) http: Request<B>,
 }
 
-/// Its caller may make it.
+/// Call that its caller may make.
 pub(crate) struct Permitted<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
@@ -177,21 +176,21 @@ pub(crate) struct Permitted<B> {
     pub(crate) http: Request<B>,
 }
 
-/// The messages of a request.
+/// Messages of a request.
 pub(crate) enum Message<B> {
-    /// The only one, with its prefix.
+    /// The single message, with its length prefix.
     One(Bytes),
-    /// A stream of them.
+    /// Message stream.
     Stream(B),
 }
 
-/// Its message is complete, if it has one and not a stream of them.
+/// Call with a complete message, or with a message stream.
 pub(crate) struct Complete<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
     pub(crate) key: CallerHashes,
     pub(crate) authorized: Authorized,
-    /// The time from which it counts as the server's work.
+    /// Time from which the call counts as the server's work.
     pub(crate) at: Instant,
     pub(crate) http: Request<B>,
 }

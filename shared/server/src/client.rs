@@ -1,4 +1,4 @@
-//! The address a call comes from: the peer's, or the one that a trusted proxy tells.
+//! Client address of a call: the peer's, or the one reported by a trusted proxy.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use crate::settings::{ForwardedBy, LimitSettings};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies that are believed.
+/// Trusted proxies.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxies {
     trusted: Vec<IpNet>,
@@ -21,9 +21,9 @@ impl Proxies {
         Self { trusted: settings.trusted_proxies.clone(), by: settings.forwarded_by }
     }
 
-    /// Who called first of those that can be believed. Each proxy appends whom it was
-    /// called by, so the list is read from its end, and up to the first that is no proxy of
-    /// ours: what stands before it, it may have made up.
+    /// Returns the client's address. Each proxy appends the address that called it, so the list is
+    /// read from its end up to the first address that is not a trusted proxy. Entries before that
+    /// one may be forged.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
@@ -33,7 +33,7 @@ impl Proxies {
             ForwardedBy::XForwardedFor => (X_FORWARDED_FOR, address),
             ForwardedBy::Forwarded => (FORWARDED, forwarded_for),
         };
-        // A comma within quotes parts them too: then the rest is unreadable, and ignored.
+        // A comma within quotes splits too: the rest is then unreadable and ignored.
         let lists = headers.get_all(header);
         let hops = lists.iter().rev().flat_map(|list| list.to_str().unwrap_or("?").rsplit(','));
         for hop in hops {
@@ -59,7 +59,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     })
 }
 
-/// An address with or without a port, in brackets or not.
+/// Parses an address with or without a port and brackets.
 fn address(node: &str) -> Option<IpAddr> {
     let bare = || node.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
     node.parse()

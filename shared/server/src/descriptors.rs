@@ -1,19 +1,19 @@
-//! Open files (descriptors): each connection is one, and a process may have so many.
+//! Open files (descriptors): each connection needs one, and their number per process is limited.
 //!
-//! A process that runs out of them can neither accept a connection nor open its database or
-//! answer on its admin pages. So the limit of connections is derived from that of open files,
-//! less what everything else needs, or checked against it.
+//! A process without free descriptors can neither accept connections, open its database nor serve
+//! its admin pages. So the connection limit is derived from the limit of open files less a reserve,
+//! or checked against it.
 
 use crate::settings::{ConnectionSettings, DEFAULT_MAX};
 
-/// Open files that are kept for everything but the connections of callers: 100 of the admin
-/// pages, databases, outgoing connections, logs, the runtime, and connections on their way out.
+/// Number of descriptors reserved for everything but callers' connections: 100 for the admin pages,
+/// and databases, outgoing connections, logs, the runtime and closing connections.
 const RESERVED: u64 = 320;
 
-/// Fewer connections are no server: the process does not start.
+/// Minimum number of connections; with fewer the process does not start.
 const MIN: u32 = 16;
 
-/// Too few open files for the connections of all servers of a process.
+/// Error if the limit of open files is too low for the connections of all servers of a process.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the process may open {limit} files, which is too few for {connections} connections and \
@@ -23,35 +23,35 @@ const MIN: u32 = 16;
 pub struct TooFewFiles {
     /// Soft limit of open files.
     pub limit: u64,
-    /// Connections of all servers of the process, by `connections.max`.
+    /// Connections of all servers of the process, according to `connections.max`.
     pub connections: u64,
 }
 
 /// Limit of open files of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenFiles {
-    /// `None` without a limit.
+    /// `None` if unlimited.
     limit: Option<u64>,
 }
 
 impl OpenFiles {
-    /// Returns the limit as it is.
+    /// Returns the current limit.
     pub fn current() -> Self {
         Self { limit: limit() }
     }
 
-    /// Raises the soft limit to the hard limit, as far as the system lets it. For the start of
-    /// a process: a soft limit of 1,024 is for programs that use `select`.
+    /// Raises the soft limit to the hard limit, as far as the system permits. Call it when a
+    /// process starts: the usual soft limit of 1,024 is meant for programs that use `select`.
     pub fn raise() -> Self {
         raise();
         Self::current()
     }
 
-    /// Fills in [`ConnectionSettings::max`] where it is not set, for all servers of a process,
-    /// each with the number of its replicas.
+    /// Sets [`ConnectionSettings::max`] where it is unset, for all servers of a process and the
+    /// number of their replicas.
     ///
     /// # Errors
-    /// [`TooFewFiles`] if what is set does not fit, or less than 16 connections are left.
+    /// [`TooFewFiles`] if the configured connections do not fit, or fewer than 16 would be left.
     pub fn share<'a>(
         self,
         servers: impl IntoIterator<Item = (&'a mut ConnectionSettings, u64)>,
@@ -92,7 +92,7 @@ fn raise() {
     if current != maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
     {
-        // Then the limit as it is counts.
+        // Continue with the current limit.
         tracing::warn!(%error, ?current, ?maximum, "cannot raise the limit of open files");
     }
 }
@@ -109,7 +109,7 @@ fn raise() {}
 mod tests {
     use super::*;
 
-    /// Connections of each server, by what was set and its replicas.
+    /// Returns the connections of each server, given its setting and its replicas.
     fn shared(limit: Option<u64>, servers: &[(Option<u32>, u64)]) -> Result<Vec<u32>, TooFewFiles> {
         let settings = |max| ConnectionSettings { max, ..ConnectionSettings::default() };
         let mut all: Vec<_> = servers.iter().map(|(max, _)| settings(*max)).collect();

@@ -1,9 +1,7 @@
-//! `grpc.health.v1.Health`: whether the server as a whole (the name "") and each of
-//! its services serves.
+//! `grpc.health.v1.Health`: serving status of the server (the name "") and of each of its services.
 //!
-//! All of them do or none does, so there is one state behind all names. A watch
-//! ends once it has told that the server drains: it would hold up the drain, and
-//! has nothing more to tell.
+//! All names share one state. A watch ends after it has reported the drain: it would delay the
+//! drain, and has nothing more to report.
 
 use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
@@ -33,12 +31,12 @@ pub(crate) mod pb {
 }
 
 impl Validate for HealthCheckRequest {
-    // Every name may be asked for.
+    // Every name is valid.
     fn validate(&self, _: &FieldPath<'_>, _: &mut Violations) {}
 }
 
 impl Validate for HealthListRequest {
-    // There is nothing in it.
+    // The message is empty.
     fn validate(&self, _: &FieldPath<'_>, _: &mut Violations) {}
 }
 
@@ -95,7 +93,7 @@ impl Health for HealthService {
     }
 }
 
-/// Every state from now on, the last of them [`State::Draining`].
+/// States from the current one on; the last is [`State::Draining`].
 fn watch_until_drained(state: watch::Receiver<State>) -> impl Stream<Item = State> {
     stream::unfold(Some(WatchStream::new(state)), |states| async {
         let mut states = states?;

@@ -1,8 +1,8 @@
 //! Host names of the admin pages.
 //!
-//! A web page can have its own name resolve to this address (DNS rebinding); a browser then
-//! lets it read what it finds here. It cannot choose the Host header, which has that name. So
-//! a request is answered if it names an IP address, `localhost`, or a name in the settings.
+//! A web page can make its own name resolve to this address (DNS rebinding); a browser then lets it
+//! read the pages served here. It cannot choose the Host header, which carries that name. So a
+//! request is answered only if it names an IP address, `localhost`, or a configured name.
 
 use std::{net::Ipv6Addr, sync::Arc};
 
@@ -20,13 +20,13 @@ const MISDIRECTED: &str = "this host name is not one of the admin pages': use th
 
 const NO_HOST: &str = "the request needs exactly one valid host\n";
 
-/// Host name of the admin pages: `metrics.example.org`, or `*.example.org` for every name
-/// below it. Without a port; case does not matter.
+/// Host name of the admin pages: `metrics.example.org`, or `*.example.org` for every name below it.
+/// No port; case-insensitive.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 
-/// A text that is no host name.
+/// Text that is not a host name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a host name: expected a name like metrics.example.org or *.example.org")]
 pub struct InvalidHostName(String);
@@ -64,7 +64,7 @@ impl HostName {
     }
 }
 
-/// Answers a request only if it was meant for these pages.
+/// Passes requests for an allowed host and rejects all others.
 pub(crate) async fn check(
     State(names): State<Arc<[HostName]>>,
     request: Request,
@@ -77,7 +77,8 @@ pub(crate) async fn check(
     }
 }
 
-/// Returns `None` if the request does not say what it was meant for.
+/// Returns whether the requested host is allowed, or `None` if the request does not name exactly
+/// one.
 fn meant<B>(request: &http::Request<B>, names: &[HostName]) -> Option<bool> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (header, second) = (hosts.next(), hosts.next());
@@ -86,12 +87,12 @@ fn meant<B>(request: &http::Request<B>, names: &[HostName]) -> Option<bool> {
     }
     let target = request.uri().authority();
     if header.is_none() && target.is_none() {
-        // No browser speaks HTTP/1.0, and old probes send no host.
+        // No browser uses HTTP/1.0, and old probes send no host.
         return (request.version() == Version::HTTP_10).then_some(true);
     }
     let header = header.map(|value| value.to_str().ok()?.parse::<Authority>().ok());
     let header = header.map_or(Some(None), |parsed| parsed.map(Some))?;
-    // A target in absolute form counts instead of the header (RFC 9112, 3.2.2): check both.
+    // The target in absolute form takes precedence over the header (RFC 9112, 3.2.2): check both.
     Some(target.into_iter().chain(&header).all(|authority| allows(authority, names)))
 }
 

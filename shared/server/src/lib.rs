@@ -1,17 +1,16 @@
-//! What a service is served by.
+//! gRPC server with the cross-cutting concerns of every service built in.
 //!
-//! A [`Server`] takes the services that tonic generated and puts before them
-//! everything that is the same for all: request ids and traces, one log line per
-//! call, panics, deadlines, authentication, authorization and validation from the
-//! contract, health, reflection, registration and the drain. What a method needs
-//! is read from its [`Contract`](gantry_contract::Contract); nothing of it is
-//! written in a service.
+//! A [`Server`] takes the services that tonic generated and wraps them in the same layers: request
+//! ids and traces, one log line per call, panic handling, deadlines, and authentication,
+//! authorization and validation from the contract. It also provides health, reflection,
+//! registration and the drain. The requirements of a method are read from its
+//! [`Contract`](gantry_contract::Contract); a service repeats none of them.
 //!
-//! With `tls` in its [`Settings`] it speaks TLS, with certificates that are followed on
-//! disk, and asks its callers for theirs where that is wanted (mTLS).
+//! If its [`Settings`] have `tls`, the server speaks TLS, reloads its certificates when their files
+//! change, and can request client certificates (mTLS).
 //!
-//! The connections are accepted here and not by tonic's own server, which cannot
-//! bound a drain and answers CANCELLED when a deadline passes.
+//! The server accepts connections itself instead of using tonic's server, which cannot bound a
+//! drain and answers CANCELLED when a deadline expires.
 //!
 //! ```no_run
 //! # #[expect(non_snake_case)]
@@ -28,41 +27,41 @@
 //! # }
 //! ```
 //!
-//! `examples/greeter` is a whole service.
+//! `examples/greeter` is a complete service.
 //!
-//! # What a caller can rely on
+//! # Errors that a caller can see
 //!
 //! | refused because | code | reason |
 //! |---|---|---|
-//! | no such method | UNIMPLEMENTED | METHOD_UNKNOWN |
-//! | compressed messages | UNIMPLEMENTED | ENCODING_UNKNOWN |
-//! | `grpc-timeout` cannot be read | INVALID_ARGUMENT | MALFORMED_METADATA |
-//! | its time is over | DEADLINE_EXCEEDED | DEADLINE_EXCEEDED |
-//! | no token where one is needed | UNAUTHENTICATED | TOKEN_MISSING |
-//! | a token that does not hold | UNAUTHENTICATED | TOKEN_INVALID, TOKEN_EXPIRED |
-//! | not allowed | PERMISSION_DENIED | PERMISSION_MISSING |
-//! | the address calls too often without credentials that hold, or public methods | RESOURCE_EXHAUSTED | RATE_LIMITED |
-//! | the caller calls too often | RESOURCE_EXHAUSTED | RATE_LIMITED |
-//! | too many incomplete requests, of the caller, its address or all | RESOURCE_EXHAUSTED | TOO_MANY_UPLOADS |
-//! | the message is not complete in time | DEADLINE_EXCEEDED | UPLOAD_TOO_SLOW |
-//! | more calls at once than can be worked at, or than the caller's share of them | RESOURCE_EXHAUSTED | OVERLOADED |
-//! | too many headers, or too many bytes of them | RESOURCE_EXHAUSTED | METADATA_TOO_LARGE |
-//! | the message is too long | RESOURCE_EXHAUSTED | MESSAGE_TOO_LARGE |
-//! | the message breaks off, is none, or is followed by a second where one is meant | INVALID_ARGUMENT | MALFORMED_MESSAGE |
-//! | the message breaks a rule | INVALID_ARGUMENT | VALIDATION_FAILED |
-//! | the server drains, or its connection is too old | UNAVAILABLE | DRAINING |
-//! | the handler panicked | INTERNAL | INTERNAL |
+//! | unknown method | UNIMPLEMENTED | METHOD_UNKNOWN |
+//! | unsupported message encoding | UNIMPLEMENTED | ENCODING_UNKNOWN |
+//! | malformed `grpc-timeout` | INVALID_ARGUMENT | MALFORMED_METADATA |
+//! | deadline expired | DEADLINE_EXCEEDED | DEADLINE_EXCEEDED |
+//! | token missing | UNAUTHENTICATED | TOKEN_MISSING |
+//! | token invalid or expired | UNAUTHENTICATED | TOKEN_INVALID, TOKEN_EXPIRED |
+//! | permission missing | PERMISSION_DENIED | PERMISSION_MISSING |
+//! | rate limit of the address exceeded: calls without valid credentials, or of public methods | RESOURCE_EXHAUSTED | RATE_LIMITED |
+//! | rate limit of the caller exceeded | RESOURCE_EXHAUSTED | RATE_LIMITED |
+//! | too many incomplete requests of the caller, of its address or in total | RESOURCE_EXHAUSTED | TOO_MANY_UPLOADS |
+//! | message not complete in time | DEADLINE_EXCEEDED | UPLOAD_TOO_SLOW |
+//! | concurrency limit exceeded, of the server or of the caller's share | RESOURCE_EXHAUSTED | OVERLOADED |
+//! | too many headers, or too many bytes of headers | RESOURCE_EXHAUSTED | METADATA_TOO_LARGE |
+//! | message too long | RESOURCE_EXHAUSTED | MESSAGE_TOO_LARGE |
+//! | message truncated, malformed, missing, or followed by a second one in a unary request | INVALID_ARGUMENT | MALFORMED_MESSAGE |
+//! | message violates a validation rule | INVALID_ARGUMENT | VALIDATION_FAILED |
+//! | server drains, or connection reached its maximum age | UNAVAILABLE | DRAINING |
+//! | handler panicked | INTERNAL | INTERNAL |
 //!
-//! RATE_LIMITED, TOO_MANY_UPLOADS and OVERLOADED say when to come again, in
-//! `grpc-retry-pushback-ms` and in a `RetryInfo`, and name the `limit`: `address`,
-//! `credentials`, `caller`, `uploads`, `upload_bytes` or a rate class; OVERLOADED names none if
-//! it is the server's.
-//! Health and reflection are never limited in time, but in open calls (OVERLOADED; the limit is
-//! `connection`, `address` or `infrastructure`), and take messages of 4 KiB at most, which have to
-//! be complete in time.
+//! RATE_LIMITED, TOO_MANY_UPLOADS and OVERLOADED carry a retry delay in `grpc-retry-pushback-ms`
+//! and in a `RetryInfo`. They name the `limit`: `address`, `credentials`, `caller`, `uploads`,
+//! `upload_bytes` or a rate class. OVERLOADED names no limit if the limit is the server's own.
 //!
-//! Every answer has the request id in `x-request-id`. What is no gRPC at all gets
-//! an HTTP status: 405 or 415.
+//! Health and reflection have no rate limit. Their open calls are limited (OVERLOADED; the limit is
+//! `connection`, `address` or `infrastructure`). Their messages are limited to 4 KiB and must be
+//! complete in time.
+//!
+//! Every response has the request id in `x-request-id`. A request that is not gRPC gets an HTTP
+//! status: 405 or 415.
 
 mod admin;
 mod build_error;

@@ -1,17 +1,16 @@
-//! Where a server is in its life, told to everybody who has to know: the health
-//! service, readiness, and the drain itself.
+//! State of a server, shared with health, readiness and the drain.
 
 use tokio::sync::watch;
 
-/// Where a server is in its life.
+/// State of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Made, not yet serving.
+    /// Built, not yet serving.
     Starting,
     /// Accepting calls.
     Serving,
-    /// Finishing what is in flight, or done.
+    /// Finishing calls in flight, or done.
     Draining,
 }
 
@@ -25,14 +24,14 @@ impl State {
     }
 }
 
-/// The beginning of a server's drain.
+/// Notification of a server's drain.
 #[derive(Clone, Debug)]
 pub struct Drain(pub(crate) watch::Receiver<State>);
 
 impl Drain {
-    /// Returns once the server drains or is gone: what only waits should end then.
+    /// Waits until the server drains or is dropped. Use it to end waits in handlers.
     pub async fn begun(&self) {
-        // An error says that the server is gone.
+        // An error means that the server was dropped.
         let _ = self.0.clone().wait_for(|state| *state == State::Draining).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Which methods a server has, and what their contract says of them.
+//! Methods of a server, with their policies.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,60 +12,60 @@ use crate::settings::ReflectionAccess;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Method {
     pub(crate) policy: &'static MethodPolicy,
-    /// Whether it is asked by machinery (health, reflection) and not by callers:
-    /// exempt from limits, and too frequent for the log.
+    /// True for health and reflection, which probes and tools call: exempt from rate limits, and
+    /// too frequent to log.
     pub(crate) infrastructure: bool,
-    /// If every caller with credentials may call it, and no other.
+    /// True if every caller with credentials may call it, and no other.
     needs_credentials: bool,
-    /// Its number among the methods of its server.
+    /// Index among the methods of the server.
     pub(crate) index: usize,
-    /// The number of its service among those of its server.
+    /// Index of its service among those of the server.
     pub(crate) service: usize,
 }
 
 impl Method {
-    /// If everybody may call it.
+    /// Returns true if everybody may call it.
     pub(crate) fn is_public(self) -> bool {
         self.policy.access == Access::Public && !self.needs_credentials
     }
 
-    /// `package.Service/Method`, as OpenTelemetry wants it.
+    /// Name in OpenTelemetry's form: `package.Service/Method`.
     pub(crate) fn name(self) -> &'static str {
         self.policy.path.trim_start_matches('/')
     }
 
-    /// The longest a call may take, where there is a limit.
+    /// Returns the contract's timeout, if it has one.
     pub(crate) fn timeout(self) -> Option<Duration> {
         (self.policy.timeout != UNLIMITED).then_some(self.policy.timeout)
     }
 
-    /// Whether one message is expected, no fewer.
+    /// Returns true if a request has exactly one message.
     pub(crate) fn takes_one_message(self) -> bool {
         matches!(self.policy.kind, MethodKind::Unary | MethodKind::ServerStreaming)
     }
 
-    /// The longest message of a request, in bytes, on a server that takes up to `most`.
+    /// Returns the maximum size of a request message in bytes, on a server whose maximum is `most`.
     pub(crate) fn max_request_bytes(self, most: u32) -> u32 {
         self.policy.max_request_bytes.map_or(most, |own| own.min(most))
     }
 
-    /// Whether the answer is a stream.
+    /// Returns true if the response is a stream.
     pub(crate) fn streams_answers(self) -> bool {
         matches!(self.policy.kind, MethodKind::ServerStreaming | MethodKind::Bidirectional)
     }
 }
 
-/// The methods of a server by their path.
+/// Methods of a server by path.
 #[derive(Debug)]
 pub(crate) struct Methods(HashMap<&'static str, Method>);
 
 impl Methods {
-    /// The methods of the services that are served, of health, and of reflection unless it is
-    /// off. They are numbered in this order.
+    /// Methods of the given services, of health, and of reflection unless it is off. Indices follow
+    /// this order.
     pub(crate) fn new(services: &[&'static ServicePolicy], reflection: ReflectionAccess) -> Self {
         let own = services.iter().map(|service| (service.methods, false, false));
         let health = [(HEALTH.methods, true, false)];
-        // With credentials it has a caller, and with that the limits of any other method.
+        // With credentials it has a caller, and thus the limits of any other method.
         let needs_credentials = reflection == ReflectionAccess::Authenticated;
         let reflection = (reflection != ReflectionAccess::Off).then_some(&REFLECTION);
         let reflection = reflection.into_iter().flatten();
@@ -84,12 +84,12 @@ impl Methods {
         Self(methods.collect())
     }
 
-    /// How many there are.
+    /// Returns the number of methods.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// All of them, in the order of their numbers.
+    /// Returns all methods in the order of their indices.
     pub(crate) fn by_number(&self) -> impl Iterator<Item = Method> {
         let mut methods: Vec<_> = self.0.values().copied().collect();
         methods.sort_by_key(|method| method.index);
@@ -100,24 +100,25 @@ impl Methods {
         self.0.get(path).copied()
     }
 
-    /// The first method that not everybody may call.
+    /// Returns the first method that needs credentials or a permission.
     pub(crate) fn restricted(&self) -> Option<Method> {
         self.0.values().copied().find(|method| !method.is_public())
     }
 }
 
-/// The service of this name, where the contract has it.
+/// Returns the contract's service of this name.
 pub(crate) fn service(contract: &Contract, name: &str) -> Option<&'static ServicePolicy> {
     contract.services.iter().find(|service| service.name == name)
 }
 
-/// A health watch lasts as long as its connection.
+/// Timeout of a health watch, which lasts as long as its connection.
 const UNLIMITED: Duration = Duration::MAX;
 
-/// Longest message to health or reflection: a name. No other limit holds for these.
+/// Maximum size of a message to health or reflection, in bytes: enough for a name. No other limit
+/// applies to these.
 const MAX_INFRASTRUCTURE_BYTES: u32 = 4096;
 
-/// Health, which every server has besides the services of its contract.
+/// Policy of health, which every server has besides the services of its contract.
 pub(crate) static HEALTH: ServicePolicy = ServicePolicy {
     name: "grpc.health.v1.Health",
     methods: &[
@@ -136,7 +137,7 @@ pub(crate) static HEALTH: ServicePolicy = ServicePolicy {
     ],
 };
 
-/// Reflection, in both of its versions.
+/// Policies of reflection, in both of its versions.
 pub(crate) static REFLECTION: [ServicePolicy; 2] = [
     ServicePolicy {
         name: "grpc.reflection.v1.ServerReflection",

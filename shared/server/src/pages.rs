@@ -1,4 +1,4 @@
-//! Index of the admin pages, and their JSON for people.
+//! Index of the admin pages, and their JSON in readable form.
 
 use axum::{
     body::{Body, to_bytes},
@@ -12,7 +12,7 @@ use http::{
 };
 use serde_json::Value;
 
-/// Pages there may be: path, whether it is JSON, content.
+/// Possible pages: path, whether it is JSON, content.
 const PAGES: [(&str, bool, &str); 6] = [
     ("/livez", true, "whether the process runs"),
     ("/readyz", true, "whether it serves: each server and each dependency"),
@@ -22,7 +22,7 @@ const PAGES: [(&str, bool, &str); 6] = [
     ("/healthz", true, "the same as /livez"),
 ];
 
-/// Returns the page `/`, which links those that are served.
+/// Returns the page `/` with links to the pages that are served.
 pub(crate) fn index(is_served: impl Fn(&str) -> bool) -> Html<String> {
     let mut page = String::from(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Admin pages</title>\n\
@@ -36,7 +36,7 @@ pub(crate) fn index(is_served: impl Fn(&str) -> bool) -> Html<String> {
     Html(page)
 }
 
-/// Indents a JSON page if its address asks for it: `/readyz?pretty`.
+/// Indents a JSON page if the query requests it: `/readyz?pretty`.
 pub(crate) async fn pretty(request: Request, next: Next) -> Response {
     let asked = request.uri().query().is_some_and(asks);
     let response = next.run(request).await;
@@ -45,7 +45,7 @@ pub(crate) async fn pretty(request: Request, next: Next) -> Response {
         return response;
     }
     let (mut head, body) = response.into_parts();
-    // A page is in memory already: nothing of its length is new.
+    // The page is already in memory, so its size is bounded.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let indented = serde_json::from_slice::<Value>(&body)
         .and_then(|page| serde_json::to_string_pretty(&page))

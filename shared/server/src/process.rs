@@ -1,4 +1,4 @@
-//! What a process of one service adds: two listeners, and operators who see the drain.
+//! Process of a single service: a listener for calls and one for the admin pages.
 
 use std::{future::Future, io, net::SocketAddr};
 
@@ -10,31 +10,31 @@ use crate::{
     server::{ServeError, Server},
 };
 
-/// An address that cannot be listened on, and why.
+/// Address that cannot be listened on, and the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 pub struct ListenError {
     /// The address.
     pub address: SocketAddr,
-    /// What the operating system said.
+    /// Error of the operating system.
     pub source: io::Error,
 }
 
-/// Listens on an address, or says which one it was.
+/// Listens on an address.
 ///
 /// # Errors
-/// [`ListenError`]
+/// [`ListenError`], which names the address.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
 }
 
 impl Server {
-    /// As [`serve`](Self::serve), with admin pages on a listener of their own, which end
-    /// after the drain: operators see it. They tell of this server, and of what `admin`
-    /// was given besides.
+    /// Like [`serve`](Self::serve), with admin pages on a second listener. The pages include this
+    /// server and the content of `admin`. They end after the drain, so that operators can follow
+    /// it.
     ///
     /// # Errors
-    /// [`ServeError`] where it could not start.
+    /// [`ServeError`] if the server cannot start.
     pub async fn serve_with_admin(
         self,
         listener: TcpListener,

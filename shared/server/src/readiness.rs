@@ -1,4 +1,4 @@
-//! Whether a server could do its work if it were asked now.
+//! Readiness of a server, and the checks of its dependencies.
 
 use std::{
     collections::BTreeMap,
@@ -18,16 +18,16 @@ use crate::{
     registered::{Registered, RegistryReport},
 };
 
-/// How long a dependency may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Timeout of one check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Checking = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// One dependency and how to ask it.
+/// Check of one dependency.
 #[derive(Clone)]
 pub(crate) struct Check {
     name: String,
-    /// Whether the server can do nothing without it; else it does less.
+    /// If false, the server is degraded without the dependency, and still ready.
     required: bool,
     ask: Arc<dyn Fn() -> Checking + Send + Sync>,
 }
@@ -46,18 +46,18 @@ impl Check {
         Self { name: name.to_owned(), required: true, ask: Arc::new(ask) }
     }
 
-    /// Something that all replicas lack at the same time, and without which each of them is
-    /// still of use: were it required, its absence would take all of them away.
+    /// Makes the check optional: for a dependency that all replicas lose at the same time and can
+    /// partly work without. If it were required, its outage would take down every replica.
     pub(crate) fn optional(self) -> Self {
         Self { required: false, ..self }
     }
 
     async fn run(&self) -> CheckReport {
         let started = Instant::now();
-        let answer = timeout(PATIENCE, (self.ask)()).await;
+        let answer = timeout(CHECK_TIMEOUT, (self.ask)()).await;
         let error = match answer {
             Ok(answer) => answer.err(),
-            Err(_) => Some(format!("no answer within {PATIENCE:?}")),
+            Err(_) => Some(format!("no answer within {CHECK_TIMEOUT:?}")),
         };
         CheckReport {
             name: self.name.clone(),
@@ -82,12 +82,12 @@ pub struct Endpoints {
     pub known: usize,
     /// Number of endpoints that are connected.
     pub connected: usize,
-    /// Reason if none is connected.
+    /// Reason if no endpoint is connected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// A service that the server calls.
+/// Service that the server calls.
 #[derive(Clone)]
 pub(crate) struct Need {
     pub(crate) service: String,
@@ -100,8 +100,7 @@ impl fmt::Debug for Need {
     }
 }
 
-/// A server's readiness, to be asked at any time; give it to an
-/// [`Admin`](crate::Admin).
+/// Handle on a server's readiness. Add it to an [`Admin`](crate::Admin).
 #[derive(Clone, Debug)]
 pub struct Status {
     service: String,
@@ -122,18 +121,18 @@ impl Status {
         Self { service: service.to_owned(), state, checks, needs, registered }
     }
 
-    /// Where the server is in its life.
+    /// Returns the current state of the server.
     pub fn state(&self) -> State {
         *self.state.borrow()
     }
 
-    /// Returns once the server serves, or will never: it drains.
+    /// Waits until the server serves or drains, and returns which.
     pub async fn settled(&mut self) -> State {
-        // Where the server is gone without a word, it does not serve either.
+        // A server that was dropped does not serve: report it as draining.
         self.state.wait_for(|state| *state != State::Starting).await.map_or(State::Draining, |s| *s)
     }
 
-    /// Asks every dependency at once; each has 3 s to answer.
+    /// Runs all checks concurrently, each with a timeout of 3 s.
     pub async fn report(&self) -> Report {
         let state = self.state();
         let checks = join_all(self.checks.iter().map(Check::run)).await;
@@ -151,43 +150,44 @@ impl Status {
     }
 }
 
-/// What a server says of its readiness.
+/// Readiness of a server.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The service's name.
+    /// Name of the service.
     pub service: String,
-    /// Whether it serves, every required dependency answers, and the registry knows it where
-    /// that is demanded.
+    /// True if the server serves, every required dependency answers, and the server is registered
+    /// where registration is required.
     pub ready: bool,
-    /// Whether it is ready, and yet something is amiss: a dependency that is not required,
-    /// a called service without a connected endpoint, or a registry that does not know it or
-    /// has registrations that give no endpoint.
+    /// True if the server is ready and something optional fails: an optional dependency, a called
+    /// service without a connected endpoint, a registry that does not know the server, or a
+    /// registration without an endpoint.
     pub degraded: bool,
-    /// Where it is in its life.
+    /// State of the server.
     pub state: State,
-    /// Each dependency.
+    /// Result of each check.
     pub checks: Vec<CheckReport>,
-    /// Endpoints of each service that it calls. None of them connected makes it degraded and
-    /// not unready: an outage of that service would take away all of its callers.
+    /// Endpoints of each service that the server calls. If none is connected, the server is
+    /// degraded and stays ready: otherwise an outage of that service would take down all its
+    /// callers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub needs: BTreeMap<String, Endpoints>,
-    /// The registry, where it has one.
+    /// State of the registry, if the server has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryReport>,
 }
 
-/// What a dependency answered.
+/// Result of a check.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
-    /// Its name.
+    /// Name of the dependency.
     pub name: String,
-    /// Whether the server is not ready without it.
+    /// True if the server is not ready without the dependency.
     pub required: bool,
-    /// Whether it can be used.
+    /// True if the dependency can be used.
     pub ready: bool,
-    /// How long it took to answer, in milliseconds.
+    /// Duration of the check in milliseconds.
     pub millis: u128,
-    /// Why it cannot be used.
+    /// Reason if the dependency cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

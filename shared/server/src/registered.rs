@@ -1,4 +1,4 @@
-//! What a registry knows of a server, and the server of the services that it watches.
+//! Registration of a server, and the state of the services that its process watches.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 type Stating = Arc<dyn Fn() -> RegistrationState + Send + Sync>;
 
-/// The registry of a server, once it has been told of it. Clones share that.
+/// Registry of a server, and its registration once it began. Clones share both.
 #[derive(Clone)]
 pub(crate) struct Registered {
     registry: Registry,
@@ -27,13 +27,13 @@ impl Registered {
         &self.registry
     }
 
-    /// The registry was told; it may still not know.
+    /// Stores the registration. The registry may not have confirmed it yet.
     pub(crate) fn told(&self, registration: &Registration) {
-        // A server registers once in its life.
+        // A server registers only once.
         let _ = self.stating.set(registration.stating());
     }
 
-    /// Whether a server is as ready as the registry demands.
+    /// Returns true if the server is as ready as the registry requires.
     pub(crate) fn suffices(&self, report: &RegistryReport) -> bool {
         report.registered || self.registry.ready_unregistered
     }
@@ -51,39 +51,39 @@ impl Registered {
     }
 }
 
-/// What a server says of its registry.
+/// State of a server's registration.
 #[derive(Clone, Debug, Serialize)]
 pub struct RegistryReport {
-    /// Whether it knows the server.
+    /// True if the registry knows the server.
     pub registered: bool,
-    /// Why it does not.
+    /// Reason if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The services that the process watches there. One that is stale makes nobody
-    /// unready: the last endpoints are kept.
+    /// Services that the process watches in the registry. A stale one does not affect readiness:
+    /// its last endpoints stay in use.
     pub watched: BTreeMap<String, WatchReport>,
 }
 
-/// Endpoints of one watched service, and how far they can be trusted.
+/// Endpoints of one watched service, and how current they are.
 #[derive(Clone, Debug, Serialize)]
 pub struct WatchReport {
-    /// Whether the registry answers (`live`), did (`stale`), or never did (`pending`).
+    /// `live` while the registry answers, `stale` if it answered before, `pending` if it never did.
     pub state: &'static str,
     /// Number of endpoints that the registry lists.
     pub known: usize,
-    /// Registrations that gave no endpoint, and why.
+    /// Registrations without an endpoint, and the reasons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
-    /// How long ago it last confirmed the endpoints, in milliseconds.
+    /// Time since the registry last confirmed the endpoints, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_millis: Option<u128>,
-    /// Why it does not answer.
+    /// Reason if the registry does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 impl RegistryReport {
-    /// Returns if it knows the server, and every registration gave an endpoint.
+    /// Returns true if the registry knows the server and every registration has an endpoint.
     pub(crate) fn is_whole(&self) -> bool {
         self.registered && self.watched.values().all(|watched| watched.left_out.is_none())
     }

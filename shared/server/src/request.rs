@@ -1,47 +1,46 @@
-//! What a handler asks of the call it serves.
+//! Data of the current call, for handlers.
 
 use aws_lc_rs::hmac;
 use gantry_contract::{Authorized, MethodPolicy, idempotency::RequestKey, ids};
 use prost::Message;
 use tonic::{Request, Status};
 
-/// Who makes the call and on what it may act.
+/// Returns the caller and the scope that it may act on.
 ///
 /// # Panics
-/// Where the handler was not called by a [`Server`](crate::Server). There the
-/// types see to it that no call comes this far without it; a test that calls a
-/// handler itself has to insert an [`Authorized`] into the request's extensions.
+/// If the handler was not called by a [`Server`](crate::Server), whose types guarantee that it is
+/// present. A test that calls a handler directly must insert an [`Authorized`] into the request's
+/// extensions.
 #[expect(clippy::expect_used, reason = "the server's stack always inserts it, see above")]
 pub fn authorized<T>(request: &Request<T>) -> &Authorized {
     request.extensions().get().expect("the request was authorized by a gantry server")
 }
 
-/// Makes the marks by which a repeated mutation is recognised: an HMAC-SHA-256 of
-/// who asks for what, under a secret of the service, so that records do not help
-/// in guessing what was asked.
+/// Fingerprints by which repeated mutations are recognised. A fingerprint is an HMAC-SHA-256 of the
+/// subject, the method and the message under a secret of the service, so that stored ones do not
+/// help to guess requests.
 #[derive(Clone, Debug)]
 pub struct Fingerprints {
     key: hmac::Key,
 }
 
 impl Fingerprints {
-    /// Marks with this secret. With another secret a repeated request looks like
-    /// a different one: all replicas share it, and it outlives restarts.
+    /// Fingerprints under this secret. All replicas must share it, and it must survive restarts:
+    /// under another secret, a repeated request looks like a different one.
     pub fn new(secret: [u8; 32]) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &secret) }
     }
 
-    /// The key of this mutation. `request_id` is the field of that name in the
-    /// request.
+    /// Returns the key of this mutation. `request_id` is the request's field of that name.
     ///
-    /// Messages are compared as they are encoded, but for the case of UUIDs: a `map` field,
-    /// whose order is not fixed, does not belong into such a request.
+    /// Messages are compared in encoded form, except for the case of UUIDs. A request with such a
+    /// key must not contain a `map` field, whose order is not fixed.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT if `request_id` is no UUID, or the nil or the max UUID.
+    /// INVALID_ARGUMENT if `request_id` is not a UUID, or is the nil or the max UUID.
     ///
     /// # Panics
-    /// As [`authorized`].
+    /// Like [`authorized`].
     #[expect(
         clippy::expect_used,
         reason = "the server's stack always inserts it, see `authorized`"
@@ -64,7 +63,7 @@ impl Fingerprints {
         let mut message = message.encode_to_vec();
         ids::lower_uuids(&mut message);
         for part in [subject.as_bytes(), method.as_bytes(), &message] {
-            // With its length before it no part can pass for the end of another.
+            // A length prefix keeps the boundaries of the parts unambiguous.
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }

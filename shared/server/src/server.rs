@@ -1,4 +1,4 @@
-//! A server and its life: serve, drain, done.
+//! Life of a server: serve, drain, end.
 
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,13 +31,13 @@ use crate::{
     transport::{Age, Connections, Ends, GoawayDebugData, RequestBody, Serving, protocol, run},
 };
 
-/// Why a server ended other than by draining.
+/// Error that ended a server before a drain.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The listener is of no use.
+    /// The listener has no local address.
     #[error("the listener has no address: {0}")]
     Listener(#[from] io::Error),
-    /// The registry will never take this instance.
+    /// The registry rejects this instance for good.
     #[error("the server cannot be registered: {0}")]
     Register(#[from] RegisterError),
 }
@@ -58,15 +58,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Its readiness, now and later.
+    /// Returns a handle on the server's readiness.
     pub fn status(&self) -> Status {
         let checks = Arc::clone(&self.checks);
         let needs = self.needs.clone();
         Status::new(&self.name, self.lifecycle.watch(), checks, needs, self.registered.clone())
     }
 
-    /// Adds to its readiness a service that it calls: how many endpoints of it are known and
-    /// connected. While none is connected the server is degraded.
+    /// Adds a called service to the readiness; `endpoints` returns how many of its endpoints are
+    /// known and connected. While none is connected, the server is degraded.
     #[must_use]
     pub fn needs(
         mut self,
@@ -78,19 +78,18 @@ impl Server {
         self
     }
 
-    /// Serves until `shutdown`, then drains, and returns once that is done:
+    /// Serves until `shutdown`, then drains, and returns when the drain is complete:
     ///
-    /// 1. health says NOT_SERVING, and watches of it end;
-    /// 2. the registry forgets the server;
-    /// 3. callers get time to hear of that, while calls are still taken;
-    /// 4. no more connections; those there are get a GOAWAY;
-    /// 5. calls in flight finish, for the drain timeout at most; what is left then is
-    ///    told UNAVAILABLE.
+    /// 1. Health reports NOT_SERVING, and its watches end.
+    /// 2. The server is removed from the registry.
+    /// 3. Calls are still accepted for the propagation time, while callers learn of the removal.
+    /// 4. New connections are refused; open ones get a GOAWAY.
+    /// 5. Calls in flight finish within the drain timeout; the rest end with UNAVAILABLE.
     ///
-    /// Dropping the future cuts everything off at once.
+    /// Dropping the future closes all connections at once.
     ///
     /// # Errors
-    /// [`ServeError`] where it could not start.
+    /// [`ServeError`] if the server cannot start.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -100,7 +99,7 @@ impl Server {
         let settings = &self.settings.connections;
         let meter = self.parts.measures.meter();
         let measures = Arc::new(ServerMeasures::new(meter, &self.name, address));
-        // Told for as long as this is here.
+        // The metrics are observed until this is dropped.
         let observed = Arc::new(Observed {
             limiter: self.parts.limiter.clone(),
             state: self.lifecycle.watch(),
@@ -128,7 +127,7 @@ impl Server {
             http2.serve(stream, address, peer)
         });
         let live = async {
-            // Accepting while registering: a registry may call back before it answers.
+            // Accept while registering: the registry may call back before it answers.
             let lived = self.live(address, shutdown).await;
             stop.cancel();
             lived
@@ -144,7 +143,7 @@ impl Server {
         Ok(())
     }
 
-    /// From the first call to the moment when no more calls should come.
+    /// Registers, serves until `shutdown`, deregisters, and waits for callers to learn of it.
     async fn live(
         &self,
         address: SocketAddr,
@@ -185,7 +184,7 @@ impl Server {
     }
 }
 
-/// What every connection of a server has in common.
+/// State shared by all connections of a server.
 struct Http2<S> {
     protocol: h2::server::Builder,
     settings: ConnectionSettings,
@@ -256,7 +255,7 @@ where
                 return;
             };
             if names.is_some() {
-                // Vouched for by an authority of ours.
+                // The certificate is signed by one of our authorities.
                 standing.authenticated();
             }
             let (cut, resets) = (ends.cut.clone(), Resets::new(settings.max_resets));

@@ -5,24 +5,25 @@
 //! | SIGTERM, SIGINT (Ctrl-C) | begins the drain | ends the process at once (exit code 143) |
 //! | SIGHUP (its terminal is gone) | begins the drain | nothing: a closing terminal sends several |
 //!
-//! A process that was started with SIGHUP ignored (`nohup`) goes on ignoring it.
+//! A process started with SIGHUP ignored (`nohup`) keeps ignoring it.
 
 use std::{future::Future, process, time::Duration};
 
 use tracing::warn;
 
-/// Exit code of a process that was told twice to end and did not wait for its drain: 128 and
-/// the number of SIGTERM.
+/// Exit code of a process that was signalled twice and did not finish its drain: 128 plus the
+/// number of SIGTERM.
 const CUT_SHORT: i32 = 143;
 
-/// Time for the last line of the log to be written.
+/// Time to write the last line of the log.
 const LAST_LINE: Duration = Duration::from_millis(50);
 
-/// Resolves at the first signal that ends a process: SIGTERM, Ctrl-C or SIGHUP. From then on
-/// SIGTERM or Ctrl-C ends the process at once: who sends a second one does not want to wait.
+/// Resolves at the first signal that ends the process: SIGTERM, Ctrl-C or SIGHUP. From then on,
+/// SIGTERM or Ctrl-C ends the process at once: a second signal means that its sender does not want
+/// to wait.
 ///
-/// Signals are caught from this call on, not from the first poll. Call it first thing in main:
-/// process 1 of a container loses signals that it does not catch yet.
+/// Signals are caught from this call on, not from the first poll. Call it first in main: process 1
+/// of a container loses signals that it does not catch yet.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
@@ -30,11 +31,11 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
     let mut signals = Signals::catch();
     async move {
         signals.first().await;
-        // Owned by the process, which it may outlive by no instruction.
+        // Runs until the process ends.
         tokio::spawn(async move {
             signals.second().await;
             warn!("told to end a second time: not waiting for the drain");
-            // The log is written by a thread of its own.
+            // A separate thread writes the log.
             tokio::time::sleep(LAST_LINE).await;
             process::exit(CUT_SHORT);
         });
@@ -84,15 +85,15 @@ impl Signals {
     }
 }
 
-/// Whether the process was started with this signal ignored. Linux alone says so; elsewhere it
-/// counts as not ignored.
+/// Returns true if the process was started with this signal ignored. Only Linux reports it;
+/// elsewhere the signal counts as not ignored.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored_in(&status, signal)
 }
 
-/// `SigIgn: 0000000000000001` is a mask whose lowest bit is signal 1 (proc(5)).
+/// Parses `SigIgn: 0000000000000001`, a mask whose lowest bit is signal 1 (proc(5)).
 #[cfg(unix)]
 fn ignored_in(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

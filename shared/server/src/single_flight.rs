@@ -1,4 +1,4 @@
-//! One run of a task for all callers at the same time.
+//! Single flight: concurrent callers share one run of a task.
 
 use std::{
     future::Future,
@@ -12,8 +12,7 @@ use futures_util::{
 
 type Asking<T> = BoxFuture<'static, T>;
 
-/// A task that runs once for all callers at the same time: a caller that comes while it runs
-/// gets the result of that run.
+/// Task whose concurrent callers share one run: a caller that arrives during a run gets its result.
 pub(crate) struct SingleFlight<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
@@ -31,12 +30,12 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         Self(Arc::new(Inner { ask, under_way: Mutex::default() }))
     }
 
-    /// Returns the result. The task runs for as long as a caller waits for it.
+    /// Returns the result. The task runs as long as a caller waits for it.
     pub(crate) fn ask(&self) -> Shared<Asking<T>> {
         let Inner { ask, under_way } = &*self.0;
         let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let joined = under_way.as_ref().and_then(WeakShared::upgrade);
-        // A finished run began before this call.
+        // A finished run began before this call, so its result may be outdated.
         if let Some(joined) = joined.filter(|joined| joined.peek().is_none()) {
             return joined;
         }
@@ -82,7 +81,7 @@ mod tests {
         assert_eq!(flight.ask().await, 1);
         let kept = flight.ask();
         assert_eq!(kept.clone().await, 2);
-        // An answer that somebody still holds is not given again.
+        // A finished result is not reused, even if it is still held.
         assert_eq!(flight.ask().await, 3);
     }
 

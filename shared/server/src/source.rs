@@ -1,26 +1,25 @@
-//! Addresses that count as one source. Every limit by address uses [`source_of`]: rates,
-//! connections, incomplete requests and shares of the places for calls.
+//! Sources: addresses that count as one for limits. Every limit per address uses [`source_of`]:
+//! rates, connections, incomplete requests and shares of the concurrency limit.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The prefix of translated IPv4 addresses (RFC 6052, 2.1; RFC 7755).
+/// Prefix of translated IPv4 addresses (RFC 6052, 2.1; RFC 7755).
 const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
-/// Bits that a site of IPv6 leaves to its own networks (RFC 6177: /48 to /56).
+/// Number of bits for networks within an IPv6 site (RFC 6177: /48 to /56).
 const SITE: u32 = 16;
 
-/// An IPv4 address, or a network of IPv6.
+/// IPv4 address, or IPv6 network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Source {
     V4(u32),
-    /// A network of 64 bits, the least that one host is given.
+    /// IPv6 /64 network, the smallest that one host is assigned.
     V6(u64),
-    /// A network of 48 bits, the most that one site is commonly given.
+    /// IPv6 /48 network, the largest that one site is commonly assigned.
     Site(u64),
 }
 
-/// Returns the source that an address belongs to. IPv4 within IPv6 (RFC 4291, 2.5.5.2; RFC
-/// 6052) is IPv4.
+/// Returns the source of an address. IPv4 within IPv6 (RFC 4291, 2.5.5.2; RFC 6052) counts as IPv4.
 pub(crate) fn source_of(address: IpAddr) -> Source {
     match address.to_canonical() {
         IpAddr::V4(address) => Source::V4(address.to_bits()),
@@ -36,8 +35,8 @@ pub(crate) fn source_of(address: IpAddr) -> Source {
 }
 
 impl Source {
-    /// Returns the site that a network of IPv6 belongs to: whoever has a site has all of its
-    /// 65,536 networks.
+    /// Returns the site of an IPv6 network. The owner of a site controls all of its 65,536
+    /// networks.
     pub(crate) fn site(self) -> Option<Self> {
         match self {
             Self::V6(network) => Some(Self::Site(network >> SITE)),

@@ -1,4 +1,4 @@
-//! Reading and writing the status of a call where it travels: in headers and trailers.
+//! Encoding and decoding of a status in headers and trailers.
 
 use std::{fmt, time::Duration};
 
@@ -6,33 +6,33 @@ use gantry_contract::Failure;
 use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status, metadata::MetadataMap};
 
-/// Parsed once and not for each call, as are other names that every call is asked for.
+/// Parsed once instead of per call, like the other header names used by every call.
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Encoding of the messages of a request or an answer, and those that a caller accepts.
+/// Encoding of the messages, and the encodings that a caller accepts.
 pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 pub(crate) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// gRFC A6: when to come again, in milliseconds.
+/// Retry delay in milliseconds (gRFC A6).
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// The status as trailers.
+/// Returns the status as trailers.
 pub(crate) fn trailers(status: &Status) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if status.add_header(&mut headers).is_err() {
-        // Only metadata that is no header can fail; the code always can be said.
+        // Only invalid metadata can fail; fall back to the code.
         headers = HeaderMap::new();
         headers.insert(STATUS, i32::from(status.code()).into());
     }
     headers
 }
 
-/// A refusal that says when to come again: to programs that read gRFC A6's header, to those that
-/// read the details, and to people in the message.
+/// Returns a refusal with a retry delay: in the header of gRFC A6, in the details, and in the
+/// message.
 pub(crate) fn come_again(failure: Failure, after: Duration) -> Status {
-    // Not before: a fraction of a millisecond counts as a whole one.
+    // Round up, to not allow an earlier retry.
     let millis = after.as_nanos().div_ceil(1_000_000);
-    // What would not fit is weeks away.
+    // A longer delay would be weeks.
     let millis = i32::try_from(millis).unwrap_or(i32::MAX);
     let hint = format!("try again in {}", Words(millis));
     let mut status = Status::from(failure.retry_after(after).hint(hint));
@@ -40,7 +40,7 @@ pub(crate) fn come_again(failure: Failure, after: Duration) -> Status {
     status
 }
 
-/// Milliseconds for people, with two digits or more, rounded up.
+/// Milliseconds in readable form: at least two digits, rounded up.
 struct Words(i32);
 
 impl fmt::Display for Words {
@@ -55,16 +55,16 @@ impl fmt::Display for Words {
     }
 }
 
-/// The code that headers or trailers tell, where they do.
+/// Returns the status code in headers or trailers, if there is one.
 ///
-/// Reads that one header and nothing else: a damaged `grpc-status-details-bin`
-/// panics in tonic's own reader.
+/// Reads only that header, because tonic's own reader panics on a malformed
+/// `grpc-status-details-bin`.
 pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
-/// Reads the whole status that headers or trailers tell, if they do. Details that are not base64 count as
-/// none: tonic's own reader panics on them.
+/// Returns the whole status in headers or trailers, if there is one. Ignores details that are not
+/// base64, on which tonic's own reader panics.
 pub(crate) fn read(headers: &HeaderMap) -> Option<Status> {
     const DETAILS: &str = "grpc-status-details-bin";
     let metadata = MetadataMap::from_headers(headers.clone());
@@ -75,7 +75,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Option<Status> {
     Some(Status::with_details(status.code(), status.message(), details.unwrap_or_default()))
 }
 
-/// Whether the code says that the server is at fault, as OpenTelemetry judges it.
+/// Returns true if the code is a server error as OpenTelemetry defines it.
 pub(crate) fn is_server_error(code: Code) -> bool {
     matches!(
         code,

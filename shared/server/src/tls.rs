@@ -1,5 +1,4 @@
-//! How the bytes of a connection are secured: not at all, or by TLS, which is spoken
-//! before the first byte of HTTP/2.
+//! Security of a connection: plain text, or TLS before the first byte of HTTP/2.
 
 use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,21 +9,21 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{either::Either, sync::CancellationToken};
 use tracing::{debug, warn};
 
-/// The first byte of every TLS handshake (RFC 8446, section 5.1): no other protocol that a
-/// client could try begins with it.
+/// First byte of every TLS handshake (RFC 8446, section 5.1). No other protocol that a client might
+/// use begins with it.
 const HANDSHAKE: u8 = 22;
 
-/// What a connection is read from and written to.
+/// Stream of a connection.
 pub(crate) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
-/// The DNS names of the peer's certificate, if it showed one.
+/// Returns the DNS names of the peer's certificate, if it presented one.
 pub(crate) fn certified_names(stream: &Stream) -> Option<Vec<String>> {
     let Either::Right(stream) = stream else { return None };
     let (_, session) = stream.get_ref();
     session.peer_certificates()?.first().map(dns_names)
 }
 
-/// Whether the connections of a server speak TLS, and as whom.
+/// TLS configuration of a server's connections; none for plain text.
 #[derive(Clone, Debug)]
 pub(crate) struct Security(Option<Arc<Live<ServerConfig>>>);
 
@@ -37,12 +36,12 @@ impl Security {
         self.0.is_some()
     }
 
-    /// What became of its files, where it has any.
+    /// Returns the state of its certificate files, if it has any.
     pub(crate) fn followed(&self) -> Option<Followed> {
         self.0.as_ref().map(|live| live.followed())
     }
 
-    /// Follows the certificates on disk for as long as it is polled.
+    /// Reloads changed certificates for as long as it is polled.
     pub(crate) async fn follow(&self) -> Infallible {
         match &self.0 {
             Some(live) => live.follow().await,
@@ -50,8 +49,8 @@ impl Security {
         }
     }
 
-    /// The connection as HTTP/2 is spoken over it; `None` where the peer did not get that
-    /// far within `handshake_timeout`, or it was time to go.
+    /// Returns the stream on which HTTP/2 is spoken. `None` if the peer did not complete the TLS
+    /// handshake within `handshake_timeout`, or the server is closing.
     pub(crate) async fn secure(
         &self,
         stream: TcpStream,
@@ -77,7 +76,8 @@ impl Security {
     }
 }
 
-/// Returns a connection whose first bytes may be HTTP/2. Otherwise the log says what its peer speaks and what to do.
+/// Returns the connection if its first bytes may be HTTP/2. Otherwise logs the peer's protocol and
+/// the remedy.
 async fn expect_plaintext(stream: TcpStream, peer: SocketAddr) -> Option<TcpStream> {
     match Protocol::of_peer(&stream).await {
         Some(Protocol::Tls) => warn!(
@@ -94,7 +94,7 @@ async fn expect_plaintext(stream: TcpStream, peer: SocketAddr) -> Option<TcpStre
 }
 
 /// # Errors
-/// Why it failed. The peer has been told so in an alert.
+/// Reason of the failure, which the peer was sent in an alert.
 async fn shake_hands(
     stream: TcpStream,
     peer: SocketAddr,
@@ -115,7 +115,7 @@ async fn shake_hands(
     })
 }
 
-/// Protocol that a peer speaks, told by its first bytes.
+/// Protocol of a peer, detected from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Tls,
@@ -124,7 +124,7 @@ enum Protocol {
 }
 
 impl Protocol {
-    /// Looks at the first bytes once some are there, and leaves them to be read.
+    /// Peeks at the first bytes and leaves them to be read.
     async fn of_peer(stream: &TcpStream) -> Option<Self> {
         let mut first = [0; 16];
         let length = stream.peek(&mut first).await.ok()?;
@@ -132,14 +132,14 @@ impl Protocol {
     }
 
     fn of(first: &[u8]) -> Option<Self> {
-        /// The methods of RFC 9110 and RFC 5789, each of which begins a request of HTTP/1.
+        /// Methods of RFC 9110 and RFC 5789: an HTTP/1 request begins with one of them.
         const METHODS: [&str; 9] =
             ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
         let word = first.split(|byte| *byte == b' ').next()?;
         match first {
             [HANDSHAKE, ..] => Some(Self::Tls),
-            // The preface of RFC 9113, section 3.4.
+            // Preface of HTTP/2 (RFC 9113, section 3.4).
             [b'P', b'R', b'I', b' ', ..] => Some(Self::Http2),
             _ if word.len() == first.len() => None,
             _ => METHODS.iter().any(|method| method.as_bytes() == word).then_some(Self::Http1),

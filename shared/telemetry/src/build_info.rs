@@ -1,21 +1,21 @@
-//! What the process was built from.
+//! Build information of the process.
 
 use std::fmt;
 
-/// What the process was built from.
+/// Build information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildInfo {
-    /// The release: `0.1.0`.
+    /// Release, for example `0.1.0`.
     pub version: &'static str,
-    /// The commit, shortened, or `unknown`.
+    /// Abbreviated commit, or `unknown`.
     pub commit: &'static str,
-    /// When it was built, in RFC 3339 (UTC).
+    /// Time of the build in RFC 3339 (UTC).
     pub time: &'static str,
-    /// All three, as `--version` shows them.
+    /// Version, commit and time in the form of `--version`.
     pub summary: &'static str,
 }
 
-/// What this process was built from.
+/// Build information of this process.
 pub const BUILD: BuildInfo = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
     commit: env!("GANTRY_COMMIT"),

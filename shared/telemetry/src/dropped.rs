@@ -1,17 +1,17 @@
-//! Count of the lines that are not in the log, by reason.
+//! Counts of lines missing from the log, by reason.
 //!
-//! Process-wide, as the subscriber is: whoever makes the metrics need not know who logs.
+//! The counts are process-wide, as the subscriber is, so the metrics need no handle on the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a line is not in the log.
+/// Reason why a line is missing from the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// The queue was full: nobody reads the log, or not fast enough.
     QueueFull,
     /// Writing failed.
     WriteFailed,
-    /// There were too many of its kind.
+    /// The limit of its kind was reached.
     Limited,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn count(reason: Reason, lines: u64) {
     COUNTS[reason as usize].fetch_add(lines, Ordering::Relaxed);
 }
 
-/// Returns the lines of this process that were dropped for this reason.
+/// Returns the number of lines dropped for this reason by this process.
 pub(crate) fn counted(reason: Reason) -> u64 {
     COUNTS[reason as usize].load(Ordering::Relaxed)
 }

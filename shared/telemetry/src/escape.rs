@@ -1,20 +1,20 @@
-//! Escaping of characters that a terminal or a log viewer acts on, or does not show.
+//! Escaping of characters that are invisible or control a terminal or log viewer.
 //!
-//! Paths, metadata and messages come from strangers. A raw control sequence repaints the terminal of
-//! whoever reads the log, a bidirectional override reorders its text, and a zero-width character makes two
+//! Paths, metadata and messages come from untrusted peers. A raw control sequence can repaint the
+//! reader's terminal, a bidirectional override reorders text, and a zero-width character makes two
 //! different names look alike.
 
 use std::borrow::Cow;
 
-/// Letters and symbols without a visible form, which Unicode does not count as format characters.
+/// Letters and symbols without a visible form that Unicode does not class as format characters.
 const BLANKS: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
 
-/// Returns `text` with everything but visible characters, spaces, tabs and line feeds escaped.
+/// Escapes everything but visible characters, spaces, tabs and line feeds.
 ///
-/// Escaped as in Rust's literals (`\u{202e}`) are control characters (C0, DEL and C1), format
-/// characters (bidirectional controls, zero-width characters, tags), separators other than the space,
-/// combining marks, private and unassigned code points. Line feeds and tabs are left to the format: JSON
-/// escapes them, and a backtrace needs them.
+/// The escapes are those of Rust's literals (`\u{202e}`). They cover control characters (C0, DEL
+/// and C1), format characters (bidirectional controls, zero-width characters, tags), separators
+/// other than the space, combining marks, and private and unassigned code points. Line feeds and
+/// tabs are left to the format: JSON escapes them, and a backtrace needs them.
 pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(is_plain) {
         return text;
@@ -32,7 +32,7 @@ pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
 fn is_plain(c: char) -> bool {
     match c {
         ' '..='~' | '\n' | '\t' => true,
-        // Unicode's tables in std: a visible character stands for itself.
+        // std's Unicode tables: a visible character is its own escape.
         _ => c.escape_debug().len() == 1 && !BLANKS.contains(&c),
     }
 }

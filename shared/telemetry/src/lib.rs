@@ -1,23 +1,22 @@
-//! What a process tells of itself: log lines, trace ids, and what it was built from.
+//! Telemetry of a process: log lines, trace ids, metrics and build information.
 //!
-//! [`init`] is called once, by main. From then on
+//! Main calls [`init`] once. Afterwards:
 //!
-//! - each event that passes the filter is a line on stderr, for people or as JSON,
-//!   with the `trace_id` and the `request_id` of the span it happens in; so is each panic;
-//! - logging never blocks: lines wait in a bounded queue for a thread that writes them. If nobody reads
-//!   stderr, lines are dropped and counted (`gantry_log_lines_dropped_total`);
-//! - of warnings, and of events with a field `log.kind`, 10 lines of a kind are written in a second. One
-//!   line each 10 s says how many were left out;
-//! - characters that are not printable are escaped as `\u{9b}`;
-//! - spans are OpenTelemetry spans: they have ids, and the W3C propagators that are
-//!   installed carry those and the baggage across calls. Nothing is exported, so a trace that
-//!   begins here is marked as not sampled; one that arrives sampled stays so;
-//! - e-mail addresses and tokens are cut out of every line ([`redact`]). This is the
-//!   net below the rule that nothing logs them, not a leave to do so.
+//! - Each event that passes the filter becomes a line on stderr, as text or JSON, with the
+//!   `trace_id` and the `request_id` of its span. Each panic becomes a line too.
+//! - Logging never blocks. Lines wait in a bounded queue for a writer thread. If nobody reads
+//!   stderr, lines are dropped and counted (`gantry_log_lines_dropped_total`).
+//! - Warnings, and events with a field `log.kind`, are limited to 10 lines per kind and second. One
+//!   line every 10 s reports how many were omitted.
+//! - Unprintable characters are escaped as `\u{9b}`.
+//! - Spans are OpenTelemetry spans with ids. W3C propagators carry the ids and the baggage across
+//!   calls. Nothing is exported, so a trace that begins here is marked as not sampled; an incoming
+//!   sampled trace stays sampled.
+//! - E-mail addresses and tokens are removed from every line ([`redact`]). This is a safety net;
+//!   code must not log them.
 //!
-//! A span says its request id in a field `request_id`. Spans of level `INFO` and
-//! above exist whatever the filter says, so that a warning has its ids also where
-//! only warnings are shown.
+//! A span has its request id in a field `request_id`. Spans of level `INFO` and above exist even if
+//! the filter hides them, so that a warning has its ids if only warnings are shown.
 
 mod build_info;
 mod dropped;
@@ -64,21 +63,22 @@ use self::{
     output::{Output, Queue},
 };
 
-/// Longest time for which the end of the process waits until the log is written.
+/// Maximum time that the end of the process waits for the log to be written.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Why telemetry could not be set up.
+/// Error of [`init`].
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The process has a subscriber already.
+    /// The process already has a subscriber.
     #[error("telemetry is set up already: {0}")]
     AlreadySet(#[from] tracing_subscriber::util::TryInitError),
-    /// The thread that writes the log cannot be started.
+    /// The writer thread cannot be started.
     #[error("the thread that writes the log cannot be started: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// Ends telemetry when dropped: main holds it to its end. Waits until the log is written, for 1 s at most.
+/// Keeps telemetry running until it is dropped; main holds it to the end. Dropping it waits up to 1
+/// s for the log to be written.
 #[derive(Debug)]
 #[must_use = "telemetry ends when this is dropped"]
 pub struct Guard {
@@ -88,10 +88,11 @@ pub struct Guard {
     queue: Arc<Queue>,
 }
 
-/// Sets up logs and spans for the process, which calls itself `service`.
+/// Sets up logs and spans for the process of `service`.
 ///
 /// # Errors
-/// [`InitError::AlreadySet`] the second time, [`InitError::Thread`] without a thread to spare.
+/// [`InitError::AlreadySet`] on a second call, [`InitError::Thread`] if the writer thread cannot be
+/// started.
 pub fn init(settings: &Settings, service: &str) -> Result<Guard, InitError> {
     let style = Style::of_stderr(settings.format, service);
     let (subscriber, guard) = subscriber(settings, style, stderr())?;
@@ -101,7 +102,7 @@ pub fn init(settings: &Settings, service: &str) -> Result<Guard, InitError> {
     Ok(guard)
 }
 
-/// Standard error without std's lock, which a blocked writer would hold against everybody else.
+/// Returns stderr without std's lock, which a blocked writer would hold against all other users.
 fn stderr() -> Box<dyn Write + Send> {
     #[cfg(unix)]
     {
@@ -113,7 +114,7 @@ fn stderr() -> Box<dyn Write + Send> {
     Box::new(io::stderr())
 }
 
-/// What calls say of the trace they belong to: W3C's `traceparent`, `tracestate` and `baggage`.
+/// Returns the propagator of W3C's `traceparent`, `tracestate` and `baggage`.
 fn propagator() -> TextMapCompositePropagator {
     TextMapCompositePropagator::new(vec![
         Box::new(TraceContextPropagator::new()),
@@ -159,7 +160,7 @@ fn subscriber(
     Ok((Registry::default().with(spans).with(logs), guard))
 }
 
-/// Whether this is a span that exists whatever the filter says.
+/// Returns true for a span that exists even if the filter hides it.
 fn is_lasting_span(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && *metadata.level() <= Level::INFO
 }

@@ -1,16 +1,16 @@
-//! Bound on how often lines of one kind are written.
+//! Rate limit of log lines by kind.
 //!
-//! A flood of refused calls or broken connections must not fill the disk, nor hide everything else. The
-//! first [`PER_SECOND`] lines of a kind are written in each second, the others are counted, and one
-//! line each [`INTERVAL`] says how many there were.
+//! A flood of refused calls or broken connections must not fill the disk or hide everything else.
+//! In each second the first [`PER_SECOND`] lines of a kind are written and the rest are counted.
+//! One line per [`INTERVAL`] reports the count.
 //!
-//! A kind is a place in the source and, if the event has one, its field `log.kind`. Limited are
+//! A kind is a place in the source and, if the event has one, its field `log.kind`. Limited are:
 //!
 //! - events with a `log.kind`, of any level;
 //! - all warnings;
-//! - errors of the libraries that handle connections, which their peers cause.
+//! - errors of the libraries that handle connections, because peers can cause them.
 //!
-//! Other errors are always written, and so are other events below the level of warnings.
+//! Other errors, and other events below the level of warnings, are always written.
 
 use std::{
     collections::HashMap,
@@ -25,37 +25,38 @@ use crate::{
     line::Line,
 };
 
-/// Lines of one kind that are written in a second.
+/// Maximum number of lines per kind and second.
 const PER_SECOND: u32 = 10;
 
-/// Time between two lines about lines that were left out.
+/// Interval of the lines that report omitted lines.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Most kinds that are told apart. Further ones count by their place in the source only.
+/// Maximum number of kinds tracked with their `log.kind`. Further ones are told apart only by their
+/// place in the source.
 const MAX_KINDS: usize = 256;
 
-/// Libraries that log errors which the other end of a connection can cause at will.
+/// Libraries whose errors the other end of a connection can cause at will.
 const CONNECTION_LIBRARIES: [&str; 6] =
     ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls", "tonic"];
 
-/// Counts of the lines of each kind.
+/// Counts of lines by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Limiter(Mutex<HashMap<Kind, Window>>);
 
 type Kind = (Identifier, Option<Box<str>>);
 
-/// What was written of a kind in the current second, and left out since the last report.
+/// Lines of a kind: written in the current second, and omitted since the last report.
 #[derive(Debug)]
 struct Window {
     since: Instant,
     written: u32,
     left_out: u64,
-    /// Level, target and message of such a line.
+    /// Level, target and message of an example line.
     like: (Level, String),
 }
 
 impl Limiter {
-    /// Returns false if the line is one too many, and counts it.
+    /// Counts the line and returns false if it exceeds the limit.
     pub(crate) fn admits(&self, event: &Metadata<'_>, line: &Line, now: Instant) -> bool {
         if !is_limited(line) {
             return true;
@@ -85,7 +86,7 @@ impl Limiter {
         false
     }
 
-    /// Takes a line for each kind of which lines were left out since the last call.
+    /// Returns one line for each kind with omitted lines since the last call.
     pub(crate) fn report(&self, now: Instant) -> Vec<Line> {
         let mut kinds = self.lock();
         let reports = kinds.iter_mut().filter(|(_, window)| window.left_out > 0);

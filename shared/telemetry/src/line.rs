@@ -1,4 +1,4 @@
-//! One event as one line.
+//! Log line of one event.
 
 use std::{
     borrow::Cow,
@@ -24,16 +24,16 @@ use crate::{
     settings::Format,
 };
 
-/// Longest text of a message or a field, in bytes. A backtrace is shorter.
+/// Maximum length of a message or a field in bytes, above that of a backtrace.
 const MAX_TEXT: usize = 32 * 1024;
 
-/// Longest kind, in bytes. What is beyond it tells no kinds apart.
+/// Maximum length of a kind in bytes; the rest is ignored.
 const MAX_KIND: usize = 128;
 
-/// Field that says how lines are counted which are limited. It is not written.
+/// Field with the kind by which an event is limited; not written.
 const KIND: &str = "log.kind";
 
-/// How lines look.
+/// Format and colours of lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Style {
     pub(crate) format: Format,
@@ -42,13 +42,13 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// Style of lines on stderr. They have colours only on a terminal that takes them.
+    /// Returns the style for stderr. Lines have colours only on a terminal that supports them.
     pub(crate) fn of_stderr(format: Format, service: &str) -> Self {
         let colours = std::io::stderr().is_terminal() && takes_colours(|name| env::var_os(name));
         Self { format, colours, service: service.to_owned() }
     }
 
-    /// Returns the line, with its line feed.
+    /// Returns the rendered line, including the line feed.
     pub(crate) fn render(&self, line: &Line) -> String {
         match self.format {
             Format::Json => line.json(&self.service),
@@ -57,19 +57,19 @@ impl Style {
     }
 }
 
-/// Content of a line. All of its texts are redacted and printable.
+/// Content of a line. All texts are redacted and printable.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) level: Level,
     pub(crate) target: Cow<'static, str>,
     pub(crate) message: String,
-    /// In the order in which they were recorded.
+    /// Fields in the order in which they were recorded.
     fields: Vec<(&'static str, Value)>,
     trace_id: Option<String>,
     request_id: Option<String>,
     /// Value of the field `log.kind`.
     pub(crate) kind: Option<String>,
-    /// The event came through the `log` crate, whose events share one place in the source.
+    /// True if the event came through the `log` crate, whose events share one place in the source.
     through_log: bool,
 }
 
@@ -86,7 +86,7 @@ impl Line {
         line
     }
 
-    /// A line about the log itself.
+    /// Returns a line about the log itself.
     pub(crate) fn own(level: Level, message: &str) -> Self {
         let mut line = Self::empty(level, env!("CARGO_CRATE_NAME"));
         line.message = clean(message);
@@ -116,7 +116,7 @@ impl Line {
         self
     }
 
-    /// Module that logged the event through the `log` crate.
+    /// Returns the module that logged the event through the `log` crate.
     pub(crate) fn logged_by(&self) -> Option<&str> {
         self.through_log.then_some(&*self.target)
     }
@@ -125,7 +125,7 @@ impl Line {
         let mut line = String::with_capacity(512);
         let mut put = |key: &str, value: &str| {
             line.push(if line.is_empty() { '{' } else { ',' });
-            // A String takes any text, here and below.
+            // Writing to a String cannot fail, here and below.
             let _ = write!(line, "\"{key}\":");
             json_text(&mut line, value);
         };
@@ -152,7 +152,7 @@ impl Line {
         line
     }
 
-    /// A line about a call begins with its method and its code.
+    /// Renders the line as text. A line about a call begins with its method and code.
     fn pretty(&self, colours: bool) -> String {
         let mut line = String::with_capacity(512);
         let level = coloured(format_args!("{:>5}", self.level), colour(self.level), colours);
@@ -176,7 +176,7 @@ impl Line {
                 let _ = write!(line, " {key}={id}");
             }
         }
-        // One event is one line, whatever the values hold.
+        // Keep an event on one line, whatever its values contain.
         if line.contains(['\n', '\t']) {
             line = line.replace('\n', "\\n").replace('\t', "\\t");
         }
@@ -232,14 +232,14 @@ impl Visit for Line {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        // The line of a source file, from `log`.
+        // Skip the source position that `log` adds.
         if !field.name().starts_with("log.") {
             self.put(field, value);
         }
     }
 }
 
-/// Returns a text as it may stand in a line: cut if it is too long, without secrets, and printable.
+/// Makes a text fit for a line: truncated, redacted and printable.
 pub(crate) fn clean(text: &str) -> String {
     if text.len() <= MAX_TEXT {
         return printable(redact(text)).into_owned();
@@ -248,13 +248,14 @@ pub(crate) fn clean(text: &str) -> String {
     format!("{}... ({} bytes)", printable(redact(cut)), text.len())
 }
 
-/// Whether a terminal takes colours, by its environment: `NO_COLOR` (<https://no-color.org>) and `TERM`.
+/// Returns whether a terminal supports colours, according to `NO_COLOR` (<https://no-color.org>)
+/// and `TERM`.
 fn takes_colours(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     variable("NO_COLOR").is_none_or(|value| value.is_empty())
         && variable("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Appends a text as JSON, which escapes no other characters than these (RFC 8259, section 7).
+/// Appends a text as JSON, which requires no escapes other than these (RFC 8259, section 7).
 fn json_text(line: &mut String, text: &str) {
     if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         let _ = write!(line, "{}", Value::from(text));
@@ -265,7 +266,7 @@ fn json_text(line: &mut String, text: &str) {
     }
 }
 
-/// A text with spaces in quotes, so that the end of the value is seen.
+/// Quotes a text that has spaces, so that its end is visible.
 fn quoted(text: &str) -> Cow<'_, str> {
     match text.is_empty() || text.contains([' ', '"']) {
         true => Value::from(text).to_string().into(),
@@ -275,7 +276,7 @@ fn quoted(text: &str) -> Cow<'_, str> {
 
 fn now() -> String {
     let mut time = String::with_capacity(32);
-    // Fails only if the text cannot be written.
+    // Formatting the time into memory does not fail.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     time
 }
@@ -306,7 +307,8 @@ fn colour(level: Level) -> u8 {
     }
 }
 
-/// Colour of a gRPC code, or of an HTTP status: red if the server is at fault, as OpenTelemetry judges it.
+/// Returns the colour of a gRPC code or an HTTP status: red for a server error as OpenTelemetry
+/// defines it.
 fn colour_of_code(code: &str) -> u8 {
     match code {
         "OK" => GREEN,

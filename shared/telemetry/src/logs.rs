@@ -1,4 +1,4 @@
-//! The layer that writes log lines.
+//! Tracing layer that writes log lines.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -19,14 +19,14 @@ use crate::{
     output::Output,
 };
 
-/// Writes a line for each event, unless there are too many of its kind.
+/// Writes a line for each event, up to the limit of its kind.
 pub(crate) struct Logs {
     pub(crate) style: Style,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) output: Output,
 }
 
-/// Kept with a span that says its request id.
+/// Request id of a span, stored with it.
 struct RequestId(String);
 
 impl<S> Layer<S> for Logs
@@ -62,7 +62,7 @@ where
     }
 }
 
-/// Of the nearest span around that says one.
+/// Returns the request id of the nearest enclosing span that has one.
 fn request_id<S>(event: &Event<'_>, ctx: &Context<'_, S>) -> Option<String>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -71,7 +71,7 @@ where
         .find_map(|span| span.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()))
 }
 
-/// Of the span that the thread is in: entering it makes it OpenTelemetry's current one.
+/// Returns the trace id of the entered span, which is OpenTelemetry's current one.
 fn trace_id() -> Option<String> {
     let context = opentelemetry::Context::current();
     let span = context.span().span_context().clone();

@@ -1,8 +1,8 @@
-//! What the process counts and measures, as Prometheus reads it.
+//! Metrics of the process, exported in Prometheus's text format.
 //!
-//! Whoever measures is given a [`Meter`] of OpenTelemetry's API and knows nothing of who
-//! reads. There is no global provider: a process makes one [`Metrics`] and hands out its
-//! meter.
+//! Code that records metrics gets a [`Meter`] of OpenTelemetry's API and does not depend on the
+//! exporter. There is no global provider: a process creates one [`Metrics`] and passes its meter
+//! on.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ use crate::{
     dropped::{self, Reason},
 };
 
-/// Everything that the process counts and measures.
+/// Metrics of the process.
 ///
 /// ```
 /// let metrics = gantry_telemetry::Metrics::new("greeter")?;
@@ -36,16 +36,16 @@ pub struct Metrics {
     registry: Registry,
 }
 
-/// Why nothing can be measured.
+/// Metrics cannot be collected.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics cannot be collected: {0}")]
 pub struct MetricsError(#[from] opentelemetry_sdk::error::OTelSdkError);
 
 impl Metrics {
-    /// For a process that calls itself `service`. Says at once what it was built from.
+    /// Creates the metrics of `service`, including one with its build information.
     ///
     /// # Errors
-    /// [`MetricsError`] where the exporter cannot be registered.
+    /// [`MetricsError`] if the exporter cannot be registered.
     pub fn new(service: &str) -> Result<Self, MetricsError> {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
@@ -88,12 +88,12 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// What to measure with.
+    /// Returns the meter that records into these metrics.
     pub fn meter(&self) -> Meter {
         self.provider.meter("gantry")
     }
 
-    /// All of it as of now, in Prometheus's text format, version 0.0.4.
+    /// Returns all metrics with their current values in Prometheus's text format 0.0.4.
     pub fn text(&self) -> String {
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
@@ -104,8 +104,8 @@ impl Metrics {
     }
 }
 
-/// The buckets of everything that is measured in seconds: gRFC A66's, which tell apart what
-/// takes less than a millisecond.
+/// Sets the buckets of instruments in seconds: those of gRFC A66, which resolve latencies below a
+/// millisecond.
 fn latency(instrument: &Instrument) -> Option<Stream> {
     const SECONDS: [f64; 40] = [
         0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006,
@@ -120,7 +120,7 @@ fn latency(instrument: &Instrument) -> Option<Stream> {
                 record_min_max: false,
             })
             .build()
-            // Refuses boundaries that are not in order, and these are.
+            // Fails only for unsorted boundaries; these are sorted.
             .ok()
     })?
 }

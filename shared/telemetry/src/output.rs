@@ -1,11 +1,11 @@
-//! Queue of lines, and the thread that writes them.
+//! Queue of log lines, and the thread that writes them.
 //!
-//! Logging must not block: a pipe that nobody reads takes 64 KiB and then holds up whoever writes to it. So
-//! callers append to a bounded queue in memory, and a thread outside of the runtime writes it. If the
-//! queue is full, lines are dropped and counted, and one line says so once there is room again.
+//! Logging must not block, but a write to a pipe that nobody reads blocks after 64 KiB. So callers
+//! append to a bounded queue in memory, and a thread outside of the runtime writes it. If the queue
+//! is full, lines are dropped and counted; one line reports the count when there is room again.
 //!
-//! The queue is one buffer that the writer swaps for an empty one, so that a line costs its caller a copy of its
-//! bytes, and many lines cost one write.
+//! The queue is one buffer, which the writer swaps for an empty one. A line costs its caller one
+//! copy, and many lines cost one write.
 
 use std::{
     io::{self, Write},
@@ -23,47 +23,47 @@ use crate::{
     line::{Line, Style},
 };
 
-/// Most bytes that wait. As many again may be in the writer's hands.
+/// Capacity of the queue in bytes. The writer may hold as many again.
 const CAPACITY: usize = 4 * 1024 * 1024;
 
-/// Bytes of the queue that are left to warnings and errors.
+/// Bytes of the queue reserved for warnings and errors.
 const RESERVED: usize = CAPACITY / 4;
 
-/// Time for which an idle writer waits for more lines after the first, to write them at once.
+/// Time that an idle writer waits for more lines after the first, to write them together.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// Pause before another try if the output takes nothing and does not block either.
+/// Retry interval if the output returns instead of blocking.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Capacity that an emptied buffer keeps.
+/// Capacity in bytes that an emptied buffer keeps.
 const KEPT: usize = 64 * 1024;
 
-/// The queue's end that lines are put into. The writer ends when it is dropped and all is written.
+/// Sender of the queue. When it is dropped, the writer writes the rest and ends.
 #[derive(Debug)]
 pub(crate) struct Output {
     queue: Arc<Queue>,
 }
 
-/// The queue between loggers and the writer.
+/// Queue between loggers and the writer.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     /// Wakes the writer.
     filled: Condvar,
-    /// Wakes those who wait until everything is written.
+    /// Wakes the threads that wait for a flush.
     emptied: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     lines: Vec<u8>,
-    /// Lines dropped since the writer took the last batch.
+    /// Number of lines dropped since the writer took the last batch.
     dropped: u64,
-    /// The writer waits for lines.
+    /// True while the writer waits for lines.
     idle: bool,
-    /// The writer has a batch in its hands.
+    /// True while the writer holds a batch.
     writing: bool,
-    /// Somebody waits until everything is written.
+    /// True while a thread waits for a flush.
     flushing: bool,
     closed: bool,
 }
@@ -72,7 +72,7 @@ impl Output {
     /// Starts the writer.
     ///
     /// # Errors
-    /// The operating system's, if it has no thread to spare.
+    /// The error of the operating system if the thread cannot be started.
     pub(crate) fn start(
         writer: impl Write + Send + 'static,
         style: Style,
@@ -114,7 +114,7 @@ impl Queue {
         }
     }
 
-    /// Waits until everything is written, for `patience` at most.
+    /// Waits until everything is written, for at most `patience`.
     pub(crate) fn flush(&self, patience: Duration) {
         let mut state = self.lock();
         state.flushing = true;
@@ -126,8 +126,8 @@ impl Queue {
         state.flushing = false;
     }
 
-    /// Swaps the queued lines for the emptied `batch`, once there are some or it is `until`. Returns the
-    /// number of lines that were dropped since the last time; None once the queue is closed and empty.
+    /// Swaps the queued lines for the empty `batch` when there are any, or at `until`. Returns the
+    /// number of lines dropped since the last call; None when the queue is closed and empty.
     fn take(&self, batch: &mut Vec<u8>, until: Instant) -> Option<u64> {
         batch.clear();
         batch.shrink_to(KEPT);
@@ -160,19 +160,19 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The thread's side.
+/// State of the writer thread.
 struct Writer<W> {
     writer: W,
     style: Style,
     limiter: Arc<Limiter>,
-    /// The last write broke off, perhaps within a line.
+    /// True if the last write failed, possibly within a line.
     torn: bool,
-    /// Dropped lines that the log does not mention yet.
+    /// Number of dropped lines not reported yet.
     untold: u64,
 }
 
@@ -193,7 +193,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes the batch, and after it how many lines were dropped.
+    /// Writes the batch, then a line with the number of dropped lines.
     fn write(&mut self, batch: &mut Vec<u8>) {
         if self.torn && !batch.is_empty() {
             batch.insert(0, b'\n');
@@ -218,14 +218,14 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Returns what could not be written.
+/// Writes `bytes` and returns the rest that could not be written.
 fn write_all<'a>(writer: &mut impl Write, mut bytes: &'a [u8]) -> &'a [u8] {
     while !bytes.is_empty() {
         match writer.write(bytes) {
             Ok(0) => return bytes,
             Ok(written) => bytes = &bytes[written.min(bytes.len())..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Somebody who shares the pipe made it so.
+            // Another process that shares the pipe made it nonblocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
             Err(_) => return bytes,
         }

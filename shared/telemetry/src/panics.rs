@@ -1,7 +1,7 @@
-//! Panics as lines of the log.
+//! Panics as log lines.
 //!
-//! std's own hook writes to stderr, which blocks if nobody reads it, and in a form that no collector of JSON
-//! lines understands.
+//! The default hook writes to stderr directly. That blocks if nobody reads it, and a collector of
+//! JSON lines cannot parse it.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -17,8 +17,8 @@ use crate::{
     output::Queue,
 };
 
-/// Has each panic of the process logged, whatever the filter says. With `RUST_BACKTRACE=1`, the line has a
-/// backtrace.
+/// Installs a hook that logs each panic of the process regardless of the filter. With
+/// `RUST_BACKTRACE=1` the line includes a backtrace.
 pub(crate) fn log(style: Style, queue: Arc<Queue>) {
     panic::set_hook(Box::new(move |info| queue.push(Level::ERROR, &style.render(&line(info)))));
 }

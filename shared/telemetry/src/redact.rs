@@ -1,21 +1,21 @@
-//! Cutting out what must not be in a log.
+//! Removal of secrets and personal data from log lines.
 
 use std::borrow::Cow;
 
-/// Fields whose values are never written, whatever they hold.
+/// Fields whose values are never written.
 const SECRET_FIELDS: [&str; 7] =
     ["authorization", "email", "password", "secret", "token", "access_token", "refresh_token"];
 
-/// What stands in a secret's place.
+/// Replacement for a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// Whether the value of a field of this name is never written.
+/// Returns true if the value of a field of this name must not be written.
 pub(crate) fn is_secret_field(name: &str) -> bool {
     SECRET_FIELDS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
-/// `text` with `[e-mail]` for what looks like an e-mail address (or like the
-/// credentials in a URL) and `[token]` for what looks like a signed token.
+/// Returns `text` with `[e-mail]` in place of everything that looks like an e-mail address or the
+/// credentials in a URL, and `[token]` in place of everything that looks like a signed token.
 pub fn redact(text: &str) -> Cow<'_, str> {
     if !text.contains('@') && !text.contains("eyJ") {
         return Cow::Borrowed(text);
@@ -42,7 +42,7 @@ fn is_boundary(c: char) -> bool {
 }
 
 fn stand_in(word: &str) -> Option<&'static str> {
-    // The first part of a JWT is an object in base64: `{"` is `eyJ`.
+    // The header of a JWT is a JSON object, and `{"` in base64 is `eyJ`.
     if word.starts_with("eyJ") && word.contains('.') {
         return Some("[token]");
     }

@@ -7,36 +7,36 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// How the process logs.
+/// Settings of the log.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct Settings {
-    /// For whom lines are written.
+    /// Format of the lines.
     pub format: Format,
-    /// Which lines are written.
+    /// Filter of the lines.
     pub filter: Filter,
 }
 
-/// For whom lines are written.
+/// Format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     #[default]
     Pretty,
-    /// For programs: an object a line.
+    /// JSON for programs: one object per line.
     Json,
 }
 
-/// Which lines are written: a level (`info`), or levels by module
-/// (`info,gantry_user=debug`). Valid once it exists.
+/// Filter of the lines: a level (`info`), or levels by module (`info,gantry_user=debug`). Validated
+/// when it is created.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Filter(String);
 
-/// A text that is no filter.
+/// Text that is not a filter.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a level, or levels by module as in info,gantry_user=debug")]
 pub struct InvalidFilter;
@@ -51,8 +51,8 @@ impl TryFrom<String> for Filter {
     type Error = InvalidFilter;
 
     fn try_from(text: String) -> Result<Self, InvalidFilter> {
-        // A single word that is no level would be taken as the name of a module, and
-        // a misspelt level would silence everything.
+        // A single word that is not a level would be parsed as a module name, so a misspelt level
+        // would silence the log.
         let misspelt = !text.contains(['=', ',']) && text.parse::<tracing::Level>().is_err();
         if misspelt && text != "off" || EnvFilter::builder().parse(&text).is_err() {
             return Err(InvalidFilter);
@@ -69,7 +69,7 @@ impl From<Filter> for String {
 
 impl From<Filter> for EnvFilter {
     fn from(filter: Filter) -> Self {
-        // Parsed once already: nothing is dropped here.
+        // Validated at creation, so the lossy parser drops nothing.
         Self::builder().parse_lossy(filter.0)
     }
 }

@@ -33,7 +33,7 @@ impl Lines {
     }
 }
 
-/// What `f` logs, with these settings.
+/// Returns the lines that `f` logs with these settings.
 fn logged(format: Format, filter: &str, f: impl FnOnce()) -> Lines {
     coloured(format, filter, false, f)
 }
@@ -104,7 +104,7 @@ fn a_trace_that_begins_here_can_be_carried_on_and_is_not_sampled() {
     });
 }
 
-/// What a call says that is made within one that says this.
+/// Returns the headers of a call made within a call with the given headers.
 fn passed_on(said: &[(&str, &str)]) -> HashMap<String, String> {
     let said: HashMap<_, _> =
         said.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -151,7 +151,7 @@ fn what_is_no_trace_and_no_baggage_is_not_passed_on() {
         for baggage in ["", ",;=,", "=", "a", "%ff=%ff", "\u{e4}", &long, &many] {
             let passed_on =
                 passed_on(&[("traceparent", trace), ("tracestate", baggage), ("baggage", baggage)]);
-            // A trace of its own.
+            // A new trace.
             assert_eq!(passed_on["traceparent"].len(), 55, "{trace}");
             assert!(!passed_on["traceparent"].contains("b7ad6b7169203331"), "{trace}");
             let baggage = passed_on.get("baggage").map_or(0, String::len);
@@ -217,7 +217,7 @@ fn the_code_of_a_call_has_the_colour_of_its_outcome() {
     }
 }
 
-/// Characters that no line may hold as they are.
+/// Characters that must not appear unescaped in a line.
 const STRANGE: &str = "\0\x07\x1b[2J\r\x7f\u{85}\u{9b}31m\u{ad}\u{61c}\u{200b}\u{2028}\u{202e}\u{2066}\u{feff}\u{e0041}";
 
 #[test]
@@ -236,7 +236,7 @@ fn no_text_brings_strange_characters_into_a_line() {
         assert_eq!(raw, None, "{text:?}");
         assert!(text.contains("u{9b}31m") && text.contains("u{202e}"), "{text:?}");
     }
-    // Nor does whoever reads the JSON get them.
+    // A parser of the JSON does not get them either.
     let line = &logged(Format::Json, "info", log).json()[0];
     assert!(
         line["message"].as_str().unwrap().starts_with(r"\u{0}\u{7}\u{1b}[2J\r\u{7f}\u{85}"),
@@ -261,7 +261,7 @@ fn a_text_without_an_end_is_cut() {
     }
 }
 
-/// Hands every event to a limiter, at times that a test sets.
+/// Passes every event to a limiter, at times that a test sets.
 struct Timed {
     limiter: Arc<Limiter>,
     now: Arc<Mutex<Instant>>,
@@ -276,7 +276,7 @@ impl<S: Subscriber> Layer<S> for Timed {
     }
 }
 
-/// How many of these events are admitted, in each of some seconds, and what is reported then.
+/// Returns the number of events admitted in each second, and the reports afterwards.
 fn admitted(seconds: u32, f: impl Fn()) -> (Vec<u32>, Vec<Value>) {
     let start = Instant::now();
     let (limiter, now, admitted) =
@@ -317,7 +317,7 @@ fn lines_with_a_kind_are_limited_by_it() {
             tracing::info!(log.kind = kind, "call ended");
         }
     });
-    // Those of no kind are all there.
+    // Lines without a kind are not limited.
     assert_eq!(counts, [10 + 10 + 33]);
     let mut kinds: Vec<_> = reports.iter().map(|line| line["fields"]["kind"].as_str()).collect();
     kinds.sort_unstable();
@@ -351,7 +351,7 @@ fn a_kind_is_not_written_and_the_end_tells_what_was_left_out() {
     });
     let lines = lines.json();
     assert!(lines.iter().all(|line| line["fields"].get("log.kind").is_none()));
-    // The loop may be held up for longer than the second that a limit counts.
+    // The loop may take longer than the second that a limit covers.
     let (told, written): (Vec<_>, Vec<_>) =
         lines.iter().partition(|line| line["message"] == "lines of one kind left out");
     let left_out: u64 = told.iter().map(|line| line["fields"]["lines"].as_u64().unwrap()).sum();

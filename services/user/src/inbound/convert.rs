@@ -1,4 +1,4 @@
-//! Between the contract's messages and what the application speaks of.
+//! Conversion between the contract's messages and the application's types.
 
 use gantry_common::timestamp;
 use gantry_contract::{Violations, idempotency::RequestKey, ids};
@@ -10,13 +10,13 @@ use crate::{
     domain::{Email, Invalid, Name, Password, Status, Tier, User, UserId},
 };
 
-/// A key as it is published.
+/// Returns the key in the published form.
 pub(super) fn jwk(key: &PublicKey) -> contract::Jwk {
     let Jwk { kty, crv, x, kid, alg } = key.into();
     contract::Jwk { kty, crv, x, kid, alg, r#use: "sig".to_owned() }
 }
 
-/// Everything that is wrong with the request is said at once.
+/// Parses a registration. The error lists every violation of the request.
 pub(super) fn registration(
     request: contract::CreateUserRequest,
     key: RequestKey,

@@ -1,4 +1,4 @@
-//! shop.user.v1: UserService and AuthService.
+//! gRPC handlers of shop.user.v1: UserService and AuthService.
 //!
 //! Each method reads a command from a validated and authorized request, runs one use case, and
 //! converts its result.
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{application::UseCases, domain::Attempt};
 
-/// Methods of both services. Clones share everything.
+/// Handlers of both services. Clones share their state.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     use_cases: UseCases,
@@ -30,8 +30,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Serves these use cases. Publishes `keys`, with which users' tokens are signed, were or will be;
-    /// `fingerprints` recognise a repeated request.
+    /// Creates the handlers of these use cases. `keys` are published: past, present and future
+    /// signing keys of users' tokens. `fingerprints` recognise repeated requests.
     pub(crate) fn new(
         use_cases: UseCases,
         keys: Arc<[PublicKey]>,

@@ -1,4 +1,4 @@
-//! The users as the contract has them.
+//! gRPC interface of the user service.
 
 mod convert;
 pub(crate) mod grpc;

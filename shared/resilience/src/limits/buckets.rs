@@ -15,15 +15,15 @@ use tokio::time::Instant;
 
 use super::Rate;
 
-/// Token buckets by key, at most about so many; a key that is new has a full one.
+/// Token buckets by key, at most about `most` of them. A new key has a full bucket.
 pub struct Buckets<K> {
-    /// For each key when its bucket will be full, in nanoseconds since the epoch.
+    /// Time at which the bucket of each key is full, in nanoseconds since the epoch.
     full_at: Cache<K, Arc<AtomicU64>>,
     epoch: Instant,
 }
 
 impl<K: Eq + Hash + Clone> Buckets<K> {
-    /// No bucket yet, and never many more than `most`.
+    /// Creates an empty set for about `most` keys.
     pub fn new(most: usize, now: Instant) -> Self {
         Self { full_at: Cache::new(most), epoch: now }
     }
@@ -31,14 +31,14 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
     /// Takes a token.
     ///
     /// # Errors
-    /// Where there is none: how long until there is.
+    /// Time until there is a token, if there is none.
     pub fn take(&self, key: &K, rate: Rate, now: Instant) -> Result<(), Duration> {
         let now = self.nanos(now);
         let latest = now.saturating_add(rate.full);
         let Ok(bucket) = self
             .full_at
             .get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
-        // Relaxed: the time is all there is, nothing else is told with it.
+        // Relaxed: the time guards no other data.
         bucket
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
                 let taken = full_at.max(now).saturating_add(rate.interval);
@@ -51,24 +51,24 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
             })
     }
 
-    /// Whether nothing was taken lately: the bucket is full, or was never used.
+    /// Returns true if the bucket is full or was never used.
     pub fn is_full(&self, key: &K, now: Instant) -> bool {
         let now = self.nanos(now);
         self.full_at.get(key).is_none_or(|full_at| full_at.load(Ordering::Relaxed) <= now)
     }
 
-    /// The keys there are buckets for.
+    /// Returns the number of keys with a bucket.
     pub fn len(&self) -> usize {
         self.full_at.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if no key has a bucket.
     pub fn is_empty(&self) -> bool {
         self.full_at.is_empty()
     }
 
     fn nanos(&self, now: Instant) -> u64 {
-        // 584 years.
+        // Fits for 584 years.
         now.saturating_duration_since(self.epoch).as_nanos() as u64
     }
 }

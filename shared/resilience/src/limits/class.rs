@@ -1,18 +1,18 @@
-//! How long the calls of one class take.
+//! Latency of one class of calls.
 
-/// How many calls the baseline remembers.
+/// Number of calls over which the baseline is averaged.
 const MEMORY: f64 = 64.0;
 
-/// Calls whose mean says something.
+/// Number of calls from which a mean is meaningful.
 const TELLING: f64 = 10.0;
 
-/// One class of calls: what they take, and what they took while there was little else.
-/// Times are in seconds.
+/// One class of calls: latencies of all, and of those with few others beside them. Times are in
+/// seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Class {
-    /// Unknown until the first window ends that has such calls.
+    /// Unknown until a window with quiet calls has ended.
     baseline: Option<f64>,
-    /// How many calls the baseline was learned from, up to [`MEMORY`].
+    /// Number of calls that the baseline was learned from, up to [`MEMORY`].
     known: f64,
     all: Sum,
     quiet: Sum,
@@ -36,7 +36,7 @@ impl Sum {
 }
 
 impl Class {
-    /// A call took so long; `quiet` where it had few others beside it.
+    /// Adds the latency of a call; `quiet` if it had few others beside it.
     pub(super) fn add(&mut self, seconds: f64, quiet: bool) {
         self.all.add(seconds);
         if quiet {
@@ -44,13 +44,13 @@ impl Class {
         }
     }
 
-    /// What its calls count as at least, where that is known.
+    /// Returns the baseline, at least `fast`, if it is known.
     pub(super) fn baseline(&self, fast: f64) -> Option<f64> {
         self.baseline.map(|baseline| baseline.max(fast))
     }
 
-    /// Ends a window: how many times the baseline its calls took, all together. `anew`
-    /// forgets the baseline where there are calls to learn it from.
+    /// Ends a window. Returns the sum of the latencies as a multiple of the baseline. With `anew`,
+    /// forgets the baseline if there are calls to relearn it from.
     pub(super) fn close(&mut self, fast: f64, anew: bool) -> f64 {
         let Self { all, quiet, .. } = *self;
         (self.all, self.quiet) = (Sum::default(), Sum::default());
@@ -68,12 +68,12 @@ impl Class {
             return;
         };
         if quiet.calls > 0.0 {
-            // The plain mean of what is known at first, then of the last so many.
+            // Plain mean of the first calls, then a moving mean.
             self.known = (self.known + quiet.calls).min(MEMORY);
             let weight = (quiet.calls / self.known).min(1.0);
             self.baseline = Some(baseline + (quiet.mean() - baseline) * weight);
         } else if all.calls >= TELLING && all.mean() < baseline {
-            // Load only adds to what a call takes: without it they take no more than this.
+            // Load only adds latency, so the latency on an idle server is at most this.
             self.baseline = Some(all.mean());
         }
     }

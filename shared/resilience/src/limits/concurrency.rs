@@ -1,26 +1,26 @@
-//! The numbers of an adaptive concurrency limit.
+//! Parameters of the adaptive concurrency limit.
 
 use std::time::Duration;
 
-/// The most calls at once that a limit may stand at.
+/// Upper bound of the parameters that are limits.
 const MOST_CALLS: u32 = 100_000;
 
-/// The longest latency that may count as fast.
+/// Upper bound of `fast`.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The numbers of an adaptive concurrency limit; [`ConcurrencyConfig::try_new`] checks them.
+/// Parameters of the adaptive concurrency limit, validated by [`ConcurrencyConfig::try_new`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConcurrencyParameters {
-    /// Calls at once that are never too many; 64 by default.
+    /// Lowest limit: so many calls at once are always accepted. Default 64.
     pub min: u32,
-    /// The limit at first; 100 by default.
+    /// Initial limit. Default 100.
     pub initial: u32,
-    /// The highest limit; 1,000 by default.
+    /// Highest limit. Default 1,000.
     pub max: u32,
-    /// How many times its baseline a call may take until it counts as slow; 2 by default.
+    /// Factor of the baseline beyond which a call counts as slow. Default 2.
     pub tolerance: f64,
-    /// The least a baseline counts as: what takes less than this, times the tolerance, is
-    /// never slow. 10 ms by default.
+    /// Lower bound of a baseline: a latency below it, times the tolerance, is never slow. Default
+    /// 10 ms.
     pub fast: Duration,
 }
 
@@ -30,26 +30,26 @@ impl Default for ConcurrencyParameters {
     }
 }
 
-/// Numbers that no limit can work with.
+/// Invalid parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConcurrency {
-    /// The limits are not in order, zero or too high.
+    /// The limits are unordered, zero or too high.
     #[error("min, initial and max must be 1 to {MOST_CALLS}, in this order")]
     Order,
-    /// Below it everything would be slow.
+    /// The tolerance is out of range: too low, and every call would be slow.
     #[error("tolerance must be 1.1 to 100")]
     Tolerance,
-    /// Nothing would be fast, or everything.
+    /// `fast` is out of range: no call would be fast, or every call.
     #[error("fast must be longer than 0 s and at most a minute")]
     Fast,
 }
 
-/// The numbers of an adaptive concurrency limit, checked.
+/// Validated parameters of the adaptive concurrency limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ConcurrencyConfig(ConcurrencyParameters);
 
 impl ConcurrencyConfig {
-    /// Checks the numbers.
+    /// Validates the parameters.
     ///
     /// # Errors
     /// The first [`InvalidConcurrency`] found.
@@ -67,7 +67,7 @@ impl ConcurrencyConfig {
         Ok(Self(parameters))
     }
 
-    /// The numbers.
+    /// Returns the parameters.
     pub fn parameters(&self) -> &ConcurrencyParameters {
         &self.0
     }

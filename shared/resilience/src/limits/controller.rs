@@ -1,4 +1,4 @@
-//! Finds how many calls at once do not slow each other down too much.
+//! Controller of the limit: finds how many calls at once do not slow each other down.
 
 use std::time::Duration;
 
@@ -6,41 +6,41 @@ use tokio::time::Instant;
 
 use super::{class::Class, concurrency::ConcurrencyConfig};
 
-/// The shortest time that is judged, and the fewest calls.
+/// Minimum length of a window; see also the minimum number of calls.
 pub(super) const WINDOW: Duration = Duration::from_millis(100);
 const CALLS: u32 = 10;
 
-/// The most that a limit falls at once.
+/// Maximum decrease in one step, as a factor.
 const STEEPEST: f64 = 0.5;
 
-/// Part of the limit that has to have been used for it to grow.
+/// Part of the limit that must be in use for it to grow.
 const USED: f64 = 0.8;
 
-/// Part of the limit up to which calls do not slow each other down: the limit settles where
-/// they take `tolerance` times their baseline, so half of that would do for a tolerance of 2.
+/// Part of the limit up to which calls do not slow each other down. The limit settles where calls
+/// take `tolerance` times their baseline; half of that would do for a tolerance of 2.
 const QUIET: f64 = 0.25;
 
-/// How long a baseline holds at the lowest limit.
+/// Time without a quiet call after which a baseline at the lowest limit is relearned.
 const STALE: Duration = Duration::from_secs(10);
 
-/// A call that has ended.
+/// Measurement of a call that ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
     pub(super) class: usize,
     pub(super) started: Instant,
-    /// How many calls were under way when it started, itself included.
+    /// Number of calls in flight when it started, including itself.
     pub(super) in_flight: u32,
-    /// Whether it was answered. One that was refused or given up says how long it takes
-    /// only where that was too long already.
+    /// True if the call was answered. A refused or abandoned call is evidence only if it already
+    /// took too long.
     pub(super) answered: bool,
 }
 
-/// A window that was judged.
+/// Result of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Judged {
-    /// The limit from now on.
+    /// Limit from now on.
     pub(super) limit: u32,
-    /// The calls it was judged by.
+    /// Number of calls in the window.
     pub(super) calls: u32,
 }
 
@@ -49,11 +49,11 @@ pub(super) struct Controller {
     config: ConcurrencyConfig,
     limit: f64,
     classes: Box<[Class]>,
-    /// Calls that started before it ran under another limit, and do not count.
+    /// Start of the window. Calls that started earlier ran under another limit and do not count.
     since: Instant,
-    /// When there were last calls with few others beside them.
+    /// Time of the last call with few others beside it.
     quiet_at: Instant,
-    /// Whether the limit is kept low to learn the baselines anew.
+    /// True while the limit is lowered to relearn the baselines.
     probing: bool,
     window: Window,
 }
@@ -84,18 +84,18 @@ impl Controller {
         }
     }
 
-    /// The most calls at once.
+    /// Returns the current limit.
     pub(super) fn limit(&self) -> u32 {
-        // Within the bounds of the configuration, which are numbers of 32 bits.
+        // Fits: the configuration bounds it to 32 bits.
         if self.probing { self.quiet() } else { self.limit as u32 }
     }
 
-    /// Up to how many calls at once count as few.
+    /// Returns the number of calls at once that counts as few.
     fn quiet(&self) -> u32 {
         (self.limit * QUIET).max(1.0) as u32
     }
 
-    /// A call has ended. Says what the limit is where a window ended with it.
+    /// Records a call that ended. Returns the new limit if the window ended with it.
     pub(super) fn record(&mut self, now: Instant, sample: Sample) -> Option<Judged> {
         self.window.peak = self.window.peak.max(sample.in_flight);
         if sample.started >= self.since {
@@ -109,7 +109,7 @@ impl Controller {
         let fast = self.config.parameters().fast.as_secs_f64();
         let seconds = now.saturating_duration_since(sample.started).as_secs_f64();
         let quiet = sample.in_flight <= self.quiet();
-        // A number of ours: `Limiter` checks it.
+        // In range: `Limiter` checks the class.
         let class = &mut self.classes[sample.class];
         if sample.answered {
             class.add(seconds, quiet);

@@ -1,4 +1,4 @@
-//! Amounts of something limited, by caller.
+//! Amounts of a limited resource, by caller.
 
 use std::{
     collections::HashMap,
@@ -9,12 +9,12 @@ use std::{
     },
 };
 
-/// Locks, so that callers rarely wait for each other. A power of two.
+/// Number of locks, to keep contention low. A power of two.
 const SHARDS: usize = 16;
 
-/// Amounts that callers hold of something limited. A caller that holds nothing is unknown.
+/// Amounts of a limited resource that callers hold. A caller without any has no entry.
 ///
-/// Callers are numbers that nobody can choose: hashes under a secret.
+/// Callers are identified by hashes under a secret, so that they cannot choose them.
 #[derive(Default)]
 pub struct Holdings {
     shards: [Mutex<HashMap<u64, u64>>; SHARDS],
@@ -22,16 +22,16 @@ pub struct Holdings {
 }
 
 impl Holdings {
-    /// Nobody holds anything.
+    /// Creates an empty table.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds to what the caller holds if `grant` agrees, which is given the amount held so
-    /// far. The caller's amount does not change meanwhile.
+    /// Adds an amount if `grant` agrees. `grant` gets the amount held so far, which does not change
+    /// meanwhile.
     ///
     /// # Errors
-    /// Those of `grant`: nothing was added.
+    /// The error of `grant`; then nothing is added.
     pub fn try_add<T, E>(
         &self,
         caller: u64,
@@ -47,7 +47,7 @@ impl Holdings {
         Ok(granted)
     }
 
-    /// Takes back what was added.
+    /// Subtracts an amount that was added.
     pub fn remove(&self, caller: u64, amount: u64) {
         let mut shard = self.shard(caller);
         if let Some(held) = shard.get_mut(&caller) {
@@ -59,18 +59,18 @@ impl Holdings {
         }
     }
 
-    /// Returns the number of callers that hold something.
+    /// Returns the number of callers that hold an amount.
     pub fn len(&self) -> usize {
         self.callers.load(Ordering::Relaxed)
     }
 
-    /// Returns whether nobody holds anything.
+    /// Returns true if no caller holds an amount.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn shard(&self, caller: u64) -> MutexGuard<'_, HashMap<u64, u64>> {
-        // Nothing panics while it is locked but `grant`, which leaves it as it was.
+        // Only `grant` can panic while it is locked, and then nothing has changed.
         self.shards[caller as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

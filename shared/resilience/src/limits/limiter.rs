@@ -1,8 +1,8 @@
-//! The limit as the calls of all threads see it.
+//! Concurrency limiter, shared by all threads.
 //!
-//! Entering is one compare-and-swap, and a look at what the caller holds. What a call that ends has to say is taken where
-//! nobody else is saying something at that moment, and else it is not: some of the calls
-//! tell enough, and none waits for a lock.
+//! Entering costs one compare-and-swap and a lookup of the caller's share. The measurement of a
+//! call that ends is recorded only if the lock is free: a sample of the calls suffices, and none
+//! waits.
 
 use std::{
     sync::{
@@ -20,16 +20,17 @@ use super::{
     holdings::Holdings,
 };
 
-/// The longest that a refused call is asked to stay away, in windows.
+/// Maximum retry delay of a refused call, in windows.
 const LONGEST: u32 = 20;
 
-/// Calls at once that are few for one caller, as a part of the limit; one always is.
+/// A caller with at most this fraction of the limit (one in so many) has few calls; one call is
+/// always few.
 const FEW: u32 = 64;
 
-/// Limits below this are not shared out among callers: there is too little of them.
+/// Limits below this are not shared out: they are too small.
 const SHARED_FROM: u32 = 8;
 
-/// A limit of the calls at once that adapts to how long they take. A clone is the same.
+/// Limit of calls at once that adapts to their latency. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Limiter(Arc<Shared>);
 
@@ -38,46 +39,45 @@ struct Shared {
     classes: usize,
     limit: AtomicU32,
     in_flight: AtomicU32,
-    /// The places that known callers hold.
+    /// Number of permits by caller.
     callers: Holdings,
-    /// Since the last window ended.
+    /// Number of calls refused since the last window ended.
     refused: AtomicU32,
-    /// How long those that are refused stay away, in windows.
+    /// Retry delay of refused calls, in windows.
     away: AtomicU32,
     controller: Mutex<Controller>,
 }
 
-/// A call that was refused: nothing was done for it.
+/// Error of a refused call; nothing was done for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{limit} calls are under way, which is all that can be worked at")]
 pub struct Overloaded {
-    /// The most calls at once.
+    /// Limit of calls at once.
     pub limit: u32,
-    /// Whether other callers would still be let in: this one holds its share.
+    /// True if other callers would be let in: the caller holds its share.
     pub of_caller: bool,
     away: u32,
 }
 
 impl Overloaded {
-    /// When to come again: the later, the more were refused for each that was not, so that
-    /// those who come again are about as many as can be taken. Give or take a half;
-    /// `random` is from 0 to below 1.
+    /// Returns the retry delay. It grows with the ratio of refused to accepted calls, so that about
+    /// as many return as can be served. Jittered by half; `random` is in [0, 1).
     pub fn retry_after(&self, random: f64) -> Duration {
         (WINDOW * self.away).mul_f64(0.5 + random)
     }
 }
 
-/// A limiter at one moment.
+/// State of a limiter at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The most calls at once.
+    /// Limit of calls at once.
     pub limit: u32,
-    /// The calls under way.
+    /// Number of calls in flight.
     pub in_flight: u32,
 }
 
 impl Limiter {
-    /// A limiter for calls of so many classes.
+    /// Creates a limiter for `classes` classes of calls.
     pub fn new(config: ConcurrencyConfig, classes: usize, now: Instant) -> Self {
         let controller = Controller::new(config, classes, now);
         Self(Arc::new(Shared {
@@ -91,11 +91,10 @@ impl Limiter {
         }))
     }
 
-    /// Lets a call of this class in unless there are too many already. It counts for no
-    /// caller.
+    /// Lets a call of this class in if the limit allows it. The call counts for no caller.
     ///
     /// # Errors
-    /// [`Overloaded`] otherwise.
+    /// [`Overloaded`] if the limit is reached.
     ///
     /// # Panics
     /// If there is no such class.
@@ -108,21 +107,20 @@ impl Limiter {
         }
     }
 
-    /// Lets a caller's call of this class in unless there are too many already, or the
-    /// caller holds its share. `caller` is a hash under a secret.
+    /// Lets a call of this class in if the limit and the caller's share allow it. `caller` is a
+    /// hash under a secret.
     ///
-    /// Nobody can be sent away who has a place, so each caller is let in only as far as others
-    /// will find one too:
-    /// - up to three quarters of the limit, anybody;
-    /// - up to the limit, a caller with less than an equal part of it: of all of it, if no other
-    ///   caller is at work;
-    /// - up to a third more than the limit, a caller with few calls: a 64th of the limit, or
-    ///   none.
+    /// A call in flight cannot be revoked, so a caller is let in only as far as there is room for
+    /// others:
+    /// - up to three quarters of the limit: any caller;
+    /// - up to the limit: a caller with less than an equal part, which is all of it if no other
+    ///   caller has a call in flight;
+    /// - up to a third more than the limit: a caller with few calls (a 64th of the limit, or none).
     ///
     /// A limit below 8 is not shared out.
     ///
     /// # Errors
-    /// [`Overloaded`] otherwise.
+    /// [`Overloaded`] if the limit or the share is reached.
     ///
     /// # Panics
     /// If there is no such class.
@@ -165,7 +163,7 @@ impl Limiter {
         Permit { shared: Arc::clone(&self.0), caller, sample: Some(sample) }
     }
 
-    /// The limiter at this moment.
+    /// Returns the current state.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             limit: self.0.limit.load(Ordering::Relaxed),
@@ -175,9 +173,10 @@ impl Limiter {
 }
 
 impl Shared {
-    /// Takes a place if `admit` agrees, which is given the calls under way; so is the result.
+    /// Takes a place if `admit` agrees. Both `admit` and the result have the number of calls in
+    /// flight.
     fn take_place(&self, admit: impl Fn(u32) -> bool) -> Result<u32, u32> {
-        // Relaxed: nothing but the numbers themselves is told by them.
+        // Relaxed: the counter guards no other data.
         self.in_flight
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| admit(all).then_some(all + 1))
     }
@@ -188,27 +187,26 @@ impl Shared {
     }
 }
 
-/// One call's place, until it is dropped.
+/// Place of one call, released when dropped.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped is free for the next call"]
 pub struct Permit {
     shared: Arc<Shared>,
     caller: Option<u64>,
-    /// What the call's latency is judged by, if it says anything.
+    /// Measurement of the call, if it is measured.
     sample: Option<Sample>,
 }
 
 impl Permit {
-    /// The call was answered, and well: how long it took says how much there is to do. A
-    /// permit that is merely dropped says so only where that was too long.
+    /// Records that the call was answered successfully, so that its latency counts. A permit that
+    /// is only dropped counts only if the call took too long already.
     pub fn answered(mut self) {
         if let Some(sample) = &mut self.sample {
             sample.answered = true;
         }
     }
 
-    /// Keeps the place, but not the time: for a call that takes as long as its caller
-    /// likes.
+    /// Keeps the place but discards the measurement, for a call whose duration is up to its caller.
     pub fn unmeasured(self) -> Self {
         let mut permit = self;
         permit.sample = None;

@@ -1,38 +1,39 @@
-//! What a server does not take on: more calls at once than it can work at, and more calls
-//! in a time than one caller may make. Both are decided at once and never wait.
+//! Server-side limits: calls at once ([`Limiter`]) and calls per time ([`Buckets`]). Both decide at
+//! once and never wait.
 //!
-//! # At once: [`Limiter`]
-//! - so many calls are under way; each holds a [`Permit`] until its answer begins, and one
-//!   more is refused with a time after which to come again;
-//! - how many is found by AIMD on latency. A class of calls (a method) is slow where its
-//!   calls take more than [`tolerance`](ConcurrencyParameters::tolerance) times its
-//!   baseline, what they take while the server is nearly idle. Where the calls of a window
-//!   are slow on the whole the limit falls by as much as they were too slow, a half at
-//!   most; where they are not and the limit was nearly reached, it grows by its root;
-//! - a caller that is named ([`Limiter::try_enter_for`]) has its share: alone the whole limit,
-//!   beside others an equal part once three quarters are taken; and a third more than the limit
-//!   is kept for callers with few calls, so that a few that take all they can get shut out
-//!   nobody;
-//! - a latency of a few milliseconds is never slow, and a few calls at once are never too
-//!   many: below [`min`](ConcurrencyParameters::min) nothing is refused;
-//! - calls that take as long as their callers like are not judged
-//!   ([`Permit::unmeasured`]): streams of requests, and calls that wait for an event;
-//! - a baseline is learned from calls that had few others beside them. Where there has been
-//!   no such call for 10 s and the limit is at its minimum, a few windows are made such:
-//!   so that work that takes longer than it used to is not taken for overload for ever.
+//! # Concurrency: [`Limiter`]
+//! A call in flight holds a [`Permit`] until its response begins. A call beyond the limit is
+//! refused with a retry delay.
 //!
-//! Sources: Netflix's concurrency-limits (`AIMDLimit`, and `Gradient2Limit` for the
-//! tolerance and the growth by the root), Envoy's adaptive concurrency filter (the baseline
-//! measured at a low concurrency).
+//! - **Adaptation.** The limit follows latency by AIMD. The baseline of a class of calls (a method)
+//!   is its latency on a nearly idle server. A class is slow if its calls take more than
+//!   [`tolerance`](ConcurrencyParameters::tolerance) times the baseline. If the calls of a window
+//!   are slow on the whole, the limit falls in proportion, at most by half. If they are not and the
+//!   limit was nearly reached, it grows by its square root.
+//! - **Fairness.** An identified caller ([`Limiter::try_enter_for`]) has a share. Alone it may use
+//!   the whole limit; beside others, an equal part once three quarters are taken. A third more than
+//!   the limit is reserved for callers with few calls, so that greedy callers do not shut out the
+//!   others.
+//! - **Lower bounds.** A latency of a few milliseconds is never slow, and below
+//!   [`min`](ConcurrencyParameters::min) no call is refused.
+//! - **Unmeasured calls.** Calls whose duration is up to the caller do not count
+//!   ([`Permit::unmeasured`]): request streams, and calls that wait for an event.
+//! - **Probing.** A baseline is learned from calls with few others beside them. If there was none
+//!   for 10 s and the limit is at its minimum, the limit is lowered for a few windows to learn a
+//!   new one. Otherwise work that became slower for good would count as overload for ever.
 //!
-//! # In a time: [`Buckets`]
-//! Token buckets by key, as the generic cell rate algorithm keeps them (ITU-T I.371): one
-//! atomic time each. A key that is not used for as long as its bucket takes to fill is as
-//! good as unknown, so keys are bounded by a cache that forgets those first which were seen
-//! once; whoever calls often is not forgotten for a flood of others.
+//! Sources: Netflix's concurrency-limits (`AIMDLimit`; `Gradient2Limit` for the tolerance and the
+//! square-root growth) and Envoy's adaptive concurrency filter (baseline measured at low
+//! concurrency).
 //!
-//! Not `governor`: it is the same algorithm, but its keyed store grows with its keys until
-//! somebody sweeps it, and a bound on keys is what this is about.
+//! # Rate: [`Buckets`]
+//! Token buckets by key, implemented by the generic cell rate algorithm (ITU-T I.371): one atomic
+//! time per key. A key that is unused for as long as its bucket takes to fill needs no entry. So a
+//! cache bounds the keys; it evicts keys seen once first, and a flood of new keys does not evict
+//! frequent ones.
+//!
+//! `governor` has the same algorithm, but its keyed store grows until it is swept, and these limits
+//! need bounded keys.
 //!
 //! ```
 //! use gantry_resilience::limits::{Buckets, Rate};

@@ -1,35 +1,35 @@
-//! How often.
+//! Rate of a token bucket.
 
 use std::time::Duration;
 
-/// The longest a bucket may take to fill.
+/// Maximum time for a bucket to fill.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// Calls in a time: the numbers of a token bucket.
+/// Parameters of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// The time that fills one token, in nanoseconds.
+    /// Time to refill one token, in nanoseconds.
     pub(super) interval: u64,
-    /// The time that fills all of them.
+    /// Time to refill the whole bucket, in nanoseconds.
     pub(super) full: u64,
 }
 
-/// A rate that cannot be.
+/// Invalid rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRate {
-    /// Never, or more often than once in a nanosecond.
+    /// The rate is zero, negative, or above one call per nanosecond.
     #[error("the calls a second must be above 0 and at most 1000000000")]
     PerSecond,
-    /// Not even one call.
+    /// The burst is zero.
     #[error("the burst must be at least 1")]
     Burst,
-    /// A pause that nobody makes.
+    /// The bucket takes longer than a year to fill.
     #[error("the burst must be there again within a year")]
     TooSlow,
 }
 
 impl Rate {
-    /// So many calls a second in the long run, and so many at once after a pause.
+    /// Creates a rate of `per_second` calls per second, with bursts of up to `burst` calls.
     ///
     /// # Errors
     /// [`InvalidRate`]
@@ -40,7 +40,7 @@ impl Rate {
         if burst == 0 {
             return Err(InvalidRate::Burst);
         }
-        // Saturates, and then the product does.
+        // The cast saturates, and so does the product.
         let interval = (1e9 / per_second) as u64;
         let full = interval.saturating_mul(burst.into());
         if Duration::from_nanos(full) > LONGEST {

@@ -1,29 +1,29 @@
-//! The end of a connection that was served.
+//! Reasons for the end of a connection.
 
-/// How a connection ended that was served.
+/// Reason for the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
-    /// Its peer closed it.
+    /// The peer closed it.
     Peer,
-    /// It broke, or its peer broke the rules of HTTP/2.
+    /// It broke, or the peer violated HTTP/2.
     Error,
-    /// There was no handshake, of TLS or of HTTP/2, or none in time.
+    /// The handshake of TLS or HTTP/2 failed or timed out.
     Handshake,
-    /// It was told to end because it was old, and did.
+    /// It reached its maximum age and ended after a GOAWAY.
     Age,
-    /// It was told to end because the server drains, and did.
+    /// The server drained and it ended after a GOAWAY.
     Drain,
-    /// It had no call for too long.
+    /// It had no call for the idle timeout.
     Idle,
-    /// It made room for another one.
+    /// It was closed to admit another connection.
     Evicted,
-    /// Its peer gave no sign of life.
+    /// The peer did not respond to a keepalive ping.
     Silent,
-    /// Its peer took back too many calls.
+    /// The peer reset too many calls.
     Resets,
-    /// Its peer sent too many frames that are no call.
+    /// The peer sent too many control frames.
     Flood,
-    /// It was told to end, did not, and was cut.
+    /// It did not end after a GOAWAY and was cut.
     Cut,
 }
 

@@ -1,11 +1,11 @@
-//! Floods: frames that cost their peer next to nothing and carry no call.
+//! Control-frame floods: frames that carry no call and cost their peer almost nothing.
 //!
-//! h2 answers PING and SETTINGS and handles the others without end. [`ClientFrames`] counts
-//! them before h2 sees them. Each kind has an allowance that is refilled by time and by what
-//! the server sends, because a caller that gets answers may ping (to measure the connection)
-//! and grants windows. This is grpc-core's rule of ping strikes, Envoy's limits for PRIORITY
-//! and WINDOW_UPDATE. A peer beyond its allowance gets GOAWAY, ENHANCE_YOUR_CALM, and the debug
-//! data says of what there was too much.
+//! h2 answers PING and SETTINGS and processes the others without a limit, so [`ClientFrames`]
+//! counts them before h2 does. Each kind has an allowance. It is refilled over time and by frames
+//! that the server sends, because a caller that receives data may ping (to measure the connection)
+//! and grant windows. The rules are grpc-core's for ping strikes and Envoy's for PRIORITY and
+//! WINDOW_UPDATE. A peer beyond its allowance gets a GOAWAY with ENHANCE_YOUR_CALM; its debug data
+//! names the kind.
 
 use std::{
     sync::{
@@ -25,13 +25,13 @@ pub(crate) enum Flood {
     Pings = 1,
     Settings,
     Windows,
-    /// PRIORITY, RST_STREAM, acknowledgements, and types that nobody knows.
+    /// PRIORITY, RST_STREAM, acknowledgements and unknown types.
     Others,
 }
 
 impl Flood {
-    /// Debug data of the GOAWAY. Clients of gRPC know `too_many_pings` (gRFC A8) and then ping
-    /// less often.
+    /// Returns the debug data of the GOAWAY. gRPC clients that get `too_many_pings` (gRFC A8) ping
+    /// less often afterwards.
     pub(crate) fn debug_data(self) -> &'static str {
         match self {
             Self::Pings => "too_many_pings",
@@ -42,21 +42,21 @@ impl Flood {
     }
 }
 
-/// What a connection's tasks tell each other of floods.
+/// Flood state shared by the tasks of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct FloodWatch {
     found: AtomicU8,
-    /// Frames that answers sent since somebody looked.
+    /// Number of frames that responses sent since it was last read.
     sent: AtomicU32,
 }
 
 impl FloodWatch {
-    /// Notes that an answer sent a frame.
+    /// Counts a frame that a response sent.
     pub(crate) fn sent(&self) {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Flood that was found, if any.
+    /// Returns the flood that was detected, if any.
     pub(crate) fn found(&self) -> Option<Flood> {
         match self.found.load(Ordering::Relaxed) {
             0 => None,
@@ -68,12 +68,12 @@ impl FloodWatch {
     }
 }
 
-/// Frames that a peer may send.
+/// Allowance for one kind of frame.
 #[derive(Debug)]
 struct Allowance {
     left: u32,
     max: u32,
-    /// Time for which it gets another one.
+    /// Refill interval of one frame.
     every: Duration,
     refilled: Instant,
 }
@@ -87,7 +87,8 @@ impl Allowance {
         self.left = self.left.saturating_add(frames).min(self.max);
     }
 
-    /// Takes one, if there is one. Reads the clock only if there seems to be none.
+    /// Takes one frame from the allowance, if any is left. Reads the clock only if none seems to
+    /// be.
     fn take(&mut self) -> bool {
         if self.left == 0 {
             let earned = self.refilled.elapsed().as_nanos() / self.every.as_nanos().max(1);
@@ -102,7 +103,7 @@ impl Allowance {
     }
 }
 
-/// Policy of a server for the frames of its clients.
+/// Server policy for the frames of its clients.
 #[derive(Debug)]
 pub(crate) struct ClientFrames {
     watch: Arc<FloodWatch>,
@@ -118,9 +119,9 @@ impl ClientFrames {
         Self {
             watch,
             empty_data: EmptyDataPolicy::new(),
-            // Twice the rate of the most eager keepalive, 1 s, after a burst.
+            // Twice the rate of the fastest keepalive, 1 s, and a burst.
             pings: Allowance::new(10, Duration::from_millis(500)),
-            // Clients that measure the connection double their windows up to ten times.
+            // Clients that measure the bandwidth double their windows up to ten times.
             settings: Allowance::new(20, Duration::from_secs(1)),
             windows: Allowance::new(1000, Duration::from_millis(10)),
             others: Allowance::new(1000, Duration::from_millis(10)),
@@ -136,7 +137,7 @@ impl ClientFrames {
         }
     }
 
-    /// Adds what the frames that answers sent since the last time are worth.
+    /// Refills the allowances for the frames that responses sent since the last call.
     fn earn_by_answers(&mut self) {
         let sent = self.watch.sent.swap(0, Ordering::Relaxed);
         self.pings.earn(sent);
@@ -185,7 +186,7 @@ mod tests {
         FrameHead { length: 8, kind, flags: 0, stream: 0 }
     }
 
-    /// Frames in a row until they are a flood.
+    /// Returns the number of frames that pass before the flood is detected.
     fn until_stopped(frames: &mut ClientFrames, head: FrameHead) -> usize {
         (0..100_000).find(|_| frames.judge(&head) == Verdict::Stop).expect("a flood is stopped")
     }
@@ -220,7 +221,7 @@ mod tests {
             for _ in 0..10_000 {
                 advance(every).await;
                 assert_eq!(frames.judge(&frame(FrameHead::PING)), Verdict::Pass);
-                // The answer to ours.
+                // Acknowledgement of a ping of ours.
                 let pong = FrameHead { flags: ACK, ..frame(FrameHead::PING) };
                 assert_eq!(frames.judge(&pong), Verdict::Pass);
             }
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn a_client_that_measures_the_connection_is_no_flood() {
         let (mut frames, watch) = frames();
-        // As grpc-go and grpc-core do: a ping for data that came, then larger windows.
+        // Like grpc-go and grpc-core: a ping for data received, then larger windows.
         for _ in 0..10_000 {
             watch.sent();
             assert_eq!(frames.judge(&frame(FrameHead::PING)), Verdict::Pass);

@@ -1,9 +1,9 @@
-//! Headers of a request, as far as the server keeps them.
+//! Limits and storage of request headers.
 //!
-//! HPACK lets a peer name a header in one byte, and a header in memory takes about a hundred.
-//! So their number is limited as well as their bytes. Long lists are copied to what they need,
-//! and a call of health or reflection keeps only what the server reads: these calls last as
-//! long as their callers like.
+//! HPACK lets a peer repeat a header in one byte, and a header takes about a hundred bytes in
+//! memory. So the number of headers is limited as well as their size. Long lists are copied into
+//! buffers of the right size. A call of health or reflection keeps only the headers that the server
+//! reads, because its caller decides how long it lasts.
 
 use std::mem::take;
 
@@ -14,13 +14,13 @@ use http::{
 
 use crate::settings::ConnectionSettings;
 
-/// What HTTP/2 adds to the bytes of each header (RFC 9113, 6.5.2).
+/// Overhead per header in the size as HTTP/2 counts it (RFC 9113, 6.5.2).
 const OVERHEAD: usize = 32;
 
-/// Headers and their bytes up to which a request is kept as it came. Nearly all are.
+/// Number and bytes of headers up to which a request is kept unchanged. Nearly all requests are.
 const SHORT: (usize, usize) = (24, 4096);
 
-/// Headers that the server reads, whatever the method.
+/// Headers that the server itself reads, for any method.
 const READ: [HeaderName; 13] = [
     CONTENT_TYPE,
     TE,
@@ -37,7 +37,7 @@ const READ: [HeaderName; 13] = [
     HeaderName::from_static("grpc-previous-rpc-attempts"),
 ];
 
-/// A request with more headers, or more bytes of them, than the server takes.
+/// Error of a request with too many headers or too many bytes of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeadersTooLarge {
     #[error("the request has {count} headers and this server takes at most {max}")]
@@ -46,7 +46,7 @@ pub(crate) enum HeadersTooLarge {
     Bytes { bytes: usize, max: usize },
 }
 
-/// Limits of a request's headers.
+/// Limits of request headers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeaderLimits {
     count: usize,
@@ -58,11 +58,11 @@ impl HeaderLimits {
         Self { count: settings.max_headers as usize, bytes: settings.max_header_bytes as usize }
     }
 
-    /// Reduces the headers of a request to what is kept of them. Without `all`, that is what
-    /// the server itself reads.
+    /// Reduces the headers to those that are kept: all of them, or without `all` those that the
+    /// server itself reads.
     ///
     /// # Errors
-    /// [`HeadersTooLarge`]; then they are reduced too, to what it takes to refuse the request.
+    /// [`HeadersTooLarge`]; the headers are then reduced to those needed to refuse the request.
     pub(crate) fn keep(self, headers: &mut HeaderMap, all: bool) -> Result<(), HeadersTooLarge> {
         let (count, bytes) = (headers.len(), bytes(headers));
         let result = if count > self.count {
@@ -83,7 +83,7 @@ impl HeaderLimits {
     }
 }
 
-/// Bytes of the headers, as HTTP/2 counts them.
+/// Returns the size of the headers in bytes, as HTTP/2 counts it.
 fn bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + OVERHEAD).sum()
 }
@@ -92,7 +92,7 @@ fn read_by_the_server(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for name in READ {
         let values = headers.get_all(&name);
-        // Two show that there is not one, and of proxies' lists the last ones count.
+        // Two values are enough to detect a duplicate, and in proxies' lists the last ones count.
         let skipped = values.iter().count().saturating_sub(2);
         for value in values.iter().skip(skipped) {
             kept.append(name.clone(), copy(value));
@@ -101,8 +101,7 @@ fn read_by_the_server(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// A value of its own: what h2 decodes is a part of the buffer that it read, and keeps all
-/// of it.
+/// Copies a value. A value decoded by h2 points into its read buffer and keeps all of it alive.
 fn copy(value: &HeaderValue) -> HeaderValue {
     let mut copied = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
     copied.set_sensitive(value.is_sensitive());

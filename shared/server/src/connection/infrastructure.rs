@@ -1,7 +1,7 @@
-//! Open calls of health and reflection.
+//! Limits of open calls of health and reflection.
 //!
-//! They are limited per connection, per source and in all. The first one of each connection is
-//! always let in: a flood must not silence the probes, and connections have limits of their own.
+//! They are limited per connection, per source and in total. The first call of each connection is
+//! always admitted: a flood must not silence probes, and connections have limits of their own.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ pub(crate) struct InfrastructureCalls {
     by_source: Mutex<HashMap<Source, u32>>,
 }
 
-/// One open call; it counts until this is dropped, with the call.
+/// Permit of one open call, released when dropped with the call.
 #[derive(Debug)]
 pub(crate) struct InfrastructureCall {
     calls: Arc<InfrastructureCalls>,
@@ -36,10 +36,10 @@ impl InfrastructureCalls {
         Self { settings, open: AtomicU32::new(0), by_source: Mutex::default() }
     }
 
-    /// Lets a call in.
+    /// Admits a call.
     ///
     /// # Errors
-    /// The limit that is reached, as refusals name it.
+    /// Name of the limit that is reached, as refusals report it.
     pub(crate) fn admit(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(admit(1, 1).unwrap_err(), "address");
         held.push(admit(2, 2).unwrap());
         assert_eq!(admit(2, 2).unwrap_err(), "infrastructure");
-        // Whoever has none yet is let in.
+        // A connection without a call is admitted.
         held.push(admit(3, 1).unwrap());
         held.push(admit(4, 3).unwrap());
         held.clear();

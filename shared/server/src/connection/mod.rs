@@ -1,4 +1,4 @@
-//! One connection, as its calls see it: its peer, what the peer has spent, and when it ends.
+//! Connection as its calls see it: its peer, the limits that it uses, and its end.
 
 mod closed;
 mod floods;
@@ -35,13 +35,13 @@ pub(crate) struct Connection {
     pub(crate) info: TcpConnectInfo,
     pub(crate) peer: SocketAddr,
     pub(crate) standing: Peer,
-    /// The DNS names of the peer's certificate, if it showed one.
+    /// DNS names of the peer's certificate, if it presented one.
     pub(crate) certified_names: Option<Vec<String>>,
-    /// Tells its calls that their time is over.
+    /// Ends the calls of the connection when it is cancelled.
     pub(crate) cut: CancellationToken,
-    /// Whether a part of a request was read since the last look.
+    /// True if a part of a request was read since the last check.
     heard: AtomicBool,
-    /// Whether it brought credentials that did not hold.
+    /// True if a call brought invalid credentials.
     suspect: AtomicBool,
     pub(crate) resets: Resets,
     pub(crate) usage: Arc<ConnectionUsage>,
@@ -63,7 +63,7 @@ impl Connection {
         Self { info, peer, standing, certified_names, cut, heard, suspect, resets, usage, floods }
     }
 
-    /// Shares the watch of the frame reader, which learns from it what the answers send.
+    /// Shares the flood watch of the frame reader, which counts the frames that responses send.
     pub(crate) fn with_floods(self, floods: Arc<FloodWatch>) -> Self {
         Self { floods, ..self }
     }
@@ -72,7 +72,7 @@ impl Connection {
         self.heard.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that it brought credentials that did not hold.
+    /// Records that a call brought invalid credentials.
     pub(crate) fn suspect(&self) {
         self.suspect.store(true, Ordering::Relaxed);
     }
@@ -86,7 +86,7 @@ impl Connection {
     }
 }
 
-/// A connection of nobody, for tests of what belongs to one.
+/// Connection for tests that need any connection.
 #[cfg(test)]
 impl Connection {
     pub(crate) fn any() -> Self {

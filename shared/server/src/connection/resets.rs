@@ -1,11 +1,11 @@
-//! Calls that a client resets soon after it made them.
+//! Limit of calls that a client resets soon after they began.
 //!
-//! Each costs the server its headers, its limits and the beginning of its work, and the
-//! peer nothing: not even one of its streams. h2 counts those that no handler has seen yet
-//! (CVE-2023-44487, "rapid reset"), and these are the others. It is Envoy's rule: a
-//! connection of which more than half of the calls are reset within their first second
-//! is closed. Callers that hedge, or whose deadlines are short while we are slow, take back
-//! less than that, and where they do not, they lose a connection and no call.
+//! Such a call costs the server its headers, its limits and the start of its work, but costs the
+//! peer nothing, not even a stream. h2 limits calls reset before a handler sees them
+//! (CVE-2023-44487, "rapid reset"); this limits the rest. The rule is Envoy's: a connection is
+//! closed if more than half of its calls are reset within their first second. Callers that hedge,
+//! or that have short deadlines while the server is slow, reset fewer. If they do not, they lose a
+//! connection and no call.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -14,13 +14,13 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Age from which a reset call has held one of the client's streams long enough.
+/// Age from which a reset call no longer counts: it occupied one of the client's streams.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Calls of one connection, and how many of them its client reset.
+/// Calls of one connection, and its early resets.
 #[derive(Debug)]
 pub(crate) struct Resets {
-    /// Most resets of twice as many calls.
+    /// Maximum number of resets out of twice as many calls.
     max: u32,
     begun: AtomicU32,
     client_resets: AtomicU32,
@@ -31,11 +31,11 @@ impl Resets {
         Self { max, begun: AtomicU32::new(0), client_resets: AtomicU32::new(0) }
     }
 
-    /// Notes that a call begins. Returns `true` if too many of the last ones were reset.
+    /// Counts a new call. Returns `true` if too many recent ones were reset.
     pub(crate) fn begin(&self) -> bool {
         let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let too_many = self.client_resets.load(Ordering::Relaxed) > self.max;
-        // As soon as it is certain, and of all calls anew.
+        // Start over as soon as the result is certain.
         if too_many || begun / 2 >= self.max {
             self.begun.store(0, Ordering::Relaxed);
             self.client_resets.store(0, Ordering::Relaxed);
@@ -43,7 +43,7 @@ impl Resets {
         too_many
     }
 
-    /// Notes that the client reset a call that began at this time.
+    /// Records that the client reset a call that began at `begun`.
     pub(crate) fn client_reset(&self, begun: Instant) {
         if begun.elapsed() < SOON {
             self.client_resets.fetch_add(1, Ordering::Relaxed);
@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether it was too much at any time; of each `every` calls one is answered.
+    /// Returns whether the limit is ever reached; one of `every` calls is answered.
     async fn hits_limit(calls: u32, every: u32, lasts: Duration) -> bool {
         let resets = Resets::new(100);
         let mut too_many = false;
@@ -78,7 +78,7 @@ mod tests {
         assert!(hits_limit(1000, 1000, lasts).await);
         assert!(hits_limit(1000, 3, lasts).await);
         assert!(!hits_limit(100_000, 2, lasts).await);
-        // Not as many yet.
+        // Too few calls for the limit.
         assert!(!hits_limit(100, 1000, lasts).await);
     }
 

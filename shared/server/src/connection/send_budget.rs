@@ -1,9 +1,9 @@
-//! Memory for answers that wait for their peers to take them.
+//! Memory limit of responses that wait for their peers to read them.
 //!
-//! A peer that calls and takes nothing holds each answer: until its time is over if it grants
-//! no window, and for as long as the connection lives if it grants one and does not read. If all
-//! of them together hold too much, the answers that wait on a connection with more than its
-//! share are reset: the other connections do not pay for it.
+//! A peer that calls and reads nothing makes the server hold each response: until its timeout if
+//! the peer grants no window, and for the life of the connection if it grants one and does not
+//! read. If all responses together hold too much, those on connections above their share are reset,
+//! so that the other connections are not affected.
 
 use std::sync::{
     Arc,
@@ -12,10 +12,10 @@ use std::sync::{
 
 use bytes::{Buf, Bytes};
 
-/// Bytes that one connection may hold whatever the others do.
+/// Number of bytes that a connection may always hold.
 const SHARE: usize = 256 * 1024;
 
-/// Bytes of answers that wait on all connections of a server, and their limit.
+/// Bytes of waiting responses on all connections of a server, and their limit.
 #[derive(Debug)]
 pub(crate) struct SendBudget {
     max: usize,
@@ -23,13 +23,13 @@ pub(crate) struct SendBudget {
 }
 
 impl SendBudget {
-    /// `max` is in bytes.
+    /// Creates a budget of `max` bytes.
     pub(crate) fn new(max: u32) -> Arc<Self> {
         Arc::new(Self { max: max as usize, all: AtomicUsize::new(0) })
     }
 }
 
-/// Bytes of answers that wait on one connection.
+/// Bytes of waiting responses on one connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionUsage {
     budget: Arc<SendBudget>,
@@ -57,7 +57,7 @@ impl ConnectionUsage {
     }
 }
 
-/// Bytes of one answer that wait; released when dropped.
+/// Waiting bytes of one response, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     usage: Arc<ConnectionUsage>,
@@ -77,12 +77,12 @@ impl Reservation {
         }
     }
 
-    /// Returns `true` if the answers that wait on this connection have to be reset.
+    /// Returns `true` if the waiting responses of this connection have to be reset.
     pub(crate) fn is_over(&self) -> bool {
         self.usage.is_over()
     }
 
-    /// Returns the data with a reservation of its own, for HTTP/2.
+    /// Returns the data with its own reservation, for HTTP/2.
     pub(crate) fn track(&self, data: Bytes) -> TrackedBytes {
         let mut reservation = Self::new(Arc::clone(&self.usage));
         reservation.set(data.len());
@@ -96,7 +96,7 @@ impl Drop for Reservation {
     }
 }
 
-/// Part of an answer that HTTP/2 was given to write: it waits if the peer does not read.
+/// Part of a response handed to HTTP/2; it waits there if the peer does not read.
 #[derive(Debug)]
 pub(crate) struct TrackedBytes {
     data: Bytes,

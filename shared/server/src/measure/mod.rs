@@ -1,7 +1,7 @@
-//! What is counted and measured of a server. docs/METRICS.md lists all of it.
+//! Metrics of a server, listed in docs/METRICS.md.
 //!
-//! A call costs two updates of instruments that were resolved before: nothing is looked up
-//! by its labels, and nothing allocated. Only refusals and panics look theirs up.
+//! A call costs two updates of instruments resolved beforehand, without a lookup by labels or an
+//! allocation. Only refusals and panics look up their instruments.
 
 mod server;
 
@@ -17,35 +17,35 @@ use tonic::{Code, Status};
 pub(crate) use self::server::{Observed, ServerMeasures};
 use crate::{call::Route, methods::Methods};
 
-/// The instruments of a server: names and attributes are gRPC's where gRPC has them (A66).
-/// Calls under way are those that began without those that ended.
+/// Instruments of a server. Names and attributes follow gRFC A66 where it has them. The number of
+/// calls in flight is the difference of started and ended calls.
 pub(crate) struct Measures {
     meter: Meter,
-    /// By the method's number.
+    /// Instruments of each method, by its index.
     methods: Box<[MethodMeasures]>,
-    /// Stands for everything that is no method of this server (A66), so that callers cannot
-    /// make time series at will.
+    /// Instruments of all unknown methods together (A66), so that callers cannot create time
+    /// series.
     other: MethodMeasures,
     duration: Histogram<f64>,
     refusals: Counter<u64>,
     panics: Counter<u64>,
-    /// The limits that a refusal may name.
+    /// Limits that a refusal may name.
     limits: Vec<&'static str>,
 }
 
-/// The limits that a refusal may name, besides rate classes.
+/// Limits that a refusal may name, besides rate classes.
 const LIMITS: [&str; 7] =
     ["address", "credentials", "caller", "uploads", "upload_bytes", "connection", "infrastructure"];
 
-/// How a method appears.
+/// Instruments of a method.
 struct MethodMeasures {
     method: KeyValue,
     started: BoundCounter<u64>,
-    /// By status; each is there from the first call that ended with it.
+    /// Durations by status; each is created by the first call with that status.
     durations: [OnceLock<BoundHistogram<f64>>; NOT_GRPC + 1],
 }
 
-/// The number of what was no gRPC call, after those of gRPC's statuses.
+/// Index of requests that are not gRPC, after gRPC's statuses.
 const NOT_GRPC: usize = 17;
 
 impl Measures {
@@ -78,7 +78,7 @@ impl Measures {
                 method,
             };
             this.duration(&duration, Some(Code::Ok));
-            // An alert does not see the first of what was not there before.
+            // Starts at 0: `increase` does not see the first event of a new series.
             panics.add(0, std::slice::from_ref(&this.method));
             this
         };
@@ -103,13 +103,12 @@ impl Measures {
         self.of(route).started.add(1);
     }
 
-    /// A call has ended with this status; without one, it was no gRPC call.
+    /// Records the end of a call; `code` is None if it was not gRPC.
     pub(crate) fn ended(&self, route: &Route, code: Option<Code>, took: Duration) {
         self.of(route).duration(&self.duration, code).record(took.as_secs_f64());
     }
 
-    /// A call was answered with a status and nothing else: counted where it was refused for
-    /// a reason of ours.
+    /// Counts a response without a message as a refusal if its reason is one of ours.
     pub(crate) fn refused(&self, route: &Route, status: &Status) {
         let Some(failure) = Failure::of(status) else { return };
         if failure.domain() != GantryReason::Internal.domain() {
@@ -133,7 +132,7 @@ impl Measures {
 
     fn of(&self, route: &Route) -> &MethodMeasures {
         match route {
-            // Numbered by the same `Methods`.
+            // Both use the indices of the same `Methods`.
             Route::Known(method) => self.methods.get(method.index).unwrap_or(&self.other),
             Route::Unknown(_) => &self.other,
         }

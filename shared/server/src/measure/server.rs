@@ -1,4 +1,4 @@
-//! What is told of a server as a whole: its connections, its limit, where it is in its life.
+//! Metrics of a server as a whole: its connections, its limit and its state.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     tls::Security,
 };
 
-/// The instruments of one server on one address.
+/// Instruments of one server on one address.
 pub(crate) struct ServerMeasures {
     who: [KeyValue; 3],
     accepted: BoundCounter<u64>,
@@ -72,15 +72,15 @@ impl ServerMeasures {
         self.refused.add(1, &self.with("gantry.reason", reason.as_str()));
     }
 
-    /// A connection is open until what this gives is told how it ended, or is dropped with
-    /// the task that served it.
+    /// Counts a new connection. It is open until the returned value is given its end, or is dropped
+    /// with its task.
     pub(crate) fn accepted(self: &Arc<Self>) -> Open {
         self.accepted.add(1);
         self.open.add(1);
         Open { measures: Arc::clone(self), ended: Closed::Cut }
     }
 
-    /// Tells the server's state whenever somebody asks, for as long as `observed` is there.
+    /// Reports the server's state at each collection, as long as `observed` exists.
     pub(crate) fn observe(&self, meter: &Meter, observed: &Arc<Observed>) {
         let gauge = |name, description, read: fn(&Observed) -> u64| {
             let (who, observed) = (self.who.clone(), Arc::downgrade(observed));
@@ -148,7 +148,7 @@ impl ServerMeasures {
             .with_callback(move |gauge| {
                 let keys = now.upgrade().map(|now| now.published_keys());
                 for keys in keys.into_iter().flatten() {
-                    // Nothing before the first answer.
+                    // No value before the first fetch.
                     if let Some(fetched_at) = keys.fetched_at {
                         let age = (OffsetDateTime::now_utc() - fetched_at).as_seconds_f64();
                         gauge.observe(age, &with(&who, "gantry.issuer", keys.issuer));
@@ -174,7 +174,7 @@ impl fmt::Debug for ServerMeasures {
     }
 }
 
-/// A connection that is open.
+/// Open connection.
 #[derive(Debug)]
 pub(crate) struct Open {
     measures: Arc<ServerMeasures>,
@@ -195,7 +195,7 @@ impl Drop for Open {
     }
 }
 
-/// Whose state is told.
+/// Parts of a server whose state is reported.
 #[derive(Debug)]
 pub(crate) struct Observed {
     pub(crate) limiter: Limiter,

@@ -1,4 +1,4 @@
-//! Index of encoded descriptors by what they declare.
+//! Index of encoded descriptors by their declarations.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,14 +8,14 @@ use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
 };
 
-/// The .proto files that a server can speak of, encoded as they were compiled: decoding them into prost's types and
-/// encoding those again would lose the options that a contract declares.
+/// Known .proto files, encoded as they were compiled. Decoding them into prost's types and encoding
+/// them again would lose custom options.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     files: Vec<Bytes>,
     by_name: HashMap<String, usize>,
     symbols: HashMap<String, Symbol>,
-    /// Files by the extended message and the number of the extension.
+    /// Files by extended message and extension number.
     extensions: HashMap<String, BTreeMap<i32, usize>>,
 }
 
@@ -25,7 +25,7 @@ struct Symbol {
     is_message: bool,
 }
 
-/// A `google.protobuf.FileDescriptorSet` whose files stay encoded.
+/// `google.protobuf.FileDescriptorSet` with files that stay encoded.
 #[derive(Clone, PartialEq, Message)]
 struct EncodedFiles {
     #[prost(bytes = "bytes", repeated, tag = "1")]
@@ -33,10 +33,10 @@ struct EncodedFiles {
 }
 
 impl Index {
-    /// Adds the files of an encoded `FileDescriptorSet`. Of two files of one name the first counts.
+    /// Adds the files of an encoded `FileDescriptorSet`. The first file of a name counts.
     ///
     /// # Errors
-    /// [`DecodeError`] if it is none.
+    /// [`DecodeError`] if the set is malformed.
     pub(super) fn add(&mut self, set: &'static [u8]) -> Result<(), DecodeError> {
         for encoded in EncodedFiles::decode(Bytes::from_static(set))?.file {
             let file = FileDescriptorProto::decode(encoded.clone())?;
@@ -47,24 +47,24 @@ impl Index {
         Ok(())
     }
 
-    /// The file of this name.
+    /// Returns the file of this name.
     pub(super) fn file(&self, name: &str) -> Option<Bytes> {
         self.by_name.get(name).map(|file| self.files[*file].clone())
     }
 
-    /// The file that declares what has this full name: a service, method, message, field, oneof, enum, enum value or
-    /// extension.
+    /// Returns the file that declares this full name: a service, method, message, field, oneof,
+    /// enum, enum value or extension.
     pub(super) fn file_of_symbol(&self, name: &str) -> Option<Bytes> {
         self.symbol(name).map(|symbol| self.files[symbol.file].clone())
     }
 
-    /// The file that declares the extension of this message with this number.
+    /// Returns the file that declares the extension of this message with this number.
     pub(super) fn file_of_extension(&self, message: &str, number: i32) -> Option<Bytes> {
         let file = self.extensions.get(bare(message))?.get(&number)?;
         Some(self.files[*file].clone())
     }
 
-    /// The numbers of all extensions of this message; None if there is no such message.
+    /// Returns the numbers of all extensions of this message; None if there is no such message.
     pub(super) fn extension_numbers(&self, message: &str) -> Option<Vec<i32>> {
         self.symbol(message).filter(|symbol| symbol.is_message)?;
         let extensions = self.extensions.get(bare(message));
@@ -93,12 +93,12 @@ impl Index {
     }
 }
 
-/// A full name may begin with a dot, as it does within descriptors.
+/// Strips the leading dot that a full name has within descriptors.
 fn bare(name: &str) -> &str {
     name.strip_prefix('.').unwrap_or(name)
 }
 
-/// Adds the names of one file.
+/// Collector of the names of one file.
 struct Names<'a> {
     index: &'a mut Index,
     file: usize,
@@ -132,7 +132,7 @@ impl Names<'_> {
     fn enumeration(&mut self, scope: &str, declared: &EnumDescriptorProto) {
         let name = self.declare(scope, declared.name());
         for value in &declared.value {
-            // Values are siblings of their enum, as in C++. Some clients look below it.
+            // An enum's values are its siblings, as in C++. Some clients look for them below it.
             self.declare(scope, value.name());
             self.declare(&name, value.name());
         }

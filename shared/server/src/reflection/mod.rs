@@ -1,13 +1,14 @@
-//! gRPC's server reflection, v1 and v1alpha, of the contract and of everything that servers have besides it.
+//! gRPC server reflection, v1 and v1alpha, for the contract and the built-in services.
 //!
-//! Callers that have no .proto files (grpcurl, Postman) learn from it which services there are, how their messages look,
-//! which options and rules the contract declares, and how the details of refusals (`google.rpc`) are read.
+//! Callers without .proto files (grpcurl, Postman) use it to list the services and to read their
+//! messages, the options and rules that the contract declares, and the details of refusals
+//! (`google.rpc`).
 //!
-//! A question that has no answer gets an `error_response` and the stream goes on, as the protocol has it: NOT_FOUND if
-//! the name is unknown, INVALID_ARGUMENT if it is no question. A file is sent alone; a client asks for the files that it
-//! imports by their names. So a stream holds nothing but the question at hand.
+//! A query that fails gets an `error_response` and the stream continues, as the protocol requires:
+//! NOT_FOUND for an unknown name, INVALID_ARGUMENT for a malformed query. A file is sent alone; a
+//! client requests its imports by name. So a stream holds no state but the current query.
 //!
-//! The messages of the two versions are the same on the wire.
+//! Both versions have the same messages on the wire.
 
 mod index;
 
@@ -43,10 +44,10 @@ use crate::{
     stack::{Answering, Handlers},
 };
 
-/// Health, reflection and `google.rpc`, encoded.
+/// Encoded descriptors of health, reflection and `google.rpc`.
 const INFRASTRUCTURE_FILES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/infrastructure.bin"));
 
-/// gRPC's reflection protocol.
+/// Generated code of gRPC's reflection protocol.
 #[allow(
     missing_docs,
     unreachable_pub,
@@ -59,22 +60,23 @@ mod pb {
     include!(concat!(env!("OUT_DIR"), "/grpc.reflection.v1.rs"));
 }
 
-/// The reflection service of one server. Clones share its index.
+/// Reflection service of one server. Clones share its index.
 #[derive(Clone, Debug)]
 pub(crate) struct Reflection(Arc<Described>);
 
 #[derive(Debug)]
 struct Described {
     index: Index,
-    /// Names of all services that are served, in their order.
+    /// Names of all services of the server, in order.
     services: Vec<String>,
 }
 
 impl Reflection {
-    /// Serves the files of an encoded `FileDescriptorSet`. Lists the services that are served, health and itself.
+    /// Serves the files of an encoded `FileDescriptorSet`. Lists the services of the server, health
+    /// and reflection.
     ///
     /// # Errors
-    /// [`DecodeError`] if `descriptor_set` is none.
+    /// [`DecodeError`] if `descriptor_set` is malformed.
     pub(crate) fn new(
         served: impl Iterator<Item = &'static str>,
         descriptor_set: &'static [u8],
@@ -183,10 +185,10 @@ fn error(code: Code, error_message: String) -> ErrorResponse {
     ErrorResponse { error_code: code.into(), error_message }
 }
 
-/// A message of the request, decoded if it can be: one that cannot is answered, and does not end the stream.
+/// Decoded query, or the error of a malformed one, which is answered and does not end the stream.
 type Question = Result<ServerReflectionRequest, DecodeError>;
 
-/// The codec of both versions.
+/// Codec of both versions.
 #[derive(Clone, Copy, Debug)]
 struct Messages;
 

@@ -1,4 +1,4 @@
-//! What a server grants its connections.
+//! Limits and timeouts of connections.
 
 use std::time::Duration;
 
@@ -14,88 +14,87 @@ const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// Default of [`ConnectionSettings::max`].
 pub(crate) const DEFAULT_MAX: u32 = 1000;
 
-/// What a server grants its connections, and when it ends them.
+/// Limits and timeouts of connections.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct ConnectionSettings {
-    /// Most open connections. One more makes an unproven or idle one close, or is closed
-    /// itself. Default: 1,000, or as many as the limit of open files leaves.
+    /// Maximum number of open connections. At the limit, a new connection replaces an unproven or
+    /// idle one, or is closed. Default: 1,000, or fewer if the limit of open files allows only
+    /// fewer.
     pub max: Option<u32>,
-    /// Percentage of `max` that only sources with an authenticated call in the last hour may
-    /// use. Default 25, at most 90.
+    /// Percentage of `max` reserved for sources that made an authenticated call in the last hour.
+    /// Default 25, at most 90.
     pub reserved_percent: u32,
-    /// The most of one address (of IPv6, of one network of 64 bits), so that nobody takes
-    /// all of them. `limits.trusted_proxies` are exempt; behind a balancer that passes
-    /// connections on under its own address and is none of these, this is to be `max`.
-    /// Default 250.
+    /// Maximum number of connections per address (IPv6: per /64 network), so that one client cannot
+    /// take all. `limits.trusted_proxies` are exempt. Set it to `max` behind a load balancer that
+    /// forwards connections under its own address and is not a trusted proxy. Default 250.
     pub max_per_address: u32,
-    /// Most connections of one IPv6 network of 48 bits, which has 65,536 of those of 64 bits.
-    /// Default 500.
+    /// Maximum number of connections per IPv6 /48 network, which has 65,536 /64 networks. Default
+    /// 500.
     pub max_per_site: u32,
-    /// Time without a call after which a connection is told to go (GOAWAY). Default 5 min.
+    /// Time without a call after which the server closes a connection (GOAWAY). Default 5 min.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub idle_timeout: Duration,
-    /// The most calls in flight on one connection; fewer if `concurrency.min` is lower, which
-    /// is what one caller alone may always have at once. Default 100.
+    /// Maximum number of calls in flight per connection. Lowered to `concurrency.min` if that is
+    /// less: a single caller may always have that many. Default 100.
     pub max_streams: u32,
-    /// How long a peer may take until it has said that it speaks HTTP/2. Default 10 s.
+    /// Timeout of the handshakes of TLS and HTTP/2. Default 10 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub handshake_timeout: Duration,
-    /// Silence after which a peer is asked for a sign of life. Default 20 s.
+    /// Time without data from the peer after which it is sent a PING. Default 20 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub keep_alive_interval: Duration,
-    /// How long it may take to give one. Default 10 s.
+    /// Timeout of the response to that PING. Default 10 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub keep_alive_timeout: Duration,
-    /// How long an answer waits for a peer that takes nothing of it, until the call is reset
-    /// (RST_STREAM, CANCEL). A call whose own time is over before ends then. nginx's
-    /// `send_timeout`; default 60 s.
+    /// Maximum time that a response waits for a peer that reads nothing of it; then the call is
+    /// reset (RST_STREAM, CANCEL). A call whose deadline is earlier ends at its deadline. Same as
+    /// nginx's `send_timeout`; default 60 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub send_timeout: Duration,
-    /// How many bytes of answers may wait for their peers, on all connections together: for
-    /// a window, or to be read. Beyond it, answers that wait are reset (RST_STREAM,
-    /// ENHANCE_YOUR_CALM) on connections where more than 256 KiB do. Default 64 MiB.
+    /// Maximum number of response bytes that wait to be sent or read, on all connections together.
+    /// Beyond it, waiting responses are reset (RST_STREAM, ENHANCE_YOUR_CALM) on connections that
+    /// hold more than 256 KiB. Default 64 MiB.
     pub max_unsent_bytes: u32,
-    /// How old a connection gets, give or take a tenth, until its peer is told to open
-    /// another one: so that load finds new instances. Default 30 min.
+    /// Maximum age of a connection, with a jitter of 10 %. Its peer is then told to open a new one,
+    /// so that load reaches new instances. Default 30 min.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub max_age: Duration,
-    /// How long the calls in flight may then take, before they end with UNAVAILABLE.
+    /// Time for calls in flight to finish after `max_age`, before they end with UNAVAILABLE.
     /// Default 5 min.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub max_age_grace: Duration,
-    /// Most headers of a request, without pseudo-headers. Envoy's `max_headers_count`; default
-    /// 100.
+    /// Maximum number of request headers, without pseudo-headers. Same as Envoy's
+    /// `max_headers_count`; default 100.
     pub max_headers: u32,
-    /// Most bytes of a request's headers, as HTTP/2 counts them: name, value and 32 each. Beyond
-    /// twice as many the answer is a bare HTTP 431. Default 16 KiB.
+    /// Maximum size of a request's headers in bytes, counted as in HTTP/2: name, value and 32 for
+    /// each header. Beyond twice the limit the response is a bare HTTP 431. Default 16 KiB.
     pub max_header_bytes: u32,
-    /// What a peer may send of one call before it is read, in bytes. Default 256 KiB.
+    /// Flow-control window of one call: bytes that a peer may send before they are read. Default
+    /// 256 KiB.
     pub stream_window_bytes: u32,
-    /// What a peer may send on one connection before it is read, in bytes: more than
-    /// for one call, so that one that is not read does not stop the others. Default
-    /// 1 MiB.
+    /// Flow-control window of one connection, in bytes. Larger than that of a call, so that one
+    /// unread call does not block the others. Default 1 MiB.
     pub connection_window_bytes: u32,
-    /// How many calls a peer may take back before the server got to see them; more end
-    /// the connection (CVE-2023-44487, "rapid reset"). Default 20.
+    /// Maximum number of calls that a peer may reset before the server processes them; more end the
+    /// connection (CVE-2023-44487, "rapid reset"). Default 20.
     pub max_pending_resets: u32,
-    /// How many of twice as many calls a peer may take back within their first second; more
-    /// end the connection: with a GOAWAY, so that no call is lost, and with
-    /// ENHANCE_YOUR_CALM where the peer goes on or is not gone 5 s later. Envoy's
+    /// Maximum number of calls that a peer may reset within their first second, out of twice as
+    /// many calls. More end the connection with a GOAWAY, so that no call is lost; with
+    /// ENHANCE_YOUR_CALM if the peer continues or is still connected 5 s later. Same as Envoy's
     /// `premature_reset_total_stream_count`. Default 500, of 1,000.
     pub max_resets: u32,
-    /// How many calls of a connection the server may have to reset for the peer's
-    /// mistakes, calls beyond `max_streams` among them; more end the connection
-    /// (RUSTSEC-2024-0003). Default 1,024.
+    /// Maximum number of calls of a connection that the server resets for the peer's errors, such
+    /// as calls beyond `max_streams`; more end the connection (RUSTSEC-2024-0003). Default 1,024.
     pub max_local_resets: u32,
 }
 

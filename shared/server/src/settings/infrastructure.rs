@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::InvalidSetting;
 
-/// Access to reflection, which tells callers the whole contract.
+/// Access to reflection, which shows the whole contract.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReflectionAccess {
     /// Everybody.
     #[default]
     Public,
-    /// Callers with credentials that hold; their calls have the limits of any other method.
+    /// Callers with valid credentials. Their calls have the rate limits of any other method.
     Authenticated,
-    /// Nobody: the server has no such service.
+    /// Nobody: the reflection service does not exist.
     Off,
 }
 
-/// Limits of calls of health and reflection, which have no other. The first open call of each
-/// connection is let in whatever the limits: probes are to be answered.
+/// Limits of open calls of health and reflection. The first open call of each connection is always
+/// accepted, so that probes are answered.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct InfrastructureSettings {
-    /// Most open calls. Default 1,000.
+    /// Maximum number of open calls. Default 1,000.
     pub max_calls: u32,
-    /// Most open calls of one address. Default 100.
+    /// Maximum number of open calls per address. Default 100.
     pub max_per_address: u32,
-    /// Most open calls of one connection. Default 16.
+    /// Maximum number of open calls per connection. Default 16.
     pub max_per_connection: u32,
 }
 

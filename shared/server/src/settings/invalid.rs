@@ -1,14 +1,14 @@
-//! A setting with a value that cannot be.
+//! Invalid setting.
 
 use std::borrow::Cow;
 
-/// A setting with a value that cannot be.
+/// Invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} must be {expected}")]
 pub struct InvalidSetting {
-    /// The key, below the server's own.
+    /// Key, relative to the server's settings.
     pub key: Cow<'static, str>,
-    /// What it should be.
+    /// Description of the valid values.
     pub expected: Cow<'static, str>,
 }
 

@@ -1,4 +1,4 @@
-//! What a server takes on: calls at once, and calls in a time.
+//! Settings of the concurrency limit, the upload limits and the rate limits.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,23 +13,22 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::InvalidSetting;
 
-/// How many calls at once: found by how long they take. See
-/// [`gantry_resilience::limits`].
+/// Adaptive limit of calls at once, derived from their latency. See [`gantry_resilience::limits`].
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct ConcurrencySettings {
-    /// Calls at once that are never too many. Default 64.
+    /// Lowest limit: so many calls at once are always accepted. Default 64.
     pub min: u32,
-    /// The limit at first. Default 100.
+    /// Initial limit. Default 100.
     pub initial: u32,
-    /// The highest limit. Default 1,000.
+    /// Highest limit. Default 1,000.
     pub max: u32,
-    /// How many times what it takes on an idle server a call may take until it counts as
-    /// slow. Default 2.
+    /// A call counts as slow if it takes longer than its latency on an idle server times this
+    /// factor. Default 2.
     pub tolerance: f64,
-    /// The least that counts as what a call takes on an idle server. Default 10 ms.
+    /// Lower bound of the latency on an idle server. Default 10 ms.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub fast: Duration,
@@ -44,9 +43,9 @@ impl Default for ConcurrencySettings {
 }
 
 impl ConcurrencySettings {
-    /// The most streams that a connection may be granted, so that one caller that uses all of
-    /// them is not shed: the lowest limit, which a caller alone may have. Fewer than 16 are of
-    /// no use to HTTP/2.
+    /// Returns the maximum number of streams to grant a connection: the lowest limit, so that a
+    /// caller that uses all of its streams is not shed. At least 16, because fewer are of no use to
+    /// HTTP/2.
     pub(crate) fn max_streams(&self) -> u32 {
         self.min.max(16)
     }
@@ -69,29 +68,31 @@ impl ConcurrencySettings {
     }
 }
 
-/// Limits of requests that have begun and whose messages are not complete after 100 ms. Until
-/// then they count neither here nor as calls at once; each message of a stream counts likewise.
+/// Limits of uploads: requests whose messages are not complete 100 ms after they began. A request
+/// is no upload before then, and counts as a call at once only when its message is complete. Each
+/// message of a request stream counts in the same way.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct UploadSettings {
-    /// The most at once; the last quarter is kept for callers and addresses with fewer than 4.
-    /// Default 1,024.
+    /// Maximum number of uploads. The last quarter is reserved for callers and addresses with fewer
+    /// than 4. Default 1,024.
     pub max: u32,
-    /// The most of one caller at once. Default 64.
+    /// Maximum number of uploads per caller. Default 64.
     pub max_per_caller: u32,
-    /// The most of one address (of IPv6, of one network of 48 bits) at once. Default 64.
+    /// Maximum number of uploads per address (IPv6: per /48 network). Default 64.
     pub max_per_address: u32,
-    /// The most bytes that all of them hold, at least four times `max_message_bytes`. A caller
-    /// has half of it at most, and the last quarter is kept for callers with up to 64 KiB.
+    /// Maximum number of bytes that all uploads hold, at least four times `max_message_bytes`. A
+    /// caller may hold half of it; the last quarter is reserved for callers that hold up to 64 KiB.
     /// Default 64 MiB.
     pub max_bytes: u32,
-    /// Time for a message to be complete, besides that which its bytes earn. Default 5 s.
+    /// Timeout of a message, extended by the bytes received, see `min_bytes_per_second`. Default 5
+    /// s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub timeout: Duration,
-    /// Bytes that earn a message one more second. Default 16 KiB.
+    /// Number of bytes that extend the timeout of a message by one second. Default 16 KiB.
     pub min_bytes_per_second: u32,
 }
 
@@ -138,25 +139,25 @@ impl UploadSettings {
     }
 }
 
-/// Calls in a time: the numbers of a token bucket.
+/// Rate limit: the parameters of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct RateSettings {
-    /// Calls a second in the long run; below 1 for rarer ones.
+    /// Refill rate in calls per second; may be below 1.
     pub per_second: f64,
-    /// Calls at once after a pause.
+    /// Bucket size: number of calls accepted at once after a pause.
     pub burst: u32,
 }
 
 impl RateSettings {
-    /// Returns a bucket of `burst` calls that `per_second` calls a second refill.
+    /// Returns a bucket of `burst` calls, refilled with `per_second` calls per second.
     pub const fn new(per_second: f64, burst: u32) -> Self {
         Self { per_second, burst }
     }
 
-    /// The same for all networks of a site of IPv6 together: sixteen times as much.
+    /// Returns the shared limit of all networks of an IPv6 site: sixteen times as much.
     pub(crate) fn of_site(self) -> Self {
         const NETWORKS: u16 = 16;
         let Self { per_second, burst } = self;
@@ -171,48 +172,46 @@ impl RateSettings {
     }
 }
 
-/// Which header tells on whose behalf a proxy calls.
+/// Header from which a proxy's client address is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedBy {
-    /// `x-forwarded-for`, a list of addresses.
+    /// `x-forwarded-for`: a list of addresses.
     XForwardedFor,
     /// `forwarded` (RFC 7239).
     Forwarded,
 }
 
-/// How often one caller may call.
+/// Rate limits per address and per caller.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct LimitSettings {
-    /// The calls of an address without credentials, and all of its calls of public methods.
-    /// Here and below, an address of IPv6 stands for its network of 64 bits; all networks
-    /// of 48 bits have sixteen times as much together. Default: 10 a second, 20 at once.
+    /// Rate limit per address for calls without credentials and for all calls of public methods.
+    /// Here and below, an IPv6 address stands for its /64 network; the networks of a /48 share
+    /// sixteen times the limit. Default: 10 per second, burst 20.
     pub per_address: RateSettings,
-    /// The calls of an address with credentials that are not known to hold, if others of that
-    /// address did not hold in the last minute; apart for connections on which some did not
-    /// hold, and for all others. Each costs a signature check. Default: 200 a second, 400 at
-    /// once.
+    /// Rate limit per address for calls with unverified credentials, each of which costs a
+    /// signature check. Applies only while the address sent invalid credentials in the last minute.
+    /// Connections that carried invalid credentials and all others have separate buckets. Default:
+    /// 200 per second, burst 400.
     pub per_address_unproven: RateSettings,
-    /// The calls of a user, also through services, of methods without a rate class.
-    /// Default: 1,000 a second, 1,000 at once.
+    /// Rate limit per user for methods without a rate class, including calls through services.
+    /// Default: 1,000 per second, burst 1,000.
     pub per_user: RateSettings,
-    /// Those of a service on its own account, for which the class `writes` does not hold.
-    /// Default: no limit but the concurrency's.
+    /// Rate limit per service that calls on its own account; the class `writes` does not apply to
+    /// it. Default: none besides the concurrency limit.
     pub per_service: Option<RateSettings>,
-    /// Other numbers than the contract's for its rate classes, by their names.
+    /// Overrides of the contract's rate classes, by their names.
     pub classes: BTreeMap<String, RateSettings>,
-    /// How many addresses, and how many callers of each class, are told apart. Default
-    /// 10,000.
+    /// Maximum number of addresses, and of callers per class, that are tracked. Default 10,000.
     pub max_keys: u32,
-    /// Networks of proxies that are believed when they tell for whom they call. Default:
-    /// none.
+    /// Networks of proxies whose client address header is trusted. Default: none.
     #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
-    /// The header in which they do; they have to replace or extend what came in.
-    /// Default: `x-forwarded-for`.
+    /// Header with the client's address; the proxies must replace or extend the header that they
+    /// received. Default: `x-forwarded-for`.
     pub forwarded_by: ForwardedBy,
 }
 

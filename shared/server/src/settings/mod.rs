@@ -1,4 +1,4 @@
-//! What can be configured about a server.
+//! Settings of a server.
 
 mod connections;
 mod infrastructure;
@@ -27,49 +27,48 @@ pub use self::{
 };
 use crate::{Fingerprints, HostName};
 
-/// What tonic's decoder takes, unless a service raises it for itself.
+/// Default limit of tonic's decoder, unless a service raises its own.
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
-/// How a server makes itself known, what it takes and how it ends.
+/// Settings of a server.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct Settings {
-    /// The address callers elsewhere reach it at; port 0 stands for the port it
-    /// listens on. Default: the address it listens on.
+    /// Address at which other hosts reach the server. Port 0 stands for the port it listens on.
+    /// Default: the address it listens on.
     pub advertise: Option<SocketAddr>,
-    /// The zone it runs in.
+    /// Zone that the server runs in. Default: none.
     #[setters(into)]
     pub zone: Option<String>,
-    /// Its share of the calls, relative to other instances. Default 1.
+    /// Share of the load relative to the other instances. Default 1.
     pub weight: u32,
-    /// How long a drain waits for calls in flight. Default 20 s.
+    /// Maximum time that a drain waits for calls in flight. Default 20 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub drain_timeout: Duration,
-    /// The longest request message, in bytes, also once it is decompressed. Default and maximum
-    /// 4 MiB; a method whose contract says less takes less, and health and reflection 4 KiB at
-    /// most.
+    /// Maximum size of a request message in bytes, before and after decompression. Default and
+    /// maximum 4 MiB. A method may have a lower limit in the contract; health and reflection have
+    /// at most 4 KiB.
     pub max_message_bytes: u32,
-    /// Whether answers are compressed (gzip, from 1 KiB) for callers that accept it. Costs
-    /// processor time, and tells who can read lengths on the wire something of what is answered
-    /// beside a value that they chose. Compressed requests are taken in any case. Default:
-    /// false.
+    /// Compresses responses (gzip, from 1 KiB) for callers that accept it. Costs processor time. An
+    /// attacker that can see the length of a response and choose a part of it can learn something
+    /// about the rest (BREACH). Compressed requests are accepted in any case. Default: false.
     pub compression: bool,
-    /// Whether and as whom it speaks TLS. Default: it does not.
+    /// TLS of the listener. Default: none, plain text.
     pub tls: Option<ServerTls>,
-    /// Who may ask for the contract by reflection. Default: everybody.
+    /// Access to reflection. Default: everybody.
     pub reflection: ReflectionAccess,
     /// Limits of health and reflection.
     pub infrastructure: InfrastructureSettings,
-    /// What it grants its connections.
+    /// Limits and timeouts of connections.
     pub connections: ConnectionSettings,
-    /// How many calls at once it works at.
+    /// Concurrency limit: calls that the server executes at once.
     pub concurrency: ConcurrencySettings,
-    /// How often one caller may call.
+    /// Rate limits per caller.
     pub limits: LimitSettings,
-    /// How many requests may be incomplete.
+    /// Limits of incomplete requests.
     pub uploads: UploadSettings,
 }
 
@@ -94,7 +93,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Every setting that cannot be, or names what the contract does not have.
+    /// Returns every setting that is invalid or names something that the contract does not have.
     pub fn problems(&self, contract: &Contract) -> Vec<InvalidSetting> {
         let own = [
             InvalidSetting::unless(
@@ -114,7 +113,7 @@ impl Settings {
             .collect()
     }
 
-    /// Where callers reach a server that listens at `local`.
+    /// Returns the address at which callers reach a server that listens at `local`.
     pub(crate) fn advertised(&self, local: SocketAddr) -> SocketAddr {
         let mut address = self.advertise.unwrap_or(local);
         if address.port() == 0 {
@@ -124,16 +123,16 @@ impl Settings {
     }
 }
 
-/// How the admin server listens.
+/// Settings of the admin server.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct AdminSettings {
-    /// Where it listens: never a public address. Default: any free port on loopback.
+    /// Listening address; must not be public. Default: any free port on loopback.
     pub listen: SocketAddr,
-    /// Host names under which the pages answer, besides IP addresses and `localhost`: for
-    /// Prometheus and others that reach them by name. Default: none.
+    /// Host names under which the pages answer besides IP addresses and `localhost`, such as the
+    /// name that Prometheus uses. Default: none.
     pub hosts: Vec<HostName>,
 }
 
@@ -143,28 +142,28 @@ impl Default for AdminSettings {
     }
 }
 
-/// How a service recognises repeated requests.
+/// Settings of idempotent requests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct IdempotencySettings {
-    /// The file of the secret under which they are recorded: 64 hexadecimal digits,
-    /// made where it is missing. All replicas share it, and it outlives restarts.
+    /// File of the secret under which requests are recorded: 64 hexadecimal digits. Created if
+    /// missing. All replicas must share it, and it must survive restarts.
     #[setters(into)]
     pub key_file: PathBuf,
 }
 
 impl IdempotencySettings {
-    /// Takes the secret from this file.
+    /// Settings with the secret in this file.
     pub fn new(key_file: impl Into<PathBuf>) -> Self {
         Self { key_file: key_file.into() }
     }
 
-    /// What marks requests under the secret.
+    /// Returns the fingerprints under the secret.
     ///
     /// # Errors
-    /// [`KeyError`] where the file is unreadable, unwritable or holds something else.
+    /// [`KeyError`] if the file cannot be read or written, or does not hold a secret.
     pub fn fingerprints(&self) -> Result<Fingerprints, KeyError> {
         load_or_create_secret(&self.key_file).map(Fingerprints::new)
     }
@@ -176,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// One that has a rate class and nothing else.
+    /// Contract with a rate class and nothing else.
     static CONTRACT: Contract = Contract {
         services: &[],
         permissions: &[],

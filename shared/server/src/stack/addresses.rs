@@ -1,15 +1,15 @@
-//! Rate limits per address for calls that prove nothing about their caller.
+//! Rate limits per address for calls with an unproven caller.
 //!
-//! - Calls without credentials draw on the bucket of their source, and so do all calls of
-//!   public methods, whatever credentials they bring.
-//! - Credentials that are not known to hold, of a source of which others lately did not, draw
-//!   on another bucket: each of them would buy a signature check. Those that come on a
-//!   connection on which some did not hold draw on one, and all others on one of their own: a
-//!   flood of bad credentials does not push out good ones of its neighbours.
-//! - Credentials that are known to hold pass.
+//! - Calls without credentials use the bucket of their source. So do all calls of public methods,
+//!   regardless of their credentials.
+//! - Unverified credentials use another bucket if the source lately sent invalid ones, because each
+//!   costs a signature check. Connections that carried invalid credentials share one such bucket
+//!   and all others another, so that a flood of invalid credentials does not affect valid ones from
+//!   the same source.
+//! - Credentials known to be valid are not limited.
 //!
-//! A source is an IPv4 address or a network of IPv6; all networks of a site of IPv6 together
-//! have sixteen times the limit of one.
+//! A source is an IPv4 address or an IPv6 /64 network; all networks of an IPv6 site share sixteen
+//! times the limit.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -32,17 +32,17 @@ use crate::{
     status::come_again,
 };
 
-/// Seconds for which a source is held responsible for credentials that did not hold.
+/// Time in seconds for which a source counts as one with invalid credentials.
 const LATELY: f64 = 60.0;
 
-/// What is known of the sources.
+/// Rate limits by source.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     strangers: Limit<Source>,
-    /// By whether the connection brought credentials that did not hold.
+    /// Keyed by source, and whether the connection carried invalid credentials.
     unproven: Limit<(Source, bool)>,
     lately: Rate,
-    /// One token each: it is gone if credentials failed lately.
+    /// One token per source: it is spent if credentials failed lately.
     failures: Buckets<Source>,
 }
 
@@ -64,13 +64,13 @@ impl Addresses {
         })
     }
 
-    /// Notes that credentials from this source did not hold.
+    /// Records that credentials from this source were invalid.
     pub(super) fn failed(&self, source: Source, now: Instant) {
         let _ = self.failures.take(&source, self.lately, now);
     }
 
     /// # Errors
-    /// The limit that refuses the call, and how long for.
+    /// The exceeded limit and the retry delay.
     fn admit(&self, of: &Proof<'_>, now: Instant) -> Result<(), (&'static str, Duration)> {
         let source = of.source;
         let (site, claimed) = (source.site(), of.known.is_some());
@@ -98,14 +98,14 @@ impl<K: Eq + std::hash::Hash + Clone> Limit<K> {
     }
 }
 
-/// What a call says of its caller.
+/// Evidence that a call gives of its caller.
 struct Proof<'a> {
     source: Source,
-    /// Whether its method is public.
+    /// True if the method is public.
     public: bool,
-    /// Whether its connection brought credentials that did not hold.
+    /// True if the connection carried invalid credentials.
     suspect: bool,
-    /// Whether its credentials are known to hold, if it brings any.
+    /// Returns whether the credentials are known to be valid; None without credentials.
     known: Option<&'a dyn Fn() -> bool>,
 }
 
@@ -192,7 +192,7 @@ mod tests {
         (Addresses::new(&settings).unwrap(), Instant::now())
     }
 
-    /// A call of a restricted method.
+    /// Returns a call of a restricted method.
     fn call(known: Option<&dyn Fn() -> bool>) -> Proof<'_> {
         Proof { source: ann(), public: false, suspect: false, known }
     }
@@ -218,7 +218,7 @@ mod tests {
         let (addresses, received) = addresses();
         let admit = |now| addresses.admit(&stranger(), now);
         tokio::time::advance(Duration::from_secs(3)).await;
-        // Another from there that came later and was faster.
+        // A faster call from the same source that arrived later.
         admit(Instant::now()).unwrap();
         admit(received).unwrap_err();
         not_for_being_late(received, admit).unwrap();

@@ -1,12 +1,11 @@
-//! Learns who calls, from the token the call brings.
+//! Authenticates the caller by the token of the call.
 //!
-//! Only a call with a token of an unknown key waits, where there is somebody who publishes
-//! keys and may have published this one since he was last asked.
+//! A call waits only if its token has an unknown key that the issuer may have published since the
+//! last fetch.
 //!
-//! Where the method needs credentials, they must hold. Where it is public they
-//! are welcome: a token that holds names the caller, one that does not is as good
-//! as none, so that a login works while an old token is still being sent along.
-//! Health and reflection never look.
+//! A method that needs credentials rejects invalid ones. For a public method credentials are
+//! optional: a valid token identifies the caller and an invalid one is ignored, so that a login
+//! works while the client still sends an expired token. Health and reflection ignore credentials.
 
 use std::{
     convert::Infallible,
@@ -37,7 +36,7 @@ pub(crate) struct Authenticate<S> {
 }
 
 impl<S> Authenticate<S> {
-    /// Without a verifier every caller is anonymous.
+    /// Creates the layer. Without a verifier every caller is anonymous.
     pub(crate) fn new(
         inner: S,
         verifier: Option<Arc<Verifier>>,
@@ -73,8 +72,7 @@ where
             Ok(token) => token,
             Err(unproven) => return self.decide(routed, Err(unproven)).into(),
         };
-        // Without credentials a caller is anonymous: whether that is enough is for
-        // authorization to say.
+        // Without credentials the caller is anonymous; authorization decides whether that suffices.
         let verified = token.map_or(Ok(Caller::Anonymous), |token| verifier.verify(token));
         if let (Err(TokenError::UnknownKey), Some(token)) = (&verified, token)
             && verifier.may_learn()
@@ -93,7 +91,7 @@ where
 }
 
 impl<S> Authenticate<S> {
-    /// Passes a call on whose caller is proven, or need not be.
+    /// Passes the call on if its caller is verified or need not be.
     fn decide<B, R>(
         &self,
         Routed { call, method, http }: Routed<B>,
@@ -117,7 +115,7 @@ impl<S> Authenticate<S> {
         if caller != Caller::Anonymous {
             call.connection.standing.authenticated();
         }
-        // This layer is the only one that sets it, once per call.
+        // Cannot fail: only this layer sets it, once per call.
         let _ = call.caller.set(describe(&caller));
         Verdict::pass(self.inner.call(Authenticated { call, method, caller, http }))
     }
@@ -126,7 +124,7 @@ impl<S> Authenticate<S> {
 type Answering<R> = Pin<Box<dyn Future<Output = Result<Response<R>, Infallible>> + Send>>;
 
 pin_project! {
-    /// The rest of the call, at once or after its key was asked for.
+    /// Rest of the call, either at once or after its key was fetched.
     #[project = AuthenticatingProject]
     pub(crate) enum Authenticating<F, R> {
         Decided { #[pin] verdict: Verdict<F, R> },
@@ -154,7 +152,7 @@ where
     }
 }
 
-/// Why credentials prove nothing.
+/// Reason why credentials are rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Unproven {
     #[error("there must be one authorization, of the form 'Bearer TOKEN'")]
@@ -177,9 +175,9 @@ impl From<Unproven> for tonic::Status {
     }
 }
 
-/// A service's token counts only from that service, if the connection proves who its peer is: a
-/// token that another service got hold of is worth nothing to it. A user has no certificate, and
-/// calls through whatever has one.
+/// Checks the caller against the peer's certificate. If the peer presented one, a service's token
+/// counts only from that service, so that a stolen token is worthless to other services. A user has
+/// no certificate, and calls through any service.
 fn certified(caller: Caller, names: Option<&[String]>) -> Result<Caller, Unproven> {
     match (&caller, names) {
         (Caller::Service { service, .. } | Caller::Delegate { service, .. }, Some(names))
@@ -191,7 +189,7 @@ fn certified(caller: Caller, names: Option<&[String]>) -> Result<Caller, Unprove
     }
 }
 
-/// The token that the call brings, if any.
+/// Returns the token of the call, if it has one.
 fn token(headers: &HeaderMap) -> Result<Option<&str>, Unproven> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
@@ -203,7 +201,7 @@ fn token(headers: &HeaderMap) -> Result<Option<&str>, Unproven> {
     }
 }
 
-/// The caller as the log names it.
+/// Returns the caller in the form used by the log.
 fn describe(caller: &Caller) -> String {
     match caller {
         Caller::Delegate { service, actor } => format!("{} via {service}", actor.subject),

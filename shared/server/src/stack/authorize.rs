@@ -1,4 +1,4 @@
-//! Decides, from the contract alone, whether the caller may call the method.
+//! Decides by the contract alone whether the caller may call the method.
 
 use std::{convert::Infallible, sync::Arc};
 

@@ -1,6 +1,6 @@
-//! The token in a value of `authorization` (RFC 6750, section 2.1).
+//! Bearer token in an `authorization` header (RFC 6750, section 2.1).
 
-/// Returns the token, if the value is one of the form `Bearer TOKEN`.
+/// Returns the token if the value has the form `Bearer TOKEN`.
 pub(super) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();

@@ -1,10 +1,9 @@
-//! Rate limits of callers that are known: by the contract's rate classes, and else by the
-//! server's own limits.
+//! Rate limits per caller: the contract's rate classes, otherwise the server's own limits.
 //!
-//! A user's calls count as the user's, whether they come directly or through a service. An
-//! anonymous caller is its source; without a class it has been limited before. The calls of a
-//! public method count for their source too, whoever makes them: a token is no way to guess
-//! passwords faster.
+//! A user's calls count for the user, whether direct or through a service. An anonymous caller is
+//! identified by its source; its calls without a class are already limited per address. A call of a
+//! public method with a class counts for its source as well, whoever the caller is, so that tokens
+//! do not speed up password guessing.
 
 use std::{
     convert::Infallible,
@@ -30,11 +29,11 @@ use crate::{
     status::come_again,
 };
 
-/// The limit that cannot be, and why.
+/// Name of an invalid limit, and the reason.
 #[derive(Debug)]
 pub(crate) struct InvalidClass(pub(crate) String, pub(crate) InvalidRate);
 
-/// A caller as it is told apart from others.
+/// Identity of a caller for limits.
 #[derive(Hash)]
 enum CallerKey<'a> {
     Source(Source),
@@ -42,18 +41,18 @@ enum CallerKey<'a> {
     Service(&'a str),
 }
 
-/// The buckets of one limit, by the hashes of callers and sources.
+/// Buckets of one limit, keyed by the hashes of callers and sources.
 struct Limit {
     rate: Rate,
-    /// For all networks of a site of IPv6 together.
+    /// Rate shared by all networks of an IPv6 site.
     site_rate: Rate,
     buckets: Buckets<u64>,
 }
 
-/// The limits of callers.
+/// Limits of all callers.
 pub(crate) struct Callers {
-    /// 64 bits that nobody can choose: two callers never share a bucket but by an accident
-    /// that does not happen.
+    /// Hasher with a secret of the process. Callers cannot choose their hashes, and an accidental
+    /// collision of 64 bits is negligible.
     hasher: RandomState,
     user: Limit,
     service: Option<Limit>,
@@ -89,9 +88,9 @@ impl Callers {
         })
     }
 
-    /// Returns the key of a caller, from an address.
+    /// Returns the hashes of a caller that calls from this source.
     fn key(&self, caller: &Caller, source: Source) -> CallerHashes {
-        // Whoever has a site of IPv6 has all of its networks.
+        // The owner of an IPv6 site controls all of its networks.
         let source = self.hash(&CallerKey::Source(source.site().unwrap_or(source)));
         let caller = match caller {
             Caller::Anonymous => source,
@@ -104,7 +103,7 @@ impl Callers {
     }
 
     /// # Errors
-    /// The limit that refuses the call, and how long for.
+    /// The exceeded limit and the retry delay.
     fn admit(
         &self,
         caller: &Caller,
@@ -117,7 +116,7 @@ impl Callers {
             let (_, limit) = self.classes.iter().find(|(class, _)| ptr::eq(*class, declared))?;
             Some((declared.name, limit))
         });
-        // The class of all writes is for users: sources and services have limits of theirs.
+        // The class of all writes is for users: sources and services have their own limits.
         let named = class.filter(|(name, _)| *name != RateClass::WRITES);
         let anonymous = matches!(caller, Caller::Anonymous);
         if let Some((name, limit)) = named
@@ -235,7 +234,7 @@ mod tests {
         Caller::User(Actor { subject: subject.into(), roles: vec![] })
     }
 
-    /// Calls until one is refused.
+    /// Returns the number of calls admitted before one is refused.
     fn admitted(callers: &Callers, caller: &Caller, address: &str, method: &MethodPolicy) -> usize {
         let source = source_of(address.parse::<IpAddr>().unwrap());
         let key = callers.key(caller, source);
@@ -251,7 +250,7 @@ mod tests {
     async fn a_public_method_counts_for_the_source_and_the_caller() {
         let (callers, login) = (callers(), method(Access::Public, 0));
         assert_eq!(admitted(&callers, &user("ann"), "192.0.2.1", &login), 2);
-        // Neither with another token nor without one, and not from elsewhere.
+        // Neither with nor without another token, nor from another address.
         assert_eq!(admitted(&callers, &user("bea"), "192.0.2.1", &login), 0);
         assert_eq!(admitted(&callers, &Caller::Anonymous, "192.0.2.1", &login), 0);
         assert_eq!(admitted(&callers, &user("ann"), "192.0.2.2", &login), 0);

@@ -1,7 +1,7 @@
-//! Reads the message of a call that has one, before the call takes its place among the calls
-//! at once. A stream is passed on at once: see [`Opening`](super::opening::Opening).
+//! Reads the message of a unary request before the call takes its place in the concurrency limit. A
+//! request stream is passed on at once: see [`Opening`](super::opening::Opening).
 //!
-//! Messages are read here and in [`requests`](super::requests), and nowhere else.
+//! Only this module and [`requests`](super::requests) read messages.
 
 use std::{
     convert::Infallible,
@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Collect<S>(Arc<Shared<S>>);
 
-/// What every call needs, in one allocation for all of them.
+/// State shared by all calls, in one allocation.
 #[derive(Debug)]
 struct Shared<S> {
     inner: S,
@@ -81,7 +81,7 @@ where
     }
 }
 
-/// A call without its body.
+/// Call without its body.
 #[derive(Debug)]
 struct Rest {
     call: Arc<Call>,
@@ -100,10 +100,10 @@ impl Rest {
     }
 }
 
-/// A call whose message is being read.
+/// Call with a message that is being read.
 #[derive(Debug)]
 pub(crate) struct Reading<B> {
-    /// Gone once the message is complete.
+    /// None after the message is complete.
     rest: Option<Rest>,
     body: B,
     scan: Scan,
@@ -116,8 +116,8 @@ impl<B> Reading<B>
 where
     B: Body<Data = Bytes, Error: Into<StdError>> + Unpin,
 {
-    /// Reads on. Ready with the message once the request has ended, or with why it is not
-    /// read further.
+    /// Reads more of the request. Ready with the message at its end, or with the reason why it is
+    /// rejected.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -130,7 +130,7 @@ where
                 return wait.poll(cx, self.scan.partial(), kept).map(Err);
             };
             let Some(frame) = frame.transpose().map_err(broken)? else { break };
-            // Trailers of a request say nothing in gRPC.
+            // gRPC requests have no meaningful trailers.
             let Ok(data) = frame.into_data() else { break };
             self.scan.data(&data)?;
             self.whole.push(data, self.scan.left());
@@ -142,7 +142,7 @@ where
 }
 
 pin_project! {
-    /// The rest of the call: its message, then its answer.
+    /// Rest of the call: first its message, then its response.
     #[project = CollectingProject]
     pub(crate) enum Collecting<S, F, B> {
         Reading { reading: Reading<B>, shared: Arc<Shared<S>> },
@@ -162,13 +162,13 @@ where
         let future = match self.as_mut().project() {
             CollectingProject::Passed { future } => return future.poll(cx),
             CollectingProject::Reading { reading, shared } => {
-                // The time counts from the call's arrival, unless its caller made it wait.
+                // Time counts from the arrival of the call, unless its caller made it wait.
                 let waited = reading.wait.is_some();
                 let message = match ready!(reading.poll(cx, &shared.uploads)) {
                     Ok(message) => message,
                     Err(refused) => return Poll::Ready(Ok(refused.into_http())),
                 };
-                // Gone only where this is polled after it was ready.
+                // None only if polled after completion.
                 let Some(rest) = reading.rest.take() else { return Poll::Pending };
                 let at = waited.then(Instant::now);
                 shared.inner.call(rest.with(Message::One(message), at))

@@ -1,4 +1,4 @@
-//! Replaces the status of a call to another service that a handler hands on, and logs the truth.
+//! Replaces the status of an outbound call that a handler returns unchanged, and logs the original.
 //! See [`gantry_contract::called`].
 
 use gantry_contract::called::{CALLED_SERVICE, STATUS_ORIGIN, public};
@@ -7,7 +7,7 @@ use tonic::{Code, Status, body::Body};
 
 use crate::status::trailers;
 
-/// The answer that the caller gets. Called within the context of the call.
+/// Converts a response with a status in its headers. Must run in the context of the call.
 pub(super) fn head(answer: Response<Body>) -> Response<Body> {
     match told(answer.headers()) {
         Some(status) => status.into_http(),
@@ -15,7 +15,7 @@ pub(super) fn head(answer: Response<Body>) -> Response<Body> {
     }
 }
 
-/// The trailers that the caller gets. Called within the context of the call.
+/// Converts trailers. Must run in the context of the call.
 pub(super) fn end(given: HeaderMap) -> HeaderMap {
     told(&given).map_or(given, |status| trailers(&status))
 }
@@ -24,11 +24,11 @@ fn told(headers: &HeaderMap) -> Option<Status> {
     if !headers.contains_key(CALLED_SERVICE) {
         return None;
     }
-    // What tonic wrote just now it can read.
+    // Tonic just encoded it, so it can be decoded.
     let status = Status::from_header_map(headers)?;
     let told = public(&status)?;
     let text = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());
-    // A macro's level is fixed. A service that is away is warned of by the channel.
+    // The level of a tracing macro is fixed. The channel itself warns of an unavailable service.
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(

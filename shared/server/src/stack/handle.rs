@@ -1,6 +1,5 @@
-//! The innermost service: gives a permitted call to its handler, which finds in
-//! the request's extensions who calls ([`Authorized`]) and which method this is,
-//! and runs within the [`CallContext`] that outbound calls inherit from.
+//! Innermost service: calls the handler. The request's extensions hold the caller ([`Authorized`])
+//! and the method. The handler runs within the [`CallContext`] from which outbound calls inherit.
 
 use std::{
     convert::Infallible,
@@ -33,9 +32,9 @@ use crate::{
 pub(crate) type Answering =
     Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// The handlers of one service.
+/// Handlers of one service.
 pub(crate) trait Handlers: Send + Sync {
-    /// Has the method that the path names make its answer, within the context of its call.
+    /// Calls the handler of the method in the path, within the context of the call.
     fn answer(&self, http: Request<Body>, context: CallContext, streams: bool) -> Answering;
 }
 
@@ -45,7 +44,7 @@ impl fmt::Debug for dyn Handlers {
     }
 }
 
-/// What tonic generated around the handlers.
+/// Server that tonic generated around the handlers.
 pub(crate) struct Generated<S>(pub(crate) S);
 
 impl<S, B> Handlers for Generated<S>
@@ -79,8 +78,8 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// The handlers of the services by the services' numbers; with `compression`, answers are
-    /// compressed for callers that accept it.
+    /// Creates the service from the handlers, in the order of the services' indices. With
+    /// `compression`, responses are compressed for callers that accept it.
     pub(crate) fn new(
         services: Arc<[Box<dyn Handlers>]>,
         max_message_bytes: u32,
@@ -101,7 +100,7 @@ where
     fn call(&self, complete: Complete<Message<B>>) -> Answering {
         let Complete { call, method, authorized, mut http, .. } = complete;
         let compress = self.compression && accepts_gzip(http.headers());
-        // tonic sees messages as they are: it knows neither the limits nor the codes.
+        // Decompress here: tonic knows neither the limits nor the codes.
         let gzip = is_gzip(http.headers());
         http.headers_mut().remove(ENCODING);
         let mut http = http.map(|message| match message {
@@ -125,16 +124,16 @@ where
     }
 }
 
-/// Whether `grpc-accept-encoding`, a list, has gzip.
+/// Returns true if the list in `grpc-accept-encoding` contains gzip.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let lists = headers.get_all(ACCEPT_ENCODING).into_iter();
     let mut encodings = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
     encodings.any(|encoding| encoding.trim_ascii() == GZIP.as_bytes())
 }
 
-/// An answer whose messages are compressed if they are worth it.
+/// Compresses the messages of a response that are large enough.
 fn compressed(mut answer: Response<Body>) -> Response<Body> {
-    // A status in the headers has no message.
+    // A response with its status in the headers has no message.
     if code(answer.headers()).is_some() {
         return answer;
     }
@@ -142,7 +141,7 @@ fn compressed(mut answer: Response<Body>) -> Response<Body> {
     answer.map(|body| Body::new(Recoded::new(body, Recoder::deflating())))
 }
 
-/// The answer of a handler, without what it hands on of calls to other services.
+/// Returns the response of a handler, without the statuses of outbound calls.
 async fn answered<B>(
     answer: impl Future<Output = Result<Response<B>, Infallible>>,
 ) -> Response<Body>
@@ -154,8 +153,8 @@ where
 }
 
 pin_project! {
-    /// A stream of answers that is made within the call's context as well: it is
-    /// the body that runs a streaming handler, long after its head was sent.
+    /// Response body that is polled within the call's context: the body of a streaming handler does
+    /// its work long after the head was sent.
     struct InContext {
         #[pin]
         inner: Body,

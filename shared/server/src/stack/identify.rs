@@ -1,7 +1,7 @@
-//! Gives every call its request id and says it back.
+//! Assigns a request id to every call and returns it in the response.
 //!
-//! The id the caller sent is kept where it is sane: 1 to 128 of the characters
-//! that ids are made of. Anything else would end up in logs, and is replaced.
+//! The caller's id is kept if it has 1 to 128 of the characters permitted in ids. Any other id is
+//! replaced, because it would end up in logs.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ use crate::{
     methods::Methods,
 };
 
-/// The header that carries the request id, both ways.
+/// Header of the request id, in requests and responses.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 #[derive(Clone, Debug)]
@@ -73,12 +73,13 @@ fn request_id<B>(http: &Request<B>) -> (Arc<str>, HeaderValue) {
     (id.into(), header)
 }
 
-/// An id is not a secret: it need not ask the system for its chance, as `Uuid::now_v7` does.
+/// Creates an id. An id is not a secret, so it avoids the system's random generator, which
+/// `Uuid::now_v7` uses.
 fn new_id() -> Uuid {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut chance = [0; 10];
     fastrand::fill(&mut chance);
-    // In 8,000 years it no longer fits.
+    // Fits for 8,000 years.
     uuid::Builder::from_unix_timestamp_millis(since_epoch.as_millis() as u64, &chance).into_uuid()
 }
 
@@ -105,7 +106,7 @@ where
         let this = self.project();
         let Ok(mut response) = ready!(this.inner.poll(cx));
         if let Some(mut header) = this.header.take() {
-            // No two calls have the same: HPACK is not to make room for it in its table.
+            // Ids are unique: keep them out of HPACK's table.
             header.set_sensitive(true);
             response.headers_mut().insert(REQUEST_ID, header);
         }

@@ -1,5 +1,5 @@
-//! Limits of health and reflection, which have no other: they are neither shed nor counted
-//! by the limits of callers, and a stream of theirs lasts for as long as its caller likes.
+//! Limits of health and reflection. No other limit applies to them: they are neither shed nor
+//! counted for their callers, and their streams last as long as the caller wants.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use super::verdict::Verdict;
 use crate::{call::Routed, connection::InfrastructureCalls, source::source_of, status::come_again};
 
-/// Time after which a refused call is worth another try, give or take a half.
+/// Retry delay of a refused call, jittered by half.
 const AWAY: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ where
         let call = &routed.call;
         if routed.method.infrastructure {
             match self.calls.admit(&call.connection, source_of(call.client)) {
-                // Each call comes by here once.
+                // Cannot fail: each call passes here once.
                 Ok(open) => drop(call.infrastructure.set(open)),
                 Err(limit) => return Verdict::refuse(too_many(limit)),
             }

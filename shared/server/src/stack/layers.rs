@@ -1,4 +1,4 @@
-//! A team's own layers around its handlers.
+//! Custom layers around the handlers.
 
 use std::{convert::Infallible, fmt};
 
@@ -9,11 +9,11 @@ use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
 use super::handle::{Generated, Handlers};
 
-/// Handlers of a service, as a layer around them gets them: see
+/// Handlers of a service as a custom layer receives them: see
 /// [`ServerBuilder::layer`](crate::ServerBuilder::layer).
 pub type Handler = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// Layers around the handlers of a server, outermost first.
+/// Custom layers of a server, outermost first.
 #[derive(Default)]
 pub(crate) struct Layers(Vec<Box<dyn Fn(Handler) -> Handler + Send + Sync>>);
 
@@ -31,7 +31,7 @@ impl Layers {
         self.0.push(Box::new(move |inner| erased(layer.layer(inner))));
     }
 
-    /// Puts the layers around the handlers of one service. Without layers nothing is added.
+    /// Wraps the handlers of one service. Without layers the handlers are used directly.
     pub(crate) fn around<S, B>(&self, handlers: S) -> Box<dyn Handlers>
     where
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send>

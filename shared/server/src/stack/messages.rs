@@ -1,12 +1,12 @@
-//! Messages in the data of a request: none may be longer than the server takes, and none may
-//! be missing, too many, break off or begin with what is no message.
+//! Message framing in the data of a request: rejects messages that are too long, missing, too many,
+//! truncated or malformed.
 //!
-//! tonic checks the length as well, but answers OUT_OF_RANGE, takes a broken message
-//! and a stream that its caller broke for a fault of ours, and of two messages where
-//! one is meant it leaves out the second. A compressed message is checked here as it
-//! is on the wire, and once more when it is decompressed: see [`gzip`].
+//! Tonic checks the length too, but answers OUT_OF_RANGE. It reports a truncated message and a
+//! stream that its caller broke as a server error, and ignores a second message in a unary request.
+//! A compressed message is checked here in its compressed form, and again after decompression: see
+//! [`gzip`].
 //!
-//! [`Scan`] follows the messages, [`Whole`] keeps the one of a call that has one.
+//! [`Scan`] follows the messages; [`Whole`] keeps the message of a unary request.
 
 use bytes::Bytes;
 use gantry_contract::{
@@ -18,27 +18,27 @@ use tonic::{Code, Status};
 
 use crate::status::ENCODING;
 
-/// A byte that would say that the message is compressed, and four of its length.
+/// Length of the prefix: one byte for the compression flag and four for the length.
 const PREFIX: usize = 5;
 
-/// The place in the sequence of messages at which the data so far ends.
+/// Position in the message sequence after the data received so far.
 #[derive(Debug)]
 pub(super) struct Scan {
     limit: u32,
     gzip: bool,
     expected: Expected,
     prefix: [u8; PREFIX],
-    /// Bytes of the prefix that have been read.
+    /// Number of bytes of the prefix received.
     read: usize,
-    /// Bytes of the message that are still to come.
+    /// Number of bytes of the message still to come.
     left: usize,
-    /// Bytes of the message that have come, its prefix included.
+    /// Number of bytes of the message received, including its prefix.
     partial: usize,
-    /// Messages that have come to their end.
+    /// Number of complete messages.
     messages: u64,
 }
 
-/// Messages that may begin from here on.
+/// Messages that may still begin.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     Any,
@@ -47,8 +47,8 @@ enum Expected {
 }
 
 impl Scan {
-    /// Lets messages of up to `limit` bytes through; with `one`, exactly one has to come;
-    /// with `gzip`, they may be compressed.
+    /// Accepts messages of up to `limit` bytes. `one` requires exactly one message; `gzip` permits
+    /// compressed ones.
     pub(super) fn new(limit: u32, one: bool, gzip: bool) -> Self {
         let expected = if one { Expected::One } else { Expected::Any };
         Self {
@@ -63,17 +63,17 @@ impl Scan {
         }
     }
 
-    /// Returns the bytes that have come of a message that is not complete.
+    /// Returns the number of bytes received of an incomplete message.
     pub(super) fn partial(&self) -> usize {
         self.partial
     }
 
-    /// Returns the bytes of that message that are still to come, as far as is known.
+    /// Returns the number of bytes of that message still to come, as far as known.
     pub(super) fn left(&self) -> usize {
         self.left
     }
 
-    /// Returns the number of messages that have come to their end.
+    /// Returns the number of complete messages.
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }
@@ -81,7 +81,7 @@ impl Scan {
     /// Follows more data.
     ///
     /// # Errors
-    /// The refusal of what is no message, or not one that is taken.
+    /// The refusal of data that is not a valid message.
     pub(super) fn data(&mut self, mut data: &[u8]) -> Result<(), Failure> {
         while !data.is_empty() {
             let (missing, within) = match self.left {
@@ -117,7 +117,7 @@ impl Scan {
         let limit = match (compressed, self.gzip) {
             (0, _) => self.limit,
             (1, true) => gzip::max_compressed(self.limit),
-            // gRPC's compression.md asks for this code.
+            // Code required by gRPC's compression.md.
             (1, false) => {
                 return Err(Failure::new(
                     Code::Internal,
@@ -144,7 +144,7 @@ impl Scan {
             Expected::One => Expected::None,
             Expected::None => return Err(not_one("the request has more than one message")),
         };
-        // Of 4 GiB at most, and usize has at least 32 bits where this runs.
+        // At most 4 GiB, and usize has at least 32 bits on every supported platform.
         self.left = length as usize;
         self.read = 0;
         if self.left == 0 {
@@ -153,10 +153,10 @@ impl Scan {
         Ok(())
     }
 
-    /// Checks that the data may end here.
+    /// Checks that the request may end here.
     ///
     /// # Errors
-    /// The refusal of a message that breaks off or is missing.
+    /// The refusal of a truncated or missing message.
     pub(super) fn end(&self) -> Result<(), Failure> {
         if self.partial > 0 {
             Err(malformed("the request breaks off within a message"))
@@ -172,29 +172,28 @@ fn malformed(what: &str) -> Failure {
     Failure::new(Code::InvalidArgument, GantryReason::MalformedMessage, what)
 }
 
-/// A violation of the request's cardinality (gRPC's statuscodes.md).
+/// Returns the refusal of a wrong number of messages (gRPC's statuscodes.md).
 fn not_one(what: &str) -> Failure {
     Failure::new(Code::Unimplemented, GantryReason::MalformedMessage, what)
 }
 
-/// Returns whether messages may be compressed. An encoding that is not known has been refused
-/// before.
+/// Returns true if messages may be compressed. Unknown encodings were refused before.
 pub(super) fn is_gzip(headers: &HeaderMap) -> bool {
     headers.get(ENCODING).is_some_and(|encoding| encoding == GZIP)
 }
 
-/// The bytes of the one message of a request. Data that comes at once is not copied.
+/// Bytes of a unary request's message. Data that arrives in one piece is not copied.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
     first: Bytes,
-    /// All of it once more than one part has come.
+    /// All data, once more than one piece arrived.
     parts: Vec<u8>,
 }
 
 impl Whole {
-    /// Adds data after which `left` bytes are still to come.
+    /// Adds data, after which `left` bytes are still to come.
     pub(super) fn push(&mut self, data: Bytes, left: usize) {
-        /// Memory is taken in such steps, doubled, and never more than the message needs.
+        /// Initial capacity. It doubles as needed, up to the length of the message.
         const STEP: usize = 16 * 1024;
         if self.first.is_empty() && self.parts.is_empty() {
             self.first = data;
@@ -208,8 +207,8 @@ impl Whole {
         self.parts.extend_from_slice(&data);
     }
 
-    /// Copies what has come, for a message that takes its time: a part of it may hold a
-    /// buffer that is far longer. Returns the bytes of memory that it holds.
+    /// Copies the data of a message that is slow to arrive, because a small piece may keep a large
+    /// buffer alive. Returns the number of bytes of memory held.
     pub(super) fn settle(&mut self) -> usize {
         let first = std::mem::take(&mut self.first);
         if !first.is_empty() {
@@ -219,17 +218,16 @@ impl Whole {
         self.parts.capacity()
     }
 
-    /// Returns the message with its prefix.
+    /// Returns the message, including its prefix.
     pub(super) fn into_bytes(self) -> Bytes {
         if self.parts.is_empty() { self.first } else { self.parts.into() }
     }
 }
 
-/// A stream that did not come whole was broken by the caller or the wire, whatever the
-/// reason that HTTP/2 has for it: by a reset, or by a content-length that is not kept.
-/// Nobody is there to hear; the log and the metrics are not to say that we failed. And not
-/// CANCELLED: tonic takes that for the end of the stream, and a handler would take a part of
-/// it for the whole.
+/// Returns the status of a request stream that the caller or the network broke, by a reset or a
+/// wrong content-length. Nobody receives it, but the log and the metrics must not report a server
+/// error. It is not CANCELLED: tonic treats that as the end of the stream, and a handler would take
+/// a part for the whole.
 pub(super) fn broken(error: impl Into<tonic::codegen::StdError>) -> Status {
     let error = error.into();
     match error.downcast::<Status>() {

@@ -1,13 +1,12 @@
-//! What stands between a connection and a handler.
+//! Layers between a connection and a handler.
 //!
-//! [`compose`] is the one place where the order is decided. Each layer has its
-//! own file; each takes the stage of a call that the layer before it made (see
-//! [`call`](crate::call)), so that the order of what depends on each other is
-//! checked by the compiler.
+//! [`compose`] alone decides their order. Each layer has its own file and takes the stage of a call
+//! that the layer before it produced (see [`call`](crate::call)). So the compiler checks the order
+//! of layers that depend on each other.
 //!
-//! The layers are hyper's services and not tower's: those are called through a shared
-//! reference and need no clone of the whole stack for each call, and they have no
-//! `poll_ready` in which a layer could claim what it refuses later.
+//! The layers are hyper services, not tower services. They are called through a shared reference,
+//! so a call does not clone the stack. They have no `poll_ready`, in which a layer could accept a
+//! call that it refuses later.
 
 mod addresses;
 mod authenticate;
@@ -58,10 +57,10 @@ use crate::{
     transport::RequestBody,
 };
 
-/// What the layers need to know.
+/// Dependencies of the layers.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
-    /// By the services' numbers.
+    /// Handlers by the index of their service.
     pub(crate) services: Arc<[Box<dyn Handlers>]>,
     pub(crate) methods: Arc<Methods>,
     pub(crate) contract: &'static Contract,
@@ -78,7 +77,7 @@ pub(crate) struct Parts {
     pub(crate) callers: Arc<Callers>,
 }
 
-/// The whole stack, outermost first.
+/// Composes the layers, outermost first.
 pub(crate) fn compose(
     parts: Parts,
 ) -> impl Service<
@@ -106,42 +105,42 @@ pub(crate) fn compose(
         measures,
     } = parts;
     ServiceBuilder::new()
-        // Outermost, so that every answer says the request id, even that to a panic.
+        // Outermost, so that every response has the request id, even after a panic.
         .layer(layer_fn(|inner| {
             identify::Identify::new(inner, Arc::clone(&methods), Arc::clone(&proxies))
         }))
-        // Around everything that can go wrong, the layers and what they call included.
+        // Around all code that can panic, including the layers and the code that they call.
         .layer(layer_fn(panic::CatchPanic::new))
-        // Around every refusal, so that each is traced, counted and logged like an answer.
+        // Around every refusal, so that refusals are traced, counted and logged like responses.
         .layer(layer_fn(|inner| observe_call::ObserveCall::new(inner, Arc::clone(&measures))))
-        // Before anything is spent on what is no call of ours.
+        // Before any work for requests that are not calls of this server.
         .layer(layer_fn(route::FindRoute::new))
-        // Before anything is kept of a call that has no other limit.
+        // Before any state is kept for calls that have no other limit.
         .layer(layer_fn(|inner| {
             infrastructure::LimitInfrastructure::new(inner, Arc::clone(&infrastructure))
         }))
-        // Before any wait or work, so that all of it counts and ends in time.
+        // Before any wait or work, so that all of it counts towards the deadline.
         .layer(layer_fn(deadline::Deadline::new))
-        // Before a signature check, which is what a flood would otherwise buy.
+        // Before the signature check, which a flood would otherwise cause.
         .layer(layer_fn(|inner| {
             addresses::LimitAddress::new(inner, Arc::clone(&addresses), verifier.clone())
         }))
-        // Before whatever asks who calls.
+        // Before every layer that needs the caller.
         .layer(layer_fn(|inner| {
             authenticate::Authenticate::new(inner, verifier.clone(), Arc::clone(&addresses))
         }))
-        // As soon as it is known who calls: what the caller may not do counts as well.
+        // As soon as the caller is known: calls without permission count as well.
         .layer(layer_fn(|inner| callers::LimitCaller::new(inner, Arc::clone(&callers))))
         // Before a byte of the request's message is read.
         .layer(layer_fn(|inner| authorize::Authorize::new(inner, contract, Arc::clone(&grants))))
-        // Before the call takes a place: whoever dawdles keeps nobody else from one.
+        // Before the concurrency limit: a slow upload must not occupy a place.
         .layer(layer_fn(|inner| {
             collect::Collect::new(inner, Arc::clone(&uploads), max_message_bytes)
         }))
-        // Before the message is decoded, which is work. Nothing is shed that its caller could
-        // have been refused for.
+        // Before the message is decoded, which is work. After every other refusal, so that no call
+        // is shed that would have been refused anyway.
         .layer(layer_fn(|inner| shed::Shed::new(inner, limiter.clone())))
-        // Innermost: the team's own layers, then the codec, which decodes and validates the
-        // message, then the handler.
+        // Innermost: the custom layers, then the codec that decodes and validates the message, then
+        // the handler.
         .service(handle::Handle::new(services, max_message_bytes, compression))
 }

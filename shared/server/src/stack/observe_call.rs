@@ -1,5 +1,5 @@
-//! Opens the call's span, in the trace the caller started, counts and measures it, and
-//! writes one line to the log when the call is over: answered, failed, out of time or given up.
+//! Observes each call: opens its span in the caller's trace, records its metrics, and logs one line
+//! when it ends (answered, failed, timed out or cancelled).
 
 use std::{
     convert::Infallible,
@@ -65,7 +65,7 @@ where
     }
 }
 
-/// Names and values follow OpenTelemetry's conventions for gRPC.
+/// Opens the span. Names and values follow OpenTelemetry's conventions for gRPC.
 fn open_span(call: &Call, headers: &HeaderMap) -> Span {
     let span = info_span!(
         "grpc",
@@ -85,7 +85,7 @@ fn open_span(call: &Call, headers: &HeaderMap) -> Span {
         let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
             propagator.extract(&Headers(headers))
         });
-        // Refused where no traces are collected, and then there is no trace to join.
+        // Fails if no traces are collected; then there is no trace to join.
         let _ = span.set_parent(parent);
     }
     span
@@ -103,7 +103,7 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// Records how the call ended, or, when dropped before that, its cancellation.
+/// Records the end of a call. Dropping it before that records a cancellation.
 struct Observer {
     call: Arc<Call>,
     measures: Arc<Measures>,
@@ -111,7 +111,7 @@ struct Observer {
 }
 
 impl Observer {
-    /// Records the outcome; `status` is the whole status of a call that failed, if there is one.
+    /// Records the outcome. `status` is the complete status of a failed call, if there is one.
     fn ended(mut self, outcome: &Outcome, status: Option<&Status>) {
         let failure = outcome.is_failure().then(|| Failed::new(&self.call, status));
         self.record(outcome, failure.unwrap_or_default());
@@ -130,9 +130,9 @@ impl Observer {
             span.record("error.type", code);
         }
         let kind = outcome.is_limited().then(|| failed.kind(code));
-        // Behind a trusted proxy the peer is the proxy.
+        // Behind a trusted proxy, the peer is the proxy.
         let client = (call.client != call.connection.peer.ip()).then(|| display(call.client));
-        // A macro's level is fixed: health checks and reflection are too frequent for info.
+        // The level of a tracing macro is fixed. Health and reflection are too frequent for info.
         macro_rules! line {
             ($level:ident) => {
                 $level!(
@@ -162,14 +162,14 @@ impl Drop for Observer {
             return;
         }
         let late = self.call.deadline.get().is_some_and(|deadline| *deadline <= Instant::now());
-        // Where a layer panicked while it was called, this is dropped before it is caught.
+        // A layer that panics while it is called drops this before the panic is caught.
         let panicked = self.call.has_panicked() || std::thread::panicking();
         if panicked {
             self.measures.panicked(&self.call.route);
         }
         let (code, cause) = match () {
             () if panicked => (Code::Internal, "a panic"),
-            // The caller gives up at its own deadline, often before we get to say so.
+            // The caller stops at its own deadline, often before the server's response.
             () if late => (Code::DeadlineExceeded, "the deadline passed"),
             () => (Code::Cancelled, "the caller gave up"),
         };
@@ -198,7 +198,7 @@ where
         let _entered = this.span.enter();
         let Ok(response) = ready!(this.inner.poll(cx));
         let mut observer = this.observer.take();
-        // A refusal has its status in the headers, and no trailers follow.
+        // A refusal has its status in the headers, without trailers.
         let outcome = match code(response.headers()) {
             Some(code) => Some(Outcome::Grpc(code)),
             None if response.status() != StatusCode::OK => Some(Outcome::Http(response.status())),
@@ -207,7 +207,7 @@ where
         if let Some(outcome) = outcome
             && let Some(observer) = observer.take()
         {
-            // Tonic leaves the status beside the headers that were made of it.
+            // Tonic keeps the status in the extensions, beside the headers made from it.
             let status = response.extensions().get::<Status>();
             if let Some(status) = status {
                 observer.measures.refused(&observer.call.route, status);
@@ -220,7 +220,7 @@ where
 }
 
 pin_project! {
-    /// A body whose trailers end the record.
+    /// Response body whose trailers end the observation.
     pub(crate) struct ObservedBody<B> {
         #[pin]
         inner: B,
@@ -246,7 +246,7 @@ impl<B: Body<Data = Bytes>> Body for ObservedBody<B> {
                     ended(this.observer, Some(trailers));
                 }
             }
-            // Without trailers the caller does not know how it ended either.
+            // Without trailers the caller does not know the outcome either.
             Some(Err(_)) | None => ended(this.observer, None),
         }
         Poll::Ready(frame)

@@ -1,4 +1,4 @@
-//! The place of a stream of requests, from its first message to the beginning of its answer.
+//! Concurrency permit of a request stream, from its first message to the start of its response.
 
 use std::{
     mem::replace,
@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use crate::status::come_again;
 
-/// The refusal of a call that there is no place for.
+/// Returns the refusal of a call beyond the concurrency limit.
 pub(super) fn overloaded(overloaded: Overloaded) -> Status {
     let failure = if overloaded.of_caller {
         let what = "this caller has its share of the calls that the server can work at";
@@ -25,12 +25,12 @@ pub(super) fn overloaded(overloaded: Overloaded) -> Status {
     come_again(failure, overloaded.retry_after(fastrand::f64()))
 }
 
-/// How far a stream has come. Its handler runs from its headers on: callers may wait for the
-/// answer's headers before they say anything. It takes a place when its first message is
-/// complete, when its handler works on something else than waiting for that, or when its
-/// answer begins; and gives it back when its answer begins.
+/// Opening phase of a request stream. Its handler runs as soon as the headers arrive, because
+/// callers may wait for the response headers before they send. The stream takes a permit when its
+/// first message is complete, when its handler does anything but wait for that message, or when its
+/// response begins. It releases the permit when its response begins.
 ///
-/// What a stream takes until its answer is up to its caller, so its time is not measured.
+/// The duration of this phase is up to the caller, so it is not measured.
 #[derive(Debug)]
 pub(super) struct Opening {
     limiter: Limiter,
@@ -41,15 +41,15 @@ pub(super) struct Opening {
 
 #[derive(Debug)]
 enum State {
-    /// Nothing has been asked of the request yet.
+    /// The request was not read yet.
     New,
     /// The handler waits for the first message.
     Awaiting,
-    /// It has a place.
+    /// The stream has a permit.
     Placed { _permit: Permit },
-    /// There was none.
+    /// The limit was reached.
     Refused(Overloaded),
-    /// The answer has begun.
+    /// The response has begun.
     Answering,
 }
 
@@ -58,8 +58,8 @@ impl Opening {
         Self { limiter, caller, class, state: Mutex::new(State::New) }
     }
 
-    /// Notes that the first message is awaited. Returns whether it may be awaited for ever:
-    /// the answer has begun.
+    /// Records that the first message is awaited. Returns true if there is no time limit, because
+    /// the response has begun.
     pub(super) fn awaits(&self) -> bool {
         let mut state = self.state();
         if let State::New = *state {
@@ -68,18 +68,18 @@ impl Opening {
         matches!(*state, State::Answering)
     }
 
-    /// Notes that the first message is complete, or will never come.
+    /// Records that the first message is complete, or will never come.
     ///
     /// # Errors
-    /// [`Overloaded`]: there is no place.
+    /// [`Overloaded`] if the limit is reached.
     pub(super) fn heard(&self) -> Result<(), Overloaded> {
         self.place(&mut self.state())
     }
 
-    /// Notes that the handler does something. Waiting for the first message is nothing.
+    /// Records that the handler works; waiting for the first message is not work.
     ///
     /// # Errors
-    /// [`Overloaded`]: there is no place, or there was none.
+    /// [`Overloaded`] if the limit is reached, now or before.
     pub(super) fn works(&self) -> Result<(), Overloaded> {
         let mut state = self.state();
         if let State::Awaiting = *state {
@@ -89,14 +89,14 @@ impl Opening {
         self.place(&mut state)
     }
 
-    /// Notes that the answer begins.
+    /// Records that the response begins.
     ///
     /// # Errors
-    /// [`Overloaded`]: there is no place, or there was none.
+    /// [`Overloaded`] if the limit is reached, now or before.
     pub(super) fn answers(&self) -> Result<(), Overloaded> {
         let mut state = self.state();
         self.place(&mut state)?;
-        // The place that was taken is free again.
+        // Releases the permit that was taken.
         drop(replace(&mut *state, State::Answering));
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Opening {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held.
+        // No code panics while it is locked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// A limiter with two places.
+    /// Returns a limiter of two calls at once.
     fn limiter() -> Limiter {
         let parameters = ConcurrencyParameters {
             min: 2,
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(in_flight(&limiter), 1);
         drop(opening);
         assert_eq!(in_flight(&limiter), 0);
-        // Woken by something else than the request.
+        // Woken by something other than the request.
         let opening = Opening::new(limiter.clone(), 1, 0);
         opening.awaits();
         opening.works().unwrap();

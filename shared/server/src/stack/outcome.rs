@@ -1,4 +1,4 @@
-//! How a call ended, and what the log says of one that failed.
+//! Outcome of a call, and the log fields of a failed one.
 
 use std::{borrow::Cow, error::Error};
 
@@ -10,10 +10,10 @@ use tonic::{Code, Status};
 use super::bearer::bearer;
 use crate::{call::Call, status::is_server_error};
 
-/// How a call ended.
+/// Outcome of a call.
 pub(super) enum Outcome {
     Grpc(Code),
-    /// It was no gRPC call.
+    /// Not a gRPC call; the HTTP status of its response.
     Http(StatusCode),
 }
 
@@ -43,8 +43,8 @@ impl Outcome {
         }
     }
 
-    /// Whether callers can bring it about as often as they like, past all limits. Faults of ours are
-    /// always worth a line.
+    /// Returns true if callers can cause the outcome at will, so that its log lines are limited.
+    /// Server errors are always logged.
     pub(super) fn is_limited(&self) -> bool {
         match self {
             Self::Grpc(code) => {
@@ -55,14 +55,14 @@ impl Outcome {
     }
 }
 
-/// What the log says of a call that failed; of others nothing.
+/// Log fields of a failed call; empty for others.
 #[derive(Default)]
 pub(super) struct Failed {
     /// `ErrorInfo.reason`.
     pub(super) reason: Option<String>,
-    /// The message that the caller gets, and the errors behind it, which it does not get.
+    /// Message that the caller gets, and its causes, which the caller does not get.
     pub(super) cause: Option<String>,
-    /// As the token says, which may be a lie.
+    /// Unverified claims of the token.
     pub(super) token: Claimed,
 }
 
@@ -76,7 +76,7 @@ impl Failed {
         }
     }
 
-    /// Lines of one kind are limited together.
+    /// Returns the kind by which log lines are limited.
     pub(super) fn kind(&self, code: &str) -> String {
         match &self.reason {
             Some(reason) => format!("{code} {reason}"),
@@ -90,7 +90,7 @@ fn cause(status: &Status) -> String {
     let mut source = status.source();
     while let Some(error) = source {
         let text = error.to_string();
-        // A failure says what the message says.
+        // The text of a failure is already in the message.
         if !error.is::<Failure>() && !cause.contains(&text) {
             cause.push_str(": ");
             cause.push_str(&text);

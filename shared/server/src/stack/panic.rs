@@ -1,8 +1,8 @@
-//! Turns a panic into INTERNAL: the caller learns the request id, the log the rest.
+//! Turns a panic into INTERNAL: the caller gets the request id, the log gets the details.
 //!
-//! The backtrace is only known while the panic happens, so a panic hook keeps it
-//! for the thread. The hook is the one piece of process-wide state here; where no
-//! call is being polled it does what the hook before it did.
+//! The backtrace is available only during the panic, so a panic hook stores it for the thread. The
+//! hook is the only process-wide state here; while no call is being polled, it forwards to the
+//! previous hook.
 
 use std::{
     any::Any,
@@ -58,7 +58,7 @@ where
 }
 
 pin_project! {
-    /// Without a future where making it panicked.
+    /// Future that catches panics; empty if creating it panicked.
     pub(crate) struct CaughtFuture<F> {
         #[pin]
         inner: Option<F>,
@@ -92,7 +92,7 @@ where
 }
 
 pin_project! {
-    /// A body that ends with INTERNAL where the stream behind it panics.
+    /// Response body that ends with INTERNAL if the stream behind it panics.
     pub(crate) struct CaughtBody<B> {
         #[pin]
         inner: Option<B>,
@@ -136,7 +136,7 @@ impl<B: Timed<Data = Bytes>> Timed for CaughtBody<B> {
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        // Dropping what the handler made may panic as well.
+        // Dropping the handler's body may panic as well.
         match caught(this.call, || inner.poll_over(cx)) {
             Some(polled) => polled,
             None => {
@@ -153,7 +153,7 @@ fn internal(call: &Call) -> Status {
         .into()
 }
 
-/// What the hook kept of the last panic on this thread.
+/// Report that the hook stored for the last panic on this thread.
 struct Report {
     location: String,
     backtrace: Backtrace,
@@ -164,10 +164,10 @@ thread_local! {
     static REPORT: RefCell<Option<Report>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`; where it panics, logs that under the call's span and gives nothing.
+/// Runs `work`. If it panics, logs the panic within the call's span and returns None.
 fn caught<T>(call: &Call, work: impl FnOnce() -> T) -> Option<T> {
     let outer = GUARDED.replace(true);
-    // Whoever calls this drops what panicked, and never polls it again.
+    // Safe: callers drop the value that panicked and never poll it again.
     let result = catch_unwind(AssertUnwindSafe(work));
     GUARDED.set(outer);
     result.map_err(|payload| log(call, &*payload)).ok()

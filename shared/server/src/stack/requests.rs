@@ -1,5 +1,5 @@
-//! The body of a stream of requests: its messages are followed, and each that has begun has
-//! the limits of an upload.
+//! Body of a request stream. Follows its messages, and applies the upload limits to each message
+//! that has begun.
 
 use std::{
     pin::Pin,
@@ -20,7 +20,7 @@ use super::{
 use crate::call::CallerHashes;
 
 pin_project! {
-    /// The body of a stream of requests.
+    /// Body of a request stream.
     pub(crate) struct Requests<B> {
         #[pin]
         inner: B,
@@ -32,23 +32,23 @@ pin_project! {
     }
 }
 
-/// How the first message is awaited.
+/// Wait for the first message.
 enum First {
-    /// Until its time is over.
+    /// With a time limit.
     InTime,
-    /// Likewise, unless the answer has begun. The stream takes a place with it.
+    /// With a time limit until the response has begun. The message takes a concurrency permit.
     Opens(Arc<Opening>),
-    /// It has come.
+    /// The first message arrived.
     Come,
 }
 
 impl<B> Requests<B> {
-    /// Lets the messages through that the scan does.
+    /// Passes on the messages that `scan` accepts.
     pub(super) fn new(inner: B, scan: Scan, uploads: Arc<Uploads>, key: CallerHashes) -> Self {
         Self { inner, scan, uploads, key, wait: None, first: First::InTime }
     }
 
-    /// Takes a place with the first message.
+    /// Takes a concurrency permit with the first message.
     pub(super) fn open(&mut self, opening: Arc<Opening>) {
         self.first = First::Opens(opening);
     }
@@ -78,7 +78,7 @@ where
                 return Poll::Pending;
             }
             let wait = this.wait.get_or_insert_with(|| Wait::new(this.uploads, *this.key));
-            // What has come of a message waits where the handler reads.
+            // A partial message is kept until the handler reads on.
             return wait.poll(cx, partial, partial).map(|refused| Some(Err(refused)));
         };
         let frame = frame.transpose().map_err(broken)?;
@@ -86,7 +86,7 @@ where
             Some(data) => {
                 let messages = this.scan.messages();
                 this.scan.data(data)?;
-                // The time of one message is not that of the next.
+                // Each message has its own time limit.
                 if this.scan.messages() != messages {
                     *this.wait = None;
                 }
@@ -103,7 +103,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        // The end is checked in `poll_frame`: it has to be polled.
+        // `poll_frame` checks the end, so it has to be polled.
         false
     }
 

@@ -1,4 +1,4 @@
-//! Lets through what is a gRPC call of a method this server has.
+//! Passes on gRPC calls of known methods and rejects everything else.
 
 use std::convert::Infallible;
 
@@ -70,8 +70,8 @@ where
     }
 }
 
-/// As gRPC's specification of compression asks: a client that reads it calls again with an
-/// encoding that is listed.
+/// Returns the refusal that gRPC's compression specification requires: a client can retry with one
+/// of the listed encodings.
 fn not_encoded(encoding: &HeaderValue) -> Status {
     let mut status = Status::from(Failure::new(
         Code::Unimplemented,
@@ -89,8 +89,8 @@ fn bare<R: Default>(status: StatusCode) -> Response<R> {
     answer
 }
 
-/// `application/grpc`, with parameters or as `+proto`; not gRPC-Web, and not gRPC
-/// with another encoding of messages.
+/// Returns true for `application/grpc`, with parameters or with `+proto`; false for gRPC-Web and
+/// other message formats.
 fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)

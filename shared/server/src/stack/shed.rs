@@ -1,10 +1,10 @@
-//! Refuses calls beyond what can be worked at, judged by the latency of the calls that are
-//! worked at, and calls of a caller that holds its share.
+//! Load shedding: refuses calls beyond the adaptive concurrency limit, and calls of a caller that
+//! holds its share.
 //!
-//! A call takes its place once its message is complete and holds it until its answer begins:
-//! a slow upload is no work of the server. A stream takes it with its first message (see
-//! [`opening`](super::opening)). A call that only waits for an event can give it back:
-//! [`release_place`].
+//! A call takes its permit when its message is complete and releases it when its response begins,
+//! because a slow upload is no work for the server. A request stream takes it with its first
+//! message (see [`opening`](super::opening)). A call that only waits for an event can release it
+//! early: [`release_place`].
 
 use std::{
     cell::Cell,
@@ -31,17 +31,16 @@ use crate::{
 };
 
 thread_local! {
-    /// Whether the handler that is polled on this thread gave its call's place back.
+    /// True if the handler polled on this thread released the permit of its call.
     static RELEASED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Gives back the place that the current call holds among the calls at once: for a handler
-/// whose work is done, and which only waits for an event that its caller wants to hear of.
-/// From here on the call keeps nobody else from being served, and the time that it takes is
-/// not taken for overload.
+/// Releases the current call's place in the concurrency limit. For a handler that has finished its
+/// work and only waits for an event of interest to its caller. From then on the call does not keep
+/// others from being served, and its duration does not count as a sign of overload.
 ///
-/// To be called by the call's own task, that is, from the handler and not from a task that it
-/// spawned. Elsewhere, and for streams of requests, it does nothing.
+/// Call it from the handler, not from a task that the handler spawned. Elsewhere, and for request
+/// streams, it has no effect.
 pub fn release_place() {
     RELEASED.set(true);
 }
@@ -53,7 +52,7 @@ pub(crate) struct Shed<S> {
 }
 
 impl<S> Shed<S> {
-    /// The limiter's classes are the methods.
+    /// Creates the layer. The limiter's classes are the methods.
     pub(crate) fn new(inner: S, limiter: Limiter) -> Self {
         Self { inner, limiter }
     }
@@ -89,7 +88,7 @@ where
 }
 
 pin_project! {
-    /// Holds the call's place until the answer begins.
+    /// Future that holds the permit until the response begins.
     pub(crate) struct ShedFuture<F> {
         #[pin]
         inner: F,
@@ -116,7 +115,7 @@ where
         }
         let placed = match &polled {
             Poll::Pending => this.opening.as_ref().map_or(Ok(()), |opening| opening.works()),
-            // A status in the headers is a refusal, of which the time says little.
+            // A status in the headers is a refusal; its latency is not meaningful.
             Poll::Ready(Ok(response)) if code(response.headers()).is_some() => {
                 *this.permit = None;
                 Ok(())

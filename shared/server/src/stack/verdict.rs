@@ -1,4 +1,4 @@
-//! The future of a layer that either refuses a call or passes it on.
+//! Future of a layer that either refuses a call or passes it on.
 
 use std::{
     convert::Infallible,
@@ -12,9 +12,9 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tonic::Status;
 
-/// Asks with the time at which the call came, which costs no look at the clock. Before that
-/// refuses it, the clock is asked: on a busy machine a call may have been held up, and what
-/// others took since would look like a debt from then.
+/// Tries with the arrival time first, to avoid a clock read. Before a refusal it tries again with
+/// the current time: on a busy machine the call may have been delayed, and tokens taken meanwhile
+/// would look like a debt at its arrival.
 pub(super) fn not_for_being_late<E>(
     received: Instant,
     admit: impl Fn(Instant) -> Result<(), E>,
@@ -23,7 +23,7 @@ pub(super) fn not_for_being_late<E>(
 }
 
 pin_project! {
-    /// An answer at once, or the answer of the service inside.
+    /// Either an immediate response or the response of the inner service.
     #[project = VerdictProject]
     pub(crate) enum Verdict<F, B> {
         Refused { answer: Option<Response<B>> },
@@ -32,7 +32,7 @@ pin_project! {
 }
 
 impl<F, B> Verdict<F, B> {
-    /// A gRPC answer without a message: the status stands in the headers.
+    /// Returns a gRPC response without a message: its status is in the headers.
     pub(crate) fn refuse(status: impl Into<Status>) -> Self
     where
         B: Default,
@@ -57,7 +57,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            // Answered once: a future is not polled after it was ready.
+            // Present: a future is not polled after completion.
             VerdictProject::Refused { answer } => {
                 answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)))
             }

@@ -1,4 +1,4 @@
-//! One call: its answer is made, and sent as fast as the peer takes it.
+//! Response to one call: produced by the stack, and sent as fast as the peer reads.
 
 use std::{
     convert::Infallible,
@@ -23,12 +23,12 @@ use crate::{
     connection::{Connection, FloodWatch, Reservation, TrackedBytes},
 };
 
-/// The most of one answer that waits to be written, in bytes: what is longer waits where
-/// its time can end it.
+/// Maximum number of bytes of one response that wait in h2. The rest waits outside of h2, where its
+/// timeout can end it.
 pub(super) const SEND_BUFFER: usize = 64 * 1024;
 
 pin_project! {
-    /// Makes and sends the answer to one call. Dropped, it resets the call.
+    /// Produces and sends the response to one call. Dropping it resets the call.
     pub(super) struct Answer<F, B> {
         #[pin]
         state: State<F, B>,
@@ -48,7 +48,7 @@ pin_project! {
 }
 
 impl<F, B> Answer<F, B> {
-    /// `send_timeout`: longest wait for the peer to take more of the answer.
+    /// Creates the response. `send_timeout` is the longest wait for the peer to read more of it.
     pub(super) fn new(
         call: F,
         respond: SendResponse<TrackedBytes>,
@@ -76,7 +76,8 @@ where
                     break ready!(sending.poll(cx, this.respond, &this.connection.floods));
                 }
                 StateProject::Making { call } => {
-                    // Before the handler: it is not to go on with a request that broke off.
+                    // Checked before the handler runs, so that it does not continue with a broken
+                    // request.
                     if this.respond.poll_reset(cx).is_ready() {
                         break Sent::ClientReset;
                     }
@@ -110,7 +111,7 @@ where
     }
 }
 
-/// Connection of a call in flight.
+/// Connection that counts a call in flight until this is dropped.
 struct InFlight(Arc<Connection>);
 
 impl InFlight {
@@ -134,42 +135,42 @@ impl Drop for InFlight {
     }
 }
 
-/// How sending ended.
+/// Result of sending.
 enum Sent {
-    /// All that there was.
+    /// The whole response was sent.
     Whole,
-    /// A reset of ours in its place.
+    /// The server reset the call.
     Reset,
-    /// The peer does not want it any more, or is gone.
+    /// The client reset the call or closed the connection.
     ClientReset,
 }
 
 type NextFrame = Option<Result<Frame<Bytes>, ()>>;
 
-/// How far an answer with a body has come.
+/// Progress of a response with a body.
 enum Progress {
-    /// Nothing is sent.
+    /// Head, not sent yet.
     Head(Response<()>),
-    /// The head is sent.
+    /// Body; the head was sent.
     Body {
         stream: SendStream<TrackedBytes>,
-        /// Frames that the body gave before the head was sent.
+        /// Frames that the body produced before the head was sent.
         ahead: [Option<NextFrame>; 2],
     },
 }
 
 pin_project! {
-    /// An answer with a body.
+    /// Response with a body.
     struct Sending<B> {
         #[pin]
         body: B,
         progress: Progress,
-        // The part of the body's last frame that the peer has not taken.
+        // Part of the last frame that the peer has not taken.
         unsent: Bytes,
-        // Whether a part of that frame has been sent.
+        // True if a part of that frame was sent.
         cut: bool,
         send_timeout: Duration,
-        // Since the peer takes nothing.
+        // Timer that runs while the peer takes nothing.
         #[pin]
         stall: Option<Sleep>,
         reservation: Reservation,
@@ -194,8 +195,8 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                     if respond.poll_reset(cx).is_ready() {
                         return Poll::Ready(Sent::ClientReset);
                     }
-                    // A client that got a head must not repeat the call, so a crash before the
-                    // rest fails it: a short answer is whole before its head is sent.
+                    // A client that received a head must not retry the call, so a crash after it
+                    // fails the call. Complete a short response before its head is sent.
                     let mut ahead = [ready_frame(this.body.as_mut(), cx), None];
                     if matches!(&ahead[0], Some(Some(Ok(frame))) if frame.is_data()) {
                         ahead[1] = ready_frame(this.body.as_mut(), cx);
@@ -237,17 +238,18 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
         }
     }
 
-    /// Ready with nothing once all of it is sent, or with how it ended.
+    /// Sends the pending data. Ready with None when all is sent, or with the result if sending
+    /// ended.
     ///
-    /// What is sent goes into the window that the peer has granted and never waits for
-    /// more of it in h2, where it could not be called back.
+    /// Data is passed to h2 only within the window that the peer granted. Data that waits for a
+    /// window inside h2 could not be recalled.
     fn poll_unsent(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         floods: &FloodWatch,
     ) -> Poll<Option<Sent>> {
         let mut this = self.project();
-        // Nothing is unsent before the head is sent.
+        // Nothing is pending before the head is sent.
         let Progress::Body { stream, .. } = this.progress else { return Poll::Ready(None) };
         while !this.unsent.is_empty() {
             stream.reserve_capacity(this.unsent.len().min(SEND_BUFFER));
@@ -273,7 +275,7 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
                 Poll::Pending => {}
             }
             if let Poll::Ready(trailers) = this.body.as_mut().poll_over(cx) {
-                // In the middle of a message nobody expects them.
+                // Trailers within a message would violate gRPC's framing.
                 if *this.cut {
                     stream.send_reset(Reason::CANCEL);
                     return Poll::Ready(Some(Sent::Reset));
@@ -302,7 +304,7 @@ fn sent(result: Result<(), h2::Error>) -> Sent {
     result.map_or(Sent::ClientReset, |()| Sent::Whole)
 }
 
-/// Returns the next frame of a body, if it is there.
+/// Returns the next frame of a body, if it is ready.
 fn ready_frame<B: Body<Data = Bytes>>(
     body: Pin<&mut B>,
     cx: &mut Context<'_>,
@@ -313,7 +315,7 @@ fn ready_frame<B: Body<Data = Bytes>>(
     }
 }
 
-/// Polls a body. An error needs no detail: it only resets the call.
+/// Polls a body. The error is dropped, because it only resets the call.
 fn poll_frame<B: Body<Data = Bytes>>(body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<NextFrame> {
     body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(drop)))
 }

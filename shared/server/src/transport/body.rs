@@ -1,10 +1,10 @@
-//! Body of a request, read as fast as the handler asks for it.
+//! Request body, read as fast as the handler asks for it.
 //!
-//! h2 keeps what is not read frame by frame, with some 300 bytes around each. A peer that
-//! sends many small messages within the window that it was granted would hold many times the
-//! window, so h2 limits such frames, by ending the connection with all of its calls. Therefore
-//! the call's task takes from h2 what the handler leaves, and joins small frames. The peer's
-//! window opens again only by what the handler reads.
+//! h2 keeps unread data frame by frame, with an overhead of some 300 bytes each. A peer that sends
+//! many small messages within its window would occupy many times the window. To prevent that, h2
+//! limits such frames by ending the connection with all of its calls. Therefore the task of the
+//! call takes unread frames from h2 and joins small ones. The peer's window reopens only for data
+//! that the handler reads.
 
 use std::{
     collections::VecDeque,
@@ -22,10 +22,10 @@ use pin_project_lite::pin_project;
 
 use crate::connection::Connection;
 
-/// Frames below this length, in bytes, are joined.
+/// Length in bytes below which frames are joined.
 const SMALL: usize = 256;
 
-/// Body of one call, for its handler.
+/// Request body of one call, for its handler.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     shared: Shared,
@@ -37,32 +37,32 @@ struct Shared(Arc<Mutex<Inflow>>);
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inflow> {
-        // Nothing in here panics; were it to, what has arrived would still be whole.
+        // No code panics while it is locked, and a panic would leave the data intact.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What arrives of a request.
+/// Received data of a request.
 #[derive(Debug)]
 struct Inflow {
-    /// `None` once nobody reads any more.
+    /// `None` when nothing reads it any more.
     stream: Option<RecvStream>,
-    /// Data taken from h2 that the handler has not read, without the small frames at its end.
+    /// Data taken from h2 and not read by the handler, without the small frames at its end.
     taken: VecDeque<Bytes>,
-    /// The small frames at the end.
+    /// Small frames at the end, joined.
     small: BytesMut,
     end: End,
-    /// The handler, if it waits.
+    /// Waker of the handler, if it waits.
     reader: Option<Waker>,
-    /// The call's task, which h2 wakes.
+    /// Waker of the call's task, which h2 wakes.
     keeper: Option<Waker>,
 }
 
 #[derive(Debug)]
 enum End {
-    /// Nothing but data was taken from h2.
+    /// The end was not taken from h2 yet.
     Ahead,
-    /// Taken from h2, not read yet.
+    /// The end was taken from h2 and not read yet.
     Taken(Result<Option<HeaderMap>, h2::Error>),
     Read,
 }
@@ -96,7 +96,7 @@ impl Inflow {
         }
     }
 
-    /// Takes from h2 what the handler leaves there. Returns `true` if there was anything.
+    /// Takes the frames that the handler left in h2. Returns `true` if there were any.
     fn take(&mut self, cx: &mut Context<'_>) -> bool {
         let (Some(stream), End::Ahead) = (&mut self.stream, &self.end) else { return false };
         if self.keeper.as_ref().is_none_or(|keeper| !keeper.will_wake(cx.waker())) {
@@ -131,16 +131,16 @@ impl Inflow {
             .or_else(|| (!self.small.is_empty()).then(|| self.small.split().freeze()))
     }
 
-    /// Opens the window by what is read.
+    /// Reopens the window for data that is read.
     fn release(&mut self, data: Bytes) -> Option<Frame<Bytes>> {
         if let Some(stream) = &mut self.stream {
-            // Cannot fail: no more is given back than has arrived.
+            // Cannot fail: it returns no more than has arrived.
             let _ = stream.flow_control().release_capacity(data.len());
         }
         Some(Frame::data(data))
     }
 
-    /// Nobody reads on: h2 throws away what still arrives.
+    /// Closes the stream: h2 discards all further data.
     fn close(&mut self) {
         while let Some(data) = self.pop() {
             self.release(data);
@@ -158,7 +158,7 @@ impl Inflow {
     }
 }
 
-/// The next data of a stream, or its end.
+/// Polls a stream for its next data or its end.
 fn poll_stream(
     stream: &mut RecvStream,
     cx: &mut Context<'_>,
@@ -183,7 +183,7 @@ impl RequestBody {
         Self { shared: Shared(Arc::new(Mutex::new(inflow))), connection }
     }
 
-    /// Handle with which the call's task takes from h2 what the handler does not read.
+    /// Returns a handle for the call's task, which takes unread frames from h2.
     pub(super) fn keeper(&self) -> Keeper {
         Keeper { shared: self.shared.clone(), connection: Arc::clone(&self.connection) }
     }
@@ -219,7 +219,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Drives the call, and takes what its handler leaves whenever it has been polled.
+    /// Drives the call. After each poll, takes the frames that its handler left.
     pub(super) fn drive<F>(self, call: F) -> Keeping<F> {
         Keeping { call, keeper: self }
     }
@@ -239,7 +239,7 @@ impl<F: Future> Future for Keeping<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // The handler goes first: what it reads need not be kept.
+        // The handler runs first, because data that it reads need not be stored.
         if let Poll::Ready(output) = this.call.poll(cx) {
             return Poll::Ready(output);
         }

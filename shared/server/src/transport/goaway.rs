@@ -1,4 +1,4 @@
-//! Debug data for the GOAWAY of a flood, which h2 offers no way to give.
+//! Debug data in the GOAWAY for a flood, which h2 cannot set.
 
 use std::{
     io::{self, IoSlice},
@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::FloodWatch;
 
-/// GOAWAY without debug data, as h2 writes it: head, last stream, reason (RFC 9113, 6.8).
+/// Length of a GOAWAY without debug data, as h2 writes it: head, last stream, reason (RFC 9113,
+/// 6.8).
 const GOAWAY: usize = 9 + 4 + 4;
 
 /// Transport that adds debug data to the last GOAWAY of a connection with a flood.
@@ -22,7 +23,7 @@ const GOAWAY: usize = 9 + 4 + 4;
 pub(crate) struct GoawayDebugData<T> {
     inner: T,
     watch: Arc<FloodWatch>,
-    /// GOAWAY with debug data, once it is due, and how much of it was written.
+    /// GOAWAY with debug data when it is due, and the number of bytes written.
     goaway: Option<(Vec<u8>, usize)>,
 }
 
@@ -31,9 +32,9 @@ impl<T> GoawayDebugData<T> {
         Self { inner, watch, goaway: None }
     }
 
-    /// Position of the GOAWAY at the end of what is to be written.
+    /// Returns the position of the GOAWAY at the end of the data to write.
     fn find(&self, buf: &[u8]) -> Option<usize> {
-        // Mostly there is no flood, and then nothing is looked at.
+        // Fast path: there is no flood.
         self.watch.found()?;
         let start = buf.len().checked_sub(GOAWAY)?;
         let frame = &buf[start..];
@@ -45,7 +46,7 @@ impl<T> GoawayDebugData<T> {
     fn with_debug_data(&self, goaway: &[u8]) -> Vec<u8> {
         let data = self.watch.found().map_or("", |flood| flood.debug_data());
         let mut frame = goaway.to_vec();
-        // Far below 256 bytes.
+        // Cannot overflow: the data is far below 256 bytes.
         frame[2] += data.len() as u8;
         frame.extend(data.as_bytes());
         frame
@@ -71,7 +72,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for GoawayDebugData<T> {
         let this = self.get_mut();
         match this.find(buf) {
             None => return Pin::new(&mut this.inner).poll_write(cx, buf),
-            // What stands before it goes first, by itself.
+            // Write the preceding data first, on its own.
             Some(start) if start > 0 => {
                 return Pin::new(&mut this.inner).poll_write(cx, &buf[..start]);
             }
@@ -98,7 +99,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for GoawayDebugData<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.watch.found().is_some() {
-            // One by one, so that the frame is seen. A partial write is no error.
+            // One buffer at a time, so that the frame is detected. A partial write is no error.
             let first = bufs.iter().find(|buf| !buf.is_empty());
             return first.map_or(Poll::Ready(Ok(0)), |buf| self.poll_write(cx, buf));
         }
@@ -131,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn the_goaway_of_a_flood_says_what_there_was_too_much_of() {
         let watch = Arc::<FloodWatch>::default();
-        // As slow as can be.
+        // As slow as possible.
         let (mut peer, ours) = duplex(1);
         let mut writer = GoawayDebugData::new(ours, Arc::clone(&watch));
         let write = async {

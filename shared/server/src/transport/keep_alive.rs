@@ -1,4 +1,4 @@
-//! Whether the peer is still there.
+//! Keepalive: detects a peer that is gone.
 
 use std::{
     future::Future,
@@ -10,14 +10,14 @@ use std::{
 use h2::{Ping, PingPong};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Asks a silent peer for a sign of life.
+/// Pings a silent peer.
 #[derive(Debug)]
 pub(super) struct KeepAlive {
     pings: Option<PingPong>,
     interval: Duration,
     timeout: Duration,
     asked: bool,
-    /// Until the peer is asked, or should have answered.
+    /// Time of the next ping, or of the timeout of the current one.
     wait: Pin<Box<Sleep>>,
 }
 
@@ -26,8 +26,8 @@ impl KeepAlive {
         Self { pings, interval, timeout, asked: false, wait: Box::pin(sleep(interval)) }
     }
 
-    /// Ready once the peer was asked and did not answer in time. `heard` is when it gave the
-    /// last sign of life by itself.
+    /// Ready when a ping was not answered in time. `heard` is the time of the last other data from
+    /// the peer.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -47,7 +47,7 @@ impl KeepAlive {
             if due > now {
                 self.wait.as_mut().reset(due);
             } else {
-                // Refused where the connection is ending, and then nobody waits for more.
+                // Fails only while the connection ends; then the keepalive is not needed.
                 if pings.send_ping(Ping::opaque()).is_err() {
                     return Poll::Pending;
                 }

@@ -1,4 +1,4 @@
-//! Accepting connections and owning them, so that ending them is bounded in time.
+//! Accepts connections and owns them, so that ending them is bounded in time.
 
 mod answer;
 mod body;
@@ -28,38 +28,38 @@ use crate::{
     measure::ServerMeasures,
 };
 
-/// How long to wait after a failed accept: mostly the process is out of file
-/// descriptors, and asking again at once would only burn the processor.
+/// Pause after a failed accept. Usually the process has no free file descriptors, and an immediate
+/// retry would only use the processor.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long a peer may take to acknowledge a GOAWAY while none of its calls is in
-/// flight: one that is suspended never does, and must not hold up a drain.
+/// Maximum wait for a peer without calls in flight to acknowledge a GOAWAY. A suspended peer never
+/// does, and must not delay a drain.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// How long calls may take to end once they are told that their time is over, and
-/// tasks to notice that their connection was cut.
+/// Time for calls to end after they are told to, and for tasks to notice that their connection was
+/// cut.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
-/// How often the log tells that there are too many connections.
+/// Interval of log lines about refused connections.
 const TELL_REFUSED: Duration = Duration::from_secs(1);
 
-/// The connections of one listener.
+/// Connections of one listener.
 #[derive(Debug)]
 pub(crate) struct Connections {
     tasks: JoinSet<()>,
     limiter: ConnectionLimiter,
-    /// What is spawned for single calls.
+    /// Tasks of single calls.
     pub(crate) calls: TaskTracker,
-    /// Tells every connection to finish what is in flight and take nothing more.
+    /// Tells every connection to finish its calls and accept no more.
     pub(crate) goaway: CancellationToken,
-    /// Tells every call that its time is over.
+    /// Tells every call to end.
     pub(crate) cut: CancellationToken,
     log: Log,
     measures: Option<Arc<ServerMeasures>>,
 }
 
 impl Connections {
-    /// Without measures nobody counts what is refused.
+    /// Creates an empty set. Without `measures`, refusals are not counted.
     pub(crate) fn new(limiter: ConnectionLimiter, measures: Option<Arc<ServerMeasures>>) -> Self {
         Self {
             tasks: JoinSet::new(),
@@ -72,9 +72,9 @@ impl Connections {
         }
     }
 
-    /// Accepts until `stop` says so, and closes the listener. Each connection is
-    /// what `serve` makes of it, in a task of its own; at a limit, this one or another one is
-    /// closed instead: see [`ConnectionLimiter`].
+    /// Accepts connections until `stop`, then closes the listener. Each connection runs the future
+    /// of `serve` in its own task. At a limit, this or another connection is closed instead: see
+    /// [`ConnectionLimiter`].
     pub(crate) async fn accept<F, C>(
         &mut self,
         listener: TcpListener,
@@ -93,8 +93,8 @@ impl Connections {
                         error!(%error, "a connection's task failed");
                     }
                 }
-                // Else newcomers wait in the system's queue until others have made room, which
-                // ends a task.
+                // While too many connections are closing, new ones wait in the system's queue. A
+                // task that ends resumes accepting.
                 accepted = listener.accept(), if !self.limiter.is_clearing() => match accepted {
                     Ok((stream, peer)) => match self.limiter.admit(peer.ip()) {
                         Ok(permit) => {
@@ -128,8 +128,8 @@ impl Connections {
         }
     }
 
-    /// Lets every connection finish, for `drain_timeout` at most; then tells the calls that are
-    /// left to end, and cuts what does not.
+    /// Lets every connection finish within `drain_timeout`. Then tells the remaining calls to end,
+    /// and cuts the rest.
     pub(crate) async fn drain(mut self, drain_timeout: Duration) {
         self.goaway.cancel();
         self.calls.close();
@@ -163,7 +163,7 @@ async fn finished(tasks: &mut JoinSet<()>, calls: &TaskTracker) {
     calls.wait().await;
 }
 
-/// Tells the log of connections that there was no place for.
+/// Log of refused connections.
 #[derive(Debug, Default)]
 struct Log {
     refused: u64,
@@ -197,7 +197,7 @@ impl Log {
     }
 }
 
-/// Waits until there has been no call for so long.
+/// Waits until there was no call for the duration of `silence`.
 async fn no_call_for(silence: Duration, calls: &TaskTracker) {
     const LOOK: Duration = Duration::from_millis(50);
     let mut since = Instant::now();
@@ -215,7 +215,7 @@ fn no_delay(stream: &TcpStream) {
     }
 }
 
-/// Whether the error is of one connection that came and went, and not of accepting.
+/// Returns true if the error concerns one connection and not the listener.
 fn is_of_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its end.
+//! Life of one connection, from its first byte to its end.
 
 use std::{
     future::{Future, pending},
@@ -15,47 +15,47 @@ use tracing::{debug, warn};
 use super::CUT_GRACE;
 use crate::connection::{Closed, Peer};
 
-/// Time for the calls of a client at its reset limit to end.
+/// Time for the calls of a client that reached its reset limit to end.
 const RESET_LIMIT_GRACE: Duration = Duration::from_secs(5);
 
-/// Time for an idle connection to end after it was told to make room for another one.
+/// Time for an idle connection to end after it was evicted.
 const EVICTED_GRACE: Duration = Duration::from_millis(500);
 
-/// Time for the peer of an idle connection to acknowledge its end, or for a call that it has
-/// begun meanwhile.
+/// Time for the peer of an idle connection to acknowledge its end, or for a call that began
+/// meanwhile.
 const IDLE_GRACE: Duration = Duration::from_secs(30);
 
-/// How long the last words to a peer may take to be sent.
+/// Time to send the final frames to a peer.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What can be told to end.
+/// Connection that can be told to end.
 pub(crate) trait Endable: Future<Output = Closed> {
-    /// By finishing what is in flight and taking nothing more.
+    /// Finishes the calls in flight and accepts no more.
     fn graceful(self: Pin<&mut Self>);
 
-    /// At once, once the peer was told why.
+    /// Ends at once, after sending the peer the reason.
     fn abrupt(self: Pin<&mut Self>, reason: Reason);
 }
 
-/// When a connection ends, other than by its peer.
+/// Conditions that end a connection, other than its peer.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    /// Tells it to finish what is in flight and to take nothing more.
+    /// Tells it to finish its calls and accept no more.
     pub(crate) goaway: CancellationToken,
-    /// How old it gets until it does so by itself.
+    /// Age at which it does so by itself.
     pub(crate) age: Age,
     /// Cancelled when its client resets too many calls.
     pub(crate) reset_limit_hit: CancellationToken,
-    /// Tells its calls that their time is over.
+    /// Tells its calls to end.
     pub(crate) cut: CancellationToken,
-    /// Tells it to make room for another one.
+    /// Tells it to close for another connection.
     pub(crate) peer: Peer,
-    /// Time without a call after which it ends.
+    /// Idle time after which it ends.
     pub(crate) idle_timeout: Option<Duration>,
 }
 
 impl Ends {
-    /// Returns once it has been idle for too long.
+    /// Waits until the connection was idle for too long.
     async fn idle(&self) {
         match self.idle_timeout {
             Some(timeout) => self.peer.idle_for(timeout).await,
@@ -64,7 +64,7 @@ impl Ends {
     }
 }
 
-/// How old a connection gets, and what is left to it then.
+/// Maximum age of a connection, and its grace period.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Age {
     pub(crate) max: Duration,
@@ -72,21 +72,21 @@ pub(crate) struct Age {
 }
 
 impl Age {
-    /// A tenth more or less, so that connections that began together do not end
-    /// together. `random` is from 0 to below 1.
+    /// Changes the age by up to a tenth, so that connections opened together do not end together.
+    /// `random` is in [0, 1).
     pub(crate) fn jittered(self, random: f64) -> Self {
         Self { max: self.max.mul_f64(0.9 + 0.2 * random), ..self }
     }
 }
 
-/// Runs one connection until it ends, and says how.
+/// Runs one connection until it ends, and returns the reason.
 pub(crate) async fn run<C: Endable>(connection: C, peer: SocketAddr, ends: Ends) -> Closed {
     let mut connection = pin!(connection);
     let closed = tokio::select! {
         closed = &mut connection => closed,
         () = ends.goaway.cancelled() => {
             connection.as_mut().graceful();
-            // Whoever drains says when it is cut.
+            // The drain decides when it is cut.
             connection.await;
             Closed::Drain
         }
@@ -113,10 +113,10 @@ pub(crate) async fn run<C: Endable>(connection: C, peer: SocketAddr, ends: Ends)
     closed
 }
 
-/// Ends without a long wait: another connection has been let in for this one.
+/// Ends quickly, because another connection was admitted in its place.
 async fn make_room<C: Endable>(mut connection: Pin<&mut C>, ends: &Ends) {
     if !ends.peer.is_unproven() {
-        // A call that crosses the GOAWAY is refused and may be made elsewhere.
+        // A call that crosses the GOAWAY is refused and can be retried elsewhere.
         connection.as_mut().graceful();
         if timeout(EVICTED_GRACE, &mut connection).await.is_ok() {
             return;
@@ -127,8 +127,8 @@ async fn make_room<C: Endable>(mut connection: Pin<&mut C>, ends: &Ends) {
     let _ = timeout(EVICTED_GRACE, connection).await;
 }
 
-/// Lets what is in flight finish, then tells it to end, then gives the reason and gives up.
-/// Whether that was not needed.
+/// Ends in three steps: waits for the calls in flight, tells the rest to end, and closes with
+/// `reason`. Returns true if the first step sufficed.
 async fn finish<C: Endable>(
     mut connection: Pin<&mut C>,
     grace: Duration,
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!((seconds(0.0), seconds(0.5), seconds(0.999)), (90, 100, 109));
     }
 
-    /// Ends so long after it was told to, or when it is broken off.
+    /// Ends a given time after it was told to, or when it is closed abruptly.
     struct Fake<'a> {
         lasts: Duration,
         end: Option<Pin<Box<Sleep>>>,

@@ -1,4 +1,4 @@
-//! HTTP/2 on one connection: calls are accepted and given to the stack.
+//! HTTP/2 on one connection: accepts calls and passes them to the stack.
 
 use std::{
     convert::Infallible,
@@ -32,18 +32,18 @@ use crate::{
     settings::ConnectionSettings,
 };
 
-/// What h2 may hold of small DATA frames before it ends the connection with all of its calls:
-/// each costs 256 bytes less its length. Calls take them out of h2 (see `body`), so that only
-/// those count that one poll of the connection reads, 2 MiB at most, and for ever those that
-/// came after their call was answered: 260,000 of them.
+/// Budget of h2 for small DATA frames, beyond which it ends the connection with all of its calls.
+/// Each frame costs 256 bytes less its length. Calls take the frames out of h2 (see `body`). So
+/// only frames read in a single poll count, 2 MiB at most, and permanently those that arrive after
+/// their call was answered, 260,000 at most.
 const DATA_FRAME_BUDGET: usize = 64 * 1024 * 1024;
 
-/// HTTP/2 with the limits of the settings, and at most so many streams.
+/// Returns HTTP/2 with the limits of the settings and at most `max_streams` streams.
 pub(crate) fn protocol(settings: &ConnectionSettings, max_streams: u32) -> server::Builder {
     let mut protocol = server::Builder::new();
     protocol
         .max_concurrent_streams(settings.max_streams.min(max_streams))
-        // What exceeds the limit by less is answered in gRPC's own words.
+        // Headers between the limit and twice the limit get a gRPC status.
         .max_header_list_size(settings.max_header_bytes.saturating_mul(2))
         .initial_window_size(settings.stream_window_bytes)
         .initial_connection_window_size(settings.connection_window_bytes)
@@ -54,7 +54,7 @@ pub(crate) fn protocol(settings: &ConnectionSettings, max_streams: u32) -> serve
     protocol
 }
 
-/// A connection whose peer speaks HTTP/2.
+/// Connection with a peer that speaks HTTP/2.
 pub(crate) struct Serving<T, S> {
     http2: server::Connection<T, TrackedBytes>,
     connection: Arc<Connection>,
@@ -63,11 +63,11 @@ pub(crate) struct Serving<T, S> {
     send_timeout: Duration,
     headers: HeaderLimits,
     keep_alive: KeepAlive,
-    /// When the peer gave the last sign of life by itself.
+    /// Time of the last data from the peer, other than answers to pings.
     heard: Instant,
     /// Cancelled when the client resets too many calls.
     reset_limit_hit: CancellationToken,
-    /// The reason for which it is broken off, and the time for telling the peer.
+    /// Reason for closing the connection abruptly, and the time left to tell the peer.
     broken: Option<(Closed, Pin<Box<Sleep>>)>,
 }
 
@@ -130,7 +130,7 @@ where
                 this.break_off(Closed::Silent, Reason::NO_ERROR);
             }
             if let Some((why, last_words)) = &mut this.broken {
-                // A peer that takes nothing is not to be told.
+                // A peer that reads nothing cannot be told.
                 let told = this.http2.poll_closed(cx).is_ready();
                 if told || last_words.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(*why);
@@ -153,7 +153,7 @@ where
             };
             let now = Instant::now();
             this.heard = now;
-            // Health and reflection have no use for others: their packages begin so.
+            // Health and reflection need no other headers; their packages begin with `grpc`.
             let all = !request.uri().path().starts_with("/grpc.");
             let too_large = this.headers.keep(request.headers_mut(), all).err();
             let connection = Arc::clone(&this.connection);
@@ -165,7 +165,7 @@ where
                 too_large,
                 http,
             });
-            // The tracker is what is waited for, not the task's result.
+            // The tracker waits for the task; its result is not needed.
             let answer = Answer::new(call, respond, connection, now, this.send_timeout);
             drop(this.calls.spawn(keeper.drive(answer)));
             if this.connection.resets.begin() {

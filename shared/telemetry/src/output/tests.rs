@@ -3,19 +3,19 @@ use std::{collections::VecDeque, sync::mpsc};
 use super::*;
 use crate::settings::Format;
 
-/// Longer than anything here takes, even on a busy machine.
+/// Longer than any test here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a write does.
+/// Result of one write.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Takes so many bytes at most.
+    /// Accepts at most this many bytes.
     Take(usize),
     Fail(io::ErrorKind),
 }
 
-/// A writer that takes one step each write, and all bytes once there are no more steps. It waits at
-/// its first write until it is let go.
+/// Writer that performs one step per write, and then accepts everything. Its first write blocks
+/// until it is released.
 struct Scripted {
     gate: Option<mpsc::Receiver<()>>,
     steps: VecDeque<Step>,
@@ -48,7 +48,7 @@ struct Log {
 }
 
 impl Log {
-    /// A log whose writer is blocked until it is opened.
+    /// Starts a log whose writer blocks until it is released.
     fn start(steps: &[Step]) -> Self {
         let (open, gate) = mpsc::channel();
         let written = Arc::<Mutex<Vec<u8>>>::default();
@@ -63,7 +63,7 @@ impl Log {
         self.output.queue.push(level, line);
     }
 
-    /// Lets the writer go and returns everything that it wrote, once all is written.
+    /// Releases the writer and returns all lines when they are written.
     fn lines(&self) -> Vec<String> {
         let _ = self.open.send(());
         self.output.queue.flush(PATIENCE);
@@ -72,7 +72,7 @@ impl Log {
     }
 }
 
-/// The number in a note about dropped lines.
+/// Parses the number in a line about dropped lines.
 fn dropped(note: &str) -> usize {
     let note: serde_json::Value = serde_json::from_str(note).unwrap();
     assert_eq!((&note["level"], &note["service"]), (&"warn".into(), &"user".into()));
@@ -93,7 +93,7 @@ fn lines_are_written_whole_and_in_order() {
 fn a_full_queue_drops_lines_and_says_how_many() {
     let log = Log::start(&[]);
     let line = format!("{}\n", "x".repeat(1023));
-    // Three times of what there is room for, and the writer takes none.
+    // Three times the capacity, while the writer is blocked.
     let pushed = 3 * CAPACITY / line.len();
     for _ in 0..pushed {
         log.push(Level::INFO, &line);
@@ -134,7 +134,7 @@ fn lines_that_cannot_be_written_are_counted() {
     assert_eq!(log.lines(), ["one "]);
     log.push(Level::INFO, "another\n");
     let lines = log.lines();
-    // The line that broke off has ended, and the count comes with what could be written next.
+    // The interrupted line is terminated, and the count follows in the next write.
     assert_eq!(lines[..2], ["one ", "another"]);
     assert_eq!(dropped(&lines[2]), 1);
 }

@@ -1,11 +1,10 @@
-//! Limits of open connections: in all, per source and per IPv6 site.
+//! Limits of open connections: in total, per source and per IPv6 site.
 //!
-//! At a limit, a newcomer does not simply lose: a connection that matters less is closed for
-//! it. Connections that have not completed a call go first, oldest first, from the source with
-//! the most of them. Then idle connections of sources that have more than the newcomer's,
-//! before that of the largest. Connections with calls in flight stay once one was completed.
-//! A share of all places is kept for proven peers: sources that made an authenticated call in
-//! the last hour.
+//! At a limit, a new connection can replace a less valuable one. Connections without a completed
+//! call go first: the oldest of the source with the most of them. Then go idle connections of
+//! sources with more than the new one's source, the largest source first. A connection with a call
+//! in flight stays if it has completed one before. A share of all connections is reserved for
+//! proven peers: sources that made an authenticated call in the last hour.
 
 mod standing;
 mod table;
@@ -25,11 +24,12 @@ pub(crate) use self::{
 };
 use crate::{client::Proxies, source::source_of};
 
-/// Permits for connections.
+/// Issuer of permits for connections.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimiter {
     limits: Limits,
-    /// Exempt from all limits but that of the process: they stand for many sources.
+    /// Trusted proxies. They are exempt from all limits but the total, because they stand for many
+    /// sources.
     proxies: Arc<Proxies>,
     table: Arc<Mutex<Table>>,
 }
@@ -39,13 +39,13 @@ impl ConnectionLimiter {
         Self { limits, proxies, table: Arc::default() }
     }
 
-    /// If so many connections are on their way out that newcomers have to wait.
+    /// Returns true if so many connections are closing that new ones have to wait.
     pub(crate) fn is_clearing(&self) -> bool {
         lock(&self.table).is_clearing()
     }
 
-    /// Returns a permit for a connection from this address. It may have cost another
-    /// connection its own: see [`ConnectionPermit::evicted`].
+    /// Returns a permit for a connection from this address. [`ConnectionPermit::evicted`] is set if
+    /// another connection is closed for it.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -66,7 +66,7 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     pub(crate) peer: Peer,
-    /// If another connection is closed for this one.
+    /// True if another connection is closed for this one.
     pub(crate) evicted: bool,
 }
 
@@ -76,7 +76,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// Peer of a connection, as its calls see it.
+/// Peer of a connection, shared with its calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     standing: Arc<Standing>,
@@ -84,14 +84,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Notes a completed call.
+    /// Records a completed call.
     pub(crate) fn completed_call(&self) {
         if self.standing.is_unproven() {
             lock(&self.table).completed(&self.standing);
         }
     }
 
-    /// Notes that a caller proved its identity.
+    /// Records that a caller proved its identity.
     pub(crate) fn authenticated(&self) {
         if !self.standing.is_proven() {
             lock(&self.table).proved(&self.standing, Instant::now());
@@ -107,7 +107,7 @@ impl Deref for Peer {
     }
 }
 
-/// A peer without limits, for tests of what has a connection.
+/// Peer without limits, for tests.
 #[cfg(test)]
 impl Peer {
     pub(crate) fn any() -> Self {

@@ -1,4 +1,4 @@
-//! Standing of one connection: what its peer has proved, and since when it is idle.
+//! Standing of a connection: the proof that its peer has given, and its idle time.
 
 use std::{
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::source::Source;
 
-/// What the peer of a connection has proved.
+/// Proof that the peer of a connection has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Rank {
-    /// Nothing.
+    /// None.
     Unproven,
-    /// That it speaks gRPC: it completed a call.
+    /// Completed a call, so it speaks gRPC.
     Anonymous,
-    /// Its identity, by an authenticated call.
+    /// Made an authenticated call.
     Proven,
 }
 
@@ -29,10 +29,10 @@ pub(crate) struct Standing {
     pub(super) exempt: bool,
     rank: AtomicU8,
     calls: AtomicU32,
-    /// Those of `calls` that are of health or reflection.
+    /// Number of `calls` that are of health or reflection.
     infrastructure: AtomicU32,
     opened: Instant,
-    /// Milliseconds after `opened`.
+    /// End of the last call, in milliseconds after `opened`.
     idle_since: AtomicU64,
     closing: CancellationToken,
 }
@@ -43,7 +43,7 @@ impl Standing {
             id,
             source,
             exempt,
-            // Those that stand for many sources have nothing to prove.
+            // Exempt peers stand for many sources and need no proof.
             rank: AtomicU8::new(if exempt { Rank::Proven } else { Rank::Unproven } as u8),
             calls: AtomicU32::new(0),
             infrastructure: AtomicU32::new(0),
@@ -53,7 +53,7 @@ impl Standing {
         }
     }
 
-    /// If it has not completed a call.
+    /// Returns true if it has not completed a call.
     pub(crate) fn is_unproven(&self) -> bool {
         self.rank.load(Ordering::Relaxed) == Rank::Unproven as u8
     }
@@ -74,12 +74,12 @@ impl Standing {
         self.rank.store(rank as u8, Ordering::Relaxed);
     }
 
-    /// Notes the beginning of a call.
+    /// Records the start of a call.
     pub(crate) fn begin_call(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes the end of a call.
+    /// Records the end of a call.
     pub(crate) fn end_call(&self) {
         if self.calls.load(Ordering::Relaxed) == 1 {
             let since = self.opened.elapsed().as_millis();
@@ -88,8 +88,8 @@ impl Standing {
         self.calls.fetch_sub(1, Ordering::Release);
     }
 
-    /// Notes the beginning of a call of health or reflection, besides that of a call. Returns
-    /// how many others are open.
+    /// Records the start of a call of health or reflection, in addition to that of the call.
+    /// Returns the number of others that are open.
     pub(crate) fn begin_infrastructure(&self) -> u32 {
         self.infrastructure.fetch_add(1, Ordering::Relaxed)
     }
@@ -98,14 +98,15 @@ impl Standing {
         self.infrastructure.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Like [`idle_since`](Self::idle_since), but calls of health and reflection keep nobody
-    /// his place: they cost nothing and may last for ever.
+    /// Like [`idle_since`](Self::idle_since), but ignores calls of health and reflection: they cost
+    /// nothing and may last for ever, so they must not protect a connection.
     pub(super) fn useless_since(&self) -> Option<Instant> {
         let calls = self.calls.load(Ordering::Acquire);
         (calls <= self.infrastructure.load(Ordering::Relaxed)).then(|| self.last_end())
     }
 
-    /// Time of the end of its last call, or of its opening, unless a call is in flight.
+    /// Returns the end of the last call, or the opening without one; None while a call is in
+    /// flight.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         (self.calls.load(Ordering::Acquire) == 0).then(|| self.last_end())
     }
@@ -114,11 +115,11 @@ impl Standing {
         self.opened + Duration::from_millis(self.idle_since.load(Ordering::Relaxed))
     }
 
-    /// Returns once it was idle for so long.
+    /// Waits until the connection was idle for `timeout`.
     pub(crate) async fn idle_for(&self, timeout: Duration) {
         loop {
             let now = Instant::now();
-            // A call that ends while this sleeps ends later than now.
+            // A call that ends during the sleep ends later than now.
             let due = self.idle_since().unwrap_or(now) + timeout;
             if due <= now {
                 return;
@@ -127,7 +128,7 @@ impl Standing {
         }
     }
 
-    /// Cancelled when it has to end for another one.
+    /// Cancelled when the connection is closed for another one.
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.closing
     }

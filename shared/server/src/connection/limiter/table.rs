@@ -1,4 +1,5 @@
-//! Table of open connections: decides who gets in and who goes. Pure: takes the time.
+//! Table of open connections: decides which are admitted and which are closed. Pure: takes the
+//! time.
 
 use std::{
     cmp::Reverse,
@@ -15,25 +16,25 @@ use crate::{
     source::Source,
 };
 
-/// Connections that may be on their way out beyond the limit. Newcomers wait for these.
+/// Maximum number of closing connections beyond the limit. New ones wait while it is reached.
 const MAX_CLOSING: usize = 64;
 
 /// Time for which a source stays known after an authenticated call.
 const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// Known sources without an open connection.
+/// Maximum number of known sources without an open connection.
 const MAX_KNOWN: usize = 10_000;
 
-/// Why a connection was closed at once, unserved.
+/// Reason why a connection was closed unserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// There are as many as there may be.
+    /// The total limit is reached.
     Full,
-    /// There are as many as there may be of its address.
+    /// The limit of its address is reached.
     FullForAddress,
-    /// There are as many as there may be of its IPv6 network of 48 bits.
+    /// The limit of its IPv6 /48 network is reached.
     FullForSite,
-    /// The rest is reserved for sources that made an authenticated call.
+    /// The remaining connections are reserved for sources that made an authenticated call.
     FullForStrangers,
 }
 
@@ -55,7 +56,7 @@ impl Refused {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) max: usize,
-    /// Part of `max` that only sources with an authenticated call may use.
+    /// Part of `max` reserved for sources that made an authenticated call.
     pub(crate) reserved: usize,
     pub(crate) per_source: usize,
     pub(crate) per_site: usize,
@@ -63,7 +64,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub(crate) fn new(settings: &ConnectionSettings) -> Self {
-        // Filled in when the server was built.
+        // Set when the server is built.
         let max = settings.max.unwrap_or(DEFAULT_MAX) as usize;
         Self {
             max,
@@ -77,14 +78,15 @@ impl Limits {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     next: u64,
-    /// Open connections, without those that are told to close.
+    /// Number of open connections, without closing ones.
     open: usize,
     closing: usize,
-    /// Open connections that are not proven.
+    /// Number of open connections that are not proven.
     strangers: usize,
     sources: HashMap<Source, Connections>,
     sites: HashMap<Source, usize>,
-    /// Sources with unproven connections: how many, and the oldest one. The last goes first.
+    /// Sources with unproven connections: their number, and the oldest one. The last entry goes
+    /// first.
     unproven: BTreeSet<(usize, Reverse<u64>, Source)>,
     known: HashMap<Source, Instant>,
 }
@@ -101,7 +103,7 @@ struct Connections {
 #[derive(Clone, Copy, Debug)]
 enum Scope {
     Any,
-    /// Connections of sources that proved nothing.
+    /// Connections of sources without an authenticated call.
     Strangers,
     OfSource(Source),
     OfSite(Source),
@@ -112,7 +114,7 @@ impl Table {
         self.closing >= MAX_CLOSING
     }
 
-    /// Admits a connection. Also returns if another one has to go for it.
+    /// Admits a connection. Also returns whether another one is closed for it.
     pub(super) fn admit(
         &mut self,
         source: Source,
@@ -125,7 +127,7 @@ impl Table {
         }
         let mut evicted = false;
         for (scope, refused) in self.missing(source, exempt, limits, now) {
-            // One that went may have made room for the next reason too.
+            // The connection closed for one limit may have made room in the next.
             if self.is_full(scope, limits) {
                 let victim = self.victim(scope, source).ok_or(refused)?;
                 self.remove(&victim, now);
@@ -140,7 +142,7 @@ impl Table {
         Ok((standing, evicted))
     }
 
-    /// Limits that a connection is beyond, and the refusals for them.
+    /// Returns the limits that are reached for a connection, with the refusal for each.
     fn missing(
         &self,
         source: Source,
@@ -181,7 +183,7 @@ impl Table {
             || self.known.get(&source).is_some_and(|proved| now < *proved + KNOWN_FOR)
     }
 
-    /// Connection that goes for a newcomer from `newcomer`.
+    /// Returns the connection to close for a new one from `newcomer`.
     fn victim(&self, scope: Scope, newcomer: Source) -> Option<Arc<Standing>> {
         let unproven = match scope {
             Scope::Any | Scope::Strangers => self.unproven.last().map(|(.., source)| *source),
@@ -197,7 +199,7 @@ impl Table {
             Scope::Strangers => self.idle_of_largest(newcomer, Rank::Anonymous),
             Scope::OfSource(_) | Scope::OfSite(_) => None,
         };
-        // Connections that come together are not to close each other.
+        // Connections opened together must not close each other.
         if self.unproven.last().is_some_and(|(.., most)| *most == newcomer) {
             idle().or_else(unproven)
         } else {
@@ -210,8 +212,8 @@ impl Table {
         connections.all.get(connections.unproven.first()?).cloned()
     }
 
-    /// Idle connection of up to this rank of the largest source that has one. After it went,
-    /// its source has no fewer than the newcomer's.
+    /// Returns an idle connection with at most this rank, from the largest source that has one.
+    /// After its removal the source still has at least as many connections as the newcomer's.
     fn idle_of_largest(&self, newcomer: Source, up_to: Rank) -> Option<Arc<Standing>> {
         let mut found = None;
         let mut largest = self.count(newcomer) + 1;
@@ -268,7 +270,7 @@ impl Table {
         }
     }
 
-    /// Changes the connections of a source and keeps `unproven` in step.
+    /// Changes the connections of a source and updates `unproven`.
     fn change(&mut self, source: Source, change: impl FnOnce(&mut Connections)) {
         let connections = self.sources.entry(source).or_default();
         let key = |connections: &Connections| {
@@ -335,7 +337,8 @@ impl Table {
 }
 
 impl Connections {
-    /// Idle connection of the lowest rank, up to this one; of these, the longest idle.
+    /// Returns the idle connection with the lowest rank, at most `up_to`; among equals, the longest
+    /// idle.
     fn longest_idle(&self, up_to: Rank) -> Option<Arc<Standing>> {
         let idle = self.all.values().filter(|standing| standing.rank() <= up_to);
         let idle = idle.filter_map(|standing| Some((standing.useless_since()?, standing)));

@@ -1,4 +1,4 @@
-//! What ends a call that does not end by itself.
+//! Timer and signals that end a call.
 
 use std::{
     future::Future,
@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 
 use crate::call::Call;
 
-/// When a call ends, and how long it was given.
+/// Deadline of a call, and the time that it was given.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
     pub(super) deadline: Instant,
@@ -29,12 +29,12 @@ impl Limit {
     }
 }
 
-/// Why a call is ended.
+/// Reason for which a call is ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Over {
-    /// Its time is over.
+    /// Its deadline expired.
     Late(Limit),
-    /// That of its connection is.
+    /// Its connection is ended.
     Cut,
 }
 
@@ -57,8 +57,8 @@ impl From<Over> for Status {
 }
 
 pin_project! {
-    /// Goes off when a call is to be ended. It is only wound up once there is something
-    /// to wait for: most calls are answered at once.
+    /// Completes when a call has to end. Its timer starts with the first wait, because most calls
+    /// are answered at once.
     pub(super) struct Alarm {
         call: Arc<Call>,
         limit: Option<Limit>,
@@ -74,12 +74,12 @@ impl Alarm {
         Self { call, limit, sleep: None, cut: None }
     }
 
-    /// The same for the next part of the call.
+    /// Returns an alarm for the next part of the call.
     pub(super) fn again(&self) -> Self {
         Self::new(Arc::clone(&self.call), self.limit)
     }
 
-    /// Whether the call's time is over at this moment, without waiting.
+    /// Returns whether the deadline has expired, without waiting.
     pub(super) fn late(&self) -> Option<Over> {
         self.limit.filter(|limit| limit.is_over()).map(Over::Late)
     }

@@ -1,10 +1,9 @@
-//! Ends a call when its time is over: the earlier of what the caller waits
-//! (`grpc-timeout`) and what the contract grants the method. Or when that of its
-//! connection is: at the end of a drain, or of the grace of an old connection.
+//! Ends a call at its deadline: the earlier of the caller's `grpc-timeout` and the contract's
+//! timeout. Also ends it when its connection has to end: at the end of a drain, or of the grace
+//! period of an old connection.
 //!
-//! The work is dropped, head or stream, and the caller is told
-//! DEADLINE_EXCEEDED or UNAVAILABLE. Work that must not stop halfway, a commit,
-//! protects itself.
+//! The handler's future or stream is dropped, and the caller gets DEADLINE_EXCEEDED or UNAVAILABLE.
+//! Work that must not stop halfway, such as a commit, must protect itself.
 
 mod alarm;
 mod timeout;
@@ -64,13 +63,13 @@ where
                 ));
             }
         };
-        // A time beyond what the clock can hold is no limit.
+        // A timeout beyond the clock's range is no limit.
         let limit =
             [wanted, routed.method.timeout()].into_iter().flatten().min().and_then(|granted| {
                 Some(Limit { deadline: received.checked_add(granted)?, granted })
             });
         if let Some(limit) = limit {
-            // This layer is the only one that sets it, once per call.
+            // Cannot fail: only this layer sets it, once per call.
             let _ = routed.call.deadline.set(limit.deadline);
             if limit.is_over() {
                 return Verdict::refuse(Over::Late(limit));
@@ -82,7 +81,7 @@ where
 }
 
 pin_project! {
-    /// The future of the answer's head; dropped when the time is over.
+    /// Future of the response head, dropped at the deadline.
     pub(crate) struct TimedFuture<F> {
         #[pin]
         inner: Option<F>,
@@ -115,11 +114,11 @@ where
 }
 
 pin_project! {
-    /// A body that ends with the reason when the time is over.
+    /// Response body that ends with a status at the deadline.
     pub(crate) struct TimedBody<B> {
         #[pin]
         inner: Option<B>,
-        // Without it there is no body either: the call was refused.
+        // Without an alarm there is no body either: the call was refused.
         #[pin]
         alarm: Option<Alarm>,
     }
@@ -151,7 +150,7 @@ impl<B: Body<Data = Bytes>> Body for TimedBody<B> {
                 Poll::Ready(over) => Some(over),
                 Poll::Pending => None,
             },
-            // A stream that always has more would never get to wait.
+            // A stream that always has data would never wait for the timer.
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => alarm.late(),
             Poll::Ready(_) => None,
         };

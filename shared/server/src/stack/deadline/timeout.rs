@@ -1,14 +1,14 @@
-//! The header `grpc-timeout` of a request.
+//! Request header `grpc-timeout`.
 
 use std::time::Duration;
 
 use gantry_resilience::deadline::{GRPC_TIMEOUT, InvalidTimeout, decode};
 use http::HeaderMap;
 
-/// Returns how long the caller waits, if it says so.
+/// Returns the caller's timeout, if it sent one.
 ///
 /// # Errors
-/// [`InvalidTimeout`] if the header is there and cannot be read, or is there twice.
+/// [`InvalidTimeout`] if the header is malformed or repeated.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Duration>, InvalidTimeout> {
     let mut values = headers.get_all(GRPC_TIMEOUT).iter();
     match (values.next(), values.next()) {

@@ -1,18 +1,17 @@
-//! Limits on messages that callers have begun and not finished.
+//! Limits of uploads: messages that have begun and are not complete.
 //!
-//! A call takes its place among the calls at once when its message is complete (see
-//! [`shed`](super::shed)). Until then it is an upload, which costs little but memory, and has
-//! limits of its own:
-//! - a message that arrives whole, or within [`GRACE`], is not limited at all: there is always
-//!   a moment between the headers of a call and its message;
-//! - uploads at once: `max` of all callers, `max_per_caller` and `max_per_address`; the last
-//!   quarter is kept for callers and addresses with fewer than [`FEW`];
-//! - their bytes: `max_bytes` of all callers, and half of it of each; the last quarter is kept
-//!   for callers that hold up to [`FEW_BYTES`];
-//! - their time: `timeout`, and a second more for each `min_bytes_per_second` that arrived, as
-//!   Apache's `RequestReadTimeout` has it.
+//! A call takes its concurrency permit when its message is complete (see [`shed`](super::shed)).
+//! Until then it is an upload. It costs little but memory, and has its own limits:
+//! - Grace: a message that is complete within [`GRACE`] is not limited, because there is always a
+//!   delay between the headers of a call and its message.
+//! - Number: `max` in total, `max_per_caller` and `max_per_address`. The last quarter is reserved
+//!   for callers and addresses with fewer than [`FEW`].
+//! - Bytes: `max_bytes` in total, and half of it per caller. The last quarter is reserved for
+//!   callers that hold up to [`FEW_BYTES`].
+//! - Time: `timeout`, plus one second for each `min_bytes_per_second` received, like Apache's
+//!   `RequestReadTimeout`.
 //!
-//! The same holds for each message of a stream once it has begun.
+//! The same limits apply to each message of a request stream once it has begun.
 
 mod wait;
 
@@ -31,19 +30,19 @@ use tonic::{Code, Status};
 pub(super) use self::wait::Wait;
 use crate::{call::CallerHashes, settings::UploadSettings, status::come_again};
 
-/// Time in which a message need not be complete to count for nothing.
+/// Time within which a message may complete without counting as an upload.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Uploads that are few for one caller or address.
+/// A caller or address with fewer uploads has few.
 const FEW: u64 = 4;
 
-/// Bytes of uploads that are few for one caller.
+/// A caller with at most this many bytes of uploads holds little.
 const FEW_BYTES: u64 = 64 * 1024;
 
-/// Time after which to call again if there are too many uploads, give or take a half.
+/// Retry delay if there are too many uploads, jittered by half.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// The uploads of a server.
+/// Uploads of a server.
 #[derive(Debug)]
 pub(crate) struct Uploads {
     settings: UploadSettings,
@@ -54,16 +53,16 @@ pub(crate) struct Uploads {
     bytes_by_caller: Holdings,
 }
 
-/// The limit that an upload is beyond.
+/// Limit that an upload exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beyond {
-    /// `max_per_caller`, or the caller's part of `max`.
+    /// `max_per_caller`, or the caller's share of `max`.
     Caller,
-    /// `max_per_address`, likewise.
+    /// `max_per_address`, or the address's share of `max`.
     Address,
     /// `max`.
     All,
-    /// `max_bytes`, or the caller's part of it.
+    /// `max_bytes`, or the caller's share of it.
     Bytes,
 }
 
@@ -152,7 +151,7 @@ fn take(sum: &AtomicU64, amount: u64, max: u64) -> Result<(), ()> {
     taken.map(|_| ()).map_err(|_| ())
 }
 
-/// One upload, as far as it counts. Dropped, it counts no longer.
+/// Upload that counts until it is dropped.
 #[derive(Debug)]
 struct Upload {
     uploads: Arc<Uploads>,
@@ -174,7 +173,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Sets the bytes that are kept of it.
+    /// Sets the number of bytes held by the upload.
     fn hold(&mut self, bytes: u64) -> Result<(), Beyond> {
         match bytes.checked_sub(self.bytes) {
             Some(0) => {}
@@ -254,7 +253,7 @@ mod tests {
         first.hold(32 * MIB).unwrap();
         assert_eq!(second.hold(17 * MIB), Err(Beyond::Bytes));
         second.hold(16 * MIB).unwrap();
-        // The rest is for those who hold little.
+        // The rest is reserved for callers that hold little.
         let mut modest: Vec<_> = (3..).map(|caller| holder(&uploads, caller)).take(257).collect();
         assert_eq!(modest[0].hold(FEW_BYTES + 1), Err(Beyond::Bytes));
         let held = modest.iter_mut().filter_map(|upload| upload.hold(FEW_BYTES).ok()).count();

@@ -1,4 +1,4 @@
-//! The wait for the rest of a message.
+//! Wait for the rest of a message, within the upload limits.
 
 use std::{
     future::Future,
@@ -15,8 +15,8 @@ use tonic::{Code, Status};
 use super::{GRACE, Upload, Uploads};
 use crate::call::CallerHashes;
 
-/// A message that is awaited. Made when there is something to wait for: most messages arrive
-/// whole.
+/// Wait for an incomplete message. Created only when there is something to wait for: most messages
+/// arrive whole.
 #[derive(Debug)]
 pub(in crate::stack) struct Wait {
     upload: Upload,
@@ -33,8 +33,8 @@ impl Wait {
         }
     }
 
-    /// Waits on, with `received` bytes of the message, which hold `kept` bytes of memory.
-    /// Ready with the reason for which not.
+    /// Continues the wait with `received` bytes of the message, which occupy `kept` bytes of
+    /// memory. Ready with the refusal when a limit is exceeded.
     pub(in crate::stack) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -58,7 +58,7 @@ impl Wait {
         }
     }
 
-    /// Time from its beginning that the message has with so many bytes of it received.
+    /// Returns the time limit of the message, from its beginning, after `received` bytes.
     fn patience(&self, received: usize) -> Duration {
         let settings = &self.upload.uploads.settings;
         let rate = f64::from(settings.min_bytes_per_second);
@@ -103,7 +103,7 @@ mod tests {
         Wait::new(uploads, CallerHashes { caller: 1, source: 1 })
     }
 
-    /// The status with which a wait ends for which nothing more comes.
+    /// Returns the status that ends a wait if nothing more arrives.
     async fn ended(wait: &mut Wait, received: usize) -> Status {
         poll_fn(|cx| wait.poll(cx, received, received)).await
     }
