@@ -1,8 +1,8 @@
-//! Makes the health service's messages and server, and reflection's messages, of gRPC's own .proto files, and the
-//! descriptors of everything that each server can speak of besides its contract.
+//! Generates health and reflection from gRPC's own .proto files, and encodes the descriptors that
+//! reflection serves besides the contract.
 //!
-//! Not by `gantry_contract_build`: those files declare no timeouts and no
-//! permissions, which is what a contract is. `methods.rs` has them.
+//! `gantry_contract_build` is not used, because these files declare no timeouts and permissions.
+//! `methods.rs` has them.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -11,10 +11,10 @@ use protox::Compiler;
 const INCLUDE: &str = "third_party";
 const HEALTH: &str = "grpc/health/v1/health.proto";
 const REFLECTION: &str = "grpc/reflection/v1/reflection.proto";
-/// Described, and nothing is generated of them.
+/// Files that are only described, without generated code.
 const DESCRIBED: [&str; 3] = [
     "grpc/reflection/v1alpha/reflection.proto",
-    // The details of refusals: clients that know a server by reflection alone read them with these.
+    // Details of refusals, for clients that know the server only by reflection.
     "google/rpc/error_details.proto",
     "google/rpc/status.proto",
 ];
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let mut compiler = Compiler::new([INCLUDE])?;
     compiler.include_imports(true).open_files([HEALTH, REFLECTION])?.open_files(DESCRIBED)?;
-    // Reflection has no use for comments.
+    // Reflection does not need comments.
     fs::write(out_dir.join("infrastructure.bin"), compiler.encode_file_descriptor_set())?;
 
     let generated = || tonic_prost_build::configure().build_client(false);

@@ -192,7 +192,7 @@ pub struct LimitSettings {
     /// Here and below, an IPv6 address stands for its /64 network; the networks of a /48 share
     /// sixteen times the limit. Default: 10 per second, burst 20.
     pub per_address: RateSettings,
-    /// Rate limit per address for calls with unverified credentials, each of which costs a
+    /// Rate limit per address for calls with unverified credentials, each of them costing a
     /// signature check. Applies only while the address sent invalid credentials in the last minute.
     /// Connections that carried invalid credentials and all others have separate buckets. Default:
     /// 200 per second, burst 400.

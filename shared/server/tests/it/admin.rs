@@ -1,4 +1,4 @@
-//! The admin server: what it says of the servers of its process.
+//! Admin server: pages about the servers of its process.
 
 use std::{
     net::SocketAddr,
@@ -43,7 +43,7 @@ pub(crate) async fn start(admin: Admin) -> Running {
     Running { address, shutdown, served }
 }
 
-/// The head and the body of an answer.
+/// Returns the head and the body of a response.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (String, String) {
     ask(address, "GET", path).await
 }
@@ -130,7 +130,7 @@ const SECURITY_HEADERS: [&str; 5] = [
 const PAGES: [&str; 7] =
     ["/", "/livez", "/healthz", "/readyz", "/metrics", "/endpoints", "/config"];
 
-/// With all of its pages.
+/// Returns an admin server with all pages.
 fn whole() -> Admin {
     Admin::new()
         .metrics(|| "# EOF\n".to_owned())
@@ -188,7 +188,7 @@ async fn json_is_indented_if_asked_for() {
     assert!(SECURITY_HEADERS.iter().all(|header| head.contains(header)), "{head}");
     assert_eq!(get(admin.address, "/config").await.1, r#"{"listen":"127.0.0.1:1"}"#);
     assert_eq!(get(admin.address, "/metrics?pretty").await.1, "# EOF\n");
-    // The status stays the page's own.
+    // The status of the page is kept.
     assert!(get(admin.address, "/absent?pretty").await.0.starts_with("http/1.1 404"));
 }
 
@@ -201,13 +201,13 @@ async fn what_is_no_request_is_refused_and_let_go() {
     let longest = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(100_000));
     for request in [&long, &many, &longest, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\0\0\0"] {
         let mut stream = TcpStream::connect(admin.address).await.unwrap();
-        // What is refused may be closed before it was said to its end.
+        // The server may close before the whole request is written.
         let _ = stream.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
         assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", &request[..10]);
     }
-    // A body that is announced and never comes holds nobody up.
+    // An announced body that never arrives delays nothing.
     let mut stream = TcpStream::connect(admin.address).await.unwrap();
     stream
         .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n")
@@ -292,7 +292,7 @@ async fn a_page_answers_only_under_its_own_host_names() {
             assert!(SECURITY_HEADERS.iter().all(|header| head.contains(header)), "{head}");
         }
     }
-    // Nor does it say of a page whether it exists.
+    // The response is the same whether the page exists or not.
     let stream = TcpStream::connect(admin.address).await.unwrap();
     let (head, _) = asked_of(stream, "GET", "/none", "evil.example").await;
     assert!(head.starts_with("http/1.1 421"), "{head}");
@@ -309,7 +309,7 @@ async fn the_port_of_the_service_has_none_of_the_pages() {
         plain.headers_mut().remove("content-type");
         let answer = send(&world, plain).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (405, 0), "{path}");
-        // HTTP/1.1 is not spoken there at all.
+        // That port does not speak HTTP/1.1 at all.
         let mut stream = TcpStream::connect(world.address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -350,7 +350,7 @@ async fn it_ends_when_told_although_clients_stay_and_do_not_read() {
     reader.readable().await.unwrap();
     get(admin.address, "/livez").await;
     admin.shutdown.send(()).unwrap();
-    // Far less than it would be waited for otherwise.
+    // Far less than it would wait otherwise.
     timeout(Duration::from_secs(10), admin.served).await.unwrap().unwrap();
     assert!(TcpStream::connect(admin.address).await.is_err());
     drop((silent, reader));

@@ -1,4 +1,4 @@
-//! What cannot be built or served is refused with its name.
+//! Errors when a server is built or started: each names the invalid part.
 
 use std::sync::Arc;
 

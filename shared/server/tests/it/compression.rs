@@ -1,4 +1,5 @@
-//! Compressed requests are taken within their limits; answers are compressed for who accepts it.
+//! Compressed requests are accepted within their limits; responses are compressed for callers that
+//! accept it.
 
 use bytes::Bytes;
 use gantry_contract::gzip::Recoder;
@@ -19,7 +20,7 @@ fn zeros(bytes: usize) -> ActRequest {
     ActRequest { ballast: vec![0; bytes], ..ActRequest::default() }
 }
 
-/// The message as it travels compressed.
+/// Returns the message in compressed form.
 fn gzip(message: &impl Message) -> Bytes {
     let compressed = Recoder::deflating().pass(&framed(message)).unwrap();
     assert_eq!(compressed[0], 1, "long enough to be worth it");
@@ -41,7 +42,7 @@ async fn compressed_messages_are_taken_beside_others() {
         assert!(!answer.headers.contains_key("grpc-encoding"));
     }
     assert_eq!(world.seen.started(), 3);
-    // The rules of the contract hold for what was decompressed.
+    // The contract's rules apply to the decompressed message.
     let wrong = ActRequest { word: "four".to_owned(), ..zeros(10_000) };
     let status = send(&world, encoded(ACT, gzip(&wrong))).await.grpc();
     assert_eq!(reason(&status), "VALIDATION_FAILED");
@@ -51,7 +52,7 @@ async fn compressed_messages_are_taken_beside_others() {
 async fn bombs_are_refused_at_the_limit() {
     let settings = lenient().max_message_bytes(100_000);
     let world = World::with(|builder| builder.settings(settings)).await;
-    // Within its field's tag and length.
+    // Less the field's tag and length.
     let fits = send(&world, encoded(ACT, gzip(&zeros(99_990)))).await;
     assert_eq!(fits.grpc().code(), Code::Ok);
     for bytes in [100_000, 20_000_000] {
@@ -60,7 +61,7 @@ async fn bombs_are_refused_at_the_limit() {
         assert_eq!(reason(&status), "MESSAGE_TOO_LARGE");
         assert!(status.message().contains("100000"), "{}", status.message());
     }
-    // A method whose contract says less takes less.
+    // A lower limit of the contract applies.
     let unknown = [0xfa, 0x07, 0xa0, 0x9c, 0x01].into_iter().chain([0; 20_000]);
     let mut body = vec![0];
     body.extend(20_005_u32.to_be_bytes());
@@ -82,10 +83,10 @@ async fn what_cannot_be_decompressed_is_internal() {
         assert_eq!(status.code(), Code::Internal);
         assert_eq!(reason(&status), "MALFORMED_MESSAGE");
     }
-    // Broken off, it is no more than broken off.
+    // A truncated message is malformed, like an uncompressed one.
     let status = send(&world, encoded(ACT, good.slice(..good.len() - 1))).await.grpc();
     assert_eq!(status.code(), Code::InvalidArgument);
-    // Compressed, and the call does not say how.
+    // Compressed, without an encoding in the headers.
     for encoding in [None, Some("identity")] {
         let mut request = request(ACT, good.clone());
         if let Some(encoding) = encoding {

@@ -1,4 +1,4 @@
-//! What connections are granted, and when they end.
+//! Limits of connections, and their ends.
 
 use std::{
     error::Error,
@@ -40,10 +40,10 @@ async fn world(change: impl FnOnce(&mut ConnectionSettings)) -> World {
     World::with(|builder| builder.settings(settings)).await
 }
 
-/// Returns once the server has closed the connection.
+/// Waits until the server has closed the connection.
 async fn closed(mut stream: TcpStream) {
     let mut rest = Vec::new();
-    // By a reset, where it had not read everything.
+    // By a reset if the server had not read everything.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it is closed");
 }
 
@@ -52,7 +52,7 @@ async fn a_connection_too_many_is_closed_at_once_and_costs_nobody_else() {
     let world = world(|connections| connections.max = Some(2)).await;
     let mut first = world.client().await;
     let mut second = world.client().await;
-    // Both have called: neither is closed for a newcomer from the same address.
+    // Both have completed a call: neither is closed for a new one from the same address.
     first.act(nap(0)).await.unwrap();
     second.act(nap(0)).await.unwrap();
     for _ in 0..50 {
@@ -62,7 +62,7 @@ async fn a_connection_too_many_is_closed_at_once_and_costs_nobody_else() {
     second.act(nap(0)).await.unwrap();
     drop(first);
     let started = Instant::now();
-    // There is a place again, as soon as the server has noticed.
+    // There is room as soon as the server has noticed the end.
     while try_call(&world).await.is_none() {
         assert!(started.elapsed() < PATIENCE);
     }
@@ -101,7 +101,7 @@ async fn a_peer_that_is_slow_to_say_what_it_speaks_is_closed() {
     let (ended, ()) = tokio::join!(timeout(PATIENCE, reads.read_to_end(&mut rest)), drip);
     let _ = ended.expect("it is closed");
     closed(silent).await;
-    // Whoever has said it may be silent for as long as it likes.
+    // After the handshake a peer may stay silent.
     sleep(Duration::from_millis(400)).await;
     assert!(!patient.is_closed());
 }
@@ -122,7 +122,7 @@ async fn headers_that_do_not_end_end_the_connection() {
     let started = Instant::now();
     closed(stream).await;
     assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
-    // One that gives a sign of life is not closed.
+    // A connection with data from its peer is not closed.
     idle.send_request(request(ACT, framed(&nap(0)))).await.unwrap();
     assert_eq!(world.seen.started(), 1);
 }
@@ -161,13 +161,13 @@ async fn a_peer_that_stops_reading_is_closed_though_it_cannot_be_told() {
         answer = answer => answer.unwrap(),
         ended = &mut connection => panic!("{ended:?}"),
     };
-    // From here on nobody reads.
+    // From here on the peer does not read.
     eventually("the stream is dropped", || world.seen.dropped() == 1).await;
     drop(connection);
 }
 
-/// Makes calls that do not end and takes back all but every so manieth, which it waits
-/// for, until the server takes no more. Gives how many it made.
+/// Makes calls that do not end and resets all but one in `every`, which it waits for, until the
+/// server accepts no more. Returns the number of calls.
 async fn take_back(world: &World, every: usize, most: usize) -> usize {
     let stream = TcpStream::connect(world.address).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
@@ -226,7 +226,7 @@ async fn one_address_does_not_get_the_places_of_all() {
     own.1.act(nap(0)).await.unwrap();
 }
 
-/// Whether the call came after those that the server says it still takes.
+/// Returns true if the call came after the last one that the GOAWAY accepts.
 fn is_goaway(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
     cause.is_some_and(|cause| {
@@ -234,8 +234,8 @@ fn is_goaway(error: &hyper::Error) -> bool {
     })
 }
 
-/// One call after the other, each on the connection of the one before it where that still
-/// takes calls, until so many took none any more. Gives how many were answered.
+/// Makes one call after the other, on the same connection while it accepts calls, until so many
+/// connections have ended. Returns the number of answered calls.
 async fn calls(world: &World, connections: usize) -> usize {
     let (mut answered, mut ended) = (0, 0);
     let mut sender = connect(world).await.unwrap();
@@ -293,7 +293,7 @@ async fn what_outlives_the_grace_of_an_old_connection_is_told_so() {
     };
     assert_eq!((ended.code(), reason(&ended).as_str()), (Code::Unavailable, "DRAINING"));
     eventually("the handlers are dropped", || world.seen.dropped() == 2).await;
-    // The others are not affected.
+    // Other connections are not affected.
     world.client().await.act(nap(0)).await.unwrap();
 }
 
@@ -301,7 +301,7 @@ async fn what_outlives_the_grace_of_an_old_connection_is_told_so() {
 async fn calls_beyond_the_streams_of_a_connection_wait_at_the_caller() {
     let world = world(|connections| connections.max_streams = 10).await;
     let mut client = world.client().await;
-    // So that it has heard of the limit.
+    // The client learns the limit.
     client.act(nap(0)).await.unwrap();
     let most = Arc::new(AtomicUsize::new(0));
     let calls = (0..50).map(|_| {

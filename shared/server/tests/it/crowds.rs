@@ -1,4 +1,4 @@
-//! More connections than a server takes: who is let in, and who has to go.
+//! More connections than the limit: which are admitted and which are closed.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,7 +24,7 @@ use crate::{
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
 
-/// HTTP/2's preface and empty SETTINGS.
+/// HTTP/2 preface and empty SETTINGS.
 const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 async fn world(change: impl FnOnce(&mut ConnectionSettings)) -> World {
@@ -33,24 +33,24 @@ async fn world(change: impl FnOnce(&mut ConnectionSettings)) -> World {
     World::with(|builder| builder.settings(settings)).await
 }
 
-/// A connection from 127.0.0.`host` that speaks HTTP/2 and then stays silent.
+/// Opens a connection from 127.0.0.`host` that speaks HTTP/2 and then stays silent.
 async fn silent(address: SocketAddr, host: u8) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).unwrap();
     let mut stream = socket.connect(address).await.unwrap();
-    // Refused before it could say so.
+    // The server may have closed it already.
     let _ = stream.write_all(HELLO).await;
     stream
 }
 
-/// A stock client with one connection, from 127.0.0.`host`.
+/// Returns a stock client with one connection from 127.0.0.`host`.
 async fn client(address: SocketAddr, host: u8) -> ProbeServiceClient<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     let from = Ipv4Addr::new(127, 0, 0, host).into();
     ProbeServiceClient::new(endpoint.local_address(Some(from)).connect().await.unwrap())
 }
 
-/// If the server has closed it.
+/// Returns true if the server has closed it.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let mut sink = [0; 1024];
     loop {
@@ -79,7 +79,7 @@ async fn an_idle_flood_from_four_addresses_shuts_nobody_out() {
     for host in 20..30 {
         client(world.address, host).await.act(ActRequest::default()).await.unwrap();
     }
-    // Nor with connections that have called once, and go on coming.
+    // The same with connections that have completed a call, and keep coming.
     let mut called = Vec::new();
     for host in (10..14).flat_map(|host| [host; 10]) {
         let mut caller = client(world.address, host).await;
@@ -104,7 +104,7 @@ async fn a_proven_peer_gets_in_while_strangers_are_shut_out() {
     let token = world.keys.service(None);
     let own = || with_token(ActRequest::default(), &token);
     client(world.address, 2).await.guarded(own()).await.unwrap();
-    // Each with a call in flight after one that was answered: none of them can be closed.
+    // Each has a call in flight after a completed one: none can be closed.
     let nap = ActRequest { nap_ms: 50_000, ..ActRequest::default() };
     let mut busy = Vec::new();
     for host in 10..16 {
@@ -141,7 +141,7 @@ async fn an_idle_connection_is_told_to_go_and_a_busy_one_is_not() {
         );
         Instant::now()
     };
-    // By a GOAWAY: else they would end with an error.
+    // By a GOAWAY; otherwise they would end with an error.
     let ended = async {
         timeout(PATIENCE, silent).await.expect("it is told to go").unwrap();
         started.elapsed()

@@ -1,4 +1,4 @@
-//! A call ends when its time is over, whoever set the time.
+//! A call ends at its deadline, whether the caller or the contract set it.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn what_the_contract_does_not_grant_is_dropped() {
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
     assert!(status.message().contains("200ms"), "{}", status.message());
-    // On a busy machine it may be over before the handler began.
+    // On a busy machine the deadline may pass before the handler begins.
     assert_eq!((world.seen.finished(), world.seen.dropped()), (0, world.seen.started()));
 }
 

@@ -1,4 +1,4 @@
-//! The end of a server: in order, without loss, and bounded.
+//! End of a server: orderly, without loss, and bounded in time.
 
 use std::{
     sync::{
@@ -67,7 +67,7 @@ async fn no_call_that_reached_a_handler_is_lost() {
         .map(|mut client| {
             let answered = Arc::clone(&answered);
             tokio::spawn(async move {
-                // Until the server is gone: what it has not taken is not lost.
+                // Until the server is gone. A call that it did not accept is not lost.
                 while client.act(nap(3)).await.is_ok() {
                     answered.fetch_add(1, Ordering::SeqCst);
                 }
@@ -107,7 +107,7 @@ async fn what_does_not_end_is_cut_when_the_time_is_over() {
     world.ended().await.unwrap();
     let took = started.elapsed();
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
-    // The handlers are gone before the server says that it is done.
+    // The handlers end before the server does.
     assert_eq!(seen.dropped(), 2);
     let ended = [
         call.await.unwrap().unwrap_err(),
@@ -118,7 +118,7 @@ async fn what_does_not_end_is_cut_when_the_time_is_over() {
     }
 }
 
-/// A registry that notes what the server still does when it is told to forget it.
+/// Registry that records the server's state during deregistration.
 #[derive(Clone, Debug, Default)]
 struct Notes {
     server: Arc<Mutex<Option<Status>>>,
@@ -149,7 +149,7 @@ async fn callers_get_time_to_hear_of_the_end_while_calls_are_still_taken() {
     let started = Instant::now();
     world.shut_down();
     eventually("it is forgotten", || !notes.states.lock().unwrap().is_empty()).await;
-    // Health was first: whoever probes it knows already.
+    // Health reported the drain first, so probes know already.
     assert_eq!(*notes.states.lock().unwrap(), [State::Draining]);
     sleep(Duration::from_millis(50)).await;
     let mut latecomer = world.client().await;
@@ -172,6 +172,6 @@ async fn an_idle_server_ends_at_once() {
     let started = Instant::now();
     world.shut_down();
     world.ended().await.unwrap();
-    // And does not wait for peers that would never go.
+    // And does not wait for unresponsive peers.
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }

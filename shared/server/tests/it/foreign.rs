@@ -1,5 +1,5 @@
-//! A stock client in another language follows the contract's service config: Python's
-//! grpcio, which is gRPC's C core.
+//! A stock client in another language follows the contract's service config: Python's grpcio, which
+//! uses gRPC's C core.
 
 use std::{ffi::OsString, fs, net::SocketAddr, process::Command};
 
@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use crate::world::{World, eventually, lenient};
 
-/// What a script that calls the server says.
+/// Runs a script against the server and returns its output.
 async fn run(script: &'static str, address: SocketAddr, arguments: Vec<OsString>) -> String {
     let python = std::env::var_os("FOREIGN_PYTHON").expect(
         "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
@@ -29,7 +29,8 @@ async fn run(script: &'static str, address: SocketAddr, arguments: Vec<OsString>
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// What the foreign client says of a call, and how often the handler was reached.
+/// Returns the result of a call by the foreign client, and the number of calls that reached the
+/// handler.
 async fn call(config: &str, method: &str, request: ActRequest) -> (String, usize) {
     let world = World::start().await;
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health` as others see it.
+//! `grpc.health.v1.Health` as clients see it.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
 
 const LIST: &str = "/grpc.health.v1.Health/List";
 
-/// As the protocol's file has it; nothing of the server's own is used to read it.
+/// Declared as in the protocol's file, to decode it independently of the server's own types.
 #[derive(Clone, PartialEq, Message)]
 struct HealthListResponse {
     #[prost(btree_map = "string, message", tag = "1")]
@@ -25,7 +25,7 @@ struct HealthListResponse {
 async fn everybody_may_list_the_health_of_all_services() {
     let world = World::start().await;
     let mut request = request(LIST, framed(&()));
-    // Health does not look at credentials: a probe with bad ones is a probe.
+    // Health ignores credentials, so a probe with invalid ones is answered.
     request.headers_mut().insert("authorization", "Bearer nonsense".parse().unwrap());
     let answer = send(&world, request).await;
     assert_eq!(answer.grpc().code(), Code::Ok);

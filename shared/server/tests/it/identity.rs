@@ -1,4 +1,4 @@
-//! Who may call what, and who the handler is told calls.
+//! Authentication and authorization of callers, and the caller that the handler sees.
 
 use std::{
     sync::{
@@ -95,7 +95,7 @@ async fn a_caller_without_the_permission_is_denied_it_by_name() {
     for token in [
         world.keys.user("nobody", 0),
         world.keys.user("unheard-of", 0),
-        // Without a grant a service may do nothing, whoever it acts for.
+        // A service without a grant may do nothing, even on behalf of a user.
         world.keys.service(None),
         world.keys.service(Some("admin")),
     ] {
@@ -122,7 +122,7 @@ async fn the_handler_learns_the_caller_and_on_what_it_may_act() {
         let found = client.guarded(with_token(act(), &token)).await.unwrap().into_inner();
         assert_eq!((&*found.subject, &*found.scope), (subject, scope));
     }
-    // A granted service gets no further than the user it acts for.
+    // A granted service may do no more than the user it acts for.
     let denied = with_token(act(), &world.keys.service(Some("nobody")));
     assert_eq!(client.guarded(denied).await.unwrap_err().code(), Code::PermissionDenied);
 }
@@ -142,7 +142,7 @@ async fn on_a_public_method_credentials_are_welcome_and_bad_ones_are_none() {
     }
 }
 
-/// Says which keys are published, and counts who asks.
+/// Publishes keys, and counts the fetches.
 #[derive(Debug, Default)]
 struct Publisher {
     keys: Mutex<Vec<PublicKey>>,
@@ -182,7 +182,7 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
     let meter = metrics.meter();
     let world = World::with(|builder| builder.verifier(verifier).meter(meter)).await;
     let mut client = world.client().await;
-    // It is ready without them, and says what it lacks.
+    // The server is ready without keys, and degraded.
     let lacks = async || {
         let report = world.status.report().await;
         let [keys] = &report.checks[..] else { panic!("{report:?}") };
@@ -196,7 +196,7 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
     let why = |why: &str| Some(format!("no key of gantry is known: {why}"));
     assert_eq!(lacks().await, why("not fetched yet"));
 
-    // What is public asks nobody, whatever is sent along.
+    // A public method fetches no keys, even for a token.
     client.act(with_token(ActRequest::default(), &token(&key))).await.unwrap();
     assert_eq!(publisher.asked.load(Ordering::SeqCst), 0);
     let refused = client.guarded(with_token(ActRequest::default(), &token(&key))).await;
@@ -208,7 +208,7 @@ async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     client.guarded(with_token(ActRequest::default(), &token(&key))).await.unwrap();
     assert_eq!(lacks().await, None);
-    // Strangers do not make it ask again.
+    // Tokens of unknown keys do not cause another fetch.
     for _ in 0..5 {
         let forged = token(&SigningKey::generate());
         let refused = client.guarded(with_token(ActRequest::default(), &forged)).await;

@@ -1,4 +1,4 @@
-//! Health and reflection: who may call them, and how often at once.
+//! Health and reflection: access, and limits of open calls.
 
 use futures_util::{StreamExt, stream};
 use gantry_contract::GantryReason;
@@ -20,7 +20,7 @@ async fn with_reflection(reflection: ReflectionAccess) -> World {
     World::with(|builder| builder.settings(settings)).await
 }
 
-/// Asks which services there are.
+/// Lists the services by reflection.
 async fn list(world: &World, authorization: Option<&str>) -> Result<(), Status> {
     let ask = ServerReflectionRequest {
         host: String::new(),
@@ -57,7 +57,7 @@ async fn reflection_can_be_kept_for_callers_with_credentials() {
     for token in [world.keys.user("nobody", 0), world.keys.service(None)] {
         list(&world, Some(&token)).await.unwrap();
     }
-    // Without somebody to check them there are no credentials.
+    // Without a verifier there are no credentials.
     let settings = Settings::default().reflection(ReflectionAccess::Authenticated);
     let built = gantry_server::Server::builder("probe", &CONTRACT).settings(settings).build();
     let error = built.unwrap_err();
@@ -88,14 +88,14 @@ async fn open_watches_are_limited_but_for_the_first() {
     assert_eq!(limit(first.check(HealthCheckRequest::default()).await.unwrap_err()), "connection");
     watches.push(watch(&mut second).await.unwrap());
     assert_eq!(limit(watch(&mut second).await.unwrap_err()), "address");
-    // A probe has a connection of its own.
+    // A probe has its own connection.
     for _ in 0..3 {
         let mut probe = HealthClient::new(world.channel().await);
         probe.check(HealthCheckRequest::default()).await.unwrap();
     }
     watches.clear();
     let started = Instant::now();
-    // Once the server has heard that they are given up.
+    // After the server has noticed that the calls were cancelled.
     while watch(&mut first).await.is_err() {
         assert!(started.elapsed() < PATIENCE, "there is a place again");
     }

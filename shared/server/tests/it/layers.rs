@@ -1,4 +1,4 @@
-//! A team's own layers around its handlers.
+//! Custom layers around the handlers.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ use crate::world::{World, with_token};
 
 type Notes = Arc<Mutex<Vec<String>>>;
 
-/// Notes who calls what, then calls on.
+/// Layer that records the caller and the method, then calls the inner service.
 #[derive(Clone)]
 struct Noting {
     name: &'static str,
@@ -51,7 +51,7 @@ impl Service<Request<Body>> for Noting {
     }
 }
 
-/// A server with two layers, and what they noted.
+/// Returns a server with two layers, and their records.
 async fn noting() -> (World, Notes) {
     let notes = Notes::default();
     let layer = |name| {

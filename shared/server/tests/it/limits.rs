@@ -1,4 +1,4 @@
-//! Every limit by name: whom it refuses, how, and whom not.
+//! Every limit by name: refused and accepted calls.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
 
-/// So many calls, and then none for longer than a test runs.
+/// Returns a rate of so many calls, without a refill during a test.
 const fn only(burst: u32) -> RateSettings {
     RateSettings::new(0.001, burst)
 }
@@ -36,18 +36,18 @@ async fn world(change: impl FnOnce(&mut Settings)) -> World {
     World::with(|builder| builder.settings(settings)).await
 }
 
-/// It is refused by this limit, and says when to come again.
+/// Asserts that this limit refused the call, with a retry delay.
 fn assert_limited(refused: &Status, limit: &str) {
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
     assert_eq!(reason(refused), "RATE_LIMITED");
     assert_eq!(refused.get_details_error_info().unwrap().metadata["limit"], limit);
     let (header, details) = come_again(refused);
-    // A token takes 1,000 s to fill.
+    // A token takes 1,000 s to refill.
     assert!((900_000..=1_000_000).contains(&header), "{header}");
     assert_eq!(details.as_millis().div_ceil(1000), u128::from(header).div_ceil(1000));
 }
 
-/// What a refusal says of coming again: in milliseconds, and as a detail.
+/// Returns the retry delay of a refusal: from the header in milliseconds, and from the details.
 fn come_again(refused: &Status) -> (u64, Duration) {
     let header = refused.metadata().get("grpc-retry-pushback-ms").expect("a pushback");
     let details = refused.get_details_retry_info().expect("a RetryInfo");
@@ -69,16 +69,16 @@ async fn strangers_have_a_limit_for_each_address() {
         assert_limited(&client.act(nap(0)).await.unwrap_err(), "address");
         assert_limited(&client.guarded(nap(0)).await.unwrap_err(), "address");
     }
-    // Another connection is the same address.
+    // Another connection counts for the same address.
     assert_limited(&world.client().await.act(nap(0)).await.unwrap_err(), "address");
     assert_eq!(world.seen.started(), 5);
-    // Whoever says who it is is no stranger, and probes are never limited.
+    // An authenticated caller has its own limit, and probes have none.
     let token = world.keys.user("admin", 0);
     for _ in 0..20 {
         client.guarded(with_token(nap(0), &token)).await.unwrap();
         healthy(world.channel().await).await;
     }
-    // But a token is no way to call public methods more often.
+    // A token does not permit more calls of public methods.
     assert_limited(&client.act(with_token(nap(0), &token)).await.unwrap_err(), "address");
 }
 
@@ -156,7 +156,7 @@ async fn bad_credentials_do_not_push_out_good_new_ones() {
         limited += u32::from(refused.code() == Code::ResourceExhausted);
     }
     assert_eq!(limited, 200 - 1 - 20);
-    // New tokens of neighbours, each on a connection of its own or all on one.
+    // New tokens from the same address, each on its own connection or all on one.
     let mut one = world.client().await;
     for seconds_ago in 0..10 {
         let token = world.keys.user("admin", seconds_ago);
@@ -164,7 +164,7 @@ async fn bad_credentials_do_not_push_out_good_new_ones() {
         let token = world.keys.user("owner", seconds_ago);
         world.client().await.guarded(with_token(nap(0), &token)).await.unwrap();
     }
-    // And those without credentials have theirs.
+    // Calls without credentials have their own limit.
     one.act(nap(0)).await.unwrap();
 }
 
@@ -211,7 +211,7 @@ async fn a_header_of_somebody_who_is_no_proxy_of_ours_says_nothing() {
 async fn a_user_has_a_limit_however_the_calls_come() {
     let world = world(|settings| settings.limits.per_user = only(3)).await;
     let mut client = world.client().await;
-    // One user with two tokens, one of them a service's.
+    // One user with two tokens, one of them of a service.
     for token in [
         world.keys.user("admin", 0),
         world.keys.service(Some("admin")),
@@ -223,7 +223,7 @@ async fn a_user_has_a_limit_however_the_calls_come() {
         assert_limited(&client.guarded(with_token(nap(0), &token)).await.unwrap_err(), "caller");
         assert_limited(&client.act(with_token(nap(0), &token)).await.unwrap_err(), "caller");
     }
-    // Others are not affected, and a service has no limit unless it is given one.
+    // Other users are not affected, and a service has no limit by default.
     for _ in 0..10 {
         client.act(nap(0)).await.unwrap();
         client.guarded(with_token(nap(0), &world.keys.service(None))).await.unwrap();
@@ -269,7 +269,7 @@ async fn a_public_class_counts_for_address_and_caller() {
         for request in requests {
             let refused = client.scarce(request(&world)).await.unwrap_err();
             assert_limited(&refused, "scarce");
-            // What is not in the class is apart from it.
+            // Methods without the class are not affected.
             client.act(request(&world)).await.unwrap();
         }
     }
@@ -291,7 +291,7 @@ async fn settings_change_the_numbers_of_a_class_and_know_no_other() {
     assert_eq!(problem.key, "limits.classes.abundant");
 }
 
-/// Calls that run until they are dropped.
+/// Starts calls that run until they are dropped.
 async fn busy(
     world: &World,
     client: &ProbeServiceClient<Channel>,
@@ -334,7 +334,7 @@ async fn a_call_too_many_is_shed_at_once_and_told_when_to_come_again() {
     assert_eq!(world.seen.started(), 5);
     // Probes are never shed.
     healthy(world.channel().await).await;
-    // A call that is given up gives its place back.
+    // A cancelled call releases its place.
     drop(running);
     eventually("all are dropped", || world.seen.dropped() == 5).await;
     client.act(nap(0)).await.unwrap();

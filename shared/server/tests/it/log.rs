@@ -1,8 +1,8 @@
-//! What is logged, caught by thread: a test that looks at it has to run on one,
-//! with its server.
+//! Log lines, captured per thread: a test that reads them must run on a single thread with its
+//! server.
 //!
-//! One subscriber for the whole binary: those that come and go with their tests
-//! race with each other over which events are wanted at all.
+//! All tests share one subscriber. Subscribers that come and go with tests race over the enabled
+//! events.
 
 use std::{
     cell::RefCell,
@@ -25,7 +25,7 @@ use crate::{
     world::{World, eventually, with_token},
 };
 
-/// An event: its level, its fields, and those of the span it happened in.
+/// Event: its level, its fields, and the fields of its span.
 pub(crate) type Line = BTreeMap<String, String>;
 
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ thread_local! {
     static CAUGHT: RefCell<Option<Log>> = const { RefCell::new(None) };
 }
 
-/// Sees to it that everything is logged, for whoever looks.
+/// Installs the subscriber that captures all events.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -47,7 +47,7 @@ pub(crate) fn install() {
 struct Catch;
 
 impl Log {
-    /// Catches what this thread logs from now on.
+    /// Captures the events of this thread from now on.
     pub(crate) fn catch() -> Self {
         install();
         let log = Self::default();
@@ -55,19 +55,19 @@ impl Log {
         log
     }
 
-    /// The lines with this message.
+    /// Returns the lines with this message.
     pub(crate) fn lines(&self, message: &str) -> Vec<Line> {
         let lines = self.0.lock().unwrap();
         lines.iter().filter(|line| line["message"] == message).cloned().collect()
     }
 
-    /// The lines with this text in their message.
+    /// Returns the lines with this text in their message.
     pub(crate) fn containing(&self, text: &str) -> Vec<Line> {
         let lines = self.0.lock().unwrap();
         lines.iter().filter(|line| line["message"].contains(text)).cloned().collect()
     }
 
-    /// The first line with this message, once it is there.
+    /// Waits for the first line with this message.
     pub(crate) async fn line(&self, message: &str) -> Line {
         eventually(message, || !self.lines(message).is_empty()).await;
         self.lines(message).remove(0)

@@ -1,4 +1,4 @@
-//! The server over real sockets: what it refuses, what it lets through, and how it ends.
+//! The server over real sockets: refusals, accepted calls, and its end.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

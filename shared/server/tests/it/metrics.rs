@@ -1,4 +1,4 @@
-//! What a server counts and measures, as Prometheus reads it on the admin page.
+//! Metrics of a server, as Prometheus reads them from the admin page.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,12 +22,12 @@ use crate::{
     world::{World, eventually, lenient, with_token},
 };
 
-/// A line of the text format: name, labels and value.
+/// Line of the text format: name, labels and value.
 type Sample = (String, BTreeMap<String, String>, f64);
 
-/// Reads Prometheus's text format, version 0.0.4, and refuses what `promtool check metrics`
-/// would: names and labels of other characters, samples without a type, a family in two
-/// places, the same sample twice, counters without `_total`, buckets that do not add up.
+/// Parses Prometheus's text format, version 0.0.4. Rejects everything that `promtool check metrics`
+/// rejects: invalid names and labels, samples without a type, a family in two places, repeated
+/// samples, counters without `_total`, inconsistent buckets.
 pub(crate) fn read(text: &str) -> Vec<Sample> {
     let mut samples: Vec<Sample> = Vec::new();
     let (mut types, mut seen) = (BTreeMap::new(), BTreeSet::new());
@@ -67,7 +67,7 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
 }
 
-/// `a="b",c="d"`, where no value has a quotation mark.
+/// Parses `a="b",c="d"` without quotation marks in values.
 fn labels_of(text: &str) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     for pair in text.split("\",").filter(|pair| !pair.is_empty()) {
@@ -79,7 +79,7 @@ fn labels_of(text: &str) -> BTreeMap<String, String> {
     labels
 }
 
-/// Buckets only grow, and the last one is the count.
+/// Checks that buckets never decrease, and that the last one equals the count.
 fn buckets_add_up(samples: &[Sample]) {
     let mut last: BTreeMap<(String, Vec<(String, String)>), f64> = BTreeMap::new();
     for (name, labels, value) in samples {
@@ -95,7 +95,7 @@ fn buckets_add_up(samples: &[Sample]) {
     }
 }
 
-/// The sum of the samples of this name with these labels.
+/// Returns the sum of the samples of this name with these labels.
 pub(crate) fn sum(samples: &[Sample], name: &str, with: &[(&str, &str)]) -> f64 {
     let matching = samples.iter().filter(|(sample, labels, _)| {
         sample == name
@@ -104,14 +104,14 @@ pub(crate) fn sum(samples: &[Sample], name: &str, with: &[(&str, &str)]) -> f64 
     matching.map(|(_, _, value)| value).sum()
 }
 
-/// A server whose numbers can be read.
+/// Returns a server with a meter, and its metrics.
 async fn measured(change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (World, Metrics) {
     let metrics = Metrics::new("probe").unwrap();
     let meter = metrics.meter();
     (World::with(|builder| change(builder.meter(meter))).await, metrics)
 }
 
-/// What the samples of this name with these labels add up to at this moment.
+/// Returns the current sum of the samples of this name with these labels.
 fn now(metrics: &Metrics, name: &str, with: &[(&str, &str)]) -> u64 {
     sum(&read(&metrics.text()), name, with) as u64
 }
@@ -139,7 +139,7 @@ async fn calls_are_counted_and_measured_by_method_and_status_and_nothing_else() 
     assert_eq!(count(&[method, ("grpc_status", "OK")]), 3);
     assert_eq!(count(&[("grpc_status", "UNAUTHENTICATED")]), 1);
     assert_eq!(sum(&samples, "grpc_server_call_started_total", &[method]) as u64, 3);
-    // What takes microseconds is told apart.
+    // Buckets resolve microseconds.
     assert!(body.contains("le=\"0.0001\""), "{body}");
     assert_eq!(sum(&samples, "gantry_build_info", &[]) as u64, 1);
 }
@@ -193,7 +193,7 @@ async fn refusals_are_counted_by_method_reason_and_limit() {
     for _ in 0..4 {
         let _ = client.scarce(act.clone()).await;
     }
-    // A client that knows of its own deadline gives up itself.
+    // A client that knows its own deadline cancels the call itself.
     let napping = ActRequest { nap_ms: 10_000, ..act.clone() };
     let mut late = request("/probe.v1.ProbeService/Act", framed(&napping));
     late.headers_mut().insert("grpc-timeout", "50m".parse().unwrap());
@@ -233,7 +233,7 @@ async fn refusals_are_counted_by_method_reason_and_limit() {
 async fn panics_are_counted() {
     let (world, metrics) = measured(|builder| builder).await;
     let mut client = world.client().await;
-    // It is there before the first one: what appears with 1 has not increased.
+    // The series exists before the first panic: one that appears with 1 shows no increase.
     let before = read(&metrics.text());
     let of_act = ("grpc_method".to_owned(), "probe.v1.ProbeService/Act".to_owned());
     assert!(before.contains(&("gantry_server_panics_total".into(), [of_act].into(), 0.0)));
@@ -305,7 +305,7 @@ async fn connections_are_counted_by_how_they_end_and_the_drain_is_told() {
     eventually("it drains", || state("draining") == 1).await;
     nap.await.unwrap().unwrap();
     world.ended().await.unwrap();
-    // What is gone tells of itself no more; what was counted stays.
+    // A server that is gone has no gauges; its counters stay.
     assert!(!metrics.text().contains("gantry_server_state"));
     assert_eq!(count("closed_total", &[("gantry_reason", "drain")]), 1);
     assert_eq!((count("open", &[]), count("accepted_total", &[])), (0, 2));

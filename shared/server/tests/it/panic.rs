@@ -1,4 +1,4 @@
-//! A panic costs one call, and tells its caller nothing.
+//! A panic fails one call and reveals nothing to its caller.
 
 use futures_util::StreamExt;
 use gantry_probe::probe::v1::{ActRequest, CountRequest};

@@ -20,7 +20,7 @@ use crate::{
 const ACT: &str = "/probe.v1.ProbeService/Act";
 const ADD: &str = "/probe.v1.ProbeService/Add";
 
-/// A connection that a stock HTTP/2 client drives.
+/// Opens a connection driven by a stock HTTP/2 client.
 async fn connect(world: &World) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(world.address).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
@@ -28,7 +28,7 @@ async fn connect(world: &World) -> SendRequest<Bytes> {
     sender
 }
 
-/// Calls with a message in these parts, each a DATA frame, and returns the trailers.
+/// Calls with a message in these parts, one DATA frame each, and returns the trailers.
 async fn call_in_parts(peer: &SendRequest<Bytes>, parts: &[Bytes]) -> HeaderMap {
     let called = async {
         let mut sender = peer.clone().ready().await.unwrap();
@@ -59,7 +59,7 @@ async fn a_peer_that_ends_requests_as_jetty_does_keeps_its_connection() {
     }
 }
 
-/// Streams numbers, of which the first makes the handler pause, and returns the sum.
+/// Sends a stream of numbers and returns their sum. The handler pauses at the first number.
 async fn add(peer: &SendRequest<Bytes>, count: usize, at_once: usize) -> u32 {
     let mut sender = peer.clone().ready().await.unwrap();
     let head = request(ADD, Bytes::new()).map(drop);

@@ -1,4 +1,4 @@
-//! Requests as bytes and headers, for what a proper client would not send.
+//! Requests built from bytes and headers, which a proper client would not send.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
@@ -9,7 +9,7 @@ use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::world::World;
 
-/// A whole answer.
+/// Complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -19,14 +19,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The status, wherever it stands.
+    /// Returns the status from the headers or the trailers.
     pub(crate) fn grpc(&self) -> tonic::Status {
         let trailers = self.trailers.as_ref().unwrap_or(&self.headers);
         tonic::Status::from_header_map(trailers).expect("there is a gRPC status")
     }
 }
 
-/// A message as it travels.
+/// Returns the message with its prefix.
 pub(crate) fn framed(message: &impl Message) -> Bytes {
     let message = message.encode_to_vec();
     let mut framed = BytesMut::new();
@@ -36,7 +36,7 @@ pub(crate) fn framed(message: &impl Message) -> Bytes {
     framed.freeze()
 }
 
-/// A proper request, to be damaged.
+/// Returns a valid request, for tests to modify.
 pub(crate) fn request(path: &str, body: Bytes) -> Request<Full<Bytes>> {
     Request::post(format!("http://probe{path}"))
         .header("content-type", "application/grpc")
@@ -45,7 +45,7 @@ pub(crate) fn request(path: &str, body: Bytes) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// What the server makes of it, on a connection of its own.
+/// Sends the request on its own connection and returns the response.
 pub(crate) async fn send(world: &World, request: Request<Full<Bytes>>) -> Answer {
     let stream = TokioIo::new(TcpStream::connect(world.address).await.unwrap());
     let (mut sender, connection) =
@@ -58,14 +58,14 @@ pub(crate) async fn send(world: &World, request: Request<Full<Bytes>>) -> Answer
     Answer { status: head.status, headers: head.headers, body: body.to_bytes(), trailers }
 }
 
-/// A call whose message is still to be sent.
+/// Call whose message is still to be sent.
 pub(crate) struct Uploading {
     pub(crate) answer: h2::client::ResponseFuture,
     pub(crate) body: h2::SendStream<Bytes>,
     pub(crate) connection: JoinHandle<Result<(), h2::Error>>,
 }
 
-/// Begins a call that lasts no longer than this, on a connection of its own.
+/// Begins a call with this timeout, on its own connection.
 pub(crate) async fn upload(world: &World, path: &str, grpc_timeout: Option<&str>) -> Uploading {
     let stream = TcpStream::connect(world.address).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();

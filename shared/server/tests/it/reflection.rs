@@ -1,4 +1,4 @@
-//! Reflection as clients of both versions see it: what it finds, and what it says of what it does not.
+//! Reflection as clients of both versions see it: answers and errors.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ use crate::{
 
 const VERSIONS: [&str; 2] = ["v1", "v1alpha"];
 
-/// Asks in one stream, as this version; a question is an encoded message. The versions are the same on the wire.
+/// Sends encoded queries of this version in one stream. The versions are equal on the wire.
 async fn ask_encoded(
     world: &World,
     version: &str,
@@ -110,7 +110,7 @@ async fn every_kind_of_name_leads_to_its_file() {
         ("buf.validate.Ignore.IGNORE_ALWAYS", VALIDATE),
         ("buf.validate.field", VALIDATE),
         ("gantry.contract.v1.policy", "gantry/contract/v1/options.proto"),
-        // What is within a message.
+        // Nested within a message.
         ("google.protobuf.DescriptorProto.ExtensionRange", DESCRIPTOR),
         ("google.protobuf.DescriptorProto.ExtensionRange.start", DESCRIPTOR),
         ("google.protobuf.FieldDescriptorProto.Type", DESCRIPTOR),
@@ -121,7 +121,7 @@ async fn every_kind_of_name_leads_to_its_file() {
         ("google.rpc.BadRequest.FieldViolation", "google/rpc/error_details.proto"),
         ("google.rpc.Status", "google/rpc/status.proto"),
         ("google.protobuf.Any", "google/protobuf/any.proto"),
-        // What every server has.
+        // Provided by every server.
         ("grpc.health.v1.Health.List", "grpc/health/v1/health.proto"),
         ("grpc.reflection.v1.ServerReflection", "grpc/reflection/v1/reflection.proto"),
         ("grpc.reflection.v1alpha.ErrorResponse", "grpc/reflection/v1alpha/reflection.proto"),
@@ -186,7 +186,7 @@ async fn what_is_no_question_does_not_end_the_stream() {
         ..ServerReflectionRequest::default()
     };
     let questions = [
-        // Without a question, of a later version, cut off, no text, no message.
+        // Without a query, of a later version, truncated, not UTF-8, not a message.
         frame(b""),
         frame(b"\x0a\x01h"),
         frame(b"\x42\x01x"),
@@ -257,7 +257,7 @@ async fn files_come_as_they_were_compiled_with_all_that_they_import() {
             let MessageResponse::FileDescriptorResponse(files) = &answer else {
                 panic!("{answer:?}")
             };
-            // Decoding them on the way would lose the options, which are extensions.
+            // Decoding them would lose the options, which are extensions.
             let served = &*files.file_descriptor_proto[0];
             let mut compiled = CONTRACT.descriptor_set.windows(served.len());
             assert!(compiled.any(|compiled| compiled == served));

@@ -1,4 +1,4 @@
-//! Every refusal: its code, its reason, and that it is proper gRPC.
+//! Every refusal: its code, its reason, and valid gRPC framing.
 
 use bytes::Bytes;
 use gantry_probe::probe::v1::ActRequest;
@@ -65,7 +65,7 @@ async fn a_message_over_the_limit_exhausts_it_and_learns_it() {
     let world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
     let ballast = |bytes| ActRequest { ballast: vec![0; bytes], ..ActRequest::default() };
-    // A field's tag and length take 3 bytes of the message.
+    // The tag and the length of the field take 3 bytes of the message.
     client.act(ballast(997)).await.unwrap();
     let status = client.act(ballast(998)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);

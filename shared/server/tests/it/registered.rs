@@ -1,4 +1,4 @@
-//! What readiness says of the registry.
+//! State of the registry in readiness.
 
 use std::{
     any::Any,
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::world::{PATIENCE, World};
 
-/// A registry that is out of reach until it is told otherwise.
+/// Registry that is unreachable until a test changes it.
 #[derive(Clone, Debug)]
 struct Doubtful {
     state: Arc<Mutex<RegistrationState>>,

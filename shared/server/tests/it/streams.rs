@@ -1,5 +1,4 @@
-//! Methods that are told a stream: of all four kinds, with a peer that is slow, wrong, early
-//! or late.
+//! Methods with request streams: all four kinds, with peers that are slow, invalid, early or late.
 
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ fn repeat(number: u32) -> RepeatRequest {
     RepeatRequest { number, last: false }
 }
 
-/// What a caller says over time; it ends once this is dropped.
+/// Returns a stream and its sender. The stream ends when the sender is dropped.
 fn said<T: Send + 'static>() -> (mpsc::UnboundedSender<T>, UnboundedReceiverStream<T>) {
     let (say, said) = mpsc::unbounded_channel();
     (say, UnboundedReceiverStream::new(said))
@@ -50,7 +49,7 @@ async fn a_stock_client_calls_methods_of_all_four_kinds() {
     assert_eq!(sum.into_inner().sum, 5050);
     let nothing = client.add(stream::iter([])).await.unwrap();
     assert_eq!(nothing.into_inner().sum, 0);
-    // Each is said back before the next one is said.
+    // Each number is echoed before the next one is sent.
     let (say, asked) = said();
     let mut answers = client.repeat(asked).await.unwrap().into_inner();
     for number in 1..=3 {
@@ -68,7 +67,7 @@ async fn a_peer_sends_no_more_than_its_window_until_the_handler_reads() {
     let window = settings.connections.stream_window_bytes as usize;
     let world = World::with(|builder| builder.settings(settings)).await;
     let Uploading { answer, mut body, .. } = upload(&world, ADD, None).await;
-    // The handler takes its time with the first, and the rest waits at the peer.
+    // The handler pauses at the first message, and the rest waits at the peer.
     let first = framed(&AddRequest { nap_ms: 3000, ..add(1) });
     let read = first.len();
     let mut sent = read;
@@ -149,7 +148,7 @@ async fn a_stream_that_never_ends_ends_with_its_time() {
     assert_eq!(world.seen.dropped(), 2);
 }
 
-/// Says something, and then the peer does this.
+/// Sends a message, then breaks the stream.
 async fn broken_off(path: &str, breaks: impl FnOnce(Uploading)) {
     let log = Log::catch();
     let world = World::start().await;
@@ -179,7 +178,7 @@ async fn a_message_that_breaks_off_is_not_our_fault() {
     let mut uploading = upload(&world, "/probe.v1.ProbeService/Act", None).await;
     let whole = framed(&ActRequest { nap_ms: 1, ..ActRequest::default() });
     uploading.body.send_data(whole.slice(..whole.len() - 1), false).unwrap();
-    // Until it was read.
+    // Until the server has read it.
     tokio::time::sleep(Duration::from_millis(100)).await;
     uploading.body.send_reset(h2::Reason::CANCEL);
     assert_eq!(log.line("call ended").await["code"], "CANCELLED");
@@ -223,7 +222,7 @@ async fn what_is_never_read_does_not_use_up_the_window_of_its_connection() {
     let mut client = world.client().await;
     let long = || ActRequest { ballast: vec![0; 100_000], ..ActRequest::default() };
     let invalid = [add(1000), AddRequest { ballast: vec![0; 200_000], ..add(1) }];
-    // Ten times the window and more: refused before it is read, or read in part.
+    // More than ten times the window: refused unread, or read in part.
     let calls = async {
         for _ in 0..50 {
             let refused = client.guarded(long()).await.unwrap_err();

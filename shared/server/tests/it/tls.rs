@@ -1,5 +1,4 @@
-//! Connections through TLS: who is let in, what others are told, and certificates that
-//! change while calls are under way.
+//! TLS connections: admitted and rejected peers, and certificates that change under load.
 
 use std::{
     net::SocketAddr,
@@ -31,7 +30,7 @@ use crate::{
     world::{PATIENCE, World, eventually, lenient, reason, with_token},
 };
 
-/// A server of the name `probe` that looks at its files all the time.
+/// Starts a server named `probe` that checks its files continuously.
 async fn serve(issued: &Issued, client_ca: Option<&Authority>) -> World {
     let settings = settings(issued, client_ca);
     World::with(|builder| builder.settings(settings)).await
@@ -44,7 +43,7 @@ fn settings(issued: &Issued, client_ca: Option<&Authority>) -> Settings {
     lenient().tls(tls)
 }
 
-/// A channel of another make, which brings this certificate.
+/// Returns a channel of another implementation with this certificate.
 fn channel(address: SocketAddr, authority: &Authority, identity: Option<&Issued>) -> Channel {
     let read = |path| std::fs::read(path).unwrap();
     let ca = Certificate::from_pem(read(authority.ca_file()));
@@ -61,7 +60,7 @@ async fn act(channel: Channel) -> Result<(), tonic::Status> {
     timeout(PATIENCE, client.act(ActRequest::default())).await.expect("no call hangs").map(drop)
 }
 
-/// Shakes hands and no more.
+/// Completes the handshake and does nothing else.
 async fn shake(address: SocketAddr, tls: &ClientTls) -> std::io::Result<TlsStream<TcpStream>> {
     let connector = TlsConnector::from(tls.load().unwrap().current());
     let stream = TcpStream::connect(address).await?;
@@ -88,7 +87,7 @@ async fn plaintext_to_a_tls_port_is_answered_with_an_alert_and_closed() {
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().ok();
-    // An alert (RFC 8446, section 6), which a peer that does not speak TLS takes for nothing.
+    // An alert (RFC 8446, section 6), which is meaningless to a peer without TLS.
     assert_eq!(answer.first(), Some(&21), "{answer:?}");
     act(channel(world.address, &authority, None)).await.unwrap();
 }
@@ -135,7 +134,7 @@ async fn a_peer_that_speaks_the_wrong_protocol_is_named() {
         let told = log.containing(line).pop().unwrap();
         assert_eq!((&told["level"], &told["peer"]), (&"WARN".to_owned(), &own));
     }
-    // Connections that say nothing, and calls that do it right, are not worth a warning.
+    // Silent connections and valid calls cause no warning.
     drop(TcpStream::connect(plain.address).await.unwrap());
     act(channel(secured.address, &authority, None)).await.unwrap();
     plain.client().await.act(ActRequest::default()).await.unwrap();
@@ -160,7 +159,8 @@ async fn where_callers_are_asked_who_they_are_only_those_who_prove_it_get_in() {
             None => trusting,
             Some(issued) => trusting.cert_file(&issued.cert_file).key_file(&issued.key_file),
         };
-        // In TLS 1.3 the caller is done before the server has looked at its certificate.
+        // In TLS 1.3 the client completes the handshake before the server has checked its
+        // certificate.
         let mut stream = shake(world.address, &tls).await.unwrap();
         let refused = timeout(PATIENCE, stream.read(&mut [0])).await.unwrap().unwrap_err();
         assert_eq!(refused.to_string(), format!("received fatal alert: {alert}"));
@@ -190,7 +190,7 @@ async fn a_services_token_counts_only_with_its_certificate() {
         for (token, is_taken) in [
             (world.keys.service(None), service_is_taken),
             (world.keys.service(Some("admin")), service_is_taken),
-            // A user has no certificate, and calls through a service's or a gateway's.
+            // A user has no certificate and calls through a service or a gateway.
             (world.keys.user("admin", 0), true),
         ] {
             let answer = client.guarded(with_token(ActRequest::default(), &token)).await;
@@ -214,13 +214,13 @@ async fn a_handshake_that_does_not_end_is_ended() {
     let world = World::with(|builder| builder.settings(settings)).await;
     let mut silent = TcpStream::connect(world.address).await.unwrap();
     let mut halfway = TcpStream::connect(world.address).await.unwrap();
-    // The head of a ClientHello of 512 bytes, and none of them.
+    // Head of a ClientHello of 512 bytes, without its content.
     halfway.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
     for stream in [&mut silent, &mut halfway] {
         let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
         let _ = ended.expect("it is closed");
     }
-    // TLS, and then no HTTP/2, within the same time.
+    // TLS without HTTP/2 has the same timeout.
     let trusting = ClientTls::trusting(authority.ca_file());
     let mut shaken = shake(world.address, &trusting).await.unwrap();
     let ended = timeout(PATIENCE, shaken.read_to_end(&mut Vec::new())).await;
@@ -233,7 +233,7 @@ async fn a_peer_that_stops_within_the_handshake_does_not_hold_up_the_drain() {
     let authority = Authority::new();
     let mut world = serve(&authority.issue("server", &["probe"]), None).await;
     let mut stuck = TcpStream::connect(world.address).await.unwrap();
-    // The beginning of a handshake's record, and nothing of the record.
+    // Head of a handshake record, without its content.
     stuck.write_all(&[22, 3, 1, 0, 200]).await.unwrap();
     act(channel(world.address, &authority, None)).await.unwrap();
     world.shut_down();
@@ -261,7 +261,7 @@ async fn certificates_change_under_load_and_no_call_fails() {
                 act(channel.clone()).await.unwrap();
                 calls.fetch_add(1, Ordering::SeqCst);
                 if worker % 2 == 0 {
-                    // Half of them on a new connection each time.
+                    // Half of the calls use a new connection each.
                     channel = connect();
                 }
             }
@@ -272,7 +272,7 @@ async fn certificates_change_under_load_and_no_call_fails() {
         .key_file(caller.key_file);
     for rotation in 0..ROTATIONS {
         if rotation == 2 {
-            // What is no certificate changes nothing.
+            // An invalid certificate changes nothing.
             put(&issued.cert_file, "nonsense");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -1,5 +1,5 @@
-//! Places among the calls at once: whoever begins calls and does not end them, or takes all
-//! that can be had, leaves others theirs.
+//! Fairness of the concurrency limit: callers that do not complete their requests, or take all they
+//! can, leave room for others.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -42,7 +42,7 @@ async fn world(change: impl FnOnce(&mut Settings)) -> World {
     World::with(|builder| builder.settings(settings)).await
 }
 
-/// A server that works at so many calls at once, whatever they take.
+/// Limits the server to so many calls at once, whatever their latency.
 fn at_most(calls: u32) -> impl FnOnce(&mut Settings) {
     move |settings| {
         let concurrency = &mut settings.concurrency;
@@ -50,7 +50,7 @@ fn at_most(calls: u32) -> impl FnOnce(&mut Settings) {
     }
 }
 
-/// A connection from this address of the machine.
+/// Opens a connection from this address of the machine.
 async fn peer(address: SocketAddr, host: u8) -> SendRequest<Bytes> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).unwrap();
@@ -60,13 +60,13 @@ async fn peer(address: SocketAddr, host: u8) -> SendRequest<Bytes> {
     sender
 }
 
-/// A call that has begun.
+/// Call that has begun.
 struct Begun {
     answer: ResponseFuture,
     body: h2::SendStream<Bytes>,
 }
 
-/// Sends the headers of a call, and no message.
+/// Sends the headers of a call without a message.
 async fn begin(peer: &SendRequest<Bytes>, path: &str, token: Option<&str>) -> Begun {
     let mut head = request(path, Bytes::new()).map(drop);
     if let Some(token) = token {
@@ -86,7 +86,7 @@ async fn begin_all(peer: &SendRequest<Bytes>, count: usize, path: &str) -> Vec<B
     begun
 }
 
-/// The status that a call ends with.
+/// Returns the status that ends a call.
 async fn status(answer: ResponseFuture) -> Status {
     let mut answer = timeout(PATIENCE, answer).await.expect("it is answered").unwrap();
     if answer.headers().contains_key("grpc-status") {
@@ -104,7 +104,7 @@ fn limit(status: &Status) -> String {
     info.metadata.get("limit").cloned().unwrap_or_default()
 }
 
-/// Several calls at once, each of which has to be answered.
+/// Makes several calls at once, all of which must succeed.
 async fn served(client: &ProbeServiceClient<Channel>, calls: usize) {
     let calls = (0..calls).map(|_| {
         let mut client = client.clone();
@@ -162,7 +162,7 @@ async fn a_slow_upload_ends_in_its_own_time_and_says_why() {
     let peer = peer(world.address, 2).await;
     let message = framed(&ActRequest { ballast: vec![0; 1000], ..nap(0) });
     let started = Instant::now();
-    // Nothing, a part, and a byte now and then.
+    // No data, a part of the message, and a byte now and then.
     let nothing = begin(&peer, ACT, None).await;
     let mut part = begin(&peer, ACT, None).await;
     part.body.send_data(message.slice(..500), false).unwrap();
@@ -175,7 +175,7 @@ async fn a_slow_upload_ends_in_its_own_time_and_says_why() {
             }
         }
     });
-    // And a stream whose first message does not come.
+    // A stream whose first message does not arrive.
     let stream = begin(&peer, ADD, None).await;
     for answer in [nothing.answer, part.answer, dribble.answer, stream.answer] {
         let status = status(answer).await;
@@ -185,7 +185,7 @@ async fn a_slow_upload_ends_in_its_own_time_and_says_why() {
     }
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
     dribbling.abort();
-    // The handler of the stream was run, and taken back.
+    // The handler of the stream ran and was cancelled.
     assert_eq!((world.seen.started(), world.seen.finished()), (1, 0));
 }
 
@@ -253,12 +253,12 @@ async fn a_caller_has_few_incomplete_calls_and_others_have_theirs() {
         assert_eq!((&*reason(&status), &*limit(&status)), ("TOO_MANY_UPLOADS", "caller"));
         assert!(status.metadata().contains_key("grpc-retry-pushback-ms"));
     }
-    // Another caller from there begins one, takes its time, and ends it.
+    // Another caller from the same address uploads slowly and completes.
     let Begun { answer, mut body } = begin(&peer, ACT, None).await;
     sleep(Duration::from_millis(300)).await;
     body.send_data(framed(&nap(0)), true).unwrap();
     assert_eq!(status(answer).await.code(), Code::Ok);
-    // And so do those that were begun first.
+    // The first uploads complete too.
     for mut body in bodies {
         let _ = body.send_data(framed(&nap(0)), true);
     }
@@ -283,7 +283,7 @@ async fn incomplete_messages_hold_no_more_bytes_than_are_granted() {
         answers.spawn(status(answer));
         bodies.push(body);
     }
-    // A caller has half of what there is: enough for two of them.
+    // A caller may hold half of the bytes, enough for two messages.
     for _ in 0..5 {
         let status = answers.join_next().await.unwrap().unwrap();
         assert_eq!((&*reason(&status), &*limit(&status)), ("TOO_MANY_UPLOADS", "upload_bytes"));
@@ -305,7 +305,7 @@ async fn a_stream_takes_a_place_with_its_first_message() {
     let waiting = begin_all(&peer, 5, ADD).await;
     eventually("their handlers run", || world.seen.started() == 5).await;
     served(&client, 2).await;
-    // Two calls at once are all there may be.
+    // The limit is two calls at once.
     let mut busy = JoinSet::new();
     for _ in 0..2 {
         let mut client = client.clone();
@@ -333,7 +333,7 @@ async fn a_stream_takes_a_place_with_its_first_message() {
 
 type Running = JoinSet<Result<Response<ActResponse>, Status>>;
 
-/// A hundred calls that last until they are dropped, of which so many run.
+/// Starts a hundred calls that last until they are dropped; `run` of them are admitted.
 async fn take_all(world: &World, token: &str, run: usize) -> Running {
     let clients = join_all((0..5).map(|_| world.client())).await;
     let mut running = JoinSet::new();
@@ -354,12 +354,12 @@ async fn take_all(world: &World, token: &str, run: usize) -> Running {
 async fn a_greedy_caller_leaves_places_for_others() {
     let world = world(at_most(30)).await;
     let token = world.keys.user("admin", 0);
-    // Alone it may have the limit.
+    // A single caller may use the whole limit.
     let first = take_all(&world, &token, 30).await;
     let mut client = world.client().await;
     let refused = client.guarded(with_token(nap(0), &token)).await.unwrap_err();
     assert_eq!((&*reason(&refused), &*limit(&refused)), ("OVERLOADED", "caller"));
-    // Another finds a place of those that are kept, one for each.
+    // Another caller gets one of the reserved places.
     let second = take_all(&world, &world.keys.service(None), 1).await;
     for _ in 0..5 {
         served(&client, 1).await;
@@ -375,7 +375,7 @@ async fn one_obedient_connection_is_not_shed_at_the_lowest_limit() {
         assert_eq!(status(whole(&peer).await).await.code(), Code::Ok);
         let granted = peer.current_max_send_streams();
         assert!(granted <= min as usize, "{granted} streams for {min} places");
-        // More than it is granted wait for each other, and none is refused.
+        // Calls beyond the stream limit wait for each other, and none is refused.
         let client = world.client().await;
         served(&client, 1).await;
         served(&client, 100).await;

@@ -1,4 +1,4 @@
-//! Peers that call and take no answer, or only slowly.
+//! Peers that call and read the response slowly or not at all.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const COUNT: &str = "/probe.v1.ProbeService/Count";
 
 const FOREVER: CountRequest = CountRequest { to: 0, pause_ms: 0, panic_at: 0 };
 
-/// A peer that gives each answer so many bytes at first.
+/// Opens a connection with this initial window per response.
 async fn peer(world: &World, window: u32) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(world.address).await.unwrap();
     let (sender, connection) = h2::client::Builder::new()
@@ -43,7 +43,7 @@ async fn call(
 ) -> RecvStream {
     let mut request = Request::post(format!("http://probe{path}"))
         .header("content-type", "application/grpc")
-        // It is said back in the answers: they are to have some length.
+        // The responses repeat it, which makes them longer.
         .header("x-request-id", "x".repeat(128))
         .header("te", "trailers");
     if let Some(timeout) = grpc_timeout {
@@ -55,8 +55,7 @@ async fn call(
     timeout(PATIENCE, answer).await.expect("the head needs no window").unwrap().into_body()
 }
 
-/// How the answer ended without its window ever being opened again: with a status, or by a
-/// reset.
+/// Returns the end of a response whose window is never reopened: a status or a reset.
 async fn end(answer: &mut RecvStream) -> Result<String, Reason> {
     let ended = async {
         while let Some(data) = answer.data().await {
@@ -85,7 +84,7 @@ async fn an_answer_that_is_not_taken_ends_with_the_time_of_its_call() {
     let mut answer = call(&shut, ACT, &ActRequest::default(), Some("1S")).await;
     assert_eq!(end(&mut answer).await, Ok(DEADLINE_EXCEEDED.to_owned()));
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
-    // Taken in part, it is a message that breaks off, which no status can follow.
+    // A partly read message is truncated, so no status can follow it.
     let ajar = peer(&world, 1).await;
     let mut answer = call(&ajar, ACT, &ActRequest::default(), Some("1S")).await;
     assert_eq!(end(&mut answer).await, Err(Reason::CANCEL));
@@ -131,7 +130,7 @@ async fn what_nobody_takes_holds_up_neither_the_others_nor_a_drain() {
     world.client().await.act(ActRequest::default()).await.unwrap();
     let started = Instant::now();
     world.shut_down();
-    // Told in time, since it was not in the middle of a message.
+    // Told in time, because it was not within a message.
     for numbers in &mut stuck {
         assert_eq!(end(numbers).await, Ok(UNAVAILABLE.to_owned()));
     }
@@ -147,7 +146,7 @@ async fn what_is_granted_room_and_never_read_is_reset_where_it_is_too_much() {
     let mut windows = h2::client::Builder::new();
     windows.initial_window_size(1 << 30).initial_connection_window_size(1 << 30);
     let socket = TcpSocket::new_v4().unwrap();
-    // So that little is on its way.
+    // A small buffer, so that little is in transit.
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = socket.connect(world.address).await.unwrap();
     let (sender, mut connection) = windows.handshake(stream).await.unwrap();
@@ -162,7 +161,7 @@ async fn what_is_granted_room_and_never_read_is_reset_where_it_is_too_much() {
         answers = counting => answers,
         ended = &mut connection => panic!("{ended:?}"),
     };
-    // From here on nobody reads. Each waits with 64 KiB at most, all together with 3 MiB.
+    // From here on no peer reads. Each response waits with 64 KiB at most, all together with 3 MiB.
     eventually("some are dropped", || world.seen.dropped() > 0).await;
     assert!(world.seen.dropped() < 50, "a share of it may wait");
     world.client().await.act(ActRequest::default()).await.unwrap();

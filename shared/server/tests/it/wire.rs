@@ -1,4 +1,4 @@
-//! Connections: proper ones, many at once, and what else arrives on a port.
+//! Connections: valid ones, many at once, and other protocols on the port.
 
 use std::time::Duration;
 
@@ -70,11 +70,11 @@ async fn what_speaks_something_else_is_closed_and_costs_nobody_else() {
         let mut stream = TcpStream::connect(world.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
-        // Closed, be it by a reset; not left open.
+        // Closed, possibly by a reset; not left open.
         let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is closed");
         client.act(ActRequest::default()).await.unwrap();
     }
-    // One that says nothing, and one that leaves.
+    // One that is silent, and one that leaves.
     let silent = TcpStream::connect(world.address).await.unwrap();
     drop(TcpStream::connect(world.address).await.unwrap());
     client.act(ActRequest::default()).await.unwrap();
@@ -140,7 +140,7 @@ async fn calls_do_not_wait_for_each_other() {
     let started = Instant::now();
     let mut clients = join_all((0..4).map(|_| world.client())).await;
     for client in &mut clients {
-        // Afterwards it knows how many calls it may make at once.
+        // From now on the client knows its stream limit.
         client.act(ActRequest::default()).await.unwrap();
     }
     let calls = (0..300).map(|n| {
@@ -150,7 +150,7 @@ async fn calls_do_not_wait_for_each_other() {
     for answer in join_all(calls).await {
         answer.unwrap();
     }
-    // One after the other they would take 30 s.
+    // Sequentially they would take 30 s.
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(world.seen.finished(), 304);
 }

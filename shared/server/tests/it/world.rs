@@ -1,4 +1,4 @@
-//! A running server, keys it trusts, and clients of it.
+//! A running server, the keys that it trusts, and its clients.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,10 +24,10 @@ use tonic_types::StatusExt;
 
 use crate::log;
 
-/// Longer than anything here takes, even on a busy machine.
+/// Longer than any test here takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whose tokens the server believes.
+/// Keys of the issuers that the server trusts.
 #[derive(Debug)]
 pub(crate) struct Keys {
     users: SigningKey,
@@ -54,7 +54,7 @@ impl Keys {
         ))
     }
 
-    /// A token of the user "ann" with this role, made so many seconds ago.
+    /// Returns a token of the user "ann" with this role, issued so many seconds ago.
     pub(crate) fn user(&self, role: &str, seconds_ago: u64) -> String {
         let claims = UserClaims {
             sub: "ann".into(),
@@ -67,7 +67,7 @@ impl Keys {
         format!("Bearer {}", signer.token(&claims, made.into()).token)
     }
 
-    /// A token of the order service, for the user "ann" with this role or for itself.
+    /// Returns a token of the order service, for the user "ann" with this role or for itself.
     pub(crate) fn service(&self, role: Option<&str>) -> String {
         let acting = match role {
             Some(role) => {
@@ -79,7 +79,7 @@ impl Keys {
     }
 }
 
-/// Settings that do not mind that all of a test's calls are a stranger's.
+/// Settings with a high rate limit per address, because all calls of a test come from one.
 pub(crate) fn lenient() -> Settings {
     let mut settings = Settings::default();
     settings.limits.per_address = RateSettings::new(1e6, 1_000_000);
@@ -102,12 +102,12 @@ impl World {
         Self::with(|builder| builder).await
     }
 
-    /// A server that is made a little different.
+    /// Starts a server with a changed builder.
     pub(crate) async fn with(change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         Self::serving(change, |server| server).await
     }
 
-    /// The same, changed once more when it is built.
+    /// Like `with`, and also changes the server that was built.
     pub(crate) async fn serving(
         change: impl FnOnce(ServerBuilder) -> ServerBuilder,
         finish: impl FnOnce(Server) -> Server,
@@ -142,7 +142,7 @@ impl World {
         ProbeServiceClient::new(self.channel().await)
     }
 
-    /// Tells the server to end.
+    /// Tells the server to shut down.
     pub(crate) fn shut_down(&mut self) {
         self.shutdown.take().unwrap().send(()).unwrap();
     }
@@ -153,21 +153,21 @@ impl World {
     }
 }
 
-/// The request with this `authorization`.
+/// Returns a request with this `authorization`.
 pub(crate) fn with_token<T>(message: T, authorization: &str) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", authorization.parse().unwrap());
     request
 }
 
-/// The reason that a status gives in the domain "gantry".
+/// Returns the reason of a status in the domain "gantry".
 pub(crate) fn reason(status: &tonic::Status) -> String {
     let info = status.get_details_error_info().unwrap_or_else(|| panic!("no reason: {status:?}"));
     assert_eq!(info.domain, "gantry");
     info.reason
 }
 
-/// Waits until `holds` does.
+/// Waits until `holds` returns true.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {

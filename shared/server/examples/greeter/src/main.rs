@@ -1,5 +1,5 @@
-//! A whole service. The contract says that `SayHello` is public, how long it may
-//! take and what a name looks like; the server does the rest.
+//! A complete service. The contract declares that `SayHello` is public, its timeout, and the rule
+//! for a name; the server does the rest.
 //!
 //! `cargo run -p greeter -- 127.0.0.1:50090`
 
@@ -28,7 +28,7 @@ impl GreeterService for Greeter {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // First, so that a process 1 loses no signal.
+    // First, so that no signal is lost as process 1.
     let shutdown = shutdown_signal();
     let _telemetry = gantry_telemetry::init(&Default::default(), "greeter")?;
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:50090".into());

@@ -1,4 +1,4 @@
-//! A service whose methods do as they are told: what the server is tested with.
+//! Service whose requests control its behaviour, for tests of the server.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod service;

@@ -1,4 +1,4 @@
-//! The probe as a process: `probe ADDRESS DRAIN_MS`. What it did is its last line.
+//! The probe as a process: `probe ADDRESS DRAIN_MS`. Its last line reports the calls it served.
 
 use std::{env, error::Error, sync::Arc, time::Duration};
 
@@ -12,12 +12,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let mut argument = || arguments.next().ok_or(USAGE);
     let (address, drain_ms) = (argument()?.parse()?, argument()?.parse()?);
-    // Not a line for each of many thousand calls.
+    // No log line for each of many thousand calls.
     let filter = "info,gantry_server::stack=warn".to_owned().try_into()?;
     let telemetry = gantry_telemetry::Settings::default().filter(filter);
     let _telemetry = gantry_telemetry::init(&telemetry, "probe")?;
     let mut settings = Settings::default().drain_timeout(Duration::from_millis(drain_ms));
-    // All load is that of one stranger.
+    // All load comes from one address without credentials.
     settings.limits.per_address = RateSettings::new(1e6, 1_000_000);
     let probe = Probe::default();
     let seen = Arc::clone(&probe.seen);

@@ -1,4 +1,4 @@
-//! A service that does as it is told, and remembers what it did.
+//! Service whose requests control its behaviour, with counters.
 
 use std::{
     pin::Pin,
@@ -20,7 +20,7 @@ use crate::probe::v1::{
     RepeatResponse, probe_service_server::ProbeService,
 };
 
-/// What the service did so far.
+/// Counters of the service.
 #[derive(Debug, Default)]
 pub struct Seen {
     started: AtomicUsize,
@@ -29,17 +29,17 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// How many calls reached the handler.
+    /// Returns the number of calls that reached the handler.
     pub fn started(&self) -> usize {
         self.started.load(Ordering::SeqCst)
     }
 
-    /// How many the handler answered.
+    /// Returns the number of calls that the handler answered.
     pub fn finished(&self) -> usize {
         self.finished.load(Ordering::SeqCst)
     }
 
-    /// How many were taken from it before that.
+    /// Returns the number of calls that were dropped before the handler answered.
     pub fn dropped(&self) -> usize {
         self.dropped.load(Ordering::SeqCst)
     }
@@ -48,7 +48,7 @@ impl Seen {
 /// The service.
 #[derive(Clone, Debug, Default)]
 pub struct Probe {
-    /// What it did.
+    /// Counters.
     pub seen: Arc<Seen>,
 }
 

@@ -1,5 +1,5 @@
-//! The end of a real process under load, with a health Watch and streams open and peers that
-//! do not mean to go: in order, without loss, bounded, and with exit code 0.
+//! Drain of a real process under load, with a health watch, open streams and unresponsive peers:
+//! orderly, without loss, bounded in time, and with exit code 0.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -36,10 +36,10 @@ use tonic_health::pb::{
 };
 use tonic_types::StatusExt;
 
-/// Longer than anything here takes, even on a busy machine.
+/// Longer than any test here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Calls that have been answered when the process is told to end.
+/// Number of answered calls before the process is told to end.
 const CALLS: usize = 3000;
 
 /// A running probe; killed when dropped.
@@ -50,7 +50,7 @@ struct Probe {
 }
 
 impl Probe {
-    /// One whose calls in flight have so long to end.
+    /// Starts a probe with this drain timeout.
     async fn start(drain: Duration) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_probe"))
             .args(["127.0.0.1:0", &drain.as_millis().to_string()])
@@ -88,7 +88,7 @@ impl Probe {
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
     }
 
-    /// What the process said that it did, and how it ended.
+    /// Returns the report of the process, and its exit status.
     async fn ended(mut self) -> (Done, ExitStatus) {
         let line = line_with(&mut self.log, "counted").await;
         let done = |key| value(&line, key).parse().unwrap();
@@ -98,7 +98,7 @@ impl Probe {
     }
 }
 
-/// The calls that reached the handlers.
+/// Calls that reached the handlers.
 #[derive(Debug, PartialEq)]
 struct Done {
     started: usize,
@@ -123,7 +123,7 @@ fn value<'a>(line: &'a str, key: &str) -> &'a str {
     rest.split_whitespace().next().unwrap()
 }
 
-/// Callers that go on until the process takes no more.
+/// Callers that continue until the process accepts no more calls.
 struct Load {
     answered: Arc<AtomicUsize>,
     callers: Vec<JoinHandle<Status>>,
@@ -156,19 +156,19 @@ impl Load {
         load
     }
 
-    /// How many calls were answered.
+    /// Returns the number of answered calls.
     async fn answered(self) -> usize {
         for caller in self.callers {
             let last = timeout(PATIENCE, caller).await.unwrap().unwrap();
-            // That of a process that is not there any more, and none of its own.
+            // The error of a missing process, not one of its own.
             assert!(last.get_details_error_info().is_none(), "{last:?}");
         }
         self.answered.load(Ordering::SeqCst)
     }
 }
 
-/// Peers that hold up nothing, and would like to: one that says half of the first words,
-/// one that says all of them and no more, one with an idle connection.
+/// Opens connections that must not delay the drain: one with half of the preface, one with the
+/// whole preface and nothing else, and an idle one.
 async fn idlers(probe: &Probe) -> (TcpStream, TcpStream, ProbeServiceClient<Channel>) {
     let connect = || async { TcpStream::connect(probe.address).await.unwrap() };
     let (mut half, mut whole) = (connect().await, connect().await);
@@ -184,7 +184,7 @@ async fn next_status(watch: &mut Streaming<HealthCheckResponse>) -> Option<Servi
     next.map(|answer| answer.unwrap().status())
 }
 
-/// All numbers of a stream, and how it ended.
+/// Returns the remaining numbers of a stream, and its status.
 async fn rest(mut numbers: Streaming<CountResponse>) -> (usize, Option<Status>) {
     let mut seen = 0;
     loop {
@@ -214,7 +214,7 @@ async fn a_drain_under_load_ends_streams_that_end_and_loses_nothing() {
     let (done, status) = probe.ended().await;
     assert_eq!(status.code(), Some(0));
     assert!(told.elapsed() < limit / 2, "{:?}", told.elapsed());
-    // The call of the idle connection and the stream are two more.
+    // Plus the call of the idle connection and the stream.
     let finished = load.answered().await + 2;
     assert_eq!(done, Done { started: finished, finished, dropped: 0 });
     drop(idlers);

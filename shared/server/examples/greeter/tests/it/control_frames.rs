@@ -1,4 +1,4 @@
-//! Frames that are no call: how many of them are too many, and how many are not.
+//! Control frames: which numbers are a flood, and which are not.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A frame, and the debug data of the GOAWAY if there are too many.
+/// Returns each kind of frame, and the debug data of the GOAWAY for a flood of it.
 fn control_frames() -> [(Vec<u8>, &'static str); 7] {
     [
         (frame(PING, 0, 0, &[7; 8]), "too_many_pings"),
@@ -22,7 +22,7 @@ fn control_frames() -> [(Vec<u8>, &'static str); 7] {
         (frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), "too_many_window_updates"),
         (frame(PING, END_STREAM, 0, &[7; 8]), "too_many_control_frames"),
         (frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 7]), "too_many_control_frames"),
-        // A type that nobody knows.
+        // Unknown type.
         (frame(0x42, 0, 0, &[7; 100]), "too_many_control_frames"),
     ]
 }
@@ -33,7 +33,7 @@ async fn floods_of_control_frames_end_their_connection() {
     for (frame, debug_data) in control_frames() {
         let mut peer = Peer::connect(flooded.address).await;
         let told = timeout(PATIENCE, peer.flood(&frame, 100_000)).await.expect("it is ended");
-        // A reset of the connection may be faster than what was said last.
+        // A reset of the connection may overtake the GOAWAY.
         let calm = (ENHANCE_YOUR_CALM, debug_data.to_owned());
         assert!(told.as_ref().is_none_or(|told| *told == calm), "{told:?} is not {calm:?}");
     }
@@ -44,7 +44,7 @@ async fn floods_of_control_frames_end_their_connection() {
 async fn too_many_pings_are_told_in_words_that_grpc_knows() {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
-    // So few that all of them are read, and none is there to reset the connection.
+    // So few that the server reads all of them, and none causes a reset of the connection.
     peer.send(&frame(PING, 0, 0, &[7; 8]).repeat(11)).await;
     let told = timeout(PATIENCE, peer.last_goaway()).await.expect("it is ended");
     assert_eq!(told, Some((ENHANCE_YOUR_CALM, "too_many_pings".to_owned())));
@@ -60,7 +60,7 @@ async fn a_peer_that_pings_for_each_answer_and_each_second_stays() {
         let mut call = frame(HEADERS, END_HEADERS, odd(n), &call("/grpc.health.v1.Health/Check"));
         call.extend(frame(DATA, END_STREAM, odd(n), &[0; 5]));
         assert!(peer.send(&call).await);
-        // The answer's trailers.
+        // Trailers of the response.
         let answered = async { while peer.next().await.unwrap().0 != DATA {} };
         timeout(PATIENCE, answered).await.unwrap();
         assert!(peer.send(&ping).await);

@@ -1,5 +1,5 @@
-//! Floods against the compiled greeter: it stays up, its memory is bounded, and others are
-//! served meanwhile. Nothing in the greeter's source is about any of this.
+//! Floods against the compiled greeter: it stays up, its memory is bounded, and other callers are
+//! served meanwhile. The greeter's source has no code for any of this.
 
 use std::{
     fs,
@@ -29,13 +29,13 @@ use crate::{
     },
 };
 
-/// Asks for the contract, without a limit.
+/// Reflection, which has no rate limit.
 pub(crate) const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// What a flood may cost. Without the bounds, each of them would cost far more.
+/// Maximum growth in memory. Without the limits, each flood would cost far more.
 const MOST_MIB: u64 = 64;
 
-/// A greeter under a flood, and a client elsewhere that wants to be greeted.
+/// Greeter under a flood, and a client at another address that calls it.
 pub(crate) struct Flooded {
     pub(crate) address: SocketAddr,
     pub(crate) process: Child,
@@ -58,7 +58,7 @@ impl Flooded {
         let polite = tokio::spawn(async move {
             let mut client = GreeterServiceClient::new(channel);
             let mut took = Vec::new();
-            // Within the limit of an address.
+            // Within the rate limit of an address.
             while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
                 let called = Instant::now();
                 client.say_hello(SayHelloRequest { name: "ann".into() }).await.unwrap();
@@ -71,15 +71,15 @@ impl Flooded {
         Self { address, process, before, stop, polite }
     }
 
-    /// It lives, has not grown, and has greeted whoever was polite.
+    /// Asserts that the greeter runs, has not grown, and served the other client.
     pub(crate) async fn survived(self) {
         self.survived_with(MOST_MIB).await;
     }
 
-    /// The same, where there is a reason to have grown a little.
+    /// Like `survived`, with a larger limit of growth.
     async fn survived_with(mut self, most_mib: u64) {
         let grown = resident(&self.process).saturating_sub(self.before);
-        // One call at least after the flood.
+        // At least one call after the flood.
         sleep(Duration::from_millis(300)).await;
         self.stop.send(()).expect("the polite client was refused");
         let took = timeout(PATIENCE, self.polite).await.unwrap().unwrap();
@@ -91,7 +91,7 @@ impl Flooded {
     }
 }
 
-/// A connection from another address of this machine.
+/// Opens a connection from another address of this machine.
 pub(crate) async fn from_elsewhere(address: SocketAddr, host: u8) -> Channel {
     Channel::from_shared(format!("http://{address}"))
         .unwrap()
@@ -101,7 +101,7 @@ pub(crate) async fn from_elsewhere(address: SocketAddr, host: u8) -> Channel {
         .unwrap()
 }
 
-/// What it has of the memory, in MiB.
+/// Returns the resident memory in MiB.
 pub(crate) fn resident(process: &Child) -> u64 {
     let pages = fs::read_to_string(format!("/proc/{}/statm", process.id().unwrap())).unwrap();
     let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
@@ -122,16 +122,16 @@ async fn calls_that_are_taken_back_at_once_end_their_connection() {
             flood.extend(frame(HEADERS, END_HEADERS, odd(n), &greeting()));
             flood.extend(frame(RST_STREAM, 0, odd(n), &8_u32.to_be_bytes()));
         }
-        // Cut off by then, or not read to the end.
+        // The connection may be cut before everything is sent.
         peer.send(&flood).await;
         let code = timeout(PATIENCE, peer.goaway()).await.expect("it is ended");
-        // A reset of the connection may be faster than what was said last.
+        // A reset of the connection may overtake the GOAWAY.
         assert!(code.is_none_or(|code| code == ENHANCE_YOUR_CALM), "{code:?}");
     }
     flooded.survived().await;
 }
 
-/// A call that no limit holds up, and which lasts.
+/// Returns a health watch, a call that lasts and has no rate limit.
 pub(crate) fn watch(stream: u32) -> Vec<u8> {
     let mut call = frame(HEADERS, END_HEADERS, stream, &call("/grpc.health.v1.Health/Watch"));
     call.extend(frame(DATA, END_STREAM, stream, &[0; 5]));
@@ -144,7 +144,7 @@ async fn calls_that_are_taken_back_once_they_have_begun_end_their_connection() {
     let mut peer = Peer::connect(flooded.address).await;
     let mut code = None;
     let mut calls = 0;
-    // One after the other, none faster than it is answered, and never mind the GOAWAY.
+    // One after the other, each after the previous response, ignoring the GOAWAY.
     let flood = async {
         while peer.send(&watch(odd(calls))).await {
             let answered = loop {
@@ -188,7 +188,7 @@ async fn ten_thousand_streams_of_a_hundred_connections_are_refused_one_by_one() 
     let peers = join_all((0..100).map(|_| async {
         let mut peer = Peer::connect(flooded.address).await;
         for n in 0..100 {
-            // Without a message, so that whatever is let in stays.
+            // Without a message, so that every admitted call stays.
             peer.send(&frame(HEADERS, END_HEADERS, odd(n), &greeting())).await;
         }
         peer
@@ -216,13 +216,13 @@ async fn a_message_of_a_hundred_megabytes_is_refused_before_it_is_read() {
     flooded.survived().await;
 }
 
-/// Calls that each begin a message of 4 MiB which does not go on. All that one connection says
-/// is less than it is granted, so that none of it is refused for that.
+/// Begins calls with messages of 4 MiB that do not continue. The data of a connection stays within
+/// its window, so that no call is refused for that.
 async fn begin_messages(address: SocketAddr, path: &str) -> Vec<Peer> {
     timeout(PATIENCE, join_all((0..100).map(|_| begin_hundred(address, path)))).await.unwrap()
 }
 
-/// A hundred of them on one connection.
+/// Begins a hundred of them on one connection.
 async fn begin_hundred(address: SocketAddr, path: &str) -> Peer {
     let mut part = vec![0, 0, 64, 0, 0];
     part.extend([0; 10_000]);
@@ -252,7 +252,7 @@ async fn messages_that_no_limit_holds_up_are_not_waited_for() {
         let mut peers = Vec::new();
         for _ in 0..100 {
             let mut peer = begin_hundred(flooded.address, path).await;
-            // Each is refused as soon as it has said how long it will be: none is kept.
+            // Each is refused as soon as its length is known, and none is kept.
             for _ in 0..100 {
                 let refused = async { while peer.next().await.unwrap().0 != RST_STREAM {} };
                 timeout(PATIENCE, refused).await.expect("it is refused");
@@ -269,8 +269,8 @@ async fn headers_that_unfold_to_gigabytes_are_refused() {
     let flooded = Flooded::start().await;
     let calls = (0..20).map(|_| async {
         let mut peer = Peer::connect(flooded.address).await;
-        // One entry of the table that is as large as the table, and then one byte for each
-        // time that it is meant: 16,000 x 4 kB.
+        // One entry as large as the header table, then one byte for each reference to it: 16,000 x
+        // 4 kB.
         let mut bomb = greeting();
         bomb.extend(literal(b"x", &[b'a'; 4000], true));
         bomb.extend([0x80 | 62; 12_000]);
@@ -313,12 +313,12 @@ async fn pings_whose_answers_nobody_reads_do_not_add_up() {
             }
         }
     };
-    // It stops reading where it cannot write.
+    // The server stops reading while it cannot write.
     let _ = timeout(Duration::from_secs(5), flood).await;
     flooded.survived().await;
 }
 
-/// Poured as fast as the greeter takes it, by a peer that reads all answers.
+/// Sends the bytes as fast as the greeter reads them, and reads all responses.
 async fn is_poured(bytes: &[u8]) {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
@@ -352,7 +352,7 @@ async fn settings_whose_acknowledgements_nobody_reads_do_not_add_up() {
     let mut peer = Peer::connect(flooded.address).await;
     let flood = settings(&[(INITIAL_WINDOW_SIZE, 1)]).repeat(1000);
     let flood = async { while peer.send(&flood).await {} };
-    // It stops reading where it cannot write.
+    // The server stops reading while it cannot write.
     let _ = timeout(Duration::from_secs(3), flood).await;
     flooded.survived().await;
 }
@@ -375,7 +375,7 @@ async fn data_without_data_ends_its_connection() {
 #[tokio::test]
 async fn answers_that_nobody_takes_do_not_add_up() {
     let flooded = Flooded::start().await;
-    // The longest answers there are without a limit: the contract, by reflection.
+    // The longest responses without a rate limit: the contract, by reflection.
     let symbol = b"buf.validate.FieldRules";
     let mut ask = vec![0, 0, 0, 0, symbol.len() as u8 + 2, 0x22, symbol.len() as u8];
     ask.extend(symbol);
@@ -385,7 +385,7 @@ async fn answers_that_nobody_takes_do_not_add_up() {
             peer.send(&frame(HEADERS, END_HEADERS, odd(n), &call(REFLECTION))).await;
             peer.send(&frame(DATA, 0, odd(n), &ask)).await;
         }
-        // Each answer begins and is left there, 50 x 100 x 55 kB, or is taken back again.
+        // Each response begins and is left unread, 50 x 100 x 55 kB, or is reset.
         let mut begun = 0;
         while begun < 100 {
             match peer.next().await.expect("it is not ended") {
@@ -408,7 +408,7 @@ async fn connections_that_come_and_go_leave_nothing_behind() {
     let come_and_go = (0..8).map(|n| async move {
         for round in 0..150 {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            // Some say nothing, some begin, some call and do not wait.
+            // Some are silent, some begin a request, some call and do not wait.
             match (n + round) % 3 {
                 0 => {}
                 1 => drop(stream.write_all(b"PRI * HTTP/2.0\r\n").await),

@@ -1,4 +1,4 @@
-//! HTTP/2 by hand: what no proper client would send.
+//! HTTP/2 by hand, for frames that a proper client would not send.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,11 +21,11 @@ pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// RFC 9113, 6.5.2: what settings are about.
+/// Identifiers of settings (RFC 9113, 6.5.2).
 pub(crate) const HEADER_TABLE_SIZE: u16 = 1;
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// RFC 9113, 7: the peer does too much of something.
+/// Error code for excessive load (RFC 9113, 7).
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -36,7 +36,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// Settings, by their numbers.
+/// Returns a SETTINGS frame.
 pub(crate) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     let payload: Vec<u8> = values
         .iter()
@@ -45,12 +45,12 @@ pub(crate) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
-/// The header block of a call of the greeter.
+/// Returns the header block of a call of the greeter.
 pub(crate) fn greeting() -> Vec<u8> {
     call("/greeter.v1.GreeterService/SayHello")
 }
 
-/// The header block of a call, without Huffman coding or a dynamic table.
+/// Returns the header block of a call, without Huffman coding and dynamic table.
 pub(crate) fn call(path: &str) -> Vec<u8> {
     // POST, http; then names of the static table and values: :path, :authority, content-type.
     let mut block = vec![0x83, 0x86];
@@ -63,7 +63,7 @@ pub(crate) fn call(path: &str) -> Vec<u8> {
     block
 }
 
-/// A header that is not in any table, of any length.
+/// Returns a literal header, which is in no table, of any length.
 pub(crate) fn literal(name: &[u8], value: &[u8], indexed: bool) -> Vec<u8> {
     let mut header = vec![if indexed { 0x40 } else { 0 }, name.len().try_into().unwrap()];
     header.extend(name);
@@ -83,7 +83,7 @@ pub(crate) fn literal(name: &[u8], value: &[u8], indexed: bool) -> Vec<u8> {
     header
 }
 
-/// A connection that has said what it has to say first.
+/// Connection with a completed HTTP/2 preface.
 pub(crate) struct Peer(pub(crate) TcpStream);
 
 impl Peer {
@@ -91,7 +91,7 @@ impl Peer {
         Self::with(address, &[]).await
     }
 
-    /// With settings of its own.
+    /// Connects with these settings.
     pub(crate) async fn with(address: SocketAddr, values: &[(u16, u32)]) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -101,13 +101,13 @@ impl Peer {
         Self(stream)
     }
 
-    /// Returns once it was told what it may send on the whole connection.
+    /// Waits for the window of the whole connection.
     pub(crate) async fn granted(&mut self) {
         while self.next().await.expect("it is not ended").0 != WINDOW_UPDATE {}
     }
 
-    /// Sends the same again and again and drops whatever comes back, for a while or until it
-    /// is cut off.
+    /// Sends the bytes repeatedly and discards all responses, until the time is over or the
+    /// connection is cut.
     pub(crate) async fn pour(&mut self, bytes: &[u8], how_long: Duration) {
         let (mut reads, mut writes) = self.0.split();
         let pour = async { while writes.write_all(bytes).await.is_ok() {} };
@@ -116,12 +116,12 @@ impl Peer {
         let _ = timeout(how_long, async { tokio::join!(pour, drain) }).await;
     }
 
-    /// Whether it could be sent, and was not cut off.
+    /// Sends the bytes. Returns false if the connection was cut.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).await.is_ok()
     }
 
-    /// The next frame: its kind and payload; `None` where the connection has ended.
+    /// Returns the kind and payload of the next frame; `None` at the end of the connection.
     pub(crate) async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -131,18 +131,18 @@ impl Peer {
         Some((head[3], payload))
     }
 
-    /// The error code of the GOAWAY that ends the connection, where there is one.
+    /// Returns the error code of the GOAWAY that ends the connection, if there is one.
     pub(crate) async fn goaway(&mut self) -> Option<u32> {
         self.last_goaway().await.map(|(code, _)| code)
     }
 
-    /// The error code and the debug data of the GOAWAY that ends the connection.
+    /// Returns the error code and the debug data of the GOAWAY that ends the connection.
     pub(crate) async fn last_goaway(&mut self) -> Option<(u32, String)> {
         read_goaway(&mut self.0).await
     }
 
-    /// Sends a frame again and again, no faster than the peer takes it and no more than so
-    /// often, reads everything, and returns the GOAWAY that ended it.
+    /// Sends a frame up to `times` times, no faster than the server reads, and reads all responses.
+    /// Returns the GOAWAY that ended it.
     pub(crate) async fn flood(&mut self, frame: &[u8], times: usize) -> Option<(u32, String)> {
         let (reads, mut writes) = self.0.split();
         let pour = async {
@@ -150,7 +150,7 @@ impl Peer {
                 if writes.write_all(frame).await.is_err() {
                     break;
                 }
-                // A cut while much is on its way would lose the GOAWAY.
+                // A cut with much data in transit would lose the GOAWAY.
                 tokio::task::yield_now().await;
             }
             std::future::pending::<()>().await;
@@ -180,7 +180,7 @@ async fn read_goaway(mut reads: impl AsyncReadExt + Unpin) -> Option<(u32, Strin
     last
 }
 
-/// The error code of a GOAWAY's payload.
+/// Returns the error code of a GOAWAY's payload.
 pub(crate) fn error_code(goaway: &[u8]) -> u32 {
     u32::from_be_bytes(goaway[4..8].try_into().unwrap())
 }

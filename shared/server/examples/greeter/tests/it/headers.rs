@@ -1,4 +1,4 @@
-//! Headers, and calls that last: what peers can make the greeter keep of them.
+//! Headers and long calls: memory that peers can make the greeter hold.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use crate::{
     frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Peer, call, frame, literal},
 };
 
-/// A call with so many headers besides, each of one byte: the second of them is in the
+/// Returns a call with so many additional headers of one byte each: all but the first are in the
 /// peer's table already.
 fn call_with_headers(path: &str, count: usize) -> Vec<u8> {
     let mut block = call(path);
@@ -23,7 +23,7 @@ fn call_with_headers(path: &str, count: usize) -> Vec<u8> {
     block
 }
 
-/// Calls with these headers and no message, on so many connections.
+/// Makes calls with these headers and no message on so many connections.
 async fn call_with(address: SocketAddr, connections: usize, block: &[u8]) -> Vec<Peer> {
     timeout(
         PATIENCE,

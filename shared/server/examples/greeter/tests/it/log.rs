@@ -1,4 +1,4 @@
-//! The log of the compiled greeter: nobody has to read it, and nobody can fill it.
+//! Log of the compiled greeter: it works without a reader, and no peer can fill it.
 
 use futures_util::future::join_all;
 use tokio::{io::AsyncReadExt, time::timeout};
@@ -6,7 +6,8 @@ use tokio::{io::AsyncReadExt, time::timeout};
 use super::*;
 use crate::floods::from_elsewhere;
 
-/// Calls that are answered, as many as addresses are granted at once, until their lines are more than a pipe takes.
+/// Makes calls within the rate limit of several addresses until their lines exceed the capacity of
+/// a pipe.
 async fn greet_often(greeter: &Greeter) {
     for host in 10..50 {
         let channel = from_elsewhere(greeter.address, host).await;
@@ -31,7 +32,7 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     let mut greeter = Greeter::start().await;
     greet_often(&greeter).await;
     ends_well(&mut greeter).await;
-    // There were more lines than the pipe has taken.
+    // More lines than the pipe could hold.
     let mut taken = String::new();
     greeter.log.get_mut().read_to_string(&mut taken).await.unwrap();
     let lines = taken.matches("SayHello OK").count();
@@ -41,7 +42,7 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
 #[tokio::test]
 async fn a_log_that_is_closed_holds_up_nothing() {
     let mut greeter = Greeter::start().await;
-    // Another one's takes the place of its own, which is closed so.
+    // Replaces the reader of its stderr, which closes the pipe.
     let other = Command::new("true").stderr(Stdio::piped()).spawn().unwrap();
     greeter.log = BufReader::new(other.stderr.unwrap()).lines();
     greet_often(&greeter).await;

@@ -1,4 +1,4 @@
-//! The compiled greeter as its own process, called as a stranger would call it.
+//! The compiled greeter as a process, called by a client that knows nothing of it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -60,7 +60,7 @@ impl Greeter {
         Self::start_as(&mut Command::new(env!("CARGO_BIN_EXE_greeter"))).await
     }
 
-    /// With a limit of open files, soft and hard.
+    /// Starts a greeter with this soft and hard limit of open files.
     #[cfg(target_os = "linux")]
     async fn start_with_files(limit: u32) -> Self {
         let script = format!("ulimit -n {limit} && exec \"$0\" \"$1\"");
@@ -127,7 +127,7 @@ async fn it_refuses_a_name_that_breaks_the_contract_and_names_the_field() {
     }
 }
 
-/// What reflection answers to one question.
+/// Returns the reflection response to one query.
 async fn reflect(greeter: &Greeter, question: MessageRequest) -> MessageResponse {
     let ask = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
     let answers = ServerReflectionClient::new(greeter.channel.clone())
@@ -185,7 +185,7 @@ async fn told_to_end_it_drains_and_ends_well() {
 #[tokio::test]
 async fn told_to_end_twice_it_does_not_wait() {
     let mut greeter = Greeter::start().await;
-    // A stream that nobody ends holds up the drain.
+    // An open stream delays the drain.
     let _open = ServerReflectionClient::new(greeter.channel.clone())
         .server_reflection_info(tokio_stream::pending())
         .await

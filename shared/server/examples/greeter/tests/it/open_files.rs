@@ -1,4 +1,4 @@
-//! A greeter that may open few files.
+//! Greeter with a low limit of open files.
 
 use std::{
     fs,
@@ -18,13 +18,13 @@ use crate::{
     frames::settings,
 };
 
-/// A connection from 127.0.0.`host` that speaks HTTP/2 and then stays silent.
+/// Opens a connection from 127.0.0.`host` that speaks HTTP/2 and then stays silent.
 async fn silent_from(address: SocketAddr, host: u8) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).unwrap();
     let mut stream = socket.connect(address).await.unwrap();
     let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings(&[])[..]].concat();
-    // Refused before it could say so.
+    // The server may have closed it already.
     let _ = stream.write_all(&hello).await;
     stream
 }
