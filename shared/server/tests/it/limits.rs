@@ -106,11 +106,11 @@ async fn by_default_it_is_twenty_at_once() {
         async move { client.act(nap(0)).await.is_ok() }
     });
     let answered = join_all(calls).await.into_iter().filter(|answered| *answered).count();
-    // And ten a second, for as long as this takes.
+    // Plus ten per second for the duration of the calls.
     assert!((20..200).contains(&answered), "{answered}");
 }
 
-/// Credentials that are made up, each another one.
+/// Returns a source of invalid credentials, each different.
 fn made_up() -> impl FnMut() -> String {
     let mut made = 0;
     move || {
@@ -126,7 +126,7 @@ async fn credentials_that_do_not_hold_have_a_limit_for_each_address() {
     let known = world.keys.user("admin", 0);
     client.guarded(with_token(nap(0), &known)).await.unwrap();
     let mut bad = made_up();
-    // The first is not known to be one of several.
+    // The first costs no token: the source has no failure yet.
     for _ in 0..1 + 5 {
         let refused = client.guarded(with_token(nap(0), &bad())).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);
@@ -135,7 +135,7 @@ async fn credentials_that_do_not_hold_have_a_limit_for_each_address() {
         let refused = client.guarded(with_token(nap(0), &bad())).await.unwrap_err();
         assert_limited(&refused, "credentials");
     }
-    // What is known to hold passes, and so does what brings none.
+    // Verified credentials pass, and so do calls without any.
     client.guarded(with_token(nap(0), &known)).await.unwrap();
     client.act(nap(0)).await.unwrap();
     assert_eq!(world.seen.started(), 3);

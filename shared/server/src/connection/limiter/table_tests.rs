@@ -42,7 +42,7 @@ impl Door {
     }
 }
 
-/// Positions of those that were told to close.
+/// Returns the positions of the connections that were told to close.
 fn closed(connections: &[Arc<Standing>]) -> Vec<usize> {
     let closed = connections.iter().enumerate();
     let closed = closed.filter(|(_, standing)| standing.closing().is_cancelled());
@@ -130,7 +130,7 @@ async fn connections_that_come_together_do_not_close_each_other() {
     door.completed(&small);
     let together = door.admit_all(source(3), 2);
     assert_eq!((closed(&large).len(), closed(&together).len()), (2, 0));
-    // Unless nobody has more.
+    // Unless no source has more.
     door.admit(source(3)).unwrap();
     assert_eq!(closed(&together), [0]);
 }
@@ -141,7 +141,7 @@ async fn places_are_reserved_for_sources_that_authenticated() {
     let order = door.admit_all(source(9), 1);
     door.proved(&order);
     door.release(order);
-    // Six strangers, all of them busy.
+    // Six busy connections without an authenticated call.
     let strangers = [door.admit_all(source(1), 4), door.admit_all(source(2), 2)].concat();
     door.completed(&strangers);
     strangers.iter().for_each(|stranger| stranger.begin_call());
@@ -192,7 +192,7 @@ async fn an_ipv6_site_has_a_limit_besides_that_of_its_networks() {
     door.admit(of_site(1, 9)).unwrap();
     assert_eq!(closed(&site), [0]);
     door.completed(&site[1..]);
-    // The one unproven of the site, and then none.
+    // The only unproven connection of the site, and then none.
     let last = door.admit(of_site(1, 10)).unwrap();
     door.completed(&[last]);
     assert_eq!(door.admit(of_site(1, 11)).unwrap_err(), Refused::FullForSite);
