@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_made_up_is_not_read() {
+    fn forged_forwarded_addresses_are_ignored() {
         let client = |values| client(ForwardedBy::XForwardedFor, "10.0.0.1", values);
         assert_eq!(client(&["1.1.1.1, 198.51.100.7"]), "198.51.100.7");
         assert_eq!(client(&["1.1.1.1, 198.51.100.7, 10.0.0.2"]), "198.51.100.7");

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_what_open_files_leave_and_1000_at_most() {
+    fn the_connection_limit_follows_from_open_files() {
         let free = |connections: u64| Some(connections + RESERVED);
         assert_eq!(shared(None, &[(None, 1)]), Ok(vec![1000]));
         assert_eq!(shared(Some(1 << 20), &[(None, 1), (None, 2)]), Ok(vec![1000, 1000]));

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_tells_the_same_of_every_name_as_a_check() {
+    async fn a_list_and_a_check_report_the_same_states() {
         let lifecycle = Lifecycle::new();
         let health = HealthService::new(["a.v1.A", "b.v1.B"], lifecycle.watch());
         for state in [State::Starting, State::Serving, State::Draining] {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watch_tells_the_end_and_then_ends() {
+    async fn a_watch_reports_the_drain_and_ends() {
         let lifecycle = Lifecycle::new();
         lifecycle.set(State::Serving);
         let health = HealthService::new(["a.v1.A"], lifecycle.watch());

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_hears_of_the_drain() {
+    async fn waits_end_when_the_drain_begins() {
         let lifecycle = Lifecycle::new();
         lifecycle.set(State::Serving);
         let drain = Drain(lifecycle.watch());
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_what_is_not_required_it_is_ready_and_says_that_it_is_degraded() {
+    async fn without_an_optional_dependency_it_is_degraded() {
         let lifecycle = Lifecycle::new();
         lifecycle.set(State::Serving);
         let keys = |known: bool| {

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_who_asks_for_what_under_which_secret() {
+    fn a_fingerprint_depends_on_subject_message_and_secret() {
         let fingerprints = Fingerprints::new([1; 32]);
         let of = |service, message| {
             fingerprints.key(&request(service, message), ID).unwrap().fingerprint

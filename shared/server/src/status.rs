@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_says_when_to_come_again() {
+    fn the_message_has_the_retry_delay() {
         for (millis, says) in [
             (0, "0 ms"),
             (999, "999 ms"),

@@ -93,7 +93,7 @@ fn a_line_outside_of_a_call_has_no_ids() {
 }
 
 #[test]
-fn a_trace_that_begins_here_can_be_carried_on_and_is_not_sampled() {
+fn a_new_trace_is_propagated_and_not_sampled() {
     logged(Format::Json, "info", || {
         let span = tracing::info_span!("call");
         let mut carrier = HashMap::new();
@@ -137,7 +137,7 @@ fn the_state_and_the_baggage_of_a_trace_go_on_with_it() {
 }
 
 #[test]
-fn what_is_no_trace_and_no_baggage_is_not_passed_on() {
+fn invalid_trace_headers_are_not_propagated() {
     let long = format!("a={}", "x".repeat(10_000));
     let many = "a=b,".repeat(3000);
     for trace in [
@@ -345,7 +345,7 @@ fn kinds_that_strangers_make_up_are_bounded() {
 }
 
 #[test]
-fn a_kind_is_not_written_and_the_end_tells_what_was_left_out() {
+fn a_kind_is_not_written_and_omitted_lines_are_reported() {
     let lines = logged(Format::Json, "info", || {
         (0..1000).for_each(|_| tracing::info!(log.kind = "A", "call ended"));
     });
@@ -370,7 +370,7 @@ fn a_filter_is_valid_or_refused() {
 }
 
 #[test]
-fn the_build_is_told_in_one_line() {
+fn the_build_summary_is_one_line() {
     assert!(BUILD.summary.starts_with(&format!("{} (commit {}", BUILD.version, BUILD.commit)));
     assert_eq!(BUILD.to_string(), BUILD.summary);
     assert!(BUILD.time.ends_with('Z'));

@@ -61,7 +61,7 @@ async fn a_bomb_is_refused_and_its_endpoint_named() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_decompressed_is_internal() {
+async fn a_message_that_cannot_be_decompressed_is_internal() {
     let good = gzip(&"a".repeat(5_000));
     let mut damaged = good.to_vec();
     damaged[20] ^= 1;

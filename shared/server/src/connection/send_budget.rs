@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_holds_more_than_a_share_pays_for_what_is_too_much() {
+    fn only_connections_above_their_share_are_reset() {
         let budget = SendBudget::new(1_000_000);
         let [greedy, modest] = [0, 1].map(|_| ConnectionUsage::new(Arc::clone(&budget)));
         greedy.hold(1_000_000);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_or_given_up_is_no_longer_held() {
+    fn written_or_dropped_data_is_released() {
         let usage = Arc::new(ConnectionUsage::new(SendBudget::new(0)));
         let held = || usage.own.load(Ordering::Relaxed);
         let answer = Reservation::new(Arc::clone(&usage));

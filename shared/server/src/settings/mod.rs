@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_of_request_records_is_made_once_and_a_damaged_one_refused() {
+    fn the_secret_is_created_once_and_a_damaged_one_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let settings = IdempotencySettings { key_file: folder.path().join("requests.secret") };
         settings.fingerprints().unwrap();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_with_their_unit_and_unknown_keys_refused() {
+    fn durations_need_a_unit_and_unknown_keys_are_rejected() {
         let settings = |text| serde_json::from_str::<Settings>(text);
         let read = settings(r#"{"drain_timeout": "5s"}"#).unwrap();
         assert_eq!(read.drain_timeout, Duration::from_secs(5));

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_method_counts_for_its_address_whoever_calls() {
+    fn a_public_method_counts_for_the_address_of_any_caller() {
         for proof in [stranger(), unknown(), known()] {
             let (addresses, now) = addresses();
             let public = Proof { public: true, ..proof };
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_is_bounded_and_frees_nobody_from_the_limit() {
+    fn a_flood_of_addresses_is_bounded_and_resets_no_limit() {
         let settings = LimitSettings { max_keys: 1000, ..LimitSettings::default() };
         let (addresses, now) = (Addresses::new(&settings).unwrap(), Instant::now());
         let mut admitted = 0;

@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn where_one_message_is_meant_a_second_is_not_left_out() {
+    fn a_second_message_of_a_unary_request_is_malformed() {
         assert_eq!(scan(true, &[FULL]), Ok(()));
         assert_eq!(scan(true, &[FULL, EMPTY]), Err(Code::Unimplemented));
         assert_eq!(scan(true, &[&[EMPTY, EMPTY].concat()]), Err(Code::Unimplemented));
     }
 
     #[test]
-    fn what_the_callers_end_broke_is_not_our_fault() {
+    fn a_stream_broken_by_its_caller_is_no_server_error() {
         let reset = h2::Error::from(h2::Reason::PROTOCOL_ERROR);
         assert_eq!(broken(reset).code(), Code::Aborted);
         assert_eq!(broken(Status::unavailable("draining")).code(), Code::Unavailable);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_come_of_a_message_is_counted_until_it_is_complete() {
+    fn the_bytes_of_a_partial_message_are_counted() {
         let mut scan = Scan::new(4, false, false);
         for (data, partial, left, messages) in [
             (&FULL[..3], 3, 0, 0),

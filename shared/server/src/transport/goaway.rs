@@ -130,7 +130,7 @@ mod tests {
     const LAST: [u8; GOAWAY] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 11];
 
     #[tokio::test]
-    async fn the_goaway_of_a_flood_says_what_there_was_too_much_of() {
+    async fn the_goaway_of_a_flood_names_its_kind() {
         let watch = Arc::<FloodWatch>::default();
         // As slow as possible.
         let (mut peer, ours) = duplex(1);

@@ -226,7 +226,7 @@ mod tests {
     const FOREVER: u64 = 1_000_000;
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_connection_has_its_grace_and_then_its_calls_are_told() {
+    async fn an_old_connection_has_a_grace_period_before_its_cut() {
         let why = Closed::Age;
         let aged = || ended(ends(), 0);
         assert_eq!(aged().await, Ended { why, after: 100, cut: false, broken: None });

@@ -73,7 +73,7 @@ async fn readiness(address: SocketAddr) -> (bool, Value) {
 }
 
 #[tokio::test]
-async fn a_process_is_ready_when_all_its_servers_and_their_dependencies_are() {
+async fn a_process_is_ready_if_all_servers_and_dependencies_are() {
     let works = Arc::new(AtomicBool::new(true));
     let first = World::start().await;
     let check = Arc::clone(&works);
@@ -139,7 +139,7 @@ fn whole() -> Admin {
 }
 
 #[tokio::test]
-async fn every_page_can_be_read_and_nothing_else_and_every_answer_has_the_security_headers() {
+async fn every_page_is_read_only_with_security_headers() {
     let admin = start(whole()).await;
     let refusals = ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "MADEUP"];
     for path in PAGES {
@@ -193,7 +193,7 @@ async fn json_is_indented_if_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused_and_let_go() {
+async fn an_invalid_http_request_is_refused_and_closed() {
     let admin = start(whole()).await;
     let long =
         format!("GET /livez HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(100_000));
@@ -220,7 +220,7 @@ async fn what_is_no_request_is_refused_and_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_is_slow_to_ask_or_to_read_loses_its_connection_within_seconds() {
+async fn a_slow_admin_client_is_disconnected_within_seconds() {
     let page = "x".repeat(50_000_000);
     let admin = start(Admin::new().config(json!(page))).await;
     let started = Instant::now();
@@ -255,7 +255,7 @@ async fn a_flood_from_one_address_leaves_places_for_the_probes() {
 }
 
 #[tokio::test]
-async fn however_many_ask_for_readiness_a_dependency_is_asked_once_at_a_time() {
+async fn concurrent_readiness_requests_share_one_check() {
     let (asked, at_once) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&asked), Arc::clone(&at_once));
     let world = World::with(|builder| {
@@ -342,7 +342,7 @@ async fn it_shows_what_it_was_given_and_has_no_other_pages() {
 }
 
 #[tokio::test]
-async fn it_ends_when_told_although_clients_stay_and_do_not_read() {
+async fn the_admin_server_ends_despite_clients_that_do_not_read() {
     let admin = start(Admin::new().config(json!("x".repeat(50_000_000)))).await;
     let silent = TcpStream::connect(admin.address).await.unwrap();
     let mut reader = TcpStream::connect(admin.address).await.unwrap();

@@ -58,7 +58,7 @@ fn methods_that_need_credentials_need_a_verifier() {
 }
 
 #[test]
-fn a_grant_of_what_the_contract_does_not_know_is_named() {
+fn an_unknown_permission_in_a_grant_is_named() {
     let grants = [("order".to_owned(), vec!["bananas:peel".to_owned()])];
     let error = probe(&CONTRACT).verifier(verifier()).grants(grants.into()).build().unwrap_err();
     assert_eq!(
@@ -75,7 +75,7 @@ fn a_setting_that_cannot_be_is_named() {
 }
 
 #[test]
-fn every_problem_is_told_at_once() {
+fn every_problem_is_reported_at_once() {
     let settings = Settings::default().weight(0).max_message_bytes(0);
     let grants = [("order".to_owned(), vec!["bananas:peel".to_owned()])];
     let twice = probe(&CONTRACT).service(ProbeServiceServer::new(Probe::default()));

@@ -73,7 +73,7 @@ async fn bombs_are_refused_at_the_limit() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_decompressed_is_internal() {
+async fn a_message_that_cannot_be_decompressed_is_internal() {
     let world = World::start().await;
     let good = gzip(&zeros(10_000));
     let mut damaged = good.to_vec();
@@ -100,7 +100,7 @@ async fn what_cannot_be_decompressed_is_internal() {
 }
 
 #[tokio::test]
-async fn unknown_encodings_are_told_what_is_taken() {
+async fn an_unknown_encoding_is_refused_with_the_supported_ones() {
     let world = World::start().await;
     for encoding in ["deflate", "zstd", "snappy", "GZIP", "identity, gzip", "", "\u{e4}"] {
         for body in [framed(&zeros(0)), gzip(&zeros(10_000))] {

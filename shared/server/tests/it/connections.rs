@@ -48,7 +48,7 @@ async fn closed(mut stream: TcpStream) {
 }
 
 #[tokio::test]
-async fn a_connection_too_many_is_closed_at_once_and_costs_nobody_else() {
+async fn a_connection_beyond_the_limit_is_closed_at_once() {
     let world = world(|connections| connections.max = Some(2)).await;
     let mut first = world.client().await;
     let mut second = world.client().await;
@@ -83,7 +83,7 @@ async fn try_call(world: &World) -> Option<()> {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_slow_to_say_what_it_speaks_is_closed() {
+async fn a_slow_handshake_is_closed() {
     let world = world(|connections| connections.handshake_timeout = Duration::from_millis(300));
     let world = world.await;
     let patient = connect(&world).await.unwrap();
@@ -128,7 +128,7 @@ async fn headers_that_do_not_end_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_peer_that_gives_no_sign_of_life_is_closed() {
+async fn an_unresponsive_peer_is_closed() {
     let world = world(|connections| {
         connections.keep_alive_interval = Duration::from_millis(300);
         connections.keep_alive_timeout = Duration::from_millis(300);
@@ -142,7 +142,7 @@ async fn a_peer_that_gives_no_sign_of_life_is_closed() {
 }
 
 #[tokio::test]
-async fn a_peer_that_stops_reading_is_closed_though_it_cannot_be_told() {
+async fn a_peer_that_stops_reading_is_closed() {
     let world = world(|connections| {
         connections.keep_alive_interval = Duration::from_millis(500);
         connections.keep_alive_timeout = Duration::from_millis(500);
@@ -271,7 +271,7 @@ async fn connections_grow_old_without_losing_a_call() {
 }
 
 #[tokio::test]
-async fn what_outlives_the_grace_of_an_old_connection_is_told_so() {
+async fn calls_beyond_the_grace_period_end_with_a_status() {
     let world = world(|connections| {
         connections.max_age = Duration::from_secs(1);
         connections.max_age_grace = Duration::from_millis(300);
@@ -298,7 +298,7 @@ async fn what_outlives_the_grace_of_an_old_connection_is_told_so() {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_streams_of_a_connection_wait_at_the_caller() {
+async fn calls_beyond_the_stream_limit_wait_at_the_caller() {
     let world = world(|connections| connections.max_streams = 10).await;
     let mut client = world.client().await;
     // The client learns the limit.

@@ -122,7 +122,7 @@ async fn a_proven_peer_gets_in_while_strangers_are_shut_out() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_told_to_go_and_a_busy_one_is_not() {
+async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let idle_timeout = Duration::from_secs(2);
     let world = world(|connections| connections.idle_timeout = idle_timeout).await;
     let connect = || async {

@@ -19,7 +19,7 @@ fn nap(nap_ms: u32) -> ActRequest {
 }
 
 #[tokio::test]
-async fn what_the_caller_does_not_wait_for_is_dropped() {
+async fn work_beyond_the_callers_timeout_is_dropped() {
     let world = World::start().await;
     let mut request = request(ACT, framed(&nap(60_000)));
     request.headers_mut().insert("grpc-timeout", "1S".parse().unwrap());
@@ -32,7 +32,7 @@ async fn what_the_caller_does_not_wait_for_is_dropped() {
 }
 
 #[tokio::test]
-async fn what_the_contract_does_not_grant_is_dropped() {
+async fn work_beyond_the_contracts_timeout_is_dropped() {
     let world = World::start().await;
     let status = world.client().await.brief(nap(60_000)).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);

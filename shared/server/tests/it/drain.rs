@@ -37,7 +37,7 @@ fn ask() -> HealthCheckRequest {
 }
 
 #[tokio::test]
-async fn a_call_in_flight_is_answered_and_an_open_watch_does_not_hold_the_end() {
+async fn a_drain_answers_calls_in_flight_and_ends_open_watches() {
     let mut world = World::start().await;
     let mut health =
         HealthClient::new(world.channel().await).watch(ask()).await.unwrap().into_inner();
@@ -86,7 +86,7 @@ async fn no_call_that_reached_a_handler_is_lost() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_is_cut_when_the_time_is_over() {
+async fn endless_calls_are_cut_at_the_drain_timeout() {
     let settings = lenient().drain_timeout(Duration::from_millis(300));
     let mut world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
@@ -139,7 +139,7 @@ impl Registrar for Notes {
 }
 
 #[tokio::test]
-async fn callers_get_time_to_hear_of_the_end_while_calls_are_still_taken() {
+async fn calls_are_accepted_while_callers_learn_of_a_drain() {
     let notes = Notes::default();
     let propagation = Duration::from_secs(1);
     let registry =

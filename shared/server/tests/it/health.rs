@@ -39,7 +39,7 @@ async fn everybody_may_list_the_health_of_all_services() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_none_is_the_callers_mistake() {
+async fn a_malformed_health_request_is_a_client_error() {
     let world = World::start().await;
     let nonsense = Bytes::from_static(b"\0\0\0\0\x02\x0a\xff");
     for method in ["Check", "Watch"] {

@@ -51,7 +51,7 @@ async fn a_guarded_method_needs_a_token_that_holds() {
 }
 
 #[tokio::test]
-async fn bearer_is_written_as_one_likes_and_only_one_authorization_in_text_counts() {
+async fn exactly_one_authorization_with_any_case_of_bearer_counts() {
     let world = World::start().await;
     let mut client = world.client().await;
     let good = world.keys.user("admin", 0);
@@ -109,7 +109,7 @@ async fn a_caller_without_the_permission_is_denied_it_by_name() {
 }
 
 #[tokio::test]
-async fn the_handler_learns_the_caller_and_on_what_it_may_act() {
+async fn the_handler_gets_the_caller_and_its_scope() {
     let world = World::start().await;
     let mut client = world.client().await;
     for (token, subject, scope) in [
@@ -128,7 +128,7 @@ async fn the_handler_learns_the_caller_and_on_what_it_may_act() {
 }
 
 #[tokio::test]
-async fn on_a_public_method_credentials_are_welcome_and_bad_ones_are_none() {
+async fn a_public_method_ignores_invalid_credentials() {
     let world = World::start().await;
     let mut client = world.client().await;
     assert_eq!(client.act(act()).await.unwrap().into_inner().subject, "anonymous");
@@ -161,7 +161,7 @@ impl Publisher {
 }
 
 #[tokio::test]
-async fn a_call_whose_key_is_not_known_yet_waits_for_who_publishes_it() {
+async fn a_call_with_an_unknown_key_waits_for_the_publisher() {
     let key = SigningKey::generate();
     let token = |key: &SigningKey| {
         let claims = UserClaims {

@@ -83,7 +83,7 @@ async fn strangers_have_a_limit_for_each_address() {
 }
 
 #[tokio::test]
-async fn a_token_frees_no_public_method_from_the_address_limit() {
+async fn a_token_does_not_lift_the_address_limit() {
     let world = world(|settings| settings.limits.per_address = only(3)).await;
     let mut client = world.client().await;
     let token = world.keys.user("admin", 0);
@@ -198,7 +198,7 @@ async fn behind_a_trusted_proxy_the_address_is_the_clients_own() {
 }
 
 #[tokio::test]
-async fn a_header_of_somebody_who_is_no_proxy_of_ours_says_nothing() {
+async fn a_forwarded_header_of_an_untrusted_peer_is_ignored() {
     let world = world(|settings| settings.limits.per_address = only(2)).await;
     for n in 0..4 {
         let client = Ipv4Addr::new(192, 0, 2, n).to_string();
@@ -315,7 +315,7 @@ fn at_most(calls: u32) -> impl FnOnce(&mut Settings) {
 }
 
 #[tokio::test]
-async fn a_call_too_many_is_shed_at_once_and_told_when_to_come_again() {
+async fn a_call_beyond_the_limit_is_shed_with_a_retry_delay() {
     let world = world(at_most(5)).await;
     let mut client = world.client().await;
     let running = busy(&world, &client, 5).await;
@@ -355,7 +355,7 @@ async fn a_stream_counts_until_its_answer_begins() {
 }
 
 #[tokio::test]
-async fn a_refused_call_gives_its_place_back_whatever_refused_it() {
+async fn a_refused_call_always_releases_its_place() {
     let world = world(at_most(2)).await;
     let mut client = world.client().await;
     for _ in 0..10 {

@@ -173,7 +173,7 @@ async fn a_refused_a_late_and_a_cancelled_call_have_their_line() {
 }
 
 #[tokio::test]
-async fn a_failed_call_says_why_and_whose_token_it_had() {
+async fn a_failed_call_is_logged_with_cause_and_token_claims() {
     let log = Log::catch();
     let world = World::start().await;
     let mut client = world.client().await;
@@ -219,7 +219,7 @@ async fn a_stream_that_fails_later_says_why_too() {
 }
 
 #[tokio::test]
-async fn only_what_callers_can_bring_about_is_limited() {
+async fn only_lines_that_callers_can_cause_are_limited() {
     let log = Log::catch();
     let world = World::start().await;
     let mut client = world.client().await;

@@ -119,7 +119,7 @@ fn now(metrics: &Metrics, name: &str, with: &[(&str, &str)]) -> u64 {
 const ENDED: &str = "grpc_server_call_duration_seconds_count";
 
 #[tokio::test]
-async fn calls_are_counted_and_measured_by_method_and_status_and_nothing_else() {
+async fn calls_are_measured_by_method_and_status_only() {
     let (world, metrics) = measured(|builder| builder).await;
     let page = metrics.clone();
     let admin = start(Admin::new().metrics(move || page.text())).await;
@@ -145,7 +145,7 @@ async fn calls_are_counted_and_measured_by_method_and_status_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn what_callers_make_up_makes_no_series() {
+async fn invented_method_names_create_no_series() {
     let (world, metrics) = measured(|builder| builder).await;
     let series = || read(&metrics.text()).len();
     let odd = |n: u32| {
@@ -249,7 +249,7 @@ async fn panics_are_counted() {
 }
 
 #[tokio::test]
-async fn the_limit_its_use_and_what_it_sheds_are_told() {
+async fn the_concurrency_limit_and_its_refusals_are_exported() {
     let mut settings = lenient();
     settings.concurrency = ConcurrencySettings::default().min(2).initial(2).max(2);
     let (world, metrics) = measured(|builder| builder.settings(settings)).await;
@@ -275,7 +275,7 @@ async fn the_limit_its_use_and_what_it_sheds_are_told() {
 }
 
 #[tokio::test]
-async fn connections_are_counted_by_how_they_end_and_the_drain_is_told() {
+async fn connections_are_counted_by_reason_of_their_end() {
     let mut settings = lenient();
     settings.connections.max = Some(2);
     let (mut world, metrics) = measured(|builder| builder.settings(settings)).await;
@@ -312,7 +312,7 @@ async fn connections_are_counted_by_how_they_end_and_the_drain_is_told() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_certificate_and_failed_handshakes_are_told() {
+async fn certificate_expiry_and_failed_handshakes_are_exported() {
     let authority = Authority::new();
     let Issued { cert_file, key_file } = authority.issue("server", &["probe"]);
     let reload_interval = Duration::from_secs(10);

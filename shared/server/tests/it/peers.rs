@@ -49,7 +49,7 @@ async fn call_in_parts(peer: &SendRequest<Bytes>, parts: &[Bytes]) -> HeaderMap 
 }
 
 #[tokio::test]
-async fn a_peer_that_ends_requests_as_jetty_does_keeps_its_connection() {
+async fn a_peer_that_ends_requests_like_jetty_stays_connected() {
     let world = World::start().await;
     let peer = connect(&world).await;
     let (message, empty) = (framed(&ActRequest::default()), Bytes::new());

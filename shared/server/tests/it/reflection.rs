@@ -176,7 +176,7 @@ async fn a_question_without_an_answer_does_not_end_the_stream() {
 }
 
 #[tokio::test]
-async fn what_is_no_question_does_not_end_the_stream() {
+async fn a_malformed_query_does_not_end_the_stream() {
     let frame = |message: &[u8]| {
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         Bytes::from([&[0], &length[..], message].concat())

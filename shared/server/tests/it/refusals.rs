@@ -118,7 +118,7 @@ async fn a_message_that_breaks_a_rule_names_the_field() {
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_gets_an_http_status() {
+async fn a_request_that_is_not_grpc_gets_an_http_status() {
     let world = World::start().await;
     for kind in ["application/json", "application/grpc-web", "text/plain"] {
         let mut request = request(ACT, Bytes::new());

@@ -74,7 +74,7 @@ async fn says(world: &World, expected: impl Fn(&RegistryReport) -> bool) {
 }
 
 #[tokio::test]
-async fn an_unregistered_server_is_ready_and_says_so_unless_configured_otherwise() {
+async fn an_unregistered_server_is_ready_unless_configured_otherwise() {
     for ready_unregistered in [true, false] {
         let doubtful = Doubtful::new();
         let registry = doubtful.registry(ready_unregistered);
@@ -94,7 +94,7 @@ async fn an_unregistered_server_is_ready_and_says_so_unless_configured_otherwise
 }
 
 #[tokio::test]
-async fn a_registry_that_fails_watchers_is_told_and_makes_nobody_unready() {
+async fn a_stale_watch_is_reported_and_does_not_affect_readiness() {
     let doubtful = Doubtful::new();
     doubtful.answers();
     let registry = doubtful.registry(false);
@@ -133,7 +133,7 @@ async fn registrations_without_an_endpoint_make_it_degraded() {
 }
 
 #[tokio::test]
-async fn a_needed_service_without_a_connected_endpoint_makes_it_degraded() {
+async fn a_called_service_without_a_connection_degrades() {
     for (known, connected, degraded) in [(0, 0, true), (2, 0, true), (2, 1, false)] {
         let error = (connected == 0).then(|| "10.0.0.7:50051: refused".to_owned());
         let needed = Endpoints { known, connected, error: error.clone() };

@@ -62,7 +62,7 @@ async fn a_stock_client_calls_methods_of_all_four_kinds() {
 }
 
 #[tokio::test]
-async fn a_peer_sends_no_more_than_its_window_until_the_handler_reads() {
+async fn a_peer_stays_within_its_window_until_data_is_read() {
     let settings = lenient();
     let window = settings.connections.stream_window_bytes as usize;
     let world = World::with(|builder| builder.settings(settings)).await;
@@ -96,7 +96,7 @@ async fn a_peer_sends_no_more_than_its_window_until_the_handler_reads() {
 }
 
 #[tokio::test]
-async fn a_message_that_breaks_a_rule_ends_its_stream_and_names_the_field() {
+async fn an_invalid_message_ends_its_stream_and_names_the_field() {
     let world = World::start().await;
     let mut client = world.client().await;
     let invalid = |status: &Status| {
@@ -115,7 +115,7 @@ async fn a_message_that_breaks_a_rule_ends_its_stream_and_names_the_field() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_broken_off_or_too_long_is_the_callers_fault() {
+async fn a_broken_or_oversized_stream_is_a_client_error() {
     let settings = lenient().max_message_bytes(1000);
     let world = World::with(|builder| builder.settings(settings)).await;
     let long = AddRequest { ballast: vec![0; 2000], ..add(1) };
@@ -199,7 +199,7 @@ async fn a_server_may_have_heard_enough() {
 }
 
 #[tokio::test]
-async fn streams_that_are_still_told_something_are_cut_at_the_end_of_a_drain() {
+async fn open_request_streams_are_cut_at_the_end_of_a_drain() {
     let settings = lenient().drain_timeout(Duration::from_millis(300));
     let mut world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
@@ -217,7 +217,7 @@ async fn streams_that_are_still_told_something_are_cut_at_the_end_of_a_drain() {
 }
 
 #[tokio::test]
-async fn what_is_never_read_does_not_use_up_the_window_of_its_connection() {
+async fn unread_messages_do_not_exhaust_the_connection_window() {
     let world = World::start().await;
     let mut client = world.client().await;
     let long = || ActRequest { ballast: vec![0; 100_000], ..ActRequest::default() };

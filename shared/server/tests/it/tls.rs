@@ -142,7 +142,7 @@ async fn a_peer_that_speaks_the_wrong_protocol_is_named() {
 }
 
 #[tokio::test]
-async fn where_callers_are_asked_who_they_are_only_those_who_prove_it_get_in() {
+async fn with_client_authentication_only_trusted_callers_connect() {
     let (authority, strangers) = (Authority::new(), Authority::new());
     let world = serve(&authority.issue("server", &["probe"]), Some(&authority)).await;
     let good = authority.issue("order", &["order"]);
@@ -229,7 +229,7 @@ async fn a_handshake_that_does_not_end_is_ended() {
 }
 
 #[tokio::test]
-async fn a_peer_that_stops_within_the_handshake_does_not_hold_up_the_drain() {
+async fn an_unfinished_handshake_does_not_delay_a_drain() {
     let authority = Authority::new();
     let mut world = serve(&authority.issue("server", &["probe"]), None).await;
     let mut stuck = TcpStream::connect(world.address).await.unwrap();

@@ -223,7 +223,7 @@ async fn an_upload_that_goes_on_has_more_time() {
 }
 
 #[tokio::test]
-async fn probes_wait_no_longer_for_a_message() {
+async fn messages_of_probes_have_the_upload_timeout() {
     let world = world(|settings| settings.uploads.timeout = Duration::from_secs(1)).await;
     let peer = peer(world.address, 2).await;
     let probe = status(begin(&peer, HEALTH, None).await.answer).await;
@@ -268,7 +268,7 @@ async fn a_caller_has_few_incomplete_calls_and_others_have_theirs() {
 }
 
 #[tokio::test]
-async fn incomplete_messages_hold_no_more_bytes_than_are_granted() {
+async fn incomplete_messages_are_bounded_in_bytes() {
     let world = world(|settings| {
         settings.max_message_bytes = 100_000;
         settings.uploads.max_bytes = 400_000;

@@ -119,7 +119,7 @@ async fn a_stream_that_is_read_slowly_goes_on() {
 }
 
 #[tokio::test]
-async fn what_nobody_takes_holds_up_neither_the_others_nor_a_drain() {
+async fn unread_responses_delay_neither_other_calls_nor_a_drain() {
     let settings = lenient().drain_timeout(Duration::from_millis(300));
     let mut world = World::with(|builder| builder.settings(settings)).await;
     let peer = peer(&world, 0).await;
@@ -139,7 +139,7 @@ async fn what_nobody_takes_holds_up_neither_the_others_nor_a_drain() {
 }
 
 #[tokio::test]
-async fn what_is_granted_room_and_never_read_is_reset_where_it_is_too_much() {
+async fn unread_responses_beyond_the_budget_are_reset() {
     let mut settings = lenient();
     settings.connections.max_unsent_bytes = 1024 * 1024;
     let world = World::with(|builder| builder.settings(settings)).await;

@@ -19,7 +19,7 @@ use crate::{
 const ACT: &str = "/probe.v1.ProbeService/Act";
 
 #[tokio::test]
-async fn the_request_id_is_said_back_and_reaches_the_handler() {
+async fn the_request_id_is_returned_and_reaches_the_handler() {
     let world = World::start().await;
     let mut client = world.client().await;
     let mut request = tonic::Request::new(ActRequest::default());
@@ -58,7 +58,7 @@ async fn a_stream_is_made_within_the_context_of_its_call() {
 }
 
 #[tokio::test]
-async fn what_speaks_something_else_is_closed_and_costs_nobody_else() {
+async fn another_protocol_is_closed_without_harm_to_others() {
     let world = World::start().await;
     let mut client = world.client().await;
     for bytes in [

@@ -50,7 +50,7 @@ fn closed(connections: &[Arc<Standing>]) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_server_closes_what_proved_nothing_oldest_first() {
+async fn a_full_server_closes_the_oldest_unproven_connection() {
     let mut door = Door::default();
     let flood = [door.admit_all(source(1), 3), door.admit_all(source(2), 3)].concat();
     // In turn from the largest source; ties go by age.
@@ -107,7 +107,7 @@ async fn idle_connections_of_the_largest_source_make_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_watch_keeps_no_connection_its_place() {
+async fn an_open_watch_does_not_protect_a_connection() {
     let mut door = Door::default();
     let hoard = [door.admit_all(source(1), 3), door.admit_all(source(2), 3)].concat();
     door.completed(&hoard);

@@ -221,7 +221,7 @@ async fn a_drain_under_load_ends_streams_that_end_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_under_load_cuts_what_does_not_end_when_its_time_is_over() {
+async fn a_drain_under_load_cuts_endless_calls_at_its_timeout() {
     let limit = Duration::from_secs(2);
     let probe = Probe::start(limit).await;
     let (mut watch, idlers) = (probe.watch().await, idlers(&probe).await);

@@ -41,7 +41,7 @@ async fn floods_of_control_frames_end_their_connection() {
 }
 
 #[tokio::test]
-async fn too_many_pings_are_told_in_words_that_grpc_knows() {
+async fn too_many_pings_have_the_debug_data_of_grpc() {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
     // So few that the server reads all of them, and none causes a reset of the connection.

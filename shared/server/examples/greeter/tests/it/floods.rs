@@ -113,7 +113,7 @@ pub(crate) fn odd(n: u32) -> u32 {
 }
 
 #[tokio::test]
-async fn calls_that_are_taken_back_at_once_end_their_connection() {
+async fn calls_reset_at_once_end_their_connection() {
     let flooded = Flooded::start().await;
     for _ in 0..20 {
         let mut peer = Peer::connect(flooded.address).await;
@@ -139,7 +139,7 @@ pub(crate) fn watch(stream: u32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn calls_that_are_taken_back_once_they_have_begun_end_their_connection() {
+async fn calls_reset_after_they_began_end_their_connection() {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
     let mut code = None;
@@ -183,7 +183,7 @@ async fn ten_thousand_streams_of_one_connection_end_it() {
 }
 
 #[tokio::test]
-async fn ten_thousand_streams_of_a_hundred_connections_are_refused_one_by_one() {
+async fn many_streams_of_many_connections_are_refused_one_by_one() {
     let flooded = Flooded::start().await;
     let peers = join_all((0..100).map(|_| async {
         let mut peer = Peer::connect(flooded.address).await;
@@ -200,7 +200,7 @@ async fn ten_thousand_streams_of_a_hundred_connections_are_refused_one_by_one() 
 
 // The callers have enough to do with their messages to hold up the polite one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_of_a_hundred_megabytes_is_refused_before_it_is_read() {
+async fn a_huge_message_is_refused_before_it_is_read() {
     let flooded = Flooded::start().await;
     let calls = (0..4).map(|_| async {
         let channel = Channel::from_shared(format!("http://{}", flooded.address)).unwrap();
@@ -237,7 +237,7 @@ async fn begin_hundred(address: SocketAddr, path: &str) -> Peer {
 }
 
 #[tokio::test]
-async fn messages_that_never_come_do_not_add_up() {
+async fn unfinished_messages_do_not_accumulate() {
     let flooded = Flooded::start().await;
     let peers = begin_messages(flooded.address, "/greeter.v1.GreeterService/SayHello").await;
     sleep(Duration::from_millis(500)).await;
@@ -246,7 +246,7 @@ async fn messages_that_never_come_do_not_add_up() {
 }
 
 #[tokio::test]
-async fn messages_that_no_limit_holds_up_are_not_waited_for() {
+async fn large_messages_of_infrastructure_are_refused_at_once() {
     for path in [REFLECTION, "/grpc.health.v1.Health/Watch"] {
         let flooded = Flooded::start().await;
         let mut peers = Vec::new();
@@ -302,7 +302,7 @@ async fn headers_that_go_on_for_ever_end_their_connection() {
 }
 
 #[tokio::test]
-async fn pings_whose_answers_nobody_reads_do_not_add_up() {
+async fn unread_ping_acknowledgements_do_not_accumulate() {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
     let pings = frame(PING, 0, 0, &[7; 8]).repeat(1000);
@@ -347,7 +347,7 @@ async fn windows_that_grow_byte_by_byte_keep_nobody_else_waiting() {
 }
 
 #[tokio::test]
-async fn settings_whose_acknowledgements_nobody_reads_do_not_add_up() {
+async fn unread_settings_acknowledgements_do_not_accumulate() {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
     let flood = settings(&[(INITIAL_WINDOW_SIZE, 1)]).repeat(1000);
@@ -373,7 +373,7 @@ async fn data_without_data_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn answers_that_nobody_takes_do_not_add_up() {
+async fn unread_responses_do_not_accumulate() {
     let flooded = Flooded::start().await;
     // The longest responses without a rate limit: the contract, by reflection.
     let symbol = b"buf.validate.FieldRules";
@@ -421,7 +421,7 @@ async fn connections_that_come_and_go_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn connections_that_say_nothing_more_are_cheap_and_leave_room_for_others() {
+async fn silent_connections_are_cheap_and_leave_room_for_others() {
     let flooded = Flooded::start().await;
     // As many as one address may have, and more.
     let mut idle = Vec::new();

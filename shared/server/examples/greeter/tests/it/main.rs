@@ -114,7 +114,7 @@ async fn it_greets_and_says_so_in_the_trace_of_the_caller() {
 }
 
 #[tokio::test]
-async fn it_refuses_a_name_that_breaks_the_contract_and_names_the_field() {
+async fn an_invalid_name_is_refused_with_its_field() {
     let greeter = Greeter::start().await;
     let mut client = GreeterServiceClient::new(greeter.channel.clone());
     for name in [String::new(), "a".repeat(65)] {
@@ -137,7 +137,7 @@ async fn reflect(greeter: &Greeter, question: MessageRequest) -> MessageResponse
 }
 
 #[tokio::test]
-async fn it_shows_its_services_to_whoever_asks() {
+async fn it_lists_its_services_to_everybody() {
     let greeter = Greeter::start().await;
     let answer = reflect(&greeter, MessageRequest::ListServices(String::new())).await;
     let MessageResponse::ListServicesResponse(list) = answer else {
