@@ -109,7 +109,8 @@ fn a_description_a_default_and_bounds_are_in_the_schema() {
     };
     let weight = at(&["user", "server", "weight"]);
     assert_eq!((&weight["default"], &weight["maximum"]), (&json!(1), &json!(65_535)));
-    assert!(weight["description"].as_str().unwrap().contains("share of the calls"));
+    let description = weight["description"].as_str().unwrap();
+    assert!(description.contains("relative to the other instances"), "{description}");
     let password = at(&["user", "bootstrap", "admin_password"]);
     assert_eq!(password["writeOnly"], true);
     assert_eq!(at(&["user", "bootstrap", "admin_password_file"])["type"], "string");
