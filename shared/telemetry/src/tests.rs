@@ -6,6 +6,7 @@ use std::{
 
 use opentelemetry::{propagation::TextMapPropagator, trace::TraceContextExt};
 use serde_json::Value;
+use tracing::{Dispatch, dispatcher};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::*;
@@ -44,7 +45,10 @@ fn coloured(format: Format, filter: &str, colours: bool, f: impl FnOnce()) -> Li
     let style = Style { format, colours, service: "user".to_owned() };
     let (subscriber, guard) = subscriber(&settings, style, Box::new(lines.clone())).unwrap();
     let queue = Arc::clone(&guard.queue);
-    tracing::subscriber::with_default(subscriber, f);
+    // Outlives the guard, as in a process: without it the writer ends, and the guard's last lines stay
+    // in the queue.
+    let subscriber = Dispatch::new(subscriber);
+    dispatcher::with_default(&subscriber, f);
     drop(guard);
     queue.flush(Duration::from_secs(60));
     lines
