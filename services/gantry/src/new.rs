@@ -209,8 +209,8 @@ mod tests {
     #[test]
     fn dependencies_come_from_a_checkout_or_from_git() {
         let text = "a = { SOURCE:shared/client }\nb = 1\n";
-        let path = Dependencies { path: Some("/work/gantry".into()), git: None };
-        let expected = "a = { path = \"/work/gantry/shared/client\" }\nb = 1\n";
+        let path = Dependencies { path: Some("/src/gantry".into()), git: None };
+        let expected = "a = { path = \"/src/gantry/shared/client\" }\nb = 1\n";
         assert_eq!(with_dependencies(text, &path), expected);
         let git = Dependencies { path: None, git: Some("https://example.org/gantry".to_owned()) };
         let expected = "a = { git = \"https://example.org/gantry\" }\nb = 1\n";
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn the_manifest_has_the_dependencies_of_the_template_in_the_workspaces_versions() {
         let table = |text: &str| text.parse::<toml::Table>().unwrap();
-        let path = Dependencies { path: Some("/work".into()), git: None };
+        let path = Dependencies { path: Some("/src".into()), git: None };
         let manifest = with_dependencies(include_str!("../templates/manifest.toml"), &path);
         let made = table(&manifest);
         let workspace = table(include_str!("../../../Cargo.toml"));

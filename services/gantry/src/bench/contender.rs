@@ -1,12 +1,13 @@
 //! Contenders take turns, so that all of them meet the same machine.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use super::{
     args::RunArgs,
     callers::Caller,
     error::BenchError,
     load::{Spent, spend},
+    progress,
     replica::Replica,
     stats::Runs,
 };
@@ -43,12 +44,12 @@ impl<C: Caller> Contender<C> {
     }
 
     /// Makes calls without measuring, to warm buffers and estimates.
-    pub(super) async fn warm_up(&self) -> Result<(), BenchError> {
+    async fn warm_up(&self) -> Result<(), BenchError> {
         spend(&self.callers, CALLERS, TURN).await.map(drop)
     }
 
     /// Takes one turn of a run.
-    pub(super) async fn turn(&mut self, run: &RunArgs) -> Result<(), BenchError> {
+    async fn turn(&mut self, run: &RunArgs) -> Result<(), BenchError> {
         let before = self.server_cpu().await?;
         let mut spent = spend(&self.callers, CALLERS, run.window() / turns(run)).await?;
         if let (Some(before), Some(after)) = (before, self.server_cpu().await?) {
@@ -65,15 +66,65 @@ impl<C: Caller> Contender<C> {
         }
     }
 
-    /// Ends a run.
-    pub(super) fn end_run(&mut self) {
+    fn end_run(&mut self) {
         let spent = std::mem::take(&mut self.spent);
         self.rate.push(spent.rate());
         self.cpu.push(spent.cpu_a_call());
     }
 }
 
+type Step<'a> = Pin<Box<dyn Future<Output = Result<(), BenchError>> + 'a>>;
+
+/// A contender, whatever its clients.
+pub(super) trait Compete {
+    /// Makes calls without measuring.
+    fn warm_up(&self) -> Step<'_>;
+
+    /// Takes one turn of a run.
+    fn turn<'a>(&'a mut self, run: &'a RunArgs) -> Step<'a>;
+
+    /// Ends a run.
+    fn end_run(&mut self);
+}
+
+impl<C: Caller> Compete for Contender<C> {
+    fn warm_up(&self) -> Step<'_> {
+        Box::pin(self.warm_up())
+    }
+
+    fn turn<'a>(&'a mut self, run: &'a RunArgs) -> Step<'a> {
+        Box::pin(self.turn(run))
+    }
+
+    fn end_run(&mut self) {
+        self.end_run();
+    }
+}
+
+/// Warms the contenders up and measures all runs, in which they take turns in this order.
+///
+/// # Errors
+/// [`BenchError`] if a call fails or a replica does not report its processor time.
+pub(super) async fn compete(
+    run: &RunArgs,
+    contenders: &mut [&mut dyn Compete],
+) -> Result<(), BenchError> {
+    for contender in &*contenders {
+        contender.warm_up().await?;
+    }
+    for number in 1..=run.runs {
+        progress(&format!("  run {number} of {}", run.runs));
+        for _ in 0..turns(run) {
+            for contender in &mut *contenders {
+                contender.turn(run).await?;
+            }
+        }
+        contenders.iter_mut().for_each(|contender| contender.end_run());
+    }
+    Ok(())
+}
+
 /// Returns the number of turns in a run.
-pub(super) fn turns(run: &RunArgs) -> u32 {
+fn turns(run: &RunArgs) -> u32 {
     run.window().div_duration_f64(TURN).ceil() as u32
 }

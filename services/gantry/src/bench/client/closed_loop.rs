@@ -6,9 +6,8 @@ use tokio::{runtime, task::spawn_blocking};
 use crate::bench::{
     args::RunArgs,
     callers::{Ours, tonic_channel},
-    contender::{Contender, turns},
+    contender::{Contender, compete},
     error::BenchError,
-    progress,
     replica::{Plan, Replica},
     row::Row,
     stats::Runs,
@@ -43,20 +42,7 @@ async fn on_workers(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     let mut ours = Contender::new(vec![stack.client.clone()]);
     let mut one = Contender::new(vec![tonic_channel(address).await?]);
     let mut four = Contender::new(several);
-    ours.warm_up().await?;
-    one.warm_up().await?;
-    four.warm_up().await?;
-    for number in 1..=run.runs {
-        progress(&format!("  run {number} of {}", run.runs));
-        for _ in 0..turns(run) {
-            ours.turn(run).await?;
-            one.turn(run).await?;
-            four.turn(run).await?;
-        }
-        ours.end_run();
-        one.end_run();
-        four.end_run();
-    }
+    compete(run, &mut [&mut ours, &mut one, &mut four]).await?;
 
     let rate = |name, theirs: &Runs| {
         Row::new("closed loop, static list, 2 workers: throughput", "calls/s", &ours.rate)

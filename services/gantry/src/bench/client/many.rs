@@ -3,9 +3,8 @@
 use crate::bench::{
     args::RunArgs,
     callers::{Bare, Ours},
-    contender::{Contender, turns},
+    contender::{Contender, compete},
     error::BenchError,
-    progress,
     replica::{Plan, Replica},
     row::{Bound::AtMost, Row, Target::Ratio},
 };
@@ -20,17 +19,7 @@ pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     let bare = Bare::connect(server.addresses.iter().copied()).await?;
     let (mut ours, mut hyper) =
         (Contender::new(vec![stack.client.clone()]), Contender::new(vec![bare]));
-    ours.warm_up().await?;
-    hyper.warm_up().await?;
-    for number in 1..=run.runs {
-        progress(&format!("  run {number} of {}", run.runs));
-        for _ in 0..turns(run) {
-            ours.turn(run).await?;
-            hyper.turn(run).await?;
-        }
-        ours.end_run();
-        hyper.end_run();
-    }
+    compete(run, &mut [&mut ours, &mut hyper]).await?;
 
     const HYPER: &str = "hyper, 1,000 connections";
     Ok(vec![

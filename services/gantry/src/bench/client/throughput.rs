@@ -4,9 +4,8 @@
 use crate::bench::{
     args::RunArgs,
     callers::{Bare, Ours, tonic_channel},
-    contender::{Contender, turns},
+    contender::{Contender, compete},
     error::BenchError,
-    progress,
     replica::{Plan, Replica},
     row::{
         Bound::{AtLeast, AtMost},
@@ -32,23 +31,7 @@ pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     let mut one = Contender::new(vec![tonic_channel(address).await?]);
     let mut four = Contender::new(several);
     let mut hyper = Contender::new(vec![Bare::connect([address; CONNECTIONS]).await?]);
-    ours.warm_up().await?;
-    one.warm_up().await?;
-    four.warm_up().await?;
-    hyper.warm_up().await?;
-    for number in 1..=run.runs {
-        progress(&format!("  run {number} of {}", run.runs));
-        for _ in 0..turns(run) {
-            ours.turn(run).await?;
-            one.turn(run).await?;
-            four.turn(run).await?;
-            hyper.turn(run).await?;
-        }
-        ours.end_run();
-        one.end_run();
-        four.end_run();
-        hyper.end_run();
-    }
+    compete(run, &mut [&mut ours, &mut one, &mut four, &mut hyper]).await?;
 
     const TONIC_ONE: &str = "tonic, 1 connection";
     const TONIC_FOUR: &str = "tonic, 4 connections";

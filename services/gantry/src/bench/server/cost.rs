@@ -3,9 +3,8 @@
 use crate::bench::{
     args::RunArgs,
     callers::{Bare, Caller},
-    contender::{Contender, turns},
+    contender::{Contender, compete},
     error::BenchError,
-    progress,
     replica::{Plan, Replica, Served},
     row::{
         Bound::{AtLeast, AtMost},
@@ -20,17 +19,7 @@ const CONNECTIONS: usize = 4;
 pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     let mut ours = contender(Served::Ours).await?;
     let mut tonic = contender(Served::Tonic).await?;
-    ours.warm_up().await?;
-    tonic.warm_up().await?;
-    for number in 1..=run.runs {
-        progress(&format!("  run {number} of {}", run.runs));
-        for _ in 0..turns(run) {
-            ours.turn(run).await?;
-            tonic.turn(run).await?;
-        }
-        ours.end_run();
-        tonic.end_run();
-    }
+    compete(run, &mut [&mut ours, &mut tonic]).await?;
 
     const TONIC: &str = "tonic's server";
     Ok(vec![
