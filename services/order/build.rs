@@ -1,4 +1,4 @@
-//! Builds again when a migration is added: they are embedded.
+//! Rebuilds when a migration is added: migrations are embedded.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

@@ -36,6 +36,8 @@ pub fn money(field: &str, money: &google::Money) -> Result<Money, Violations> {
             MoneyError::Negative
             | MoneyError::SignMismatch
             | MoneyError::TooLarge
+            | MoneyError::MalformedAmount
+            | MoneyError::MalformedRate
             | MoneyError::CurrencyMismatch { .. } => Violations::one(field, error),
         }
     })

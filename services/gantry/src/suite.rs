@@ -26,6 +26,8 @@ pub struct Row {
     pub port: u16,
     /// Services that it needs to answer calls: it is drained and closed before them.
     pub needs: &'static [Callee],
+    /// True if it has a database, and the settings for one.
+    pub has_database: bool,
 }
 
 /// Port of the admin pages of all services, before any offset.
@@ -45,7 +47,8 @@ pub struct TooLarge {
 impl Row {
     /// Returns the row of a service.
     pub const fn of<S: Service>(port: u16) -> Self {
-        Self { name: S::NAME, port, needs: S::CALLS }
+        let has_database = S::MIGRATIONS.is_some();
+        Self { name: S::NAME, port, needs: S::CALLS, has_database }
     }
 
     /// Returns the loopback address of a replica, the first being 0.

@@ -1,4 +1,4 @@
-//! The service, put together: the only file that names adapters.
+//! Composition of the service. The only file that names adapters.
 
 use std::sync::Arc;
 
@@ -11,15 +11,12 @@ use gantry_proto::{
 use gantry_server::ServerBuilder;
 
 use crate::{
-    application::{
-        BatchGetProducts, CommitReservation, CreateProduct, GetProduct, InventoryRepository,
-        ListProducts, ReleaseReservation, ReserveStock, UseCases,
-    },
+    application::UseCases,
     inbound::grpc::Api,
     outbound::sqlite::{MIGRATIONS, SqliteRepository},
 };
 
-/// The inventory service.
+/// Inventory service.
 #[derive(Debug)]
 pub struct Service {
     api: InventoryServiceServer<Api>,
@@ -35,18 +32,8 @@ impl gantry_process::Service for Service {
     type Settings = NoSettings;
 
     async fn open(base: &Base, _: NoSettings) -> Result<Self, OpenError> {
-        let inventory: Arc<dyn InventoryRepository> =
-            Arc::new(SqliteRepository::new(base.database()?));
-        let inventory = || Arc::clone(&inventory);
-        let use_cases = UseCases {
-            create_product: CreateProduct { inventory: inventory(), clock: base.clock() },
-            get_product: GetProduct { inventory: inventory() },
-            batch_get_products: BatchGetProducts { inventory: inventory() },
-            list_products: ListProducts { inventory: inventory() },
-            reserve_stock: ReserveStock { inventory: inventory(), clock: base.clock() },
-            commit_reservation: CommitReservation { inventory: inventory(), clock: base.clock() },
-            release_reservation: ReleaseReservation { inventory: inventory(), clock: base.clock() },
-        };
+        let inventory = Arc::new(SqliteRepository::new(base.database()?));
+        let use_cases = UseCases::new(inventory, base.clock());
         let api = Api::new(use_cases, base.fingerprints()?);
         Ok(Self { api: InventoryServiceServer::new(api) })
     }

@@ -1,21 +1,10 @@
-//! The inventory: what the shop sells, and how much of it there is.
+//! Inventory service: the catalogue and its stock.
 //!
-//! Orders reserve stock before they are charged, and commit or release it afterwards.
-//! What this service promises them: a reservation is all or nothing, however many are made
-//! at once nothing is sold twice, and a call that is repeated, late or overtaken by its own
-//! undoing changes nothing.
+//! Guarantees: a reservation is all or nothing; concurrent reservations never sell an item twice; a
+//! call that is repeated, late or overtaken by its own undo changes nothing.
 //!
-//! Read it from the inside out:
-//!
-//! | module | what is in it |
-//! |---|---|
-//! | [`domain`] | products, stock, reservations; [`domain::decide`] has every rule between them |
-//! | [`application`] | one use case a file, and the ports they need |
-//! | [`outbound`] | the repository in SQLite |
-//! | `inbound` | the contract's methods, and what a failure is called there |
-//! | [`Service`] | all of it put together |
-//!
-//! `gantry_process` makes a binary of its own of a [`Service`]; `gantry up` opens one itself.
+//! Read in this order: [`domain`] ([`domain::decide`] has the rules), [`application`] (use cases,
+//! ports), [`outbound`] (adapters), `inbound` (gRPC methods), [`Service`].
 
 pub mod application;
 mod compose;

@@ -1,4 +1,4 @@
-//! `inventory-service`: the inventory as a process of its own.
+//! `inventory-service`: the inventory service as a process.
 
 fn main() -> std::process::ExitCode {
     gantry_process::run::<gantry_inventory::Service>()

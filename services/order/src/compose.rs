@@ -1,4 +1,4 @@
-//! The service, put together: the only file that names adapters.
+//! Composition of the service. The only file that names adapters.
 
 use std::sync::Arc;
 
@@ -10,11 +10,7 @@ use gantry_saga::Engine;
 use gantry_server::{Fingerprints, ServerBuilder};
 
 use crate::{
-    application::{
-        CompletionNotifier, CreateOrder, DraftLimit, GetOrder, ListOrders, OrderRepository,
-        PlaceOrder, PlaceOrderSaga, UseCases,
-    },
-    domain::Pricing,
+    application::{DraftLimit, PlaceOrderSaga, Ports, UseCases},
     inbound::grpc::Api,
     outbound::{
         clients::{InventoryClient, UserClient},
@@ -23,7 +19,7 @@ use crate::{
     settings::{DraftSettings, Settings},
 };
 
-/// The order service: its use cases, and one worker for its sagas.
+/// Order service: its use cases, and the engine of its sagas.
 #[derive(Debug)]
 pub struct Service {
     use_cases: UseCases,
@@ -39,52 +35,28 @@ impl gantry_process::Service for Service {
     const CALLS: &'static [Callee] =
         &[Callee::new("user", &CONTRACT), Callee::new("inventory", &CONTRACT)];
     const MIGRATIONS: Option<&'static Migrator> = Some(&MIGRATIONS);
+    const SAGAS: bool = true;
     const KEYS: Option<KeysApi> = Some(USERS_KEYS);
     type Settings = Settings;
 
-    /// Opens the service, and goes on with orders that were left unfinished.
+    /// Opens the service and resumes unfinished sagas.
     async fn open(base: &Base, settings: Settings) -> Result<Self, OpenError> {
-        let Settings { saga, pricing, drafts: DraftSettings { max_per_user: max, open_for } } =
-            settings;
-        let users = Arc::new(UserClient::new(base.channel("user")?));
         let inventory = Arc::new(InventoryClient::new(base.channel("inventory")?));
-        let orders: Arc<dyn OrderRepository> = Arc::new(SqliteRepository::new(base.database()?));
-        let orders = || Arc::clone(&orders);
-        let (clock, ids) = (|| base.clock(), || base.ids());
-        let pricing = Arc::new(Pricing::from(&pricing));
-        let notifier = CompletionNotifier::default();
-        let steps = PlaceOrderSaga {
-            orders: orders(),
-            users: users.clone(),
-            stock: inventory.clone(),
-            notifier: notifier.clone(),
-            clock: clock(),
-            service: Self::NAME,
+        let ports = Ports {
+            orders: Arc::new(SqliteRepository::new(base.database()?)),
+            users: Arc::new(UserClient::new(base.channel("user")?)),
+            catalogue: inventory.clone(),
+            stock: inventory,
+            clock: base.clock(),
+            ids: base.ids(),
         };
-        let log = SqliteSagaLog::open(base.database()?, clock()).await;
+        let steps = PlaceOrderSaga::new(&ports, Self::NAME);
+        let log = SqliteSagaLog::open(base.database()?, base.clock()).await;
         let log = Arc::new(log.map_err(OpenError::service("cannot open the saga log"))?);
-        let sagas = Engine::start(steps.definition(), log, saga);
-        let use_cases = UseCases {
-            create_order: CreateOrder {
-                orders: orders(),
-                users,
-                catalogue: inventory,
-                pricing: pricing.clone(),
-                clock: clock(),
-                ids: ids(),
-                drafts: DraftLimit { max, open_for },
-            },
-            place_order: PlaceOrder {
-                orders: orders(),
-                pricing,
-                sagas: sagas.handle(),
-                notifier,
-                clock: clock(),
-                ids: ids(),
-            },
-            get_order: GetOrder { orders: orders() },
-            list_orders: ListOrders { orders: orders() },
-        };
+        let sagas = Engine::start(steps.definition(), log, base.saga_policy()?);
+        let DraftSettings { max_per_user: max, open_for } = settings.drafts;
+        let (pricing, drafts) = (settings.pricing.into(), DraftLimit { max, open_for });
+        let use_cases = UseCases::new(ports, pricing, drafts, sagas.handle(), steps.notifier);
         Ok(Self { use_cases, fingerprints: base.fingerprints()?, sagas })
     }
 
@@ -93,8 +65,7 @@ impl gantry_process::Service for Service {
         server.service(OrderServiceServer::new(api))
     }
 
-    /// Stops the sagas at their next safe points. They are resumed when the service is next
-    /// opened.
+    /// Stops the sagas at their next safe points. The next start resumes them.
     async fn close(self) {
         self.sagas.close().await;
     }

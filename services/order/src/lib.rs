@@ -1,22 +1,11 @@
-//! Orders: what is bought, and how that is carried through.
+//! Order service: baskets, prices and the way of an order to its outcome.
 //!
-//! An order is put together as a draft, priced from the catalogue, and then placed. What
-//! placing needs of other services is done by a saga that survives any crash: in the end
-//! the order is confirmed and the stock sold, or it is rejected with a reason and the
-//! stock is as it was.
+//! An order starts as a draft, priced from the catalogue, and is then placed. A saga that survives
+//! any crash makes the calls to other services. It ends with the order confirmed and the stock sold,
+//! or with the order rejected for a reason and the stock unchanged.
 //!
-//! Read it from the inside out:
-//!
-//! | module | what is in it |
-//! |---|---|
-//! | [`domain`] | the order and its events, which status may follow which, what it costs |
-//! | [`application`] | one use case a file, the saga, and the ports they need |
-//! | [`outbound`] | orders and sagas in SQLite, the clients of user and inventory |
-//! | `inbound` | the contract's methods, and what a refusal is called there |
-//! | [`Settings`] | what can be configured |
-//! | [`Service`] | all of it put together |
-//!
-//! `gantry_process` makes a binary of its own of a [`Service`]; `gantry up` opens one itself.
+//! Read in this order: [`domain`], [`application`] (use cases, saga, ports), [`outbound`] (adapters),
+//! `inbound` (gRPC methods), [`Service`].
 
 pub mod application;
 mod compose;
@@ -26,7 +15,4 @@ pub mod outbound;
 mod settings;
 
 pub use compose::Service;
-pub use settings::{
-    Amount, Destination, DiscountSettings, DraftSettings, Percent, PricingSettings, Settings,
-    TaxSettings, TierName,
-};
+pub use settings::Settings;

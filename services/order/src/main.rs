@@ -1,4 +1,4 @@
-//! `order-service`: the orders as a process of their own.
+//! `order-service`: the order service as a process.
 
 fn main() -> std::process::ExitCode {
     gantry_process::run::<gantry_order::Service>()

@@ -1,27 +1,22 @@
-//! What can be configured. `config/default.toml` says what each key means.
-
-mod pricing;
+//! Settings. `config/default.toml` has the defaults.
 
 use std::time::Duration;
 
-use gantry_config::{Bound, Check, Problems};
-use gantry_process::{OwnSettings, SAGA_BOUNDS};
+use gantry_config::{Bound, Text};
+use gantry_money::{Money, Rate};
+use gantry_process::OwnSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::pricing::{
-    Amount, Destination, DiscountSettings, Percent, PricingSettings, TaxSettings, TierName,
-};
+use crate::domain::{DiscountRule, Pricing, Region, TaxRule, Tier};
 
-/// The service's own settings.
+/// Settings of the order service.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// How placed orders are carried through.
-    pub saga: gantry_saga::Policy,
-    /// What orders cost.
+    /// Rules of prices.
     pub pricing: PricingSettings,
-    /// Drafts that one user may leave open.
+    /// Limit of the open drafts of one user.
     pub drafts: DraftSettings,
 }
 
@@ -29,34 +24,67 @@ pub struct Settings {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DraftSettings {
-    /// The most at once: 1 to 10,000.
+    /// Maximum number of open drafts: 1 to 10,000.
     pub max_per_user: u32,
-    /// Time after its last change for which a draft counts: 1 h to 10 years.
+    /// Time since its last change for which a draft is open: 1 h to 10 years.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub open_for: Duration,
 }
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
-
-const DRAFT_BOUNDS: &[Bound] = &[
-    Bound::count("drafts.max_per_user", 1, 10_000),
-    Bound::time("drafts.open_for", HOUR, TEN_YEARS),
-];
-
-impl OwnSettings for Settings {
-    const BOUNDS: &'static [&'static [Bound]] = &[SAGA_BOUNDS, DRAFT_BOUNDS];
+/// Rules of prices.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PricingSettings {
+    /// Discounts. The highest one that applies is taken.
+    pub discounts: Vec<DiscountSettings>,
+    /// Taxes. The most precise one that applies is taken.
+    pub taxes: Vec<TaxSettings>,
 }
 
-impl Check for Settings {
-    fn check(&self, problems: &mut Problems) {
-        for problem in self.saga.problems() {
-            problems.expected(&format!("saga.{}", problem.key), problem.expected);
+/// Discount for orders that meet all of its conditions.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiscountSettings {
+    /// Tier of the customer: `regular`, `premium` or `vip`. Default: any.
+    pub tier: Option<Text<Tier>>,
+    /// Smallest subtotal: `100.00 EUR`. Default: any.
+    pub minimum: Option<Text<Money>>,
+    /// Percentage of each line: 0 to 100, at most two decimal places.
+    pub percent: Rate,
+}
+
+/// Tax on orders sent to a region.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaxSettings {
+    /// Country, or a state or province of it: `DE`, `US-CA`.
+    pub region: Text<Region>,
+    /// Percentage of each line after its discount: 0 to 100, at most two decimal places.
+    pub percent: Rate,
+}
+
+impl OwnSettings for Settings {
+    const BOUNDS: &'static [Bound] = &[
+        Bound::count("drafts.max_per_user", 1, 10_000),
+        Bound::time("drafts.open_for", Duration::from_hours(1), Duration::from_hours(3650 * 24)),
+    ];
+}
+
+impl From<PricingSettings> for Pricing {
+    fn from(PricingSettings { discounts, taxes }: PricingSettings) -> Self {
+        let discount = |DiscountSettings { tier, minimum, percent }| DiscountRule {
+            tier: tier.map(|Text(tier)| tier),
+            minimum: minimum.map(|Text(minimum)| minimum),
+            rate: percent,
+        };
+        let tax = |TaxSettings { region: Text(region), percent }| TaxRule { region, rate: percent };
+        Self {
+            discounts: discounts.into_iter().map(discount).collect(),
+            taxes: taxes.into_iter().map(tax).collect(),
         }
     }
 }
 
 #[cfg(test)]
-#[path = "settings/tests.rs"]
 mod tests;

@@ -1,10 +1,9 @@
-//! The service, put together: the only file that names adapters.
+//! Composition of the service. The only file that names adapters.
 
 use std::sync::Arc;
 
-use argon2::Params;
 use gantry_contract::{Clock as _, Contract};
-use gantry_identity::{Issues, KeyError, SigningKey, TrustedKey, USERS, UserSigner};
+use gantry_identity::{KeyError, PublicKey};
 use gantry_process::{Base, Migrator, OpenError, System};
 use gantry_proto::{
     CONTRACT,
@@ -15,20 +14,20 @@ use gantry_proto::{
 use gantry_server::ServerBuilder;
 
 use crate::{
-    application::{CreateUser, EnsureAdmin, GetUser, ListUsers, Login, UseCases, UserError},
+    application::{EnsureAdmin, Ports, UseCases},
     inbound::grpc::Api,
     outbound::{
         argon2id::Argon2id,
         sqlite::{EXPIRED_TOKENS, MIGRATIONS, SqliteRepository},
         tokens::Tokens,
     },
-    settings::{Bootstrap, Passwords, Settings},
+    settings::Settings,
 };
 
-/// The user service.
+/// User service.
 pub struct Service {
     api: Api,
-    /// The use case that makes the first administrator.
+    /// Use case that creates the first administrator.
     pub ensure_admin: EnsureAdmin,
 }
 
@@ -40,48 +39,31 @@ impl gantry_process::Service for Service {
     const MIGRATIONS: Option<&'static Migrator> = Some(&MIGRATIONS);
     type Settings = Settings;
 
-    /// Returns the keys that it publishes itself.
-    fn trusted(settings: &Settings) -> Result<Vec<TrustedKey>, KeyError> {
-        let trusted = |key| TrustedKey { issuer: USERS.to_owned(), issues: Issues::Users, key };
-        Ok(settings.tokens.published_keys()?.into_iter().map(trusted).collect())
+    fn published_keys(settings: &Settings) -> Result<Vec<PublicKey>, KeyError> {
+        settings.tokens.published_keys()
     }
 
-    /// Opens the service, and makes the administrator of the settings.
+    /// Opens the service and creates the first administrator if the settings name one.
     async fn open(base: &Base, settings: Settings) -> Result<Self, OpenError> {
-        let Settings { tokens, passwords, bootstrap: Bootstrap { admin_email, admin_password } } =
-            settings;
-        let hasher = hasher(&passwords).await;
-        let hasher = Arc::new(hasher.map_err(OpenError::service("cannot hash passwords"))?);
+        let Settings { tokens, passwords, bootstrap } = settings;
+        let hasher = Argon2id::new(&passwords).await;
         let repository = Arc::new(SqliteRepository::new(base.database()?));
-        let (users, hasher) = (|| repository.clone(), || hasher.clone());
-        let (clock, ids) = (|| base.clock(), || base.ids());
         base.spawn(EXPIRED_TOKENS.keep_running(base.database()?, || System.now()));
-        let signer = UserSigner::new(SigningKey::load(&tokens.key_file)?, tokens.access_ttl);
-        let ensure_admin =
-            EnsureAdmin { users: users(), hasher: hasher(), clock: clock(), ids: ids() };
-        if !admin_email.is_empty() {
-            let made = ensure_admin.run(&admin_email, admin_password.expose()).await;
-            made.map_err(OpenError::service("cannot make the administrator"))?;
-        }
-        let use_cases = UseCases {
-            create_user: CreateUser {
-                users: users(),
-                hasher: hasher(),
-                clock: clock(),
-                ids: ids(),
-            },
-            get_user: GetUser { users: users() },
-            list_users: ListUsers { users: users() },
-            login: Login {
-                users: users(),
-                refresh_tokens: users(),
-                hasher: hasher(),
-                tokens: Arc::new(Tokens::new(signer, &CONTRACT)),
-                clock: clock(),
-                ids: ids(),
-                refresh_ttl: tokens.refresh_ttl,
-            },
+        let ports = Ports {
+            users: repository.clone(),
+            refresh_tokens: repository,
+            hasher: Arc::new(hasher.map_err(OpenError::service("cannot hash passwords"))?),
+            tokens: Arc::new(Tokens::open(&tokens, &CONTRACT)?),
+            clock: base.clock(),
+            ids: base.ids(),
         };
+        let ensure_admin = EnsureAdmin::new(&ports);
+        if !bootstrap.admin_email.is_empty() {
+            let password = bootstrap.admin_password.expose();
+            let ensured = ensure_admin.run(&bootstrap.admin_email, password).await;
+            ensured.map_err(OpenError::service("cannot make the administrator"))?;
+        }
+        let use_cases = UseCases::new(ports, tokens.refresh_ttl);
         let keys = tokens.published_keys()?.into();
         Ok(Self { api: Api::new(use_cases, keys, base.fingerprints()?), ensure_admin })
     }
@@ -90,10 +72,4 @@ impl gantry_process::Service for Service {
         let server = server.service(UserServiceServer::new(self.api.clone()));
         server.service(AuthServiceServer::new(self.api.clone()))
     }
-}
-
-async fn hasher(settings: &Passwords) -> Result<Argon2id, UserError> {
-    let Passwords { memory_kib, iterations, lanes, parallel, waiting } = settings;
-    let params = Params::new(*memory_kib, iterations.get(), lanes.get(), None);
-    Argon2id::new(params.map_err(UserError::failed)?, parallel.get(), *waiting).await
 }

@@ -1,4 +1,4 @@
-//! `user-service`: the users as a process of their own.
+//! `user-service`: the user service as a process.
 
 fn main() -> std::process::ExitCode {
     gantry_process::run::<gantry_user::Service>()

@@ -67,6 +67,7 @@ mod schema;
 mod secret;
 mod source;
 mod start;
+mod text;
 mod tree;
 
 pub use bounds::{Bound, Range};
@@ -78,3 +79,4 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use source::Sources;
 pub use start::{Args, EXIT_MISCONFIGURED, complain, refuse};
+pub use text::Text;

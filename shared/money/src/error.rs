@@ -26,6 +26,12 @@ pub enum MoneyError {
     /// Units and nanos are parts of one number but have different signs.
     #[error("units and nanos must have the same sign")]
     SignMismatch,
+    /// The text is not an amount.
+    #[error("expected an amount and its currency, like 100.00 EUR")]
+    MalformedAmount,
+    /// The text or number is not a rate.
+    #[error("expected a percentage: 0 to 100, at most two decimal places")]
+    MalformedRate,
     /// The amounts have different currencies.
     #[error("{left} and {right} cannot be mixed")]
     CurrencyMismatch {

@@ -1,6 +1,6 @@
 //! Amounts of money and their arithmetic.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use crate::{Currency, MoneyError};
 
@@ -9,8 +9,8 @@ use crate::{Currency, MoneyError};
 /// Amounts have no order and no `Default`: both would need a currency.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
-    minor: i64,
-    currency: Currency,
+    pub(crate) minor: i64,
+    pub(crate) currency: Currency,
 }
 
 impl Money {
@@ -109,19 +109,6 @@ impl Money {
         Ok(Self { minor, ..self })
     }
 
-    /// Returns a fraction in hundredths of a per cent (1,900 is 19 %), rounded half to even.
-    ///
-    /// # Errors
-    /// [`MoneyError::TooLarge`], possible only above 10,000 basis points.
-    pub fn basis_points(self, basis_points: u32) -> Result<Self, MoneyError> {
-        const WHOLE: i128 = 10_000;
-        let exact = i128::from(self.minor) * i128::from(basis_points);
-        let (floor, rest) = (exact / WHOLE, exact % WHOLE);
-        let up = rest * 2 > WHOLE || (rest * 2 == WHOLE && floor % 2 == 1);
-        let minor = i64::try_from(floor + i128::from(up)).map_err(|_| MoneyError::TooLarge)?;
-        Ok(Self { minor, ..self })
-    }
-
     fn same_currency(self, other: Self) -> Result<(), MoneyError> {
         if self.currency == other.currency {
             return Ok(());
@@ -142,6 +129,35 @@ impl fmt::Display for Money {
             places => write!(f, "{whole}.{rest:0places$} {}", self.currency),
         }
     }
+}
+
+/// Parses the form of [`Display`](fmt::Display). Missing decimal places are zeros: `100 EUR`.
+impl FromStr for Money {
+    type Err = MoneyError;
+
+    /// # Errors
+    /// [`MoneyError::MalformedAmount`], also for a sign; [`MoneyError::UnknownCurrency`],
+    /// [`MoneyError::TooFine`], [`MoneyError::TooLarge`].
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        let (number, code) = text.split_once(' ').ok_or(MoneyError::MalformedAmount)?;
+        let (units, decimals) = decimal(number).ok_or(MoneyError::MalformedAmount)?;
+        let currency = Currency::parse(code)?;
+        let places = usize::from(currency.exponent());
+        if decimals.len() > places {
+            return Err(MoneyError::TooFine { currency });
+        }
+        let minor = format!("{units}{decimals:0<places$}").parse();
+        // Only digits: the one possible error is an overflow.
+        Self::new(minor.map_err(|_| MoneyError::TooLarge)?, currency)
+    }
+}
+
+/// Splits a decimal number without a sign into its digits before and after the point. Returns None
+/// if the text is not such a number.
+pub(crate) fn decimal(text: &str) -> Option<(&str, &str)> {
+    let (units, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (!units.is_empty() && digits(units) && digits(decimals)).then_some((units, decimals))
 }
 
 impl fmt::Debug for Money {

@@ -1,11 +1,15 @@
 //! Properties of every amount, and named edge cases.
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use gantry_money::{Currency, Money, MoneyError};
+use gantry_money::{Currency, Money, MoneyError, Rate};
 use proptest::prelude::*;
 
 fn eur(minor: i64) -> Money {
     Money::new(minor, Currency::parse("EUR").unwrap()).unwrap()
+}
+
+fn rate(basis_points: u32) -> Rate {
+    Rate::from_basis_points(basis_points).unwrap()
 }
 
 #[test]
@@ -28,8 +32,6 @@ fn currencies_do_not_mix() {
 fn amounts_that_overflow_are_refused() {
     assert_eq!(eur(i64::MAX).plus(eur(1)), Err(MoneyError::TooLarge));
     assert_eq!(eur(i64::MAX / 2 + 1).times(2), Err(MoneyError::TooLarge));
-    assert_eq!(eur(i64::MAX).basis_points(10_001), Err(MoneyError::TooLarge));
-    assert_eq!(eur(i64::MAX).basis_points(10_000), Ok(eur(i64::MAX)));
     let most = i64::MAX / 100;
     assert_eq!(Money::from_units_nanos("EUR", most, 70_000_000), Ok(eur(i64::MAX)));
     assert_eq!(Money::from_units_nanos("EUR", most, 80_000_000), Err(MoneyError::TooLarge));
@@ -47,11 +49,7 @@ fn halves_round_to_the_even_neighbour() {
         (999, 1_000, 100),
         (0, 10_000, 0),
     ] {
-        assert_eq!(
-            eur(minor).basis_points(basis_points),
-            Ok(eur(rounded)),
-            "{minor} {basis_points}"
-        );
+        assert_eq!(rate(basis_points).of(eur(minor)), eur(rounded), "{minor} {basis_points}");
     }
 }
 
@@ -79,6 +77,37 @@ fn amounts_read_as_people_write_them() {
     assert_eq!(Money::from_units_nanos("KWD", 1, 5_000_000).unwrap().to_string(), "1.005 KWD");
 }
 
+#[test]
+fn a_text_that_is_no_amount_is_refused_with_its_reason() {
+    let parse = |text: &str| text.parse::<Money>();
+    for text in ["", "100", "EUR", "EUR 100", "-1 EUR", "+1 EUR", "1,00 EUR", "1e2 EUR", ".5 EUR"] {
+        assert_eq!(parse(text), Err(MoneyError::MalformedAmount), "{text}");
+    }
+    assert_eq!(parse("1 EURO"), Err(MoneyError::UnknownCurrency("EURO".to_owned())));
+    assert_eq!(parse("1.001 EUR"), Err(MoneyError::TooFine { currency: eur(0).currency() }));
+    assert_eq!(parse("92233720368547758.08 EUR"), Err(MoneyError::TooLarge));
+    assert_eq!(parse("100 eur"), Ok(eur(10_000)));
+    assert_eq!(parse("0.5 EUR"), Ok(eur(50)));
+}
+
+#[test]
+fn a_rate_is_a_percentage_with_two_decimal_places() {
+    for (percent, basis_points) in
+        [(0.0, 0), (19.0, 1_900), (7.25, 725), (2.5, 250), (0.07, 7), (100.0, 10_000)]
+    {
+        assert_eq!(Rate::try_from(percent), Ok(rate(basis_points)), "{percent}");
+    }
+    for percent in [-1.0, -0.0, 1.234, 100.01, 101.0, 1e300, 1e-300, f64::NAN, f64::INFINITY] {
+        assert_eq!(Rate::try_from(percent), Err(MoneyError::MalformedRate), "{percent}");
+    }
+    for text in ["", "-1", "7,25", "7.255", "100.01", "19 %", "99999999999"] {
+        assert_eq!(text.parse::<Rate>(), Err(MoneyError::MalformedRate), "{text}");
+    }
+    assert_eq!(Rate::from_basis_points(10_001), None);
+    let shown = serde_json::to_string(&[rate(725), rate(1_900)]).unwrap();
+    assert_eq!(shown, "[7.25,19.0]");
+}
+
 fn amounts() -> impl Strategy<Value = Money> {
     let codes = prop::sample::select(vec!["EUR", "JPY", "KWD", "CLF"]);
     (0..=i64::MAX, codes)
@@ -103,6 +132,16 @@ proptest! {
     }
 
     #[test]
+    fn an_amount_is_read_as_it_is_written(amount in amounts()) {
+        prop_assert_eq!(amount.to_string().parse(), Ok(amount));
+    }
+
+    #[test]
+    fn a_rate_is_read_as_it_is_written(basis_points in 0..=10_000_u32) {
+        prop_assert_eq!(rate(basis_points).to_string().parse(), Ok(rate(basis_points)));
+    }
+
+    #[test]
     fn minus_reverses_plus(a in 0..=i64::MAX / 2, b in 0..=i64::MAX / 2) {
         let sum = eur(a).plus(eur(b)).unwrap();
         prop_assert_eq!(sum, eur(b).plus(eur(a)).unwrap());
@@ -117,7 +156,7 @@ proptest! {
 
     #[test]
     fn a_share_is_rounded_by_at_most_half_a_minor_unit(a in 0..=i64::MAX, basis_points in 0u32..=10_000) {
-        let share = eur(a).basis_points(basis_points).unwrap();
+        let share = rate(basis_points).of(eur(a));
         let exact = i128::from(a) * i128::from(basis_points);
         let error = (i128::from(share.minor()) * 10_000 - exact).abs();
         prop_assert!(error < 5_000 || (error == 5_000 && share.minor() % 2 == 0));

@@ -1,4 +1,4 @@
-//! What every service has, opened from the common settings.
+//! Common parts of a service, opened from its settings.
 
 use std::{
     collections::BTreeMap,
@@ -9,18 +9,19 @@ use std::{
 use gantry_client::Channel;
 use gantry_contract::{Clock, Contract, Ids, access::Grants};
 use gantry_discovery::Registry;
-use gantry_identity::{KeySource, Verifier};
+use gantry_identity::{Issues, KeySource, TrustedKey, USERS, Verifier};
+use gantry_saga::Policy;
 use gantry_server::{Fingerprints, Server, ServerBuilder};
 use gantry_sql::{Sqlite, requests};
 use gantry_telemetry::{BUILD, Meter};
 use tokio::task::JoinSet;
 
-use crate::{OpenError, Service, ServiceSettings, System, channels::Channels};
+use crate::{OpenError, Service, ServiceSettings, StorageSettings, System, channels::Channels};
 
-/// What every service has: identity, database, channels, tasks.
+/// Common parts of a service: identity, database, channels, tasks.
 ///
-/// [`Service::open`] takes from it what the service needs. It is closed after the service: first
-/// its tasks end, then the database is closed.
+/// Opened before the service and handed to [`Service::open`]. Closed after the service: the tasks
+/// end first, then the database closes.
 #[derive(Debug)]
 pub struct Base {
     name: &'static str,
@@ -29,20 +30,20 @@ pub struct Base {
     grants: Grants,
     verifier: Arc<Verifier>,
     channels: Channels,
-    data: Option<Data>,
+    storage: Option<Storage>,
+    saga: Option<Policy>,
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// The database, and what marks the requests that are recorded in it.
+/// Database, and the fingerprints of the requests recorded in it.
 #[derive(Debug)]
-struct Data {
+struct Storage {
     database: Sqlite,
     fingerprints: Fingerprints,
 }
 
 impl Base {
-    /// Opens everything that `S` says it needs. Calls are measured with the meter, if there is
-    /// one.
+    /// Opens the parts that `S` declares. The meter, if any, measures calls.
     pub(crate) async fn open<S: Service>(
         settings: &ServiceSettings<S>,
         registry: Registry,
@@ -69,13 +70,15 @@ impl Base {
         });
         let sources: BTreeMap<&str, KeySource> = publishers.collect::<Result<_, OpenError>>()?;
         let verifier = identity.verifier(S::NAME, |name| sources.get(name).cloned())?;
-        let verifier = Arc::new(verifier.trusting(S::trusted(&settings.own)?));
-        let data = match S::MIGRATIONS {
-            Some(migrations) => Some(Data {
-                fingerprints: common.idempotency.fingerprints()?,
-                database: Sqlite::open(&common.database, migrations).await?,
+        let own_key = |key| TrustedKey { issuer: USERS.to_owned(), issues: Issues::Users, key };
+        let own_keys = S::published_keys(&settings.own)?.into_iter().map(own_key);
+        let verifier = Arc::new(verifier.trusting(own_keys));
+        let storage = match (S::MIGRATIONS, common.storage) {
+            (Some(migrations), Some(StorageSettings { database, idempotency })) => Some(Storage {
+                fingerprints: idempotency.fingerprints()?,
+                database: Sqlite::open(&database, migrations).await?,
             }),
-            None => None,
+            _ => None,
         };
         let base = Self {
             name: S::NAME,
@@ -84,42 +87,52 @@ impl Base {
             grants: identity.grants,
             verifier,
             channels,
-            data,
+            storage,
+            saga: common.saga,
             tasks: Mutex::default(),
         };
         if base.verifier.may_learn() {
             let verifier = Arc::clone(&base.verifier);
             base.spawn(async move { match verifier.follow().await {} });
         }
-        if let Some(data) = &base.data {
-            base.spawn(requests::PURGE.keep_running(data.database.clone(), || System.now()));
+        if let Some(Storage { database, .. }) = &base.storage {
+            base.spawn(requests::PURGE.keep_running(database.clone(), || System.now()));
         }
         Ok(base)
     }
 
-    /// Returns the channel to a service of [`Service::CALLS`]: it signs, measures and waits as the
-    /// settings below `clients` say. Readiness and `/endpoints` show it.
+    /// Returns the channel to a service of [`Service::CALLS`], configured by the settings
+    /// `clients.NAME`. Readiness and `/endpoints` include it.
     ///
     /// # Errors
-    /// [`OpenError`] if the service is not one of these, or its settings make no channel.
+    /// [`OpenError::NotACallee`] for another service, [`OpenError::Channel`] if the channel cannot be
+    /// built from its settings.
     pub fn channel(&self, name: &str) -> Result<Channel, OpenError> {
         self.channels.to(name)
     }
 
-    /// Returns the database, which has the schema of [`Service::MIGRATIONS`].
+    /// Returns the database. It has the schema of [`Service::MIGRATIONS`].
     ///
     /// # Errors
-    /// [`OpenError::NoDatabase`] if there is no schema.
+    /// [`OpenError::NoDatabase`] without a schema.
     pub fn database(&self) -> Result<Sqlite, OpenError> {
-        Ok(self.data()?.database.clone())
+        Ok(self.storage()?.database.clone())
     }
 
-    /// Returns what recognises repeated requests by their records in the database.
+    /// Returns the fingerprints that recognise repeated requests.
     ///
     /// # Errors
-    /// [`OpenError::NoDatabase`] if there is none.
+    /// [`OpenError::NoDatabase`] without a database, which would hold the request records.
     pub fn fingerprints(&self) -> Result<Fingerprints, OpenError> {
-        Ok(self.data()?.fingerprints.clone())
+        Ok(self.storage()?.fingerprints.clone())
+    }
+
+    /// Returns the policy of the service's saga engine, from the settings `saga`.
+    ///
+    /// # Errors
+    /// [`OpenError::NoSagas`] if [`Service::SAGAS`] is false.
+    pub fn saga_policy(&self) -> Result<Policy, OpenError> {
+        self.saga.clone().ok_or(OpenError::NoSagas(self.name))
     }
 
     /// Returns the clock.
@@ -132,22 +145,22 @@ impl Base {
         Arc::new(System)
     }
 
-    /// Returns the meter, if anything is measured.
+    /// Returns the meter of the process, if it has one.
     pub fn meter(&self) -> Option<&Meter> {
         self.channels.meter.as_ref()
     }
 
-    /// Runs a task until the service has closed.
+    /// Runs a task until the service has closed; then the task is aborted.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
     }
 
-    /// Returns the channels that were opened.
+    /// Returns the open channels.
     pub(crate) fn channels(&self) -> Vec<Channel> {
         self.channels.all()
     }
 
-    /// Starts a server that has everything but its gRPC services.
+    /// Returns a server builder that lacks only the gRPC services.
     pub(crate) fn server(&self) -> ServerBuilder {
         let mut builder = Server::builder(self.name, self.contract)
             .settings(self.server.clone())
@@ -158,7 +171,7 @@ impl Base {
         if let Some(meter) = self.meter() {
             builder = builder.meter(meter.clone());
         }
-        let Some(Data { database, .. }) = &self.data else { return builder };
+        let Some(Storage { database, .. }) = &self.storage else { return builder };
         let database = database.clone();
         builder.readiness("database", move || {
             let database = database.clone();
@@ -166,15 +179,15 @@ impl Base {
         })
     }
 
-    /// Ends the tasks, then closes the database.
+    /// Aborts the tasks, then closes the database.
     pub(crate) async fn close(self) {
         self.tasks.into_inner().unwrap_or_else(PoisonError::into_inner).shutdown().await;
-        if let Some(data) = self.data {
-            data.database.close().await;
+        if let Some(storage) = self.storage {
+            storage.database.close().await;
         }
     }
 
-    fn data(&self) -> Result<&Data, OpenError> {
-        self.data.as_ref().ok_or(OpenError::NoDatabase(self.name))
+    fn storage(&self) -> Result<&Storage, OpenError> {
+        self.storage.as_ref().ok_or(OpenError::NoDatabase(self.name))
     }
 }

@@ -1,8 +1,8 @@
-//! Bounds of the settings that every service has.
+//! Bounds of the common settings.
 //!
-//! One table: what a start refuses, what the tests try at both ends, what a schema says. A number
-//! or a duration in a file of defaults that neither this table nor [`OwnSettings::BOUNDS`] has
-//! fails a test. Rules between two settings stand with the settings themselves.
+//! One table serves the check at start, the tests of both ends and the JSON Schema. A number or a
+//! duration in a default file without an entry here or in [`OwnSettings::BOUNDS`] fails a test.
+//! Rules between two settings stand with the settings themselves.
 //!
 //! [`OwnSettings::BOUNDS`]: crate::OwnSettings::BOUNDS
 
@@ -13,14 +13,14 @@ use gantry_config::Bound;
 const MICRO: Duration = Duration::from_micros(1);
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Longest HTTP/2 window (RFC 9113, 6.9.1), and the longest message of a call, in bytes.
 const MAX_31_BITS: u64 = (1 << 31) - 1;
-/// Callers, calls and connections that are counted at once.
+/// Upper bound for numbers of callers, calls and connections.
 const MANY: u64 = 1_000_000;
 
 /// Settings of the process.
@@ -37,7 +37,7 @@ pub const PROCESS_BOUNDS: &[Bound] = &[
     Bound::time("discovery.consul.name_refresh", SECOND, HOUR),
 ];
 
-/// Settings below the table of a service.
+/// Common settings below the table of a service.
 pub const SERVICE_BOUNDS: &[Bound] = &[
     Bound::count("server.weight", 1, 65_535),
     Bound::time("server.drain_timeout", Duration::ZERO, HOUR),
@@ -85,7 +85,7 @@ pub const SERVICE_BOUNDS: &[Bound] = &[
     Bound::count("database.readers", 1, 64),
     Bound::time("database.busy_timeout", Duration::ZERO, HOUR),
     Bound::time("database.acquire_timeout", Duration::from_millis(100), HOUR),
-    // A client for each service that is called, by its name.
+    // One client per called service, by its name.
     Bound::time("clients.*.connect_timeout", MILLI, HOUR),
     Bound::time("clients.*.reconnect_initial", MILLI, HOUR),
     Bound::time("clients.*.reconnect_max", MILLI, DAY),
@@ -129,11 +129,7 @@ pub const SERVICE_BOUNDS: &[Bound] = &[
     Bound::count("clients.*.ejection.failure_percentage.threshold", 0, 100),
     Bound::count("clients.*.ejection.failure_percentage.minimum_hosts", 1, u32::MAX as u64),
     Bound::count("clients.*.ejection.failure_percentage.request_volume", 1, u32::MAX as u64),
-];
-
-/// Settings of sagas, under the key `saga`. Together they keep an order from staying PLACED for
-/// longer than an operator would wait.
-pub const SAGA_BOUNDS: &[Bound] = &[
+    // Together these keep an order from staying PLACED longer than an operator would wait.
     Bound::time("saga.attempt_timeout", Duration::from_millis(10), Duration::from_secs(600)),
     Bound::time("saga.step_deadline", Duration::from_millis(10), HOUR),
     Bound::time("saga.retry_initial", MILLI, MINUTE),

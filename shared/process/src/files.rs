@@ -1,4 +1,4 @@
-//! Files that settings name, read before the process leaves a trace.
+//! Checks of the files that settings name, before the process changes anything.
 
 use std::path::{Path, PathBuf};
 
@@ -7,17 +7,17 @@ use gantry_config::Problems;
 use gantry_identity::{PublicKey, SigningKey};
 use gantry_server::{IdempotencySettings, ServerTls};
 
-/// Checks the files that a service's settings name: every one that is missing or holds something
-/// else is told with its setting.
+/// Checks of the files that a service's settings name. Each missing or unusable file becomes a
+/// problem of its setting.
 #[derive(Debug)]
 pub struct FileChecks<'a> {
     problems: &'a mut Problems,
-    /// Files that this start makes if they are missing.
+    /// Files that this start creates if they are missing.
     made: &'a [PathBuf],
 }
 
 impl<'a> FileChecks<'a> {
-    /// Adds what is wrong to `problems`. The files of `made` may be missing.
+    /// Collects into `problems`. Files of `made` may be missing.
     pub fn new(problems: &'a mut Problems, made: &'a [PathBuf]) -> Self {
         Self { problems, made }
     }
@@ -36,7 +36,14 @@ impl<'a> FileChecks<'a> {
         }
     }
 
-    /// Checks a service's own key, if it has one, and those that it trusts.
+    /// Checks a list of public keys.
+    pub fn public_keys(&mut self, key: &str, paths: &[PathBuf]) {
+        for (number, path) in paths.iter().enumerate() {
+            self.public_key(&format!("{key}.{number}"), path);
+        }
+    }
+
+    /// Checks a service's own key, if any, and the trusted keys.
     pub fn identity(&mut self, identity: &gantry_identity::Settings) {
         self.private_key("identity.key_file", &identity.key_file);
         for (number, trusted) in identity.trusted.iter().enumerate() {
@@ -46,7 +53,7 @@ impl<'a> FileChecks<'a> {
         }
     }
 
-    /// Checks the secret of request records, which is made if it is missing.
+    /// Checks the secret of request records. A missing one is fine: opening creates it.
     pub fn idempotency(&mut self, settings: &IdempotencySettings) {
         if settings.key_file.exists() {
             self.add("idempotency.key_file", settings.fingerprints().err());
@@ -60,14 +67,15 @@ impl<'a> FileChecks<'a> {
         }
     }
 
-    /// Checks the certificates and the key of a client, whose settings stand under `key`.
+    /// Checks the certificates and the key of a client. `key` is the key of its settings.
     pub fn client_tls(&mut self, key: &str, tls: Option<&ClientTls>) {
         if let Some(invalid) = tls.and_then(|tls| tls.load().err()) {
             self.add(&format!("{key}.tls.{}", invalid.key), Some(invalid.why));
         }
     }
 
-    /// An empty path is not given; those who need one say so themselves.
+    /// Returns true if the file must exist. An empty path is unset; `Check` reports it if it is
+    /// required.
     fn is_due(&self, path: &Path) -> bool {
         let will_be_made = || !path.exists() && self.made.iter().any(|made| made == path);
         !path.as_os_str().is_empty() && !will_be_made()

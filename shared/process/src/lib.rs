@@ -56,7 +56,7 @@ mod settings;
 mod system;
 
 pub use base::Base;
-pub use bounds::{PROCESS_BOUNDS, SAGA_BOUNDS, SERVICE_BOUNDS};
+pub use bounds::{PROCESS_BOUNDS, SERVICE_BOUNDS};
 pub use files::FileChecks;
 pub use gantry_sql::Migrator;
 pub use open::OpenService;
@@ -65,6 +65,6 @@ pub use serve::{ServeError, log_origin, run, serve};
 pub use service::{Callee, KeysApi, OpenError, Service};
 pub use settings::{
     ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, ServiceSettings,
-    add_process_defaults,
+    StorageSettings, add_process_defaults,
 };
 pub use system::System;

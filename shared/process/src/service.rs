@@ -1,100 +1,105 @@
-//! What a team writes of a service.
+//! The trait that a team implements for its service.
 
 use std::future::Future;
 
 use gantry_client::{BuildError, Channel};
 use gantry_contract::Contract;
-use gantry_identity::{KeyError, KeySource, TrustedKey};
+use gantry_identity::{KeyError, KeySource, PublicKey};
 use gantry_server::ServerBuilder;
 use gantry_sql::Migrator;
 
 use crate::{Base, OwnSettings};
 
-/// A service: how it is opened, what it serves, how it is closed.
+/// A service: its needs, and how it opens, serves and closes.
 ///
-/// What all services have in common is in [`Base`]: it is open before the service and closed
-/// after it.
+/// [`Base`] has the parts that all services share. It opens before the service and closes after it.
 pub trait Service: Sized + Send + Sync + 'static {
-    /// Name by which callers look for it. Also the name of its table of settings.
+    /// Name in the registry and of the table of settings.
     const NAME: &'static str;
 
-    /// Purpose, as `--help` says it.
+    /// Purpose, shown by `--help`.
     const ABOUT: &'static str;
 
-    /// Contract that it serves.
+    /// Served contract.
     const CONTRACT: &'static Contract;
 
     /// Defaults in TOML: its own keys, and the common ones that differ.
     const DEFAULTS: &'static str;
 
-    /// Services that it calls: [`Base::channel`] opens a channel to these alone.
+    /// Called services. [`Base::channel`] opens channels to no others.
     const CALLS: &'static [Callee] = &[];
 
-    /// Schema of its database. Without one it has neither a database nor request records.
+    /// Schema of its database. None: no database, no request records, and the settings `database`
+    /// and `idempotency` are unknown keys.
     const MIGRATIONS: Option<&'static Migrator> = None;
 
-    /// API from which the keys are fetched that `identity.trusted` names with `jwks`.
+    /// True if the service drives sagas: only then it has the settings `saga`, which
+    /// [`Base::saga_policy`] returns.
+    const SAGAS: bool = false;
+
+    /// API for fetching the keys that `identity.trusted` names with `jwks`.
     const KEYS: Option<KeysApi> = None;
 
-    /// Its own keys of settings; [`NoSettings`](crate::NoSettings) if the common ones are all.
+    /// Settings besides the common ones; [`NoSettings`](crate::NoSettings) if there are none.
     type Settings: OwnSettings;
 
-    /// Returns keys that it trusts besides those of `identity.trusted`: none by default.
+    /// Returns the public keys of user tokens that the service itself publishes. It trusts them
+    /// besides those of `identity.trusted`. Default: none.
     ///
     /// # Errors
     /// [`KeyError`] if a key cannot be read.
-    fn trusted(settings: &Self::Settings) -> Result<Vec<TrustedKey>, KeyError> {
+    fn published_keys(settings: &Self::Settings) -> Result<Vec<PublicKey>, KeyError> {
         let _no_keys = settings;
         Ok(Vec::new())
     }
 
-    /// Opens it.
+    /// Opens the service.
     ///
     /// # Errors
-    /// [`OpenError`]; the base is closed then.
+    /// [`OpenError`]. The base is closed afterwards.
     fn open(
         base: &Base,
         settings: Self::Settings,
     ) -> impl Future<Output = Result<Self, OpenError>> + Send;
 
-    /// Adds its gRPC services to a server. Called once for each replica in the process.
+    /// Adds the gRPC services to a server. Called once per replica in the process.
     fn serve(&self, server: ServerBuilder) -> ServerBuilder;
 
-    /// Finishes what it has begun and closes what it has opened itself. Its servers have drained
-    /// before; its tasks and its database are closed afterwards.
+    /// Finishes its work and closes its own resources. The servers have drained before; the tasks
+    /// end and the database closes afterwards.
     fn close(self) -> impl Future<Output = ()> + Send {
         async { drop(self) }
     }
 }
 
-/// A service that another one calls.
+/// A called service.
 #[derive(Clone, Copy, Debug)]
 pub struct Callee {
     /// Name under which it is registered.
     pub name: &'static str,
-    /// Contract by which it is called.
+    /// Its contract.
     pub contract: &'static Contract,
 }
 
 impl Callee {
-    /// A service of this name, called by this contract.
+    /// Creates a callee with this name in the registry.
     pub const fn new(name: &'static str, contract: &'static Contract) -> Self {
         Self { name, contract }
     }
 }
 
-/// API over which a service publishes the keys that it signs with.
+/// API with which a service publishes its signing keys.
 #[derive(Clone, Copy, Debug)]
 pub struct KeysApi {
-    /// The service that has it. Operators may give it another name.
+    /// Publishing service. Operators may register it under another name.
     pub publisher: Callee,
     /// Name of the gRPC service in the contract.
     pub grpc_service: &'static str,
-    /// Fetches the keys through a channel.
+    /// Makes a source that fetches the keys through a channel.
     pub fetch: fn(Channel) -> KeySource,
 }
 
-/// Reason for which a service was not opened.
+/// Failure to open a service.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A key cannot be read.
@@ -108,26 +113,29 @@ pub enum OpenError {
     Channel {
         /// The calling service.
         service: &'static str,
-        /// The called one.
+        /// The called service.
         callee: String,
         /// The cause.
         source: BuildError,
     },
-    /// The service calls another one that it does not name.
+    /// The service opens a channel to a service that it does not declare.
     #[error("{service} calls {callee}, which is not in its Service::CALLS")]
     NotACallee {
         /// The calling service.
         service: &'static str,
-        /// The called one.
+        /// The called service.
         callee: String,
     },
-    /// The service uses a database and has no schema for it.
+    /// The service uses a database without declaring its schema.
     #[error("{0} has no database: its Service::MIGRATIONS is None")]
     NoDatabase(&'static str),
+    /// The service uses the settings of sagas without declaring sagas.
+    #[error("{0} has no settings of sagas: its Service::SAGAS is false")]
+    NoSagas(&'static str),
     /// The service itself failed.
     #[error("{what}: {source}")]
     Service {
-        /// What it could not do.
+        /// Failed action: "cannot hash passwords".
         what: &'static str,
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -135,7 +143,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Makes the failure of the service itself of its cause: `what` it could not do.
+    /// Wraps the cause of a service's own failure; `what` names the failed action.
     pub fn service<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
         what: &'static str,
     ) -> impl FnOnce(E) -> Self {

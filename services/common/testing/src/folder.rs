@@ -34,6 +34,14 @@ impl Folder {
             this.make_key(caller);
             trusted += &self::trusted(S::NAME, caller, "service", caller);
         }
+        let storage = match S::MIGRATIONS {
+            Some(_) => format!(
+                "database.path = '{{folder}}/data/{}.db'
+                idempotency.key_file = '{{folder}}/requests.key'",
+                S::NAME
+            ),
+            None => String::new(),
+        };
         let text = format!(
             r#"
                 listen = "127.0.0.1:0"
@@ -42,8 +50,7 @@ impl Folder {
 
                 [{service}]
                 server.limits.per_address = {{ per_second = 1e6, burst = 1000000 }}
-                database.path = "{{folder}}/data/{service}.db"
-                idempotency.key_file = "{{folder}}/requests.key"
+                {storage}
                 identity.key_file = "{{folder}}/{service}.pem"
                 {settings}
                 {trusted}

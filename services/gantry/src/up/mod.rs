@@ -165,7 +165,9 @@ fn load(args: &UpArgs, keys: &Keys) -> Result<Loaded<Settings>, UpError> {
     if let Some(url) = args.consul.as_ref().filter(|_| settings.discovery.kind != Kind::Consul) {
         return Err(UpError::ConsulWithoutRegistry(url.clone()));
     }
-    admin::check(&settings.user.common.database.path, &args.admin_password_file())?;
+    if let Some(storage) = &settings.user.common.storage {
+        admin::check(&storage.database.path, &args.admin_password_file())?;
+    }
     Ok(loaded)
 }
 

@@ -43,12 +43,16 @@ fn in_data_dir<T: SuiteSettings>(data_dir: &Path, keys: &Keys) -> Sources {
     T::SERVICES.iter().fold(sources, |sources, service| {
         let name = service.name;
         let key = |key: &str| format!("{name}.{key}");
+        let sources = match service.has_database {
+            true => sources
+                .set(&key("database.path"), data_dir.join(format!("{name}.db")), FLAG)
+                .set(&key("idempotency.key_file"), keys.request_records(name), FLAG),
+            false => sources,
+        };
         sources
-            .set(&key("database.path"), data_dir.join(format!("{name}.db")), FLAG)
             .set(&key("identity.key_file"), keys.private(name), FLAG)
             .set(&key("identity.trusted"), keys.trusted_by(name), FLAG)
             .set(&key("identity.jwks_cache_dir"), data_dir, FLAG)
-            .set(&key("idempotency.key_file"), keys.request_records(name), FLAG)
     })
 }
 

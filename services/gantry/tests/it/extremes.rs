@@ -41,7 +41,7 @@ fn settings<S: Service>() -> Vec<Setting> {
     found.sort();
     found.dedup();
     let bounds = |path: &[String]| {
-        let own = [SERVICE_BOUNDS].into_iter().chain(S::Settings::BOUNDS.iter().copied()).flatten();
+        let own = SERVICE_BOUNDS.iter().chain(S::Settings::BOUNDS);
         let below = own.map(|bound| (format!("{}.{}", S::NAME, bound.key), bound));
         let process = PROCESS_BOUNDS.iter().map(|bound: &Bound| (bound.key.to_owned(), bound));
         let mut all = below.chain(process);

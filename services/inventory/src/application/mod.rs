@@ -13,6 +13,10 @@ mod ports;
 mod release_reservation;
 mod reserve_stock;
 
+use std::sync::Arc;
+
+use gantry_contract::Clock;
+
 pub use batch_get_products::BatchGetProducts;
 pub use commit_reservation::CommitReservation;
 pub use create_product::{CreateProduct, NewProduct};
@@ -40,4 +44,20 @@ pub struct UseCases {
     pub commit_reservation: CommitReservation,
     /// ReleaseReservation.
     pub release_reservation: ReleaseReservation,
+}
+
+impl UseCases {
+    /// Creates the use cases.
+    pub fn new(inventory: Arc<dyn InventoryRepository>, clock: Arc<dyn Clock>) -> Self {
+        let (inventory, clock) = (|| inventory.clone(), || clock.clone());
+        Self {
+            create_product: CreateProduct { inventory: inventory(), clock: clock() },
+            get_product: GetProduct { inventory: inventory() },
+            batch_get_products: BatchGetProducts { inventory: inventory() },
+            list_products: ListProducts { inventory: inventory() },
+            reserve_stock: ReserveStock { inventory: inventory(), clock: clock() },
+            commit_reservation: CommitReservation { inventory: inventory(), clock: clock() },
+            release_reservation: ReleaseReservation { inventory: inventory(), clock: clock() },
+        }
+    }
 }

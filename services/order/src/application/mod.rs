@@ -14,6 +14,12 @@ mod place_order;
 mod place_order_saga;
 mod ports;
 
+use std::sync::Arc;
+
+use gantry_contract::{Clock, Ids};
+
+use crate::domain::Pricing;
+
 pub use completion_notifier::CompletionNotifier;
 pub use create_order::{CreateOrder, DraftLimit, NewOrder};
 pub use error::OrderError;
@@ -37,4 +43,56 @@ pub struct UseCases {
     pub get_order: GetOrder,
     /// ListOrders.
     pub list_orders: ListOrders,
+}
+
+/// Ports of the use cases and of the saga.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// Orders.
+    pub orders: Arc<dyn OrderRepository>,
+    /// Users.
+    pub users: Arc<dyn Users>,
+    /// Prices of products.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// Stock of products.
+    pub stock: Arc<dyn Stock>,
+    /// Clock.
+    pub clock: Arc<dyn Clock>,
+    /// Source of ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl UseCases {
+    /// Creates the use cases. `sagas` drives placed orders, `notifier` reports their ends.
+    pub fn new(
+        ports: Ports,
+        pricing: Pricing,
+        drafts: DraftLimit,
+        sagas: gantry_saga::Handle,
+        notifier: CompletionNotifier,
+    ) -> Self {
+        let Ports { orders, users, catalogue, stock: _, clock, ids } = ports;
+        let pricing = Arc::new(pricing);
+        Self {
+            create_order: CreateOrder {
+                orders: orders.clone(),
+                users,
+                catalogue,
+                pricing: pricing.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+                drafts,
+            },
+            place_order: PlaceOrder {
+                orders: orders.clone(),
+                pricing,
+                sagas,
+                notifier,
+                clock,
+                ids,
+            },
+            get_order: GetOrder { orders: orders.clone() },
+            list_orders: ListOrders { orders },
+        }
+    }
 }

@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::{
     application::{
-        CompletionNotifier, OrderRepository, Stock, StockError, UnitOfWork, Users, UsersError,
+        CompletionNotifier, OrderRepository, Ports, Stock, StockError, UnitOfWork, Users,
+        UsersError,
     },
     domain::{Change, InvalidTransition, Order, OrderId, RejectReason, Status},
 };
@@ -41,6 +42,18 @@ pub struct PlaceOrderSaga {
 impl PlaceOrderSaga {
     /// Name in the log. Other steps need another name.
     pub const NAME: &str = "place-order/1";
+
+    /// Creates the saga. `service` is the name by which it calls other services.
+    pub fn new(ports: &Ports, service: &'static str) -> Self {
+        Self {
+            orders: ports.orders.clone(),
+            users: ports.users.clone(),
+            stock: ports.stock.clone(),
+            notifier: CompletionNotifier::default(),
+            clock: ports.clock.clone(),
+            service,
+        }
+    }
 
     /// Returns the steps. The saga's input is the order's id.
     pub fn definition(&self) -> Definition<Uuid> {

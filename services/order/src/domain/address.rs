@@ -1,6 +1,6 @@
 //! Postal addresses.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// Postal address with the fields of `google.type.PostalAddress`. Personal data: stored apart from
 /// the order's events and never logged.
@@ -46,6 +46,38 @@ pub struct Region {
     pub country: String,
     /// State or province; empty if unknown.
     pub area: String,
+}
+
+/// Text that is no region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a country, or a country and its state or province, like DE or US-CA")]
+pub struct InvalidRegion;
+
+/// Formats the region as `DE` or `US-CA`.
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.country)?;
+        if self.area.is_empty() { Ok(()) } else { write!(f, "-{}", self.area) }
+    }
+}
+
+/// Parses the form of [`Display`](fmt::Display).
+impl FromStr for Region {
+    type Err = InvalidRegion;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRegion> {
+        let (country, area) = match text.split_once('-') {
+            Some((_, "")) => return Err(InvalidRegion),
+            Some(parts) => parts,
+            None => (text, ""),
+        };
+        let is_country =
+            country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !is_country {
+            return Err(InvalidRegion);
+        }
+        Ok(Self { country: country.to_owned(), area: area.to_owned() })
+    }
 }
 
 impl Address {
@@ -120,6 +152,16 @@ mod tests {
     fn a_malformed_region_code_is_refused() {
         for code in ["D", "DEU", "4D", "ß", "  "] {
             assert_eq!(address(code).checked(), Err(AddressError::RegionCode), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_a_country_and_perhaps_a_part_of_it() {
+        for text in ["DE", "US-CA", "GB-a-b"] {
+            assert_eq!(text.parse::<Region>().unwrap().to_string(), text);
+        }
+        for text in ["", "de", "Germany", "DE-", "-CA", "D-CA"] {
+            assert_eq!(text.parse::<Region>(), Err(InvalidRegion), "{text}");
         }
     }
 

@@ -14,10 +14,10 @@ mod order;
 mod pricing;
 mod status;
 
-pub use address::{Address, AddressError, Region};
+pub use address::{Address, AddressError, InvalidRegion, Region};
 pub use basket::{Basket, BasketError, Line, Lines, LinesError, Quantity, Sku};
 pub use event::{Change, Event, PlacedBy, Recorded};
 pub use ids::{OrderId, UserId};
 pub use order::{Broken, InvalidTransition, Order};
-pub use pricing::{DiscountRule, Price, Pricing, Rate, TaxRule, Tier};
+pub use pricing::{DiscountRule, Price, Pricing, TaxRule, Tier, UnknownTier};
 pub use status::{RejectReason, Status};

@@ -3,9 +3,9 @@
 //! Discount and tax are computed per line and rounded half to even once per line, so the amounts of
 //! an invoice add up. The rules are data: a new rule needs no change here.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use gantry_money::{Money, MoneyError};
+use gantry_money::{Money, MoneyError, Rate};
 
 use crate::domain::{Lines, LinesError, Region};
 
@@ -20,28 +20,10 @@ pub enum Tier {
     Vip,
 }
 
-/// Rate in hundredths of a per cent: 0 to 10,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rate(u32);
-
-impl Rate {
-    /// A rate of zero.
-    pub const NONE: Self = Self(0);
-
-    /// Creates a rate. Returns `None` above 10,000.
-    pub fn from_basis_points(basis_points: u32) -> Option<Self> {
-        (basis_points <= 10_000).then_some(Self(basis_points))
-    }
-
-    /// Returns the rate in hundredths of a per cent.
-    pub fn as_basis_points(self) -> u32 {
-        self.0
-    }
-
-    fn of(self, amount: Money) -> Result<Money, MoneyError> {
-        amount.basis_points(self.0)
-    }
-}
+/// Text that names no tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected regular, premium or vip")]
+pub struct UnknownTier;
 
 /// Discount for orders that meet all of its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +73,7 @@ impl Pricing {
     /// # Errors
     /// [`LinesError::TooLarge`].
     pub fn draft(&self, lines: &Lines, tier: Tier) -> Result<Price, LinesError> {
-        price(lines, self.discount(lines, tier), Rate::NONE)
+        price(lines, self.discount(lines, tier), Rate::ZERO)
     }
 
     /// Prices an order that is sent to `destination`.
@@ -118,18 +100,18 @@ impl Pricing {
             .filter(|rule| rule.minimum.is_none_or(reached))
             .map(|rule| rule.rate)
             .max()
-            .unwrap_or(Rate::NONE)
+            .unwrap_or(Rate::ZERO)
     }
 
     fn tax(&self, destination: Option<&Region>) -> Rate {
-        let Some(destination) = destination else { return Rate::NONE };
+        let Some(destination) = destination else { return Rate::ZERO };
         let rule = |area: &str| {
             self.taxes.iter().find(|rule| {
                 rule.region.country == destination.country
                     && rule.region.area.eq_ignore_ascii_case(area)
             })
         };
-        rule(&destination.area).or_else(|| rule("")).map_or(Rate::NONE, |rule| rule.rate)
+        rule(&destination.area).or_else(|| rule("")).map_or(Rate::ZERO, |rule| rule.rate)
     }
 }
 
@@ -144,9 +126,9 @@ fn sum(lines: &Lines, discount_rate: Rate, tax_rate: Rate) -> Result<Price, Mone
     let nothing = Money::zero(subtotal.currency());
     let (mut discount, mut tax) = (nothing, nothing);
     for line in lines.iter() {
-        let off = discount_rate.of(line.total())?;
+        let off = discount_rate.of(line.total());
         discount = discount.plus(off)?;
-        tax = tax.plus(tax_rate.of(line.total().minus(off)?)?)?;
+        tax = tax.plus(tax_rate.of(line.total().minus(off)?))?;
     }
     let total = subtotal.minus(discount)?.plus(tax)?;
     Ok(Price { subtotal, discount, tax, total })
@@ -171,9 +153,19 @@ impl Tier {
     }
 }
 
+/// Formats the tier for people: `regular`, `premium`, `vip`.
 impl fmt::Display for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&self.as_str().to_ascii_lowercase())
+    }
+}
+
+/// Parses the form of [`Display`](fmt::Display).
+impl FromStr for Tier {
+    type Err = UnknownTier;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTier> {
+        Self::ALL.into_iter().find(|tier| tier.to_string() == name).ok_or(UnknownTier)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gantry_contract::{Clock, Ids};
 
-use super::{Created, NewUser, PasswordHasher, UserError, UserRepository};
+use super::{Created, NewUser, PasswordHasher, Ports, UserError, UserRepository};
 use crate::domain::{Email, Invalid, Name, Password, Role, User, UserId};
 
 /// Name of the first administrator.
@@ -35,6 +35,16 @@ pub struct EnsureAdmin {
 }
 
 impl EnsureAdmin {
+    /// Creates the use case.
+    pub fn new(ports: &Ports) -> Self {
+        Self {
+            users: ports.users.clone(),
+            hasher: ports.hasher.clone(),
+            clock: ports.clock.clone(),
+            ids: ports.ids.clone(),
+        }
+    }
+
     /// Makes an administrator with this address, unless a user has it: that user is left as it
     /// is, role and password included.
     ///

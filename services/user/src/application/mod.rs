@@ -11,6 +11,10 @@ mod list_users;
 mod login;
 mod ports;
 
+use std::{sync::Arc, time::Duration};
+
+use gantry_contract::{Clock, Ids};
+
 pub use create_user::{CreateUser, Registration};
 pub use ensure_admin::{EnsureAdmin, EnsureAdminError};
 pub use error::UserError;
@@ -33,4 +37,39 @@ pub struct UseCases {
     pub list_users: ListUsers,
     /// Login.
     pub login: Login,
+}
+
+/// Ports of the use cases.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// Users and their password hashes.
+    pub users: Arc<dyn UserRepository>,
+    /// Refresh tokens.
+    pub refresh_tokens: Arc<dyn RefreshTokens>,
+    /// Password hasher.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// Issuer of tokens.
+    pub tokens: Arc<dyn TokenIssuer>,
+    /// Clock.
+    pub clock: Arc<dyn Clock>,
+    /// Source of ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl UseCases {
+    /// Creates the use cases. A refresh token is valid for `refresh_ttl`.
+    pub fn new(ports: Ports, refresh_ttl: Duration) -> Self {
+        let Ports { users, refresh_tokens, hasher, tokens, clock, ids } = ports;
+        Self {
+            create_user: CreateUser {
+                users: users.clone(),
+                hasher: hasher.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+            },
+            get_user: GetUser { users: users.clone() },
+            list_users: ListUsers { users: users.clone() },
+            login: Login { users, refresh_tokens, hasher, tokens, clock, ids, refresh_ttl },
+        }
+    }
 }

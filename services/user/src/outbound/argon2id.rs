@@ -1,15 +1,14 @@
-//! Passwords hashed with Argon2id.
+//! Password hashes with Argon2id.
 //!
-//! - A hash costs tens of milliseconds of a processor and megabytes of memory, so it
-//!   runs on a thread where blocking is allowed, and only so many run at a time.
-//!   A caller who goes away while waiting gives up its place; a hash that has begun
-//!   keeps its place until it ends, because that is when the memory is free again.
-//! - No more wait than a bound: a longer queue would only hash for callers who have
-//!   given up.
-//! - The memory is taken once for each that may run and used again and again: an
-//!   allocator keeps what it is given back on many threads, one lot for each.
-//! - Where there is no hash to compare with, a made-up one is compared with, under
-//!   the parameters that real ones are made with.
+//! - A hash costs tens of milliseconds of a processor and megabytes of memory. It runs on a thread
+//!   for blocking work, and only [`parallel`](HashSettings::parallel) run at a time. A caller that
+//!   cancels while waiting frees its place. A running hash keeps its place until it ends, because it
+//!   holds its memory until then.
+//! - The queue is bounded: a longer one would only hash for callers that have given up.
+//! - Memory is allocated once per concurrent hash and reused. An allocator would keep freed memory
+//!   once per thread.
+//! - An attempt for an unknown user is compared with a made-up hash under the current parameters, so
+//!   that it takes as long as any other.
 
 use std::{
     fmt,
@@ -24,6 +23,9 @@ use argon2::{
     },
 };
 use async_trait::async_trait;
+use gantry_config::{Check, Problems};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, task};
 
 use crate::{
@@ -31,26 +33,68 @@ use crate::{
     domain::{Attempt, Password, PasswordHash},
 };
 
-/// Hashes with Argon2id.
+/// Cost of a hash, and limits of concurrent hashes.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HashSettings {
+    /// Memory of one hash, in KiB (m).
+    pub memory_kib: u32,
+    /// Passes over the memory (t).
+    pub iterations: u32,
+    /// Lanes (p).
+    pub lanes: u32,
+    /// Maximum number of running hashes, each with its own thread and memory.
+    pub parallel: usize,
+    /// Maximum number of waiting callers.
+    pub waiting: usize,
+}
+
+impl Check for HashSettings {
+    fn check(&self, problems: &mut Problems) {
+        /// Most KiB that one hash passes over: some seconds of a processor.
+        const MAX_WORK: u64 = 4 * 1024 * 1024;
+        /// Most KiB of all running hashes: 16 GiB.
+        const MAX_MEMORY: u64 = 16 * 1024 * 1024;
+        let memory = u64::from(self.memory_kib);
+        let most = |total: u64| total / memory.max(1);
+        if memory < u64::from(self.lanes) * 8 {
+            problems.expected("memory_kib", "at least 8 for each lane");
+        }
+        if u64::from(self.iterations) > most(MAX_WORK) {
+            let most = most(MAX_WORK);
+            let why = format!("at most {most} with this memory_kib: one hash would take too long");
+            problems.expected("iterations", why);
+        }
+        if self.parallel as u64 > most(MAX_MEMORY) {
+            let most = most(MAX_MEMORY);
+            let why = format!("at most {most} with this memory_kib: together at most 16 GiB");
+            problems.expected("parallel", why);
+        }
+    }
+}
+
+/// Password hasher.
 pub struct Argon2id {
     argon2: Argon2<'static>,
-    /// Stands in for the hash of a user who does not exist.
+    /// Hash for attempts of unknown users.
     nobodys: PasswordHash,
-    /// The memory of those that do not run: no more lots than have run at a time.
+    /// Memory of hashes that are not running, one entry per concurrent hash so far.
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
-    /// One permit for each hash that runs or waits.
+    /// One permit for each running or waiting hash.
     places: Arc<Semaphore>,
-    /// One permit for each hash that runs.
+    /// One permit for each running hash.
     turns: Arc<Semaphore>,
 }
 
 impl Argon2id {
-    /// Hashes with these parameters, `parallel` at a time while at most `waiting`
-    /// wait. Makes one hash, which takes as long as any.
+    /// Creates the hasher. Makes one hash, for unknown users.
     ///
     /// # Errors
-    /// [`UserError::Failed`] where the system has no randomness or too little memory.
-    pub async fn new(params: Params, parallel: usize, waiting: usize) -> Result<Self, UserError> {
+    /// [`UserError::Failed`] if the parameters are not Argon2's, or the system has no randomness or too
+    /// little memory.
+    pub async fn new(settings: &HashSettings) -> Result<Self, UserError> {
+        let HashSettings { memory_kib, iterations, lanes, parallel, waiting } = *settings;
+        let params = Params::new(memory_kib, iterations, lanes, None).map_err(UserError::failed)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let hasher = argon2.clone();
         let nobodys = blocking(move || hash(&hasher, &mut Vec::new(), b"")).await?;
@@ -63,7 +107,7 @@ impl Argon2id {
         })
     }
 
-    /// Does the work once it is its turn.
+    /// Does the work when a turn is free.
     async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Argon2<'_>, &mut Vec<Block>) -> Result<T, UserError> + Send + 'static,
@@ -76,7 +120,7 @@ impl Argon2id {
         let free = Arc::clone(&self.memory);
         blocking(move || {
             let _until_done = (place, turn);
-            // Nothing fails while it is locked, so a poisoned lock holds what it should.
+            // Nothing panics under the lock, so a poisoned one is intact.
             let lot = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut memory = lot.unwrap_or_default();
             let done = work(&argon2, &mut memory);
@@ -98,7 +142,7 @@ impl PasswordHasher for Argon2id {
         attempt: Attempt,
         hash: Option<PasswordHash>,
     ) -> Result<bool, UserError> {
-        // The made-up hash has a password as well, but no user.
+        // The made-up hash has a password too, but no user.
         let is_somebodys = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
         let matches = self
@@ -117,7 +161,7 @@ impl fmt::Debug for Argon2id {
     }
 }
 
-/// The hash under a new salt.
+/// Hashes with a new salt.
 fn hash(
     argon2: &Argon2<'_>,
     memory: &mut Vec<Block>,
@@ -136,7 +180,7 @@ fn hash(
     Ok(PasswordHash::new(phc.to_string()))
 }
 
-/// Compares in constant time, under the parameters that the hash names.
+/// Compares in constant time, with the parameters in the hash.
 fn verify(memory: &mut Vec<Block>, attempt: &[u8], hash: &PasswordHash) -> Result<bool, UserError> {
     let phc = Phc::new(hash.as_str()).map_err(UserError::failed)?;
     let (Some(salt), Some(expected)) = (&phc.salt, &phc.hash) else { return Ok(false) };
@@ -145,7 +189,7 @@ fn verify(memory: &mut Vec<Block>, attempt: &[u8], hash: &PasswordHash) -> Resul
     let params = Params::try_from(&phc).map_err(UserError::failed)?;
     let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
     let computed = output(&argon2, memory, attempt, salt, expected.len())?;
-    // An `Output` is compared in constant time.
+    // `Output` compares in constant time.
     Ok(computed == *expected)
 }
 
@@ -164,7 +208,7 @@ fn output(
     Output::new(&output).map_err(UserError::failed)
 }
 
-/// Runs `work` where blocking is allowed.
+/// Runs `work` on a thread for blocking work.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UserError> + Send + 'static,
 ) -> Result<T, UserError> {

@@ -1,14 +1,17 @@
-//! Access tokens signed by this service, and refresh tokens drawn at random.
+//! Signed access tokens and random refresh tokens.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gantry_config::{Check, Problems};
 use gantry_contract::Contract;
-use gantry_identity::{UserClaims, UserSigner};
+use gantry_identity::{KeyError, PublicKey, SigningKey, UserClaims, UserSigner};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
@@ -16,11 +19,56 @@ use crate::{
     domain::User,
 };
 
-/// Random bytes in a refresh token: so many that it cannot be guessed, which is why
-/// a fast hash of it may be kept.
+/// Random bytes in a refresh token. Too many to guess, so that storing a fast hash is safe.
 const REFRESH_BYTES: usize = 32;
 
-/// Makes both kinds of token.
+/// Keys and lifetimes of user tokens.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSettings {
+    /// Private key that signs access tokens, PKCS#8 PEM.
+    pub key_file: PathBuf,
+    /// Further published public keys, SubjectPublicKeyInfo PEM: the next signing key, the previous one.
+    #[serde(default)]
+    pub published_key_files: Vec<PathBuf>,
+    /// Lifetime of an access token.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub access_ttl: Duration,
+    /// Lifetime of a refresh token; at least that of an access token.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub refresh_ttl: Duration,
+}
+
+impl TokenSettings {
+    /// Returns the published keys, each once: the signing key first.
+    ///
+    /// # Errors
+    /// [`KeyError`] if a file cannot be read.
+    pub fn published_keys(&self) -> Result<Vec<PublicKey>, KeyError> {
+        let signing = SigningKey::load(&self.key_file)?.public();
+        let others = self.published_key_files.iter().map(|path| PublicKey::load(path));
+        let mut keys = [Ok(signing)].into_iter().chain(others).collect::<Result<Vec<_>, _>>()?;
+        // All replicas may list the same file before and after its key begins to sign.
+        let mut seen = BTreeSet::new();
+        keys.retain(|key| seen.insert(key.key_id().to_owned()));
+        Ok(keys)
+    }
+}
+
+impl Check for TokenSettings {
+    fn check(&self, problems: &mut Problems) {
+        if self.key_file.as_os_str().is_empty() {
+            problems.expected("key_file", "a file");
+        }
+        if self.refresh_ttl < self.access_ttl {
+            problems.expected("refresh_ttl", "at least access_ttl");
+        }
+    }
+}
+
+/// Issuer of both kinds of token.
 pub struct Tokens {
     signer: UserSigner,
     contract: &'static Contract,
@@ -28,12 +76,16 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Signs with `signer`; what a user's roles amount to is read in `contract`.
-    pub fn new(signer: UserSigner, contract: &'static Contract) -> Self {
-        Self { signer, contract, random: SystemRandom::new() }
+    /// Creates the issuer. `contract` has the permissions of each role.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the signing key cannot be read.
+    pub fn open(settings: &TokenSettings, contract: &'static Contract) -> Result<Self, KeyError> {
+        let signer = UserSigner::new(SigningKey::load(&settings.key_file)?, settings.access_ttl);
+        Ok(Self { signer, contract, random: SystemRandom::new() })
     }
 
-    /// The permissions of the user's roles, on everything or on what is their own.
+    /// Returns the permissions of the user's roles, those on own data included.
     fn permissions(&self, user: &User) -> Vec<String> {
         let roles = user.roles.iter().filter_map(|role| self.contract.role(role.as_str()));
         let held: BTreeSet<_> =
@@ -58,9 +110,9 @@ impl TokenIssuer for Tokens {
         let mut secret = [0; REFRESH_BYTES];
         #[expect(
             clippy::expect_used,
-            reason = "fails only where the system gives no randomness, and then nothing is secure"
+            reason = "fails only if the system has no randomness; then nothing is secure"
         )]
-        self.random.fill(&mut secret).expect("the system gives randomness");
+        self.random.fill(&mut secret).expect("the system has randomness");
         let token = URL_SAFE_NO_PAD.encode(secret);
         RefreshToken { hash: sha256(&token), token: Token::new(token) }
     }
@@ -72,7 +124,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// What is kept of a refresh token.
+/// Returns the stored form of a refresh token.
 fn sha256(token: &str) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());

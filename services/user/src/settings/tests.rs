@@ -1,5 +1,3 @@
-//! What the settings take and refuse.
-
 use gantry_config::ConfigError;
 use gantry_process::ProcessSettings;
 
@@ -26,8 +24,8 @@ fn a_password_costs_19_mib_and_a_token_lasts_15_minutes() {
     let Settings { tokens, passwords, .. } = load(&[]).unwrap();
     assert_eq!(tokens.access_ttl, Duration::from_secs(15 * 60));
     assert_eq!(tokens.refresh_ttl, Duration::from_secs(30 * 24 * 60 * 60));
-    let Passwords { memory_kib, iterations, lanes, .. } = passwords;
-    assert_eq!((memory_kib, iterations.get(), lanes.get()), (19456, 2, 1));
+    let HashSettings { memory_kib, iterations, lanes, .. } = passwords;
+    assert_eq!((memory_kib, iterations, lanes), (19456, 2, 1));
 }
 
 #[test]

@@ -2,26 +2,22 @@
 
 use std::sync::Arc;
 
-use argon2::Params;
 use gantry_user::{
     application::{PasswordHasher, UserError},
     domain::{Attempt, Password, PasswordHash},
-    outbound::argon2id::Argon2id,
+    outbound::argon2id::{Argon2id, HashSettings},
 };
 use tokio::task::JoinSet;
 
 /// Costs next to nothing.
-fn cheap() -> Params {
-    Params::new(8, 1, 1, None).unwrap()
-}
+const CHEAP: HashSettings =
+    HashSettings { memory_kib: 8, iterations: 1, lanes: 1, parallel: 1, waiting: 8 };
 
 /// Takes so long that what comes next finds it running.
-fn dear() -> Params {
-    Params::new(32 * 1024, 4, 1, None).unwrap()
-}
+const DEAR: HashSettings = HashSettings { memory_kib: 32 * 1024, iterations: 4, ..CHEAP };
 
-async fn hasher(params: Params, parallel: usize, waiting: usize) -> Argon2id {
-    Argon2id::new(params, parallel, waiting).await.unwrap()
+async fn hasher(settings: HashSettings) -> Argon2id {
+    Argon2id::new(&settings).await.unwrap()
 }
 
 fn password(text: &str) -> Password {
@@ -30,7 +26,7 @@ fn password(text: &str) -> Password {
 
 #[tokio::test]
 async fn only_the_password_that_was_hashed_is_right() {
-    let hasher = hasher(cheap(), 1, 8).await;
+    let hasher = hasher(CHEAP).await;
     let hash = hasher.hash(password("correct horse")).await.unwrap();
     let verify = |text: &str| hasher.verify(Attempt::new(text), Some(hash.clone()));
     assert!(verify("correct horse").await.unwrap());
@@ -41,7 +37,7 @@ async fn only_the_password_that_was_hashed_is_right() {
 
 #[tokio::test]
 async fn a_hash_names_its_parameters_and_never_comes_twice() {
-    let hasher = hasher(Params::new(64, 3, 2, None).unwrap(), 1, 8).await;
+    let hasher = hasher(HashSettings { memory_kib: 64, iterations: 3, lanes: 2, ..CHEAP }).await;
     let first = hasher.hash(password("correct horse")).await.unwrap();
     assert!(first.as_str().starts_with("$argon2id$v=19$m=64,t=3,p=2$"), "{}", first.as_str());
     let second = hasher.hash(password("correct horse")).await.unwrap();
@@ -50,8 +46,8 @@ async fn a_hash_names_its_parameters_and_never_comes_twice() {
 
 #[tokio::test]
 async fn a_hash_made_under_other_parameters_stays_valid() {
-    let hash = hasher(cheap(), 1, 0).await.hash(password("correct horse")).await.unwrap();
-    let later = hasher(Params::new(64, 2, 1, None).unwrap(), 1, 0).await;
+    let hash = hasher(CHEAP).await.hash(password("correct horse")).await.unwrap();
+    let later = hasher(HashSettings { memory_kib: 64, iterations: 2, ..CHEAP }).await;
     // One at a time, so that all of them take turns with the same memory.
     let own = later.hash(password("battery staple")).await.unwrap();
     for _ in 0..2 {
@@ -63,7 +59,7 @@ async fn a_hash_made_under_other_parameters_stays_valid() {
 
 #[tokio::test]
 async fn a_damaged_hash_is_a_failure_and_not_a_wrong_password() {
-    let hasher = hasher(cheap(), 1, 0).await;
+    let hasher = hasher(CHEAP).await;
     for damaged in ["", "correct horse", "$argon2id$v=19$m=8,t=1,p=1$x"] {
         let hash = Some(PasswordHash::new(damaged));
         let answer = hasher.verify(Attempt::new("correct horse"), hash).await;
@@ -74,7 +70,7 @@ async fn a_damaged_hash_is_a_failure_and_not_a_wrong_password() {
 
 #[tokio::test]
 async fn nobody_has_no_password() {
-    let hasher = hasher(cheap(), 1, 0).await;
+    let hasher = hasher(CHEAP).await;
     // The empty one is that of the made-up hash.
     for attempt in ["", "correct horse"] {
         assert!(!hasher.verify(Attempt::new(attempt), None).await.unwrap());
@@ -83,7 +79,7 @@ async fn nobody_has_no_password() {
 
 #[tokio::test]
 async fn asking_for_nobody_costs_a_hash_in_the_same_queue() {
-    let hasher = hasher(dear(), 1, 0).await;
+    let hasher = hasher(HashSettings { waiting: 0, ..DEAR }).await;
     // The first takes the only turn; the second would have to wait, and may not.
     let (first, second) = tokio::join!(
         hasher.verify(Attempt::new("correct horse"), None),
@@ -97,7 +93,7 @@ async fn asking_for_nobody_costs_a_hash_in_the_same_queue() {
 
 #[tokio::test]
 async fn whoever_waits_gets_a_turn_and_no_more_wait_than_may() {
-    let hasher = Arc::new(hasher(dear(), 2, 3).await);
+    let hasher = Arc::new(hasher(HashSettings { parallel: 2, waiting: 3, ..DEAR }).await);
     let mut callers = JoinSet::new();
     for _ in 0..8 {
         let hasher = Arc::clone(&hasher);
@@ -109,7 +105,7 @@ async fn whoever_waits_gets_a_turn_and_no_more_wait_than_may() {
 
 #[tokio::test]
 async fn whoever_gives_up_waiting_makes_room() {
-    let hasher = hasher(dear(), 1, 1).await;
+    let hasher = hasher(HashSettings { waiting: 1, ..DEAR }).await;
     // Polled in this order: the first has the turn, the second waits and gives up.
     let (running, (), late) = tokio::join!(
         hasher.hash(password("correct horse")),

@@ -6,30 +6,38 @@ use gantry_client::ClientSettings;
 use gantry_config::Problems;
 use gantry_contract::Contract;
 use gantry_server::IdempotencySettings;
-use schemars::JsonSchema;
 use serde::{Serialize, de::Error, de::MapAccess};
 
 use crate::{FileChecks, Service, plaintext::check_published_keys};
 
-/// Settings that every service has, below the table of its name.
-#[derive(Clone, Debug, JsonSchema, Serialize)]
-#[schemars(deny_unknown_fields)]
+/// Common settings below the table of a service.
+#[derive(Clone, Debug, Serialize)]
 pub struct CommonSettings {
     /// Server: limits, connections, drain.
     pub server: gantry_server::Settings,
     /// Own key, trusted keys, grants of callers.
     pub identity: gantry_identity::Settings,
-    /// Database, if the service has one.
-    pub database: gantry_sql::Settings,
-    /// Request records, if the service has a database.
-    pub idempotency: IdempotencySettings,
+    /// Database and request records: Some if the service has [`Service::MIGRATIONS`].
+    #[serde(flatten)]
+    pub storage: Option<StorageSettings>,
+    /// Engine of the sagas: Some if [`Service::SAGAS`] is true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saga: Option<gantry_saga::Policy>,
     /// Clients, by the name of the called service.
-    #[schemars(default)]
     pub clients: BTreeMap<String, ClientSettings>,
 }
 
+/// Settings of a service that has a database.
+#[derive(Clone, Debug, Serialize)]
+pub struct StorageSettings {
+    /// Database.
+    pub database: gantry_sql::Settings,
+    /// Request records.
+    pub idempotency: IdempotencySettings,
+}
+
 impl CommonSettings {
-    /// Checks everything but files, in a process that finds services as `discovery` says.
+    /// Checks everything but files. `discovery` is the registry of the process.
     pub(super) fn check<S: Service>(
         &self,
         discovery: &gantry_discovery::Settings,
@@ -41,15 +49,20 @@ impl CommonSettings {
         for problem in self.identity.problems(S::CONTRACT) {
             problems.expected(&format!("identity.{}", problem.key), problem.expected);
         }
-        // No default would be right for these.
+        // These keys have no useful default.
         if !S::CALLS.is_empty() && self.identity.key_file.as_os_str().is_empty() {
             problems.expected("identity.key_file", "a file");
         }
         if self.identity.trusted.is_empty() {
             problems.expected("identity.trusted", "at least one key");
         }
-        if S::MIGRATIONS.is_some() && self.idempotency.key_file.as_os_str().is_empty() {
+        if let Some(StorageSettings { idempotency, .. }) = &self.storage
+            && idempotency.key_file.as_os_str().is_empty()
+        {
             problems.expected("idempotency.key_file", "a file");
+        }
+        for problem in self.saga.iter().flat_map(gantry_saga::Policy::problems) {
+            problems.expected(&format!("saga.{}", problem.key), problem.expected);
         }
         self.check_clients::<S>(problems);
         let is_secure = |name: &str| self.clients.get(name).is_some_and(|it| it.tls.is_some());
@@ -75,10 +88,12 @@ impl CommonSettings {
         }
     }
 
-    /// Checks the files that they name.
+    /// Checks the named files.
     pub(super) fn check_files(&self, files: &mut FileChecks<'_>) {
         files.identity(&self.identity);
-        files.idempotency(&self.idempotency);
+        if let Some(storage) = &self.storage {
+            files.idempotency(&storage.idempotency);
+        }
         files.server_tls(self.server.tls.as_ref());
         for (name, client) in &self.clients {
             files.client_tls(&format!("clients.{name}"), client.tls.as_ref());
@@ -86,7 +101,7 @@ impl CommonSettings {
     }
 }
 
-/// The services that `S` calls, be it for the keys that they publish, each with its contract.
+/// Returns the services that `S` calls, those that publish keys included, with their contracts.
 fn callees<S: Service>(
     identity: &gantry_identity::Settings,
 ) -> impl Iterator<Item = (&str, &'static Contract)> {
@@ -94,25 +109,31 @@ fn callees<S: Service>(
         let named = identity.publishers().into_iter().chain([api.publisher.name]);
         named.map(move |name| (name, api.publisher.contract))
     });
-    // What stands last holds.
+    // The last entry of a name wins.
     keys.chain(S::CALLS.iter().map(|callee| (callee.name, callee.contract)))
 }
 
-/// Common settings of which some are not read yet.
+/// Common settings, read key by key.
 #[derive(Default)]
 pub(super) struct Unfinished {
     server: Option<gantry_server::Settings>,
     identity: Option<gantry_identity::Settings>,
     database: Option<gantry_sql::Settings>,
     idempotency: Option<IdempotencySettings>,
+    saga: Option<gantry_saga::Policy>,
     clients: Option<BTreeMap<String, ClientSettings>>,
 }
 
 impl Unfinished {
-    pub(super) const KEYS: &'static [&'static str] =
-        &["server", "identity", "database", "idempotency", "clients"];
+    /// Returns the common keys that `S` has.
+    pub(super) fn keys<S: Service>() -> Vec<&'static str> {
+        let storage: &[_] =
+            if S::MIGRATIONS.is_some() { &["database", "idempotency"] } else { &[] };
+        let saga: &[_] = if S::SAGAS { &["saga"] } else { &[] };
+        [&["server", "identity"], storage, saga, &["clients"]].concat()
+    }
 
-    /// Reads the value of one of [`KEYS`](Self::KEYS).
+    /// Reads the value of one of [`keys`](Self::keys).
     pub(super) fn read<'de, A: MapAccess<'de>>(
         &mut self,
         key: &str,
@@ -123,19 +144,30 @@ impl Unfinished {
             "identity" => self.identity = Some(map.next_value()?),
             "database" => self.database = Some(map.next_value()?),
             "idempotency" => self.idempotency = Some(map.next_value()?),
+            "saga" => self.saga = Some(map.next_value()?),
             _ => self.clients = Some(map.next_value()?),
         }
         Ok(())
     }
 
-    /// Returns the settings, now that all are read.
-    pub(super) fn finish<E: Error>(self) -> Result<CommonSettings, E> {
+    /// Returns the settings. The error names the first missing key.
+    pub(super) fn finish<S: Service, E: Error>(self) -> Result<CommonSettings, E> {
+        let storage = S::MIGRATIONS.map(|_| {
+            Ok(StorageSettings {
+                database: given("database", self.database)?,
+                idempotency: given("idempotency", self.idempotency)?,
+            })
+        });
         Ok(CommonSettings {
-            server: self.server.ok_or_else(|| E::missing_field("server"))?,
-            identity: self.identity.ok_or_else(|| E::missing_field("identity"))?,
-            database: self.database.ok_or_else(|| E::missing_field("database"))?,
-            idempotency: self.idempotency.ok_or_else(|| E::missing_field("idempotency"))?,
+            server: given("server", self.server)?,
+            identity: given("identity", self.identity)?,
+            storage: storage.transpose()?,
+            saga: S::SAGAS.then(|| given("saga", self.saga)).transpose()?,
             clients: self.clients.unwrap_or_default(),
         })
     }
+}
+
+fn given<T, E: Error>(key: &'static str, value: Option<T>) -> Result<T, E> {
+    value.ok_or_else(|| E::missing_field(key))
 }

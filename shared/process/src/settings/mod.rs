@@ -5,9 +5,9 @@ mod process;
 mod schema;
 mod service;
 
-pub use common::CommonSettings;
+pub use common::{CommonSettings, StorageSettings};
 pub use process::ProcessSettings;
 pub use service::{NoSettings, OwnSettings, ServiceSettings, add_process_defaults};
 
-/// Settings of a service that are lists of trust and grants: all sources add up.
+/// Lists of trusted keys and grants: the entries of all sources add up.
 pub const ADDING: &[&str] = &["*.identity.trusted", "*.identity.grants.*"];

@@ -1,14 +1,16 @@
 //! JSON Schema of settings whose keys depend on the service.
 
-use std::{borrow::Cow, net::SocketAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr};
 
+use gantry_client::ClientSettings;
+use gantry_server::IdempotencySettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
-use super::{CommonSettings, ProcessSettings, ServiceSettings};
+use super::{ProcessSettings, ServiceSettings, common::Unfinished};
 use crate::Service;
 
-/// The keys of [`ProcessSettings`] that every process has.
+/// Keys of [`ProcessSettings`] that every process has.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -17,10 +19,30 @@ struct Frame {
     listen: SocketAddr,
     /// Address for operators.
     admin: gantry_server::AdminSettings,
-    /// Registry in which it makes itself known and finds the others.
+    /// Registry of the services.
     discovery: gantry_discovery::Settings,
     /// Logs.
     telemetry: gantry_telemetry::Settings,
+}
+
+/// All common keys of a service's table.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Table {
+    /// Server: limits, connections, drain.
+    server: gantry_server::Settings,
+    /// Own key, trusted keys, grants of callers.
+    identity: gantry_identity::Settings,
+    /// Database.
+    database: gantry_sql::Settings,
+    /// Request records.
+    idempotency: IdempotencySettings,
+    /// Engine of the sagas.
+    saga: gantry_saga::Policy,
+    /// Clients, by the name of the called service.
+    #[schemars(default)]
+    clients: BTreeMap<String, ClientSettings>,
 }
 
 impl<S: Service> JsonSchema for ProcessSettings<S> {
@@ -47,7 +69,14 @@ impl<S: Service> JsonSchema for ServiceSettings<S> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = CommonSettings::json_schema(generator);
+        let mut schema = Table::json_schema(generator);
+        let keys = Unfinished::keys::<S>();
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.retain(|key, _| keys.contains(&key.as_str()));
+        }
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.retain(|key| key.as_str().is_some_and(|key| keys.contains(&key)));
+        }
         let own = S::Settings::json_schema(generator);
         for part in ["properties", "required"] {
             if let Some(own) = own.get(part) {

@@ -15,66 +15,71 @@ use crate::{FileChecks, SERVICE_BOUNDS, Service};
 
 /// Defaults of all services.
 const COMMON: &str = include_str!("../../config/common.toml");
+/// Defaults of a service that has a database.
+const DATABASE: &str = include_str!("../../config/database.toml");
+/// Defaults of a service that has sagas.
+const SAGA: &str = include_str!("../../config/saga.toml");
 /// Defaults of a client.
 const CLIENT: &str = include_str!("../../config/client.toml");
 
-/// Adds the defaults that every process has: of `admin`, `discovery` and `telemetry`.
+/// Adds the defaults that every process has: `admin`, `discovery` and `telemetry`.
 #[must_use]
 pub fn add_process_defaults(sources: Sources) -> Sources {
     let tables = ["admin", "discovery", "telemetry"];
     tables.into_iter().fold(sources, |sources, table| sources.defaults_of(table, COMMON))
 }
 
-/// Settings that one service has besides the common ones: a struct that refuses unknown keys.
-///
-/// [`Check`] says what is wrong with them, be they those of a process of its own or of one that
-/// it shares.
+/// Settings of one service besides the common ones: a struct that rejects unknown keys.
 pub trait OwnSettings:
-    Check + Clone + fmt::Debug + DeserializeOwned + JsonSchema + Serialize + Send + Sync
+    Clone + fmt::Debug + DeserializeOwned + JsonSchema + Serialize + Send + Sync
 {
-    /// Bounds of its numbers and durations; keys are below the table.
-    const BOUNDS: &'static [&'static [Bound]] = &[];
+    /// Bounds of numbers and durations, by key below the service's table.
+    const BOUNDS: &'static [Bound] = &[];
 
-    /// Checks the files that they name.
+    /// Adds every violated rule that a type or a bound does not express. The named files are not
+    /// read.
+    fn check(&self, problems: &mut Problems) {
+        let _no_rules = problems;
+    }
+
+    /// Checks the named files.
     fn check_files(&self, files: &mut FileChecks<'_>) {
         let _no_files = files;
     }
 }
 
-/// Settings of a service that has none of its own.
+/// Settings of a service without settings of its own.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 
-impl Check for NoSettings {
-    fn check(&self, _: &mut Problems) {}
-}
-
 impl OwnSettings for NoSettings {}
 
-/// Settings of a service: the table of its name, whatever process it is in.
+/// Settings of a service: the table of its name.
 pub struct ServiceSettings<S: Service> {
-    /// Settings that every service has.
+    /// Common settings.
     pub common: CommonSettings,
-    /// Its own.
+    /// Settings of this service only.
     pub own: S::Settings,
 }
 
 impl<S: Service> ServiceSettings<S> {
-    /// Returns the files of defaults of a process that is this service, each on top of the one
-    /// before it: of all services, of the clients of each called one, its own.
+    /// Returns the default files of a process that is this service. Later ones override earlier
+    /// ones: all services, database, sagas, one client per called service, its own.
     pub fn defaults() -> Vec<String> {
         let publisher = S::KEYS.map(|api| api.publisher);
         let callees: BTreeSet<_> =
             S::CALLS.iter().copied().chain(publisher).map(|callee| callee.name).collect();
         let clients = callees.into_iter().map(|callee| CLIENT.replace("CALLEE", callee));
-        let common = [COMMON.to_owned()].into_iter().chain(clients);
+        let storage = S::MIGRATIONS.map(|_| DATABASE.to_owned());
+        let saga = S::SAGAS.then(|| SAGA.to_owned());
+        let common = [COMMON.to_owned()].into_iter().chain(storage).chain(saga).chain(clients);
         let common = common.map(|text| text.replace("SERVICE", S::NAME));
         common.chain([S::DEFAULTS.to_owned()]).collect()
     }
 
-    /// Adds the defaults and the bounds of the table to the sources of a process that has other
-    /// services too.
+    /// Adds the defaults and the bounds of the table to the sources of a process with several
+    /// services.
     #[must_use]
     pub fn add_to(sources: Sources) -> Sources {
         let defaults = Self::defaults();
@@ -84,18 +89,17 @@ impl<S: Service> ServiceSettings<S> {
 
     /// Adds the bounds of the table.
     pub(super) fn bounded(sources: Sources) -> Sources {
-        let bounds = [SERVICE_BOUNDS].into_iter().chain(S::Settings::BOUNDS.iter().copied());
-        bounds.fold(sources, |sources, bounds| sources.bounds(S::NAME, bounds))
+        sources.bounds(S::NAME, SERVICE_BOUNDS).bounds(S::NAME, S::Settings::BOUNDS)
     }
 
-    /// Adds to `problems` what is wrong with the table in a process that finds services as
-    /// `discovery` says. The files that it names are not read.
+    /// Adds every problem of the table to `problems`. `discovery` is the registry of the process.
+    /// The named files are not read.
     pub fn check(&self, discovery: &gantry_discovery::Settings, problems: &mut Problems) {
         problems.within(S::NAME, &Values { table: self, discovery });
     }
 
-    /// Adds to `problems` what is wrong with the files that the table names. Those of `made` may
-    /// be missing: this start makes them.
+    /// Adds every problem of the files that the table names. Files of `made` may be missing: this
+    /// start creates them.
     pub fn check_files(&self, made: &[PathBuf], problems: &mut Problems) {
         problems.within(S::NAME, &Files { table: self, made });
     }
@@ -126,7 +130,7 @@ impl<S: Service> Check for Files<'_, S> {
     }
 }
 
-// By hand, because `derive` would ask the same of `S`.
+// By hand: `derive` would require `S: Clone`.
 impl<S: Service> Clone for ServiceSettings<S> {
     fn clone(&self) -> Self {
         Self { common: self.common.clone(), own: self.own.clone() }
@@ -153,7 +157,7 @@ impl<S: Service> Serialize for ServiceSettings<S> {
     }
 }
 
-/// By hand, because `flatten` of `derive` takes unknown keys.
+/// By hand: a derived `flatten` accepts unknown keys.
 impl<'de, S: Service> Deserialize<'de> for ServiceSettings<S> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Table(PhantomData))
@@ -166,21 +170,23 @@ impl<'de, S: Service> Visitor<'de> for Table<S> {
     type Value = ServiceSettings<S>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings of a service")
+        f.write_str("the settings of a service")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         let mut common = Unfinished::default();
-        let own = S::Settings::deserialize(OwnKeys { map, common: &mut common, own: &[] })?;
-        Ok(ServiceSettings { common: common.finish()?, own })
+        let keys = Unfinished::keys::<S>();
+        let keys = OwnKeys { map, common: &mut common, common_keys: &keys, own: &[] };
+        let own = S::Settings::deserialize(keys)?;
+        Ok(ServiceSettings { common: common.finish::<S, _>()?, own })
     }
 }
 
-/// A table as the service's own settings see it: the common keys are read on the way.
+/// View of a table that yields the service's own keys. Common keys are read in passing.
 struct OwnKeys<'a, A> {
     map: A,
     common: &'a mut Unfinished,
-    /// Keys that are the service's own.
+    common_keys: &'a [&'static str],
     own: &'static [&'static str],
 }
 
@@ -214,7 +220,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for OwnKeys<'_, A> {
         mut seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
         loop {
-            match self.map.next_key_seed(KeySeed { seed, own: self.own })? {
+            let key = KeySeed { seed, common: self.common_keys, own: self.own };
+            match self.map.next_key_seed(key)? {
                 Some(Key::Common(key, given_back)) => {
                     self.common.read(key, &mut self.map)?;
                     seed = given_back;
@@ -235,23 +242,24 @@ enum Key<K, V> {
     Own(V),
 }
 
-/// Reads a key. An unknown one is refused here, so that the error is about that key.
-struct KeySeed<K> {
+/// Reads a key. An unknown key is rejected here, so that the error has its path.
+struct KeySeed<'a, K> {
     seed: K,
+    common: &'a [&'static str],
     own: &'static [&'static str],
 }
 
-impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<K> {
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, K> {
     type Value = Key<K, K::Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         let key = String::deserialize(deserializer)?;
-        if let Some(common) = Unfinished::KEYS.iter().find(|common| **common == key) {
+        if let Some(common) = self.common.iter().find(|common| **common == key) {
             return Ok(Key::Common(common, self.seed));
         }
         if !self.own.contains(&key.as_str()) {
-            // Leaked, because serde wants it so: the process ends over it.
-            let known: &'static [&'static str] = [Unfinished::KEYS, self.own].concat().leak();
+            // serde requires a static list. The leak is bounded: the process does not start.
+            let known: &'static [&'static str] = [self.common, self.own].concat().leak();
             return Err(D::Error::unknown_field(&key, known));
         }
         self.seed.deserialize(key.into_deserializer()).map(Key::Own)

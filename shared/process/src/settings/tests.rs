@@ -21,9 +21,7 @@ struct Words {
     first: String,
 }
 
-impl OwnSettings for Words {}
-
-impl Check for Words {
+impl OwnSettings for Words {
     fn check(&self, problems: &mut Problems) {
         if self.words == 0 {
             problems.expected("words", "at least 1");
@@ -136,8 +134,7 @@ fn everything_wrong_is_told_at_once_by_its_key() {
     );
     assert_eq!(
         told(&error, "greeter.word"),
-        "greeter.word: unknown key, known here are server, identity, database, idempotency, \
-         clients, words, first (variable GANTRY_GREETER__WORD)"
+        "greeter.word: unknown key, known here are server, identity, clients, words, first (variable GANTRY_GREETER__WORD)"
     );
     assert!(
         told(&error, "greeter.clients.spech").contains("unknown key, known here are speech, user")

@@ -1,6 +1,6 @@
 //! The service's own settings.
 
-use gantry_config::{Check, Problems};
+use gantry_config::Problems;
 use gantry_process::OwnSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,7 @@ pub struct Settings {
     pub title: String,
 }
 
-impl OwnSettings for Settings {}
-
-impl Check for Settings {
+impl OwnSettings for Settings {
     fn check(&self, problems: &mut Problems) {
         if self.title.is_empty() {
             problems.expected("title", "a text");

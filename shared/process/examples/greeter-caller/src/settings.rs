@@ -1,6 +1,6 @@
 //! Settings of the service's own.
 
-use gantry_config::{Check, Problems};
+use gantry_config::Problems;
 use gantry_process::OwnSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,10 @@ pub struct WelcomeSettings {
     pub ending: String,
 }
 
-impl Check for WelcomeSettings {
+impl OwnSettings for WelcomeSettings {
     fn check(&self, problems: &mut Problems) {
         if self.ending.len() > 64 {
             problems.expected("ending", "at most 64 bytes");
         }
     }
 }
-
-impl OwnSettings for WelcomeSettings {}
