@@ -1,4 +1,4 @@
-//! What callers send, and what they are told.
+//! Parts of requests, and of the refusals that answer them.
 
 use std::{fmt, future::Future};
 

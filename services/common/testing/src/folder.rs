@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 
 /// Folder with the keys, the settings and the database of one service.
 ///
-/// The service trusts users' tokens signed with the key `users.pem`, and the calling services it was made
-/// with. Its limit per address is out of the way: all calls of a test come from one address.
+/// The service trusts users' tokens signed with the key `users.pem`, and the services given to [`new`](Self::new).
+/// Its limit per address is high, because all calls of a test come from one address.
 #[derive(Debug)]
 pub struct Folder {
     folder: TempDir,
@@ -23,8 +23,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder for `S`, which trusts `callers`. `settings` are more lines of TOML for its table,
-    /// in which `{folder}` stands for the folder's path.
+    /// Creates the folder of `S`, which trusts `callers`. `settings` are more lines of TOML for its table;
+    /// `{folder}` in them is replaced by the folder's path.
     pub fn new<S: Service>(callers: &[&str], settings: &str) -> Self {
         let this = Self { folder: tempfile::tempdir().unwrap(), service: S::NAME };
         this.make_key("users");
@@ -62,7 +62,7 @@ impl Folder {
         this
     }
 
-    /// Returns its path.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -72,7 +72,7 @@ impl Folder {
         self.path().join(format!("data/{}.db", self.service))
     }
 
-    /// Makes the key `{name}.pem`, and its public half `{name}.pub.pem`.
+    /// Creates or loads the key `{name}.pem`, with its public half `{name}.pub.pem`.
     pub fn make_key(&self, name: &str) -> SigningKey {
         SigningKey::load_or_create(&self.path().join(format!("{name}.pem"))).unwrap()
     }
@@ -97,12 +97,12 @@ impl Folder {
         signer.token(&claims, OffsetDateTime::now_utc()).token
     }
 
-    /// Returns what signs the tokens of a calling service.
+    /// Returns the signer of a calling service's tokens.
     pub fn signer(&self, caller: &str) -> ServiceSigner {
         ServiceSigner::new(caller, self.make_key(caller))
     }
 
-    /// Opens the service by the settings in the folder alone, without the environment's.
+    /// Opens the service with the folder's settings, without environment variables.
     pub async fn open<S: Service>(&self, registry: &Registry) -> OpenService<S> {
         let sources = ProcessSettings::<S>::sources().file(Some(&self.settings_file()));
         let settings = gantry_config::load_shown::<ProcessSettings<S>>(sources).unwrap().settings;

@@ -1,15 +1,23 @@
-//! What the tests of the shop's services share. For tests alone: nothing that ships names it.
+//! Helpers for the tests of the shop's services. No service depends on them outside of its tests.
 //!
 //! - [`Folder`] and [`Running`]: a service with keys, settings and a database of its own, open and serving;
-//! - [`bearer`], [`new_id`], [`euros`]: what callers send; [`refusal`], [`refused`], [`wrong_fields`]: what they are told;
-//! - [`repository`]: the suite that every adapter of a repository must pass, and what it needs.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+//! - [`bearer`], [`new_id`], [`euros`]: parts of requests; [`refusal`], [`refused`], [`wrong_fields`]: parts of refusals;
+//! - [`eventually`]: a wait for a state;
+//! - [`repository`]: the contract suite of a repository, run on every adapter, with its fixtures.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod calls;
+mod eventually;
 mod folder;
 pub mod repository;
 mod running;
 
 pub use calls::{bearer, euros, new_id, refusal, refused, wrong_fields};
+pub use eventually::eventually;
 pub use folder::Folder;
 pub use running::{Running, Serving};

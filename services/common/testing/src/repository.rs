@@ -1,4 +1,4 @@
-//! What every adapter of a repository is tested with.
+//! Contract suites of repositories, and their fixtures.
 
 use std::{
     path::Path,
@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A time as fine as is stored.
+/// Time of the tests, in microseconds as it is stored.
 pub const NOW: OffsetDateTime = time::macros::datetime!(2026-01-02 03:04:05.678901 UTC);
 
-/// Runs tests of the module `suite` on the repository that `$open` opens. It returns what must live as long
-/// as the repository, and the repository.
+/// Declares a test for each named function of the module `$suite`, on a repository that `$open` opens.
+/// `$open` returns a guard that must outlive the repository, and the repository.
 #[macro_export]
 macro_rules! repository_contract {
     ($suite:path, $open:path: $($test:ident)*) => {
@@ -40,13 +40,13 @@ pub fn request(method: &'static str, id: u128, body: u8) -> RequestKey {
     }
 }
 
-/// Returns a number that is greater than those before it.
+/// Returns a number greater than all before it.
 pub fn fresh() -> u128 {
     static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
     u128::from(NEXT.fetch_add(1, Relaxed))
 }
 
-/// Opens an empty database. Its folder goes with the first of the two.
+/// Opens an empty database in a folder that is deleted when the first value is dropped.
 pub async fn database(migrations: &Migrator) -> (TempDir, Sqlite) {
     let folder = tempfile::tempdir().unwrap();
     let database = open(folder.path(), migrations).await;
@@ -66,7 +66,7 @@ pub async fn open_file(file: &Path, migrations: &Migrator) -> Sqlite {
 /// Executes a statement beside the repository. Returns the number of changed rows.
 ///
 /// # Errors
-/// What the database said.
+/// The error of the database.
 pub async fn execute(database: &Sqlite, statement: &'static str) -> Result<u64, sqlx::Error> {
     database
         .write(move |conn| {

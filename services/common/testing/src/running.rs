@@ -1,4 +1,4 @@
-//! A service that is open and serves.
+//! Services that are open and serve.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 
 use crate::Folder;
 
-/// Server that serves on a loopback port until it is stopped, or its test ends.
+/// Server on a loopback port. Serves until it is stopped, or until its test ends.
 #[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
@@ -20,7 +20,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts to serve. Returns once the server is known to be ready or not.
+    /// Starts to serve. Returns when readiness is decided.
     pub async fn start(server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -32,38 +32,38 @@ impl Serving {
         Self { address, stop, served }
     }
 
-    /// Returns a channel of tonic's own to it.
+    /// Returns a plain channel of tonic to the server.
     pub fn channel(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy()
     }
 
-    /// Drains and ends it.
+    /// Drains the server and waits for its end.
     pub async fn stop(self) {
         self.stop.cancel();
         self.served.await.unwrap();
     }
 }
 
-/// Service that is open, with a server and the folder of its files.
+/// Open service with its server and the folder of its files.
 #[derive(Debug)]
 pub struct Running<S> {
     /// The service.
     pub service: OpenService<S>,
     /// Its server.
     pub server: Serving,
-    /// The files.
+    /// Its files.
     pub folder: Folder,
-    /// Where it finds the services that it calls.
+    /// Registry of the services that it calls.
     pub registry: Registry,
 }
 
 impl<S: Service> Running<S> {
-    /// Opens the service of this folder and serves it, alone.
+    /// Opens and serves the service of this folder. It finds no other services.
     pub async fn start(folder: Folder) -> Self {
         Self::start_among(folder, Registry::memory()).await
     }
 
-    /// Opens the service of this folder and serves it. It finds others in `registry`.
+    /// Opens and serves the service of this folder. It finds other services in `registry`.
     pub async fn start_among(folder: Folder, registry: Registry) -> Self {
         let service = folder.open(&registry).await;
         let server = Serving::start(service.server().unwrap()).await;

@@ -1,0 +1,11 @@
+//! Failures of use cases.
+
+use std::error::Error;
+
+use gantry_contract::Failure;
+
+/// Logs the error under the id of the request, and returns a failure that shows nothing of it.
+pub fn internal(error: &(dyn Error + 'static)) -> Failure {
+    tracing::error!(error, "internal error");
+    Failure::internal()
+}
