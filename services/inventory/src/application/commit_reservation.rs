@@ -6,7 +6,7 @@ use gantry_contract::{Clock, idempotency::RequestKey};
 use uuid::Uuid;
 
 use super::{InventoryError, InventoryRepository};
-use crate::domain::{Ask, Reservation};
+use crate::domain::{Command, Reservation};
 
 /// Sells what a reservation holds.
 #[derive(Clone, Debug)]
@@ -25,8 +25,9 @@ impl CommitReservation {
     /// [`InventoryError::RequestIdReused`].
     pub async fn run(&self, id: Uuid, request: RequestKey) -> Result<Reservation, InventoryError> {
         let now = self.clock.now();
-        let reservation = self.inventory.change_reservation(id, Ask::Commit, request, now).await?;
-        tracing::info!(reservation = %id, "reservation committed");
+        let reservation =
+            self.inventory.change_reservation(id, Command::Commit, request, now).await?;
+        tracing::info!(reservation_id = %id, "reservation committed");
         Ok(reservation)
     }
 }

@@ -13,8 +13,8 @@ pub enum InventoryError {
     /// A product with this SKU exists.
     #[error("the SKU {0} is taken")]
     SkuTaken(Sku),
-    /// The caller used the request id before, for something else.
-    #[error("the request id was used before, for another request")]
+    /// The request id was used for another request.
+    #[error("the request_id was used for another request")]
     RequestIdReused,
     /// See [`StorageError`].
     #[error(transparent)]

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::InventoryError;
-use crate::domain::{Ask, Product, Reservation, Sku};
+use crate::domain::{Command, Product, Reservation, Sku};
 
 /// Products and reservations.
 ///
@@ -42,7 +42,7 @@ pub trait InventoryRepository: fmt::Debug + Send + Sync {
     /// [`StorageError`].
     async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, StorageError>;
 
-    /// Does what [`crate::domain::decide`] says to `ask`, while nothing else changes the
+    /// Does what [`crate::domain::decide`] says to `command`, while nothing else changes the
     /// reservation or any stock. Returns the reservation as it is then. A refusal
     /// leaves nothing behind, not even the record of the request.
     ///
@@ -51,7 +51,7 @@ pub trait InventoryRepository: fmt::Debug + Send + Sync {
     async fn change_reservation(
         &self,
         id: Uuid,
-        ask: Ask,
+        command: Command,
         request: RequestKey,
         now: OffsetDateTime,
     ) -> Result<Reservation, InventoryError>;

@@ -6,7 +6,7 @@ use gantry_contract::{Clock, idempotency::RequestKey};
 use uuid::Uuid;
 
 use super::{InventoryError, InventoryRepository};
-use crate::domain::{Ask, Reservation};
+use crate::domain::{Command, Reservation};
 
 /// Puts back what a reservation holds.
 #[derive(Clone, Debug)]
@@ -25,8 +25,9 @@ impl ReleaseReservation {
     /// [`InventoryError::Refused`] if it is committed, [`InventoryError::RequestIdReused`].
     pub async fn run(&self, id: Uuid, request: RequestKey) -> Result<Reservation, InventoryError> {
         let now = self.clock.now();
-        let reservation = self.inventory.change_reservation(id, Ask::Release, request, now).await?;
-        tracing::info!(reservation = %id, "reservation released");
+        let reservation =
+            self.inventory.change_reservation(id, Command::Release, request, now).await?;
+        tracing::info!(reservation_id = %id, "reservation released");
         Ok(reservation)
     }
 }

@@ -6,7 +6,7 @@ use gantry_contract::{Clock, idempotency::RequestKey};
 use uuid::Uuid;
 
 use super::{InventoryError, InventoryRepository};
-use crate::domain::{Ask, Items, Reservation};
+use crate::domain::{Command, Items, Reservation};
 
 /// Sets stock aside until it is sold or put back.
 #[derive(Clone, Debug)]
@@ -37,9 +37,9 @@ impl ReserveStock {
     pub async fn run(&self, new: NewReservation) -> Result<Reservation, InventoryError> {
         let NewReservation { id, items, request } = new;
         let (products, now) = (items.iter().len(), self.clock.now());
-        let ask = Ask::Reserve(items);
-        let reservation = self.inventory.change_reservation(id, ask, request, now).await?;
-        tracing::info!(reservation = %id, products, "stock reserved");
+        let command = Command::Reserve(items);
+        let reservation = self.inventory.change_reservation(id, command, request, now).await?;
+        tracing::info!(reservation_id = %id, products, "stock reserved");
         Ok(reservation)
     }
 }

@@ -9,18 +9,18 @@ use super::{Items, Quantity, Reservation, Sku, Stock, Unbalanced, reservation::S
 
 /// Command to a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum Command {
     /// Hold these items.
     Reserve(Items),
     /// Sell the held items.
     Commit,
     /// Put the held items back. An unknown reservation becomes a tombstone that refuses a late
-    /// [`Ask::Reserve`].
+    /// [`Command::Reserve`].
     Release,
 }
 
 /// Stocks by product.
-pub type Shelf = BTreeMap<Sku, Stock>;
+pub type Stocks = BTreeMap<Sku, Stock>;
 
 /// Change to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Decision {
         /// New reservation, or the replacement of the stored one.
         reservation: Reservation,
         /// Changed stocks only; none for a tombstone.
-        shelf: Shelf,
+        stocks: Stocks,
     },
 }
 
@@ -68,12 +68,12 @@ pub struct Shortage {
     /// SKU of the product.
     pub sku: Sku,
     /// Requested quantity.
-    pub asked: u32,
+    pub requested: u32,
     /// Available quantity.
     pub available: u32,
 }
 
-impl Ask {
+impl Command {
     /// Returns the products that the command names, without those that the reservation holds.
     pub fn items(&self) -> Option<&Items> {
         match self {
@@ -83,62 +83,64 @@ impl Ask {
     }
 }
 
-/// Decides a command. `found` is the stored reservation with that id. `shelf` holds the stock of
+/// Decides a command. `found` is the stored reservation with that id. `stocks` holds the stock of
 /// every existing product that the command or the reservation names.
 ///
 /// # Errors
 /// [`Refusal`]
 pub fn decide(
     id: Uuid,
-    ask: Ask,
+    command: Command,
     found: Option<Reservation>,
-    shelf: &Shelf,
+    stocks: &Stocks,
     now: OffsetDateTime,
 ) -> Result<Decision, Refusal> {
     match found {
-        None => match ask {
-            Ask::Reserve(items) => {
-                let shelf = take(&items, shelf)?;
-                Ok(Decision::Change { reservation: Reservation::reserved(id, items, now), shelf })
+        None => match command {
+            Command::Reserve(items) => {
+                let stocks = take(&items, stocks)?;
+                Ok(Decision::Change { reservation: Reservation::reserved(id, items, now), stocks })
             }
-            Ask::Commit => Err(Refusal::NotFound(id)),
-            Ask::Release => Ok(Decision::Change {
+            Command::Commit => Err(Refusal::NotFound(id)),
+            Command::Release => Ok(Decision::Change {
                 reservation: Reservation::tombstone(id, now),
-                shelf: Shelf::new(),
+                stocks: Stocks::new(),
             }),
         },
-        Some(found) => match (ask, found.state()) {
-            (Ask::Reserve(items), State::Reserved(held) | State::Committed(held)) => {
+        Some(found) => match (command, found.state()) {
+            (Command::Reserve(items), State::Reserved(held) | State::Committed(held)) => {
                 if items == *held {
                     Ok(Decision::AsItIs(found))
                 } else {
                     Err(Refusal::OtherItems(id))
                 }
             }
-            (Ask::Commit, State::Reserved(held)) => Ok(Decision::Change {
-                shelf: shift(held, shelf, Stock::commit)?,
+            (Command::Commit, State::Reserved(held)) => Ok(Decision::Change {
+                stocks: shift(held, stocks, Stock::commit)?,
                 reservation: found.committed(held.clone(), now),
             }),
-            (Ask::Release, State::Reserved(held)) => Ok(Decision::Change {
-                shelf: shift(held, shelf, Stock::release)?,
+            (Command::Release, State::Reserved(held)) => Ok(Decision::Change {
+                stocks: shift(held, stocks, Stock::release)?,
                 reservation: found.released(held.clone(), now),
             }),
-            (Ask::Commit, State::Committed(_)) | (Ask::Release, State::Released(_)) => {
+            (Command::Commit, State::Committed(_)) | (Command::Release, State::Released(_)) => {
                 Ok(Decision::AsItIs(found))
             }
-            (Ask::Release, State::Committed(_)) => Err(Refusal::Committed(id)),
-            (Ask::Reserve(_) | Ask::Commit, State::Released(_)) => Err(Refusal::Released(id)),
+            (Command::Release, State::Committed(_)) => Err(Refusal::Committed(id)),
+            (Command::Reserve(_) | Command::Commit, State::Released(_)) => {
+                Err(Refusal::Released(id))
+            }
         },
     }
 }
 
-/// Takes all items from the shelf, or returns every item that is missing.
-fn take(items: &Items, shelf: &Shelf) -> Result<Shelf, Refusal> {
-    let mut taken = Shelf::new();
+/// Takes all items from the stocks, or returns every item that is missing.
+fn take(items: &Items, stocks: &Stocks) -> Result<Stocks, Refusal> {
+    let mut taken = Stocks::new();
     let mut unknown = Vec::new();
     let mut short = Vec::new();
     for (sku, quantity) in items.iter() {
-        let Some(stock) = shelf.get(sku) else {
+        let Some(stock) = stocks.get(sku) else {
             unknown.push(sku.clone());
             continue;
         };
@@ -148,7 +150,7 @@ fn take(items: &Items, shelf: &Shelf) -> Result<Shelf, Refusal> {
             }
             None => short.push(Shortage {
                 sku: sku.clone(),
-                asked: quantity.get(),
+                requested: quantity.get(),
                 available: stock.available(),
             }),
         }
@@ -165,12 +167,12 @@ fn take(items: &Items, shelf: &Shelf) -> Result<Shelf, Refusal> {
 /// Applies a stock movement to every held item.
 fn shift(
     held: &Items,
-    shelf: &Shelf,
+    stocks: &Stocks,
     step: fn(Stock, Quantity) -> Result<Stock, Unbalanced>,
-) -> Result<Shelf, Refusal> {
+) -> Result<Stocks, Refusal> {
     held.iter()
         .map(|(sku, quantity)| {
-            let stock = shelf.get(sku).ok_or(Unbalanced).and_then(|stock| step(*stock, quantity));
+            let stock = stocks.get(sku).ok_or(Unbalanced).and_then(|stock| step(*stock, quantity));
             Ok((sku.clone(), stock.map_err(|Unbalanced| Refusal::Unbalanced(sku.clone()))?))
         })
         .collect()

@@ -19,12 +19,9 @@ mod reservation;
 mod sku;
 mod stock;
 
-pub use decide::{Ask, Decision, Refusal, Shelf, Shortage, decide};
+pub use decide::{Command, Decision, Refusal, Shortage, Stocks, decide};
 pub use items::{Items, ItemsError, Quantity, QuantityError};
 pub use product::{Product, ProductError, ProductName};
 pub use reservation::{Corrupt, Reservation, Status};
 pub use sku::{Sku, SkuError};
 pub use stock::{MAX_STOCK, Stock, StockError, Unbalanced};
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
-//! Messages of the contract to values of the domain, and back.
+//! Conversion between the contract's messages and the application's types.
 //!
-//! The contract's own rules were checked while the request was decoded. What they cannot
-//! say (money, sums) is refused here in the same form: a violation of a field.
+//! The server has checked the contract's own rules. The rules of the domain are checked here, and
+//! reported the same way: as violations of fields.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::{
     domain::{Items, ItemsError, Product, ProductName, Quantity, Reservation, Sku, Status, Stock},
 };
 
-/// Everything that is wrong with the request is said at once.
+/// Parses the command. The error lists every violation of the request.
 pub(super) fn new_product(
     request: contract::CreateProductRequest,
     key: RequestKey,
@@ -106,7 +106,7 @@ pub(super) fn reservation(reservation: &Reservation) -> contract::Reservation {
     }
 }
 
-/// At most [`crate::domain::MAX_STOCK`], which is less than 2³¹.
+/// Converts a number of items. It is at most [`crate::domain::MAX_STOCK`], which is less than 2³¹.
 fn count(count: u32) -> i32 {
     count as i32
 }

@@ -1,4 +1,4 @@
-//! shop.inventory.v1.InventoryService.
+//! gRPC handlers of shop.inventory.v1: InventoryService.
 //!
 //! Each method reads a command from a validated and authorized request, runs one use case, and
 //! converts its result.
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::application::UseCases;
 
-/// The service's methods.
+/// Handlers of the service.
 #[derive(Debug)]
 pub(crate) struct Api {
     use_cases: UseCases,
@@ -27,7 +27,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// The methods on these use cases; `fingerprints` recognise a repeated request.
+    /// Creates the handlers of these use cases. `fingerprints` recognise repeated requests.
     pub(crate) fn new(use_cases: UseCases, fingerprints: Fingerprints) -> Self {
         Self { use_cases, fingerprints }
     }

@@ -1,9 +1,9 @@
 //! Statuses of failed use cases.
 
+use gantry_common::internal;
 use gantry_contract::Failure;
 use gantry_proto::shop::errors::v1::Reason;
 use tonic::{Code, Status};
-use uuid::Uuid;
 
 use crate::{
     application::InventoryError,
@@ -13,52 +13,41 @@ use crate::{
 pub(super) const PRODUCT: &str = "shop.inventory.v1.Product";
 const RESERVATION: &str = "shop.inventory.v1.Reservation";
 
-/// Longest list of products in an answer, in bytes: clients refuse long trailers, and with them the
-/// whole answer. The rest is counted.
-const LISTED: usize = 900;
+/// Longest list of products in a response, in bytes. Products beyond it are only counted, because
+/// clients reject long trailers, and the whole response with them.
+const MAX_LIST: usize = 900;
 
 pub(super) fn status(error: InventoryError) -> Status {
-    failure(error).into()
+    failure(&error).into()
 }
 
-fn failure(error: InventoryError) -> Failure {
+fn failure(error: &InventoryError) -> Failure {
+    let refuse = |code, reason: Reason| Failure::new(code, reason, error.to_string());
     match error {
-        InventoryError::Refused(refusal) => refused(refusal),
         InventoryError::SkuTaken(sku) => {
-            Failure::new(Code::AlreadyExists, Reason::SkuTaken, format!("the SKU {sku} is taken"))
-                .resource(PRODUCT, sku.as_str(), "exists")
+            refuse(Code::AlreadyExists, Reason::SkuTaken).resource(PRODUCT, sku.as_str(), "exists")
         }
-        InventoryError::RequestIdReused => Failure::new(
-            Code::AlreadyExists,
-            Reason::RequestIdReused,
-            "the request_id was used before, for another request",
-        ),
+        InventoryError::RequestIdReused => refuse(Code::AlreadyExists, Reason::RequestIdReused),
         InventoryError::Storage(error) => error.failure(),
-    }
-}
-
-fn refused(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::UnknownProducts(skus) => unknown_products(&skus),
-        Refusal::InsufficientStock(shortages) => insufficient_stock(&shortages),
-        Refusal::NotFound(id) => Failure::new(
-            Code::NotFound,
-            Reason::ReservationNotFound,
-            format!("no reservation has the id {id}"),
-        )
-        .resource(RESERVATION, id.to_string(), "does not exist"),
-        Refusal::Released(id) => ended(id, Reason::ReservationReleased, "released"),
-        Refusal::Committed(id) => ended(id, Reason::ReservationCommitted, "committed"),
-        Refusal::OtherItems(id) => Failure::new(
-            Code::AlreadyExists,
-            Reason::RequestIdReused,
-            format!("the reservation_id {id} was used before, for other items"),
-        )
-        .resource(RESERVATION, id.to_string(), "has other items"),
-        Refusal::Unbalanced(sku) => {
-            tracing::error!(%sku, "less is reserved than the reservations say");
-            Failure::internal()
-        }
+        InventoryError::Refused(refusal) => match refusal {
+            Refusal::UnknownProducts(skus) => unknown_products(skus),
+            Refusal::InsufficientStock(shortages) => insufficient_stock(shortages),
+            Refusal::NotFound(id) => refuse(Code::NotFound, Reason::ReservationNotFound).resource(
+                RESERVATION,
+                id.to_string(),
+                "does not exist",
+            ),
+            Refusal::Released(id) => refuse(Code::FailedPrecondition, Reason::ReservationReleased)
+                .precondition("STATUS", id.to_string(), "was released"),
+            Refusal::Committed(id) => refuse(
+                Code::FailedPrecondition,
+                Reason::ReservationCommitted,
+            )
+            .precondition("STATUS", id.to_string(), "was committed"),
+            Refusal::OtherItems(id) => refuse(Code::AlreadyExists, Reason::RequestIdReused)
+                .resource(RESERVATION, id.to_string(), "has other items"),
+            Refusal::Unbalanced(_) => internal(error),
+        },
     }
 }
 
@@ -66,7 +55,7 @@ fn unknown_products(skus: &[Sku]) -> Failure {
     let mut listed = String::new();
     let mut names = 0;
     for sku in skus {
-        if listed.len() + sku.as_str().len() >= LISTED {
+        if listed.len() + sku.as_str().len() >= MAX_LIST {
             break;
         }
         if names > 0 {
@@ -92,13 +81,13 @@ fn unknown_products(skus: &[Sku]) -> Failure {
 
 fn insufficient_stock(shortages: &[Shortage]) -> Failure {
     let message = match shortages {
-        [one] => format!("{}: {} asked for, {} in stock", one.sku, one.asked, one.available),
+        [one] => format!("{}: {} requested, {} in stock", one.sku, one.requested, one.available),
         _ => format!("too little stock of {} products", shortages.len()),
     };
     let mut failure = Failure::new(Code::FailedPrecondition, Reason::InsufficientStock, message);
-    let mut room = LISTED;
+    let mut room = MAX_LIST;
     for (index, short) in shortages.iter().enumerate() {
-        let text = format!("{} asked for, {} in stock", short.asked, short.available);
+        let text = format!("{} requested, {} in stock", short.requested, short.available);
         match room.checked_sub(short.sku.as_str().len() + text.len()) {
             Some(left) => room = left,
             None => {
@@ -109,11 +98,6 @@ fn insufficient_stock(shortages: &[Shortage]) -> Failure {
         failure = failure.precondition("STOCK", short.sku.as_str(), text);
     }
     failure
-}
-
-fn ended(id: Uuid, reason: Reason, how: &str) -> Failure {
-    Failure::new(Code::FailedPrecondition, reason, format!("the reservation {id} was {how}"))
-        .precondition("STATUS", id.to_string(), format!("was {how}"))
 }
 
 #[cfg(test)]
@@ -128,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_products_are_named_with_commas_between() {
+    fn unknown_products_are_separated_by_commas() {
         let refusal = Refusal::UnknownProducts(vec![sku("b"), sku("a")]);
         let status = status(refusal.into());
         assert_eq!(status.code(), Code::NotFound);
@@ -150,36 +134,36 @@ mod tests {
 
     #[test]
     fn each_shortage_is_a_precondition() {
-        let short = |text, asked, available| Shortage { sku: sku(text), asked, available };
+        let short = |text, requested, available| Shortage { sku: sku(text), requested, available };
         let status =
             status(Refusal::InsufficientStock(vec![short("a", 3, 2), short("b", 1, 0)]).into());
         assert_eq!(status.code(), Code::FailedPrecondition);
         assert!(Reason::InsufficientStock.is_given_by(&status));
         let failures = status.get_details_precondition_failure().unwrap().violations;
-        let told: Vec<_> = failures
+        let reported: Vec<_> = failures
             .iter()
             .map(|v| (v.r#type.as_str(), v.subject.as_str(), v.description.as_str()))
             .collect();
         assert_eq!(
-            told,
-            [("STOCK", "a", "3 asked for, 2 in stock"), ("STOCK", "b", "1 asked for, 0 in stock")]
+            reported,
+            [("STOCK", "a", "3 requested, 2 in stock"), ("STOCK", "b", "1 requested, 0 in stock")]
         );
     }
 
     #[test]
-    fn a_hundred_long_names_still_make_an_answer_that_arrives() {
+    fn a_hundred_long_names_fit_into_a_response() {
         let names: Vec<_> = (0..100).map(|n| sku(&format!("{n:x>64}"))).collect();
-        let short = |sku: &Sku| Shortage { sku: sku.clone(), asked: 1_000_000, available: 0 };
+        let short = |sku: &Sku| Shortage { sku: sku.clone(), requested: 1_000_000, available: 0 };
         let shortages = names.iter().map(short).collect();
         for refusal in [Refusal::UnknownProducts(names), Refusal::InsufficientStock(shortages)] {
             let status = status(refusal.into());
             assert!(status.details().len() < 3072, "{}", status.details().len());
             let details = status.get_error_details();
-            let told = match details.precondition_failure() {
+            let rest = match details.precondition_failure() {
                 Some(failure) => failure.violations.last().unwrap().description.clone(),
                 None => details.error_info().unwrap().metadata["more"].clone(),
             };
-            assert!(["87", "and 91 more"].contains(&&*told), "says how many are left out: {told}");
+            assert!(["87", "and 91 more"].contains(&&*rest), "the rest is counted: {rest}");
         }
     }
 }

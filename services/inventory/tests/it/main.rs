@@ -1,4 +1,4 @@
-//! The inventory from outside: its repository, its methods over a socket.
+//! Tests of the inventory service: its rules, its repository, and its methods over a socket.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,4 +7,6 @@
 )]
 
 mod api;
+mod decide;
 mod repository;
+mod support;

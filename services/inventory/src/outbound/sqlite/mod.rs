@@ -22,7 +22,7 @@ use uuid::Uuid;
 use self::rows::{ItemRow, ProductRow, ReservationRow, StockRow};
 use crate::{
     application::{InventoryError, InventoryRepository},
-    domain::{Ask, Decision, Product, Reservation, Shelf, Sku, decide},
+    domain::{Command, Decision, Product, Reservation, Sku, Stocks, decide},
 };
 
 /// The schema, from its first version on.
@@ -103,7 +103,7 @@ impl InventoryRepository for SqliteRepository {
     async fn change_reservation(
         &self,
         id: Uuid,
-        ask: Ask,
+        command: Command,
         request: RequestKey,
         now: OffsetDateTime,
     ) -> Result<Reservation, InventoryError> {
@@ -118,12 +118,12 @@ impl InventoryRepository for SqliteRepository {
                     // reservation as it is now, and asking twice changes nothing.
                     let found = load_reservation(conn, id).await?;
                     let is_new = found.is_none();
-                    let shelf = load_shelf(conn, &ask, found.as_ref()).await?;
-                    let reservation = match decide(id, ask, found, &shelf, now)? {
+                    let stocks = load_stocks(conn, &command, found.as_ref()).await?;
+                    let reservation = match decide(id, command, found, &stocks, now)? {
                         Decision::AsItIs(reservation) => reservation,
-                        Decision::Change { reservation, shelf } => {
+                        Decision::Change { reservation, stocks } => {
                             store_reservation(conn, &reservation, is_new).await?;
-                            store_shelf(conn, &shelf, now).await?;
+                            store_stocks(conn, &stocks, now).await?;
                             reservation
                         }
                     };
@@ -187,13 +187,13 @@ async fn load_reservation(
     row.reservation(items).map(Some)
 }
 
-/// The stocks of all products that the question or the reservation names.
-async fn load_shelf(
+/// The stocks of all products that the command or the reservation names.
+async fn load_stocks(
     conn: &mut SqliteConnection,
-    ask: &Ask,
+    command: &Command,
     found: Option<&Reservation>,
-) -> Result<Shelf, StorageError> {
-    let items = [ask.items(), found.and_then(Reservation::items)];
+) -> Result<Stocks, StorageError> {
+    let items = [command.items(), found.and_then(Reservation::items)];
     let skus = items.into_iter().flatten().flat_map(|items| items.iter()).map(|(sku, _)| sku);
     let rows: Vec<StockRow> = sqlx::query_as(
         "SELECT sku, available, reserved, sold FROM products
@@ -239,12 +239,12 @@ async fn store_reservation(
     Ok(())
 }
 
-async fn store_shelf(
+async fn store_stocks(
     conn: &mut SqliteConnection,
-    shelf: &Shelf,
+    stocks: &Stocks,
     now: OffsetDateTime,
 ) -> Result<(), StorageError> {
-    for (sku, stock) in shelf {
+    for (sku, stock) in stocks {
         sqlx::query(
             "UPDATE products SET available = ?, reserved = ?, sold = ?, update_time = ?
              WHERE sku = ?",

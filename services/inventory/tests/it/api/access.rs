@@ -1,4 +1,4 @@
-//! Who may do what: every method for every kind of caller.
+//! Access to every method for every kind of caller.
 
 use gantry_contract::Actor;
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
@@ -10,8 +10,8 @@ use tonic::{Code, Request, Status};
 
 use super::{Running, bearer, create, id, new_id, refusal, reserve};
 
-/// What each method says to a caller who brings this token, or none.
-async fn answers(
+/// Calls each method with this token, or without one. Returns the results by method.
+async fn results(
     running: &Running,
     token: Option<&str>,
 ) -> Vec<(&'static str, Result<(), Status>)> {
@@ -47,14 +47,14 @@ fn request<T>(message: T, token: Option<&str>) -> Request<T> {
     }
 }
 
-/// Methods by what they need, in the order of [`answers`].
-const GROUPS: [(&str, usize); 3] =
+/// Permissions with the number of methods that need them, in the order of [`results`].
+const PERMISSIONS: [(&str, usize); 3] =
     [("products:read", 3), ("products:write", 1), ("reservations:write", 3)];
 
-/// Permission that the method of this index needs.
-fn needs(index: usize) -> &'static str {
+/// Returns the permission that the method at this index needs.
+fn permission(index: usize) -> &'static str {
     let mut left = index;
-    for (permission, methods) in GROUPS {
+    for (permission, methods) in PERMISSIONS {
         if left < methods {
             return permission;
         }
@@ -64,11 +64,11 @@ fn needs(index: usize) -> &'static str {
 }
 
 async fn expect(running: &Running, caller: &str, token: Option<&str>, may: &[&str]) {
-    for (index, (method, answer)) in answers(running, token).await.into_iter().enumerate() {
-        if may.contains(&needs(index)) {
-            // The last one is about a reservation that was released: not forbidden, but past.
-            let past = answer.as_ref().is_err_and(|s| s.code() == Code::FailedPrecondition);
-            assert!(answer.is_ok() || past, "{caller} {method}: {answer:?}");
+    for (index, (method, answer)) in results(running, token).await.into_iter().enumerate() {
+        if may.contains(&permission(index)) {
+            // The last method commits a reservation that is released: permitted, but too late.
+            let late = answer.as_ref().is_err_and(|s| s.code() == Code::FailedPrecondition);
+            assert!(answer.is_ok() || late, "{caller} {method}: {answer:?}");
         } else {
             let (status, reason) = refusal(answer);
             let expected = (Code::PermissionDenied, "PERMISSION_MISSING");
@@ -78,7 +78,7 @@ async fn expect(running: &Running, caller: &str, token: Option<&str>, may: &[&st
 }
 
 #[tokio::test]
-async fn every_method_knows_its_callers() {
+async fn every_method_checks_its_caller() {
     let running = Running::start().await;
     running.stock("a", 100).await;
     let order = running.order.token("inventory", Acting::Itself { cause: None }).to_string();
@@ -87,12 +87,12 @@ async fn every_method_knows_its_callers() {
     for (caller, token, reason) in [
         ("nobody", None, "TOKEN_MISSING"),
         ("a forger", Some("x.y.z"), "TOKEN_INVALID"),
-        ("a service nobody trusts", Some(&*stranger), "TOKEN_INVALID"),
+        ("an untrusted service", Some(&*stranger), "TOKEN_INVALID"),
     ] {
-        for (method, answer) in answers(&running, token).await {
-            let (status, why) = refusal(answer);
+        for (method, answer) in results(&running, token).await {
+            let (status, found) = refusal(answer);
             assert_eq!(
-                (status.code(), &*why),
+                (status.code(), &*found),
                 (Code::Unauthenticated, reason),
                 "{caller} {method}"
             );
@@ -105,7 +105,7 @@ async fn every_method_knows_its_callers() {
 }
 
 #[tokio::test]
-async fn a_service_that_acts_for_a_user_may_do_no_more_than_they() {
+async fn acting_for_a_user_needs_both_permissions() {
     let running = Running::start().await;
     running.stock("a", 100).await;
     for role in ["user", "admin"] {

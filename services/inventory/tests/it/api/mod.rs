@@ -1,4 +1,4 @@
-//! The service over a socket, called by tonic's own client.
+//! The service over a socket, called by tonic's client.
 
 mod access;
 mod products;
@@ -15,7 +15,7 @@ use gantry_proto::shop::inventory::v1::{
 use tonic::{Request, Response, Status, transport::Channel};
 use uuid::Uuid;
 
-/// The service, serving, and what its callers need.
+/// Serving service, with a client and the signer of the order service.
 struct Running {
     it: gantry_common_testing::Running<Service>,
     client: InventoryServiceClient<Channel>,
@@ -35,7 +35,7 @@ impl Running {
         gantry_common_testing::Running::start(folder).await.into()
     }
 
-    /// The token of a user with this role.
+    /// Returns the token of a user with this role.
     fn token(&self, role: &str) -> String {
         self.it.folder.user_token(&format!("{role}-1"), role)
     }
@@ -44,7 +44,7 @@ impl Running {
         bearer(&self.token("admin"), message)
     }
 
-    /// A request of the order service on its own account.
+    /// Returns a request of the order service on its own behalf.
     fn by_order<T>(&self, message: T) -> Request<T> {
         bearer(&self.order.token("inventory", Acting::Itself { cause: None }), message)
     }
@@ -59,7 +59,7 @@ impl Running {
         self.client.clone().get_product(request).await.unwrap().into_inner()
     }
 
-    /// Available and reserved.
+    /// Returns the numbers of available and reserved items.
     async fn counts(&self, sku: &str) -> (i32, i32) {
         let product = self.product(sku).await;
         (product.stock, product.reserved)

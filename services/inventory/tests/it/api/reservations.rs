@@ -14,7 +14,7 @@ async fn stock_is_reserved_and_sold() {
     running.stock("a", 5).await;
     running.stock("b", 1).await;
     let id = id();
-    // A product named twice counts together.
+    // Quantities of the same product are added.
     let made = running.reserve(reserve(id, &[("b", 1), ("a", 1), ("a", 2)])).await.unwrap();
     assert_eq!((made.id.as_str(), made.status()), (&*id.to_string(), ReservationStatus::Reserved));
     let items: Vec<_> = made.items.iter().map(|item| (item.sku.as_str(), item.quantity)).collect();
@@ -29,7 +29,7 @@ async fn stock_is_reserved_and_sold() {
 }
 
 #[tokio::test]
-async fn released_stock_is_back_and_the_reservation_over() {
+async fn a_released_reservation_returns_its_stock() {
     let running = Running::start().await;
     running.stock("a", 5).await;
     let id = id();
@@ -42,7 +42,7 @@ async fn released_stock_is_back_and_the_reservation_over() {
 }
 
 #[tokio::test]
-async fn a_release_that_comes_first_refuses_the_late_reservation() {
+async fn an_early_release_refuses_the_late_reservation() {
     let running = Running::start().await;
     running.stock("a", 5).await;
     let id = id();
@@ -54,7 +54,7 @@ async fn a_release_that_comes_first_refuses_the_late_reservation() {
 }
 
 #[tokio::test]
-async fn too_little_stock_is_said_product_by_product_and_nothing_is_reserved() {
+async fn too_little_stock_is_reported_for_each_product() {
     let running = Running::start().await;
     for (sku, stock) in [("a", 5), ("b", 1), ("c", 0)] {
         running.stock(sku, stock).await;
@@ -62,9 +62,9 @@ async fn too_little_stock_is_said_product_by_product_and_nothing_is_reserved() {
     let call = running.reserve(reserve(id(), &[("a", 5), ("b", 2), ("c", 1)]));
     let status = refused(call, Code::FailedPrecondition, "INSUFFICIENT_STOCK").await;
     let failures = status.get_details_precondition_failure().unwrap().violations;
-    let told: Vec<_> =
+    let shortages: Vec<_> =
         failures.iter().map(|v| (v.subject.as_str(), v.description.as_str())).collect();
-    assert_eq!(told, [("b", "2 asked for, 1 in stock"), ("c", "1 asked for, 0 in stock")]);
+    assert_eq!(shortages, [("b", "2 requested, 1 in stock"), ("c", "1 requested, 0 in stock")]);
     assert_eq!(running.counts("a").await, (5, 0));
 }
 
@@ -86,7 +86,7 @@ async fn a_repeated_reservation_is_the_same_one() {
     let request = reserve(id, &[("a", 2)]);
     let made = running.reserve(request.clone()).await.unwrap();
     assert_eq!(running.reserve(request.clone()).await.unwrap(), made);
-    // Also under a request_id never seen: the reservation's own id is unique for ever.
+    // Another request_id changes nothing: the reservation's own id is unique for ever.
     let later = ReserveStockRequest { request_id: new_id(), ..request.clone() };
     assert_eq!(running.reserve(later).await.unwrap(), made);
     assert_eq!(running.counts("a").await, (3, 2));
@@ -101,7 +101,7 @@ async fn a_repeated_reservation_is_the_same_one() {
 }
 
 #[tokio::test]
-async fn what_was_never_reserved_cannot_be_committed() {
+async fn an_unknown_reservation_cannot_be_committed() {
     let running = Running::start().await;
     let id = id();
     let status = refused(running.commit(id), Code::NotFound, "RESERVATION_NOT_FOUND").await;
@@ -109,7 +109,7 @@ async fn what_was_never_reserved_cannot_be_committed() {
 }
 
 #[tokio::test]
-async fn everything_wrong_with_a_reservation_is_said_at_once() {
+async fn all_violations_are_reported_at_once() {
     let running = Running::start().await;
     let nil = reserve(Uuid::nil(), &[("a", 1)]);
     let status = refused(running.reserve(nil), Code::InvalidArgument, "VALIDATION_FAILED").await;
@@ -131,7 +131,7 @@ async fn everything_wrong_with_a_reservation_is_said_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn callers_at_once_never_oversell() {
+async fn concurrent_callers_never_oversell() {
     let running = Running::start().await;
     running.stock("a", 25).await;
     let mut calls = JoinSet::new();
@@ -150,7 +150,7 @@ async fn callers_at_once_never_oversell() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_same_reservation_sent_many_times_at_once_is_made_once() {
+async fn concurrent_repetitions_make_one_reservation() {
     let running = Running::start().await;
     running.stock("a", 25).await;
     let id: Uuid = id();

@@ -1,4 +1,4 @@
-//! The suite on SQLite, and what is SQLite's own.
+//! The suite on SQLite, and tests of SQLite alone.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use gantry_common_testing::{
 };
 use gantry_inventory::{
     application::{InventoryError, InventoryRepository},
-    domain::{Ask, Status},
+    domain::{Command, Status},
     outbound::sqlite::{MIGRATIONS, SqliteRepository},
 };
 use gantry_sql::StorageError;
@@ -16,7 +16,8 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Counts, NOW, counts, fresh, items, product, sku};
+use super::{fresh, product};
+use crate::support::{Counts, NOW, counts, items, sku};
 
 pub(super) async fn inventory() -> (TempDir, SqliteRepository) {
     let (folder, database) = database(&MIGRATIONS).await;
@@ -24,21 +25,21 @@ pub(super) async fn inventory() -> (TempDir, SqliteRepository) {
 }
 
 repository_contract! { super::suite, inventory:
-    a_product_reads_back_as_it_was_created
+    a_product_reads_back_as_created
     a_taken_sku_is_refused_and_changes_nothing
-    the_same_creation_again_answers_with_the_product_as_it_is_now
-    a_request_id_stands_for_one_request_of_one_caller_and_method
+    a_repeated_creation_returns_the_current_product
+    a_request_id_stands_for_one_request
     a_reservation_holds_all_of_its_items
-    too_little_of_one_product_reserves_none_of_any
+    too_little_of_one_product_reserves_nothing
     every_unknown_product_is_named
     a_refusal_leaves_no_record_of_the_request
-    a_sale_is_for_ever
-    a_release_puts_everything_back_for_ever
-    a_release_that_comes_first_refuses_the_late_reservation
-    the_reservations_id_outlives_the_record_of_the_request
-    a_request_id_reused_for_another_reservation_changes_nothing
-    pages_neither_repeat_nor_hide
-    a_last_page_says_so
+    a_committed_reservation_stays_committed
+    a_released_reservation_stays_released
+    an_early_release_refuses_the_late_reservation
+    a_reservation_id_outlives_the_request_record
+    a_reused_request_id_changes_nothing
+    pages_neither_repeat_nor_skip
+    the_last_page_has_no_token
 }
 
 async fn counted(repository: &SqliteRepository, text: &str) -> Counts {
@@ -46,22 +47,22 @@ async fn counted(repository: &SqliteRepository, text: &str) -> Counts {
 }
 
 #[tokio::test]
-async fn everything_is_there_after_a_restart() {
+async fn the_inventory_survives_a_restart() {
     let (folder, first) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(first.clone());
     repository.create_product(product("a", 3), fresh()).await.unwrap();
     let id = Uuid::from_u128(1);
-    let ask = Ask::Reserve(items(&[("a", 2)]));
-    let made = repository.change_reservation(id, ask.clone(), fresh(), NOW).await.unwrap();
+    let command = Command::Reserve(items(&[("a", 2)]));
+    let made = repository.change_reservation(id, command.clone(), fresh(), NOW).await.unwrap();
     first.close().await;
 
     let repository = SqliteRepository::new(open(folder.path(), &MIGRATIONS).await);
     assert_eq!(counted(&repository, "a").await, (1, 2, 0));
-    assert_eq!(repository.change_reservation(id, ask, fresh(), NOW).await.unwrap(), made);
+    assert_eq!(repository.change_reservation(id, command, fresh(), NOW).await.unwrap(), made);
 }
 
 #[tokio::test]
-async fn the_tables_refuse_a_count_below_nothing() {
+async fn the_tables_refuse_negative_counts() {
     let (_folder, database) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(database.clone());
     repository.create_product(product("a", 1), fresh()).await.unwrap();
@@ -78,7 +79,7 @@ async fn the_tables_refuse_a_count_below_nothing() {
 }
 
 #[tokio::test]
-async fn a_row_that_stands_for_nothing_is_a_failure_of_the_storage() {
+async fn an_unreadable_row_is_a_storage_error() {
     let (_folder, database) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(database.clone());
     repository.create_product(product("a", 1), fresh()).await.unwrap();
@@ -93,21 +94,21 @@ async fn migrations_can_be_undone_and_applied_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_at_once_never_oversell() {
+async fn concurrent_reservations_never_oversell() {
     const STOCK: u32 = 20;
     let (_folder, repository) = inventory().await;
     let repository = Arc::new(repository);
     for text in ["a", "b"] {
         repository.create_product(product(text, STOCK), fresh()).await.unwrap();
     }
-    // Each wants one of both, half of them naming the one first and half the other.
+    // Each call reserves one of both products. Half of the calls name one first, half the other.
     let mut tasks = JoinSet::new();
     for id in 0..64 {
         let repository = repository.clone();
         tasks.spawn(async move {
             let wanted = if id % 2 == 0 { [("a", 1), ("b", 1)] } else { [("b", 1), ("a", 1)] };
-            let ask = Ask::Reserve(items(&wanted));
-            repository.change_reservation(Uuid::from_u128(id), ask, fresh(), NOW).await
+            let command = Command::Reserve(items(&wanted));
+            repository.change_reservation(Uuid::from_u128(id), command, fresh(), NOW).await
         });
     }
     let answers = tasks.join_all().await;
@@ -120,19 +121,21 @@ async fn many_at_once_never_oversell() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_commit_and_a_release_at_once_have_one_winner() {
+async fn concurrent_commit_and_release_have_one_winner() {
     let (_folder, repository) = inventory().await;
     let repository = Arc::new(repository);
     repository.create_product(product("a", 100), fresh()).await.unwrap();
     let (mut sold, mut back) = (0, 0);
     for id in (0..25).map(Uuid::from_u128) {
-        let reserve = Ask::Reserve(items(&[("a", 4)]));
+        let reserve = Command::Reserve(items(&[("a", 4)]));
         repository.change_reservation(id, reserve, fresh(), NOW).await.unwrap();
-        let race = |ask| {
+        let race = |command| {
             let repository = repository.clone();
-            tokio::spawn(async move { repository.change_reservation(id, ask, fresh(), NOW).await })
+            tokio::spawn(
+                async move { repository.change_reservation(id, command, fresh(), NOW).await },
+            )
         };
-        let (commit, release) = (race(Ask::Commit), race(Ask::Release));
+        let (commit, release) = (race(Command::Commit), race(Command::Release));
         match (commit.await.unwrap(), release.await.unwrap()) {
             (Ok(won), Err(InventoryError::Refused(_))) => {
                 assert_eq!(won.status(), Status::Committed);

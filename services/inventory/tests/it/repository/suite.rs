@@ -1,4 +1,4 @@
-//! The suite. Each test gets an empty repository.
+//! Suite of the contract. Each test gets an empty repository.
 
 use gantry_contract::{
     idempotency::RequestKey,
@@ -6,12 +6,13 @@ use gantry_contract::{
 };
 use gantry_inventory::{
     application::{InventoryError, InventoryRepository},
-    domain::{Ask, ProductName, Refusal, Reservation, Shortage, Status},
+    domain::{Command, ProductName, Refusal, Reservation, Shortage, Status},
 };
 use gantry_money::Money;
 use uuid::Uuid;
 
-use super::{CREATE, Counts, LATER, NOW, RESERVE, counts, fresh, items, product, request, sku};
+use super::{CREATE, LATER, RESERVE, fresh, product, request};
+use crate::support::{Counts, NOW, counts, items, sku};
 
 const ID: Uuid = Uuid::from_u128(7);
 const OTHER: Uuid = Uuid::from_u128(8);
@@ -26,16 +27,16 @@ async fn counted(repository: &dyn InventoryRepository, text: &str) -> Counts {
     counts(repository.products(&[sku(text)]).await.unwrap()[&sku(text)].stock)
 }
 
-async fn ask(
+async fn run(
     repository: &dyn InventoryRepository,
     id: Uuid,
-    ask: Ask,
+    command: Command,
 ) -> Result<Reservation, InventoryError> {
-    repository.change_reservation(id, ask, fresh(), NOW).await
+    repository.change_reservation(id, command, fresh(), NOW).await
 }
 
-fn reserve(list: &[(&str, u32)]) -> Ask {
-    Ask::Reserve(items(list))
+fn reserve(list: &[(&str, u32)]) -> Command {
+    Command::Reserve(items(list))
 }
 
 #[track_caller]
@@ -46,7 +47,7 @@ fn assert_refused(answer: Result<Reservation, InventoryError>, expected: Refusal
     }
 }
 
-pub(super) async fn a_product_reads_back_as_it_was_created(repository: &dyn InventoryRepository) {
+pub(super) async fn a_product_reads_back_as_created(repository: &dyn InventoryRepository) {
     let mut made = product("a", 1_000_000_000);
     made.name = ProductName::parse("Ünïcode 🦀 'quoted'; -- x").unwrap();
     made.price = Money::from_units_nanos("CLF", i64::MAX / 10_000, 580_700_000).unwrap();
@@ -65,19 +66,17 @@ pub(super) async fn a_taken_sku_is_refused_and_changes_nothing(
     assert_eq!(counted(repository, "a").await, (3, 0, 0));
 }
 
-pub(super) async fn the_same_creation_again_answers_with_the_product_as_it_is_now(
+pub(super) async fn a_repeated_creation_returns_the_current_product(
     repository: &dyn InventoryRepository,
 ) {
     let key = request(CREATE, 1, 1);
     repository.create_product(product("a", 3), key.clone()).await.unwrap();
-    ask(repository, ID, reserve(&[("a", 2)])).await.unwrap();
+    run(repository, ID, reserve(&[("a", 2)])).await.unwrap();
     let again = repository.create_product(product("a", 3), key).await.unwrap();
     assert_eq!(counts(again.stock), (1, 2, 0));
 }
 
-pub(super) async fn a_request_id_stands_for_one_request_of_one_caller_and_method(
-    repository: &dyn InventoryRepository,
-) {
+pub(super) async fn a_request_id_stands_for_one_request(repository: &dyn InventoryRepository) {
     let key = request(CREATE, 1, 1);
     repository.create_product(product("a", 3), key.clone()).await.unwrap();
 
@@ -104,27 +103,27 @@ pub(super) async fn a_reservation_holds_all_of_its_items(repository: &dyn Invent
     let seen =
         ["a", "b", "c"].map(|text| (counts(read[&sku(text)].stock), read[&sku(text)].update_time));
     assert_eq!(seen, [((0, 3, 0), LATER), ((3, 2, 0), LATER), ((1, 0, 0), NOW)]);
-    // Read back, it is what was answered.
-    assert_eq!(ask(repository, ID, reserve(&[("a", 3), ("b", 2)])).await.unwrap(), made);
+    // The stored reservation equals the response.
+    assert_eq!(run(repository, ID, reserve(&[("a", 3), ("b", 2)])).await.unwrap(), made);
 }
 
-pub(super) async fn too_little_of_one_product_reserves_none_of_any(
+pub(super) async fn too_little_of_one_product_reserves_nothing(
     repository: &dyn InventoryRepository,
 ) {
     stock(repository, &[("a", 3), ("b", 1)]).await;
-    let short = Shortage { sku: sku("b"), asked: 2, available: 1 };
+    let short = Shortage { sku: sku("b"), requested: 2, available: 1 };
     assert_refused(
-        ask(repository, ID, reserve(&[("a", 1), ("b", 2)])).await,
+        run(repository, ID, reserve(&[("a", 1), ("b", 2)])).await,
         Refusal::InsufficientStock(vec![short]),
     );
     assert_eq!(counted(repository, "a").await, (3, 0, 0));
-    assert_refused(ask(repository, ID, Ask::Commit).await, Refusal::NotFound(ID));
+    assert_refused(run(repository, ID, Command::Commit).await, Refusal::NotFound(ID));
 }
 
 pub(super) async fn every_unknown_product_is_named(repository: &dyn InventoryRepository) {
     stock(repository, &[("a", 3)]).await;
     assert_refused(
-        ask(repository, ID, reserve(&[("y", 1), ("a", 1), ("x", 1)])).await,
+        run(repository, ID, reserve(&[("y", 1), ("a", 1), ("x", 1)])).await,
         Refusal::UnknownProducts(vec![sku("x"), sku("y")]),
     );
     assert_eq!(counted(repository, "a").await, (3, 0, 0));
@@ -134,85 +133,84 @@ pub(super) async fn a_refusal_leaves_no_record_of_the_request(
     repository: &dyn InventoryRepository,
 ) {
     stock(repository, &[("a", 1)]).await;
-    ask(repository, OTHER, reserve(&[("a", 1)])).await.unwrap();
+    run(repository, OTHER, reserve(&[("a", 1)])).await.unwrap();
     let key = request(RESERVE, 1, 1);
     let refused = repository.change_reservation(ID, reserve(&[("a", 1)]), key.clone(), NOW).await;
     assert!(matches!(refused, Err(InventoryError::Refused(Refusal::InsufficientStock(_)))));
 
-    ask(repository, OTHER, Ask::Release).await.unwrap();
+    run(repository, OTHER, Command::Release).await.unwrap();
     let now = repository.change_reservation(ID, reserve(&[("a", 1)]), key, NOW).await.unwrap();
     assert_eq!(now.status(), Status::Reserved);
 }
 
-pub(super) async fn a_sale_is_for_ever(repository: &dyn InventoryRepository) {
+pub(super) async fn a_committed_reservation_stays_committed(repository: &dyn InventoryRepository) {
     stock(repository, &[("a", 3), ("b", 1)]).await;
     let wanted = reserve(&[("a", 2), ("b", 1)]);
-    let made = ask(repository, ID, wanted.clone()).await.unwrap();
-    let sold = repository.change_reservation(ID, Ask::Commit, fresh(), LATER).await.unwrap();
+    let made = run(repository, ID, wanted.clone()).await.unwrap();
+    let sold = repository.change_reservation(ID, Command::Commit, fresh(), LATER).await.unwrap();
     assert_eq!((sold.status(), sold.items()), (Status::Committed, made.items()));
     assert_eq!((sold.create_time(), sold.update_time()), (NOW, LATER));
-    for again in [Ask::Commit, wanted] {
-        assert_eq!(ask(repository, ID, again).await.unwrap(), sold);
+    for again in [Command::Commit, wanted] {
+        assert_eq!(run(repository, ID, again).await.unwrap(), sold);
     }
-    assert_refused(ask(repository, ID, Ask::Release).await, Refusal::Committed(ID));
+    assert_refused(run(repository, ID, Command::Release).await, Refusal::Committed(ID));
     assert_eq!(counted(repository, "a").await, (1, 0, 2));
     assert_eq!(counted(repository, "b").await, (0, 0, 1));
 }
 
-pub(super) async fn a_release_puts_everything_back_for_ever(repository: &dyn InventoryRepository) {
+pub(super) async fn a_released_reservation_stays_released(repository: &dyn InventoryRepository) {
     stock(repository, &[("a", 3), ("b", 1)]).await;
     let wanted = reserve(&[("a", 2), ("b", 1)]);
-    let made = ask(repository, ID, wanted.clone()).await.unwrap();
-    let released = repository.change_reservation(ID, Ask::Release, fresh(), LATER).await.unwrap();
+    let made = run(repository, ID, wanted.clone()).await.unwrap();
+    let released =
+        repository.change_reservation(ID, Command::Release, fresh(), LATER).await.unwrap();
     assert_eq!((released.status(), released.items()), (Status::Released, made.items()));
     assert_eq!((released.create_time(), released.update_time()), (NOW, LATER));
-    assert_eq!(ask(repository, ID, Ask::Release).await.unwrap(), released);
-    for late in [Ask::Commit, wanted] {
-        assert_refused(ask(repository, ID, late).await, Refusal::Released(ID));
+    assert_eq!(run(repository, ID, Command::Release).await.unwrap(), released);
+    for late in [Command::Commit, wanted] {
+        assert_refused(run(repository, ID, late).await, Refusal::Released(ID));
     }
     assert_eq!(counted(repository, "a").await, (3, 0, 0));
     assert_eq!(counted(repository, "b").await, (1, 0, 0));
 }
 
-pub(super) async fn a_release_that_comes_first_refuses_the_late_reservation(
+pub(super) async fn an_early_release_refuses_the_late_reservation(
     repository: &dyn InventoryRepository,
 ) {
     stock(repository, &[("a", 3)]).await;
-    let mark = ask(repository, ID, Ask::Release).await.unwrap();
+    let mark = run(repository, ID, Command::Release).await.unwrap();
     assert_eq!(mark, Reservation::tombstone(ID, NOW));
-    assert_eq!(ask(repository, ID, Ask::Release).await.unwrap(), mark);
-    for late in [Ask::Commit, reserve(&[("a", 1)])] {
-        assert_refused(ask(repository, ID, late).await, Refusal::Released(ID));
+    assert_eq!(run(repository, ID, Command::Release).await.unwrap(), mark);
+    for late in [Command::Commit, reserve(&[("a", 1)])] {
+        assert_refused(run(repository, ID, late).await, Refusal::Released(ID));
     }
     assert_eq!(counted(repository, "a").await, (3, 0, 0));
 }
 
-pub(super) async fn the_reservations_id_outlives_the_record_of_the_request(
+pub(super) async fn a_reservation_id_outlives_the_request_record(
     repository: &dyn InventoryRepository,
 ) {
     stock(repository, &[("a", 3)]).await;
-    ask(repository, ID, reserve(&[("a", 2)])).await.unwrap();
-    // A request of another id is, to the records, one never seen.
-    ask(repository, ID, reserve(&[("a", 2)])).await.unwrap();
-    assert_refused(ask(repository, ID, reserve(&[("a", 1)])).await, Refusal::OtherItems(ID));
+    run(repository, ID, reserve(&[("a", 2)])).await.unwrap();
+    // To the request records, another request id is a new request.
+    run(repository, ID, reserve(&[("a", 2)])).await.unwrap();
+    assert_refused(run(repository, ID, reserve(&[("a", 1)])).await, Refusal::OtherItems(ID));
     assert_eq!(counted(repository, "a").await, (1, 2, 0));
 }
 
-pub(super) async fn a_request_id_reused_for_another_reservation_changes_nothing(
-    repository: &dyn InventoryRepository,
-) {
+pub(super) async fn a_reused_request_id_changes_nothing(repository: &dyn InventoryRepository) {
     stock(repository, &[("a", 3)]).await;
-    let ask = reserve(&[("a", 1)]);
-    repository.change_reservation(ID, ask.clone(), request(RESERVE, 1, 1), NOW).await.unwrap();
+    let command = reserve(&[("a", 1)]);
+    repository.change_reservation(ID, command.clone(), request(RESERVE, 1, 1), NOW).await.unwrap();
     let reused =
-        repository.change_reservation(OTHER, ask.clone(), request(RESERVE, 1, 2), NOW).await;
+        repository.change_reservation(OTHER, command.clone(), request(RESERVE, 1, 2), NOW).await;
     assert!(matches!(reused, Err(InventoryError::RequestIdReused)));
-    repository.change_reservation(ID, ask, request(RESERVE, 1, 1), NOW).await.unwrap();
+    repository.change_reservation(ID, command, request(RESERVE, 1, 1), NOW).await.unwrap();
     assert_eq!(counted(repository, "a").await, (2, 1, 0));
 }
 
-pub(super) async fn pages_neither_repeat_nor_hide(repository: &dyn InventoryRepository) {
-    // In the order of their bytes, whatever a locale would say.
+pub(super) async fn pages_neither_repeat_nor_skip(repository: &dyn InventoryRepository) {
+    // In the order of their bytes, not of a locale.
     let order = ["-", ".", "0", "10", "2", "A", "B", "_", "a", "aa", "b"];
     for text in order.iter().rev() {
         stock(repository, &[(text, 1)]).await;
@@ -228,13 +226,13 @@ pub(super) async fn pages_neither_repeat_nor_hide(repository: &dyn InventoryRepo
         if page_token.is_empty() {
             break;
         }
-        // What is added before the page does not move it.
+        // A product that is created before the next page does not move it.
         stock(repository, &[(&format!("--{page}"), 1)]).await;
     }
     assert_eq!(seen, order);
 }
 
-pub(super) async fn a_last_page_says_so(repository: &dyn InventoryRepository) {
+pub(super) async fn the_last_page_has_no_token(repository: &dyn InventoryRepository) {
     let page = PageRequest::new("products", 2, "", false).unwrap();
     let none = repository.list_products(&page).await.unwrap();
     assert_eq!((none.items.len(), &*none.next_page_token, none.total), (0, "", None));
