@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gantry_contract::{Clock, Ids, access::Scope, idempotency::RequestKey};
+use gantry_contract::{Clock, Ids, Scope, idempotency::RequestKey};
 
 use super::{Created, NewUser, PasswordHasher, UserError, UserRepository};
 use crate::domain::{Email, Name, Password, Role, User, UserId};
@@ -41,7 +41,7 @@ impl CreateUser {
     /// # Errors
     /// [`UserError::NotOwner`] if the caller may only write their own data: a new user belongs to
     /// nobody yet. [`UserError::EmailTaken`], [`UserError::RequestIdReused`], errors of the ports.
-    pub async fn run(&self, scope: &Scope, registration: Registration) -> Result<User, UserError> {
+    pub async fn run(&self, registration: Registration, scope: &Scope) -> Result<User, UserError> {
         if *scope != Scope::All {
             return Err(UserError::NotOwner);
         }

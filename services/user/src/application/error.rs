@@ -16,7 +16,7 @@ pub enum UserError {
     /// A user with this address exists.
     #[error("a user with this e-mail address exists")]
     EmailTaken,
-    /// The request id stands for another request already.
+    /// The request id was used for another request.
     #[error("the request_id was used for another request")]
     RequestIdReused,
     /// The address or the password is wrong. The caller does not learn which.
@@ -25,9 +25,6 @@ pub enum UserError {
     /// The password is right, but the user may not log in.
     #[error("the user {0} is not active")]
     NotActive(UserId),
-    /// The page token is not one of this list.
-    #[error("the page token is not one of this list")]
-    BadPageToken,
     /// Too many passwords wait to be hashed: trying again may succeed.
     #[error("too much to do")]
     Overloaded,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gantry_contract::access::Scope;
+use gantry_contract::Scope;
 
 use super::{UserError, UserRepository};
 use crate::domain::{User, UserId};
@@ -20,7 +20,7 @@ impl GetUser {
     /// # Errors
     /// [`UserError::NotOwner`] if the caller may read only themselves and this is another user,
     /// existing or not; [`UserError::NotFound`]; [`UserError::Storage`].
-    pub async fn run(&self, scope: &Scope, id: UserId) -> Result<User, UserError> {
+    pub async fn run(&self, id: UserId, scope: &Scope) -> Result<User, UserError> {
         if !scope.covers(&id.to_string()) {
             return Err(UserError::NotOwner);
         }

@@ -1,17 +1,16 @@
-//! List users, oldest first.
+//! List users.
 
 use std::sync::Arc;
 
 use gantry_contract::{
-    access::Scope,
-    page::{MAX_TOTAL, Page, PageRequest},
+    Scope,
+    page::{Page, PageRequest},
 };
 
 use super::{UserError, UserRepository};
 use crate::domain::{User, UserId};
 
-/// Lists users page by page, in the order of their ids, which is that of their
-/// creation.
+/// Lists users page by page, oldest first.
 #[derive(Clone, Debug)]
 pub struct ListUsers {
     /// Users and their password hashes.
@@ -19,30 +18,20 @@ pub struct ListUsers {
 }
 
 impl ListUsers {
-    /// Returns one page of the users that the caller may read: all, or themselves.
+    /// Returns one page of the users within `scope`: all, or only the caller.
     ///
     /// # Errors
-    /// [`UserError::BadPageToken`] if the page would begin after something else than a user;
     /// [`UserError::Storage`].
-    pub async fn run(&self, scope: &Scope, page: &PageRequest) -> Result<Page<User>, UserError> {
-        let after = match &page.after {
-            Some(key) => Some(UserId::parse(key).ok_or(UserError::BadPageToken)?),
-            None => None,
-        };
+    pub async fn run(&self, page: &PageRequest, scope: &Scope) -> Result<Page<User>, UserError> {
         let only = match scope {
             Scope::All => None,
-            // A subject that is no user has no user of its own.
             Scope::Own(subject) => match UserId::parse(subject) {
                 Some(id) => Some(id),
+                // No user has this subject as their id, so the list is empty.
                 None => return Ok(empty(page)),
             },
         };
-        let users = self.users.list(only, after, page.limit()).await?;
-        let total = match page.include_total {
-            true => Some(self.users.count(only, MAX_TOTAL).await?),
-            false => None,
-        };
-        Ok(Page::cut(users, page, |last| last.id.to_string(), total))
+        Ok(self.users.list(only, page).await?)
     }
 }
 

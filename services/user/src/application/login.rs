@@ -8,7 +8,7 @@ use super::{
     AccessToken, PasswordHasher, RefreshGrant, RefreshTokens, Token, TokenIssuer, UserError,
     UserRepository,
 };
-use crate::domain::{Attempt, Email, PasswordHash};
+use crate::domain::{Email, PasswordAttempt, PasswordHash};
 
 /// Exchanges an address and a password for tokens.
 ///
@@ -47,7 +47,7 @@ impl Login {
     /// # Errors
     /// [`UserError::BadCredentials`]; [`UserError::NotActive`], if the password is right; errors of the
     /// ports.
-    pub async fn run(&self, email: &str, attempt: Attempt) -> Result<Session, UserError> {
+    pub async fn run(&self, email: &str, attempt: PasswordAttempt) -> Result<Session, UserError> {
         let account = match Email::try_new(email) {
             Ok(email) => self.users.find_account(&email).await?,
             Err(_nobodys) => None,

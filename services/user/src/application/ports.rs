@@ -3,13 +3,16 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use gantry_contract::idempotency::RequestKey;
+use gantry_contract::{
+    idempotency::RequestKey,
+    page::{Page, PageRequest},
+};
 use gantry_sql::StorageError;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::UserError;
-use crate::domain::{Attempt, Email, Password, PasswordHash, User, UserId};
+use crate::domain::{Email, Password, PasswordAttempt, PasswordHash, User, UserId};
 
 /// Users, their password hashes and the requests that created them.
 ///
@@ -36,16 +39,13 @@ pub trait UserRepository: fmt::Debug + Send + Sync {
     /// Returns the user with this address, and the hash of their password.
     async fn find_account(&self, email: &Email) -> Result<Option<Account>, StorageError>;
 
-    /// Returns users after `after`, in the order of their ids: at most `limit`, of all or only this one.
+    /// Returns one page of the users, oldest first: of all users, or of this one only. The page's key
+    /// is the user's id.
     async fn list(
         &self,
         only: Option<UserId>,
-        after: Option<UserId>,
-        limit: u32,
-    ) -> Result<Vec<User>, StorageError>;
-
-    /// Returns the number of users, at most `most`.
-    async fn count(&self, only: Option<UserId>, most: u32) -> Result<u32, StorageError>;
+        page: &PageRequest,
+    ) -> Result<Page<User>, StorageError>;
 }
 
 /// Valid refresh tokens.
@@ -69,8 +69,11 @@ pub trait PasswordHasher: fmt::Debug + Send + Sync {
 
     /// Returns whether the attempt is the hashed password. Without a hash (there is no such user) it
     /// returns false, and takes as long.
-    async fn verify(&self, attempt: Attempt, hash: Option<PasswordHash>)
-    -> Result<bool, UserError>;
+    async fn verify(
+        &self,
+        attempt: PasswordAttempt,
+        hash: Option<PasswordHash>,
+    ) -> Result<bool, UserError>;
 }
 
 /// Issuer of tokens.

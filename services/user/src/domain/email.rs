@@ -4,22 +4,21 @@ use std::fmt;
 
 use super::Invalid;
 
-/// An e-mail address: kept as it was given, the same whatever its case.
+/// E-mail address in ASCII. Keeps its case, and compares without it.
 ///
-/// Equality is that of [`key`](Self::key), so that one person cannot have two
-/// accounts as `Ann@` and `ann@`. Addresses are ASCII, which makes case a simple
-/// matter.
+/// Addresses are equal if their [keys](Self::key) are, so that one person cannot have two accounts
+/// as `Ann@` and `ann@`.
 #[derive(Clone)]
 pub struct Email(String);
 
 impl Email {
-    /// The longest address there is (RFC 5321).
+    /// Longest address, in bytes (RFC 5321, section 4.5.3.1.3, without the angle brackets).
     pub const MAX_LEN: usize = 254;
 
-    /// Takes an address, without the white space around it.
+    /// Checks an address and removes white space around it.
     ///
     /// # Errors
-    /// [`Invalid`] where it is no address or too long.
+    /// [`Invalid`] if it is not an address, or is longer than [`Email::MAX_LEN`].
     pub fn try_new(text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
         if is_address(text) {
@@ -30,18 +29,18 @@ impl Email {
         }
     }
 
-    /// The address as it was given.
+    /// Returns the address in its original case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What makes it unique: the address in lower case.
+    /// Returns the address in lower case, which is unique among users.
     pub fn key(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 }
 
-/// Sorts out what is certainly no address; that it exists only a mail can tell.
+/// Returns false for text that cannot be an address. Only a mail can prove that an address exists.
 fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     text.len() <= Email::MAX_LEN
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn a_malformed_address_is_refused() {
         let long = format!("{}@example.org", "a".repeat(243));
         for text in
             ["", "ann", "@example.org", "ann@", "ann@@b", "a b@c.d", "a@b..c", "ä@b.c", &long]

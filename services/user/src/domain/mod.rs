@@ -1,8 +1,8 @@
-//! What a user is, and the rules that hold for one. No I/O, no clock, no ids made here.
+//! Users and their rules: no I/O, no clock, no new ids.
 //!
-//! Values are checked where they are made (`try_new`), so that an invalid one does
-//! not exist. What is personal or secret (address, name, password, hash) hides
-//! from `Debug`: a log line or an error that holds one shows nothing of it.
+//! Constructors (`try_new`) check values, so that an invalid value cannot exist. `Debug` hides
+//! personal and secret values (address, name, password, hash), so that log lines and errors do not
+//! show them.
 
 mod email;
 mod name;
@@ -13,16 +13,16 @@ mod user;
 
 pub use email::Email;
 pub use name::Name;
-pub use password::{Attempt, Password, PasswordHash};
+pub use password::{Password, PasswordAttempt, PasswordHash};
 pub use role::Role;
 pub use user::{Status, Tier, User, UserId};
 
-/// A value that breaks a rule. Never holds the value.
+/// Violation of a rule. Does not contain the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {rule}")]
 pub struct Invalid {
-    /// Whose value: `email`.
+    /// Name of the field: `email`.
     pub field: &'static str,
-    /// What it must be: `must be an e-mail address`.
+    /// Broken rule: `must be an e-mail address`.
     pub rule: &'static str,
 }

@@ -1,4 +1,4 @@
-//! People's names.
+//! Names of users.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use super::{
     text::{is_deceptive, nfc},
 };
 
-/// What a user is called: 2 to 100 characters, on one line, in Normalization Form C.
+/// Name of a user: 2 to 100 characters on one line, in Normalization Form C.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Name(String);
 
 impl Name {
-    /// Takes a name, without the white space around it.
+    /// Checks a name and removes white space around it.
     ///
     /// # Errors
-    /// [`Invalid`] if it is too short, too long, or has characters that could forge lines, reverse
-    /// text or hide where the name is shown.
+    /// [`Invalid`] if it is too short or too long, or has characters that forge lines, reverse the
+    /// text beside them or are invisible.
     pub fn try_new(text: &str) -> Result<Self, Invalid> {
         let text = nfc(text.trim());
         let refuse = |rule| Err(Invalid { field: "name", rule });
@@ -29,7 +29,7 @@ impl Name {
         Ok(Self(text.into_owned()))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_2_to_100_characters_whatever_their_bytes() {
+    fn a_name_has_2_to_100_characters() {
         for text in ["Bo", " Bo ", "李明", &"é".repeat(100)] {
             assert_eq!(Name::try_new(text).unwrap().as_str(), text.trim());
         }

@@ -1,20 +1,17 @@
-//! Passwords, and what is kept of them.
-//!
-//! None of these shows its contents in `Debug` or has a `Display`.
+//! Passwords and their hashes. `Debug` hides their contents, and none has a `Display`.
 
 use std::fmt;
 
 use super::{Invalid, text::opaque_string};
 
-/// A password that a user may choose: 8 to 128 characters. White space counts.
+/// New password of a user: 8 to 128 characters, white space included.
 ///
-/// Kept as the OpaqueString profile prepares it (RFC 8265), so that it matches whichever keyboard
-/// it is typed on.
+/// Prepared by the OpaqueString profile (RFC 8265), so that it matches if typed on another keyboard.
 #[derive(Clone)]
 pub struct Password(String);
 
 impl Password {
-    /// Takes a password. Its characters are counted after its preparation.
+    /// Prepares a password, then counts its characters.
     ///
     /// # Errors
     /// [`Invalid`] if it is too short or too long, or has invisible characters.
@@ -29,42 +26,42 @@ impl Password {
         Ok(Self(text))
     }
 
-    /// The password, for the hasher.
+    /// Returns the password, for the hasher.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// What somebody gives as their password. It obeys no rule: it may have been chosen
-/// under older ones, and whether it is right only the hasher can tell.
+/// Password of a login. No rule applies to it: older rules may have allowed it, and only the hasher
+/// verifies it.
 #[derive(Clone)]
-pub struct Attempt(String);
+pub struct PasswordAttempt(String);
 
-impl Attempt {
-    /// Takes what somebody gives, prepared as a password is. What cannot be prepared is nobody's
-    /// password, and goes through the hasher as it is.
+impl PasswordAttempt {
+    /// Prepares the text as a [`Password`] is. Text that cannot be prepared is not any user's
+    /// password, and is kept unchanged for the hasher.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         Self(opaque_string(&text).unwrap_or(text))
     }
 
-    /// The text, for the hasher.
+    /// Returns the text, for the hasher.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// What is kept of a password: its hash as a PHC string (`$argon2id$...`).
+/// Hash of a password, as a PHC string (`$argon2id$...`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// A hash that the hasher made.
+    /// Wraps a hash from the hasher.
     pub fn new(phc: impl Into<String>) -> Self {
         Self(phc.into())
     }
 
-    /// The PHC string.
+    /// Returns the PHC string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -80,14 +77,14 @@ macro_rules! hidden {
     )*};
 }
 
-hidden!(Password, Attempt, PasswordHash);
+hidden!(Password, PasswordAttempt, PasswordHash);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn passwords_have_8_to_128_characters_and_are_not_trimmed() {
+    fn a_password_has_8_to_128_characters_spaces_included() {
         assert_eq!(Password::try_new("  spaces  ").unwrap().expose(), "  spaces  ");
         for (character, times, is_taken) in [
             ("p", 7, false),
@@ -95,7 +92,7 @@ mod tests {
             ("p", 128, true),
             ("p", 129, false),
             ("ä", 8, true),
-            // Two code points each, and one character after the preparation.
+            // Two code points, one character after the preparation.
             ("a\u{308}", 4, false),
             ("a\u{308}", 7, false),
             ("a\u{308}", 8, true),
@@ -110,17 +107,18 @@ mod tests {
     }
 
     #[test]
-    fn a_password_matches_however_it_is_typed() {
+    fn each_spelling_of_a_password_matches() {
         let forms = ["pässwörd\u{a0}1", "pa\u{308}sswo\u{308}rd 1", "pässwo\u{308}rd\u{3000}1"];
         for set in forms {
             for typed in forms {
-                let (password, attempt) = (Password::try_new(set).unwrap(), Attempt::new(typed));
+                let (password, attempt) =
+                    (Password::try_new(set).unwrap(), PasswordAttempt::new(typed));
                 assert_eq!(password.expose(), attempt.expose());
             }
         }
         assert_ne!(
             Password::try_new("Password").unwrap().expose(),
-            Attempt::new("password").expose()
+            PasswordAttempt::new("password").expose()
         );
     }
 
@@ -129,7 +127,7 @@ mod tests {
         let shown = format!(
             "{:?} {:?} {:?} {:?}",
             Password::try_new("correct horse").unwrap(),
-            Attempt::new("correct horse"),
+            PasswordAttempt::new("correct horse"),
             PasswordHash::new("correct horse"),
             Password::try_new("horse").unwrap_err(),
         );

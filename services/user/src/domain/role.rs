@@ -1,19 +1,19 @@
 //! Roles.
 
-/// What a user may do, by name. What each amounts to is said in the contract.
+/// Role of a user. The contract lists the permissions of each role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Everything.
+    /// Administrator.
     Admin,
-    /// What is their own.
+    /// Customer, limited to their own data.
     User,
 }
 
 impl Role {
-    /// All there are.
+    /// All roles.
     pub const ALL: [Self; 2] = [Self::Admin, Self::User];
 
-    /// The name as it stands in tokens and in the contract.
+    /// Returns the name in tokens and in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -21,7 +21,7 @@ impl Role {
         }
     }
 
-    /// The role of this name, where there is one.
+    /// Returns the role with this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == name)
     }

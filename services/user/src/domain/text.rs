@@ -7,25 +7,23 @@ use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class, is_nfc};
 
-/// The text in Normalization Form C.
+/// Converts the text to Normalization Form C.
 pub(super) fn nfc(text: &str) -> Cow<'_, str> {
     if is_nfc(text) { text.into() } else { text.nfc().collect::<String>().into() }
 }
 
-/// Prepares a password as the OpaqueString profile says (RFC 8265, section 4.2): spaces of other
-/// scripts become U+0020, everything is in Normalization Form C, and only then are the code points
-/// judged (RFC 8264, section 7). Case and width stay.
+/// Prepares a password by the OpaqueString profile (RFC 8265, section 4.2): replaces all spaces by
+/// U+0020, converts the text to Normalization Form C, then checks the code points (RFC 8264, section
+/// 7). Keeps case and width. Returns `None` if a code point [is disallowed](is_disallowed).
 ///
-/// Differs from the profile in two points: code points that Unicode assigns later are allowed, so
-/// that new letters need no new release; visible characters need no context, since a password is
-/// compared and never shown.
-///
-/// Returns none if a code point is not allowed: see [`is_disallowed`].
+/// Differs from the profile in two points. Unassigned code points are allowed, so that letters of a
+/// later Unicode version need no new release. Visible characters need no context, because a password
+/// is compared and never shown.
 pub(super) fn opaque_string(text: &str) -> Option<String> {
     let text: String = text.chars().map(|c| if is_space(c) { ' ' } else { c }).nfc().collect();
     let mut before = None;
     for c in text.chars() {
-        // RFC 5892, appendices A.1 and A.2: joiners are seen after a virama.
+        // RFC 5892, appendices A.1 and A.2: joiners are visible after a virama.
         let after_virama = before.is_some_and(|c| canonical_combining_class(c) == VIRAMA);
         if is_disallowed(c) && !(is_joiner(c) && after_virama) {
             return None;
@@ -35,7 +33,7 @@ pub(super) fn opaque_string(text: &str) -> Option<String> {
     Some(text)
 }
 
-/// Characters that forge lines, reverse what stands beside them, or are never seen.
+/// Returns true for characters that forge lines, reverse the text beside them or are invisible.
 pub(super) fn is_deceptive(c: char) -> bool {
     is_disallowed(c) && !is_joiner(c)
 }
@@ -55,8 +53,8 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Code points that the FreeformClass disallows (RFC 8264, section 9): controls, separators of lines,
-/// default-ignorable code points, jamo that make no syllable, private use and noncharacters.
+/// Returns true for code points that the FreeformClass disallows (RFC 8264, section 9): controls, line
+/// separators, default-ignorable code points, old Hangul jamo, private use and noncharacters.
 fn is_disallowed(c: char) -> bool {
     c.is_control()
         || u32::from(c) & 0xfffe == 0xfffe
@@ -74,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn composed_and_decomposed_texts_are_one() {
+    fn composed_and_decomposed_texts_are_equal() {
         for (composed, decomposed) in [
             ("café", "cafe\u{301}"),
             ("Åse", "A\u{30a}se"),
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_are_one_and_case_and_width_stay() {
+    fn spaces_become_equal_and_case_and_width_stay() {
         for space in ['\u{a0}', '\u{2003}', '\u{202f}', '\u{205f}', '\u{3000}'] {
             assert_eq!(opaque_string(&format!(" a{space}{space}b ")).as_deref(), Some(" a  b "));
         }
@@ -111,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_is_not_allowed() {
+    fn invisible_characters_are_refused() {
         for text in [
             "a\0",
             "a\n",

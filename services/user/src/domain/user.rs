@@ -1,4 +1,4 @@
-//! The user.
+//! Users.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::{Email, Name, Role};
 
-/// Which user. A UUIDv7, so that ids sort by age.
+/// Id of a user: a UUIDv7, so ids sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(pub Uuid);
 
 impl UserId {
-    /// Reads an id in any of the ways a UUID is written.
+    /// Parses an id from any text form of a UUID.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
     }
@@ -24,24 +24,24 @@ impl fmt::Display for UserId {
     }
 }
 
-/// Whether a user may log in and order.
+/// Status of a user. Only an active user may log in and order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// May.
+    /// May log in and order.
     Active,
     /// Awaits activation.
     Pending,
     /// Locked by an administrator.
     Deactivated,
-    /// Gone; only the id is kept.
+    /// Deleted, except for the id.
     Deleted,
 }
 
 impl Status {
-    /// All there are.
+    /// All statuses.
     pub const ALL: [Self; 4] = [Self::Active, Self::Pending, Self::Deactivated, Self::Deleted];
 
-    /// The name, as it is stored.
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "ACTIVE",
@@ -51,28 +51,28 @@ impl Status {
         }
     }
 
-    /// The status of this name, where there is one.
+    /// Parses a stored name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
 
-/// A customer's standing, on which discounts depend.
+/// Tier of a customer. Decides the discount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
-    /// Everybody at first.
+    /// Tier of every new customer.
     Regular,
-    /// A better discount.
+    /// Tier above regular.
     Premium,
-    /// The best discount.
+    /// Highest tier.
     Vip,
 }
 
 impl Tier {
-    /// All there are.
+    /// All tiers.
     pub const ALL: [Self; 3] = [Self::Regular, Self::Premium, Self::Vip];
 
-    /// The name, as it is stored.
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Regular => "REGULAR",
@@ -81,37 +81,37 @@ impl Tier {
         }
     }
 
-    /// The tier of this name, where there is one.
+    /// Parses a stored name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tier| tier.as_str() == name)
     }
 }
 
-/// A user. The password is kept apart: whoever holds a user does not hold it.
+/// User without the password, which is stored separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Which.
+    /// Id.
     pub id: UserId,
-    /// Unique without regard to case.
+    /// E-mail address, unique without regard to case.
     pub email: Email,
-    /// What they are called.
+    /// Name.
     pub name: Name,
-    /// Whether they may log in and order.
+    /// Status.
     pub status: Status,
-    /// What their discount depends on.
+    /// Tier, which decides the discount.
     pub tier: Tier,
-    /// What they may do. Never empty.
+    /// Roles. Never empty.
     pub roles: BTreeSet<Role>,
-    /// 1 at first, and one more with every change.
+    /// Version: 1 for a new user, increased by 1 with each change.
     pub version: u32,
-    /// When they were created.
+    /// Time of creation.
     pub create_time: OffsetDateTime,
-    /// When they were last changed.
+    /// Time of the last change.
     pub update_time: OffsetDateTime,
 }
 
 impl User {
-    /// A new user: active, regular, with one role.
+    /// Creates a user: active, of the regular tier, with one role.
     pub fn new(id: UserId, email: Email, name: Name, role: Role, now: OffsetDateTime) -> Self {
         Self {
             id,
@@ -126,12 +126,12 @@ impl User {
         }
     }
 
-    /// Whether they may log in and order.
+    /// Returns true if the user may log in and order.
     pub fn is_active(&self) -> bool {
         self.status == Status::Active
     }
 
-    /// What stands for this version of the user.
+    /// Returns the etag of this version of the user.
     pub fn etag(&self) -> String {
         format!("v{}", self.version)
     }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_read_back() {
+    fn stored_names_parse_back() {
         for status in Status::ALL {
             assert_eq!(Status::parse(status.as_str()), Some(status));
         }

@@ -1,4 +1,7 @@
 //! Conversion between the contract's messages and the application's types.
+//!
+//! The server has checked the contract's own rules. The rules of the domain are checked here, and
+//! reported the same way: as violations of fields.
 
 use gantry_common::timestamp;
 use gantry_contract::{Violations, idempotency::RequestKey, ids};
@@ -16,7 +19,7 @@ pub(super) fn jwk(key: &PublicKey) -> contract::Jwk {
     contract::Jwk { kty, crv, x, kid, alg, r#use: "sig".to_owned() }
 }
 
-/// Parses a registration. The error lists every violation of the request.
+/// Parses the command. The error lists every violation of the request.
 pub(super) fn registration(
     request: contract::CreateUserRequest,
     key: RequestKey,

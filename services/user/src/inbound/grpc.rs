@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use gantry_common::page_by_id;
 use gantry_contract::page::PageRequest;
 use gantry_identity::PublicKey;
 use gantry_proto::shop::user::v1::{
@@ -19,9 +20,9 @@ use super::{
     convert,
     status::{USER, status},
 };
-use crate::{application::UseCases, domain::Attempt};
+use crate::{application::UseCases, domain::PasswordAttempt};
 
-/// Handlers of both services. Clones share their state.
+/// Handlers of both services. Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     use_cases: UseCases,
@@ -50,14 +51,14 @@ impl UserService for Api {
         let scope = authorized(&request).scope.clone();
         let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
         let registration = convert::registration(request.into_inner(), key)?;
-        let user = self.use_cases.create_user.run(&scope, registration).await.map_err(status)?;
+        let user = self.use_cases.create_user.run(registration, &scope).await.map_err(status)?;
         Ok(Response::new(convert::user(&user)))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
         let id = convert::user_id(&request.get_ref().id)?;
         let scope = &authorized(&request).scope;
-        let user = self.use_cases.get_user.run(scope, id).await.map_err(status)?;
+        let user = self.use_cases.get_user.run(id, scope).await.map_err(status)?;
         Ok(Response::new(convert::user(&user)))
     }
 
@@ -66,9 +67,9 @@ impl UserService for Api {
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
         let ListUsersRequest { page_size, page_token, include_total } = request.get_ref();
-        let page = PageRequest::new(USER, *page_size, page_token, *include_total)?;
+        let page = page_by_id(PageRequest::new(USER, *page_size, page_token, *include_total)?)?;
         let scope = &authorized(&request).scope;
-        let page = self.use_cases.list_users.run(scope, &page).await.map_err(status)?;
+        let page = self.use_cases.list_users.run(&page, scope).await.map_err(status)?;
         Ok(Response::new(ListUsersResponse {
             users: page.items.iter().map(convert::user).collect(),
             total_size: page.total_size(),
@@ -81,8 +82,12 @@ impl UserService for Api {
 impl AuthService for Api {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<TokenPair>, Status> {
         let LoginRequest { email, password } = request.into_inner();
-        let session =
-            self.use_cases.login.run(&email, Attempt::new(password)).await.map_err(status)?;
+        let session = self
+            .use_cases
+            .login
+            .run(&email, PasswordAttempt::new(password))
+            .await
+            .map_err(status)?;
         Ok(Response::new(convert::token_pair(&session)))
     }
 

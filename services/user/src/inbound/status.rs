@@ -1,8 +1,7 @@
 //! Statuses of failed use cases.
 
-use std::error::Error;
-
-use gantry_contract::{Failure, Violations};
+use gantry_common::internal;
+use gantry_contract::Failure;
 use gantry_proto::shop::errors::v1::Reason;
 use tonic::{Code, Status};
 
@@ -11,35 +10,26 @@ use crate::application::UserError;
 pub(super) const USER: &str = "shop.user.v1.User";
 
 pub(super) fn status(error: UserError) -> Status {
-    failure(error).into()
+    failure(&error).into()
 }
 
-fn failure(error: UserError) -> Failure {
-    let message = error.to_string();
+fn failure(error: &UserError) -> Failure {
+    let refuse = |code, reason: Reason| Failure::new(code, reason, error.to_string());
     match error {
-        UserError::NotOwner => Failure::new(Code::PermissionDenied, Reason::NotOwner, message),
-        UserError::NotFound(id) => Failure::new(Code::NotFound, Reason::UserNotFound, message)
-            .resource(USER, id.to_string(), "does not exist"),
-        UserError::EmailTaken => Failure::new(Code::AlreadyExists, Reason::EmailTaken, message),
-        UserError::RequestIdReused => {
-            Failure::new(Code::AlreadyExists, Reason::RequestIdReused, message)
-        }
-        UserError::BadCredentials => {
-            Failure::new(Code::Unauthenticated, Reason::BadCredentials, message)
-        }
-        UserError::NotActive(id) => Failure::new(
-            Code::FailedPrecondition,
-            Reason::UserNotActive,
-            message,
-        )
-        .precondition("STATUS", id.to_string(), "the user must be active"),
-        UserError::BadPageToken => Violations::one("page_token", message).into(),
+        UserError::NotOwner => refuse(Code::PermissionDenied, Reason::NotOwner),
+        UserError::NotFound(id) => refuse(Code::NotFound, Reason::UserNotFound).resource(
+            USER,
+            id.to_string(),
+            "does not exist",
+        ),
+        UserError::EmailTaken => refuse(Code::AlreadyExists, Reason::EmailTaken),
+        UserError::RequestIdReused => refuse(Code::AlreadyExists, Reason::RequestIdReused),
+        UserError::BadCredentials => refuse(Code::Unauthenticated, Reason::BadCredentials),
+        UserError::NotActive(id) => refuse(Code::FailedPrecondition, Reason::UserNotActive)
+            .precondition("STATUS", id.to_string(), "the user must be active"),
         UserError::Overloaded => Failure::overloaded(),
         UserError::Storage(error) => error.failure(),
-        UserError::Failed(cause) => {
-            tracing::error!(error = &*cause as &dyn Error, "user service failed");
-            Failure::internal()
-        }
+        UserError::Failed(_) => internal(error),
     }
 }
 
@@ -61,7 +51,6 @@ mod tests {
             (UserError::RequestIdReused, Code::AlreadyExists, "REQUEST_ID_REUSED"),
             (UserError::BadCredentials, Code::Unauthenticated, "BAD_CREDENTIALS"),
             (UserError::NotActive(id), Code::FailedPrecondition, "USER_NOT_ACTIVE"),
-            (UserError::BadPageToken, Code::InvalidArgument, "VALIDATION_FAILED"),
             (UserError::Overloaded, Code::ResourceExhausted, "OVERLOADED"),
             (UserError::failed("the disk is full"), Code::Internal, "INTERNAL"),
         ];
@@ -73,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_not_sent() {
+    fn causes_are_not_sent() {
         let status = status(UserError::failed("the disk is full"));
         assert!(!format!("{status:?}").contains("disk"), "{status:?}");
         assert!(GantryReason::Internal.is_given_by(&status));

@@ -30,7 +30,7 @@ use tokio::{sync::Semaphore, task};
 
 use crate::{
     application::{PasswordHasher, UserError},
-    domain::{Attempt, Password, PasswordHash},
+    domain::{Password, PasswordAttempt, PasswordHash},
 };
 
 /// Cost of a hash, and limits of concurrent hashes.
@@ -139,7 +139,7 @@ impl PasswordHasher for Argon2id {
 
     async fn verify(
         &self,
-        attempt: Attempt,
+        attempt: PasswordAttempt,
         hash: Option<PasswordHash>,
     ) -> Result<bool, UserError> {
         // The made-up hash has a password too, but no user.

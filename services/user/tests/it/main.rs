@@ -1,5 +1,5 @@
-//! The users from outside: their repository, the hasher, the use cases on fakes, the
-//! methods over a socket.
+//! Tests of the user service: its repository, its hasher, its use cases on fakes, and its methods
+//! over a socket.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,9 +1,13 @@
 //! Users, their passwords, and the requests that created them.
 
 use async_trait::async_trait;
-use gantry_contract::idempotency::RequestKey;
+use gantry_contract::{
+    idempotency::RequestKey,
+    page::{MAX_TOTAL, Page, PageRequest},
+};
 use gantry_sql::{StorageError, StoredTime, requests, unique_violation};
 use sqlx::SqliteConnection;
+use uuid::Uuid;
 
 use super::{
     SqliteRepository,
@@ -64,31 +68,37 @@ impl UserRepository for SqliteRepository {
     async fn list(
         &self,
         only: Option<UserId>,
-        after: Option<UserId>,
-        limit: u32,
-    ) -> Result<Vec<User>, StorageError> {
-        // No id is empty, so every one comes after the empty blob.
-        let after = after.map_or_else(Vec::new, |id| id.0.into_bytes().to_vec());
+        page: &PageRequest,
+    ) -> Result<Page<User>, StorageError> {
+        // Every id comes after the nil UUID.
+        let after = match &page.after {
+            Some(key) => Uuid::parse_str(key).map_err(StorageError::corrupt)?,
+            None => Uuid::nil(),
+        };
+        let reader = self.db.reader();
         let query = match only {
             None => sqlx::query_as("SELECT * FROM users WHERE id > ? ORDER BY id LIMIT ?")
                 .bind(after)
-                .bind(limit),
+                .bind(page.limit()),
             Some(id) => {
                 sqlx::query_as("SELECT * FROM users WHERE id > ? AND id = ?").bind(after).bind(id.0)
             }
         };
-        let rows: Vec<UserRow> = query.fetch_all(self.db.reader()).await?;
-        rows.into_iter().map(User::try_from).collect()
-    }
-
-    async fn count(&self, only: Option<UserId>, most: u32) -> Result<u32, StorageError> {
-        let query = match only {
-            None => {
-                sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM users LIMIT ?)").bind(most)
-            }
-            Some(id) => sqlx::query_scalar("SELECT count(*) FROM users WHERE id = ?").bind(id.0),
+        let rows: Vec<UserRow> = query.fetch_all(reader).await?;
+        let users = rows.into_iter().map(User::try_from).collect::<Result<_, _>>()?;
+        let total = if page.include_total {
+            let query = match only {
+                None => sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM users LIMIT ?)")
+                    .bind(MAX_TOTAL),
+                Some(id) => {
+                    sqlx::query_scalar("SELECT count(*) FROM users WHERE id = ?").bind(id.0)
+                }
+            };
+            Some(query.fetch_one(reader).await?)
+        } else {
+            None
         };
-        Ok(query.fetch_one(self.db.reader()).await?)
+        Ok(Page::cut(users, page, |last| last.id.to_string(), total))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may do what: every method for every kind of caller.
+//! Access to every method for every kind of caller.
 
 use gantry_contract::Actor;
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
@@ -6,10 +6,10 @@ use gantry_proto::shop::user::v1::ListUsersRequest;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{As, Running, new, new_id};
+use super::{Client, Running, new, new_id};
 
-/// OK, or the reason of the refusal.
-fn told<T>(answer: Result<T, Status>) -> String {
+/// Returns "OK", or the reason of a refusal.
+fn outcome<T>(answer: Result<T, Status>) -> String {
     match answer {
         Ok(_) => "OK".to_owned(),
         Err(status) => {
@@ -24,13 +24,13 @@ fn told<T>(answer: Result<T, Status>) -> String {
     }
 }
 
-/// What each method says to this caller, about themselves and about somebody else.
-async fn answers(caller: &As, own: &str, others: &str) -> [String; 4] {
+/// Returns the outcome of each method for this caller: on their own user and on another one.
+async fn outcomes(caller: &Client, own: &str, other: &str) -> [String; 4] {
     [
-        told(caller.get(own).await),
-        told(caller.get(others).await),
-        told(caller.list(ListUsersRequest::default()).await),
-        told(caller.create(new(&format!("{}@example.org", new_id()))).await),
+        outcome(caller.get(own).await),
+        outcome(caller.get(other).await),
+        outcome(caller.list(ListUsersRequest::default()).await),
+        outcome(caller.create(new(&format!("{}@example.org", new_id()))).await),
     ]
 }
 
@@ -39,7 +39,7 @@ fn actor(id: &str, role: &str) -> Actor {
 }
 
 #[tokio::test]
-async fn every_method_knows_its_callers() {
+async fn every_method_checks_its_caller() {
     let running = Running::start().await;
     let (ann, as_ann) = running.customer("ann@example.org").await;
     let (bob, _) = running.customer("bob@example.org").await;
@@ -50,11 +50,11 @@ async fn every_method_knows_its_callers() {
     let stranger = ServiceSigner::new("order", SigningKey::generate());
 
     let table = [
-        ("nobody", As::new(&running.channel, None), ["TOKEN_MISSING"; 4]),
+        ("nobody", Client::new(&running.channel, None), ["TOKEN_MISSING"; 4]),
         ("a forger", running.with("x.y.z".to_owned()), ["TOKEN_INVALID"; 4]),
         ("a stranger", signed(&stranger, "user", itself()), ["TOKEN_INVALID"; 4]),
         (
-            "a token for another",
+            "a token for another service",
             signed(&running.signer("order"), "inventory", itself()),
             ["TOKEN_INVALID"; 4],
         ),
@@ -76,7 +76,7 @@ async fn every_method_knows_its_callers() {
             ["OK", "OK", "PERMISSION_MISSING", "PERMISSION_MISSING"],
         ),
         (
-            "order for somebody without a role",
+            "order for a user without a role",
             running.order(Acting::For(actor(&ann.id, "none"))),
             ["PERMISSION_MISSING"; 4],
         ),
@@ -86,13 +86,13 @@ async fn every_method_knows_its_callers() {
             ["PERMISSION_MISSING"; 4],
         ),
     ];
-    for (who, caller, expected) in table {
-        assert_eq!(answers(&caller, &ann.id, &bob.id).await, expected, "{who}");
+    for (name, caller, expected) in table {
+        assert_eq!(outcomes(&caller, &ann.id, &bob.id).await, expected, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_customer_lists_themselves_alone() {
+async fn a_customer_lists_only_themselves() {
     let running = Running::start().await;
     let (ann, as_ann) = running.customer("ann@example.org").await;
     running.customer("bob@example.org").await;
@@ -103,12 +103,12 @@ async fn a_customer_lists_themselves_alone() {
 }
 
 #[tokio::test]
-async fn a_customer_cannot_learn_who_is_there() {
+async fn a_customer_cannot_probe_for_users() {
     let running = Running::start().await;
     let (_, as_ann) = running.customer("ann@example.org").await;
     let (bob, _) = running.customer("bob@example.org").await;
-    let said = |status: Status| (status.code(), status.message().to_owned());
+    let answer = |status: Status| (status.code(), status.message().to_owned());
     let (foreign, missing) = (as_ann.get(&bob.id).await, as_ann.get(&new_id()).await);
-    assert_eq!(told(missing.clone()), "NOT_OWNER");
-    assert_eq!(foreign.map_err(said), missing.map_err(said));
+    assert_eq!(outcome(missing.clone()), "NOT_OWNER");
+    assert_eq!(foreign.map_err(answer), missing.map_err(answer));
 }

@@ -9,7 +9,7 @@ use tonic::Code;
 use super::{PASSWORD, Running, folder, refused};
 
 #[tokio::test]
-async fn an_administrator_is_made_once_and_then_left_alone() {
+async fn the_first_administrator_is_created_once() {
     let running = Running::start().await;
     assert_eq!(running.admin().await.list(<_>::default()).await.unwrap().users[0].roles, ["admin"]);
     running.it.folder.change_settings("first administrator", PASSWORD);
@@ -21,7 +21,7 @@ async fn an_administrator_is_made_once_and_then_left_alone() {
 }
 
 #[tokio::test]
-async fn without_one_in_the_settings_there_is_none_until_it_is_asked_for() {
+async fn an_administrator_can_be_created_later() {
     let folder = folder();
     let service: OpenService<Service> = folder.open(&Registry::memory()).await;
     assert!(!service.service().ensure_admin.exists("admin@gantry.local").await.unwrap());
@@ -35,7 +35,7 @@ async fn without_one_in_the_settings_there_is_none_until_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_bad_administrator_is_refused_without_being_shown() {
+async fn an_invalid_administrator_is_refused_and_not_shown() {
     let folder = folder();
     let service: OpenService<Service> = folder.open(&Registry::memory()).await;
     for (email, password) in [("needle", PASSWORD), ("needle@gantry.local", "needle")] {
@@ -47,7 +47,7 @@ async fn a_bad_administrator_is_refused_without_being_shown() {
     service.close().await;
 }
 
-/// What `gantry up --replicas user=2` does.
+/// The setup of `gantry up --replicas user=2`.
 #[tokio::test]
 async fn servers_of_one_service_share_its_users() {
     let folder = folder();
@@ -59,11 +59,11 @@ async fn servers_of_one_service_share_its_users() {
     ];
     let [first, second] = &servers.each_ref().map(Serving::channel);
     let pair = super::login(first, "admin@gantry.local", "first administrator").await.unwrap();
-    let as_admin = |replica| super::As::new(replica, Some(pair.access_token.clone()));
+    let as_admin = |server| super::Client::new(server, Some(pair.access_token.clone()));
     let request = super::new("ann@example.org");
     let made = as_admin(first).create(request.clone()).await.unwrap();
     assert_eq!(as_admin(second).get(&made.id).await.unwrap(), made);
-    assert_eq!(as_admin(second).create(request).await.unwrap(), made, "it is recognised");
+    assert_eq!(as_admin(second).create(request).await.unwrap(), made, "the request is recognised");
     for server in servers {
         server.stop().await;
     }

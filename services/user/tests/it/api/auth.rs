@@ -1,4 +1,4 @@
-//! AuthService: logging in, and what the tokens are good for.
+//! AuthService: logins, and calls with their tokens.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gantry_proto::shop::user::v1::{
@@ -10,14 +10,14 @@ use tonic::Code;
 
 use super::{PASSWORD, Running, new, refused, wrong_fields};
 
-/// What an access token says, unchecked.
+/// Returns the claims of an access token, without checking it.
 fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
 #[tokio::test]
-async fn a_login_gives_what_one_calls_with() {
+async fn a_login_returns_usable_tokens() {
     let running = Running::start().await;
     let ann = running.admin().await.create(new("Ann@example.org")).await.unwrap();
     let pair = running.login("ann@EXAMPLE.org", PASSWORD).await.unwrap();
@@ -31,10 +31,10 @@ async fn a_login_gives_what_one_calls_with() {
     let permissions =
         ["orders:read", "orders:write", "products:read", "users:list", "users:read", "users:write"];
     assert_eq!(claims["permissions"], serde_json::json!(permissions));
-    let lives = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
-    assert_eq!(lives, 15 * 60);
+    let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+    assert_eq!(lifetime, 15 * 60);
 
-    // The refresh token is no access token, and no two are the same.
+    // A refresh token is not an access token, and every token is unique.
     let misused = running.with(pair.refresh_token.clone());
     refused(misused.get(&ann.id), Code::Unauthenticated, "TOKEN_INVALID").await;
     let again = running.login("ann@example.org", PASSWORD).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_login_gives_what_one_calls_with() {
 }
 
 #[tokio::test]
-async fn a_password_is_right_however_it_is_typed() {
+async fn each_spelling_of_a_password_logs_in() {
     const FORMS: [&str; 3] = ["pässwörd 1", "pa\u{308}sswo\u{308}rd 1", "pässwo\u{308}rd\u{a0}1"];
     let running = Running::start().await;
     let admin = running.admin().await;
@@ -65,7 +65,7 @@ async fn a_password_is_right_however_it_is_typed() {
     admin.create(request).await.unwrap();
     running.login("long@example.org", &password).await.unwrap();
     running.login("long@example.org", &"ộ".repeat(128)).await.unwrap();
-    for (password, why) in [
+    for (password, rule) in [
         ("o\u{302}\u{323}".repeat(7), "must have 8 to 128 characters"),
         ("password\u{202e}".to_owned(), "invisible"),
     ] {
@@ -73,12 +73,12 @@ async fn a_password_is_right_however_it_is_typed() {
         let status =
             refused(admin.create(request), Code::InvalidArgument, "VALIDATION_FAILED").await;
         assert_eq!(wrong_fields(&status), ["password"]);
-        assert!(status.message().contains(why), "{status:?}");
+        assert!(status.message().contains(rule), "{status:?}");
     }
 }
 
 #[tokio::test]
-async fn the_keys_of_tokens_are_published_and_rotate_with_overlap() {
+async fn published_keys_rotate_with_overlap() {
     let running = Running::start().await;
     let (ann, _) = running.customer("ann@example.org").await;
     let old = running.login("ann@example.org", PASSWORD).await.unwrap().access_token;
@@ -90,7 +90,7 @@ async fn the_keys_of_tokens_are_published_and_rotate_with_overlap() {
     assert_eq!(before.len(), 1);
     assert_eq!((&*before[0].kty, &*before[0].crv, &*before[0].r#use), ("OKP", "Ed25519", "sig"));
 
-    // Another key signs from now on, and the old one stays published.
+    // Sign with another key, and keep the old one published.
     let folder = &running.it.folder;
     folder.make_key("next");
     let path = folder.path().display();
@@ -110,7 +110,7 @@ async fn the_keys_of_tokens_are_published_and_rotate_with_overlap() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_is_answered_like_a_wrong_password() {
+async fn an_unknown_address_fails_like_a_wrong_password() {
     let running = Running::start().await;
     running.customer("ann@example.org").await;
     let wrong = running.login("ann@example.org", "wrong horse");
@@ -124,7 +124,7 @@ async fn an_unknown_address_is_answered_like_a_wrong_password() {
 }
 
 #[tokio::test]
-async fn a_login_without_address_or_password_says_so() {
+async fn a_login_needs_an_address_and_a_password() {
     let running = Running::start().await;
     let status = refused(running.login("", ""), Code::InvalidArgument, "VALIDATION_FAILED").await;
     assert_eq!(wrong_fields(&status), ["email", "password"]);
@@ -150,7 +150,7 @@ async fn only_an_active_user_may_log_in() {
 }
 
 #[tokio::test]
-async fn what_is_kept_lets_nobody_in() {
+async fn stored_secrets_are_hashes() {
     let running = Running::start().await;
     running.customer("ann@example.org").await;
     let pair = running.login("ann@example.org", PASSWORD).await.unwrap();
@@ -174,7 +174,7 @@ async fn what_is_kept_lets_nobody_in() {
     .await
     .unwrap();
     assert_eq!(seconds, 30 * 24 * 60 * 60);
-    assert_eq!(families, 3, "each login is one");
+    assert_eq!(families, 3, "one for each login");
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_restart_keeps_users_and_their_tokens() {
 }
 
 #[tokio::test]
-async fn a_login_needs_no_token_and_heeds_none() {
+async fn a_login_ignores_tokens() {
     let running = Running::start().await;
     running.customer("ann@example.org").await;
     let (email, password) = ("ann@example.org".to_owned(), PASSWORD.to_owned());

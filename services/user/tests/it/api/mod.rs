@@ -1,4 +1,4 @@
-//! The service over a socket, called by tonic's own client.
+//! The service over a socket, called by tonic's client.
 
 mod access;
 mod admin;
@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, transport::Channel};
 
 const PASSWORD: &str = "correct horse";
 
-/// Settings without an administrator. Passwords cost next to nothing.
+/// Settings without an administrator, with cheap password hashes.
 const SETTINGS: &str = r#"
     tokens.key_file = "{folder}/users.pem"
     passwords.memory_kib = 8
@@ -31,19 +31,19 @@ const ADMIN: &str = r#"
     bootstrap.admin_password = "first administrator"
 "#;
 
-/// The files of a service that makes no administrator.
+/// Folder of a service that creates no administrator.
 fn folder() -> Folder {
     Folder::new::<Service>(&["order", "inventory"], SETTINGS)
 }
 
-/// The service, serving, and what its callers need.
+/// Serving service, with a channel to it.
 struct Running {
     it: gantry_common_testing::Running<Service>,
     channel: Channel,
 }
 
 impl Running {
-    /// One that makes the administrator of its settings.
+    /// Starts a service that creates the administrator of its settings.
     async fn start() -> Self {
         let settings = [SETTINGS, ADMIN].concat();
         Self::start_in(Folder::new::<Service>(&["order", "inventory"], &settings)).await
@@ -53,7 +53,7 @@ impl Running {
         gantry_common_testing::Running::start(folder).await.into()
     }
 
-    /// Drains and starts again on the same data.
+    /// Restarts the service on the same data.
     async fn restart(self) -> Self {
         self.it.restart().await.into()
     }
@@ -62,14 +62,14 @@ impl Running {
         login(&self.channel, email, password).await
     }
 
-    /// The administrator of the settings.
-    async fn admin(&self) -> As {
+    /// Logs in as the administrator of the settings.
+    async fn admin(&self) -> Client {
         let pair = self.login("admin@gantry.local", "first administrator").await.unwrap();
         self.with(pair.access_token)
     }
 
-    /// The order service, on its own account or for somebody.
-    fn order(&self, acting: Acting) -> As {
+    /// Returns a client of the order service, which acts for itself or for a user.
+    fn order(&self, acting: Acting) -> Client {
         self.with(self.signer("order").token("user", acting).to_string())
     }
 
@@ -77,12 +77,12 @@ impl Running {
         self.it.folder.signer(service)
     }
 
-    fn with(&self, token: String) -> As {
-        As::new(&self.channel, Some(token))
+    fn with(&self, token: String) -> Client {
+        Client::new(&self.channel, Some(token))
     }
 
     /// Creates a user and logs them in.
-    async fn customer(&self, email: &str) -> (User, As) {
+    async fn customer(&self, email: &str) -> (User, Client) {
         let user = self.admin().await.create(new(email)).await.unwrap();
         let pair = self.login(email, PASSWORD).await.unwrap();
         (user, self.with(pair.access_token))
@@ -95,13 +95,13 @@ impl From<gantry_common_testing::Running<Service>> for Running {
     }
 }
 
-/// Somebody who calls.
-struct As {
+/// Client of the user service with the token of its caller.
+struct Client {
     users: UserServiceClient<Channel>,
     token: Option<String>,
 }
 
-impl As {
+impl Client {
     fn new(channel: &Channel, token: Option<String>) -> Self {
         Self { users: UserServiceClient::new(channel.clone()), token }
     }

@@ -1,4 +1,4 @@
-//! Nothing that is secret or personal is ever in a log line.
+//! Log lines contain no secret and no personal data.
 
 use std::{
     io::{self, Write},
@@ -9,7 +9,7 @@ use tracing_subscriber::{filter::EnvFilter, fmt::MakeWriter};
 
 use super::{PASSWORD, Running, new, refused};
 
-/// All that was logged.
+/// Captured log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -31,12 +31,12 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Hears all tests of this process: what they do must not be in the log either, and a
-/// subscriber of one thread would miss what another has found to interest nobody.
+/// Captures the log of all tests in this process. A subscriber of one thread would miss events: tracing
+/// caches that no subscriber was interested in them when another thread reached them first.
 #[tokio::test]
 async fn no_log_line_has_an_address_a_password_or_a_token() {
     let log = Log::default();
-    // As much as can be had: our own nets and those of telemetry are not in the way.
+    // Without telemetry's filters and redaction: this checks the events themselves.
     let filter = EnvFilter::new("trace,h2=debug");
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone());
     subscriber.init();

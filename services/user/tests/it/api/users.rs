@@ -1,4 +1,4 @@
-//! UserService: creating, reading and listing.
+//! UserService.
 
 use gantry_contract::page;
 use gantry_proto::shop::user::v1::{
@@ -9,7 +9,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use super::{As, Running, new, new_id, refused, wrong_fields};
+use super::{Client, Running, new, new_id, refused, wrong_fields};
 
 fn page(page_size: i32, page_token: &str) -> ListUsersRequest {
     let page_token = page_token.to_owned();
@@ -17,7 +17,7 @@ fn page(page_size: i32, page_token: &str) -> ListUsersRequest {
 }
 
 #[tokio::test]
-async fn a_new_user_is_active_regular_and_as_it_was_asked_for() {
+async fn a_new_user_is_active_and_as_requested() {
     let running = Running::start().await;
     let admin = running.admin().await;
     let made = admin.create(new("Ann@Example.org")).await.unwrap();
@@ -30,12 +30,12 @@ async fn a_new_user_is_active_regular_and_as_it_was_asked_for() {
     assert_eq!(made.create_time, made.update_time);
 
     let read = admin.get(&made.id).await.unwrap();
-    assert_eq!(read, made, "what is answered is what is kept");
+    assert_eq!(read, made, "the response equals the stored user");
     assert_eq!(admin.get(&made.id.to_uppercase()).await.unwrap(), made);
 }
 
 #[tokio::test]
-async fn an_address_is_one_users_whatever_its_case() {
+async fn an_address_belongs_to_one_user_in_any_case() {
     let running = Running::start().await;
     let admin = running.admin().await;
     admin.create(new("ann@example.org")).await.unwrap();
@@ -45,14 +45,14 @@ async fn an_address_is_one_users_whatever_its_case() {
 }
 
 #[tokio::test]
-async fn the_same_request_creates_nobody_twice() {
+async fn a_repeated_request_creates_one_user() {
     let running = Running::start().await;
     let admin = running.admin().await;
     let request = new("ann@example.org");
     let made = admin.create(request.clone()).await.unwrap();
     assert_eq!(admin.create(request.clone()).await.unwrap(), made);
 
-    // Known after a restart, too.
+    // The request is known after a restart.
     let running = running.restart().await;
     let admin = running.admin().await;
     assert_eq!(admin.create(request.clone()).await.unwrap(), made);
@@ -63,11 +63,11 @@ async fn the_same_request_creates_nobody_twice() {
     ] {
         refused(admin.create(other), Code::AlreadyExists, "REQUEST_ID_REUSED").await;
     }
-    assert_eq!(admin.list(page(0, "")).await.unwrap().users.len(), 2, "and the admin");
+    assert_eq!(admin.list(page(0, "")).await.unwrap().users.len(), 2, "Ann and the admin");
 }
 
 #[tokio::test]
-async fn an_id_in_capitals_is_the_same_id_and_nil_is_none() {
+async fn ids_ignore_case_and_exclude_nil() {
     let running = Running::start().await;
     let admin = running.admin().await;
     let request = new("ann@example.org");
@@ -77,8 +77,9 @@ async fn an_id_in_capitals_is_the_same_id_and_nil_is_none() {
     assert_eq!(admin.create(in_capitals).await.unwrap(), made);
     assert_eq!(admin.get(&made.id.to_uppercase()).await.unwrap(), made);
     let nil = "00000000-0000-0000-0000-000000000000";
-    let nobodys = CreateUserRequest { request_id: nil.to_owned(), ..new("bob@example.org") };
-    let status = refused(admin.create(nobodys), Code::InvalidArgument, "VALIDATION_FAILED").await;
+    let nil_request = CreateUserRequest { request_id: nil.to_owned(), ..new("bob@example.org") };
+    let status =
+        refused(admin.create(nil_request), Code::InvalidArgument, "VALIDATION_FAILED").await;
     assert_eq!(wrong_fields(&status), ["request_id"]);
     let status = refused(admin.get(nil), Code::InvalidArgument, "VALIDATION_FAILED").await;
     assert_eq!(
@@ -88,7 +89,7 @@ async fn an_id_in_capitals_is_the_same_id_and_nil_is_none() {
 }
 
 #[tokio::test]
-async fn the_same_request_many_times_at_once_creates_one_user() {
+async fn concurrent_repetitions_create_one_user() {
     let running = Running::start().await;
     let request = new("ann@example.org");
     let mut crowd = JoinSet::new();
@@ -102,11 +103,11 @@ async fn the_same_request_many_times_at_once_creates_one_user() {
 }
 
 #[tokio::test]
-async fn everything_wrong_with_a_request_is_said_at_once() {
+async fn all_violations_are_reported_at_once() {
     let running = Running::start().await;
     let admin = running.admin().await;
     let wrong = CreateUserRequest {
-        email: "no address".to_owned(),
+        email: "not an address".to_owned(),
         name: "A".to_owned(),
         password: "secret!".to_owned(),
         request_id: "1".to_owned(),
@@ -114,15 +115,15 @@ async fn everything_wrong_with_a_request_is_said_at_once() {
     let status = refused(admin.create(wrong), Code::InvalidArgument, "VALIDATION_FAILED").await;
     assert_eq!(wrong_fields(&status), ["email", "name", "password", "request_id"]);
     assert!(!format!("{status:?}").contains("secret!"));
-    // What only the domain knows: white space is no name.
+    // A rule of the domain alone: a name is more than white space.
     let blank = CreateUserRequest { name: "   ".to_owned(), ..new("ann@example.org") };
     let status = refused(admin.create(blank), Code::InvalidArgument, "VALIDATION_FAILED").await;
     assert_eq!(wrong_fields(&status), ["name"]);
-    assert_eq!(admin.list(page(0, "")).await.unwrap().users.len(), 1, "the admin");
+    assert_eq!(admin.list(page(0, "")).await.unwrap().users.len(), 1, "only the admin");
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_not_found() {
+async fn an_unknown_user_is_not_found() {
     let running = Running::start().await;
     let admin = running.admin().await;
     let id = new_id();
@@ -132,13 +133,13 @@ async fn who_is_not_there_is_not_found() {
     assert_eq!(wrong_fields(&status), ["id"]);
 }
 
-async fn all_pages(caller: &As, size: i32) -> Vec<Vec<User>> {
+async fn all_pages(caller: &Client, size: i32) -> Vec<Vec<User>> {
     let mut pages = Vec::new();
     let mut token = String::new();
     loop {
         let answer = caller.list(page(size, &token)).await.unwrap();
         let ListUsersResponse { users, next_page_token, total_size } = answer;
-        assert_eq!(total_size, None, "it was not asked for");
+        assert_eq!(total_size, None, "not requested");
         pages.push(users);
         if next_page_token.is_empty() {
             return pages;
@@ -148,7 +149,7 @@ async fn all_pages(caller: &As, size: i32) -> Vec<Vec<User>> {
 }
 
 #[tokio::test]
-async fn pages_have_everybody_once_oldest_first() {
+async fn pages_list_each_user_once_oldest_first() {
     let running = Running::start().await;
     let admin = running.admin().await;
     let mut made = Vec::new();
@@ -160,7 +161,7 @@ async fn pages_have_everybody_once_oldest_first() {
     let listed = pages.concat();
     assert_eq!(listed[0].roles, ["admin"]);
     assert_eq!(listed[1..], made);
-    // A page that ends with the list is the last one.
+    // The list ends with this page, so no other follows.
     assert_eq!(all_pages(&admin, 5).await.len(), 1);
 
     let counted = ListUsersRequest { include_total: true, ..page(2, "") };
@@ -168,7 +169,7 @@ async fn pages_have_everybody_once_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_page_token_of_something_else_is_refused() {
+async fn a_foreign_page_token_is_refused() {
     let running = Running::start().await;
     let admin = running.admin().await;
     for token in ["nonsense", &page::token("shop.user.v1.User", "SKU-1")] {

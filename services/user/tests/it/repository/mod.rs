@@ -1,4 +1,4 @@
-//! What every adapter of the repository must do, run on each of them.
+//! Contract of the repository, checked on every adapter.
 
 mod sqlite;
 mod suite;
@@ -22,13 +22,13 @@ fn email(text: &str) -> Email {
     Email::try_new(text).unwrap()
 }
 
-/// A user with this id and this address.
+/// User with this id and this address.
 fn user(number: u128, address: &str) -> User {
     let name = Name::try_new("Ünïcode 🦀 'quoted'; -- x").unwrap();
     User::new(id(number), email(address), name, Role::User, NOW)
 }
 
-/// What creates that user, where nobody can repeat it.
+/// Creation of that user without a request, so that it cannot be repeated.
 fn new(number: u128, address: &str) -> NewUser {
     NewUser {
         user: user(number, address),
@@ -37,12 +37,12 @@ fn new(number: u128, address: &str) -> NewUser {
     }
 }
 
-/// What creates that user for a request.
-fn asked(number: u128, address: &str, request: RequestKey) -> NewUser {
+/// Creation of that user by a request.
+fn requested(number: u128, address: &str, request: RequestKey) -> NewUser {
     NewUser { request: Some(request), ..new(number, address) }
 }
 
-/// A request with this id and this body.
+/// Request with this id and this body.
 fn request(id: u128, body: u8) -> RequestKey {
     repository::request(CREATE, id, body)
 }

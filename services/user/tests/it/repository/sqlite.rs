@@ -1,4 +1,4 @@
-//! The suite on SQLite, and what is SQLite's own.
+//! The suite on SQLite, and tests of SQLite alone.
 
 use gantry_common_testing::{
     repository::{assert_reversible, database, open},
@@ -12,7 +12,7 @@ use gantry_user::{
 use tempfile::TempDir;
 use time::Duration;
 
-use super::{NOW, asked, email, grant, id, new, request, user};
+use super::{NOW, email, grant, id, new, request, requested, user};
 
 async fn users() -> (TempDir, SqliteRepository) {
     let (folder, database) = database(&MIGRATIONS).await;
@@ -21,23 +21,22 @@ async fn users() -> (TempDir, SqliteRepository) {
 
 repository_contract! { super::suite, users:
     a_user_reads_back_as_created
-    where_nobody_is_nobody_is_found
-    an_address_is_one_users_whatever_its_case
-    an_equal_request_creates_nobody_twice
+    an_unknown_user_is_not_found
+    an_address_belongs_to_one_user_in_any_case
+    a_repeated_request_creates_one_user
     a_request_id_stands_for_one_request
-    of_many_at_once_one_gets_the_address
-    of_many_equal_requests_at_once_one_creates
-    pages_neither_repeat_nor_hide
-    a_list_of_one_is_one_or_none
-    counting_stops_where_it_is_told_to
-    a_refresh_token_is_a_users_and_given_out_once
+    concurrent_creations_of_an_address_have_one_winner
+    concurrent_repetitions_create_one_user
+    pages_neither_repeat_nor_skip
+    a_list_can_be_limited_to_one_user
+    a_refresh_token_is_unique_and_has_an_owner
 }
 
 #[tokio::test]
-async fn everything_is_there_after_a_restart() {
+async fn users_survive_a_restart() {
     let (folder, first) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(first.clone());
-    repository.create(asked(1, "Ann@example.org", request(1, 1))).await.unwrap();
+    repository.create(requested(1, "Ann@example.org", request(1, 1))).await.unwrap();
     repository.add(grant(1, id(1), Duration::DAY)).await.unwrap();
     first.close().await;
 
@@ -45,13 +44,13 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!(repository.find(id(1)).await.unwrap(), Some(user(1, "Ann@example.org")));
     let account = repository.find_account(&email("ann@example.org")).await.unwrap().unwrap();
     assert_eq!(account.password_hash.as_str(), "hash of 1");
-    let again = repository.create(asked(2, "Ann@example.org", request(1, 1))).await.unwrap();
+    let again = repository.create(requested(2, "Ann@example.org", request(1, 1))).await.unwrap();
     assert_eq!(again, Created::Before(id(1)));
-    assert!(repository.add(grant(1, id(1), Duration::DAY)).await.is_err(), "it is known");
+    assert!(repository.add(grant(1, id(1), Duration::DAY)).await.is_err(), "the token exists");
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_named_and_not_shown() {
+async fn an_unreadable_row_is_named_but_not_shown() {
     let (_folder, database) = database(&MIGRATIONS).await;
     let repository = SqliteRepository::new(database.clone());
     for (number, column) in ["email", "name", "status", "tier", "roles"].into_iter().enumerate() {
@@ -64,8 +63,8 @@ async fn a_row_that_cannot_be_read_is_named_and_not_shown() {
         });
         damaged.await.unwrap();
         let Err(StorageError::Corrupt(error)) = repository.find(id(number)).await else { panic!() };
-        let told = error.to_string();
-        assert_eq!(told, format!("column {column} of user {} cannot be read", id(number)));
+        let expected = format!("column {column} of user {} cannot be read", id(number));
+        assert_eq!(error.to_string(), expected);
     }
 }
 

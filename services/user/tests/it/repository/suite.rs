@@ -1,8 +1,11 @@
-//! The suite. Each test gets an empty repository.
+//! Suite of the contract. Each test gets an empty repository.
 
 use std::collections::BTreeSet;
 
-use gantry_contract::idempotency::RequestKey;
+use gantry_contract::{
+    idempotency::RequestKey,
+    page::{Page, PageRequest},
+};
 use gantry_sql::StorageError;
 use gantry_user::{
     application::{Created, RefreshTokens, UserError, UserRepository},
@@ -11,19 +14,21 @@ use gantry_user::{
 use time::Duration;
 use tokio::task::JoinSet;
 
-use super::{NOW, asked, email, grant, id, new, request, user};
+use super::{NOW, email, grant, id, new, request, requested, user};
 
-/// Of how many at once only one may win.
+/// Number of concurrent calls. One of them may win.
 const CROWD: u128 = 16;
 
-async fn ids(
-    repository: &impl UserRepository,
-    only: Option<UserId>,
-    after: Option<UserId>,
-    limit: u32,
-) -> Vec<UserId> {
-    let users = repository.list(only, after, limit).await.unwrap();
-    users.into_iter().map(|user| user.id).collect()
+fn first_page(size: i32) -> PageRequest {
+    PageRequest::new("users", size, "", true).unwrap()
+}
+
+fn next_page(page: &Page<User>, size: i32) -> PageRequest {
+    PageRequest::new("users", size, &page.next_page_token, true).unwrap()
+}
+
+fn ids(page: &Page<User>) -> Vec<UserId> {
+    page.items.iter().map(|user| user.id).collect()
 }
 
 pub(super) async fn a_user_reads_back_as_created(repository: &impl UserRepository) {
@@ -42,79 +47,79 @@ pub(super) async fn a_user_reads_back_as_created(repository: &impl UserRepositor
     assert_eq!(repository.find(id(1)).await.unwrap(), Some(made.clone()));
     let account = repository.find_account(&email("aNN@eXample.ORG")).await.unwrap().unwrap();
     assert_eq!(account.user, made);
-    // Equality of addresses disregards case; what is kept does not.
+    // The comparison above ignores case, and the stored address keeps it.
     assert_eq!(account.user.email.as_str(), "Ann@Example.org");
     assert_eq!(account.password_hash, create.password_hash);
 }
 
-pub(super) async fn where_nobody_is_nobody_is_found(repository: &impl UserRepository) {
+pub(super) async fn an_unknown_user_is_not_found(repository: &impl UserRepository) {
     repository.create(new(1, "ann@example.org")).await.unwrap();
     assert_eq!(repository.find(id(2)).await.unwrap(), None);
     assert!(repository.find_account(&email("bob@example.org")).await.unwrap().is_none());
     assert_eq!(repository.created_by(&request(1, 1)).await.unwrap(), None);
 }
 
-pub(super) async fn an_address_is_one_users_whatever_its_case(repository: &impl UserRepository) {
+pub(super) async fn an_address_belongs_to_one_user_in_any_case(repository: &impl UserRepository) {
     repository.create(new(1, "ann@example.org")).await.unwrap();
-    let refused = repository.create(asked(2, "ANN@example.org", request(1, 1))).await;
+    let refused = repository.create(requested(2, "ANN@example.org", request(1, 1))).await;
     assert!(matches!(refused, Err(UserError::EmailTaken)), "{refused:?}");
-    // Nothing of it was written: not the user, and not the request, which may be
-    // made again once the address is free.
+    // Nothing was written, neither the user nor the request: it may be repeated once the address is
+    // free.
     assert_eq!(repository.find(id(2)).await.unwrap(), None);
     assert_eq!(repository.created_by(&request(1, 1)).await.unwrap(), None);
 }
 
-pub(super) async fn an_equal_request_creates_nobody_twice(repository: &impl UserRepository) {
-    let first = repository.create(asked(1, "ann@example.org", request(1, 1))).await.unwrap();
+pub(super) async fn a_repeated_request_creates_one_user(repository: &impl UserRepository) {
+    let first = repository.create(requested(1, "ann@example.org", request(1, 1))).await.unwrap();
     assert_eq!(first, Created::Now);
-    // Its address is taken by then, by the user it created.
-    let second = repository.create(asked(2, "ann@example.org", request(1, 1))).await.unwrap();
+    // The user of the first request has the address now.
+    let second = repository.create(requested(2, "ann@example.org", request(1, 1))).await.unwrap();
     assert_eq!(second, Created::Before(id(1)));
     assert_eq!(repository.created_by(&request(1, 1)).await.unwrap(), Some(id(1)));
-    assert_eq!(ids(repository, None, None, 9).await, [id(1)]);
+    assert_eq!(ids(&repository.list(None, &first_page(9)).await.unwrap()), [id(1)]);
 }
 
 pub(super) async fn a_request_id_stands_for_one_request(repository: &impl UserRepository) {
-    repository.create(asked(1, "ann@example.org", request(1, 1))).await.unwrap();
+    repository.create(requested(1, "ann@example.org", request(1, 1))).await.unwrap();
     let reused = repository.created_by(&request(1, 2)).await;
     assert!(matches!(reused, Err(UserError::RequestIdReused)), "{reused:?}");
-    let reused = repository.create(asked(2, "bob@example.org", request(1, 2))).await;
+    let reused = repository.create(requested(2, "bob@example.org", request(1, 2))).await;
     assert!(matches!(reused, Err(UserError::RequestIdReused)), "{reused:?}");
     assert_eq!(repository.find(id(2)).await.unwrap(), None);
 
-    // Another caller's, or another method's, is another one.
+    // The same id of another caller or another method is another request.
     let others = RequestKey { subject: "bob".to_owned(), ..request(1, 2) };
     assert_eq!(repository.created_by(&others).await.unwrap(), None);
     let elsewhere = RequestKey { method: "/shop.user.v1.UserService/Other", ..request(1, 2) };
     assert_eq!(repository.created_by(&elsewhere).await.unwrap(), None);
 }
 
-pub(super) async fn of_many_at_once_one_gets_the_address<R>(repository: &R)
+pub(super) async fn concurrent_creations_of_an_address_have_one_winner<R>(repository: &R)
 where
     R: UserRepository + Clone + 'static,
 {
     let mut crowd = JoinSet::new();
     for number in 1..=CROWD {
         let repository = repository.clone();
-        // Each with a request of its own.
-        let new = asked(number, "ann@example.org", request(number, 1));
+        // Each creation has its own request.
+        let new = requested(number, "ann@example.org", request(number, 1));
         crowd.spawn(async move { repository.create(new).await });
     }
     let answers = crowd.join_all().await;
     let created = answers.iter().filter(|answer| matches!(answer, Ok(Created::Now))).count();
     let taken = answers.iter().filter(|answer| matches!(answer, Err(UserError::EmailTaken)));
     assert_eq!((created, taken.count()), (1, CROWD as usize - 1), "{answers:?}");
-    assert_eq!(repository.count(None, 9).await.unwrap(), 1);
+    assert_eq!(repository.list(None, &first_page(9)).await.unwrap().total, Some(1));
 }
 
-pub(super) async fn of_many_equal_requests_at_once_one_creates<R>(repository: &R)
+pub(super) async fn concurrent_repetitions_create_one_user<R>(repository: &R)
 where
     R: UserRepository + Clone + 'static,
 {
     let mut crowd = JoinSet::new();
     for number in 1..=CROWD {
         let repository = repository.clone();
-        let new = asked(number, "ann@example.org", request(1, 1));
+        let new = requested(number, "ann@example.org", request(1, 1));
         crowd.spawn(async move { (number, repository.create(new).await.unwrap()) });
     }
     let answers = crowd.join_all().await;
@@ -124,39 +129,41 @@ where
     assert_eq!(others.count(), CROWD as usize - 1, "{answers:?}");
 }
 
-pub(super) async fn pages_neither_repeat_nor_hide(repository: &impl UserRepository) {
-    for number in [3, 1, 4, 2] {
+pub(super) async fn pages_neither_repeat_nor_skip(repository: &impl UserRepository) {
+    for number in [4, 2, 5, 3] {
         repository.create(new(number, &format!("{number}@example.org"))).await.unwrap();
     }
-    assert_eq!(ids(repository, None, None, 2).await, [id(1), id(2)]);
-    // Who came meanwhile, before the page, is not on it; who comes after, is.
-    repository.create(new(5, "5@example.org")).await.unwrap();
-    assert_eq!(ids(repository, None, Some(id(2)), 2).await, [id(3), id(4)]);
-    assert_eq!(ids(repository, None, Some(id(4)), 2).await, [id(5)]);
-    assert_eq!(ids(repository, None, Some(id(5)), 2).await, []);
+    let first = repository.list(None, &first_page(2)).await.unwrap();
+    assert_eq!((ids(&first), first.total), (vec![id(2), id(3)], Some(4)));
+    // Users that are created in between do not move the other pages.
+    for number in [1, 6] {
+        repository.create(new(number, &format!("{number}@example.org"))).await.unwrap();
+    }
+    let second = repository.list(None, &next_page(&first, 2)).await.unwrap();
+    assert_eq!((ids(&second), second.total), (vec![id(4), id(5)], Some(6)));
+    let third = repository.list(None, &next_page(&second, 2)).await.unwrap();
+    assert_eq!((ids(&third), third.next_page_token.as_str()), (vec![id(6)], ""));
 }
 
-pub(super) async fn a_list_of_one_is_one_or_none(repository: &impl UserRepository) {
+pub(super) async fn a_list_can_be_limited_to_one_user(repository: &impl UserRepository) {
     for number in [1, 2, 3] {
         repository.create(new(number, &format!("{number}@example.org"))).await.unwrap();
     }
-    assert_eq!(ids(repository, Some(id(2)), None, 9).await, [id(2)]);
-    assert_eq!(ids(repository, Some(id(2)), Some(id(1)), 9).await, [id(2)]);
-    assert_eq!(ids(repository, Some(id(2)), Some(id(2)), 9).await, []);
-    assert_eq!(ids(repository, Some(id(9)), None, 9).await, []);
-    assert_eq!(repository.count(Some(id(2)), 9).await.unwrap(), 1);
-    assert_eq!(repository.count(Some(id(9)), 9).await.unwrap(), 0);
+    let own = repository.list(Some(id(2)), &first_page(1)).await.unwrap();
+    assert_eq!((ids(&own), own.total, own.next_page_token.as_str()), (vec![id(2)], Some(1), ""));
+    let nobodys = repository.list(Some(id(9)), &first_page(1)).await.unwrap();
+    assert_eq!((nobodys.items.len(), nobodys.total), (0, Some(0)));
+
+    // The token of the list of all users.
+    let all = repository.list(None, &first_page(1)).await.unwrap();
+    let own = repository.list(Some(id(2)), &next_page(&all, 1)).await.unwrap();
+    assert_eq!(ids(&own), [id(2)]);
+    let all = repository.list(None, &next_page(&all, 1)).await.unwrap();
+    let own = repository.list(Some(id(2)), &next_page(&all, 1)).await.unwrap();
+    assert_eq!(ids(&own), []);
 }
 
-pub(super) async fn counting_stops_where_it_is_told_to(repository: &impl UserRepository) {
-    for number in [1, 2, 3] {
-        repository.create(new(number, &format!("{number}@example.org"))).await.unwrap();
-    }
-    assert_eq!(repository.count(None, 4).await.unwrap(), 3);
-    assert_eq!(repository.count(None, 2).await.unwrap(), 2);
-}
-
-pub(super) async fn a_refresh_token_is_a_users_and_given_out_once<R>(repository: &R)
+pub(super) async fn a_refresh_token_is_unique_and_has_an_owner<R>(repository: &R)
 where
     R: UserRepository + RefreshTokens,
 {

@@ -1,19 +1,19 @@
-//! Creating a user.
+//! `CreateUser`.
 
 use std::sync::{Arc, atomic::Ordering};
 
-use gantry_contract::{access::Scope, idempotency::RequestKey};
+use gantry_contract::{Scope, idempotency::RequestKey};
 use gantry_user::{
     application::{CreateUser, Registration, UserError},
     domain::{Email, Name, Password, Role, Status, UserId},
 };
 use uuid::Uuid;
 
-use super::{ID, NOW, World};
+use super::{ID, NOW, Ports};
 
-fn create_user(world: &Arc<World>) -> CreateUser {
-    let world = || world.clone();
-    CreateUser { users: world(), hasher: world(), clock: world(), ids: world() }
+fn create_user(ports: &Arc<Ports>) -> CreateUser {
+    let ports = || ports.clone();
+    CreateUser { users: ports(), hasher: ports(), clock: ports(), ids: ports() }
 }
 
 fn request(body: u8) -> RequestKey {
@@ -35,27 +35,27 @@ fn registration(request: RequestKey) -> Registration {
 }
 
 #[tokio::test]
-async fn a_new_user_is_made_with_the_time_and_the_id_that_are_given() {
-    let world = World::new(Status::Active, None);
-    let bob = create_user(&world).run(&Scope::All, registration(request(1))).await.unwrap();
+async fn a_new_user_gets_the_next_id_and_the_current_time() {
+    let ports = Ports::new(Status::Active, None);
+    let bob = create_user(&ports).run(registration(request(1)), &Scope::All).await.unwrap();
     assert_eq!((bob.id, bob.create_time), (UserId(ID), NOW));
     assert_eq!(bob.roles, [Role::User].into());
-    assert_eq!(world.hashed.load(Ordering::Relaxed), 1);
+    assert_eq!(ports.hashed.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
 async fn a_repeated_request_costs_no_hash() {
-    let world = World::new(Status::Deactivated, Some(request(1)));
-    let made = create_user(&world).run(&Scope::All, registration(request(1))).await.unwrap();
-    assert_eq!(made, world.ann, "as she is now");
-    assert_eq!(world.hashed.load(Ordering::Relaxed), 0);
+    let ports = Ports::new(Status::Deactivated, Some(request(1)));
+    let made = create_user(&ports).run(registration(request(1)), &Scope::All).await.unwrap();
+    assert_eq!(made, ports.ann, "the current state of Ann");
+    assert_eq!(ports.hashed.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
-async fn who_may_write_only_what_is_their_own_creates_nobody() {
-    let world = World::new(Status::Active, None);
-    let own = Scope::Own(world.ann.id.to_string());
-    let refused = create_user(&world).run(&own, registration(request(1))).await;
+async fn a_caller_limited_to_own_data_creates_no_user() {
+    let ports = Ports::new(Status::Active, None);
+    let own = Scope::Own(ports.ann.id.to_string());
+    let refused = create_user(&ports).run(registration(request(1)), &own).await;
     assert!(matches!(refused, Err(UserError::NotOwner)), "{refused:?}");
-    assert_eq!(world.hashed.load(Ordering::Relaxed), 0);
+    assert_eq!(ports.hashed.load(Ordering::Relaxed), 0);
 }

@@ -1,4 +1,4 @@
-//! The use cases, seen from the ports.
+//! Use cases on fake ports.
 
 mod create_user;
 mod login;
@@ -9,36 +9,40 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use gantry_contract::{Clock, Ids, idempotency::RequestKey};
+use gantry_contract::{
+    Clock, Ids,
+    idempotency::RequestKey,
+    page::{Page, PageRequest},
+};
 use gantry_sql::StorageError;
 use gantry_user::{
     application::{
         AccessToken, Account, Created, NewUser, PasswordHasher, RefreshGrant, RefreshToken,
         RefreshTokens, Token, TokenIssuer, UserError, UserRepository,
     },
-    domain::{Attempt, Email, Name, Password, PasswordHash, Role, Status, User, UserId},
+    domain::{Email, Name, Password, PasswordAttempt, PasswordHash, Role, Status, User, UserId},
 };
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
 const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
-/// The only id that is given.
+/// The only generated id.
 const ID: Uuid = Uuid::from_u128(7);
 
-/// The world with one user in it, noting what it is asked.
+/// All ports at once. They know one user and record their calls.
 #[derive(Debug)]
-struct World {
+struct Ports {
     ann: User,
-    /// The request that made her.
+    /// Request that created Ann.
     request: Option<RequestKey>,
-    /// How many passwords were hashed.
+    /// Number of hashed passwords.
     hashed: AtomicUsize,
-    /// The hashes that attempts were compared with.
+    /// Hashes that passwords were verified against.
     verified: Mutex<Vec<Option<PasswordHash>>>,
     granted: Mutex<Vec<RefreshGrant>>,
 }
 
-impl World {
+impl Ports {
     fn new(status: Status, request: Option<RequestKey>) -> Arc<Self> {
         let (email, name) = (Email::try_new("ann@example.org"), Name::try_new("Ann"));
         let ann = User::new(UserId(Uuid::nil()), email.unwrap(), name.unwrap(), Role::User, NOW);
@@ -54,7 +58,7 @@ impl World {
 }
 
 #[async_trait]
-impl UserRepository for World {
+impl UserRepository for Ports {
     async fn create(&self, _: NewUser) -> Result<Created, UserError> {
         Ok(Created::Now)
     }
@@ -72,22 +76,13 @@ impl UserRepository for World {
         Ok(user.map(|user| Account { user, password_hash: PasswordHash::new("right") }))
     }
 
-    async fn list(
-        &self,
-        _: Option<UserId>,
-        _: Option<UserId>,
-        _: u32,
-    ) -> Result<Vec<User>, StorageError> {
-        unreachable!()
-    }
-
-    async fn count(&self, _: Option<UserId>, _: u32) -> Result<u32, StorageError> {
+    async fn list(&self, _: Option<UserId>, _: &PageRequest) -> Result<Page<User>, StorageError> {
         unreachable!()
     }
 }
 
 #[async_trait]
-impl RefreshTokens for World {
+impl RefreshTokens for Ports {
     async fn add(&self, grant: RefreshGrant) -> Result<(), StorageError> {
         self.granted.lock().unwrap().push(grant);
         Ok(())
@@ -95,7 +90,7 @@ impl RefreshTokens for World {
 }
 
 #[async_trait]
-impl PasswordHasher for World {
+impl PasswordHasher for Ports {
     async fn hash(&self, password: Password) -> Result<PasswordHash, UserError> {
         self.hashed.fetch_add(1, Ordering::Relaxed);
         Ok(PasswordHash::new(password.expose()))
@@ -103,7 +98,7 @@ impl PasswordHasher for World {
 
     async fn verify(
         &self,
-        attempt: Attempt,
+        attempt: PasswordAttempt,
         hash: Option<PasswordHash>,
     ) -> Result<bool, UserError> {
         self.verified.lock().unwrap().push(hash.clone());
@@ -111,7 +106,7 @@ impl PasswordHasher for World {
     }
 }
 
-impl TokenIssuer for World {
+impl TokenIssuer for Ports {
     fn access_token(&self, user: &User, now: OffsetDateTime) -> AccessToken {
         let token = Token::new(format!("{} {}", user.id, now.unix_timestamp()));
         AccessToken { token, expires_in: std::time::Duration::from_secs(30) }
@@ -122,13 +117,13 @@ impl TokenIssuer for World {
     }
 }
 
-impl Clock for World {
+impl Clock for Ports {
     fn now(&self) -> OffsetDateTime {
         NOW
     }
 }
 
-impl Ids for World {
+impl Ids for Ports {
     fn next(&self) -> Uuid {
         ID
     }
