@@ -4,13 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use gantry_contract::{Authorized, Clock, Ids, idempotency::RequestKey};
 
-use crate::{
-    application::{
-        Catalogue, CommitError, DraftQuota, OrderError, OrderRepository, Seen, StoredOrder,
-        UnitOfWork, Users,
-    },
-    domain::{Address, Basket, Line, Lines, Order, OrderId, Pricing, UserId},
+use super::{
+    Catalogue, CommitError, DraftQuota, OrderError, OrderRepository, Seen, StoredOrder, UnitOfWork,
+    Users,
 };
+use crate::domain::{Address, Basket, Line, Lines, Order, OrderId, Pricing, UserId};
 
 /// Order to be created.
 #[derive(Clone, Debug)]
@@ -28,9 +26,9 @@ pub struct NewOrder {
 /// Limit of the open drafts of one user.
 #[derive(Clone, Copy, Debug)]
 pub struct DraftLimit {
-    /// The most at once.
+    /// Maximum number of open drafts.
     pub max: u32,
-    /// Time after its last change for which a draft is open.
+    /// Time for which a draft stays open after its last change.
     pub open_for: Duration,
 }
 
@@ -49,12 +47,12 @@ pub struct CreateOrder {
     pub clock: Arc<dyn Clock>,
     /// Source of the order's id.
     pub ids: Arc<dyn Ids>,
-    /// Drafts that one user may leave open.
+    /// Limit of open drafts.
     pub drafts: DraftLimit,
 }
 
 impl CreateOrder {
-    /// Creates a draft. A repetition returns the order as it is now.
+    /// Creates a draft. An equal request returns the order as it is now.
     ///
     /// # Errors
     /// [`OrderError`]: nothing was written.
@@ -97,7 +95,7 @@ impl CreateOrder {
             UnitOfWork { change, address: new.address, request: Some(new.request), saga: None };
         match self.orders.create(unit, quota).await {
             Ok(()) => {
-                tracing::info!(order = %id, user = %new.user, "order created");
+                tracing::info!(order_id = %id, user_id = %new.user, "order created");
                 Ok(created)
             }
             Err(CommitError::Repeated(id)) => self.repeated(id).await,

@@ -4,10 +4,8 @@ use gantry_contract::Scope;
 use gantry_money::Money;
 use gantry_sql::StorageError;
 
-use crate::{
-    application::{CatalogueError, CommitError, Unanswered, UsersError},
-    domain::{InvalidTransition, LinesError, OrderId, Sku, UserId},
-};
+use super::{CatalogueError, CommitError, Unanswered, UsersError};
+use crate::domain::{InvalidTransition, LinesError, OrderId, Sku, UserId};
 
 /// Refusal of a use case.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +44,7 @@ pub enum OrderError {
         /// The most.
         max: u32,
     },
-    /// Another request was made under the request id.
+    /// The request id was used for another request.
     #[error("the request_id was used for another request")]
     RequestIdReused,
     /// A service that is needed gave no useful answer.

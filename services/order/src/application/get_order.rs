@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use gantry_contract::Scope;
 
-use crate::{
-    application::{OrderError, OrderRepository, StoredOrder},
-    domain::OrderId,
-};
+use super::{OrderError, OrderRepository, StoredOrder};
+use crate::domain::OrderId;
 
 /// Reads one order.
 #[derive(Clone, Debug)]

@@ -8,10 +8,8 @@ use gantry_contract::{
 };
 use uuid::Uuid;
 
-use crate::{
-    application::{OrderError, OrderRepository, StoredOrder},
-    domain::UserId,
-};
+use super::{OrderError, OrderRepository, StoredOrder};
+use crate::domain::UserId;
 
 /// Lists orders page by page.
 #[derive(Clone, Debug)]

@@ -8,13 +8,11 @@ use gantry_saga::NewSaga;
 use gantry_sql::StorageError;
 use tokio::time::timeout;
 
-use crate::{
-    application::{
-        CommitError, CompletionNotifier, OrderError, OrderRepository, PlaceOrderSaga, Seen,
-        StoredOrder, UnitOfWork,
-    },
-    domain::{Address, OrderId, PlacedBy, Pricing, Status},
+use super::{
+    CommitError, CompletionNotifier, OrderError, OrderRepository, PlaceOrderSaga, Seen,
+    StoredOrder, UnitOfWork,
 };
+use crate::domain::{Address, OrderId, PlacedBy, Pricing, Status};
 
 /// Draft to be placed.
 #[derive(Clone, Debug)]
@@ -23,9 +21,9 @@ pub struct Placement {
     pub id: OrderId,
     /// Shipping address that replaces the draft's.
     pub address: Option<Address>,
-    /// Version that the caller has read. None places any version.
+    /// Version that the caller has read; none to place any version.
     pub version: Option<u64>,
-    /// Total that the caller expects. None accepts any total.
+    /// Total that the caller expects; none to accept any total.
     pub expected_total: Option<Money>,
     /// Makes a repetition recognisable.
     pub request: RequestKey,
@@ -64,8 +62,8 @@ impl PlaceOrder {
     ) -> Result<StoredOrder, OrderError> {
         let wait = placement.wait;
         let id = match self.place(&placement, by).await {
-            // The order changed while it was being placed. A caller without a version means it
-            // as it is now.
+            // Another change came first. Without a version the caller means the current one: read it
+            // and try again.
             Err(OrderError::EtagMismatch) if placement.version.is_none() => {
                 self.place(&placement, by).await?
             }
@@ -76,8 +74,8 @@ impl PlaceOrder {
     }
 
     async fn place(&self, placement: &Placement, by: &Authorized) -> Result<OrderId, OrderError> {
-        // Read before the record of the request: an order that the same request, sent twice, has
-        // just placed then comes with its record, instead of as one that cannot be placed.
+        // Read the order before the request's record. In the other order, a concurrent repetition could
+        // place the order in between, and this call would fail with the order's status.
         let stored = self.orders.find(placement.id).await?;
         match self.orders.seen(&placement.request).await? {
             Seen::New => {}
@@ -89,7 +87,7 @@ impl PlaceOrder {
         let seen = stored.filter(|stored| by.scope.covers(&stored.order.user().to_string()));
         let stored = seen.ok_or_else(|| OrderError::of_unseen(id, &by.scope))?;
         let order = stored.order;
-        // Before the version: no new reading of the order makes it possible again.
+        // Check the status before the version: with a new version the call would fail again.
         order.may_become(Status::Placed)?;
         if version.is_some_and(|version| version != order.version()) {
             return Err(OrderError::EtagMismatch);
@@ -116,7 +114,7 @@ impl PlaceOrder {
         match self.orders.commit(unit).await {
             Ok(()) => {
                 self.sagas.wake();
-                tracing::info!(order = %id, total = %price.total, "order placed");
+                tracing::info!(order_id = %id, total = %price.total, "order placed");
                 Ok(id)
             }
             Err(CommitError::Repeated(id)) => Ok(id),
@@ -124,7 +122,8 @@ impl PlaceOrder {
         }
     }
 
-    /// Returns the order as it is when its saga has ended, or when the time is up.
+    /// Waits for the end of the order's saga, for `wait` and until `leave` at the latest. Returns the
+    /// order as it is then.
     async fn outcome(
         &self,
         id: OrderId,
@@ -132,14 +131,13 @@ impl PlaceOrder {
         leave: impl Future<Output = ()> + Send,
     ) -> Result<Option<StoredOrder>, StorageError> {
         let waiter = self.notifier.waiter(id);
-        // Before reading: an end in between is not missed.
+        // Register before reading, or an end in between would be missed.
         let ended = waiter.notified();
         let found = self.orders.find(id).await?;
         let open = found.as_ref().is_some_and(|found| found.order.status() == Status::Placed);
         if !open || wait.is_zero() {
             return Ok(found);
         }
-        // Notified or not, the order as it is then is the answer.
         tokio::select! {
             _ = timeout(wait, ended) => {}
             () = leave => {}

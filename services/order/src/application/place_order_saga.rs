@@ -1,11 +1,10 @@
 //! Saga of a placed order.
 //!
-//! accept, validate the user, reserve the stock, **commit the reservation**, confirm.
-//! The commit is the pivot: stock that is sold stays sold. Payment and shipping will
-//! stand before it.
+//! Steps: accept, validate the user, reserve the stock, **commit the reservation**, confirm. The commit
+//! is the pivot: stock that is sold stays sold. Payment and shipping will precede it.
 //!
-//! The order service makes every call itself, on its own grant, with the user who placed the
-//! order as the cause. The reservation's id is the saga's.
+//! Steps call other services with the order service's own grant, and name the user who placed the
+//! order as the cause. The saga's id is the reservation's id.
 
 use std::{fmt, sync::Arc};
 
@@ -14,15 +13,12 @@ use gantry_contract::{Actor, Caller, Clock};
 use gantry_saga::{Call, Definition, Failure, Reversible, Step};
 use uuid::Uuid;
 
-use crate::{
-    application::{
-        CompletionNotifier, OrderRepository, Ports, Stock, StockError, UnitOfWork, Users,
-        UsersError,
-    },
-    domain::{Change, InvalidTransition, Order, OrderId, RejectReason, Status},
+use super::{
+    CompletionNotifier, OrderRepository, Ports, Stock, StockError, UnitOfWork, Users, UsersError,
 };
+use crate::domain::{Change, InvalidTransition, Order, OrderId, RejectReason, Status};
 
-/// Saga of a placed order, with what its steps work with.
+/// Saga of a placed order, with the ports of its steps.
 #[derive(Clone, Debug)]
 pub struct PlaceOrderSaga {
     /// Orders.
@@ -40,7 +36,7 @@ pub struct PlaceOrderSaga {
 }
 
 impl PlaceOrderSaga {
-    /// Name in the log. Other steps need another name.
+    /// Name in the saga log. A saga with other steps needs another name.
     pub const NAME: &str = "place-order/1";
 
     /// Creates the saga. `service` is the name by which it calls other services.
@@ -69,7 +65,7 @@ impl PlaceOrderSaga {
         let id = OrderId(*call.input);
         match self.orders.find(id).await {
             Ok(Some(found)) => Ok(found.order),
-            // An order is never deleted, so this is a storage that has lost something.
+            // Orders are never deleted, so the storage has lost it.
             Ok(None) => Err(Failure::unanswered(format_args!("there is no order {id}"))),
             Err(error) => Err(Failure::unanswered(error)),
         }
@@ -82,8 +78,8 @@ impl PlaceOrderSaga {
         Caller::Service { service: self.service.to_owned(), cause }
     }
 
-    /// Brings the order to its outcome, unless it is there already.
-    async fn settle(
+    /// Writes the outcome of the order, unless it is written already, and wakes the waiting calls.
+    async fn finish(
         &self,
         call: Call<'_, Uuid>,
         outcome: Status,
@@ -94,16 +90,16 @@ impl PlaceOrderSaga {
             let change = change(&order).map_err(|error| Failure::refused("STATUS", error))?;
             let reason = change.order.reject_reason().map(RejectReason::as_str);
             let unit = UnitOfWork { change, address: None, request: None, saga: None };
-            // Stale if another process did the same: the next attempt reads that.
+            // Stale if another process wrote it first: the next attempt reads that.
             self.orders.commit(unit).await.map_err(Failure::unanswered)?;
-            tracing::info!(order = %order.id(), status = %outcome, reason, "order settled");
+            tracing::info!(order_id = %order.id(), status = %outcome, reason, "order finished");
         }
         self.notifier.notify(order.id());
         Ok(())
     }
 }
 
-/// Begins the saga. The order is placed already; undoing rejects it, after everything else.
+/// Does nothing, because the order is placed already. Undoing it rejects the order.
 struct Accept(PlaceOrderSaga);
 
 #[async_trait]
@@ -122,11 +118,11 @@ impl Reversible<Uuid> for Accept {
     async fn undo(&self, call: Call<'_, Uuid>, why: &Failure) -> Result<(), Failure> {
         let reason = reason(why);
         let now = self.0.clock.now();
-        self.0.settle(call, Status::Rejected, |order| order.reject(reason, now)).await
+        self.0.finish(call, Status::Rejected, |order| order.reject(reason, now)).await
     }
 }
 
-/// Checks that the user may order.
+/// Checks that the user exists and may order.
 struct ValidateUser(PlaceOrderSaga);
 
 #[async_trait]
@@ -154,7 +150,7 @@ impl Reversible<Uuid> for ValidateUser {
     }
 }
 
-/// Sets the stock aside; undone, puts it back.
+/// Reserves the stock. Undoing it releases the stock.
 struct ReserveStock(PlaceOrderSaga);
 
 #[async_trait]
@@ -180,7 +176,7 @@ impl Reversible<Uuid> for ReserveStock {
     }
 }
 
-/// Sells the reserved stock: the pivot.
+/// Pivot: sells the reserved stock.
 struct CommitReservation(PlaceOrderSaga);
 
 #[async_trait]
@@ -206,7 +202,7 @@ impl Step<Uuid> for Confirm {
 
     async fn run(&self, call: Call<'_, Uuid>) -> Result<(), Failure> {
         let now = self.0.clock.now();
-        self.0.settle(call, Status::Confirmed, |order| order.confirm(now)).await
+        self.0.finish(call, Status::Confirmed, |order| order.confirm(now)).await
     }
 }
 
@@ -218,13 +214,13 @@ fn failure(error: StockError) -> Failure {
     match error {
         StockError::ProductNotFound(message) => refused(RejectReason::ProductNotFound, message),
         StockError::Insufficient(message) => refused(RejectReason::InsufficientStock, message),
-        // Means nothing to a customer.
+        // The customer cannot act on it.
         StockError::Reservation(message) => refused(RejectReason::ServiceUnavailable, message),
         StockError::Unanswered(cause) => Failure::unanswered(cause),
     }
 }
 
-/// Returns the reason that the customer reads.
+/// Returns the reject reason of a failed saga.
 fn reason(why: &Failure) -> RejectReason {
     match why {
         Failure::Refused { code, .. } => RejectReason::parse(code),

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing_personal() {
+    fn debug_hides_personal_data() {
         let address = Address { locality: "Berlin".to_owned(), ..address("DE") };
         assert!(!format!("{address:?}").contains("Berlin"));
     }

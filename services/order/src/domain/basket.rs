@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_holds_for_the_sum_too() {
+    fn the_limit_applies_to_the_sum() {
         let half = Quantity::MAX / 2;
         assert!(Basket::new([item("a", half), item("a", half)]).is_ok());
         let over = Basket::new([item("a", half), item("a", half), item("a", 1)]);

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{Lines, Order, Price, RejectReason, Tier, UserId};
+use super::{Lines, Order, Price, RejectReason, Tier, UserId};
 
 /// Event of an order. Holds ids and amounts, no personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{
+use super::{
     Change, Event, Lines, LinesError, OrderId, PlacedBy, Price, Pricing, Recorded, RejectReason,
     Status, Tier, UserId,
 };
@@ -247,5 +247,4 @@ impl Order {
 }
 
 #[cfg(test)]
-#[path = "order_tests.rs"]
 mod tests;

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exactly_the_agreed_transitions_are_allowed() {
+    fn only_the_listed_transitions_are_allowed() {
         let allowed: Vec<String> = Status::ALL
             .into_iter()
             .flat_map(|from| Status::ALL.map(|to| (from, to)))
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_read_back() {
+    fn stored_reasons_parse_back() {
         for reason in RejectReason::ALL {
             assert_eq!(RejectReason::parse(reason.as_str()), Some(reason));
         }

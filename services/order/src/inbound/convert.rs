@@ -1,24 +1,23 @@
-//! Messages of the contract to values of the domain, and back.
+//! Conversion between the contract's messages and the application's types.
 //!
-//! The contract's own rules were checked while the request was decoded. What they cannot
-//! say (money, addresses, sums) is refused here in the same form: a violation of a field.
+//! The server has checked the contract's own rules. The rules of the domain are checked here, and
+//! reported the same way: as violations of fields.
 
 use std::time::Duration;
 
 use gantry_common::{amount, money, timestamp};
-use gantry_contract::{Violations, idempotency::RequestKey, ids, page::PageRequest};
+use gantry_contract::{Violations, idempotency::RequestKey, ids};
 use gantry_proto::{
     google::r#type as google,
     shop::order::v1::{self as contract, OrderStatus},
 };
-use uuid::Uuid;
 
 use crate::{
     application::{NewOrder, Placement, StoredOrder},
     domain::{Address, AddressError, Basket, OrderId, Quantity, RejectReason, Sku, Status, UserId},
 };
 
-/// Everything that is wrong with the request is said at once.
+/// Parses the command. The error lists every violation of the request.
 pub(super) fn new_order(
     request: contract::CreateOrderRequest,
     key: RequestKey,
@@ -45,7 +44,7 @@ pub(super) fn new_order(
     }
 }
 
-/// As [`new_order`].
+/// Parses the command. The error lists every violation of the request.
 pub(super) fn placement(
     request: contract::PlaceOrderRequest,
     key: RequestKey,
@@ -61,31 +60,20 @@ pub(super) fn placement(
     Ok(Placement {
         id,
         address,
-        // An unparsable etag never matches; map it to 0, which no order has. An empty one is none.
+        // An unparsable etag never matches; map it to 0, which no order has. An empty etag is no etag.
         version: request
             .etag
             .filter(|etag| !etag.is_empty())
             .map(|etag| etag.parse().unwrap_or_default()),
         expected_total,
         request: key,
-        // The contract has it between 0 and 30 s.
+        // The contract allows 0 to 30 s.
         wait: request.wait.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
     })
 }
 
 pub(super) fn order_id(text: &str) -> Result<OrderId, Violations> {
     ids::uuid("id", text).map(OrderId)
-}
-
-/// A page of orders goes on after an order's id.
-pub(super) fn page(page: PageRequest) -> Result<PageRequest, Violations> {
-    match page.after.as_deref().map(Uuid::parse_str) {
-        None | Some(Ok(_)) => Ok(page),
-        Some(Err(_)) => Err(Violations::one(
-            "page_token",
-            "must be a next_page_token of an earlier answer of this method",
-        )),
-    }
 }
 
 fn address(address: google::PostalAddress) -> Result<Address, Violations> {

@@ -1,10 +1,11 @@
-//! shop.order.v1.OrderService.
+//! gRPC handlers of shop.order.v1: OrderService.
 //!
 //! Each method reads a command from a validated and authorized request, runs one use case, and
 //! converts its result.
 
 use std::time::Duration;
 
+use gantry_common::page_by_id;
 use gantry_contract::{CallContext, page::PageRequest};
 use gantry_proto::shop::order::v1::{
     CreateOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order,
@@ -20,10 +21,10 @@ use super::{
 };
 use crate::application::UseCases;
 
-/// Part of a call's time that is kept for the answer to arrive.
-const TO_ANSWER: Duration = Duration::from_millis(250);
+/// Part of a call's remaining time that is reserved for its response.
+const RESPONSE_TIME: Duration = Duration::from_millis(250);
 
-/// The service's methods.
+/// Handlers of the service.
 #[derive(Debug)]
 pub(crate) struct Api {
     use_cases: UseCases,
@@ -32,8 +33,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// The methods on these use cases; `fingerprints` recognise a repeated request.
-    /// Once `drain` has begun, no call waits for its order's end.
+    /// Creates the handlers of these use cases. `fingerprints` recognise repeated requests. Once `drain`
+    /// has begun, no call waits for the outcome of its order.
     pub(crate) fn new(use_cases: UseCases, fingerprints: Fingerprints, drain: Drain) -> Self {
         Self { use_cases, fingerprints, drain }
     }
@@ -59,9 +60,9 @@ impl OrderService for Api {
         let key = self.fingerprints.key(&request, &request.get_ref().request_id)?;
         let by = authorized(&request).clone();
         let mut placement = convert::placement(request.into_inner(), key)?;
-        placement.wait = placement.wait.min(time_to_wait());
+        placement.wait = placement.wait.min(max_wait());
         let leave = async {
-            // Asked for once there is nothing left to do but to wait.
+            // From here on the call only waits, so another call may take its place.
             gantry_server::release_place();
             self.drain.begun().await;
         };
@@ -85,8 +86,7 @@ impl OrderService for Api {
         request: Request<ListOrdersRequest>,
     ) -> Result<Response<ListOrdersResponse>, Status> {
         let ListOrdersRequest { page_size, page_token, include_total } = request.get_ref();
-        let page = PageRequest::new(ORDER, *page_size, page_token, *include_total)?;
-        let page = convert::page(page)?;
+        let page = page_by_id(PageRequest::new(ORDER, *page_size, page_token, *include_total)?)?;
         let scope = &authorized(&request).scope;
         let page = self.use_cases.list_orders.run(&page, scope).await.map_err(status)?;
         Ok(Response::new(ListOrdersResponse {
@@ -97,11 +97,11 @@ impl OrderService for Api {
     }
 }
 
-/// Returns the longest wait after which the caller still gets an answer.
-fn time_to_wait() -> Duration {
+/// Returns the longest wait that still leaves time for the response.
+fn max_wait() -> Duration {
     match CallContext::current().and_then(|context| context.deadline) {
         Some(deadline) => {
-            deadline.saturating_duration_since(Instant::now()).saturating_sub(TO_ANSWER)
+            deadline.saturating_duration_since(Instant::now()).saturating_sub(RESPONSE_TIME)
         }
         None => Duration::MAX,
     }

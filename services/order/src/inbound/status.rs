@@ -1,5 +1,6 @@
-//! Statuses of refusals.
+//! Statuses of failed use cases.
 
+use gantry_common::internal;
 use gantry_contract::{Failure, GantryReason};
 use gantry_proto::shop::errors::v1::Reason;
 use tonic::{Code, Status};
@@ -56,7 +57,7 @@ fn failure(error: &OrderError) -> Failure {
     }
 }
 
-/// Names the products. [`Failure`] cuts a list that is too long to arrive.
+/// Names the products. [`Failure`] cuts a list that is too long for a response.
 fn unknown_products(skus: &[Sku]) -> Failure {
     let names: Vec<_> = skus.iter().map(Sku::as_str).collect();
     let message = match skus {
@@ -71,8 +72,8 @@ fn unknown_products(skus: &[Sku]) -> Failure {
     }
 }
 
-/// Names the service to the caller. The client logs once that it is away; here, a line for each call
-/// would repeat that a thousand times.
+/// Names the called service to the caller. Logged at debug level only, because the client already logs
+/// an outage once.
 fn unanswered(service: &str, cause: &Unanswered, error: &OrderError) -> Failure {
     let failure = match cause {
         Unanswered::Unavailable(_) => Failure::new(
@@ -87,14 +88,8 @@ fn unanswered(service: &str, cause: &Unanswered, error: &OrderError) -> Failure 
         ),
         Unanswered::Broken(_) => return internal(error),
     };
-    tracing::debug!(%error, "a service that is needed did not answer");
+    tracing::debug!(%error, "called service did not answer");
     failure.metadata("service", service)
-}
-
-/// The cause is in the log, under the request's id.
-fn internal(error: &OrderError) -> Failure {
-    tracing::error!(%error, "internal error");
-    Failure::internal()
 }
 
 #[cfg(test)]
@@ -111,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_code_and_reason() {
+    fn every_error_has_its_code_and_reason() {
         let placed = crate::domain::Status::Placed;
         let invalid = InvalidTransition { from: placed, to: placed };
         let id = OrderId(Uuid::nil());
@@ -129,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_never_sent() {
+    fn causes_are_not_sent() {
         let secret = "10.0.0.7:50051";
         let unanswered = |cause| OrderError::Unanswered { service: "user", cause };
         for error in [
@@ -144,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_long_names_still_make_an_answer_that_arrives() {
+    fn a_hundred_long_names_fit_into_a_response() {
         let skus = (0..100).map(|n| Sku::new(format!("{n:x>64}"))).collect();
         let status = status(OrderError::ProductsNotFound(skus));
         assert!(status.details().len() < 3072, "{}", status.details().len());

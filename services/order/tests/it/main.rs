@@ -1,5 +1,5 @@
-//! The orders from outside: their repository and saga log, the saga under every fault,
-//! and the methods over sockets.
+//! Tests of the order service: its repository and saga log, its saga under every fault, and its
+//! methods over sockets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

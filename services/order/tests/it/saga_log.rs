@@ -1,4 +1,4 @@
-//! The saga log in SQLite keeps the promises of the port.
+//! Contract of the saga log, checked on SQLite.
 
 use std::{sync::Arc, time::Duration};
 
@@ -67,7 +67,7 @@ async fn a_claimed_saga_is_held_until_its_lease_ends() {
 }
 
 #[tokio::test]
-async fn a_write_holds_the_lease_on() {
+async fn a_write_renews_the_lease() {
     let it = Fixture::new().await;
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
@@ -98,7 +98,7 @@ async fn a_stale_epoch_is_refused_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn entries_read_back_in_their_order() {
+async fn entries_read_back_in_order() {
     let it = Fixture::new().await;
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
@@ -122,13 +122,13 @@ async fn a_position_is_written_once() {
     it.log.append(append(&held, 0, &started("a"), Status::Running)).await.unwrap();
     let again = it.log.append(append(&held, 0, &started("b"), Status::Completed)).await;
     assert!(matches!(again, Err(LogError::Unavailable(_))), "{again:?}");
-    // Nothing of it was written: the saga is still running.
+    // Nothing was written: the saga is still running.
     it.log.release(held.id, held.epoch, Duration::ZERO).await.unwrap();
     assert_eq!(it.claim().await[0].entries, [started("a")]);
 }
 
 #[tokio::test]
-async fn what_has_ended_is_never_claimed() {
+async fn an_ended_saga_is_never_claimed() {
     for status in [Status::Completed, Status::Undone, Status::Stuck] {
         let it = Fixture::new().await;
         it.begin(1, "test").await;
@@ -142,7 +142,7 @@ async fn what_has_ended_is_never_claimed() {
 }
 
 #[tokio::test]
-async fn a_saga_that_is_released_rests_for_the_pause() {
+async fn a_released_saga_pauses() {
     let it = Fixture::new().await;
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
@@ -154,7 +154,7 @@ async fn a_saga_that_is_released_rests_for_the_pause() {
 }
 
 #[tokio::test]
-async fn the_oldest_of_a_name_are_claimed_first_and_no_more_than_asked_for() {
+async fn a_claim_takes_the_oldest_of_a_name_up_to_its_limit() {
     let it = Fixture::new().await;
     for (id, name) in [(3, "test"), (1, "other"), (4, "test"), (2, "test")] {
         it.begin(id, name).await;
@@ -165,7 +165,7 @@ async fn the_oldest_of_a_name_are_claimed_first_and_no_more_than_asked_for() {
 }
 
 #[tokio::test]
-async fn of_two_claimants_each_saga_has_one() {
+async fn concurrent_claims_never_share_a_saga() {
     let it = Fixture::new().await;
     for id in 0..20 {
         it.begin(id, "test").await;
@@ -178,7 +178,7 @@ async fn of_two_claimants_each_saga_has_one() {
 }
 
 #[tokio::test]
-async fn the_leases_of_a_process_that_is_gone_are_void() {
+async fn leases_of_an_ended_process_are_void() {
     let it = Fixture::new().await;
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
@@ -192,7 +192,7 @@ async fn the_leases_of_a_process_that_is_gone_are_void() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_read_does_not_hold_up_the_others() {
+async fn an_unreadable_log_does_not_block_the_others() {
     let it = Fixture::new().await;
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);

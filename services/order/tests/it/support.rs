@@ -1,4 +1,4 @@
-//! What several of the tests need.
+//! Fixtures that several modules share.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub(crate) const ANN: UserId = UserId(Uuid::from_u128(0xa));
 pub(crate) const BOB: UserId = UserId(Uuid::from_u128(0xb));
 
-/// A clock that goes on when it is told to.
+/// Clock that only [`advance`](Self::advance) moves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TestClock(Arc<AtomicI64>);
 
@@ -41,12 +41,12 @@ impl Clock for TestClock {
     }
 }
 
-/// An empty database; its folder goes with the first of the two.
+/// Opens an empty database in a folder that is deleted when the first value is dropped.
 pub(crate) async fn database() -> (TempDir, Sqlite) {
     repository::database(&MIGRATIONS).await
 }
 
-/// The database of this folder.
+/// Opens the database of this folder.
 pub(crate) async fn open(folder: &TempDir) -> Sqlite {
     repository::open(folder.path(), &MIGRATIONS).await
 }
@@ -62,7 +62,7 @@ pub(crate) fn lines(items: &[(&str, u32)]) -> Lines {
     Lines::new(items.iter().map(line).collect()).unwrap()
 }
 
-/// A new draft, later than those before it.
+/// Creates a draft whose id is greater than all before it.
 pub(crate) fn draft(user: UserId, items: &[(&str, u32)]) -> Change {
     let id = OrderId(Uuid::from_u128(fresh()));
     Order::create(id, user, Tier::Premium, lines(items), &Pricing::default(), NOW).unwrap()
@@ -79,12 +79,12 @@ pub(crate) fn address(locality: &str) -> Address {
     }
 }
 
-/// A request of this id, with this body.
+/// Request with this id and this body.
 pub(crate) fn request(id: u128, body: u8) -> RequestKey {
     repository::request("/shop.order.v1.OrderService/CreateOrder", id, body)
 }
 
-/// Only the change, as most units of work are.
+/// Unit of work with this change alone.
 pub(crate) fn unit(change: Change) -> UnitOfWork {
     UnitOfWork { change, address: None, request: None, saga: None }
 }

@@ -29,7 +29,7 @@ fn placed() -> Change {
 }
 
 #[test]
-fn a_draft_stands_at_its_first_version() {
+fn a_draft_has_version_1() {
     let Change { order, recorded } = draft();
     assert_eq!((order.version(), recorded.version), (1, 1));
     assert_eq!(order.status(), Status::Draft);
@@ -50,7 +50,7 @@ fn placing_takes_the_final_price() {
 }
 
 #[test]
-fn a_placed_order_is_confirmed_or_rejected_and_nothing_after_that() {
+fn a_confirmed_or_rejected_order_is_final() {
     let placed = placed().order;
     let confirmed = placed.confirm(at(2)).unwrap().order;
     assert_eq!(confirmed.status(), Status::Confirmed);
@@ -74,12 +74,12 @@ fn a_draft_is_neither_confirmed_nor_rejected() {
 }
 
 #[test]
-fn no_history_is_no_order() {
+fn an_empty_history_has_no_order() {
     assert_eq!(Order::rebuild(ID, []), Ok(None));
 }
 
 #[test]
-fn a_broken_history_is_noticed() {
+fn a_broken_history_is_refused() {
     let (first, second) = (draft().recorded, placed().recorded);
     let late = Recorded { version: 3, ..second.clone() };
     for (history, version) in [

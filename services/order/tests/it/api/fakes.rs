@@ -1,5 +1,4 @@
-//! A user and an inventory service: small, but real servers on real sockets, that do as
-//! they are told and remember who called.
+//! Fake user and inventory services, served on sockets. Tests set their behavior and read their calls.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,8 +13,8 @@ use gantry_proto::{
         inventory::v1::{
             BatchGetProductsRequest, BatchGetProductsResponse, CommitReservationRequest,
             CreateProductRequest, GetProductRequest, ListProductsRequest, ListProductsResponse,
-            Product, ReleaseReservationRequest, Reservation, ReserveStockRequest,
-            inventory_service_server::InventoryService,
+            Product, ReleaseReservationRequest, Reservation, ReservationStatus,
+            ReserveStockRequest, inventory_service_server::InventoryService,
         },
         user::v1::{
             CreateUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse, Tier, User,
@@ -27,23 +26,23 @@ use gantry_server::authorized;
 use tonic::{Code, Request, Response, Status, async_trait};
 use uuid::Uuid;
 
-/// How a service answers.
+/// Behavior of a fake service.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Mood {
+pub(super) enum Behavior {
     #[default]
-    Well,
-    /// Never.
+    Normal,
+    /// Never responds.
     Silent,
-    /// With UNAVAILABLE.
+    /// Responds with UNAVAILABLE.
     Down,
-    /// With what it should not be able to say.
+    /// Responds with a code that the contract does not have.
     Broken,
 }
 
-impl Mood {
-    async fn show(self) -> Result<(), Status> {
+impl Behavior {
+    async fn apply(self) -> Result<(), Status> {
         match self {
-            Self::Well => Ok(()),
+            Self::Normal => Ok(()),
             Self::Silent => std::future::pending().await,
             Self::Down => Err(Status::unavailable("10.0.0.7 is down")),
             Self::Broken => Err(Status::data_loss("disk 7 of 10.0.0.7 is gone")),
@@ -52,12 +51,12 @@ impl Mood {
 }
 
 fn refuse<T>(code: Code, reason: Reason) -> Result<T, Status> {
-    Err(Failure::new(code, reason, "as it was told").into())
+    Err(Failure::new(code, reason, "refused by the fake").into())
 }
 
 #[derive(Debug, Default)]
 struct UsersState {
-    mood: Mood,
+    behavior: Behavior,
     users: HashMap<String, (Tier, UserStatus)>,
     callers: Vec<Caller>,
 }
@@ -66,14 +65,15 @@ struct UsersState {
 pub(super) struct FakeUsers(Arc<Mutex<UsersState>>);
 
 impl FakeUsers {
-    pub(super) fn mood(&self, mood: Mood) {
-        self.0.lock().unwrap().mood = mood;
+    pub(super) fn behave(&self, behavior: Behavior) {
+        self.0.lock().unwrap().behavior = behavior;
     }
 
     pub(super) fn put(&self, id: Uuid, tier: Tier, status: UserStatus) {
         self.0.lock().unwrap().users.insert(id.to_string(), (tier, status));
     }
 
+    /// Returns the callers since the last look.
     pub(super) fn callers(&self) -> Vec<Caller> {
         std::mem::take(&mut self.0.lock().unwrap().callers)
     }
@@ -82,12 +82,12 @@ impl FakeUsers {
 #[async_trait]
 impl UserService for FakeUsers {
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
-        let mood = {
+        let behavior = {
             let mut state = self.0.lock().unwrap();
             state.callers.push(authorized(&request).caller.clone());
-            state.mood
+            state.behavior
         };
-        mood.show().await?;
+        behavior.apply().await?;
         let id = request.into_inner().id;
         let Some((tier, status)) = self.0.lock().unwrap().users.get(&id).copied() else {
             return refuse(Code::NotFound, Reason::UserNotFound);
@@ -97,45 +97,39 @@ impl UserService for FakeUsers {
     }
 
     async fn create_user(&self, _: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        Err(Status::unimplemented("not needed by order"))
     }
 
     async fn list_users(
         &self,
         _: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        Err(Status::unimplemented("not needed by order"))
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fate {
-    Reserved,
-    Committed,
-    Released,
 }
 
 #[derive(Debug, Default)]
 struct InventoryState {
-    moods: BTreeMap<&'static str, Mood>,
+    behaviors: BTreeMap<&'static str, Behavior>,
     products: HashMap<String, (Money, i32)>,
-    reservations: HashMap<String, (Fate, Vec<(String, i32)>)>,
+    reservations: HashMap<String, (ReservationStatus, Vec<(String, i32)>)>,
     callers: Vec<Caller>,
+    calls: BTreeMap<&'static str, usize>,
     request_ids: BTreeMap<String, &'static str>,
 }
 
 impl InventoryState {
-    fn held(&self, sku: &str, fate: Fate) -> i32 {
-        let of = |(is, items): &(Fate, Vec<(String, i32)>)| match *is == fate {
-            true => items.iter().filter(|(name, _)| name == sku).map(|(_, count)| count).sum(),
-            false => 0,
-        };
-        self.reservations.values().map(of).sum()
+    fn held(&self, sku: &str, status: ReservationStatus) -> i32 {
+        let reservations = self.reservations.values().filter(|(current, _)| *current == status);
+        let items = reservations.flat_map(|(_, items)| items).filter(|(name, _)| name == sku);
+        items.map(|(_, quantity)| quantity).sum()
     }
 
     fn available(&self, sku: &str) -> i32 {
-        let there = self.products.get(sku).map_or(0, |(_, stock)| *stock);
-        there - self.held(sku, Fate::Reserved) - self.held(sku, Fate::Committed)
+        let stock = self.products.get(sku).map_or(0, |(_, stock)| *stock);
+        stock
+            - self.held(sku, ReservationStatus::Reserved)
+            - self.held(sku, ReservationStatus::Committed)
     }
 }
 
@@ -143,9 +137,9 @@ impl InventoryState {
 pub(super) struct FakeInventory(Arc<Mutex<InventoryState>>);
 
 impl FakeInventory {
-    /// How it answers to one method: `batch`, `reserve`, `commit`, `release`.
-    pub(super) fn mood(&self, method: &'static str, mood: Mood) {
-        self.0.lock().unwrap().moods.insert(method, mood);
+    /// Sets the behavior of one method: `batch`, `reserve`, `commit` or `release`.
+    pub(super) fn behave(&self, method: &'static str, behavior: Behavior) {
+        self.0.lock().unwrap().behaviors.insert(method, behavior);
     }
 
     pub(super) fn put(&self, sku: &str, price: Money, stock: i32) {
@@ -156,32 +150,43 @@ impl FakeInventory {
         self.0.lock().unwrap().products.remove(sku);
     }
 
-    /// Available, reserved and sold.
+    /// Returns the numbers of available, reserved and sold items.
     pub(super) fn stock(&self, sku: &str) -> (i32, i32, i32) {
         let state = self.0.lock().unwrap();
-        let held = |fate| state.held(sku, fate);
-        (state.available(sku), held(Fate::Reserved), held(Fate::Committed))
+        let held = |status| state.held(sku, status);
+        (
+            state.available(sku),
+            held(ReservationStatus::Reserved),
+            held(ReservationStatus::Committed),
+        )
+    }
+
+    /// Returns the number of calls of one method.
+    pub(super) fn calls(&self, method: &'static str) -> usize {
+        self.0.lock().unwrap().calls.get(method).copied().unwrap_or_default()
     }
 
     pub(super) fn reservations(&self) -> usize {
         self.0.lock().unwrap().reservations.len()
     }
 
+    /// Returns the callers since the last look.
     pub(super) fn callers(&self) -> Vec<Caller> {
         std::mem::take(&mut self.0.lock().unwrap().callers)
     }
 
     async fn called<T>(&self, method: &'static str, request: &Request<T>) -> Result<(), Status> {
-        let mood = {
+        let behavior = {
             let mut state = self.0.lock().unwrap();
             state.callers.push(authorized(request).caller.clone());
-            state.moods.get(method).copied().unwrap_or_default()
+            *state.calls.entry(method).or_default() += 1;
+            state.behaviors.get(method).copied().unwrap_or_default()
         };
-        mood.show().await
+        behavior.apply().await
     }
 
-    /// A request id belongs to one method.
-    fn asked(state: &mut InventoryState, request_id: String, method: &'static str) {
+    /// Checks that a request id belongs to one method.
+    fn check_request_id(state: &mut InventoryState, request_id: String, method: &'static str) {
         assert_eq!(*state.request_ids.entry(request_id).or_insert(method), method);
     }
 }
@@ -216,9 +221,9 @@ impl InventoryService for FakeInventory {
         self.called("reserve", &request).await?;
         let mut state = self.0.lock().unwrap();
         let ReserveStockRequest { reservation_id, items, request_id } = request.into_inner();
-        Self::asked(&mut state, request_id, "reserve");
+        Self::check_request_id(&mut state, request_id, "reserve");
         match state.reservations.get(&reservation_id) {
-            Some((Fate::Released, _)) => {
+            Some((ReservationStatus::Released, _)) => {
                 return refuse(Code::FailedPrecondition, Reason::ReservationReleased);
             }
             Some(_) => return Ok(Response::new(Reservation::default())),
@@ -231,7 +236,7 @@ impl InventoryService for FakeInventory {
             return refuse(Code::FailedPrecondition, Reason::InsufficientStock);
         }
         let items = items.into_iter().map(|item| (item.sku, item.quantity)).collect();
-        state.reservations.insert(reservation_id, (Fate::Reserved, items));
+        state.reservations.insert(reservation_id, (ReservationStatus::Reserved, items));
         Ok(Response::new(Reservation::default()))
     }
 
@@ -242,14 +247,14 @@ impl InventoryService for FakeInventory {
         self.called("commit", &request).await?;
         let mut state = self.0.lock().unwrap();
         let CommitReservationRequest { reservation_id, request_id } = request.into_inner();
-        Self::asked(&mut state, request_id, "commit");
+        Self::check_request_id(&mut state, request_id, "commit");
         match state.reservations.get_mut(&reservation_id) {
             None => refuse(Code::NotFound, Reason::ReservationNotFound),
-            Some((Fate::Released, _)) => {
+            Some((ReservationStatus::Released, _)) => {
                 refuse(Code::FailedPrecondition, Reason::ReservationReleased)
             }
-            Some((fate, _)) => {
-                *fate = Fate::Committed;
+            Some((status, _)) => {
+                *status = ReservationStatus::Committed;
                 Ok(Response::new(Reservation::default()))
             }
         }
@@ -262,13 +267,15 @@ impl InventoryService for FakeInventory {
         self.called("release", &request).await?;
         let mut state = self.0.lock().unwrap();
         let ReleaseReservationRequest { reservation_id, request_id } = request.into_inner();
-        Self::asked(&mut state, request_id, "release");
-        let (fate, _) =
-            state.reservations.entry(reservation_id).or_insert((Fate::Released, Vec::new()));
-        if *fate == Fate::Committed {
+        Self::check_request_id(&mut state, request_id, "release");
+        let (status, _) = state
+            .reservations
+            .entry(reservation_id)
+            .or_insert((ReservationStatus::Released, Vec::new()));
+        if *status == ReservationStatus::Committed {
             return refuse(Code::FailedPrecondition, Reason::ReservationCommitted);
         }
-        *fate = Fate::Released;
+        *status = ReservationStatus::Released;
         Ok(Response::new(Reservation::default()))
     }
 
@@ -276,20 +283,20 @@ impl InventoryService for FakeInventory {
         &self,
         _: Request<CreateProductRequest>,
     ) -> Result<Response<Product>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        Err(Status::unimplemented("not needed by order"))
     }
 
     async fn get_product(
         &self,
         _: Request<GetProductRequest>,
     ) -> Result<Response<Product>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        Err(Status::unimplemented("not needed by order"))
     }
 
     async fn list_products(
         &self,
         _: Request<ListProductsRequest>,
     ) -> Result<Response<ListProductsResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        Err(Status::unimplemented("not needed by order"))
     }
 }

@@ -8,7 +8,9 @@ mod restart;
 
 use std::{sync::Arc, time::Duration};
 
-use gantry_common_testing::{Folder, Serving, bearer, euros, new_id, refused, wrong_fields};
+use gantry_common_testing::{
+    Folder, Serving, bearer, euros, eventually, new_id, refused, wrong_fields,
+};
 use gantry_contract::{Actor, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::{Issues, TrustedKey, Verifier};
@@ -35,7 +37,7 @@ const ANN: Uuid = Uuid::from_u128(0xa);
 const BOB: Uuid = Uuid::from_u128(0xb);
 const ADMIN: Uuid = Uuid::from_u128(0xad);
 
-/// Impatient: what takes seconds elsewhere takes a moment here.
+/// Settings with short waits and timeouts.
 const SETTINGS: &str = r#"
     clients.user.endpoint_wait = "300ms"
     clients.inventory.endpoint_wait = "300ms"
@@ -51,13 +53,13 @@ const SETTINGS: &str = r#"
     poll = "50ms"
 "#;
 
-/// The service, serving, and everything around it.
+/// Serving service, with the fakes that it calls.
 struct Running {
     it: gantry_common_testing::Running<Service>,
     client: OrderServiceClient<Channel>,
     users: FakeUsers,
     inventory: FakeInventory,
-    /// The services it calls: user and inventory.
+    /// Servers of the fakes: user, then inventory.
     others: Vec<Serving>,
 }
 
@@ -92,13 +94,13 @@ impl Running {
         Self { it, client, users, inventory, others }
     }
 
-    /// Drains and closes the service, and opens it again on the same data.
+    /// Restarts the service on the same data.
     async fn restart(self) -> Self {
         let it = self.it.restart().await;
         Self { client: OrderServiceClient::new(it.server.channel()), it, ..self }
     }
 
-    /// A request of this user.
+    /// Returns a request of this user.
     fn by<T>(&self, user: Uuid, message: T) -> Request<T> {
         let role = if user == ADMIN { "admin" } else { "user" };
         bearer(&self.it.folder.user_token(&user.to_string(), role), message)
@@ -113,7 +115,7 @@ impl Running {
         self.create_by(ANN, message).await
     }
 
-    /// A draft of Ann's.
+    /// Creates a draft of Ann.
     async fn draft(&self, items: &[(&str, i32)]) -> Order {
         self.create(create(ANN, items)).await.unwrap()
     }
@@ -132,16 +134,19 @@ impl Running {
         self.client.clone().get_order(request).await.map(Response::into_inner)
     }
 
-    /// The order, once it is no longer being carried through.
-    async fn settled(&self, id: &str) -> Order {
-        for _ in 0..1000 {
+    /// Waits for the end of the order's saga. Returns the order.
+    async fn finished(&self, id: &str) -> Order {
+        let finished = || async {
             let order = self.get_by(ADMIN, id).await.unwrap();
-            if order.status() != OrderStatus::Placed {
-                return order;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the order never settled");
+            (order.status() != OrderStatus::Placed).then_some(order)
+        };
+        eventually("the end of the order's saga", finished).await
+    }
+
+    /// Waits until the service has called this method of the inventory.
+    async fn inventory_called(&self, method: &'static str) {
+        let called = || async { (self.inventory.calls(method) > 0).then_some(()) };
+        eventually("a call of the inventory", called).await;
     }
 }
 
@@ -163,7 +168,7 @@ fn create(user: Uuid, items: &[(&str, i32)]) -> CreateOrderRequest {
     }
 }
 
-/// Placing without waiting.
+/// Request to place an order without waiting.
 fn place(order: &Order) -> PlaceOrderRequest {
     PlaceOrderRequest { id: order.id.clone(), request_id: new_id(), ..PlaceOrderRequest::default() }
 }
@@ -172,7 +177,7 @@ fn wait(duration: Duration) -> Option<prost_types::Duration> {
     Some(duration.try_into().unwrap())
 }
 
-/// Placing, and waiting for the outcome.
+/// Request to place an order and wait for the outcome.
 fn place_and_wait(order: &Order) -> PlaceOrderRequest {
     PlaceOrderRequest { wait: wait(Duration::from_secs(20)), ..place(order) }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use gantry_common_testing::eventually;
 use gantry_contract::Caller;
 use gantry_proto::shop::{
     order::v1::{OrderStatus, PlaceOrderRequest, RejectReason},
@@ -12,7 +13,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::{
-    ADMIN, ANN, BOB, Running, address, ann, euros, fakes::Mood, new_id, place, place_and_wait,
+    ADMIN, ANN, BOB, Running, address, ann, euros, fakes::Behavior, new_id, place, place_and_wait,
     refused, wait, wrong_fields,
 };
 
@@ -29,7 +30,7 @@ async fn an_order_is_confirmed_and_the_stock_sold() {
 }
 
 #[tokio::test]
-async fn the_saga_calls_in_the_services_own_name_and_tells_who_caused_it() {
+async fn the_saga_calls_as_order_and_names_the_user_as_cause() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
     running.users.callers();
@@ -42,16 +43,16 @@ async fn the_saga_calls_in_the_services_own_name_and_tells_who_caused_it() {
 }
 
 #[tokio::test]
-async fn without_waiting_the_answer_comes_before_the_outcome() {
+async fn without_a_wait_the_response_precedes_the_outcome() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
     let order = running.place(place(&draft)).await.unwrap();
     assert_eq!(order.status(), OrderStatus::Placed);
-    assert_eq!(running.settled(&order.id).await.status(), OrderStatus::Confirmed);
+    assert_eq!(running.finished(&order.id).await.status(), OrderStatus::Confirmed);
 }
 
 #[tokio::test]
-async fn a_refusal_rejects_the_order_and_leaves_the_stock_as_it_was() {
+async fn a_refusal_rejects_the_order_and_keeps_the_stock() {
     let running = Running::start().await;
 
     let draft = running.draft(&[("pen", 1), ("mug", 11)]).await;
@@ -77,44 +78,39 @@ async fn a_refusal_rejects_the_order_and_leaves_the_stock_as_it_was() {
 async fn a_silent_service_rejects_the_order_in_the_end() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
-    running.inventory.mood("reserve", Mood::Silent);
+    running.inventory.behave("reserve", Behavior::Silent);
     let short = PlaceOrderRequest { wait: wait(Duration::from_millis(300)), ..place(&draft) };
     let order = running.place(short).await.unwrap();
-    assert_eq!(order.status(), OrderStatus::Placed, "only the wait is bounded");
-    let order = running.settled(&order.id).await;
+    assert_eq!(order.status(), OrderStatus::Placed, "the wait ends before the saga");
+    let order = running.finished(&order.id).await;
     assert_eq!(order.reject_reason(), RejectReason::ServiceUnavailable);
     assert_eq!(running.inventory.stock("mug"), (10, 0, 0));
 }
 
 #[tokio::test]
-async fn a_service_that_is_down_rejects_the_order_and_is_told_to_undo_once_it_is_back() {
+async fn a_callee_that_is_down_rejects_the_order_and_undoes_later() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
     for method in ["reserve", "release"] {
-        running.inventory.mood(method, Mood::Down);
+        running.inventory.behave(method, Behavior::Down);
     }
     let order = running.place(place_and_wait(&draft)).await.unwrap();
     assert_eq!(order.reject_reason(), RejectReason::ServiceUnavailable);
     assert_eq!(running.inventory.reservations(), 0);
-    running.inventory.mood("release", Mood::Well);
-    // The mark that refuses a late original.
-    for _ in 0..200 {
-        if running.inventory.reservations() == 1 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("it was never told");
+    running.inventory.behave("release", Behavior::Normal);
+    // The tombstone that refuses a late reservation.
+    let released = || async { (running.inventory.reservations() == 1).then_some(()) };
+    eventually("the release", released).await;
 }
 
 #[tokio::test]
-async fn a_repeated_request_answers_with_the_order_as_it_is_now() {
+async fn a_repeated_request_returns_the_current_order() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
     let request = place(&draft);
     let first = running.place(request.clone()).await.unwrap();
     assert_eq!(first.status(), OrderStatus::Placed);
-    running.settled(&first.id).await;
+    running.finished(&first.id).await;
     let again = running.place(request.clone()).await.unwrap();
     assert_eq!(again.status(), OrderStatus::Confirmed);
     assert_eq!(running.inventory.stock("mug"), (7, 0, 3));
@@ -124,7 +120,7 @@ async fn a_repeated_request_answers_with_the_order_as_it_is_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_request_that_is_sent_many_times_at_once_is_answered_alike() {
+async fn concurrent_repetitions_get_the_same_order() {
     let running = Running::start().await;
     for _ in 0..8 {
         let draft = running.draft(&[("mug", 1)]).await;
@@ -151,7 +147,7 @@ async fn an_order_is_placed_once() {
     for answer in [together.0, together.1, together.2, together.3] {
         match answer {
             Ok(_) => placed += 1,
-            // Who saw the draft and came too late, and who came later still.
+            // The call read the draft but wrote too late, or read the placed order.
             Err(status) => {
                 let reason = status.get_details_error_info().unwrap().reason;
                 assert!(matches!(&*reason, "ETAG_MISMATCH" | "ORDER_STATUS"), "{status:?}");
@@ -166,7 +162,7 @@ async fn an_order_is_placed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_place_an_order_at_once_one_does_and_the_others_are_told_it_is_placed() {
+async fn concurrent_placements_have_one_winner() {
     let running = Arc::new(Running::start().await);
     for _ in 0..5 {
         let draft = running.draft(&[("mug", 1)]).await;
@@ -179,7 +175,7 @@ async fn of_many_who_place_an_order_at_once_one_does_and_the_others_are_told_it_
         while let Some(answer) = callers.join_next().await {
             match answer.unwrap() {
                 Ok(_) => placed += 1,
-                // Nobody named a version, so nobody can have named a wrong one.
+                // Without an etag, no call fails with ETAG_MISMATCH.
                 Err(status) => assert_eq!(
                     status.get_details_error_info().unwrap().reason,
                     "ORDER_STATUS",
@@ -192,7 +188,7 @@ async fn of_many_who_place_an_order_at_once_one_does_and_the_others_are_told_it_
 }
 
 #[tokio::test]
-async fn an_etag_that_is_not_the_orders_is_refused() {
+async fn a_stale_etag_is_refused() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
     let with = |etag: &str| PlaceOrderRequest { etag: Some(etag.to_owned()), ..place(&draft) };
@@ -204,20 +200,20 @@ async fn an_etag_that_is_not_the_orders_is_refused() {
 }
 
 #[tokio::test]
-async fn the_final_price_has_the_tax_of_the_destination_and_can_be_insisted_on() {
+async fn the_expected_total_must_equal_the_price_with_tax() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 1)]).await;
-    let insist = |units, nanos| PlaceOrderRequest {
+    let expect = |units, nanos| PlaceOrderRequest {
         shipping_address: address("DE"),
         expected_total: Some(euros(units, nanos)),
         ..place_and_wait(&draft)
     };
     let status =
-        refused(running.place(insist(9, 0)), Code::FailedPrecondition, "PRICE_CHANGED").await;
+        refused(running.place(expect(9, 0)), Code::FailedPrecondition, "PRICE_CHANGED").await;
     assert_eq!(status.get_details_error_info().unwrap().metadata["total"], "10.71 EUR");
     assert_eq!(running.get_by(ANN, &draft.id).await.unwrap(), draft);
 
-    let order = running.place(insist(10, 710_000_000)).await.unwrap();
+    let order = running.place(expect(10, 710_000_000)).await.unwrap();
     assert_eq!(order.status(), OrderStatus::Confirmed);
     assert_eq!(order.tax, Some(euros(1, 710_000_000)));
     assert_eq!(order.total, Some(euros(10, 710_000_000)));
@@ -225,7 +221,7 @@ async fn the_final_price_has_the_tax_of_the_destination_and_can_be_insisted_on()
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_field_by_field() {
+async fn violations_name_their_fields() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 1)]).await;
     let mut money = euros(1, 0);
@@ -257,7 +253,7 @@ async fn what_cannot_be_read_is_refused_field_by_field() {
 }
 
 #[tokio::test]
-async fn somebody_elses_order_is_not_placed() {
+async fn only_the_owner_or_an_admin_places_an_order() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
     let call = running.place_by(BOB, place(&draft));
@@ -269,10 +265,10 @@ async fn somebody_elses_order_is_not_placed() {
 }
 
 #[tokio::test]
-async fn waiting_ends_before_the_calls_own_time_does() {
+async fn waiting_ends_before_the_deadline() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
-    running.inventory.mood("reserve", Mood::Silent);
+    running.inventory.behave("reserve", Behavior::Silent);
     let mut request = running.by(ANN, place_and_wait(&draft));
     request.set_timeout(Duration::from_secs(1));
     let order = running.client.clone().place_order(request).await.unwrap().into_inner();
@@ -280,12 +276,16 @@ async fn waiting_ends_before_the_calls_own_time_does() {
 }
 
 #[tokio::test]
-async fn a_placed_order_goes_on_without_its_caller() {
+async fn a_placed_order_continues_without_its_caller() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;
-    running.users.mood(Mood::Silent);
-    let call = running.place(place_and_wait(&draft));
-    assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
-    running.users.mood(Mood::Well);
-    assert_eq!(running.settled(&draft.id).await.status(), OrderStatus::Confirmed);
+    running.users.behave(Behavior::Silent);
+    running.users.callers();
+    let called = || async { (!running.users.callers().is_empty()).then_some(()) };
+    tokio::select! {
+        placed = running.place(place_and_wait(&draft)) => panic!("{placed:?}"),
+        () = eventually("a call of the saga", called) => {}
+    }
+    running.users.behave(Behavior::Normal);
+    assert_eq!(running.finished(&draft.id).await.status(), OrderStatus::Confirmed);
 }

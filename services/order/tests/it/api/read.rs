@@ -41,7 +41,7 @@ async fn an_order_is_shown_to_its_owner_and_to_admins() {
 }
 
 #[tokio::test]
-async fn an_unknown_order_and_somebody_elses_are_refused_alike() {
+async fn unknown_and_foreign_orders_are_refused_alike() {
     let running = Running::start().await;
     let order = running.draft(&[("mug", 1)]).await;
     let get = async |id: &str| running.get_by(BOB, id).await.unwrap_err();
@@ -49,15 +49,15 @@ async fn an_unknown_order_and_somebody_elses_are_refused_alike() {
         let request = PlaceOrderRequest { id: id.to_owned(), ..place(&order) };
         running.place_by(BOB, request).await.unwrap_err()
     };
-    let told = |status: &Status| {
+    let answer = |status: &Status| {
         let info = status.get_details_error_info().unwrap();
         (status.code(), status.message().to_owned(), info.reason, info.metadata)
     };
     let unknown = new_id();
     let (foreign, missing) = (get(&order.id).await, get(&unknown).await);
     assert_eq!(foreign.code(), Code::PermissionDenied);
-    assert_eq!(told(&foreign), told(&missing));
-    assert_eq!(told(&place(&order.id).await), told(&place(&unknown).await));
+    assert_eq!(answer(&foreign), answer(&missing));
+    assert_eq!(answer(&place(&order.id).await), answer(&place(&unknown).await));
 }
 
 #[tokio::test]
@@ -82,14 +82,14 @@ async fn a_user_lists_their_own_orders_and_an_admin_all() {
     assert_eq!(second.orders, made[2..]);
     assert_eq!(second.next_page_token, "");
 
-    // A token grants nothing: with Ann's, Bob sees what is his.
+    // A page token grants nothing: with Ann's, Bob gets his own orders.
     let next = ListOrdersRequest { page_token: first.next_page_token, ..Default::default() };
     let bobs = running.list(BOB, next).await.unwrap();
     assert_eq!((ids(&bobs).len(), bobs.total_size), (1, None));
 }
 
 #[tokio::test]
-async fn a_page_token_of_another_list_is_refused() {
+async fn a_foreign_page_token_is_refused() {
     let running = Running::start().await;
     for token in ["x", &*page::token("shop.order.v1.Order", "mug")] {
         let request = ListOrdersRequest { page_token: token.to_owned(), ..Default::default() };

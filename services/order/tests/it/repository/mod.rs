@@ -1,4 +1,4 @@
-//! What every adapter of the repository must do, run on each of them.
+//! Contract of the repository, checked on every adapter.
 
 mod sqlite;
 mod suite;

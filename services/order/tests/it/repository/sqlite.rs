@@ -1,4 +1,4 @@
-//! The repository in SQLite.
+//! The suite on SQLite, and tests of SQLite alone.
 
 use gantry_common_testing::{
     repository::{assert_reversible, execute},
@@ -18,27 +18,27 @@ async fn orders() -> (TempDir, SqliteRepository) {
 }
 
 repository_contract! { super::suite, orders:
-    an_order_reads_back_as_it_was_made
-    an_order_that_is_not_there_is_not_found
+    an_order_reads_back_as_created
+    an_unknown_order_is_not_found
     every_event_reads_back
     a_change_of_an_older_version_is_refused
-    a_change_of_an_order_that_is_not_there_is_refused
-    an_id_is_given_once
-    a_unit_that_is_refused_leaves_nothing
-    a_saga_is_begun_once
+    a_change_of_an_unknown_order_is_refused
+    an_order_id_is_unique
+    a_refused_unit_writes_nothing
+    a_saga_id_is_unique
     an_address_stays_until_it_is_replaced
     a_repeated_request_is_recognised
     a_repeated_request_is_recognised_before_the_version
-    of_many_changes_at_once_exactly_one_is_taken
-    lists_go_from_the_newest_to_the_oldest
-    a_list_can_be_one_users_own
-    a_list_shows_orders_as_they_are
+    concurrent_changes_have_one_winner
+    a_list_is_sorted_newest_first
+    a_list_can_be_limited_to_one_user
+    a_list_shows_current_orders
     a_draft_beyond_the_quota_is_refused
-    drafts_made_at_once_keep_to_the_quota
+    concurrent_drafts_keep_to_the_quota
 }
 
 #[tokio::test]
-async fn orders_outlive_the_process() {
+async fn orders_survive_a_restart() {
     let (folder, database) = database().await;
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
@@ -50,7 +50,7 @@ async fn orders_outlive_the_process() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error_and_not_another_order() {
+async fn an_unreadable_order_is_an_error() {
     let (_folder, database) = database().await;
     let orders = SqliteRepository::new(database.clone());
     let draft = draft(ANN, &[("mug", 1)]);
@@ -58,7 +58,7 @@ async fn what_cannot_be_read_is_an_error_and_not_another_order() {
     orders.commit(unit(draft)).await.unwrap();
     for spoil in [
         "UPDATE order_events SET data = '{}'",
-        "UPDATE order_events SET type = 'order.unheard-of.v1'",
+        "UPDATE order_events SET type = 'order.unknown.v1'",
         "UPDATE order_events SET version = 2",
     ] {
         execute(&database, spoil).await.unwrap();

@@ -1,4 +1,4 @@
-//! The suite. Each test gets an empty repository.
+//! Suite of the contract. Each test gets an empty repository.
 
 use gantry_contract::page::{Page, PageRequest};
 use gantry_order::{
@@ -33,7 +33,7 @@ fn ids(page: &Page<StoredOrder>) -> Vec<OrderId> {
     page.items.iter().map(|stored| stored.order.id()).collect()
 }
 
-/// Several drafts of this user, the newest first.
+/// Creates drafts of this user. Returns their ids, newest first.
 async fn drafts(orders: &dyn OrderRepository, user: UserId, count: usize) -> Vec<OrderId> {
     let mut made = Vec::new();
     for _ in 0..count {
@@ -44,7 +44,7 @@ async fn drafts(orders: &dyn OrderRepository, user: UserId, count: usize) -> Vec
     made
 }
 
-pub(super) async fn an_order_reads_back_as_it_was_made(orders: &dyn OrderRepository) {
+pub(super) async fn an_order_reads_back_as_created(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 3), ("Ünïcode 🦀 'quoted'; -- x", 1_000_000)]);
     let order = draft.order.clone();
     let unit = UnitOfWork { address: Some(address("Berlin")), ..unit(draft) };
@@ -53,7 +53,7 @@ pub(super) async fn an_order_reads_back_as_it_was_made(orders: &dyn OrderReposit
     assert_eq!(stored, StoredOrder { order, address: Some(address("Berlin")) });
 }
 
-pub(super) async fn an_order_that_is_not_there_is_not_found(orders: &dyn OrderRepository) {
+pub(super) async fn an_unknown_order_is_not_found(orders: &dyn OrderRepository) {
     assert_eq!(orders.find(OrderId(Uuid::from_u128(1))).await.unwrap(), None);
 }
 
@@ -89,9 +89,7 @@ pub(super) async fn a_change_of_an_older_version_is_refused(orders: &dyn OrderRe
     assert_eq!(found(orders, order.id()).await.order, first.order);
 }
 
-pub(super) async fn a_change_of_an_order_that_is_not_there_is_refused(
-    orders: &dyn OrderRepository,
-) {
+pub(super) async fn a_change_of_an_unknown_order_is_refused(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]).order;
     let placed = draft.place(draft.price(), SAGA, None, NOW).unwrap();
     let refused = orders.commit(unit(placed)).await;
@@ -99,14 +97,14 @@ pub(super) async fn a_change_of_an_order_that_is_not_there_is_refused(
     assert_eq!(orders.find(draft.id()).await.unwrap(), None);
 }
 
-pub(super) async fn an_id_is_given_once(orders: &dyn OrderRepository) {
+pub(super) async fn an_order_id_is_unique(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     orders.commit(unit(draft.clone())).await.unwrap();
     let refused = orders.commit(unit(draft)).await;
     assert!(matches!(refused, Err(CommitError::Stale)), "{refused:?}");
 }
 
-pub(super) async fn a_unit_that_is_refused_leaves_nothing(orders: &dyn OrderRepository) {
+pub(super) async fn a_refused_unit_writes_nothing(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
     orders.commit(UnitOfWork { address: Some(address("Berlin")), ..unit(draft) }).await.unwrap();
@@ -122,18 +120,18 @@ pub(super) async fn a_unit_that_is_refused_leaves_nothing(orders: &dyn OrderRepo
     assert!(matches!(orders.commit(stale).await, Err(CommitError::Stale)));
     assert_eq!(found(orders, order.id()).await.address, Some(address("Berlin")));
     assert_eq!(orders.seen(&request(1, 1)).await.unwrap(), Seen::New);
-    // Its id is free: the saga is not there either.
+    // The saga was not written either: its id is free.
     let other = self::draft(ANN, &[("mug", 1)]);
     orders.commit(UnitOfWork { saga: Some(saga()), ..unit(other) }).await.unwrap();
 }
 
-pub(super) async fn a_saga_is_begun_once(orders: &dyn OrderRepository) {
+pub(super) async fn a_saga_id_is_unique(orders: &dyn OrderRepository) {
     let unit = || UnitOfWork { saga: Some(saga()), ..unit(draft(ANN, &[("mug", 1)])) };
     orders.commit(unit()).await.unwrap();
     let second = unit();
     let id = second.change.order.id();
     assert!(matches!(orders.commit(second).await, Err(CommitError::Storage(_))));
-    assert_eq!(orders.find(id).await.unwrap(), None, "all of it or nothing");
+    assert_eq!(orders.find(id).await.unwrap(), None, "nothing was written");
 }
 
 pub(super) async fn an_address_stays_until_it_is_replaced(orders: &dyn OrderRepository) {
@@ -168,8 +166,7 @@ pub(super) async fn a_repeated_request_is_recognised(orders: &dyn OrderRepositor
     }
 }
 
-/// Also where the order has gone on since: the repetition is told so, not that the
-/// version is stale.
+/// A repetition is reported as one, even if the order has changed since and its version is stale.
 pub(super) async fn a_repeated_request_is_recognised_before_the_version(
     orders: &dyn OrderRepository,
 ) {
@@ -183,7 +180,7 @@ pub(super) async fn a_repeated_request_is_recognised_before_the_version(
     assert!(matches!(again, Err(CommitError::Repeated(id)) if id == order.id()), "{again:?}");
 }
 
-pub(super) async fn of_many_changes_at_once_exactly_one_is_taken(orders: &dyn OrderRepository) {
+pub(super) async fn concurrent_changes_have_one_winner(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     let order = draft.order.clone();
     orders.commit(unit(draft)).await.unwrap();
@@ -203,19 +200,19 @@ pub(super) async fn of_many_changes_at_once_exactly_one_is_taken(orders: &dyn Or
     assert_eq!(taken, 1);
 }
 
-pub(super) async fn lists_go_from_the_newest_to_the_oldest(orders: &dyn OrderRepository) {
+pub(super) async fn a_list_is_sorted_newest_first(orders: &dyn OrderRepository) {
     let made = drafts(orders, ANN, 5).await;
     let first = orders.list(None, &first_page(2)).await.unwrap();
     assert_eq!((ids(&first), first.total), (made[0..2].to_vec(), Some(5)));
     let second = orders.list(None, &next_page(&first, 2)).await.unwrap();
     assert_eq!(ids(&second), made[2..4]);
-    // What is new meanwhile moves nothing.
+    // An order that is created in between does not move the other pages.
     drafts(orders, ANN, 1).await;
     let third = orders.list(None, &next_page(&second, 2)).await.unwrap();
     assert_eq!((ids(&third), third.next_page_token.is_empty()), (made[4..].to_vec(), true));
 }
 
-pub(super) async fn a_list_can_be_one_users_own(orders: &dyn OrderRepository) {
+pub(super) async fn a_list_can_be_limited_to_one_user(orders: &dyn OrderRepository) {
     let mut made = drafts(orders, ANN, 2).await;
     drafts(orders, BOB, 2).await;
     made.splice(0..0, drafts(orders, ANN, 2).await);
@@ -227,15 +224,15 @@ pub(super) async fn a_list_can_be_one_users_own(orders: &dyn OrderRepository) {
     assert!(orders.list(Some(nobody), &first_page(3)).await.unwrap().items.is_empty());
 }
 
-pub(super) async fn a_list_shows_orders_as_they_are(orders: &dyn OrderRepository) {
+pub(super) async fn a_list_shows_current_orders(orders: &dyn OrderRepository) {
     let draft = draft(ANN, &[("mug", 1)]);
     let placed = draft.order.place(draft.order.price(), SAGA, None, NOW).unwrap();
     orders.commit(UnitOfWork { address: Some(address("Berlin")), ..unit(draft) }).await.unwrap();
     drafts(orders, ANN, 1).await;
     orders.commit(unit(placed)).await.unwrap();
     let page = orders.list(None, &first_page(0)).await.unwrap();
-    let told: Vec<_> = page.items.iter().map(|stored| stored.order.status()).collect();
-    assert_eq!(told, [Status::Draft, Status::Placed]);
+    let statuses: Vec<_> = page.items.iter().map(|stored| stored.order.status()).collect();
+    assert_eq!(statuses, [Status::Draft, Status::Placed]);
     assert_eq!(page.items[0].address, None);
     assert_eq!(page.items[1].address, Some(address("Berlin")));
 }
@@ -255,7 +252,7 @@ pub(super) async fn a_draft_beyond_the_quota_is_refused(orders: &dyn OrderReposi
     let refused = orders.create(unit(third.clone()), quota(2)).await;
     assert!(matches!(refused, Err(CommitError::TooManyDrafts)), "{refused:?}");
     assert_eq!(orders.find(third.order.id()).await.unwrap(), None, "nothing was written");
-    // A repetition is told, and others have their own.
+    // A repetition is reported as one, and each user has a quota of their own.
     let repeated = orders.create(again, quota(2)).await;
     assert!(matches!(repeated, Err(CommitError::Repeated(_))), "{repeated:?}");
     orders.create(unit(draft(BOB, &[("mug", 1)])), quota(2)).await.unwrap();
@@ -267,7 +264,7 @@ pub(super) async fn a_draft_beyond_the_quota_is_refused(orders: &dyn OrderReposi
     orders.create(unit(draft(ANN, &[("mug", 1)])), later).await.unwrap();
 }
 
-pub(super) async fn drafts_made_at_once_keep_to_the_quota(orders: &dyn OrderRepository) {
+pub(super) async fn concurrent_drafts_keep_to_the_quota(orders: &dyn OrderRepository) {
     let create = || orders.create(unit(draft(ANN, &[("mug", 1)])), quota(2));
     let (a, b, c, d) = tokio::join!(create(), create(), create(), create());
     assert_eq!([a, b, c, d].iter().filter(|made| made.is_ok()).count(), 2);

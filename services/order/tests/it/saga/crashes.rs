@@ -1,5 +1,5 @@
-//! The process dies at every write of the saga's log, before or after it is there, and
-//! the next one goes on.
+//! The process crashes at any write to the saga log, before or after the write takes effect, and the
+//! next process continues.
 
 use std::{
     sync::{Arc, atomic::AtomicUsize},
@@ -7,67 +7,66 @@ use std::{
 };
 
 use gantry_order::domain::Status;
-
 use tokio::task::JoinSet;
 
-use super::shop::{Ask, CrashingLog, Fault, Trial};
+use super::fakes::{CrashingLog, Fault, Method, TestOrder};
 
-/// Runs the trial in a process that dies at its nth write; false where it ends before.
-async fn crash(trial: &Trial, writes: usize, written: bool) -> bool {
+/// Runs the saga in a process that crashes at its nth write. Returns false if the saga ends first.
+async fn crash(order: &TestOrder, writes: usize, written: bool) -> bool {
     let log =
-        CrashingLog { inner: trial.log().await, left: Arc::new(AtomicUsize::new(writes)), written };
-    let engine = trial.start(log.clone());
-    while !log.crashed() && trial.saga().await.0 == "running" {
+        CrashingLog { inner: order.log().await, left: Arc::new(AtomicUsize::new(writes)), written };
+    let engine = order.start(log.clone());
+    while !log.crashed() && order.saga().await.0 == "running" {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     engine.close().await;
     log.crashed()
 }
 
-/// More than any of these sagas writes.
+/// Number of writes that no saga here exceeds.
 const WRITES: usize = 24;
 
-/// Crashes at every write, each time in a trial of its own that `prepare` makes; how many
-/// of them were reached.
-async fn crash_everywhere(count: u32, expected: Status, prepare: fn(&mut Trial)) -> usize {
-    let trials = [false, true].into_iter().flat_map(|written| {
+/// Crashes at every write, each time on a new order that `prepare` configures. Returns the number of
+/// crashes that happened.
+async fn crash_everywhere(count: u32, expected: Status, prepare: fn(&mut TestOrder)) -> usize {
+    let orders = [false, true].into_iter().flat_map(|written| {
         (1..=WRITES).map(move |writes| async move {
-            let mut trial = Trial::of(count).await;
-            prepare(&mut trial);
-            let crashed = crash(&trial, writes, written).await;
-            let (status, _, saga) = trial.carry().await;
+            let mut order = TestOrder::of(count).await;
+            prepare(&mut order);
+            let crashed = crash(&order, writes, written).await;
+            let (status, _, saga) = order.run().await;
             assert_eq!(status, expected, "crashed at write {writes}, written: {written}");
             assert_ne!(saga, "stuck");
-            trial.check(count.into()).await;
+            order.check(count.into()).await;
             crashed
         })
     });
-    // All at once: most of their time is spent waiting.
-    let trials: JoinSet<bool> = trials.collect();
-    trials.join_all().await.into_iter().filter(|crashed| *crashed).count()
+    // Concurrently, because they mostly wait.
+    let orders: JoinSet<bool> = orders.collect();
+    orders.join_all().await.into_iter().filter(|crashed| *crashed).count()
 }
 
 #[tokio::test]
-async fn an_order_is_confirmed_whatever_crashes() {
-    let crashes = crash_everywhere(3, Status::Confirmed, Trial::patient).await;
-    assert_eq!(crashes, 20, "two writes for each of five steps, each failing in both ways");
+async fn a_crash_at_any_write_still_confirms_the_order() {
+    let crashes = crash_everywhere(3, Status::Confirmed, TestOrder::wait_long).await;
+    assert_eq!(crashes, 20, "two writes for each of five steps, before and after");
 }
 
 #[tokio::test]
-async fn an_order_is_rejected_whatever_crashes() {
-    let crashes = crash_everywhere(11, Status::Rejected, Trial::patient).await;
+async fn a_crash_at_any_write_still_rejects_the_order() {
+    let crashes = crash_everywhere(11, Status::Rejected, TestOrder::wait_long).await;
     assert!((20..2 * WRITES).contains(&crashes), "{crashes}");
 }
 
 #[tokio::test]
-async fn an_order_whose_reservation_was_lost_is_undone_whatever_crashes() {
-    let crashes = crash_everywhere(3, Status::Rejected, |trial| {
-        trial.patient();
-        trial.shop.fail(Ask::Reserve, [Fault::After; 500]);
-        // Three attempts at what is lost each time.
-        trial.policy.step_deadline = Duration::from_secs(3);
-        trial.policy.retry_initial = Duration::from_secs(1);
-        trial.policy.retry_max = Duration::from_secs(1);
+async fn a_crash_at_any_write_still_undoes_a_lost_reservation() {
+    let crashes = crash_everywhere(3, Status::Rejected, |order| {
+        order.wait_long();
+        order.services.fail(Method::Reserve, [Fault::After; 500]);
+        // Three attempts, each of which loses its response.
+        order.policy.step_deadline = Duration::from_secs(3);
+        order.policy.retry_initial = Duration::from_secs(1);
+        order.policy.retry_max = Duration::from_secs(1);
     })
     .await;
     assert!((24..2 * WRITES).contains(&crashes), "{crashes}");

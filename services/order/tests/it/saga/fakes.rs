@@ -1,5 +1,4 @@
-//! A user and an inventory service that do as they are told, and the order service's own
-//! parts around them.
+//! Fakes of the called services that fail on demand, and an order to run the saga on.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -12,6 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use gantry_common_testing::eventually;
 use gantry_contract::{Actor, Caller};
 use gantry_order::{
     application::{
@@ -30,20 +30,23 @@ use crate::support::{ANN, NOW, TestClock, database, draft, fresh, unit};
 
 pub(super) const IN_STOCK: i64 = 10;
 
-/// What is asked of the other services.
+/// Method of a called service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ask {
+pub(super) enum Method {
     User,
     Reserve,
     Commit,
     Release,
 }
 
-/// How an attempt fails: without an answer, before or after it has happened.
+/// Fault of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
+    /// Lost before it takes effect.
     Before,
+    /// Lost after it has taken effect.
     After,
+    /// No response.
     Hang,
 }
 
@@ -56,34 +59,34 @@ enum Reservation {
 
 #[derive(Debug, Default)]
 struct State {
-    faults: BTreeMap<Ask, VecDeque<Fault>>,
+    faults: BTreeMap<Method, VecDeque<Fault>>,
     customer: Option<Customer>,
     reservations: BTreeMap<Uuid, Reservation>,
-    /// Every key that was seen, with what it was for.
-    keys: BTreeMap<Uuid, Ask>,
+    /// Method of each key.
+    keys: BTreeMap<Uuid, Method>,
     callers: Vec<Caller>,
 }
 
-/// The other services.
+/// Fake user and inventory services. Clones share their state.
 #[derive(Clone, Debug)]
-pub(super) struct Shop(Arc<Mutex<State>>);
+pub(super) struct FakeServices(Arc<Mutex<State>>);
 
-impl Shop {
+impl FakeServices {
     pub(super) fn new() -> Self {
         let customer = Some(Customer { tier: Tier::Premium, active: true });
         Self(Arc::new(Mutex::new(State { customer, ..State::default() })))
     }
 
-    /// The next attempts at this fail.
-    pub(super) fn fail(&self, ask: Ask, faults: impl IntoIterator<Item = Fault>) {
-        self.0.lock().unwrap().faults.entry(ask).or_default().extend(faults);
+    /// Makes the next attempts of `method` fail.
+    pub(super) fn fail(&self, method: Method, faults: impl IntoIterator<Item = Fault>) {
+        self.0.lock().unwrap().faults.entry(method).or_default().extend(faults);
     }
 
     pub(super) fn customer(&self, customer: Option<Customer>) {
         self.0.lock().unwrap().customer = customer;
     }
 
-    /// Available, reserved and sold.
+    /// Returns the numbers of available, reserved and sold mugs.
     pub(super) fn stock(&self) -> (i64, i64, i64) {
         let state = self.0.lock().unwrap();
         let (mut reserved, mut sold) = (0, 0);
@@ -101,10 +104,10 @@ impl Shop {
         self.0.lock().unwrap().callers.clone()
     }
 
-    /// One attempt: `act` is what happens where it does.
+    /// Runs one attempt with its fault. `act` is the effect.
     async fn attempt<T, E: From<Unanswered>>(
         &self,
-        ask: Ask,
+        method: Method,
         key: Option<Uuid>,
         caller: &Caller,
         act: impl FnOnce(&mut State) -> Result<T, E>,
@@ -113,10 +116,10 @@ impl Shop {
             let mut state = self.0.lock().unwrap();
             state.callers.push(caller.clone());
             if let Some(key) = key {
-                let known = *state.keys.entry(key).or_insert(ask);
-                assert_eq!(known, ask, "one key for two things");
+                let known = *state.keys.entry(key).or_insert(method);
+                assert_eq!(known, method, "one key for two methods");
             }
-            state.faults.entry(ask).or_default().pop_front()
+            state.faults.entry(method).or_default().pop_front()
         };
         let lost = || Unanswered::Unavailable("lost".to_owned());
         match fault {
@@ -132,16 +135,16 @@ impl Shop {
 }
 
 #[async_trait]
-impl Users for Shop {
+impl Users for FakeServices {
     async fn find(&self, id: UserId, caller: &Caller) -> Result<Customer, UsersError> {
         assert_eq!(id, ANN);
-        self.attempt(Ask::User, None, caller, |state| state.customer.ok_or(UsersError::NotFound))
+        self.attempt(Method::User, None, caller, |state| state.customer.ok_or(UsersError::NotFound))
             .await
     }
 }
 
 #[async_trait]
-impl Stock for Shop {
+impl Stock for FakeServices {
     async fn reserve(
         &self,
         reservation: Uuid,
@@ -155,7 +158,7 @@ impl Stock for Shop {
         }
         let count: i64 = items.iter().map(|(_, quantity)| i64::from(quantity.get())).sum();
         let available = self.stock().0;
-        self.attempt(Ask::Reserve, Some(key), caller, |state| {
+        self.attempt(Method::Reserve, Some(key), caller, |state| {
             match state.reservations.get(&reservation) {
                 Some(Reservation::Released) => {
                     Err(StockError::Reservation("was released".to_owned()))
@@ -177,7 +180,7 @@ impl Stock for Shop {
         key: Uuid,
         caller: &Caller,
     ) -> Result<(), StockError> {
-        self.attempt(Ask::Commit, Some(key), caller, |state| {
+        self.attempt(Method::Commit, Some(key), caller, |state| {
             match state.reservations.get(&reservation).copied() {
                 Some(Reservation::Reserved(count)) => {
                     state.reservations.insert(reservation, Reservation::Committed(count));
@@ -198,7 +201,7 @@ impl Stock for Shop {
         key: Uuid,
         caller: &Caller,
     ) -> Result<(), StockError> {
-        self.attempt(Ask::Release, Some(key), caller, |state| {
+        self.attempt(Method::Release, Some(key), caller, |state| {
             if let Some(Reservation::Committed(_)) = state.reservations.get(&reservation) {
                 return Err(StockError::Reservation("was committed".to_owned()));
             }
@@ -209,17 +212,17 @@ impl Stock for Shop {
     }
 }
 
-/// One placed order, to be carried through.
-pub(super) struct Trial {
+/// Placed order whose saga has not run yet.
+pub(super) struct TestOrder {
     _folder: TempDir,
     database: Sqlite,
     pub(super) policy: Policy,
-    pub(super) shop: Shop,
+    pub(super) services: FakeServices,
     pub(super) id: OrderId,
 }
 
-impl Trial {
-    /// An order of so many mugs.
+impl TestOrder {
+    /// Places an order of mugs.
     pub(super) async fn of(count: u32) -> Self {
         Self::with(&[("mug", count)]).await
     }
@@ -235,16 +238,17 @@ impl Trial {
         let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0).unwrap();
         orders.commit(unit(draft)).await.unwrap();
         orders.commit(UnitOfWork { saga: Some(saga), ..unit(placed) }).await.unwrap();
-        Self { _folder: folder, database, policy: policy(), shop: Shop::new(), id }
+        Self { _folder: folder, database, policy: policy(), services: FakeServices::new(), id }
     }
 
-    /// Nothing is given up: for tests in which nothing hangs, however busy the machine is.
-    pub(super) fn patient(&mut self) {
+    /// Raises the timeouts, so that no attempt ends early on a busy machine. For tests without
+    /// [`Fault::Hang`].
+    pub(super) fn wait_long(&mut self) {
         self.policy.attempt_timeout = Duration::from_secs(60);
         self.policy.step_deadline = Duration::from_secs(60);
     }
 
-    /// A process that finds the log as the last one left it.
+    /// Opens the log as a new process does.
     pub(super) async fn log(&self) -> SqliteSagaLog {
         SqliteSagaLog::open(self.database.clone(), Arc::new(TestClock::default())).await.unwrap()
     }
@@ -252,8 +256,8 @@ impl Trial {
     pub(super) fn start(&self, log: impl Log) -> Engine {
         let saga = PlaceOrderSaga {
             orders: Arc::new(SqliteRepository::new(self.database.clone())),
-            users: Arc::new(self.shop.clone()),
-            stock: Arc::new(self.shop.clone()),
+            users: Arc::new(self.services.clone()),
+            stock: Arc::new(self.services.clone()),
             notifier: CompletionNotifier::default(),
             clock: Arc::new(TestClock::default()),
             service: "order",
@@ -261,11 +265,11 @@ impl Trial {
         Engine::start(saga.definition(), Arc::new(log), self.policy.clone())
     }
 
-    pub(super) async fn order(&self) -> StoredOrder {
+    pub(super) async fn stored(&self) -> StoredOrder {
         SqliteRepository::new(self.database.clone()).find(self.id).await.unwrap().unwrap()
     }
 
-    /// The saga's status and how many entries its log has.
+    /// Returns the saga's status and the number of its log entries.
     pub(super) async fn saga(&self) -> (String, i64) {
         sqlx::query_as("SELECT status, (SELECT count(*) FROM saga_entries) FROM sagas")
             .fetch_one(self.database.reader())
@@ -273,38 +277,32 @@ impl Trial {
             .unwrap()
     }
 
-    /// Waits until the saga is no longer running.
-    pub(super) async fn ended(&self) -> String {
-        for _ in 0..2000 {
-            let (status, _) = self.saga().await;
-            if status != "running" {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("the saga never ended");
+    /// Waits for the end of the saga. Returns its status.
+    async fn ended(&self) -> String {
+        let ended = || async { Some(self.saga().await.0).filter(|status| status != "running") };
+        eventually("the end of the saga", ended).await
     }
 
-    /// Carries the order through; how it stands then, and the saga.
-    pub(super) async fn carry(&self) -> (Status, Option<RejectReason>, String) {
+    /// Runs the saga to its end. Returns the order's status and reject reason, and the saga's status.
+    pub(super) async fn run(&self) -> (Status, Option<RejectReason>, String) {
         let engine = self.start(self.log().await);
         let saga = self.ended().await;
         engine.close().await;
-        let order = self.order().await.order;
+        let order = self.stored().await.order;
         (order.status(), order.reject_reason(), saga)
     }
 
-    /// What must hold of every order whose saga has ended.
+    /// Checks the rules that hold for every order whose saga has ended.
     pub(super) async fn check(&self, count: i64) {
-        let order = self.order().await.order;
+        let order = self.stored().await.order;
         let expected = match order.status() {
             Status::Confirmed => (IN_STOCK - count, 0, count),
             Status::Rejected => (IN_STOCK, 0, 0),
             other => panic!("the order is {other}"),
         };
-        assert_eq!(self.shop.stock(), expected, "{}", order.status());
+        assert_eq!(self.services.stock(), expected, "{}", order.status());
         let callers: HashSet<_> =
-            self.shop.callers().into_iter().map(|caller| format!("{caller:?}")).collect();
+            self.services.callers().into_iter().map(|caller| format!("{caller:?}")).collect();
         let ann = Actor { subject: ANN.to_string(), roles: vec!["user".to_owned()] };
         let order = Caller::Service { service: "order".to_owned(), cause: Some(ann) };
         assert!(callers.iter().all(|caller| *caller == format!("{order:?}")), "{callers:?}");
@@ -318,7 +316,7 @@ fn policy() -> Policy {
         step_deadline: millis(600),
         retry_initial: millis(50),
         retry_max: millis(200),
-        // A saga that is paused is found again by the test's clock, which stands still.
+        // The test's clock stands still, so a longer pause would never end.
         pause_initial: Duration::from_nanos(1),
         pause_max: Duration::from_nanos(1),
         max_rounds: NonZeroU32::new(6).unwrap(),
@@ -327,13 +325,13 @@ fn policy() -> Policy {
     }
 }
 
-/// A log whose process dies at one of its writes.
+/// Log of a process that crashes at one of its writes.
 #[derive(Clone, Debug)]
 pub(super) struct CrashingLog {
     pub(super) inner: SqliteSagaLog,
-    /// Writes until the crash, that one included.
+    /// Number of writes until the crash, including the one that crashes.
     pub(super) left: Arc<AtomicUsize>,
-    /// Whether the last write reaches the log.
+    /// True if the write that crashes takes effect.
     pub(super) written: bool,
 }
 

@@ -1,6 +1,6 @@
-//! The placing of an order, on the real log and repository, under every fault: each step
-//! refuses, is silent, or the process dies at any write.
+//! The saga of a placed order, on the real log and repository, under every fault: a service refuses
+//! or does not respond, or the process crashes at any write.
 
 mod crashes;
+mod fakes;
 mod faults;
-mod shop;
