@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs the Consul binary on a Debian machine that has no package of it: takes the
-# one in Debian's bullseye suite, from the archives this machine's own apt is set up
-# for. Names no host; changes nothing in /etc/apt, /var/lib/apt or dpkg's state.
+# Installs the Consul binary on a Debian machine whose own suite has no package of it.
+# Extracts it from the package in Debian's bullseye suite, through the archives that apt
+# is configured for. Changes nothing in /etc/apt, /var/lib/apt or dpkg's state.
 #
 #   deploy/consul/install.sh [--force]
-#   PREFIX=/usr/local/bin    where the binary goes; needs to be writable
-#   CONSUL_SUITE=bullseye    the suite to take it from
+#   PREFIX=/usr/local/bin    folder of the binary; must be writable
+#   CONSUL_SUITE=bullseye    suite of the package
 #
-# Does nothing where a working consul is in PREFIX already.
+# Does nothing if a working consul is in PREFIX.
 set -euo pipefail
 
 prefix=${PREFIX:-/usr/local/bin}
@@ -22,14 +22,14 @@ if [[ ${1:-} != --force ]] && "$prefix/consul" version >/dev/null 2>&1; then
     echo "already there: $("$prefix/consul" version | head -n1)"
     exit 0
 fi
-command -v dpkg-deb >/dev/null || fail "not a Debian machine: there is no dpkg-deb"
+command -v dpkg-deb >/dev/null || fail "not a Debian machine: dpkg-deb is missing"
 
 # The addresses in apt's one-line sources.
 one_line_sources() {
     sed -nE 's/^[[:space:]]*deb[[:space:]]+(\[[^]]*\][[:space:]]*)?([^[:space:]]+).*/\2/p' "$@"
 }
 
-# The addresses in apt's deb822 sources, stanzas that are switched off left out.
+# The addresses in apt's deb822 sources, without disabled stanzas.
 stanza_sources() {
     awk '
         function flush(  i) {
@@ -58,15 +58,15 @@ archives=$(
         [[ ${#stanzas[@]} -eq 0 ]] || stanza_sources "${stanzas[@]}"
     } | sed 's#/*$##' | awk '/\/debian$/ && !seen[$0]++'
 )
-[[ $archives ]] || fail "this machine's apt knows no Debian archive"
+[[ $archives ]] || fail "apt is configured for no Debian archive"
 
 keyring=
 for candidate in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
     if [[ -r $candidate ]]; then keyring=$candidate; break; fi
 done
-[[ $keyring ]] || fail "there is no debian-archive-keyring to check the package against"
+[[ $keyring ]] || fail "debian-archive-keyring is missing: it verifies the package"
 
-# An apt of its own, so that the machine's package lists stay as they are.
+# A separate apt, so that the machine's package lists do not change.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{etc,lists/partial,cache/archives/partial,package}
@@ -74,7 +74,7 @@ while read -r archive; do
     echo "deb [signed-by=$keyring] $archive $suite main"
 done <<<"$archives" >"$work/etc/sources.list"
 own_apt() {
-    # What apt prints names the archive: it is shown, shortened, only where it fails.
+    # apt's output is shown only if it fails, without the archive's address.
     apt-get -q \
         -o "Dir::Etc::sourcelist=$work/etc/sources.list" \
         -o "Dir::Etc::sourceparts=-" \
@@ -93,7 +93,7 @@ own_apt() {
 own_apt update
 (cd "$work/package" && own_apt download consul)
 
-# The binary alone: the package's service, user and configuration are not wanted.
+# Only the binary: the package's service, user and configuration are not installed.
 packages=("$work"/package/consul_*.deb)
 dpkg-deb -x "${packages[0]}" "$work/tree"
 install -D -m 0755 "$work/tree/usr/bin/consul" "$prefix/consul"

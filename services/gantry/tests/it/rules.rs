@@ -88,14 +88,48 @@ fn quoted(markdown: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn code_in_the_tutorial_is_code_that_compiles() {
-    let tutorial = fs::read_to_string(root().join("docs/BUILD_A_SERVICE.md")).expect("text");
-    let quotes = quoted(&tutorial);
-    assert!(quotes.len() >= 9, "only {} quotes were read", quotes.len());
-    for (path, code) in quotes {
-        let file = fs::read_to_string(root().join(path)).unwrap_or_default();
-        assert!(file.contains(code), "{path} does not have:\n{code}");
+fn code_in_documents_is_code_that_compiles() {
+    for (document, least) in [("docs/BUILD_A_SERVICE.md", 9), ("README.md", 1)] {
+        let text = fs::read_to_string(root().join(document)).expect("text");
+        let quotes = quoted(&text);
+        assert!(quotes.len() >= least, "only {} quotes were read in {document}", quotes.len());
+        for (path, code) in quotes {
+            let file = fs::read_to_string(root().join(path)).unwrap_or_default();
+            assert!(file.contains(code), "{document}: {path} does not have:\n{code}");
+        }
     }
+}
+
+/// Files of the checkout that a document links, without the anchors.
+fn linked(markdown: &str) -> impl Iterator<Item = &str> {
+    let links = markdown.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    links
+        .map(|(link, _)| link.split_once('#').map_or(link, |(file, _)| file))
+        .filter(|file| !file.is_empty() && !file.contains("://"))
+}
+
+#[test]
+fn every_file_that_a_document_links_exists() {
+    let mut documents =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|name| root().join(name)).to_vec();
+    for folder in ["docs", "docs/decisions", "docs/benchmarks"] {
+        let entries = fs::read_dir(root().join(folder)).expect("the documents");
+        let paths = entries.map(|entry| entry.expect("a document").path());
+        documents.extend(paths.filter(|path| path.extension() == Some("md".as_ref())));
+    }
+    let (mut wrong, mut read) = (Vec::new(), 0);
+    for document in documents {
+        let markdown = fs::read_to_string(&document).expect("a document is text");
+        let folder = document.parent().expect("a document is in a folder");
+        for link in linked(&markdown) {
+            read += 1;
+            if !folder.join(link).exists() {
+                wrong.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(read > 30, "only {read} links were read");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
