@@ -29,6 +29,7 @@ mod output;
 mod panics;
 mod redact;
 mod settings;
+mod trace;
 
 use std::{
     io::{self, Write},
@@ -55,6 +56,7 @@ pub use metrics::{Metrics, MetricsError};
 pub use opentelemetry::metrics::{Counter, Histogram, Meter};
 pub use redact::redact;
 pub use settings::{Filter, Format, InvalidFilter, Settings};
+pub use trace::{join_trace, traceparent};
 
 use self::{
     limit::Limiter,

@@ -379,3 +379,19 @@ fn the_build_summary_is_one_line() {
     assert_eq!(BUILD.to_string(), BUILD.summary);
     assert!(BUILD.time.ends_with('Z'));
 }
+
+#[test]
+fn a_span_joins_a_stored_trace() {
+    logged(Format::Json, "info", || {
+        let call = tracing::info_span!("call");
+        let stored = call.in_scope(|| traceparent().unwrap());
+        let trace = |span: &tracing::Span| span.context().span().span_context().trace_id();
+        let later = tracing::info_span!("later");
+        join_trace(&later, &stored);
+        assert_eq!(trace(&later), trace(&call));
+        let other = tracing::info_span!("other");
+        join_trace(&other, "00-0-0-00");
+        assert_ne!(trace(&other), trace(&call));
+    });
+    assert_eq!(traceparent(), None, "there is no span");
+}
