@@ -53,7 +53,8 @@ impl gantry_process::Service for Service {
         let steps = PlaceOrderSaga::new(&ports, Self::NAME);
         let log = SqliteSagaLog::open(base.database()?, base.clock()).await;
         let log = Arc::new(log.map_err(OpenError::service("cannot open the saga log"))?);
-        let sagas = Engine::start(steps.definition(), log, base.saga_policy()?);
+        let sagas = base.saga_engine(log)?.definition(steps.definition());
+        let sagas = sagas.map_err(OpenError::service("cannot start the sagas"))?.start();
         let DraftSettings { max_per_user: max, open_for } = settings.drafts;
         let (pricing, drafts) = (settings.pricing.into(), DraftLimit { max, open_for });
         let use_cases = UseCases::new(ports, pricing, drafts, sagas.handle(), steps.notifier);

@@ -10,13 +10,16 @@ use gantry_client::Channel;
 use gantry_contract::{Clock, Contract, Ids, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::{Issues, KeySource, TrustedKey, USERS, Verifier};
-use gantry_saga::Policy;
+use gantry_saga::{Engine, Log, Policy};
 use gantry_server::{Fingerprints, Server, ServerBuilder};
 use gantry_sql::{Sqlite, requests};
 use gantry_telemetry::{BUILD, Meter};
 use tokio::task::JoinSet;
 
-use crate::{OpenError, Service, ServiceSettings, StorageSettings, System, channels::Channels};
+use crate::{
+    OpenError, Service, ServiceSettings, StorageSettings, System, channels::Channels,
+    sagas::SagaCarrier,
+};
 
 /// Common parts of a service: identity, database, channels, tasks.
 ///
@@ -127,12 +130,14 @@ impl Base {
         Ok(self.storage()?.fingerprints.clone())
     }
 
-    /// Returns the policy of the service's saga engine, from the settings `saga`.
+    /// Begins the service's saga engine over a log, with the settings `saga`. Its steps run in the
+    /// context of the calls that began their sagas: see [`saga_context`](crate::saga_context).
     ///
     /// # Errors
     /// [`OpenError::NoSagas`] if [`Service::SAGAS`] is false.
-    pub fn saga_policy(&self) -> Result<Policy, OpenError> {
-        self.saga.clone().ok_or(OpenError::NoSagas(self.name))
+    pub fn saga_engine(&self, log: Arc<dyn Log>) -> Result<gantry_saga::Builder, OpenError> {
+        let policy = self.saga.clone().ok_or(OpenError::NoSagas(self.name))?;
+        Ok(Engine::builder(log, policy).carrier(SagaCarrier::new(self.name)))
     }
 
     /// Returns the clock.

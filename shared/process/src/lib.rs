@@ -50,6 +50,7 @@ mod files;
 mod open;
 mod plaintext;
 mod run;
+mod sagas;
 mod serve;
 mod service;
 mod settings;
@@ -61,6 +62,7 @@ pub use files::FileChecks;
 pub use gantry_sql::Migrator;
 pub use open::OpenService;
 pub use run::{Shutdown, block_on};
+pub use sagas::saga_context;
 pub use serve::{ServeError, log_origin, run, serve};
 pub use service::{Callee, KeysApi, OpenError, Service};
 pub use settings::{

@@ -34,7 +34,7 @@ pub trait Service: Sized + Send + Sync + 'static {
     const MIGRATIONS: Option<&'static Migrator> = None;
 
     /// True if the service drives sagas: only then it has the settings `saga`, which
-    /// [`Base::saga_policy`] returns.
+    /// [`Base::saga_engine`] uses.
     const SAGAS: bool = false;
 
     /// API for fetching the keys that `identity.trusted` names with `jwks`.

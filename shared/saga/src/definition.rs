@@ -1,12 +1,12 @@
 //! Definition of a saga: its steps and their order.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Failure, NewSaga, progress::Plan};
+use crate::{Context, Failure, NewSaga, progress::Plan};
 
 /// Arguments of one attempt.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub struct Call<'a, I> {
     pub key: Uuid,
     /// The saga's input.
     pub input: &'a I,
+    /// Context of the call that began the saga.
+    pub context: &'a Context,
 }
 
 /// A step of a saga.
@@ -47,24 +49,56 @@ pub trait Reversible<I>: Step<I> {
     async fn undo(&self, call: Call<'_, I>, why: &Failure) -> Result<(), Failure>;
 }
 
+/// The change that makes a saga necessary. It is committed together with the saga's beginning, so
+/// it is a first step that is done already.
+#[async_trait]
+pub trait Origin<I>: Send + Sync + 'static {
+    /// Returns the change's name in the log, as [`Step::name`] does.
+    fn name(&self) -> &'static str;
+
+    /// Undoes the change, after all steps, as [`Reversible::undo`] does.
+    ///
+    /// # Errors
+    /// As [`Reversible::undo`].
+    async fn undo(&self, call: Call<'_, I>, why: &Failure) -> Result<(), Failure>;
+}
+
 /// An unfinished [`Definition`]: the steps before the pivot.
 pub struct Draft<I> {
     name: &'static str,
+    origin: Option<Box<dyn Origin<I>>>,
     reversible: Vec<Box<dyn Reversible<I>>>,
 }
 
 /// A kind of saga: its steps in order.
 pub struct Definition<I> {
     name: &'static str,
+    origin: Option<Box<dyn Origin<I>>>,
     reversible: Vec<Box<dyn Reversible<I>>>,
     forward: Vec<Box<dyn Step<I>>>,
+}
+
+/// A definition that an engine cannot take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DefinitionError {
+    /// The engine has a definition of that name.
+    #[error("the engine has a definition named {0:?} already")]
+    Name(&'static str),
+    /// Two steps have the same name.
+    #[error("the definition {definition:?} has two steps named {step:?}")]
+    Step {
+        /// Name of the definition.
+        definition: &'static str,
+        /// Name of both steps.
+        step: &'static str,
+    },
 }
 
 impl<I: 'static> Definition<I> {
     /// Begins a definition. The log stores `name`, so it never changes: a definition with other
     /// steps needs another name.
     pub fn named(name: &'static str) -> Draft<I> {
-        Draft { name, reversible: Vec::new() }
+        Draft { name, origin: None, reversible: Vec::new() }
     }
 
     /// Adds a step after the pivot.
@@ -78,31 +112,69 @@ impl<I: 'static> Definition<I> {
         self.name
     }
 
+    /// Checks that no two steps have the same name.
+    pub(crate) fn check(&self) -> Result<(), DefinitionError> {
+        let mut names = BTreeSet::new();
+        match self.plan(1).steps.into_iter().find(|step| !names.insert(*step)) {
+            Some(step) => Err(DefinitionError::Step { definition: self.name, step }),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn plan(&self, max_rounds: u32) -> Plan {
+        let origin = self.origin.iter().map(|origin| origin.name());
         let reversible = self.reversible.iter().map(|step| step.name());
         let forward = self.forward.iter().map(|step| step.name());
         Plan {
-            steps: reversible.chain(forward).collect(),
-            pivot: self.reversible.len(),
+            steps: origin.chain(reversible).chain(forward).collect(),
+            done: self.done(),
+            pivot: self.done() + self.reversible.len(),
             max_rounds,
         }
     }
 
-    /// Returns the step at an index of the plan.
-    pub(crate) fn step(&self, index: usize) -> Option<&dyn Step<I>> {
-        match self.reversible.get(index) {
-            Some(step) => Some(&**step),
-            None => self.forward.get(index - self.reversible.len()).map(|step| &**step),
-        }
+    /// Runs the step at an index of the plan. None if there is none to run.
+    pub(crate) async fn run(&self, index: usize, call: Call<'_, I>) -> Option<Result<(), Failure>>
+    where
+        I: Sync,
+    {
+        let index = index.checked_sub(self.done())?;
+        Some(match self.reversible.get(index) {
+            Some(step) => step.run(call).await,
+            None => self.forward.get(index - self.reversible.len())?.run(call).await,
+        })
     }
 
-    /// Returns the reversible step at an index of the plan.
-    pub(crate) fn reversible(&self, index: usize) -> Option<&dyn Reversible<I>> {
-        self.reversible.get(index).map(|step| &**step)
+    /// Undoes the step at an index of the plan. None if it has no undo.
+    pub(crate) async fn undo(
+        &self,
+        index: usize,
+        call: Call<'_, I>,
+        why: &Failure,
+    ) -> Option<Result<(), Failure>>
+    where
+        I: Sync,
+    {
+        Some(match (index.checked_sub(self.done()), &self.origin) {
+            (Some(index), _) => self.reversible.get(index)?.undo(call, why).await,
+            (None, origin) => origin.as_ref()?.undo(call, why).await,
+        })
+    }
+
+    /// Number of steps that are done when the saga begins.
+    fn done(&self) -> usize {
+        usize::from(self.origin.is_some())
     }
 }
 
 impl<I: 'static> Draft<I> {
+    /// Sets the change that the saga begins with.
+    #[must_use]
+    pub fn origin(mut self, origin: impl Origin<I>) -> Self {
+        self.origin = Some(Box::new(origin));
+        self
+    }
+
     /// Adds a step that can be undone.
     #[must_use]
     pub fn step(mut self, step: impl Reversible<I>) -> Self {
@@ -114,7 +186,8 @@ impl<I: 'static> Draft<I> {
     /// are undone, its callee must refuse it, even if it arrives late.
     #[must_use]
     pub fn pivot(self, step: impl Step<I>) -> Definition<I> {
-        Definition { name: self.name, reversible: self.reversible, forward: vec![Box::new(step)] }
+        let Self { name, origin, reversible } = self;
+        Definition { name, origin, reversible, forward: vec![Box::new(step)] }
     }
 }
 
@@ -127,8 +200,9 @@ impl NewSaga {
         id: Uuid,
         name: &'static str,
         input: &impl Serialize,
+        context: Context,
     ) -> Result<Self, serde_json::Error> {
-        Ok(Self { id, name, input: serde_json::to_string(input)? })
+        Ok(Self { id, name, input: serde_json::to_string(input)?, context })
     }
 
     /// Parses a stored input.

@@ -2,14 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
+use uuid::Uuid;
 
 use crate::{
-    Append, Call, Claimed, Definition, Entry, Failure, Log, LogError, NewSaga, Policy, Status,
+    Append, Call, Carrier, Claimed, Context, Definition, Entry, Failure, Log, LogError, NewSaga,
+    Policy, Status,
     definition::key,
     progress::{LogMismatch, Next, Plan, Progress},
 };
@@ -39,11 +42,22 @@ pub(crate) enum DriveError {
     Input(serde_json::Error),
 }
 
+/// Drives sagas of one definition, of whatever input.
+#[async_trait]
+pub(crate) trait Drive: Send + Sync + 'static {
+    /// Returns the shape of the definition.
+    fn plan(&self) -> &Plan;
+
+    /// Drives a claimed saga until it ends, pauses or the engine stops. The lease is released then.
+    async fn drive(&self, saga: Claimed, stop: Stop) -> Result<Left, DriveError>;
+}
+
 pub(crate) struct Driver<I> {
     pub(crate) definition: Definition<I>,
     pub(crate) plan: Plan,
     pub(crate) policy: Policy,
     pub(crate) log: Arc<dyn Log>,
+    pub(crate) carrier: Arc<dyn Carrier>,
 }
 
 /// Next action, by the index of its step.
@@ -52,55 +66,89 @@ enum Action {
     Undo(usize, Failure),
 }
 
-impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
-    pub(crate) async fn drive(&self, saga: Claimed, mut stop: Stop) -> Result<Left, DriveError> {
-        let Claimed { id, input, epoch, entries } = saga;
-        let input: I = NewSaga::input(&input).map_err(DriveError::Input)?;
-        let progress = self.plan.fold(&entries)?;
-        let mut journal =
-            Journal { driver: self, id, epoch, position: entries.len(), progress, tried: false };
-        loop {
-            let (action, rounds) = match journal.progress.next() {
-                Next::Run { step, rounds } => (Action::Run(step), rounds),
-                Next::Undo { step, rounds, why } => (Action::Undo(step, why.clone()), rounds),
-                Next::Nothing => return Ok(Left::Ended(journal.progress.status())),
-            };
-            // Pausing without a lease holds no place, and any replica may continue afterwards.
-            if rounds > 0 && journal.tried {
-                let pause = self.policy.pause(rounds);
-                self.log.release(id, epoch, pause).await?;
-                return Ok(Left::Paused(pause));
-            }
-            if !self.round(&mut journal, &action, &input, &mut stop).await? {
-                self.log.release(id, epoch, Duration::ZERO).await?;
-                return Ok(Left::Stopped);
-            }
+impl Action {
+    /// Returns the next action and its unanswered rounds so far. None if the saga is not running.
+    fn next(progress: &Progress) -> Option<(Self, u32)> {
+        match progress.next() {
+            Next::Run { step, rounds } => Some((Self::Run(step), rounds)),
+            Next::Undo { step, rounds, why } => Some((Self::Undo(step, why.clone()), rounds)),
+            Next::Nothing => None,
         }
     }
+}
 
-    /// Attempts `action` until it is answered or its deadline passes, and writes the outcome.
-    /// Returns false if the engine stops before that.
+#[async_trait]
+impl<I: DeserializeOwned + Send + Sync + 'static> Drive for Driver<I> {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    async fn drive(&self, saga: Claimed, mut stop: Stop) -> Result<Left, DriveError> {
+        let Claimed { id, name: _, input, context, epoch, entries } = saga;
+        let input: I = NewSaga::input(&input).map_err(DriveError::Input)?;
+        let progress = self.plan.fold(&entries)?;
+        let mut journal = Journal { driver: self, id, epoch, position: entries.len(), progress };
+        let Some((mut action, _)) = Action::next(&journal.progress) else {
+            return Ok(Left::Ended(journal.progress.status()));
+        };
+        if stopped(&stop) {
+            self.log.release(id, epoch, Duration::ZERO).await?;
+            return Ok(Left::Stopped);
+        }
+        let lease = self.policy.lease();
+        journal.write(&[self.started(&action)], lease).await?;
+        loop {
+            let call = (&input, &context);
+            let Some(outcome) = self.round(&mut journal, &action, call, &mut stop).await? else {
+                self.log.release(id, epoch, Duration::ZERO).await?;
+                return Ok(Left::Stopped);
+            };
+            let next = Action::next(&self.plan.apply(journal.progress.clone(), &outcome)?);
+            action = match next {
+                None => {
+                    journal.write(&[outcome], lease).await?;
+                    return Ok(Left::Ended(journal.progress.status()));
+                }
+                // Pausing without a lease holds no place, and any replica may continue afterwards.
+                Some((_, rounds)) if rounds > 0 => {
+                    let pause = self.policy.pause(rounds);
+                    journal.write(&[outcome], pause).await?;
+                    return Ok(Left::Paused(pause));
+                }
+                Some(_) if stopped(&stop) => {
+                    journal.write(&[outcome], Duration::ZERO).await?;
+                    return Ok(Left::Stopped);
+                }
+                Some((next, _)) => {
+                    journal.write(&[outcome, self.started(&next)], lease).await?;
+                    next
+                }
+            };
+        }
+    }
+}
+
+/// Returns true if the engine stops.
+fn stopped(stop: &Stop) -> bool {
+    stop.has_changed().is_err()
+}
+
+impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
+    /// Attempts `action`, whose start is written, until it is answered or its deadline passes.
+    /// Returns the outcome, or None if the engine stops before that.
     async fn round(
         &self,
         journal: &mut Journal<'_, I>,
         action: &Action,
-        input: &I,
+        call: (&I, &Context),
         stop: &mut Stop,
-    ) -> Result<bool, DriveError> {
+    ) -> Result<Option<Entry>, DriveError> {
         let deadline = Instant::now() + self.policy.step_deadline;
-        let mut attempts = 0;
+        let mut attempts = 1;
         loop {
-            if stop.has_changed().is_err() {
-                return Ok(false);
-            }
-            journal.write(self.started(action)).await?;
-            attempts += 1;
             let time = self.policy.attempt_timeout.min(deadline - Instant::now());
-            let failure = match timeout(time, self.attempt(journal.id, action, input)).await {
-                Ok(Ok(())) => {
-                    journal.write(self.done(action)).await?;
-                    return Ok(true);
-                }
+            let failure = match timeout(time, self.attempt(journal.id, action, call)).await {
+                Ok(Ok(())) => return Ok(Some(self.done(action))),
                 Ok(Err(failure)) => failure,
                 Err(_elapsed) => Failure::unanswered(format_args!("no answer within {time:?}")),
             };
@@ -108,32 +156,36 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
             let refused = matches!(failure, Failure::Refused { .. });
             if refused || Instant::now() + wait >= deadline {
                 tracing::debug!(step = self.name(action), attempts, %failure, "saga step failed");
-                journal.write(self.failed(action, failure)).await?;
-                return Ok(true);
+                return Ok(Some(self.failed(action, failure)));
             }
             tracing::debug!(step = self.name(action), attempts, %failure, ?wait, "saga step retried");
             tokio::select! {
                 () = sleep(wait) => {}
                 // Closed without a value: the engine stops.
-                _ = stop.changed() => return Ok(false),
+                _ = stop.changed() => return Ok(None),
             }
+            journal.write(&[self.started(action)], self.policy.lease()).await?;
+            attempts += 1;
         }
     }
 
-    async fn attempt(&self, saga: uuid::Uuid, action: &Action, input: &I) -> Result<(), Failure> {
-        // The plan was made from this definition, so no step is missing. If one were, the saga
-        // would have no answer.
-        let missing = || Failure::unanswered("the definition has no such step");
-        match action {
-            Action::Run(index) => {
-                let step = self.definition.step(*index).ok_or_else(missing)?;
-                step.run(Call { saga, key: key(saga, "run", step.name()), input }).await
+    async fn attempt(
+        &self,
+        saga: Uuid,
+        action: &Action,
+        (input, context): (&I, &Context),
+    ) -> Result<(), Failure> {
+        let call = |kind| Call { saga, key: key(saga, kind, self.name(action)), input, context };
+        let attempt = async {
+            match action {
+                Action::Run(index) => self.definition.run(*index, call("run")).await,
+                Action::Undo(index, why) => self.definition.undo(*index, call("undo"), why).await,
             }
-            Action::Undo(index, why) => {
-                let step = self.definition.reversible(*index).ok_or_else(missing)?;
-                step.undo(Call { saga, key: key(saga, "undo", step.name()), input }, why).await
-            }
-        }
+            // The plan was made from this definition, so no step is missing. If one were, the saga
+            // would have no answer.
+            .unwrap_or_else(|| Err(Failure::unanswered("the definition has no such step")))
+        };
+        self.carrier.attempt(context, Box::pin(attempt)).await
     }
 
     fn name(&self, action: &Action) -> &'static str {
@@ -169,30 +221,28 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
 /// Writer of one saga's log. Progress never runs ahead of the durable log.
 struct Journal<'a, I> {
     driver: &'a Driver<I>,
-    id: uuid::Uuid,
+    id: Uuid,
     epoch: i64,
     position: usize,
     progress: Progress,
-    /// True once an attempt was made under this lease.
-    tried: bool,
 }
 
 impl<I> Journal<'_, I> {
-    async fn write(&mut self, entry: Entry) -> Result<(), DriveError> {
-        let Driver { plan, log, policy, .. } = self.driver;
-        let next = plan.apply(self.progress.clone(), &entry)?;
+    /// Writes the entries in one append.
+    async fn write(&mut self, entries: &[Entry], lease: Duration) -> Result<(), DriveError> {
+        let Driver { plan, log, .. } = self.driver;
+        let next = plan.extend(self.progress.clone(), entries)?;
         log.append(Append {
             saga: self.id,
             epoch: self.epoch,
             position: self.position,
-            entry: &entry,
+            entries,
             status: next.status(),
-            lease: policy.lease(),
+            lease,
         })
         .await?;
         self.progress = next;
-        self.position += 1;
-        self.tried = true;
+        self.position += entries.len();
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Engine: claims sagas without a lease and drives them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -11,46 +11,55 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{
-    Claimed, Definition, Log, LogError, Policy, Status,
-    drive::{DriveError, Driver, Left, Stop},
+    Carrier, Claimed, Definition, DefinitionError, Log, LogError, Operator, Policy, Status,
+    carrier::NoCarrier,
+    drive::{Drive, DriveError, Driver, Left, Stop},
+    progress::Plan,
 };
 
-/// Drives the sagas of one definition until it is closed.
+/// Drives the sagas of its definitions until it is closed.
 ///
 /// A new saga, a saga of a crashed replica and a saga waiting for its next round look the same to
 /// the engine: running and without a lease. So no saga is lost between writing and driving it, and
-/// recovery is not a special case.
+/// recovery is not a special case. Sagas of other names are left to the replicas that know them.
 #[derive(Debug)]
 pub struct Engine {
     wake: Arc<Notify>,
+    operator: Operator,
     /// Dropped to stop the worker.
     stop: watch::Sender<()>,
     worker: JoinHandle<()>,
 }
+
+/// An [`Engine`] that has not been started.
+pub struct Builder {
+    log: Arc<dyn Log>,
+    policy: Policy,
+    carrier: Arc<dyn Carrier>,
+    drivers: Drivers,
+}
+
+/// Drivers by the names of their definitions.
+type Drivers = BTreeMap<&'static str, Arc<dyn Drive>>;
 
 /// Wakes an engine when a new saga was written. Clones wake the same engine.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Notify>);
 
 impl Engine {
-    /// Starts driving. Unfinished sagas are resumed at once, or when their lease ends.
-    ///
-    /// Dropping the engine stops it without waiting.
-    pub fn start<I>(definition: Definition<I>, log: Arc<dyn Log>, policy: Policy) -> Self
-    where
-        I: DeserializeOwned + Send + Sync + 'static,
-    {
-        let (stop, stopped) = watch::channel(());
-        let wake = Arc::new(Notify::new());
-        let plan = definition.plan(policy.max_rounds.get());
-        let driver = Arc::new(Driver { definition, plan, policy, log });
-        let worker = tokio::spawn(work(driver, Arc::clone(&wake), stopped));
-        Self { wake, stop, worker }
+    /// Begins an engine over a log. It has no definitions yet.
+    pub fn builder(log: Arc<dyn Log>, policy: Policy) -> Builder {
+        Builder { log, policy, carrier: Arc::new(NoCarrier), drivers: Drivers::new() }
     }
 
     /// Returns a handle for the code that writes new sagas.
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.wake))
+    }
+
+    /// Returns the operator's access to the sagas of this log.
+    pub fn operator(&self) -> Operator {
+        self.operator.clone()
     }
 
     /// Stops: begins nothing more, waits for the attempts under way and their log writes, and
@@ -63,6 +72,54 @@ impl Engine {
     }
 }
 
+impl Builder {
+    /// Sets the carrier of the sagas' contexts, for the definitions that follow. Without one, steps
+    /// find the context in [`Call::context`](crate::Call::context) only.
+    #[must_use]
+    pub fn carrier(mut self, carrier: impl Carrier) -> Self {
+        self.carrier = Arc::new(carrier);
+        self
+    }
+
+    /// Adds a definition.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] if its name or the name of a step is taken.
+    pub fn definition<I>(mut self, definition: Definition<I>) -> Result<Self, DefinitionError>
+    where
+        I: DeserializeOwned + Send + Sync + 'static,
+    {
+        definition.check()?;
+        let name = definition.name();
+        let driver = Driver {
+            plan: definition.plan(self.policy.max_rounds.get()),
+            definition,
+            policy: self.policy.clone(),
+            log: Arc::clone(&self.log),
+            carrier: Arc::clone(&self.carrier),
+        };
+        match self.drivers.insert(name, Arc::new(driver)) {
+            None => Ok(self),
+            Some(_) => Err(DefinitionError::Name(name)),
+        }
+    }
+
+    /// Starts driving. Unfinished sagas are resumed at once, or when their lease ends.
+    ///
+    /// Dropping the engine stops it without waiting.
+    pub fn start(self) -> Engine {
+        let Self { log, policy, carrier, drivers } = self;
+        let plans: BTreeMap<_, Plan> =
+            drivers.iter().map(|(name, driver)| (*name, driver.plan().clone())).collect();
+        let (stop, stopped) = watch::channel(());
+        let wake = Arc::new(Notify::new());
+        let operator = Operator::new(Arc::clone(&log), plans.into(), Handle(Arc::clone(&wake)));
+        let worker = Worker { log, policy, carrier, drivers };
+        let worker = tokio::spawn(Arc::new(worker).work(Arc::clone(&wake), stopped));
+        Engine { wake, operator, stop, worker }
+    }
+}
+
 impl Handle {
     /// Makes the engine look for new sagas now. Without it, they wait for the next poll.
     pub fn wake(&self) {
@@ -70,99 +127,124 @@ impl Handle {
     }
 }
 
-async fn work<I>(driver: Arc<Driver<I>>, wake: Arc<Notify>, mut stop: Stop)
-where
-    I: DeserializeOwned + Send + Sync + 'static,
-{
-    let concurrency = driver.policy.concurrency.get();
-    let mut poll = interval(driver.policy.poll);
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sagas = JoinSet::new();
-    // True if the last claim may have left sagas behind, because it was limited by the room.
-    let mut more = false;
-    // True while claiming fails, to log an outage once and not at every poll.
-    let mut failing = false;
-    loop {
-        let look = tokio::select! {
-            // Stopping takes precedence over new work.
-            biased;
-            // Closed without a value: the engine stops.
-            _ = stop.changed() => break,
-            Some(ended) = sagas.join_next() => {
-                report(ended);
-                more
-            }
-            () = wake.notified() => true,
-            _ = poll.tick() => true,
-        };
-        let room = concurrency - sagas.len();
-        if !look || room == 0 {
-            more |= look;
-            continue;
-        }
-        match driver.log.claim(driver.definition.name(), room, driver.policy.lease()).await {
-            Ok(claimed) => {
-                failing = false;
-                more = claimed.len() == room;
-                for saga in claimed {
-                    sagas.spawn(carry(Arc::clone(&driver), saga, stop.clone()));
-                }
-            }
-            Err(error) => {
-                if !failing {
-                    tracing::warn!(%error, "claiming sagas failed");
-                }
-                failing = true;
-            }
-        }
-    }
-    while let Some(ended) = sagas.join_next().await {
-        report(ended);
-    }
+struct Worker {
+    log: Arc<dyn Log>,
+    policy: Policy,
+    carrier: Arc<dyn Carrier>,
+    drivers: Drivers,
 }
 
-/// Drives one saga and logs how it ended.
-async fn carry<I>(driver: Arc<Driver<I>>, saga: Claimed, stop: Stop)
-where
-    I: DeserializeOwned + Send + Sync + 'static,
-{
-    let (id, epoch) = (saga.id, saga.epoch);
-    let span = tracing::info_span!("saga", name = driver.definition.name(), %id, epoch);
-    async {
-        let pause = match driver.drive(saga, stop).await {
-            Ok(Left::Ended(Status::Stuck)) => {
-                return tracing::error!("saga stuck: an operator must resume or abort it");
+impl Worker {
+    async fn work(self: Arc<Self>, wake: Arc<Notify>, mut stop: Stop) {
+        let names: Vec<_> = self.drivers.keys().copied().collect();
+        let concurrency = self.policy.concurrency.get();
+        let mut poll = interval(self.policy.poll);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sagas = JoinSet::new();
+        // True if the last claim may have left sagas behind, because it was limited by the room.
+        let mut more = false;
+        // True while claiming fails, to log an outage once and not at every poll.
+        let mut failing = false;
+        loop {
+            let look = tokio::select! {
+                // Stopping takes precedence over new work.
+                biased;
+                // Closed without a value: the engine stops.
+                _ = stop.changed() => break,
+                Some(ended) = sagas.join_next() => {
+                    report(ended);
+                    more
+                }
+                () = wake.notified() => true,
+                _ = poll.tick() => true,
+            };
+            let room = concurrency - sagas.len();
+            if !look || room == 0 {
+                more |= look;
+                continue;
             }
-            Ok(Left::Ended(status)) => {
-                return tracing::debug!(status = status.as_str(), "saga ended");
+            match self.log.claim(&names, room, self.policy.lease()).await {
+                Ok(claimed) => {
+                    failing = false;
+                    more = claimed.len() == room;
+                    for saga in claimed {
+                        sagas.spawn(Arc::clone(&self).carry(saga, stop.clone()));
+                    }
+                }
+                Err(error) => {
+                    if !failing {
+                        tracing::warn!(%error, "claiming sagas failed");
+                    }
+                    failing = true;
+                }
             }
-            // Debug only: an outage pauses thousands of sagas, and the client logs the outage.
-            Ok(Left::Paused(pause)) => return tracing::debug!(?pause, "saga paused: no answer"),
-            Ok(Left::Stopped) => return tracing::debug!("saga released: engine stops"),
-            Err(DriveError::Log(LogError::Stale)) => {
-                return tracing::warn!("saga lost to another replica");
-            }
-            Err(error @ DriveError::Log(LogError::Unavailable(_))) => {
-                tracing::warn!(%error, "saga dropped");
-                driver.policy.pause_initial
-            }
-            Err(error @ (DriveError::Mismatch(_) | DriveError::Input(_))) => {
-                tracing::error!(%error, "saga cannot be driven");
-                driver.policy.pause_max
-            }
-        };
-        // If this fails too, the lease expires by itself.
-        if let Err(error) = driver.log.release(id, epoch, pause).await {
-            tracing::debug!(%error, "releasing the lease failed");
+        }
+        while let Some(ended) = sagas.join_next().await {
+            report(ended);
         }
     }
-    .instrument(span)
-    .await;
+
+    /// Drives one saga and logs how it ended.
+    async fn carry(self: Arc<Self>, saga: Claimed, stop: Stop) {
+        let Claimed { id, epoch, ref name, ref context, .. } = saga;
+        // Only the engine's own names are claimed. A saga of another name waits for its lease.
+        let Some(driver) = self.drivers.get(&**name) else { return };
+        let span = tracing::info_span!(
+            "saga",
+            name,
+            %id,
+            epoch,
+            request_id = context.request_id,
+            actor = context.actor,
+        );
+        self.carrier.join(context, &span);
+        async {
+            let pause = match driver.drive(saga, stop).await {
+                Ok(Left::Ended(Status::Stuck)) => {
+                    return tracing::error!("saga stuck: an operator must resume or abort it");
+                }
+                Ok(Left::Ended(status)) => {
+                    return tracing::debug!(status = status.as_str(), "saga ended");
+                }
+                // Debug only: an outage pauses thousands of sagas, and the client logs the outage.
+                Ok(Left::Paused(pause)) => {
+                    return tracing::debug!(?pause, "saga paused: no answer");
+                }
+                Ok(Left::Stopped) => return tracing::debug!("saga released: engine stops"),
+                Err(DriveError::Log(LogError::Stale)) => {
+                    return tracing::warn!("saga lost to another replica or an operator");
+                }
+                Err(error @ DriveError::Log(LogError::Unavailable(_))) => {
+                    tracing::warn!(%error, "saga dropped");
+                    self.policy.pause_initial
+                }
+                Err(error @ (DriveError::Mismatch(_) | DriveError::Input(_))) => {
+                    tracing::error!(%error, "saga cannot be driven");
+                    self.policy.pause_max
+                }
+            };
+            // If this fails too, the lease expires by itself.
+            if let Err(error) = self.log.release(id, epoch, pause).await {
+                tracing::debug!(%error, "releasing the lease failed");
+            }
+        }
+        .instrument(span)
+        .await;
+    }
 }
 
 fn report(ended: Result<(), JoinError>) {
     // A step panicked: the saga continues when its lease expires.
     if let Err(error) = ended {
         tracing::error!(%error, "saga task failed");
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("definitions", &self.drivers.keys())
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }

@@ -8,11 +8,15 @@
 //! - [`Log`]: the port to the log. An adapter stores it beside the service's data, so that a saga
 //!   begins in the transaction that makes it necessary ([`NewSaga`]). [`memory::MemoryLog`] is the
 //!   adapter for tests.
-//! - [`Engine`]: finds unfinished sagas and drives them, within a [`Policy`].
+//! - [`Engine`]: finds unfinished sagas of its definitions and drives them, within a [`Policy`].
+//! - [`Context`]: actor, trace and request id of the call that began a saga. A [`Carrier`] makes them
+//!   the context of every attempt.
+//! - [`Operator`]: lists and shows sagas, resumes a stuck one, aborts one before its pivot.
 //!
 //! # Rules
 //! - Every attempt is recorded durably before it is made. A replica that resumes the saga therefore
-//!   knows that the attempt may have happened.
+//!   knows that the attempt may have happened. An outcome and the start of the next step are one
+//!   append, so a saga of n steps that all succeed makes n + 1 appends.
 //! - Steps are repeated. A step must be idempotent on [`Call::key`], and its undo must hold even if
 //!   the step never arrived or arrives late.
 //! - A refusal ([`Failure::Refused`]) is an answer: the saga turns back at once. A missing answer
@@ -25,13 +29,17 @@
 //!   saga after the same number of rounds.
 //! - Every write to the log carries the epoch of the replica's lease. The log refuses every epoch but
 //!   the latest. If two replicas both believe they hold a saga, only one of them can write.
+//! - An operator's resume or abort is an entry of the log like any other. It raises the epoch, so the
+//!   replica that drives the saga writes nothing more, and whichever replica claims the saga next
+//!   goes by the entry. Once the pivot was attempted, an abort is refused.
 //!
 //! # Example
 //! ```
 //! # use std::{sync::Arc, time::Duration};
 //! # use async_trait::async_trait;
 //! # use gantry_saga::memory::MemoryLog;
-//! # use gantry_saga::{Call, Definition, Engine, Failure, NewSaga, Policy, Reversible, Status, Step};
+//! # use gantry_saga::{Call, Context, Definition, Engine, Failure, NewSaga, Policy};
+//! # use gantry_saga::{Reversible, Status, Step};
 //! # use uuid::Uuid;
 //! struct Reserve;
 //!
@@ -73,10 +81,11 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let log = MemoryLog::default();
 //! let definition = Definition::named("purchase/1").step(Reserve).pivot(Buy);
-//! let engine = Engine::start(definition, Arc::new(log.clone()), Policy::default());
+//! let engine = Engine::builder(Arc::new(log.clone()), Policy::default());
+//! let engine = engine.definition(definition)?.start();
 //!
 //! let id = Uuid::from_u128(1);
-//! log.begin(NewSaga::new(id, "purchase/1", &"mug")?);
+//! log.begin(NewSaga::new(id, "purchase/1", &"mug", Context::default())?);
 //! engine.handle().wake();
 //! # while log.status(id) == Some(Status::Running) {
 //! #     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -91,16 +100,23 @@
 //! A replica that lost its lease may still be executing an attempt. The log has recorded that
 //! attempt, and the step's idempotency on its key makes it harmless.
 
+mod carrier;
 mod definition;
 mod drive;
 mod engine;
 mod log;
 pub mod memory;
+mod operator;
 mod policy;
 mod progress;
 
-pub use definition::{Call, Definition, Draft, Reversible, Step};
-pub use engine::{Engine, Handle};
-pub use log::{Append, Claimed, Entry, Failure, Log, LogError, NewSaga};
+pub use carrier::{Attempt, Carrier};
+pub use definition::{Call, Definition, DefinitionError, Draft, Origin, Reversible, Step};
+pub use engine::{Builder, Engine, Handle};
+pub use log::{
+    Append, Claimed, Context, Entry, Failure, Filter, History, Intervention, Log, LogError,
+    NewSaga, Recorded, Summary,
+};
+pub use operator::{Operator, OperatorError};
 pub use policy::{Policy, PolicyError};
-pub use progress::Status;
+pub use progress::{AbortError, Status};

@@ -9,6 +9,8 @@ use crate::{Entry, Failure};
 pub(crate) struct Plan {
     /// Names of the steps, in order.
     pub(crate) steps: Vec<&'static str>,
+    /// Number of first steps that are done when the saga begins.
+    pub(crate) done: usize,
     /// Index of the first step that cannot be undone. Within `steps`.
     pub(crate) pivot: usize,
     /// Number of unanswered rounds of an undo, or of a step from the pivot on, after which the saga
@@ -53,6 +55,14 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Completed, Self::Undone, Self::Stuck];
+
+    /// Parses the name that adapters store.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
     /// Returns the name that adapters store.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,6 +79,23 @@ impl Status {
 #[error("the saga's log does not match its definition at {0:?}")]
 pub(crate) struct LogMismatch(Entry);
 
+/// Reason why a saga cannot be aborted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AbortError {
+    /// The pivot was attempted: from then on, the saga only goes forward.
+    #[error("the pivot {pivot} was attempted, and from then on the saga only goes forward")]
+    PastPivot {
+        /// Name of the pivot.
+        pivot: &'static str,
+    },
+    /// The saga turned back before.
+    #[error("the saga is being undone already")]
+    Undoing,
+    /// The saga has ended.
+    #[error("the saga has ended: it is {}", .0.as_str())]
+    Ended(Status),
+}
+
 /// Position of a saga in its plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Progress(Phase);
@@ -76,23 +103,19 @@ pub(crate) struct Progress(Phase);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     /// Running `step`, which was attempted `attempts` times.
-    Forward {
-        step: usize,
-        attempts: u32,
-        rounds: u32,
-    },
+    Forward { step: usize, attempts: u32, rounds: u32 },
     /// Undoing: the steps that remain to be undone, each with its unanswered rounds.
-    Back {
-        why: Failure,
-        pending: VecDeque<(usize, u32)>,
-    },
+    Back { why: Failure, pending: VecDeque<(usize, u32)> },
+    /// Parked for an operator, and resumed in this phase.
+    Parked(Box<Phase>),
+    /// Completed or undone.
     Ended(Status),
 }
 
 impl Plan {
     /// Returns the progress of an empty log.
     pub(crate) fn begin(&self) -> Progress {
-        Progress(self.at(0))
+        Progress(self.at(self.done))
     }
 
     /// Returns the progress of a log.
@@ -100,14 +123,25 @@ impl Plan {
         &self,
         log: impl IntoIterator<Item = &'a Entry>,
     ) -> Result<Progress, LogMismatch> {
-        log.into_iter().try_fold(self.begin(), |progress, entry| self.apply(progress, entry))
+        self.extend(self.begin(), log)
+    }
+
+    /// Returns the progress after more entries.
+    pub(crate) fn extend<'a>(
+        &self,
+        progress: Progress,
+        log: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<Progress, LogMismatch> {
+        log.into_iter().try_fold(progress, |progress, entry| self.apply(progress, entry))
     }
 
     /// Returns the progress after one more entry.
     pub(crate) fn apply(&self, progress: Progress, entry: &Entry) -> Result<Progress, LogMismatch> {
-        use Entry::{Failed, Started, Succeeded, UndoDone, UndoFailed, UndoStarted};
+        use Entry::{
+            Aborted, Failed, Resumed, Started, Succeeded, UndoDone, UndoFailed, UndoStarted,
+        };
         use Failure::{Refused, Unanswered};
-        use Phase::{Back, Ended, Forward};
+        use Phase::{Back, Forward, Parked};
 
         let is = |index: usize, name: &str| self.steps.get(index) == Some(&name);
         let first = |pending: &VecDeque<(usize, u32)>, name: &str| {
@@ -133,8 +167,17 @@ impl Plan {
                     Unanswered { .. } if rounds + 1 < self.max_rounds => {
                         Forward { step, attempts, rounds: rounds + 1 }
                     }
-                    Refused { .. } | Unanswered { .. } => Ended(Status::Stuck),
+                    Refused { .. } | Unanswered { .. } => {
+                        Parked(Box::new(Forward { step, attempts, rounds: 0 }))
+                    }
                 }
+            }
+            (Forward { step, attempts, .. }, Aborted { by, note })
+                if !self.past_pivot(step, attempts) =>
+            {
+                let why = Failure::refused(Failure::ABORTED, format_args!("by {by}: {note}"));
+                // An attempt may still arrive, so its step is undone too.
+                back(&why, if attempts > 0 { step + 1 } else { step })
             }
             (Back { why, pending }, UndoStarted { step: name }) if first(&pending, name) => {
                 Back { why, pending }
@@ -146,17 +189,43 @@ impl Plan {
             (Back { why, mut pending }, UndoFailed { step: name, failure })
                 if first(&pending, name) =>
             {
-                match (failure, pending.pop_front()) {
-                    (Unanswered { .. }, Some((step, rounds))) if rounds + 1 < self.max_rounds => {
-                        pending.push_back((step, rounds + 1));
-                        turned(why, pending)
-                    }
-                    _ => Ended(Status::Stuck),
+                let (step, rounds) = pending.pop_front().unwrap_or_default();
+                if matches!(failure, Unanswered { .. }) && rounds + 1 < self.max_rounds {
+                    pending.push_back((step, rounds + 1));
+                    turned(why, pending)
+                } else {
+                    pending.push_front((step, 0));
+                    Parked(Box::new(Back { why, pending }))
                 }
             }
+            (Parked(phase), Resumed { .. }) => *phase,
             _ => return Err(LogMismatch(entry.clone())),
         };
         Ok(Progress(phase))
+    }
+
+    /// Returns the reason why the saga cannot be aborted now.
+    ///
+    /// # Errors
+    /// [`AbortError`].
+    pub(crate) fn check_abort(&self, progress: &Progress) -> Result<(), AbortError> {
+        let phase = match &progress.0 {
+            Phase::Parked(phase) => phase,
+            phase => phase,
+        };
+        match phase {
+            Phase::Forward { step, attempts, .. } if self.past_pivot(*step, *attempts) => {
+                Err(AbortError::PastPivot { pivot: self.steps.get(self.pivot).unwrap_or(&"") })
+            }
+            Phase::Forward { .. } => Ok(()),
+            Phase::Back { .. } | Phase::Parked(_) => Err(AbortError::Undoing),
+            Phase::Ended(status) => Err(AbortError::Ended(*status)),
+        }
+    }
+
+    /// Returns true if the pivot may have been executed.
+    fn past_pivot(&self, step: usize, attempts: u32) -> bool {
+        step > self.pivot || (step == self.pivot && attempts > 0)
     }
 
     fn at(&self, step: usize) -> Phase {
@@ -188,7 +257,7 @@ impl Progress {
                 Some((step, rounds)) => Next::Undo { step: *step, rounds: *rounds, why },
                 None => Next::Nothing,
             },
-            Phase::Ended(_) => Next::Nothing,
+            Phase::Parked(_) | Phase::Ended(_) => Next::Nothing,
         }
     }
 
@@ -196,6 +265,7 @@ impl Progress {
     pub(crate) fn status(&self) -> Status {
         match self.0 {
             Phase::Forward { .. } | Phase::Back { .. } => Status::Running,
+            Phase::Parked(_) => Status::Stuck,
             Phase::Ended(status) => status,
         }
     }

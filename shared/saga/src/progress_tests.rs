@@ -2,7 +2,7 @@ use super::*;
 
 /// a and b can be undone, p is the pivot, z comes after it.
 fn plan() -> Plan {
-    Plan { steps: vec!["a", "b", "p", "z"], pivot: 2, max_rounds: 3 }
+    Plan { steps: vec!["a", "b", "p", "z"], done: 0, pivot: 2, max_rounds: 3 }
 }
 
 fn started(step: &str) -> Entry {
@@ -43,6 +43,14 @@ fn no() -> Failure {
 
 fn silence() -> Failure {
     Failure::unanswered("silence")
+}
+
+fn resumed() -> Entry {
+    Entry::Resumed { by: "op".to_owned(), note: String::new() }
+}
+
+fn aborted() -> Entry {
+    Entry::Aborted { by: "op".to_owned(), note: "why not".to_owned() }
 }
 
 fn done(steps: &[&str]) -> Vec<Entry> {
@@ -154,6 +162,74 @@ fn a_refused_undo_parks_the_saga() {
 }
 
 #[test]
+fn an_origin_is_done_at_first_and_undone_at_last() {
+    let plan = Plan { done: 1, ..plan() };
+    assert_eq!(plan.begin().next(), Next::Run { step: 1, rounds: 0 });
+    let progress = plan.fold(&[started("b"), refused("b")]).unwrap();
+    assert_eq!(progress.next(), undo(0, &no()));
+    let progress = plan.fold(&[aborted()]).unwrap();
+    assert!(matches!(progress.next(), Next::Undo { step: 0, .. }));
+}
+
+#[test]
+fn a_parked_step_is_resumed_with_all_its_rounds() {
+    let parked = [done(&["a", "b", "p"]), vec![started("z"), refused("z")]].concat();
+    let log = [parked, vec![resumed()]].concat();
+    assert_eq!(after(&log).next(), Next::Run { step: 3, rounds: 0 });
+    let round = vec![started("p"), silent("p")];
+    let silent = [round.clone(), round.clone(), round.clone()].concat();
+    let log = [done(&["a", "b"]), silent, vec![resumed()], round.clone(), round].concat();
+    assert_eq!(after(&log).next(), Next::Run { step: 2, rounds: 2 });
+}
+
+#[test]
+fn a_parked_undo_is_resumed_first() {
+    let parked = [done(&["a", "b"]), vec![started("p"), refused("p")]].concat();
+    let parked = [parked, vec![undo_started("b"), undo_refused("b")]].concat();
+    assert_eq!(after(&parked).status(), Status::Stuck);
+    let log = [parked, vec![resumed()]].concat();
+    assert_eq!(after(&log).next(), undo(1, &no()));
+    let log = [log, vec![undo_started("b"), undone("b"), undo_started("a"), undone("a")]].concat();
+    assert_eq!(after(&log).status(), Status::Undone);
+}
+
+#[test]
+fn an_abort_undoes_the_step_under_way_too() {
+    let aborted_by = Failure::refused(Failure::ABORTED, "by op: why not");
+    for (log, first) in [
+        (vec![started("a")], 0),
+        (done(&["a"]), 0),
+        ([done(&["a"]), vec![started("b")]].concat(), 1),
+        (done(&["a", "b"]), 1),
+    ] {
+        let log = [log, vec![aborted()]].concat();
+        assert_eq!(after(&log).next(), undo(first, &aborted_by), "{log:?}");
+    }
+    assert_eq!(after(&[aborted()]).status(), Status::Undone);
+}
+
+#[test]
+fn an_abort_is_refused_with_its_reason() {
+    let past = AbortError::PastPivot { pivot: "p" };
+    let pivot = [done(&["a", "b"]), vec![started("p")]].concat();
+    let back = [done(&["a"]), vec![started("b"), refused("b")]].concat();
+    for (log, expected) in [
+        (done(&["a", "b"]), Ok(())),
+        (pivot, Err(past.clone())),
+        (done(&["a", "b", "p"]), Err(past.clone())),
+        ([done(&["a", "b", "p"]), vec![started("z"), refused("z")]].concat(), Err(past)),
+        (back.clone(), Err(AbortError::Undoing)),
+        ([back, vec![undo_started("a"), undo_refused("a")]].concat(), Err(AbortError::Undoing)),
+        (done(&["a", "b", "p", "z"]), Err(AbortError::Ended(Status::Completed))),
+        (vec![aborted()], Err(AbortError::Ended(Status::Undone))),
+    ] {
+        assert_eq!(plan().check_abort(&after(&log)), expected, "{log:?}");
+        let fits = plan().fold(&[log, vec![aborted()]].concat()).is_ok();
+        assert_eq!(fits, expected.is_ok(), "the log takes it if the check does");
+    }
+}
+
+#[test]
 fn a_log_that_does_not_match_is_detected() {
     let over = done(&["a", "b", "p", "z"]);
     for (log, bad) in [
@@ -163,6 +239,7 @@ fn a_log_that_does_not_match_is_detected() {
         (done(&["a"]), succeeded("a")),
         (vec![started("a"), silent("a")], started("a")),
         (over, started("z")),
+        (done(&["a"]), resumed()),
     ] {
         let log = [log, vec![bad.clone()]].concat();
         assert_eq!(plan().fold(&log), Err(LogMismatch(bad)));

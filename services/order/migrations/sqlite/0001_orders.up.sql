@@ -40,18 +40,20 @@ CREATE TABLE sagas (
     name              TEXT    NOT NULL,
     -- JSON.
     input             TEXT    NOT NULL,
+    -- JSON, as gantry_saga has it.
+    context           TEXT    NOT NULL,
     status            TEXT    NOT NULL CHECK (status IN ('running', 'completed', 'undone', 'stuck')),
     -- Raised by every claim: only the latest claimant may write.
     epoch             INTEGER NOT NULL CHECK (epoch >= 0),
+    -- Number of its entries.
+    length            INTEGER NOT NULL CHECK (length >= 0),
     -- Until then no other process may claim it.
     lease_expire_time INTEGER NOT NULL,
     create_time       INTEGER NOT NULL,
     update_time       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX sagas_running ON sagas (name, id) WHERE status = 'running';
--- What an operator looks for.
-CREATE INDEX sagas_stuck ON sagas (name, id) WHERE status = 'stuck';
+CREATE INDEX sagas_by_status ON sagas (status, id);
 
 CREATE TABLE saga_entries (
     saga_id     BLOB    NOT NULL REFERENCES sagas (id),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gantry_contract::{Actor, Authorized, Clock, Ids, idempotency::RequestKey};
 use gantry_money::Money;
-use gantry_saga::NewSaga;
+use gantry_saga::{Context, NewSaga};
 use gantry_sql::StorageError;
 use tokio::time::timeout;
 
@@ -29,6 +29,8 @@ pub struct Placement {
     pub request: RequestKey,
     /// Longest wait for the outcome.
     pub wait: Duration,
+    /// Context of the saga.
+    pub context: Context,
 }
 
 /// Places drafts: fixes their price and begins their saga.
@@ -82,7 +84,8 @@ impl PlaceOrder {
             Seen::Same(id) => return Ok(id),
             Seen::Reused => return Err(OrderError::RequestIdReused),
         }
-        let Placement { id, address, version, expected_total, request, wait: _ } = placement;
+        let Placement { id, address, version, expected_total, request, context, wait: _ } =
+            placement;
         let (id, version, expected_total) = (*id, *version, *expected_total);
         let seen = stored.filter(|stored| by.scope.covers(&stored.order.user().to_string()));
         let stored = seen.ok_or_else(|| OrderError::of_unseen(id, &by.scope))?;
@@ -104,7 +107,8 @@ impl PlaceOrder {
             roles: roles.clone(),
         });
         let change = order.place(price, saga, placed_by, self.clock.now())?;
-        let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0).map_err(StorageError::failed)?;
+        let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0, context.clone())
+            .map_err(StorageError::failed)?;
         let unit = UnitOfWork {
             change,
             address: address.clone(),

@@ -1,7 +1,7 @@
 //! Saga of a placed order.
 //!
-//! Steps: accept, validate the user, reserve the stock, **commit the reservation**, confirm. The commit
-//! is the pivot: stock that is sold stays sold. Payment and shipping will precede it.
+//! Steps: validate the user, reserve the stock, **commit the reservation**, confirm. The commit is the
+//! pivot: stock that is sold stays sold. Payment and shipping will precede it.
 //!
 //! Steps call other services with the order service's own grant, and name the user who placed the
 //! order as the cause. The saga's id is the reservation's id.
@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use gantry_contract::{Actor, Caller, Clock};
-use gantry_saga::{Call, Definition, Failure, Reversible, Step};
+use gantry_saga::{Call, Definition, Failure, Origin, Reversible, Step};
 use uuid::Uuid;
 
 use super::{
@@ -54,7 +54,7 @@ impl PlaceOrderSaga {
     /// Returns the steps. The saga's input is the order's id.
     pub fn definition(&self) -> Definition<Uuid> {
         Definition::named(Self::NAME)
-            .step(Accept(self.clone()))
+            .origin(Placed(self.clone()))
             .step(ValidateUser(self.clone()))
             .step(ReserveStock(self.clone()))
             .pivot(CommitReservation(self.clone()))
@@ -99,22 +99,15 @@ impl PlaceOrderSaga {
     }
 }
 
-/// Does nothing, because the order is placed already. Undoing it rejects the order.
-struct Accept(PlaceOrderSaga);
+/// Origin of the saga: the order is placed. Undoing it rejects the order, after all steps.
+struct Placed(PlaceOrderSaga);
 
 #[async_trait]
-impl Step<Uuid> for Accept {
+impl Origin<Uuid> for Placed {
     fn name(&self) -> &'static str {
-        "accept"
+        "placed"
     }
 
-    async fn run(&self, _: Call<'_, Uuid>) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Reversible<Uuid> for Accept {
     async fn undo(&self, call: Call<'_, Uuid>, why: &Failure) -> Result<(), Failure> {
         let reason = reason(why);
         let now = self.0.clock.now();

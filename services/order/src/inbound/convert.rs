@@ -69,6 +69,7 @@ pub(super) fn placement(
         request: key,
         // The contract allows 0 to 30 s.
         wait: request.wait.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
+        context: gantry_process::saga_context(),
     })
 }
 

@@ -7,7 +7,7 @@ use gantry_order::{
     application::{OrderRepository, UnitOfWork},
     outbound::sqlite::{SqliteRepository, SqliteSagaLog},
 };
-use gantry_saga::{Append, Claimed, Entry, Failure, Log, LogError, NewSaga, Status};
+use gantry_saga::{Append, Claimed, Context, Entry, Failure, Log, LogError, NewSaga, Status};
 use gantry_sql::Sqlite;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -32,13 +32,13 @@ impl Fixture {
     }
 
     async fn begin(&self, id: u128, name: &'static str) {
-        let saga = NewSaga::new(Uuid::from_u128(id), name, &"input").unwrap();
+        let saga = NewSaga::new(Uuid::from_u128(id), name, &"input", Context::default()).unwrap();
         let unit = UnitOfWork { saga: Some(saga), ..unit(draft(ANN, &[("mug", 1)])) };
         SqliteRepository::new(self.database.clone()).commit(unit).await.unwrap();
     }
 
     async fn claim(&self) -> Vec<Claimed> {
-        self.log.claim("test", 9, LEASE).await.unwrap()
+        self.log.claim(&["test"], 9, LEASE).await.unwrap()
     }
 }
 
@@ -47,7 +47,8 @@ fn started(step: &str) -> Entry {
 }
 
 fn append<'a>(saga: &Claimed, position: usize, entry: &'a Entry, status: Status) -> Append<'a> {
-    Append { saga: saga.id, epoch: saga.epoch, position, entry, status, lease: LEASE }
+    let entries = std::slice::from_ref(entry);
+    Append { saga: saga.id, epoch: saga.epoch, position, entries, status, lease: LEASE }
 }
 
 fn ids(claimed: &[Claimed]) -> Vec<u128> {
@@ -121,7 +122,7 @@ async fn a_position_is_written_once() {
     let held = it.claim().await.remove(0);
     it.log.append(append(&held, 0, &started("a"), Status::Running)).await.unwrap();
     let again = it.log.append(append(&held, 0, &started("b"), Status::Completed)).await;
-    assert!(matches!(again, Err(LogError::Unavailable(_))), "{again:?}");
+    assert!(matches!(again, Err(LogError::Stale)), "{again:?}");
     // Nothing was written: the saga is still running.
     it.log.release(held.id, held.epoch, Duration::ZERO).await.unwrap();
     assert_eq!(it.claim().await[0].entries, [started("a")]);
@@ -159,9 +160,9 @@ async fn a_claim_takes_the_oldest_of_a_name_up_to_its_limit() {
     for (id, name) in [(3, "test"), (1, "other"), (4, "test"), (2, "test")] {
         it.begin(id, name).await;
     }
-    assert_eq!(ids(&it.log.claim("test", 2, LEASE).await.unwrap()), [2, 3]);
-    assert_eq!(ids(&it.log.claim("test", 2, LEASE).await.unwrap()), [4]);
-    assert_eq!(ids(&it.log.claim("other", 2, LEASE).await.unwrap()), [1]);
+    assert_eq!(ids(&it.log.claim(&["test"], 2, LEASE).await.unwrap()), [2, 3]);
+    assert_eq!(ids(&it.log.claim(&["test"], 2, LEASE).await.unwrap()), [4]);
+    assert_eq!(ids(&it.log.claim(&["other"], 2, LEASE).await.unwrap()), [1]);
 }
 
 #[tokio::test]
@@ -171,7 +172,7 @@ async fn concurrent_claims_never_share_a_saga() {
         it.begin(id, "test").await;
     }
     let (one, other) =
-        tokio::join!(it.log.claim("test", 15, LEASE), it.log.claim("test", 15, LEASE));
+        tokio::join!(it.log.claim(&["test"], 15, LEASE), it.log.claim(&["test"], 15, LEASE));
     let mut all = [ids(&one.unwrap()), ids(&other.unwrap())].concat();
     all.sort_unstable();
     assert_eq!(all, (0..20).collect::<Vec<_>>());
@@ -187,7 +188,7 @@ async fn leases_of_an_ended_process_are_void() {
 
     let database = open(&it.folder).await;
     let log = SqliteSagaLog::open(database, Arc::new(it.clock.clone())).await.unwrap();
-    let resumed = log.claim("test", 9, LEASE).await.unwrap().remove(0);
+    let resumed = log.claim(&["test"], 9, LEASE).await.unwrap().remove(0);
     assert_eq!((resumed.epoch, resumed.entries), (2, vec![started("a")]));
 }
 

@@ -53,8 +53,8 @@ async fn crash_everywhere(expected: Status, world: impl Fn() -> World) -> usize 
 #[tokio::test(start_paused = true)]
 async fn a_saga_completes_whatever_crashes() {
     let trials = crash_everywhere(Status::Completed, World::default).await;
-    // Ten writes: fewer trials would mean that the crashes did not happen.
-    assert!(trials > 100, "{trials}");
+    // Six writes: fewer trials would mean that the crashes did not happen.
+    assert!(trials > 50, "{trials}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +90,7 @@ async fn a_crash_and_a_late_original_leave_nothing_behind() {
     world.script(Kind::Run, "b", [Fate::Late(late), Fate::Refused]);
     let log = MemoryLog::default();
     log.begin(saga());
-    crash(&world, &log, 4, false).await;
+    crash(&world, &log, 3, false).await;
     let engine = start(&world, log.clone());
     assert_eq!(settled(&log).await, Status::Undone);
     tokio::time::sleep(late * 2).await;

@@ -5,22 +5,25 @@ use std::{sync::Arc, time::Duration};
 use gantry_saga::{Append, Entry, Log, LogError, NewSaga, Status, memory::MemoryLog};
 use uuid::Uuid;
 
-use crate::world::{Fate, Kind, SAGA, World, check, policy, saga, settled, start};
+use crate::world::{
+    CrashingLog, Fate, Kind, SAGA, World, check, context, policy, saga, settled, start,
+};
 
 const LEASE: Duration = Duration::from_secs(10);
 
 fn append(epoch: i64, position: usize, entry: &Entry) -> Append<'_> {
-    Append { saga: SAGA, epoch, position, entry, status: Status::Running, lease: LEASE }
+    let entries = std::slice::from_ref(entry);
+    Append { saga: SAGA, epoch, position, entries, status: Status::Running, lease: LEASE }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_epoch_is_refused() {
     let log = MemoryLog::default();
     log.begin(saga());
-    let first = log.claim("test", 9, LEASE).await.unwrap().remove(0);
-    assert!(log.claim("test", 9, LEASE).await.unwrap().is_empty(), "it is held");
+    let first = log.claim(&["test"], 9, LEASE).await.unwrap().remove(0);
+    assert!(log.claim(&["test"], 9, LEASE).await.unwrap().is_empty(), "it is held");
     tokio::time::sleep(LEASE).await;
-    let second = log.claim("test", 9, LEASE).await.unwrap().remove(0);
+    let second = log.claim(&["test"], 9, LEASE).await.unwrap().remove(0);
     assert!(second.epoch > first.epoch);
 
     let entry = Entry::Started { step: "a".to_owned() };
@@ -37,11 +40,11 @@ async fn a_stale_epoch_is_refused() {
 async fn a_write_holds_the_lease_on() {
     let log = MemoryLog::default();
     log.begin(saga());
-    let held = log.claim("test", 9, LEASE).await.unwrap().remove(0);
+    let held = log.claim(&["test"], 9, LEASE).await.unwrap().remove(0);
     let entry = Entry::Started { step: "a".to_owned() };
     for position in 0..5 {
         tokio::time::sleep(LEASE * 9 / 10).await;
-        assert!(log.claim("test", 9, LEASE).await.unwrap().is_empty());
+        assert!(log.claim(&["test"], 9, LEASE).await.unwrap().is_empty());
         log.append(append(held.epoch, position, &entry)).await.unwrap();
     }
 }
@@ -73,7 +76,7 @@ async fn a_replica_that_lost_its_lease_writes_nothing_more() {
     let thief = {
         // Released in its name: what a lease that ran out while it slept amounts to.
         log.release(SAGA, 1, Duration::ZERO).await.unwrap();
-        log.claim("test", 1, Duration::from_secs(3600)).await.unwrap().remove(0)
+        log.claim(&["test"], 1, Duration::from_secs(3600)).await.unwrap().remove(0)
     };
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(log.entries(SAGA), held);
@@ -83,9 +86,30 @@ async fn a_replica_that_lost_its_lease_writes_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_killed_replicas_saga_is_finished_when_its_lease_ends() {
+    let (world, log) = (World::default(), MemoryLog::default());
+    log.begin(saga());
+    // The first replica dies at the append that ends step b; the second one has looked before.
+    let killed = start(&world, CrashingLog::new(&log, 3, false));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let other = start(&world, log.clone());
+    let lease = log.claim(&["test"], 1, LEASE).await.unwrap();
+    assert!(lease.is_empty(), "the killed replica's lease holds");
+    let calls = world.calls().len();
+    tokio::time::sleep(Duration::from_secs(18)).await;
+    assert_eq!(world.calls().len(), calls, "nobody drives it until the lease ends");
+    // The lease is 2 x (5 s + 2 s) + 5 s; the other replica polls every second.
+    tokio::time::sleep(Duration::from_secs(2) + policy().poll).await;
+    assert_eq!(log.status(SAGA), Some(Status::Completed));
+    check(&world, Status::Completed, &log);
+    killed.close().await;
+    other.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_engine_leaves_sagas_of_other_names_alone() {
     let (world, log) = (World::default(), MemoryLog::default());
-    log.begin(NewSaga::new(Uuid::from_u128(1), "other", &"input").unwrap());
+    log.begin(NewSaga::new(Uuid::from_u128(1), "other", &"input", context()).unwrap());
     let engine = start(&world, log.clone());
     tokio::time::sleep(Duration::from_secs(60)).await;
     engine.close().await;
@@ -96,9 +120,9 @@ async fn an_engine_leaves_sagas_of_other_names_alone() {
 async fn no_more_sagas_are_held_than_driven() {
     let log = MemoryLog::default();
     for id in 0..10 {
-        log.begin(NewSaga::new(Uuid::from_u128(id), "test", &"input").unwrap());
+        log.begin(NewSaga::new(Uuid::from_u128(id), "test", &"input", context()).unwrap());
     }
-    let claimed = log.claim("test", 3, LEASE).await.unwrap();
+    let claimed = log.claim(&["test"], 3, LEASE).await.unwrap();
     let ids: Vec<_> = claimed.iter().map(|saga| saga.id.as_u128()).collect();
     assert_eq!(ids, [0, 1, 2], "the oldest first");
 }
@@ -107,7 +131,7 @@ async fn no_more_sagas_are_held_than_driven() {
 async fn a_log_that_no_longer_fits_stops_that_saga_only() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
-    let held = log.claim("test", 1, LEASE).await.unwrap().remove(0);
+    let held = log.claim(&["test"], 1, LEASE).await.unwrap().remove(0);
     let entry = Entry::Started { step: "renamed".to_owned() };
     log.append(append(held.epoch, 0, &entry)).await.unwrap();
     let engine = start(&world, log.clone());

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod crashes;
+mod definitions;
 mod leases;
+mod operator;
 mod outcomes;
 mod random;
 mod timing;

@@ -13,8 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use gantry_saga::{
-    Append, Call, Claimed, Definition, Engine, Failure, Log, LogError, NewSaga, Policy, Reversible,
-    Status, Step, memory::MemoryLog,
+    Append, Call, Claimed, Context, Definition, Engine, Failure, Filter, History, Intervention,
+    Log, LogError, NewSaga, Policy, Reversible, Status, Step, Summary, memory::MemoryLog,
 };
 use uuid::Uuid;
 
@@ -147,6 +147,7 @@ impl Step<String> for Do {
 
     async fn run(&self, call: Call<'_, String>) -> Result<(), Failure> {
         assert_eq!((call.saga, call.input.as_str()), (SAGA, "input"));
+        assert_eq!(*call.context, context());
         self.1.attempt(Kind::Run, self.0, call.key).await
     }
 }
@@ -168,11 +169,19 @@ pub(crate) fn policy() -> Policy {
 }
 
 pub(crate) fn saga() -> NewSaga {
-    NewSaga::new(SAGA, "test", &"input").unwrap()
+    NewSaga::new(SAGA, "test", &"input", context()).unwrap()
+}
+
+pub(crate) fn context() -> Context {
+    Context {
+        actor: Some("ann".to_owned()),
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        request_id: Some("request-1".to_owned()),
+    }
 }
 
 pub(crate) fn start(world: &World, log: impl Log) -> Engine {
-    Engine::start(definition(world), Arc::new(log), policy())
+    Engine::builder(Arc::new(log), policy()).definition(definition(world)).unwrap().start()
 }
 
 /// Waits, in paused time, until the saga is no longer running.
@@ -251,12 +260,12 @@ impl CrashingLog {
 impl Log for CrashingLog {
     async fn claim(
         &self,
-        name: &str,
+        names: &[&str],
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Claimed>, LogError> {
         self.alive()?;
-        self.inner.claim(name, limit, lease).await
+        self.inner.claim(names, limit, lease).await
     }
 
     async fn append(&self, append: Append<'_>) -> Result<(), LogError> {
@@ -275,5 +284,20 @@ impl Log for CrashingLog {
     async fn release(&self, saga: Uuid, epoch: i64, pause: Duration) -> Result<(), LogError> {
         self.alive()?;
         self.inner.release(saga, epoch, pause).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Summary>, LogError> {
+        self.alive()?;
+        self.inner.list(filter).await
+    }
+
+    async fn find(&self, saga: Uuid) -> Result<Option<History>, LogError> {
+        self.alive()?;
+        self.inner.find(saga).await
+    }
+
+    async fn intervene(&self, intervention: Intervention<'_>) -> Result<(), LogError> {
+        self.alive()?;
+        self.inner.intervene(intervention).await
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gantry_contract::{Caller, Failure};
+use gantry_contract::{CallContext, Caller, Failure};
 use gantry_proto::{
     google::r#type::Money,
     shop::{
@@ -115,6 +115,8 @@ struct InventoryState {
     reservations: HashMap<String, (ReservationStatus, Vec<(String, i32)>)>,
     callers: Vec<Caller>,
     calls: BTreeMap<&'static str, usize>,
+    /// Ids that connect the calls with their origin.
+    call_ids: Vec<String>,
     request_ids: BTreeMap<String, &'static str>,
 }
 
@@ -175,11 +177,17 @@ impl FakeInventory {
         std::mem::take(&mut self.0.lock().unwrap().callers)
     }
 
+    pub(super) fn call_ids(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().call_ids)
+    }
+
     async fn called<T>(&self, method: &'static str, request: &Request<T>) -> Result<(), Status> {
         let behavior = {
             let mut state = self.0.lock().unwrap();
             state.callers.push(authorized(request).caller.clone());
             *state.calls.entry(method).or_default() += 1;
+            let call = CallContext::current().map(|call| call.request_id.to_string());
+            state.call_ids.extend(call);
             state.behaviors.get(method).copied().unwrap_or_default()
         };
         behavior.apply().await

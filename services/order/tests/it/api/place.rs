@@ -43,6 +43,17 @@ async fn the_saga_calls_as_order_and_names_the_user_as_cause() {
 }
 
 #[tokio::test]
+async fn the_sagas_calls_carry_the_request_id_of_its_call() {
+    let running = Running::start().await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    running.inventory.call_ids();
+    let mut request = running.by(ANN, place_and_wait(&draft));
+    request.metadata_mut().insert("x-request-id", "placed-by-ann".parse().unwrap());
+    running.client.clone().place_order(request).await.unwrap();
+    assert_eq!(running.inventory.call_ids(), ["placed-by-ann", "placed-by-ann"]);
+}
+
+#[tokio::test]
 async fn without_a_wait_the_response_precedes_the_outcome() {
     let running = Running::start().await;
     let draft = running.draft(&[("mug", 3)]).await;

@@ -5,7 +5,7 @@ use gantry_order::{
     application::{CommitError, DraftQuota, OrderRepository, Seen, StoredOrder, UnitOfWork},
     domain::{OrderId, PlacedBy, RejectReason, Status, UserId},
 };
-use gantry_saga::NewSaga;
+use gantry_saga::{Context, NewSaga};
 use time::Duration;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::support::{ANN, BOB, NOW, address, draft, fresh, request, unit};
 const SAGA: Uuid = Uuid::from_u128(5);
 
 fn saga() -> NewSaga {
-    NewSaga::new(SAGA, "test", &"input").unwrap()
+    NewSaga::new(SAGA, "test", &"input", Context::default()).unwrap()
 }
 
 async fn found(orders: &dyn OrderRepository, id: OrderId) -> StoredOrder {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     num::NonZeroU32,
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -21,7 +22,10 @@ use gantry_order::{
     domain::{OrderId, PlacedBy, Quantity, RejectReason, Sku, Status, Tier, UserId},
     outbound::sqlite::{SqliteRepository, SqliteSagaLog},
 };
-use gantry_saga::{Append, Claimed, Engine, Log, LogError, NewSaga, Policy};
+use gantry_saga::{
+    Append, Claimed, Context, Engine, Filter, History, Intervention, Log, LogError, NewSaga,
+    Policy, Summary,
+};
 use gantry_sql::Sqlite;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -214,7 +218,7 @@ impl Stock for FakeServices {
 
 /// Placed order whose saga has not run yet.
 pub(super) struct TestOrder {
-    _folder: TempDir,
+    folder: TempDir,
     database: Sqlite,
     pub(super) policy: Policy,
     pub(super) services: FakeServices,
@@ -235,10 +239,10 @@ impl TestOrder {
         let saga = Uuid::from_u128(fresh());
         let by = PlacedBy { subject: ANN.to_string(), roles: vec!["user".to_owned()] };
         let placed = draft.order.place(draft.order.price(), saga, Some(by), NOW).unwrap();
-        let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0).unwrap();
+        let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0, Context::default()).unwrap();
         orders.commit(unit(draft)).await.unwrap();
         orders.commit(UnitOfWork { saga: Some(saga), ..unit(placed) }).await.unwrap();
-        Self { _folder: folder, database, policy: policy(), services: FakeServices::new(), id }
+        Self { folder, database, policy: policy(), services: FakeServices::new(), id }
     }
 
     /// Raises the timeouts, so that no attempt ends early on a busy machine. For tests without
@@ -262,7 +266,13 @@ impl TestOrder {
             clock: Arc::new(TestClock::default()),
             service: "order",
         };
-        Engine::start(saga.definition(), Arc::new(log), self.policy.clone())
+        let engine = Engine::builder(Arc::new(log), self.policy.clone());
+        engine.definition(saga.definition()).unwrap().start()
+    }
+
+    /// The write-ahead log of the database.
+    pub(super) fn wal(&self) -> PathBuf {
+        self.folder.path().join("test.db-wal")
     }
 
     pub(super) async fn stored(&self) -> StoredOrder {
@@ -349,12 +359,12 @@ impl CrashingLog {
 impl Log for CrashingLog {
     async fn claim(
         &self,
-        name: &str,
+        names: &[&str],
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Claimed>, LogError> {
         self.alive()?;
-        self.inner.claim(name, limit, lease).await
+        self.inner.claim(names, limit, lease).await
     }
 
     async fn append(&self, append: Append<'_>) -> Result<(), LogError> {
@@ -371,5 +381,17 @@ impl Log for CrashingLog {
     async fn release(&self, saga: Uuid, epoch: i64, pause: Duration) -> Result<(), LogError> {
         self.alive()?;
         self.inner.release(saga, epoch, pause).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Summary>, LogError> {
+        self.inner.list(filter).await
+    }
+
+    async fn find(&self, saga: Uuid) -> Result<Option<History>, LogError> {
+        self.inner.find(saga).await
+    }
+
+    async fn intervene(&self, intervention: Intervention<'_>) -> Result<(), LogError> {
+        self.inner.intervene(intervention).await
     }
 }
