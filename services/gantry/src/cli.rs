@@ -39,7 +39,7 @@ pub enum Command {
     New(NewArgs),
     /// Walk a running suite as a newcomer would
     Demo(DemoArgs),
-    /// Measure what the suite promises, beside what it is compared with
+    /// Measure the suite's targets beside their baselines, in a build of the profile `dist`
     Bench(BenchArgs),
     /// Print what the contract says to those who do not read Rust
     #[command(subcommand)]

@@ -2,10 +2,10 @@
 //! and tonic's own channel.
 //!
 //! ```text
-//! cargo build --release -p gantry-client --example call_cost
-//! target/release/examples/call_cost serve &       # prints its address
-//! target/release/examples/call_cost stack ADDRESS 20000 64
-//! valgrind --tool=callgrind target/release/examples/call_cost stack ADDRESS 20000 64
+//! cargo build --profile dist -p gantry-client --example call_cost
+//! target/dist/examples/call_cost serve &       # prints its address
+//! target/dist/examples/call_cost stack ADDRESS 20000 64
+//! valgrind --tool=callgrind target/dist/examples/call_cost stack ADDRESS 20000 64
 //! ```
 //! The arguments: `stack`, `tonic`, `hyper` or `h2`; where to; how many calls; how many at once; on
 //! how many threads; and over how many connections (`tonic` has one). Two runs with different

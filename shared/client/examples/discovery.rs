@@ -5,7 +5,7 @@
 //! - memory for each endpoint, watched only and connected;
 //! - processor time while a thousand instances come and go, and while they stay.
 //!
-//! `cargo run --release -p gantry-client --example discovery`; needs `consul` and takes
+//! `cargo run --profile dist -p gantry-client --example discovery`; needs `consul` and takes
 //! two minutes. The instances run in a process of their own, so that they do not count.
 
 #![allow(
