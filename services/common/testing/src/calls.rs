@@ -1,4 +1,4 @@
-//! Parts of requests, and of the refusals that answer them.
+//! Parts of requests and of refusals.
 
 use std::{fmt, future::Future};
 

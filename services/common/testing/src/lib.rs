@@ -1,6 +1,6 @@
 //! Helpers for the tests of the shop's services. No service depends on them outside of its tests.
 //!
-//! - [`Folder`] and [`Running`]: a service with keys, settings and a database of its own, open and serving;
+//! - [`Folder`], [`Running`]: a serving service with its own keys, settings and database;
 //! - [`bearer`], [`new_id`], [`euros`]: parts of requests; [`refusal`], [`refused`], [`wrong_fields`]: parts of refusals;
 //! - [`eventually`]: a wait for a state;
 //! - [`repository`]: the contract suite of a repository, run on every adapter, with its fixtures.

@@ -5,7 +5,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use gantry_contract::idempotency::RequestKey;
+use gantry_contract::{
+    idempotency::RequestKey,
+    page::{Page, PageRequest},
+};
 use gantry_sql::{Migrator, Settings, Sqlite};
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -40,6 +43,19 @@ pub fn request(method: &'static str, id: u128, body: u8) -> RequestKey {
     }
 }
 
+/// Name of the list whose pages [`first_page`] and [`next_page`] request.
+pub const LIST: &str = "test";
+
+/// Returns a request of the first page, with the total.
+pub fn first_page(size: i32) -> PageRequest {
+    PageRequest::new(LIST, size, "", true).unwrap()
+}
+
+/// Returns a request of the page after `page`, with the total.
+pub fn next_page<T>(page: &Page<T>, size: i32) -> PageRequest {
+    PageRequest::new(LIST, size, &page.next_page_token, true).unwrap()
+}
+
 /// Returns a number greater than all before it.
 pub fn fresh() -> u128 {
     static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
@@ -63,7 +79,7 @@ pub async fn open_file(file: &Path, migrations: &Migrator) -> Sqlite {
     Sqlite::open(&Settings::new(file), migrations).await.unwrap()
 }
 
-/// Executes a statement beside the repository. Returns the number of changed rows.
+/// Executes a statement without the repository. Returns the number of changed rows.
 ///
 /// # Errors
 /// The error of the database.

@@ -1,12 +1,13 @@
 //! Suite of the contract. Each test gets an empty repository.
 
+use gantry_common_testing::repository::{LIST, first_page, next_page};
 use gantry_contract::{
     idempotency::RequestKey,
-    page::{PageRequest, token},
+    page::{Page, PageRequest, token},
 };
 use gantry_inventory::{
     application::{InventoryError, InventoryRepository},
-    domain::{Command, ProductName, Refusal, Reservation, Shortage, Status},
+    domain::{Command, Product, ProductName, Refusal, Reservation, Shortage, Status},
 };
 use gantry_money::Money;
 use uuid::Uuid;
@@ -37,6 +38,10 @@ async fn run(
 
 fn reserve(list: &[(&str, u32)]) -> Command {
     Command::Reserve(items(list))
+}
+
+fn skus(page: &Page<Product>) -> Vec<String> {
+    page.items.iter().map(|product| product.sku.to_string()).collect()
 }
 
 #[track_caller]
@@ -215,31 +220,30 @@ pub(super) async fn pages_neither_repeat_nor_skip(repository: &dyn InventoryRepo
     for text in order.iter().rev() {
         stock(repository, &[(text, 1)]).await;
     }
-    let mut seen = Vec::new();
-    let mut page_token = String::new();
-    for page in 0_u32.. {
-        let request = PageRequest::new("products", 3, &page_token, true).unwrap();
-        let answer = repository.list_products(&request).await.unwrap();
-        assert_eq!(answer.total, Some(11 + page));
-        seen.extend(answer.items.iter().map(|product| product.sku.to_string()));
-        page_token = answer.next_page_token;
-        if page_token.is_empty() {
+    let mut page = repository.list_products(&first_page(3)).await.unwrap();
+    let mut seen = skus(&page);
+    for added in 1_u32.. {
+        assert_eq!(page.total, Some(10 + added));
+        if page.next_page_token.is_empty() {
             break;
         }
         // A product that is created before the next page does not move it.
-        stock(repository, &[(&format!("--{page}"), 1)]).await;
+        stock(repository, &[(&format!("--{added}"), 1)]).await;
+        page = repository.list_products(&next_page(&page, 3)).await.unwrap();
+        seen.extend(skus(&page));
     }
     assert_eq!(seen, order);
 }
 
 pub(super) async fn the_last_page_has_no_token(repository: &dyn InventoryRepository) {
-    let page = PageRequest::new("products", 2, "", false).unwrap();
-    let none = repository.list_products(&page).await.unwrap();
-    assert_eq!((none.items.len(), &*none.next_page_token, none.total), (0, "", None));
+    let none = repository.list_products(&first_page(2)).await.unwrap();
+    assert_eq!((none.items.len(), &*none.next_page_token, none.total), (0, "", Some(0)));
     stock(repository, &[("a", 1), ("b", 1)]).await;
-    let full = repository.list_products(&page).await.unwrap();
+    let full = repository.list_products(&first_page(2)).await.unwrap();
     assert_eq!((full.items.len(), &*full.next_page_token), (2, ""));
     stock(repository, &[("c", 1)]).await;
-    let more = repository.list_products(&page).await.unwrap();
-    assert_eq!((more.items.len(), more.next_page_token), (2, token("products", "b")));
+    let more = repository.list_products(&first_page(2)).await.unwrap();
+    assert_eq!((more.items.len(), more.next_page_token), (2, token(LIST, "b")));
+    let without_total = PageRequest::new(LIST, 2, "", false).unwrap();
+    assert_eq!(repository.list_products(&without_total).await.unwrap().total, None);
 }

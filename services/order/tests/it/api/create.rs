@@ -127,11 +127,11 @@ async fn only_an_admin_creates_orders_for_others() {
 #[tokio::test]
 async fn unknown_users_and_products_are_named() {
     let running = Running::start().await;
-    let nobody = Uuid::from_u128(1);
-    let call = running.create_by(ADMIN, create(nobody, &[("mug", 1)]));
+    let unknown = Uuid::from_u128(1);
+    let call = running.create_by(ADMIN, create(unknown, &[("mug", 1)]));
     let status = refused(call, Code::NotFound, "USER_NOT_FOUND").await;
     let resource = status.get_details_resource_info().unwrap();
-    assert_eq!(resource.resource_name, nobody.to_string());
+    assert_eq!(resource.resource_name, unknown.to_string());
 
     let call = running.create(create(ANN, &[("cup", 1), ("mug", 1), ("jug", 1)]));
     let status = refused(call, Code::NotFound, "PRODUCT_NOT_FOUND").await;

@@ -1,4 +1,4 @@
-//! The service over a socket, with the services it calls on sockets of their own.
+//! The service over a socket, with fakes of the services that it calls.
 
 mod create;
 mod fakes;

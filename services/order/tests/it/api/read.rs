@@ -35,9 +35,9 @@ async fn an_order_is_shown_to_its_owner_and_to_admins() {
     refused(running.get_by(ADMIN, &new_id()), Code::NotFound, "ORDER_NOT_FOUND").await;
     let malformed = running.get_by(ANN, "1");
     refused(malformed, Code::InvalidArgument, "VALIDATION_FAILED").await;
-    let nobody = Request::new(GetOrderRequest { id: order.id });
+    let anonymous = Request::new(GetOrderRequest { id: order.id });
     let mut client = running.client.clone();
-    refused(client.get_order(nobody), Code::Unauthenticated, "TOKEN_MISSING").await;
+    refused(client.get_order(anonymous), Code::Unauthenticated, "TOKEN_MISSING").await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Suite of the contract. Each test gets an empty repository.
 
-use gantry_contract::page::{Page, PageRequest};
+use gantry_common_testing::repository::{first_page, next_page};
+use gantry_contract::page::Page;
 use gantry_order::{
     application::{CommitError, DraftQuota, OrderRepository, Seen, StoredOrder, UnitOfWork},
     domain::{OrderId, PlacedBy, RejectReason, Status, UserId},
@@ -19,14 +20,6 @@ fn saga() -> NewSaga {
 
 async fn found(orders: &dyn OrderRepository, id: OrderId) -> StoredOrder {
     orders.find(id).await.unwrap().unwrap()
-}
-
-fn first_page(size: i32) -> PageRequest {
-    PageRequest::new("orders", size, "", true).unwrap()
-}
-
-fn next_page(page: &Page<StoredOrder>, size: i32) -> PageRequest {
-    PageRequest::new("orders", size, &page.next_page_token, true).unwrap()
 }
 
 fn ids(page: &Page<StoredOrder>) -> Vec<OrderId> {
@@ -220,8 +213,8 @@ pub(super) async fn a_list_can_be_limited_to_one_user(orders: &dyn OrderReposito
     assert_eq!((ids(&first), first.total), (made[..3].to_vec(), Some(4)));
     let second = orders.list(Some(ANN), &next_page(&first, 3)).await.unwrap();
     assert_eq!((ids(&second), second.next_page_token.is_empty()), (made[3..].to_vec(), true));
-    let nobody = UserId(Uuid::from_u128(0xc));
-    assert!(orders.list(Some(nobody), &first_page(3)).await.unwrap().items.is_empty());
+    let unknown = UserId(Uuid::from_u128(0xc));
+    assert!(orders.list(Some(unknown), &first_page(3)).await.unwrap().items.is_empty());
 }
 
 pub(super) async fn a_list_shows_current_orders(orders: &dyn OrderRepository) {

@@ -63,7 +63,7 @@ async fn a_crash_at_any_write_still_undoes_a_lost_reservation() {
     let crashes = crash_everywhere(3, Status::Rejected, |order| {
         order.wait_long();
         order.services.fail(Method::Reserve, [Fault::After; 500]);
-        // Three attempts, each of which loses its response.
+        // Three attempts. Each loses its response.
         order.policy.step_deadline = Duration::from_secs(3);
         order.policy.retry_initial = Duration::from_secs(1);
         order.policy.retry_max = Duration::from_secs(1);

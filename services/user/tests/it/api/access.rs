@@ -50,7 +50,7 @@ async fn every_method_checks_its_caller() {
     let stranger = ServiceSigner::new("order", SigningKey::generate());
 
     let table = [
-        ("nobody", Client::new(&running.channel, None), ["TOKEN_MISSING"; 4]),
+        ("anonymous", Client::new(&running.channel, None), ["TOKEN_MISSING"; 4]),
         ("a forger", running.with("x.y.z".to_owned()), ["TOKEN_INVALID"; 4]),
         ("a stranger", signed(&stranger, "user", itself()), ["TOKEN_INVALID"; 4]),
         (

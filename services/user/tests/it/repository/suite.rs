@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use gantry_contract::{
-    idempotency::RequestKey,
-    page::{Page, PageRequest},
-};
+use gantry_common_testing::repository::{first_page, next_page};
+use gantry_contract::{idempotency::RequestKey, page::Page};
 use gantry_sql::StorageError;
 use gantry_user::{
     application::{Created, RefreshTokens, UserError, UserRepository},
@@ -18,14 +16,6 @@ use super::{NOW, email, grant, id, new, request, requested, user};
 
 /// Number of concurrent calls. One of them may win.
 const CROWD: u128 = 16;
-
-fn first_page(size: i32) -> PageRequest {
-    PageRequest::new("users", size, "", true).unwrap()
-}
-
-fn next_page(page: &Page<User>, size: i32) -> PageRequest {
-    PageRequest::new("users", size, &page.next_page_token, true).unwrap()
-}
 
 fn ids(page: &Page<User>) -> Vec<UserId> {
     page.items.iter().map(|user| user.id).collect()
@@ -151,8 +141,8 @@ pub(super) async fn a_list_can_be_limited_to_one_user(repository: &impl UserRepo
     }
     let own = repository.list(Some(id(2)), &first_page(1)).await.unwrap();
     assert_eq!((ids(&own), own.total, own.next_page_token.as_str()), (vec![id(2)], Some(1), ""));
-    let nobodys = repository.list(Some(id(9)), &first_page(1)).await.unwrap();
-    assert_eq!((nobodys.items.len(), nobodys.total), (0, Some(0)));
+    let unknown = repository.list(Some(id(9)), &first_page(1)).await.unwrap();
+    assert_eq!((unknown.items.len(), unknown.total), (0, Some(0)));
 
     // The token of the list of all users.
     let all = repository.list(None, &first_page(1)).await.unwrap();
@@ -172,6 +162,6 @@ where
     repository.add(grant(2, id(1), Duration::DAY)).await.unwrap();
     let again = repository.add(grant(1, id(1), Duration::DAY)).await;
     assert!(matches!(again, Err(StorageError::Failed(_))), "{again:?}");
-    let nobodys = repository.add(grant(3, id(2), Duration::DAY)).await;
-    assert!(matches!(nobodys, Err(StorageError::Failed(_))), "{nobodys:?}");
+    let unknown = repository.add(grant(3, id(2), Duration::DAY)).await;
+    assert!(matches!(unknown, Err(StorageError::Failed(_))), "{unknown:?}");
 }
