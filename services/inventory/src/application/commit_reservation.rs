@@ -1,4 +1,4 @@
-//! Turn a reservation into a sale.
+//! Commit a reservation.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{InventoryError, InventoryRepository};
 use crate::domain::{Command, Reservation};
 
-/// Sells what a reservation holds.
+/// Sells the items of a reservation.
 #[derive(Clone, Debug)]
 pub struct CommitReservation {
     /// Products and reservations.
@@ -18,10 +18,10 @@ pub struct CommitReservation {
 }
 
 impl CommitReservation {
-    /// Sells what the reservation holds. A repetition changes nothing.
+    /// Sells the items of the reservation. A repetition changes nothing.
     ///
     /// # Errors
-    /// [`InventoryError::Refused`] if it was never made or is released,
+    /// [`InventoryError::Refused`] if the reservation does not exist or is released,
     /// [`InventoryError::RequestIdReused`].
     pub async fn run(&self, id: Uuid, request: RequestKey) -> Result<Reservation, InventoryError> {
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! Add a product to the catalogue.
+//! Create a product.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use gantry_money::Money;
 use super::{InventoryError, InventoryRepository};
 use crate::domain::{Product, ProductName, Sku, Stock};
 
-/// Adds products to the catalogue.
+/// Creates products.
 #[derive(Clone, Debug)]
 pub struct CreateProduct {
     /// Products and reservations.
@@ -20,15 +20,15 @@ pub struct CreateProduct {
 /// Product to be created.
 #[derive(Clone, Debug)]
 pub struct NewProduct {
-    /// Its key.
+    /// SKU, unique.
     pub sku: Sku,
-    /// Its name.
+    /// Name.
     pub name: ProductName,
-    /// Price of one.
+    /// Unit price.
     pub price: Money,
     /// Number in stock.
     pub stock: Stock,
-    /// Makes a repetition recognisable.
+    /// Request of the caller. Identifies repetitions.
     pub request: RequestKey,
 }
 

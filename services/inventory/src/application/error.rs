@@ -1,13 +1,13 @@
-//! Failures of the use cases.
+//! Errors of the use cases.
 
 use gantry_sql::StorageError;
 
 use crate::domain::{Refusal, Sku};
 
-/// Failure of a use case. Nothing was changed.
+/// Error of a use case. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
-    /// The rules forbid it.
+    /// The rules of the domain refuse it.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// A product with this SKU exists.

@@ -1,4 +1,4 @@
-//! Read one product.
+//! Get one product.
 
 use std::{slice, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! List the catalogue.
+//! List products.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use gantry_contract::page::{Page, PageRequest};
 use super::{InventoryError, InventoryRepository};
 use crate::domain::Product;
 
-/// Lists products page by page, by SKU.
+/// Lists products page by page, sorted by SKU.
 #[derive(Clone, Debug)]
 pub struct ListProducts {
     /// Products and reservations.

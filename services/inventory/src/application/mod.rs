@@ -1,7 +1,7 @@
-//! Use cases of the inventory, one a file, and the ports they need.
+//! Use cases of the inventory, one per file, and their ports.
 //!
-//! A use case turns a command into one change of the repository, which is made wholly or not at all.
-//! The rules are the domain's. Whether the caller may call is decided before.
+//! The domain decides, and a port writes its decision as a whole or not at all. The server has
+//! authorized the caller. Time comes through a port.
 
 mod batch_get_products;
 mod commit_reservation;

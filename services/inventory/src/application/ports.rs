@@ -1,4 +1,4 @@
-//! Ports: needs of the use cases.
+//! Ports of the use cases.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -16,11 +16,12 @@ use crate::domain::{Command, Product, Reservation, Sku};
 
 /// Products and reservations.
 ///
-/// Every method is one transaction: on disk when it returns, or not made at all. All of them may also
-/// fail with a [`StorageError`].
+/// Every method is one transaction: durable when the method returns, or not made at all. Every method
+/// may also fail with a [`StorageError`].
 #[async_trait]
 pub trait InventoryRepository: fmt::Debug + Send + Sync {
-    /// Adds `product` on behalf of `request`. If that request added it before, returns it as it is now.
+    /// Adds `product` and the record of `request`. If an equal request did so before, adds nothing and
+    /// returns the product as it is now.
     ///
     /// # Errors
     /// [`InventoryError::SkuTaken`], [`InventoryError::RequestIdReused`].
@@ -30,7 +31,7 @@ pub trait InventoryRepository: fmt::Debug + Send + Sync {
         request: RequestKey,
     ) -> Result<Product, InventoryError>;
 
-    /// Returns those of these products that exist.
+    /// Returns the products with these SKUs, without SKUs that no product has.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -42,9 +43,9 @@ pub trait InventoryRepository: fmt::Debug + Send + Sync {
     /// [`StorageError`].
     async fn list_products(&self, page: &PageRequest) -> Result<Page<Product>, StorageError>;
 
-    /// Does what [`crate::domain::decide`] says to `command`, while nothing else changes the
-    /// reservation or any stock. Returns the reservation as it is then. A refusal
-    /// leaves nothing behind, not even the record of the request.
+    /// Decides `command` by [`decide`](crate::domain::decide) and writes the decision with the record of
+    /// `request`, in isolation from other changes of the reservation and its stocks. Returns the
+    /// reservation after it. Writes nothing on a refusal, not even the record.
     ///
     /// # Errors
     /// [`InventoryError::Refused`], [`InventoryError::RequestIdReused`].

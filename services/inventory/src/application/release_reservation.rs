@@ -1,4 +1,4 @@
-//! Put reserved stock back.
+//! Release a reservation.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{InventoryError, InventoryRepository};
 use crate::domain::{Command, Reservation};
 
-/// Puts back what a reservation holds.
+/// Releases the items of a reservation.
 #[derive(Clone, Debug)]
 pub struct ReleaseReservation {
     /// Products and reservations.
@@ -18,11 +18,11 @@ pub struct ReleaseReservation {
 }
 
 impl ReleaseReservation {
-    /// Puts back what the reservation holds. A repetition changes nothing. An unknown reservation is
-    /// marked as released, and refused if it still comes.
+    /// Releases the items of the reservation. A repetition changes nothing. An unknown reservation is
+    /// stored as released, so that it is refused if it arrives later.
     ///
     /// # Errors
-    /// [`InventoryError::Refused`] if it is committed, [`InventoryError::RequestIdReused`].
+    /// [`InventoryError::Refused`] if the reservation is committed, [`InventoryError::RequestIdReused`].
     pub async fn run(&self, id: Uuid, request: RequestKey) -> Result<Reservation, InventoryError> {
         let now = self.clock.now();
         let reservation =

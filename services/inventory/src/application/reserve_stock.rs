@@ -1,4 +1,4 @@
-//! Set stock aside.
+//! Reserve stock.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{InventoryError, InventoryRepository};
 use crate::domain::{Command, Items, Reservation};
 
-/// Sets stock aside until it is sold or put back.
+/// Reserves stock until it is sold or released.
 #[derive(Clone, Debug)]
 pub struct ReserveStock {
     /// Products and reservations.
@@ -20,17 +20,17 @@ pub struct ReserveStock {
 /// Reservation to be made.
 #[derive(Clone, Debug)]
 pub struct NewReservation {
-    /// The caller's id of it, unique for ever: a repetition is safe long after the record of the
-    /// request is gone.
+    /// Id that the caller chose. Unique for ever, so that a repetition is safe after the record of its
+    /// request has expired.
     pub id: Uuid,
     /// Products and quantities.
     pub items: Items,
-    /// Makes a repetition recognisable.
+    /// Request of the caller. Identifies repetitions.
     pub request: RequestKey,
 }
 
 impl ReserveStock {
-    /// Holds all of the items or none. A repetition returns the reservation as it is now.
+    /// Reserves all of the items or none. A repetition returns the reservation as it is now.
     ///
     /// # Errors
     /// [`InventoryError::Refused`], [`InventoryError::RequestIdReused`].

@@ -1,4 +1,4 @@
-//! Rules between reservations and stock.
+//! Rules between reservations and stocks.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::{Items, Quantity, Reservation, Sku, Stock, Unbalanced, reservation::S
 /// Command to a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Hold these items.
+    /// Reserve these items.
     Reserve(Items),
-    /// Sell the held items.
+    /// Sell the reserved items.
     Commit,
-    /// Put the held items back. An unknown reservation becomes a tombstone that refuses a late
-    /// [`Command::Reserve`].
+    /// Make the reserved items available again. An unknown reservation becomes a tombstone that refuses
+    /// a late [`Command::Reserve`].
     Release,
 }
 
@@ -25,7 +25,7 @@ pub type Stocks = BTreeMap<Sku, Stock>;
 /// Change to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing: the reservation already is as requested.
+    /// No change: the reservation is already as requested.
     AsItIs(Reservation),
     /// The new state of the reservation and of the stocks that changed with it.
     Change {
@@ -36,7 +36,7 @@ pub enum Decision {
     },
 }
 
-/// Refusal of a command. Nothing is stored then.
+/// Refusal of a command. Nothing is stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// SKUs that are not in the catalogue.
@@ -57,7 +57,8 @@ pub enum Refusal {
     /// The id belongs to a reservation of other items.
     #[error("the reservation {0} was made with other items")]
     OtherItems(Uuid),
-    /// Stock and reservations disagree. Both the database's checks and these rules prevent it.
+    /// The stock of a product disagrees with its reservations. The rules and the database's checks
+    /// prevent this.
     #[error("{0}: less is reserved than the reservations say")]
     Unbalanced(Sku),
 }
@@ -74,7 +75,7 @@ pub struct Shortage {
 }
 
 impl Command {
-    /// Returns the products that the command names, without those that the reservation holds.
+    /// Returns the items of the command itself, not those of the stored reservation.
     pub fn items(&self) -> Option<&Items> {
         match self {
             Self::Reserve(items) => Some(items),
@@ -83,11 +84,11 @@ impl Command {
     }
 }
 
-/// Decides a command. `found` is the stored reservation with that id. `stocks` holds the stock of
-/// every existing product that the command or the reservation names.
+/// Decides a command to the reservation `id`. `found` is the stored reservation with this id. `stocks`
+/// has the stock of every existing product that the command or the stored reservation names.
 ///
 /// # Errors
-/// [`Refusal`]
+/// [`Refusal`].
 pub fn decide(
     id: Uuid,
     command: Command,
@@ -134,7 +135,7 @@ pub fn decide(
     }
 }
 
-/// Takes all items from the stocks, or returns every item that is missing.
+/// Reserves all items. The error lists every unknown product, or else every shortage.
 fn take(items: &Items, stocks: &Stocks) -> Result<Stocks, Refusal> {
     let mut taken = Stocks::new();
     let mut unknown = Vec::new();
@@ -164,7 +165,7 @@ fn take(items: &Items, stocks: &Stocks) -> Result<Stocks, Refusal> {
     }
 }
 
-/// Applies a stock movement to every held item.
+/// Applies a change of stock to every reserved item.
 fn shift(
     held: &Items,
     stocks: &Stocks,

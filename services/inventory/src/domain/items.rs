@@ -39,19 +39,19 @@ impl Quantity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Items(BTreeMap<Sku, Quantity>);
 
-/// Reason for refusing a list of items.
+/// Violation of a rule of items.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ItemsError {
     /// The list is empty.
     #[error("there must be at least one item")]
     Empty,
-    /// The quantities of one product add up to too many.
-    #[error("{0}: together more than {MAX_STOCK}")]
+    /// The quantities of one product add up to more than [`MAX_STOCK`].
+    #[error("the quantities of {0} add up to more than {MAX_STOCK}")]
     TooMany(Sku),
 }
 
 impl Items {
-    /// Creates items from a list. Quantities of the same product are added.
+    /// Creates items from a list. Adds the quantities of the same product.
     ///
     /// # Errors
     /// [`ItemsError`].
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_named_twice_counts_together() {
+    fn quantities_of_the_same_product_are_added() {
         let items = Items::collect([item("b", 1), item("a", 2), item("b", 3)]).unwrap();
         let list: Vec<_> = items.iter().map(|(sku, q)| (sku.as_str(), q.get())).collect();
         assert_eq!(list, [("a", 2), ("b", 4)]);

@@ -12,7 +12,7 @@ pub struct Product {
     pub sku: Sku,
     /// Name.
     pub name: ProductName,
-    /// Price of one.
+    /// Unit price.
     pub price: Money,
     /// Stock.
     pub stock: Stock,
@@ -26,13 +26,13 @@ pub struct Product {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductName(String);
 
-/// Reason for refusing a product.
+/// Violation of a rule of products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProductError {
     /// The name is empty or too long.
     #[error("must have 1 to {} characters", ProductName::MAX_LEN)]
     NameLength,
-    /// The name has control characters, which could forge lines in a log or a list.
+    /// The name has control characters, which can forge lines of a log.
     #[error("must not have control characters")]
     NameCharacters,
 }
@@ -56,7 +56,7 @@ impl ProductName {
         }
     }
 
-    /// Wraps a stored name, accepted under the rules of its time.
+    /// Wraps a stored name without checking it: rules may have changed since.
     pub fn stored(text: String) -> Self {
         Self(text)
     }

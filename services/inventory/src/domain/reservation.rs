@@ -1,4 +1,4 @@
-//! Reservations of stock: RESERVED, then COMMITTED or RELEASED for ever.
+//! Reservations of stock: reserved, then committed or released for ever.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -14,8 +14,8 @@ pub struct Reservation {
     update_time: OffsetDateTime,
 }
 
-/// State with its items. Only a released reservation may have none: the release came first, and
-/// its tombstone refuses the late reservation.
+/// State with its items. Only a tombstone has none: it was released first, and refuses the late
+/// reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Reserved(Items),
@@ -26,11 +26,11 @@ pub(super) enum State {
 /// Status of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The items are held.
+    /// The items are reserved.
     Reserved,
     /// The items are sold.
     Committed,
-    /// The items are back in stock.
+    /// The items are available again.
     Released,
 }
 
@@ -40,7 +40,7 @@ pub enum Status {
 pub struct Corrupt;
 
 impl Reservation {
-    /// Creates a reservation that holds its items.
+    /// Creates a reservation.
     pub fn reserved(id: Uuid, items: Items, now: OffsetDateTime) -> Self {
         Self { id, state: State::Reserved(items), create_time: now, update_time: now }
     }

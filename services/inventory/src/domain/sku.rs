@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sku(String);
 
-/// Reason for refusing a SKU.
+/// Violation of a rule of SKUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SkuError {
     /// The text is empty or longer than 64 characters.
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_has_1_to_64_plain_characters() {
+    fn a_sku_has_1_to_64_plain_characters() {
         assert_eq!(Sku::parse(""), Err(SkuError::Length));
         assert!(Sku::parse("Az09._-".repeat(9)).is_ok());
         assert_eq!(Sku::parse("e".repeat(65)), Err(SkuError::Length));

@@ -20,7 +20,7 @@ pub struct Stock {
 #[error("must be between 0 and {MAX_STOCK}")]
 pub struct StockError;
 
-/// More was to be committed or released than is reserved: stock and reservations disagree.
+/// More items are committed or released than are reserved: the stock disagrees with its reservations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("less is reserved than the reservations say")]
 pub struct Unbalanced;

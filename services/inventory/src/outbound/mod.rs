@@ -1,3 +1,3 @@
-//! The ports of the application, on what is really there.
+//! Adapters: the implementations of the application's ports.
 
 pub mod sqlite;

@@ -139,7 +139,7 @@ proptest! {
             if answer.is_err() || ended {
                 prop_assert_eq!(&model, &before, "neither a refusal nor an ended reservation changes anything");
             }
-            // A repeat returns the same and changes nothing.
+            // A repetition returns the same and changes nothing.
             let once = model.clone();
             prop_assert_eq!(model.run(id, command), answer);
             prop_assert_eq!(&model, &once);

@@ -1,4 +1,4 @@
-//! Wakes the calls that wait for the end of an order's saga.
+//! Notification of calls that wait for the end of an order's saga.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use tokio::sync::Notify;
 
 use crate::domain::OrderId;
 
-/// Calls of this process that wait, by order. Clones share them.
+/// Waiting calls of this process, by order. Clones share them.
 ///
-/// A spurious wake-up costs one more read of the order. A missing one (another replica ran the saga)
-/// costs the rest of the caller's wait.
+/// Notifications are hints. A spurious one costs a read of the order. A missing one, because another
+/// process ran the saga, costs the rest of the wait.
 #[derive(Clone, Debug, Default)]
 pub struct CompletionNotifier(Arc<Mutex<HashMap<OrderId, Waiters>>>);
 
@@ -47,7 +47,7 @@ impl CompletionNotifier {
     }
 
     fn waiters(&self) -> MutexGuard<'_, HashMap<OrderId, Waiters>> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock, so the map is consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -55,7 +55,7 @@ impl CompletionNotifier {
 impl Waiter {
     /// Resolves at the first [`CompletionNotifier::notify`] of the order after this call.
     pub(crate) fn notified(&self) -> impl Future<Output = ()> + Send + '_ {
-        // It counts from here on, not from its first poll.
+        // `Notified` takes effect at its creation, not at its first poll.
         self.notify.notified()
     }
 }

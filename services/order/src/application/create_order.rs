@@ -19,7 +19,7 @@ pub struct NewOrder {
     pub basket: Basket,
     /// Shipping address, if it is known yet.
     pub address: Option<Address>,
-    /// Makes a repetition recognisable.
+    /// Request of the caller. Identifies repetitions.
     pub request: RequestKey,
 }
 

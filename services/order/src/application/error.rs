@@ -1,4 +1,4 @@
-//! Refusals of the use cases.
+//! Errors of the use cases.
 
 use gantry_contract::Scope;
 use gantry_money::Money;
@@ -7,50 +7,49 @@ use gantry_sql::StorageError;
 use super::{CatalogueError, CommitError, Unanswered, UsersError};
 use crate::domain::{InvalidTransition, LinesError, OrderId, Sku, UserId};
 
-/// Refusal of a use case.
+/// Error of a use case. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
-    /// The caller may act only on their own, and this is not theirs: it is somebody else's, or does
-    /// not exist.
+    /// The caller may act only on their own orders, and the order is another user's or does not exist.
     #[error("the caller may do this only with an order of their own")]
     NotOwner,
-    /// There is no such order.
-    #[error("there is no order {0}")]
+    /// No order has this id.
+    #[error("no order has the id {0}")]
     OrderNotFound(OrderId),
-    /// There is no such user.
-    #[error("there is no user {0}")]
+    /// No user has this id.
+    #[error("no user has the id {0}")]
     UserNotFound(UserId),
-    /// There are no such products.
-    #[error("there are no products {}", names(.0))]
+    /// No products have these SKUs.
+    #[error("no products have the SKUs {}", names(.0))]
     ProductsNotFound(Vec<Sku>),
-    /// The lines make no order.
+    /// The lines cannot form an order.
     #[error(transparent)]
     Lines(#[from] LinesError),
-    /// The order's status does not allow it.
+    /// The order's status does not allow the change.
     #[error(transparent)]
     Transition(#[from] InvalidTransition),
     /// The order has changed since the caller read it.
     #[error("the order has changed since it was read")]
     EtagMismatch,
-    /// The total is not the one that the caller expects.
-    #[error("the order costs {total}")]
+    /// The caller expects another total.
+    #[error("the total of the order is {total}")]
     PriceChanged {
-        /// The total.
+        /// Total of the order.
         total: Money,
     },
     /// The user has as many open drafts as the service allows.
-    #[error("the user has {max} open drafts, which is the most: place some, or wait")]
+    #[error("the user has {max} open drafts, which is the maximum: place some, or wait")]
     TooManyDrafts {
-        /// The most.
+        /// Maximum number of open drafts.
         max: u32,
     },
     /// The request id was used for another request.
     #[error("the request_id was used for another request")]
     RequestIdReused,
-    /// A service that is needed gave no useful answer.
+    /// A called service gave no usable response.
     #[error("{service}: {cause}")]
     Unanswered {
-        /// Name of the service.
+        /// Name of the called service.
         service: &'static str,
         /// Kind of the failure.
         cause: Unanswered,
@@ -66,7 +65,7 @@ impl From<CommitError> for OrderError {
             CommitError::Stale => Self::EtagMismatch,
             CommitError::Reused => Self::RequestIdReused,
             CommitError::Storage(error) => Self::Storage(error),
-            // A use case that sends a request or a quota handles these two itself.
+            // Use cases that write a request or a quota handle these two errors themselves.
             CommitError::Repeated(_) | CommitError::TooManyDrafts => {
                 let cause = format!("unexpected refusal: {error}");
                 Self::Storage(StorageError::failed(cause))
@@ -76,8 +75,8 @@ impl From<CommitError> for OrderError {
 }
 
 impl OrderError {
-    /// Refusal of an order that the scope does not show. Does not tell a caller with a narrow scope
-    /// whether the order exists.
+    /// Creates the error of an order outside of `scope`. Does not reveal to a caller with a narrow scope
+    /// that the order exists.
     pub(super) fn of_unseen(id: OrderId, scope: &Scope) -> Self {
         match scope {
             Scope::All => Self::OrderNotFound(id),

@@ -1,4 +1,4 @@
-//! Read one order.
+//! Get one order.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ pub struct GetOrder {
 }
 
 impl GetOrder {
-    /// Returns the order of this id if it lies within `scope`.
+    /// Returns the order with this id.
     ///
     /// # Errors
-    /// The refusal of an unseen order, alike for an unknown and a foreign one; errors of the storage.
+    /// [`OrderError::NotOwner`] if the caller may read only their own orders and this is another one,
+    /// existing or not; [`OrderError::OrderNotFound`]; [`OrderError::Storage`].
     pub async fn run(&self, id: OrderId, scope: &Scope) -> Result<StoredOrder, OrderError> {
         let found = self.orders.find(id).await?;
         let seen = found.filter(|found| scope.covers(&found.order.user().to_string()));

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{OrderError, OrderRepository, StoredOrder};
 use crate::domain::UserId;
 
-/// Lists orders page by page.
+/// Lists orders page by page, newest first.
 #[derive(Clone, Debug)]
 pub struct ListOrders {
     /// Orders.
@@ -19,10 +19,11 @@ pub struct ListOrders {
 }
 
 impl ListOrders {
-    /// Returns one page of the orders within `scope`, newest first.
+    /// Returns one page of the orders within `scope`: all, or only the caller's.
     ///
     /// # Errors
-    /// [`OrderError`].
+    /// [`OrderError::NotOwner`] if the caller is limited to their own orders and is not a user;
+    /// [`OrderError::Storage`].
     pub async fn run(
         &self,
         page: &PageRequest,

@@ -1,9 +1,7 @@
-//! Use cases of the orders, one a file, and the ports they need.
+//! Use cases of the orders, one per file, and their ports.
 //!
-//! - [`CreateOrder`], [`PlaceOrder`], [`GetOrder`], [`ListOrders`];
-//! - [`PlaceOrderSaga`]: the saga of a placed order;
-//! - [`OrderRepository`], [`Users`], [`Catalogue`], [`Stock`]: the ports;
-//! - [`OrderError`]: refusals, in the service's own words.
+//! A use case decides, and a port writes its decision as a whole or not at all. The server has
+//! authorized the caller. Time and ids come through ports.
 
 mod completion_notifier;
 mod create_order;

@@ -25,7 +25,7 @@ pub struct Placement {
     pub version: Option<u64>,
     /// Total that the caller expects; none to accept any total.
     pub expected_total: Option<Money>,
-    /// Makes a repetition recognisable.
+    /// Request of the caller. Identifies repetitions.
     pub request: RequestKey,
     /// Longest wait for the outcome.
     pub wait: Duration,
@@ -52,7 +52,7 @@ pub struct PlaceOrder {
 
 impl PlaceOrder {
     /// Places the order and waits for the outcome, for `placement.wait` and until `leave` at the
-    /// latest. Returns the order as it is then. The saga goes on without the caller.
+    /// latest. Returns the order as it is then. The saga continues without the caller.
     ///
     /// # Errors
     /// [`OrderError`]: nothing was written.

@@ -23,7 +23,7 @@ use crate::domain::{Change, InvalidTransition, Order, OrderId, RejectReason, Sta
 pub struct PlaceOrderSaga {
     /// Orders.
     pub orders: Arc<dyn OrderRepository>,
-    /// Users: one that is inactive or gone may not order.
+    /// Users. An inactive or deleted user may not order.
     pub users: Arc<dyn Users>,
     /// Stock of the products.
     pub stock: Arc<dyn Stock>,
@@ -66,7 +66,7 @@ impl PlaceOrderSaga {
         match self.orders.find(id).await {
             Ok(Some(found)) => Ok(found.order),
             // Orders are never deleted, so the storage has lost it.
-            Ok(None) => Err(Failure::unanswered(format_args!("there is no order {id}"))),
+            Ok(None) => Err(Failure::unanswered(format_args!("no order has the id {id}"))),
             Err(error) => Err(Failure::unanswered(error)),
         }
     }

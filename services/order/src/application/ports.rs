@@ -1,4 +1,4 @@
-//! Ports: needs of the use cases.
+//! Ports of the use cases.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::domain::{Address, Change, Order, OrderId, Quantity, Sku, Tier, UserId};
 
-/// Order with the data that is kept apart from its history.
+/// Order with the data that is not part of its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredOrder {
     /// The order.
@@ -25,27 +25,27 @@ pub struct StoredOrder {
     pub address: Option<Address>,
 }
 
-/// Writes of one use case: all of them or none.
+/// Writes of one use case, made as a whole or not at all.
 #[derive(Clone, Debug)]
 pub struct UnitOfWork {
     /// Change of the order, refused if the order has changed since it was read.
     pub change: Change,
     /// New shipping address. None keeps the present one.
     pub address: Option<Address>,
-    /// Request of the caller.
+    /// Request to record. None if the caller made no request.
     pub request: Option<RequestKey>,
-    /// Saga that begins with it.
+    /// Saga to begin.
     pub saga: Option<NewSaga>,
 }
 
-/// Record of a request.
+/// Result of looking for a request's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// There is none.
+    /// The request was not seen before.
     New,
-    /// It was carried out, on this order.
+    /// The request changed this order before.
     Same(OrderId),
-    /// Another request was carried out under its id.
+    /// The request id was used for another request.
     Reused,
 }
 
@@ -53,13 +53,13 @@ pub enum Seen {
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The order has changed since it was read.
-    #[error("the order has changed meanwhile")]
+    #[error("the order has changed since it was read")]
     Stale,
-    /// The request was carried out meanwhile, on this order.
-    #[error("the request was carried out meanwhile")]
+    /// The request changed this order before.
+    #[error("the request was made before")]
     Repeated(OrderId),
-    /// Another request was carried out under its id.
-    #[error("the request id was used for another request")]
+    /// The request id was used for another request.
+    #[error("the request_id was used for another request")]
     Reused,
     /// The user has as many open drafts as the quota allows.
     #[error("the user has too many open drafts")]
@@ -69,16 +69,16 @@ pub enum CommitError {
     Storage(#[from] StorageError),
 }
 
-/// Open drafts that one user may have. A draft that nobody has changed for long is not open.
+/// Limit of one user's open drafts. Older drafts do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DraftQuota {
-    /// The most.
+    /// Maximum number of open drafts.
     pub max: u32,
-    /// The time of the last change from which on a draft is open.
+    /// Earliest last change of an open draft.
     pub changed_since: OffsetDateTime,
 }
 
-/// The orders.
+/// Orders, and the records of the requests that changed them.
 #[async_trait]
 pub trait OrderRepository: fmt::Debug + Send + Sync + 'static {
     /// Returns the order with this id.
@@ -87,34 +87,34 @@ pub trait OrderRepository: fmt::Debug + Send + Sync + 'static {
     /// [`StorageError`].
     async fn find(&self, id: OrderId) -> Result<Option<StoredOrder>, StorageError>;
 
-    /// Returns the record of a request. Saves work on a repetition; [`commit`](Self::commit) decides.
+    /// Looks for the record of a request. Saves work on a repetition; [`commit`](Self::commit) decides.
     ///
     /// # Errors
     /// [`StorageError`].
     async fn seen(&self, request: &RequestKey) -> Result<Seen, StorageError>;
 
-    /// Writes all of it, or nothing. Runs to its end even if the caller goes away.
+    /// Writes the unit as a whole. Runs to its end even if the caller drops the future.
     ///
     /// # Errors
     /// [`CommitError`]: nothing was written.
     async fn commit(&self, unit: UnitOfWork) -> Result<(), CommitError>;
 
-    /// Writes a new draft as [`commit`](Self::commit) does, if its user has fewer open ones
-    /// than the quota. Counted and written at once: drafts made at the same time count.
+    /// Writes a new draft as [`commit`](Self::commit) does, if its user has fewer open drafts than the
+    /// quota. Counts and writes in one transaction, so concurrent drafts count too.
     ///
     /// # Errors
     /// [`CommitError`]: nothing was written.
     async fn create(&self, unit: UnitOfWork, quota: DraftQuota) -> Result<(), CommitError>;
 
-    /// Returns whether the user has as many open drafts as the quota. Saves work on a draft
-    /// that cannot be; [`create`](Self::create) decides.
+    /// Returns true if the user has as many open drafts as the quota allows. Saves work on a draft that
+    /// would be refused; [`create`](Self::create) decides.
     ///
     /// # Errors
     /// [`StorageError`].
     async fn has_all_drafts(&self, user: UserId, quota: DraftQuota) -> Result<bool, StorageError>;
 
-    /// Returns one page of the orders, newest first: of all users or only this one. The page's key is
-    /// the order's id.
+    /// Returns one page of the orders, newest first: of all users, or of this one only. The page's key
+    /// is the order's id.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -125,16 +125,16 @@ pub trait OrderRepository: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Page<StoredOrder>, StorageError>;
 }
 
-/// Failure of a called service to answer. The call may have taken effect or not.
+/// Call without a usable response. It may have taken effect or not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// It cannot be reached, or is overloaded.
+    /// The service cannot be reached, or is overloaded.
     #[error("{0}")]
     Unavailable(String),
-    /// It took too long.
+    /// The service did not respond in time.
     #[error("{0}")]
     TimedOut(String),
-    /// It failed, or its answer makes no sense.
+    /// The service failed, or its response breaks the contract.
     #[error("{0}")]
     Broken(String),
 }
@@ -144,7 +144,7 @@ pub enum Unanswered {
 pub struct Customer {
     /// Tier, which decides the discount.
     pub tier: Tier,
-    /// True if they may order.
+    /// True if the user may order.
     pub active: bool,
 }
 
@@ -152,14 +152,14 @@ pub struct Customer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsersError {
     /// No user has this id.
-    #[error("there is no such user")]
+    #[error("no such user")]
     NotFound,
     /// See [`Unanswered`].
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
 }
 
-/// The users.
+/// Users.
 #[async_trait]
 pub trait Users: fmt::Debug + Send + Sync + 'static {
     /// Returns the user with this id, on behalf of `caller`.
@@ -172,34 +172,34 @@ pub trait Users: fmt::Debug + Send + Sync + 'static {
 /// Failure to get prices.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogueError {
-    /// These products are unknown. Never empty.
-    #[error("there are no such products")]
+    /// SKUs that are not in the catalogue. Never empty.
+    #[error("no such products")]
     NotFound(Vec<Sku>),
     /// See [`Unanswered`].
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
 }
 
-/// The catalogue.
+/// Catalogue of products.
 #[async_trait]
 pub trait Catalogue: fmt::Debug + Send + Sync + 'static {
-    /// Returns the price of one of each, in the order of `skus`, on behalf of `caller`.
+    /// Returns the unit price of each product, in the order of `skus`, on behalf of `caller`.
     ///
     /// # Errors
     /// [`CatalogueError`].
     async fn prices(&self, skus: &[Sku], caller: &Caller) -> Result<Vec<Money>, CatalogueError>;
 }
 
-/// Failure to move stock.
+/// Failure to reserve, sell or release stock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StockError {
-    /// A product is unknown.
+    /// A product is not in the catalogue.
     #[error("{0}")]
     ProductNotFound(String),
-    /// Too little of a product is there.
+    /// Too little of a product is in stock.
     #[error("{0}")]
     Insufficient(String),
-    /// The reservation was released, committed or never made.
+    /// The reservation was released, was committed, has other items or does not exist.
     #[error("{0}")]
     Reservation(String),
     /// See [`Unanswered`].
@@ -207,10 +207,10 @@ pub enum StockError {
     Unanswered(#[from] Unanswered),
 }
 
-/// The stock. Every method is safe to repeat with the same `key`.
+/// Stock of the products. Every method is safe to repeat with the same `key`.
 #[async_trait]
 pub trait Stock: fmt::Debug + Send + Sync + 'static {
-    /// Sets all of the items aside, or none.
+    /// Reserves all of the items, or none.
     ///
     /// # Errors
     /// [`StockError`].
@@ -222,14 +222,14 @@ pub trait Stock: fmt::Debug + Send + Sync + 'static {
         caller: &Caller,
     ) -> Result<(), StockError>;
 
-    /// Sells what is reserved.
+    /// Sells the reserved items.
     ///
     /// # Errors
     /// [`StockError`].
     async fn commit(&self, reservation: Uuid, key: Uuid, caller: &Caller)
     -> Result<(), StockError>;
 
-    /// Puts back what is reserved, and refuses it from now on.
+    /// Releases the reserved items. The inventory refuses a reservation that arrives later.
     ///
     /// # Errors
     /// [`StockError`].

@@ -20,7 +20,7 @@ pub struct Address {
     pub locality: String,
     /// District of the city.
     pub sublocality: String,
-    /// Lines for street and number, as written on the parcel.
+    /// Street and number, in lines as printed on the parcel.
     pub address_lines: Vec<String>,
     /// Recipients.
     pub recipients: Vec<String>,
@@ -28,18 +28,18 @@ pub struct Address {
     pub organization: String,
 }
 
-/// Reason for refusing an address.
+/// Violation of a rule of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// The region code is malformed.
-    #[error("must be two letters, as CLDR has them")]
+    #[error("must be a CLDR region code of two letters")]
     RegionCode,
     /// The address is longer than [`Address::MAX_BYTES`].
-    #[error("must not be longer than {} bytes in all, line ends included", Address::MAX_BYTES)]
+    #[error("must have at most {} bytes in total, including line ends", Address::MAX_BYTES)]
     TooLong,
 }
 
-/// Destination of an order, as precise as taxes need it.
+/// Destination of an order, for taxes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     /// Country: two upper-case letters.
@@ -81,10 +81,10 @@ impl FromStr for Region {
 }
 
 impl Address {
-    /// Longest address, in bytes with line ends.
+    /// Maximum length in bytes, including line ends.
     pub const MAX_BYTES: usize = 2048;
 
-    /// Turns the region code into upper case and checks the address.
+    /// Checks the address and converts its region code to upper case.
     ///
     /// # Errors
     /// [`AddressError`].
@@ -93,7 +93,7 @@ impl Address {
         if !(self.region_code.is_empty() || (letters && self.region_code.len() == 2)) {
             return Err(AddressError::RegionCode);
         }
-        // Count each line's end too, or millions of empty lines would be free.
+        // Count line ends too, or millions of empty lines would be allowed.
         if self.texts().map(|text| text.len() + 1).sum::<usize>() > Self::MAX_BYTES {
             return Err(AddressError::TooLong);
         }

@@ -1,18 +1,18 @@
-//! Events of an order, from which it is rebuilt.
+//! Events of an order. The order is rebuilt from them.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Lines, Order, Price, RejectReason, Tier, UserId};
 
-/// Event of an order. Holds ids and amounts, no personal data.
+/// Event of an order. Contains ids and amounts, and no personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The draft was created.
     Created {
         /// Owner of the order.
         user: UserId,
-        /// The owner's tier at that time.
+        /// Tier of the owner at that time.
         tier: Tier,
         /// Ordered items.
         lines: Lines,
@@ -23,7 +23,7 @@ pub enum Event {
     Placed {
         /// Id of the saga.
         saga: Uuid,
-        /// User who placed it; `None` if a service did on its own behalf.
+        /// User who placed the order; `None` if a service placed it on its own behalf.
         by: Option<PlacedBy>,
         /// Final price.
         price: Price,
@@ -37,7 +37,7 @@ pub enum Event {
     },
 }
 
-/// User who placed an order, as known at that time.
+/// User who placed an order, with the roles at that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedBy {
     /// The user's id.
@@ -46,7 +46,7 @@ pub struct PlacedBy {
     pub roles: Vec<String>,
 }
 
-/// Event in an order's history.
+/// Entry of an order's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// Version of the order after the event: 1 for the first.
@@ -57,8 +57,8 @@ pub struct Recorded {
     pub event: Event,
 }
 
-/// Result of a command: an event to append to the history, only if the order's version has not
-/// changed since.
+/// Result of a command: an event to append to the history. Storage refuses it if the order's version
+/// has changed since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The order after the event, at the event's version.

@@ -1,4 +1,4 @@
-//! The order aggregate: commands in, events out.
+//! Orders: commands that return events.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use super::{
     Status, Tier, UserId,
 };
 
-/// Order rebuilt from its history. Its items are fixed when the draft is created.
+/// Order. Its items never change after the draft is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     id: OrderId,
@@ -24,7 +24,7 @@ pub struct Order {
     update_time: OffsetDateTime,
 }
 
-/// The order's status does not allow the change.
+/// Refusal of a change that the order's status does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {from} cannot become {to}")]
 pub struct InvalidTransition {
@@ -34,7 +34,7 @@ pub struct InvalidTransition {
     pub to: Status,
 }
 
-/// A history that no order can have.
+/// History with missing, repeated or misplaced events.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the history of order {id} is broken at version {version}")]
 pub struct Broken {
@@ -48,7 +48,7 @@ impl Order {
     /// Creates a draft.
     ///
     /// # Errors
-    /// [`LinesError::TooLarge`] if the price cannot be represented.
+    /// [`LinesError::TooLarge`] if the price does not fit into [`Money`](gantry_money::Money).
     pub fn create(
         id: OrderId,
         user: UserId,
@@ -63,7 +63,7 @@ impl Order {
         Ok(Change { order, recorded: Recorded { version: 1, at: now, event } })
     }
 
-    /// Places the order for its final price. The saga `saga` then completes or rejects it.
+    /// Places the order for its final price. The saga with the id `saga` then confirms or rejects it.
     ///
     /// # Errors
     /// [`InvalidTransition`] unless it is a draft.
@@ -169,7 +169,7 @@ impl Order {
         }
     }
 
-    /// Applies an event of the history. Events happened, so today's rules do not judge them.
+    /// Applies an event of the history without checking it: rules may have changed since.
     fn after(mut self, recorded: &Recorded) -> Self {
         self.version = recorded.version;
         self.update_time = recorded.at;
@@ -205,7 +205,7 @@ impl Order {
         self.user
     }
 
-    /// Returns the owner's tier when the draft was created.
+    /// Returns the tier of the owner when the draft was created.
     pub fn tier(&self) -> Tier {
         self.tier
     }
@@ -230,7 +230,7 @@ impl Order {
         self.reject_reason
     }
 
-    /// Returns the user who placed it.
+    /// Returns the user who placed the order.
     pub fn placed_by(&self) -> Option<&PlacedBy> {
         self.placed_by.as_ref()
     }

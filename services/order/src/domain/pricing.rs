@@ -170,5 +170,4 @@ impl FromStr for Tier {
 }
 
 #[cfg(test)]
-#[path = "pricing_tests.rs"]
 mod tests;

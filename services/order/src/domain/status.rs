@@ -1,4 +1,4 @@
-//! Order statuses and their transitions, defined here only.
+//! Statuses of orders and the transitions between them.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Status {
     /// Created, not yet placed.
     Draft,
-    /// Placed: its saga is under way.
+    /// Placed: its saga is running.
     Placed,
     /// Confirmed: the goods are sold.
     Confirmed,
@@ -45,7 +45,7 @@ impl Status {
         )
     }
 
-    /// Returns the name that is stored and shown.
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Draft => "DRAFT",
@@ -74,9 +74,9 @@ pub enum RejectReason {
     UserNotActive,
     /// A product is not in the catalogue.
     ProductNotFound,
-    /// The stock does not suffice.
+    /// A product has too little stock.
     InsufficientStock,
-    /// A needed service did not answer in time.
+    /// A called service did not respond in time.
     ServiceUnavailable,
 }
 

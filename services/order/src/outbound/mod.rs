@@ -1,4 +1,4 @@
-//! The ports of the application, on what is really there.
+//! Adapters: the implementations of the application's ports.
 
 pub mod clients;
 pub mod sqlite;

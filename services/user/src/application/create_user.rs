@@ -31,7 +31,7 @@ pub struct Registration {
     pub name: Name,
     /// Password of the first login.
     pub password: Password,
-    /// Makes a repetition recognisable.
+    /// Request of the caller. Identifies repetitions.
     pub request: RequestKey,
 }
 
@@ -39,14 +39,13 @@ impl CreateUser {
     /// Creates a user.
     ///
     /// # Errors
-    /// [`UserError::NotOwner`] if the caller may only write their own data: a new user belongs to
-    /// nobody yet. [`UserError::EmailTaken`], [`UserError::RequestIdReused`], errors of the ports.
+    /// [`UserError::NotOwner`] if the caller may write only their own data, which a new user is not. [`UserError::EmailTaken`], [`UserError::RequestIdReused`], errors of the ports.
     pub async fn run(&self, registration: Registration, scope: &Scope) -> Result<User, UserError> {
         if *scope != Scope::All {
             return Err(UserError::NotOwner);
         }
         let Registration { email, name, password, request } = registration;
-        // The unit of work looks again. This look saves a repetition the hash.
+        // `create` decides. Looking first saves the hash of a repetition.
         if let Some(id) = self.users.created_by(&request).await? {
             return self.as_it_is_now(id).await;
         }

@@ -1,4 +1,4 @@
-//! Make the first administrator.
+//! Create the first administrator.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::domain::{Email, Invalid, Name, Password, Role, User, UserId};
 /// Name of the first administrator.
 const NAME: &str = "Administrator";
 
-/// Reason for which there is no administrator. Holds neither address nor password.
+/// Failure to create the administrator. Contains neither address nor password.
 #[derive(Debug, thiserror::Error)]
 pub enum EnsureAdminError {
     /// The address or the password breaks a rule.
@@ -21,7 +21,7 @@ pub enum EnsureAdminError {
     Failed(#[from] UserError),
 }
 
-/// Makes sure that somebody can create users.
+/// Creates the first administrator, so that other users can be created.
 #[derive(Clone, Debug)]
 pub struct EnsureAdmin {
     /// Users and their password hashes.
@@ -45,8 +45,8 @@ impl EnsureAdmin {
         }
     }
 
-    /// Makes an administrator with this address, unless a user has it: that user is left as it
-    /// is, role and password included.
+    /// Creates an administrator with this address. If a user has the address, changes nothing: neither
+    /// role nor password of that user.
     ///
     /// # Errors
     /// [`EnsureAdminError`]
@@ -60,14 +60,14 @@ impl EnsureAdmin {
         let user = User::new(id, email, Name::try_new(NAME)?, Role::Admin, self.clock.now());
         match self.users.create(NewUser { user, password_hash, request: None }).await {
             Ok(Created::Now) => tracing::info!(user_id = %id, "administrator created"),
-            // Another process, starting at the same time, was first.
+            // Another process that starts at the same time was first.
             Ok(Created::Before(_)) | Err(UserError::EmailTaken) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    /// Returns whether a user has this address.
+    /// Returns true if a user has this address.
     ///
     /// # Errors
     /// [`EnsureAdminError`]

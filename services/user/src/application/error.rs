@@ -1,10 +1,10 @@
-//! Failures of the use cases.
+//! Errors of the use cases.
 
 use gantry_sql::StorageError;
 
 use crate::domain::UserId;
 
-/// Refusal or failure of a use case. None holds an address, a password or a token.
+/// Error of a use case. Nothing was written. No variant contains an address, a password or a token.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// The caller may act only on their own data.
@@ -25,19 +25,19 @@ pub enum UserError {
     /// The password is right, but the user may not log in.
     #[error("the user {0} is not active")]
     NotActive(UserId),
-    /// Too many passwords wait to be hashed: trying again may succeed.
+    /// Too many passwords wait to be hashed. A retry may succeed.
     #[error("too much to do")]
     Overloaded,
     /// See [`StorageError`].
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// Any other fault.
+    /// Any other failure.
     #[error("{0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl UserError {
-    /// Creates the error of any other fault.
+    /// Creates the error of any other failure.
     pub fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Failed(cause.into())
     }

@@ -12,8 +12,8 @@ use crate::domain::{Email, PasswordAttempt, PasswordHash};
 
 /// Exchanges an address and a password for tokens.
 ///
-/// A caller must not learn that an address is known: an unknown or impossible address goes
-/// through the hasher like a wrong password, and gets the same answer.
+/// A caller cannot probe for addresses: an unknown or malformed address goes through the hasher like a
+/// wrong password, and gets the same response.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// Users and their password hashes.
@@ -26,7 +26,7 @@ pub struct Login {
     pub tokens: Arc<dyn TokenIssuer>,
     /// Time from which the tokens are valid.
     pub clock: Arc<dyn Clock>,
-    /// Source of the login's id: its family of refresh tokens.
+    /// Source of the id of the login's family of refresh tokens.
     pub ids: Arc<dyn Ids>,
     /// Lifetime of a refresh token.
     pub refresh_ttl: Duration,
@@ -35,9 +35,9 @@ pub struct Login {
 /// Tokens of a login.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Access token, to call with.
+    /// Access token, for calls.
     pub access: AccessToken,
-    /// Refresh token, to get the next access token with.
+    /// Refresh token, to be exchanged for the next access token.
     pub refresh: Token,
 }
 
@@ -50,7 +50,7 @@ impl Login {
     pub async fn run(&self, email: &str, attempt: PasswordAttempt) -> Result<Session, UserError> {
         let account = match Email::try_new(email) {
             Ok(email) => self.users.find_account(&email).await?,
-            Err(_nobodys) => None,
+            Err(_malformed) => None,
         };
         let hash: Option<PasswordHash> = account.as_ref().map(|known| known.password_hash.clone());
         let right = self.hasher.verify(attempt, hash).await?;

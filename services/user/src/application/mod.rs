@@ -1,7 +1,7 @@
-//! Use cases of the users, one a file, and the ports they need.
+//! Use cases of the users, one per file, and their ports.
 //!
-//! A use case decides. It hands all of its writes to a port as one unit, which is written whole or not
-//! at all. Time, ids and secrets come through ports too: nothing here depends on when or where it runs.
+//! A use case decides, and a port writes its decision as a whole or not at all. The server has
+//! authorized the caller. Time, ids and secrets come through ports.
 
 mod create_user;
 mod ensure_admin;

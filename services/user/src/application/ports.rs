@@ -1,4 +1,4 @@
-//! Ports: needs of the use cases.
+//! Ports of the use cases.
 
 use std::{fmt, time::Duration};
 
@@ -48,7 +48,7 @@ pub trait UserRepository: fmt::Debug + Send + Sync {
     ) -> Result<Page<User>, StorageError>;
 }
 
-/// Valid refresh tokens.
+/// Refresh tokens that were issued.
 #[async_trait]
 pub trait RefreshTokens: fmt::Debug + Send + Sync {
     /// Writes an issued token.
@@ -58,7 +58,7 @@ pub trait RefreshTokens: fmt::Debug + Send + Sync {
     async fn add(&self, grant: RefreshGrant) -> Result<(), StorageError>;
 }
 
-/// Hasher of passwords. Slow on purpose; only so many hashes run or wait at a time.
+/// Hasher of passwords. Slow on purpose, with bounds on the hashes that run and wait.
 ///
 /// # Errors
 /// [`UserError::Overloaded`] if too many wait, [`UserError::Failed`] if a hash cannot be made or read.
@@ -67,8 +67,8 @@ pub trait PasswordHasher: fmt::Debug + Send + Sync {
     /// Returns the hash to keep.
     async fn hash(&self, password: Password) -> Result<PasswordHash, UserError>;
 
-    /// Returns whether the attempt is the hashed password. Without a hash (there is no such user) it
-    /// returns false, and takes as long.
+    /// Returns true if the attempt is the hashed password. Without a hash, because the user is unknown,
+    /// it returns false and takes as long.
     async fn verify(
         &self,
         attempt: PasswordAttempt,
@@ -81,7 +81,7 @@ pub trait TokenIssuer: fmt::Debug + Send + Sync {
     /// Issues an access token, valid from `now`.
     fn access_token(&self, user: &User, now: OffsetDateTime) -> AccessToken;
 
-    /// Issues a refresh token: a secret that cannot be guessed.
+    /// Issues a refresh token, which cannot be guessed.
     fn refresh_token(&self) -> RefreshToken;
 }
 
@@ -92,16 +92,16 @@ pub struct NewUser {
     pub user: User,
     /// Hash of their password.
     pub password_hash: PasswordHash,
-    /// Request that creates it; none if it cannot be repeated.
+    /// Request to record. None if the creation cannot be repeated.
     pub request: Option<RequestKey>,
 }
 
 /// Outcome of writing a [`NewUser`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It was written.
+    /// The user was written.
     Now,
-    /// Nothing was written: an equal request had created this user.
+    /// Nothing was written: an equal request created this user before.
     Before(UserId),
 }
 
@@ -114,17 +114,17 @@ pub struct Account {
     pub password_hash: PasswordHash,
 }
 
-/// A secret that is sent to its owner and seen by nobody else.
+/// Secret for its owner alone. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Hides `text`.
+    /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, to be sent to its owner.
+    /// Returns the secret, to be sent to its owner.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -136,7 +136,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Access token, with which a user calls.
+/// Access token of a user.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
     /// The token.
@@ -145,27 +145,26 @@ pub struct AccessToken {
     pub expires_in: Duration,
 }
 
-/// A new refresh token.
+/// New refresh token.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     /// The token, for the user.
     pub token: Token,
-    /// Its SHA-256, for the service.
+    /// SHA-256 of the token, for the service.
     pub hash: [u8; 32],
 }
 
-/// A refresh token as it is kept.
+/// Stored form of a refresh token.
 #[derive(Clone, Debug)]
 pub struct RefreshGrant {
-    /// The SHA-256 of the token.
+    /// SHA-256 of the token.
     pub hash: [u8; 32],
-    /// Family, shared with the tokens it is exchanged for and with them alone: one login is one
-    /// family.
+    /// Family: the tokens of one login, each exchanged for the next.
     pub family: Uuid,
     /// Owner.
     pub user: UserId,
     /// Time of issue.
     pub create_time: OffsetDateTime,
-    /// Time from which it is invalid.
+    /// Time of expiry.
     pub expire_time: OffsetDateTime,
 }

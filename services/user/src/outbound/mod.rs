@@ -1,4 +1,4 @@
-//! What the ports are made of: a database, a password hash, signed tokens.
+//! Adapters: the implementations of the application's ports.
 
 pub mod argon2id;
 pub mod sqlite;

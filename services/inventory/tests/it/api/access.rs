@@ -82,10 +82,10 @@ async fn every_method_checks_its_caller() {
     let running = Running::start().await;
     running.stock("a", 100).await;
     let order = running.order.token("inventory", Acting::Itself { cause: None }).to_string();
-    let nobody = ServiceSigner::new("nobody", SigningKey::generate());
-    let stranger = nobody.token("inventory", Acting::Itself { cause: None }).to_string();
+    let untrusted = ServiceSigner::new("stranger", SigningKey::generate());
+    let stranger = untrusted.token("inventory", Acting::Itself { cause: None }).to_string();
     for (caller, token, reason) in [
-        ("nobody", None, "TOKEN_MISSING"),
+        ("anonymous", None, "TOKEN_MISSING"),
         ("a forger", Some("x.y.z"), "TOKEN_INVALID"),
         ("an untrusted service", Some(&*stranger), "TOKEN_INVALID"),
     ] {

@@ -93,8 +93,7 @@ fn a_broken_history_is_refused() {
 }
 
 proptest! {
-    /// For any sequence of commands, each accepted one is an allowed transition, and the history
-    /// rebuilds the same order.
+    /// Every accepted command is an allowed transition, and the history rebuilds the same order.
     #[test]
     fn the_history_rebuilds_the_order(commands in proptest::collection::vec(0..3, 0..8)) {
         let Change { mut order, recorded } = draft();

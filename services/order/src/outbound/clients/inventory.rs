@@ -1,4 +1,4 @@
-//! The inventory service.
+//! Client of the inventory service.
 
 use async_trait::async_trait;
 use gantry_client::Channel;
@@ -21,12 +21,12 @@ use crate::{
     domain::{Quantity, Sku},
 };
 
-/// The catalogue and the stock, as the inventory service has them.
+/// Catalogue and stock of the inventory service. Clones share its channel.
 #[derive(Clone, Debug)]
 pub struct InventoryClient(InventoryServiceClient<Channel>);
 
 impl InventoryClient {
-    /// The inventory at the other end of this channel.
+    /// Creates a client on this channel.
     pub fn new(channel: Channel) -> Self {
         Self(InventoryServiceClient::new(channel))
     }
@@ -47,10 +47,10 @@ impl Catalogue for InventoryClient {
     }
 }
 
-/// The price of each product, once it is certain that these are the ones asked for.
+/// Returns the price of each product. Checks that the products are the requested ones.
 fn prices(skus: &[Sku], products: &[Product]) -> Result<Vec<Money>, Unanswered> {
     if !skus.iter().map(Sku::as_str).eq(products.iter().map(|product| product.sku.as_str())) {
-        return Err(broken("other products were answered than were asked for"));
+        return Err(broken("the products are not the requested ones"));
     }
     let price = |product: &Product| {
         let price = product.price.as_ref()?;
@@ -60,7 +60,7 @@ fn prices(skus: &[Sku], products: &[Product]) -> Result<Vec<Money>, Unanswered> 
     prices.ok_or_else(|| broken("a product has no price"))
 }
 
-/// Which of the products that were asked for the refusal names; all where it names none.
+/// Returns the requested SKUs that the refusal names, or all of them if it names none.
 fn unknown(skus: &[Sku], status: &Status) -> Vec<Sku> {
     let info = status.get_details_error_info();
     let named = info.as_ref().and_then(|info| info.metadata.get("skus"));

@@ -1,7 +1,7 @@
-//! The services that orders need, over gRPC.
+//! gRPC clients of the called services.
 //!
-//! A refusal that the contract names becomes the port's own error, by its reason and
-//! never by its text; everything else is no answer.
+//! A refusal with a reason of the contract becomes an error of the port. Every other failure is
+//! [`Unanswered`]. Messages are never interpreted.
 
 mod inventory;
 mod user;
@@ -13,7 +13,8 @@ use tonic::{Code, Request, Status};
 pub use self::{inventory::InventoryClient, user::UserClient};
 use crate::application::Unanswered;
 
-/// A request made in the name of the one whose doing it is.
+/// Makes a request on behalf of `caller`: as the calling user, or as this service with the user as the
+/// cause.
 fn request<T>(message: T, caller: &Caller) -> Request<T> {
     let acting = match caller {
         Caller::User(actor) | Caller::Delegate { actor, .. } => Acting::For(actor.clone()),
@@ -25,7 +26,7 @@ fn request<T>(message: T, caller: &Caller) -> Request<T> {
     request
 }
 
-/// What a status amounts to that is no refusal of the contract's.
+/// Converts a status without a reason of the contract.
 fn unanswered(status: &Status) -> Unanswered {
     let message = format!("{:?}: {}", status.code(), status.message());
     match status.code() {
@@ -35,7 +36,7 @@ fn unanswered(status: &Status) -> Unanswered {
     }
 }
 
-/// An answer that makes no sense.
-fn broken(what: &str) -> Unanswered {
-    Unanswered::Broken(what.to_owned())
+/// Creates the error of a response that breaks the contract.
+fn broken(problem: &str) -> Unanswered {
+    Unanswered::Broken(problem.to_owned())
 }

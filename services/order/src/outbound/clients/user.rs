@@ -1,4 +1,4 @@
-//! The user service.
+//! Client of the user service.
 
 use async_trait::async_trait;
 use gantry_client::Channel;
@@ -14,12 +14,12 @@ use crate::{
     domain::{self, UserId},
 };
 
-/// The users, as the user service has them.
+/// Users of the user service. Clones share its channel.
 #[derive(Clone, Debug)]
 pub struct UserClient(UserServiceClient<Channel>);
 
 impl UserClient {
-    /// The users at the other end of this channel.
+    /// Creates a client on this channel.
     pub fn new(channel: Channel) -> Self {
         Self(UserServiceClient::new(channel))
     }
@@ -42,7 +42,7 @@ fn customer(user: &User) -> Result<Customer, Unanswered> {
         Tier::Regular => domain::Tier::Regular,
         Tier::Premium => domain::Tier::Premium,
         Tier::Vip => domain::Tier::Vip,
-        Tier::Unspecified => return Err(broken("the user has no tier that is known here")),
+        Tier::Unspecified => return Err(broken("the tier of the user is unknown")),
     };
     Ok(Customer { tier, active: user.status() == UserStatus::Active })
 }

@@ -41,7 +41,7 @@ fn by_tier() -> Vec<DiscountRule> {
 }
 
 #[test]
-fn the_discount_goes_by_tier() {
+fn each_tier_has_its_discount() {
     let pricing = Pricing { discounts: by_tier(), taxes: vec![] };
     for (tier, off) in [(Tier::Regular, 1_000), (Tier::Premium, 2_000), (Tier::Vip, 3_000)] {
         let price = pricing.draft(&lines(&[(1, 10_000)]), tier).unwrap();
@@ -51,7 +51,7 @@ fn the_discount_goes_by_tier() {
 }
 
 #[test]
-fn the_best_discount_that_applies_is_taken() {
+fn the_highest_discount_applies() {
     let mut discounts = by_tier();
     discounts.push(discount(None, Some(10_000), 2_500));
     let pricing = Pricing { discounts, taxes: vec![] };
@@ -70,7 +70,7 @@ fn a_minimum_in_another_currency_is_never_reached() {
 }
 
 #[test]
-fn the_most_precise_tax_is_taken_and_only_where_one_is_known() {
+fn the_most_precise_tax_applies() {
     let taxes = vec![tax("DE", 1_900), tax("US-CA", 725), tax("US", 0)];
     let pricing = Pricing { discounts: vec![], taxes };
     let taxed = |destination: Option<Region>| {
@@ -92,18 +92,18 @@ fn a_draft_has_no_tax() {
 
 #[test]
 fn rounding_is_half_to_even_once_per_line() {
-    // 10 % of 5 cents is half a cent: down to 0; of 15 cents: up to 2.
+    // 10 % of 5 cents is half a cent, rounded down to 0; 10 % of 15 cents is rounded up to 2.
     let pricing = Pricing { discounts: by_tier(), taxes: vec![tax("DE", 1_000)] };
     let price = |of: &[(u32, i64)]| {
         pricing.finally(&lines(of), Tier::Regular, Some(&region("DE"))).unwrap()
     };
     assert_eq!(price(&[(1, 5)]).discount, euros(0));
     assert_eq!(price(&[(1, 15)]).discount, euros(2));
-    // Each line by itself: three halves are nothing, and not two.
+    // Each line is rounded by itself: three halves give 0, not 2.
     assert_eq!(price(&[(1, 5), (1, 5), (1, 5)]).discount, euros(0));
-    // But a line is one amount, however many it counts.
+    // A line is one amount, whatever its quantity.
     assert_eq!(price(&[(3, 5)]).discount, euros(2));
-    // The tax is on what is left of the line: 10 % of 15 - 2 is 1.3.
+    // The tax applies after the discount: 10 % of 15 - 2 is 1.3.
     assert_eq!(price(&[(1, 15)]).tax, euros(1));
 }
 
