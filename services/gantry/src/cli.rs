@@ -8,176 +8,174 @@ use gantry_config::ConfigCommand;
 
 use crate::{bench::BenchArgs, new::CALLEES, suite::NAMES};
 
-/// The suite in one process, and the tools around it.
+/// Command line of `gantry`.
 #[derive(Debug, Parser)]
 #[command(
     name = "gantry",
     version = gantry_telemetry::BUILD.summary,
     args_conflicts_with_subcommands = true,
-    about = "The Gantry suite in one process, and the tools around it; without a command: up"
+    about = "Runs the Gantry suite in one process, and tools for it. Without a command: up"
 )]
 pub struct Cli {
-    /// What to do.
+    /// Subcommand; none means `up`.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// `gantry` alone is `gantry up`.
+    /// Flags of `up`, if there is no subcommand.
     #[command(flatten)]
     pub up: UpArgs,
 }
 
-/// What to do.
+/// Subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve every service in this process, until SIGTERM or Ctrl-C
+    /// Serve all services in this process until SIGTERM or Ctrl-C
     Up(UpArgs),
-    /// Show or check the settings of `up` without a start
+    /// Show or check the settings of `up`, without starting it
     #[command(subcommand)]
     Config(ConfigCommand<UpArgs>),
-    /// Make the key pair of a service, and print the settings that let it call others
+    /// Make the key pair of a service and print the settings that allow its calls
     Keys(KeysArgs),
-    /// Make a service as a workspace of its own, which calls services of the suite
+    /// Make a new service that calls services of the suite, as a workspace of its own
     New(NewArgs),
-    /// Walk a running suite as a newcomer would
+    /// Call a running suite: log in, create products, place orders, and check each response
     Demo(DemoArgs),
-    /// Measure the suite's targets beside their baselines, in a build of the profile `dist`
+    /// Measure the client and the server beside their baselines, in a build of the profile `dist`
     Bench(BenchArgs),
-    /// Print what the contract says to those who do not read Rust
+    /// Print the contract for clients in other languages, or as a reference
     #[command(subcommand)]
     Contract(ContractPart),
 }
 
-/// What the contract is exported as.
+/// Export format of the contract.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum ContractPart {
     /// A gRPC service config (JSON), for clients in other languages
     ServiceConfig,
-    /// The API reference (Markdown), for people
+    /// The API reference (Markdown)
     Reference,
 }
 
-/// How to serve.
+/// Flags of `gantry up`.
 #[derive(Clone, Debug, Args)]
 pub struct UpArgs {
-    /// Added to every port
+    /// Number to add to every port
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port_offset: u16,
-    /// Where databases and keys are kept; made if missing
+    /// Folder of the databases and keys; created if missing
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub data_dir: PathBuf,
-    /// Replicas of a service, as user=3; further ones at +100, +200 ...
+    /// Number of replicas of a service, such as user=3; the ports of further replicas are +100, +200 ...
     #[arg(long, value_name = "SERVICE=N", value_delimiter = ',', value_parser = parse_replicas)]
     pub replicas: Vec<(String, u16)>,
-    /// How the services find each other [default: memory]
+    /// Registry through which the services find each other [default: memory]
     #[arg(long, value_enum)]
     pub registry: Option<RegistryKind>,
-    /// The Consul agent, with --registry consul [default: http://127.0.0.1:8500]
+    /// URL of the Consul agent for --registry consul [default: http://127.0.0.1:8500]
     #[arg(long, value_name = "URL")]
     pub consul: Option<String>,
-    /// The bootstrap admin's password: read from here if the file exists, otherwise made and written
-    /// here with mode 0600 [default: DATA_DIR/admin-password]
+    /// File with the password of the bootstrap admin; if missing, a password is generated and written to
+    /// it with mode 0600 [default: DATA_DIR/admin-password]
     #[arg(long, value_name = "PATH")]
     pub admin_password_file: Option<PathBuf>,
-    /// Written, as JSON with every service's addresses, once all are serving
+    /// File to write once all services are serving: JSON with their addresses
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
-    /// Settings over the defaults, with a table for each service.
+    /// Settings over the defaults.
     #[command(flatten)]
     pub settings: gantry_config::Args,
 }
 
-/// Owner of the keys, and the services that it calls.
+/// Arguments of `gantry keys`.
 #[derive(Clone, Debug, Args)]
 pub struct KeysArgs {
-    /// The service that is to call others, as its tokens name it
+    /// Name of the calling service, as in its tokens
     #[arg(value_name = "SERVICE", value_parser = parse_new_service)]
     pub service: String,
-    /// The services that it calls, separated by commas [default: every service of the suite]
+    /// Services that it calls, separated by commas [default: all services of the suite]
     #[arg(long, value_name = "SERVICES", value_delimiter = ',', value_parser = parse_service)]
     pub calls: Vec<String>,
-    /// The suite's --data-dir; the keys are made in its folder keys
+    /// The suite's --data-dir; the keys go into its folder keys
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub data_dir: PathBuf,
 }
 
-/// Service to make.
+/// Arguments of `gantry new`.
 #[derive(Clone, Debug, Args)]
 pub struct NewArgs {
-    /// The service: lower-case letters and digits, a letter first
+    /// Name of the service: lower-case letters and digits, a letter first
     #[arg(value_name = "NAME", value_parser = parse_new_package)]
     pub name: String,
-    /// The services that it calls, separated by commas: user, inventory
+    /// Services that it calls, separated by commas: user, order, inventory
     #[arg(long, value_name = "SERVICES", value_delimiter = ',', required = true, value_parser = parse_callee)]
     pub calls: Vec<String>,
-    /// Source of the crates that it is built on.
+    /// Source of Gantry's crates.
     #[command(flatten)]
-    pub dependencies: Dependencies,
-    /// The folder to make [default: NAME]
+    pub source: SourceArgs,
+    /// Folder to create [default: NAME]
     #[arg(long, value_name = "DIR")]
     pub into: Option<PathBuf>,
-    /// The suite's --data-dir; the service's key is made in its folder keys
+    /// The suite's --data-dir; the service's key goes into its folder keys
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub data_dir: PathBuf,
 }
 
-/// Source of the crates that a new service is built on.
-#[derive(Clone, Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct Dependencies {
-    /// A checkout of Gantry
-    #[arg(long, value_name = "DIR")]
+/// Source of Gantry's crates for a new service.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SourceArgs {
+    /// Checkout of Gantry to build on [default: the checkout around the working folder, else around
+    /// this program]
+    #[arg(long, value_name = "DIR", conflicts_with = "git")]
     pub path: Option<PathBuf>,
-    /// A Git repository of Gantry
+    /// Git repository of Gantry to build on
     #[arg(long, value_name = "URL")]
     pub git: Option<String>,
+    /// Commit of the repository
+    #[arg(long, value_name = "COMMIT", requires = "git", conflicts_with_all = ["tag", "branch"])]
+    pub rev: Option<String>,
+    /// Tag of the repository
+    #[arg(long, requires = "git", conflicts_with = "branch")]
+    pub tag: Option<String>,
+    /// Branch of the repository
+    #[arg(long, requires = "git")]
+    pub branch: Option<String>,
 }
 
-impl Dependencies {
-    /// Returns the same from the root of the file system.
-    ///
-    /// # Errors
-    /// [`std::io::Error`] if the checkout is not there.
-    pub fn absolute(&self) -> std::io::Result<Self> {
-        let path = self.path.as_ref().map(|path| path.canonicalize()).transpose()?;
-        Ok(Self { path, git: self.git.clone() })
-    }
-}
-
-/// Which suite to walk.
+/// Arguments of `gantry demo`: address and credentials of the suite.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
     /// The suite's --port-offset
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port_offset: u16,
-    /// The suite's --data-dir, for the admin's password
+    /// The suite's --data-dir, which has the admin's password
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub data_dir: PathBuf,
     /// The suite's --admin-password-file [default: DATA_DIR/admin-password]
     #[arg(long, value_name = "PATH")]
     pub admin_password_file: Option<PathBuf>,
-    /// The authorities (PEM) that vouch for a suite that speaks TLS
+    /// Certificate authorities (PEM) of a suite that serves TLS
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// The certificate (PEM) to show a suite that asks for one (mTLS)
+    /// Client certificate (PEM) for a suite that requires one (mTLS)
     #[arg(long, value_name = "FILE", requires_all = ["ca_file", "key_file"])]
     pub cert_file: Option<PathBuf>,
-    /// The private key (PEM) of --cert-file
+    /// Private key (PEM) of --cert-file
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     pub key_file: Option<PathBuf>,
 }
 
 const DEFAULT_DATA_DIR: &str = "./.gantry";
 
-/// How the services find each other.
+/// Registry of the suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RegistryKind {
-    /// Inside this process
+    /// A registry inside this process
     Memory,
-    /// Through a Consul agent
+    /// A Consul agent
     Consul,
 }
 
 impl RegistryKind {
-    /// As settings have it.
+    /// Returns the value of the setting `discovery.kind`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -187,24 +185,24 @@ impl RegistryKind {
 }
 
 impl UpArgs {
-    /// The admin's password file: the one named, or the one in the data directory.
+    /// Returns the admin's password file, by default the one in the data directory.
     pub fn admin_password_file(&self) -> PathBuf {
         password_file(self.admin_password_file.as_ref(), &self.data_dir)
     }
 
-    /// Replicas by service; the last mention of a service counts.
+    /// Returns the number of replicas by service. The last value of a service counts.
     pub fn replicas(&self) -> BTreeMap<&str, u16> {
         self.replicas.iter().map(|(service, count)| (service.as_str(), *count)).collect()
     }
 }
 
 impl DemoArgs {
-    /// The admin's password file: the one named, or the one in the data directory.
+    /// Returns the admin's password file, by default the one in the data directory.
     pub fn admin_password_file(&self) -> PathBuf {
         password_file(self.admin_password_file.as_ref(), &self.data_dir)
     }
 
-    /// How the suite is spoken to.
+    /// Returns the TLS settings of the calls, if there are any.
     pub fn tls(&self) -> Option<ClientTls> {
         let mut tls = ClientTls::trusting(self.ca_file.as_ref()?);
         (tls.cert_file, tls.key_file) = (self.cert_file.clone(), self.key_file.clone());
@@ -216,15 +214,15 @@ fn password_file(named: Option<&PathBuf>, data_dir: &std::path::Path) -> PathBuf
     named.cloned().unwrap_or_else(|| data_dir.join("admin-password"))
 }
 
-/// The name of a service of the suite.
+/// Parses the name of a service of the suite.
 fn parse_service(service: &str) -> Result<String, String> {
     if NAMES.contains(&service) {
         return Ok(service.to_owned());
     }
-    Err(format!("no service {service:?}; there are {}", NAMES.join(", ")))
+    Err(format!("unknown service {service:?}; expected one of {}", NAMES.join(", ")))
 }
 
-/// A name that a file and a token can have, and that stands for nobody else.
+/// Parses a name that is valid in file names and tokens, and that the suite does not reserve.
 fn parse_new_service(service: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_name = service.starts_with(|c: char| c.is_ascii_lowercase())
@@ -234,14 +232,15 @@ fn parse_new_service(service: &str) -> Result<String, String> {
         return Err("expected 1 to 63 lower-case letters, digits and dashes, a letter first".into());
     }
     if ["gantry", "users-tokens"].contains(&service) {
-        return Err(format!("{service:?} stands for the key that signs users' tokens"));
+        return Err(format!("{service:?} is reserved for the key that signs users' tokens"));
     }
     Ok(service.to_owned())
 }
 
-/// A name that can also be a module, a package of Protocol Buffers and part of a variable.
+/// Parses a name that is also valid as a Rust module, a Protocol Buffers package and a part of an
+/// environment variable.
 fn parse_new_package(name: &str) -> Result<String, String> {
-    /// Keywords of Rust that are names otherwise.
+    /// Keywords of Rust that are valid names otherwise.
     const KEYWORDS: &[&str] = &[
         "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum",
         "extern", "false", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod",
@@ -251,23 +250,23 @@ fn parse_new_package(name: &str) -> Result<String, String> {
     let name = parse_new_service(name)?;
     if name.contains('-') || KEYWORDS.contains(&name.as_str()) || NAMES.contains(&name.as_str()) {
         return Err(
-            "expected letters and digits, no keyword of Rust and no service of the suite".into()
+            "expected letters and digits, but no Rust keyword and no service of the suite".into()
         );
     }
     Ok(name)
 }
 
-/// The name of a service that a new one can call.
+/// Parses the name of a service that the template can call.
 fn parse_callee(service: &str) -> Result<String, String> {
     let known: Vec<_> = CALLEES.iter().map(|(name, _)| *name).collect();
     if known.contains(&service) {
         return Ok(service.to_owned());
     }
-    Err(format!("no example of calls of {service:?}; there are some of {}", known.join(", ")))
+    Err(format!("the template has no call to {service:?}; expected one of {}", known.join(", ")))
 }
 
 fn parse_replicas(text: &str) -> Result<(String, u16), String> {
-    let (service, count) = text.split_once('=').ok_or("expected SERVICE=N, as user=3")?;
+    let (service, count) = text.split_once('=').ok_or("expected SERVICE=N, such as user=3")?;
     let service = parse_service(service)?;
     match count.parse() {
         Ok(count @ 1..=MAX_REPLICAS) => Ok((service, count)),
@@ -275,7 +274,7 @@ fn parse_replicas(text: &str) -> Result<(String, u16), String> {
     }
 }
 
-/// The tenth replica would stand at +1000, among another suite's ports.
+/// Maximum number of replicas of a service: their ports stay below +1000, the usual offset of another suite.
 const MAX_REPLICAS: u16 = 9;
 
 #[cfg(test)]
@@ -300,12 +299,12 @@ mod tests {
     #[test]
     fn replicas_are_named_and_counted() {
         let cli = Cli::try_parse_from(["gantry", "up", "--replicas", "user=3,order=2"]).unwrap();
-        let Some(Command::Up(up)) = cli.command else { panic!("up was asked for") };
+        let Some(Command::Up(up)) = cli.command else { panic!("not up") };
         assert_eq!(up.replicas(), [("order", 2), ("user", 3)].into());
     }
 
     #[test]
-    fn a_service_that_stands_for_another_gets_no_keys() {
+    fn keys_are_not_made_for_reserved_or_invalid_names() {
         let parse = |name| Cli::try_parse_from(["gantry", "keys", name]);
         assert!(parse("loyalty-2").is_ok() && parse("order").is_ok());
         for name in ["", "Loyalty", "../user", "a/b", "a.b", "-a", "2a", "gantry", "users-tokens"] {
@@ -314,12 +313,20 @@ mod tests {
     }
 
     #[test]
-    fn a_new_service_has_a_name_of_its_own_callees_and_one_source() {
+    fn a_new_service_has_a_valid_name_callees_and_one_source() {
         let parse = |args: &[&str]| Cli::try_parse_from([&["gantry", "new"], args].concat());
-        assert!(parse(&["loyalty2", "--calls", "user,inventory", "--path", "."]).is_ok());
+        let git = ["--git", "https://example.org"];
+        assert!(parse(&["loyalty2", "--calls", "user,order,inventory", "--path", "."]).is_ok());
+        assert!(parse(&["loyalty", "--calls", "user"]).is_ok());
+        for revision in ["--rev", "--tag", "--branch"] {
+            let args = ["loyalty", "--calls", "user", revision, "x"];
+            assert!(parse(&args).is_err(), "{revision} without --git");
+            assert!(parse(&[&args[..], &git].concat()).is_ok(), "{revision}");
+            let two = [&args[..], &git, &["--tag", "y", "--branch", "z"]].concat();
+            assert!(parse(&two).is_err(), "{revision} and two others");
+        }
         for args in [
-            &["loyalty", "--calls", "user"][..],
-            &["loyalty", "--calls", "user", "--path", ".", "--git", "https://example.org"],
+            &["loyalty", "--calls", "user", "--path", ".", "--git", "https://example.org"][..],
             &["loyalty", "--calls", "cart", "--path", "."],
             &["loyalty", "--path", "."],
             &["user", "--calls", "user", "--path", "."],
@@ -331,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_that_make_no_sense_are_refused() {
+    fn invalid_numbers_of_replicas_are_rejected() {
         for text in ["user", "user=0", "user=10", "user=x", "cart=1"] {
             assert!(parse_replicas(text).is_err(), "{text}");
         }

@@ -16,18 +16,18 @@ use crate::{
     up::Keys,
 };
 
-/// Reason for making no keys.
+/// Error of `gantry keys`.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The key cannot be read or made.
+    /// The key cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A path is not known, or standard output is gone.
+    /// The working folder is unknown, or standard output is closed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Makes the key pair of a service unless it is there, and prints the settings of its callees.
+/// Creates the key pair of a service unless it exists, and prints the settings for its callees.
 ///
 /// # Errors
 /// [`KeysError`]
@@ -43,8 +43,8 @@ pub fn run(args: &KeysArgs) -> Result<(), KeysError> {
     Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }
 
-/// Returns the settings with which the callees trust the service, and grant it what `grants` has for
-/// each of them.
+/// Returns the settings with which the callees trust the service and grant it the permissions that `grants`
+/// returns for each callee.
 pub(crate) fn settings<'a>(
     service: &str,
     keys: &Keys,
@@ -53,7 +53,7 @@ pub(crate) fn settings<'a>(
 ) -> String {
     let (private, public) = (keys.private(service), keys.public(service));
     let mut text = format!(
-        "# {service} signs its calls with this key, which is its own alone:\n\
+        "# {service} signs its calls with this key; no other service has it:\n\
          # key_file = {}\n",
         quoted(&private),
     );
@@ -67,7 +67,7 @@ pub(crate) fn settings<'a>(
              issues = \"service\"\n\
              key_file = {}\n\n\
              [{callee}.identity.grants]\n\
-             # What {service} may do there; add what it needs of {}.\n\
+             # Permissions of {service} in {callee}; choose from {}.\n\
              {service} = {:?}\n",
             quoted(&public),
             permissions.join(", "),
@@ -77,8 +77,8 @@ pub(crate) fn settings<'a>(
     text
 }
 
-/// The permissions that the methods of a service of the suite ask for.
-fn permissions(contract: &'static Contract, service: &str) -> Vec<&'static str> {
+/// Returns the permissions that the methods of a service of the suite require.
+pub(crate) fn permissions(contract: &'static Contract, service: &str) -> Vec<&'static str> {
     let package = format!("shop.{service}.v1.");
     let services = contract.services.iter().filter(|policy| policy.name.starts_with(&package));
     let mut permissions: Vec<_> = services
@@ -93,7 +93,7 @@ fn permissions(contract: &'static Contract, service: &str) -> Vec<&'static str> 
     permissions
 }
 
-/// A path as a string of TOML.
+/// Returns a path as a TOML string.
 pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let mut quoted = String::from("\"");

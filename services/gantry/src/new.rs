@@ -1,7 +1,9 @@
 //! `gantry new`: makes a service as a workspace of its own, which calls services of the suite.
 //!
-//! The files are those of `templates/service`, a package of this workspace, with other names and
-//! without the parts for services that are not called.
+//! The files come from `templates/service`, a package of this workspace. `new` renames the service in
+//! them and removes the parts for services that it does not call.
+
+mod source;
 
 use std::{
     fs,
@@ -12,15 +14,17 @@ use std::{
 use gantry_files::shell_word;
 use gantry_identity::{KeyError, SigningKey};
 
+use self::source::Source;
 use crate::{
-    cli::{Dependencies, NewArgs},
+    cli::NewArgs,
     keys::{quoted, settings},
     suite::SERVICES,
     up::Keys,
 };
 
 /// Services that the template calls, each with the permission that it needs there.
-pub const CALLEES: &[(&str, &str)] = &[("user", "users:list"), ("inventory", "products:read")];
+pub const CALLEES: &[(&str, &str)] =
+    &[("user", "users:list"), ("order", "orders:read"), ("inventory", "products:read")];
 
 /// Files of the template.
 const FILES: &[(&str, &str)] = &[
@@ -37,40 +41,49 @@ const FILES: &[(&str, &str)] = &[
     ("tests/first_call.rs", include_str!("../templates/service/tests/first_call.rs")),
 ];
 
-/// Reason for making no service.
+/// Error of `gantry new`.
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
-    /// Its key cannot be read or made.
+    /// The service's key cannot be read or made.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A file cannot be written: the folder is there already, for instance.
-    #[error("{}: {source}", path.display())]
+    /// A file cannot be written, or the folder exists already.
+    #[error("cannot make the service: {}: {source}", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// Cause.
         source: io::Error,
     },
-    /// A path is not known, or standard output is gone.
+    /// `--path` names no checkout of Gantry.
+    #[error("{}: not a checkout of Gantry, which has a package gantry-process", .0.display())]
+    NotCheckout(PathBuf),
+    /// Neither flag names a source, and no checkout was found.
+    #[error(
+        "cannot find a checkout of Gantry around the working folder or this program: name one with \
+         --path DIR, or a repository with --git URL"
+    )]
+    NoCheckout,
+    /// The working folder is unknown, or standard output is closed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Makes the service, its key, and the settings with which it and the suite trust each other.
+/// Makes the service, its key, and the settings by which the service and the suite trust each other.
 ///
 /// # Errors
 /// [`NewError`]
 pub fn run(args: &NewArgs) -> Result<(), NewError> {
     let NewArgs { name, calls, .. } = args;
+    let source = Source::find(&args.source)?;
     let folder = args.into.clone().unwrap_or_else(|| PathBuf::from(name));
     fs::create_dir(&folder).map_err(at(&folder))?;
-    let dependencies = args.dependencies.absolute()?;
     for (path, text) in FILES {
-        let text = with_dependencies(&render(text, name, calls), &dependencies);
+        let text = with_dependencies(&render(text, name, calls), &source);
         write(&folder.join(render(path, name, calls).trim_end()), &text)?;
     }
-    if let Some(checkout) = &dependencies.path {
-        // Its dependencies are known to work together.
+    if let Source::Checkout(checkout) = &source {
+        // The checkout's tests ran with these versions.
         let (from, to) = (checkout.join("Cargo.lock"), folder.join("Cargo.lock"));
         fs::copy(&from, to).map_err(at(&from))?;
     }
@@ -93,10 +106,10 @@ pub fn run(args: &NewArgs) -> Result<(), NewError> {
     Ok(io::stdout().lock().write_all(steps.as_bytes())?)
 }
 
-/// Settings of the service by itself, on the keys of the suite.
+/// Returns settings of the service as a process of its own, with the keys of the suite.
 fn local(name: &str, keys: &Keys) -> String {
     format!(
-        "# {name}-service on the keys of `gantry up`, which makes that of users' tokens when it first starts.\n\n\
+        "# {name}-service with the keys of `gantry up`. The first `gantry up` makes the key of users' tokens.\n\n\
          [{name}.identity]\n\
          key_file = {}\n\n\
          [[{name}.identity.trusted]]\n\
@@ -108,8 +121,8 @@ fn local(name: &str, keys: &Keys) -> String {
     )
 }
 
-/// Names the service in a text of the template, and takes out what it does not call: lines that end
-/// in `[CALLEE]`, and those from a comment `[CALLEE]` to `[/CALLEE]`.
+/// Renames the service in a text of the template, and removes the parts of services that it does not
+/// call: lines that end in `[CALLEE]`, and lines from a comment `[CALLEE]` to `[/CALLEE]`.
 fn render(text: &str, name: &str, calls: &[String]) -> String {
     let mut rendered = String::new();
     let mut left_out = None;
@@ -133,7 +146,7 @@ fn render(text: &str, name: &str, calls: &[String]) -> String {
     rendered
 }
 
-/// A line without its mark, and the mark.
+/// Splits a line into its code and its mark.
 fn marked(line: &str) -> (&str, Option<&str>) {
     let mark = line.trim_end().strip_suffix(']').and_then(|line| line.rsplit_once('['));
     let mark = mark.and_then(|(code, mark)| {
@@ -153,22 +166,12 @@ fn named(text: &str, name: &str) -> String {
 }
 
 /// Replaces each `SOURCE:FOLDER` of the manifest.
-fn with_dependencies(text: &str, dependencies: &Dependencies) -> String {
+fn with_dependencies(text: &str, source: &Source) -> String {
     let mut parts = text.split("SOURCE:");
     let mut written = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (folder, rest) = part.split_once(' ').unwrap_or((part, ""));
-        match (&dependencies.path, &dependencies.git) {
-            (Some(checkout), _) => {
-                written.push_str(&format!("path = {}", quoted(&checkout.join(folder))));
-            }
-            (None, git) => {
-                let git = git.as_deref().unwrap_or_default();
-                written.push_str(&format!("git = {}", quoted(Path::new(git))));
-            }
-        }
-        written.push(' ');
-        written.push_str(rest);
+        written.push_str(&format!("{} {rest}", source.dependency(folder)));
     }
     written
 }
@@ -188,9 +191,18 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> NewError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::permissions;
 
     fn calls(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Every choice of callees but the empty one.
+    fn choices() -> impl Iterator<Item = Vec<String>> {
+        (1..1 << CALLEES.len()).map(|bits: u32| {
+            let chosen = (0..).zip(CALLEES).filter(move |(at, _)| bits >> at & 1 == 1);
+            calls(&chosen.map(|(_, (name, _))| *name).collect::<Vec<_>>())
+        })
     }
 
     #[test]
@@ -199,29 +211,54 @@ mod tests {
             let rendered = render(text, "loyalty", &calls(&["user"]));
             assert!(!rendered.to_lowercase().contains("template"), "{path}:\n{rendered}");
             assert!(!rendered.contains("[user]") && !rendered.contains("[/user]"), "{path}");
-            assert!(!rendered.contains("inventory"), "{path}:\n{rendered}");
+            for other in ["inventory", "order"] {
+                assert!(!rendered.contains(other), "{path}:\n{rendered}");
+            }
         }
-        let summary = FILES.iter().find(|(path, _)| *path == "src/get_summary.rs").unwrap().1;
-        let both = render(summary, "loyalty", &calls(&["user", "inventory"]));
-        assert!(both.contains("list_users") && both.contains("list_products"), "{both}");
     }
 
     #[test]
-    fn dependencies_come_from_a_checkout_or_from_git() {
-        let text = "a = { SOURCE:shared/client }\nb = 1\n";
-        let path = Dependencies { path: Some("/src/gantry".into()), git: None };
-        let expected = "a = { path = \"/src/gantry/shared/client\" }\nb = 1\n";
-        assert_eq!(with_dependencies(text, &path), expected);
-        let git = Dependencies { path: None, git: Some("https://example.org/gantry".to_owned()) };
-        let expected = "a = { git = \"https://example.org/gantry\" }\nb = 1\n";
-        assert_eq!(with_dependencies(text, &git), expected);
+    fn every_choice_of_callees_makes_whole_files() {
+        for calls in choices() {
+            for (path, text) in FILES {
+                let rendered = render(text, "loyalty", &calls);
+                if path.ends_with(".rs") {
+                    let file = syn::parse_file(&rendered);
+                    assert!(file.is_ok(), "{path}: {:?}\n{rendered}", file.err());
+                } else if path.ends_with(".toml") {
+                    let source = Source::Checkout("/src".into());
+                    let table = with_dependencies(&rendered, &source).parse::<toml::Table>();
+                    assert!(table.is_ok(), "{path}: {:?}\n{rendered}", table.err());
+                }
+            }
+            let file = |name: &str| {
+                let file = FILES.iter().find(|(path, _)| *path == name).unwrap();
+                render(file.1, "loyalty", &calls)
+            };
+            for (callee, _) in CALLEES {
+                let called = calls.iter().any(|call| call == callee);
+                let channel = format!("base.channel({callee:?})");
+                assert_eq!(file("src/service.rs").contains(&channel), called, "{calls:?}");
+                let call = format!("failed({callee:?}");
+                assert_eq!(file("src/get_summary.rs").contains(&call), called, "{calls:?}");
+                let address = format!("\n{callee} = [");
+                assert_eq!(file("config/default.toml").contains(&address), called, "{calls:?}");
+            }
+        }
     }
 
     #[test]
-    fn the_manifest_has_the_dependencies_of_the_template_in_the_workspaces_versions() {
+    fn the_permission_for_each_callee_is_one_of_its_own() {
+        for (callee, permission) in CALLEES {
+            assert!(permissions(&gantry_proto::CONTRACT, callee).contains(permission), "{callee}");
+        }
+    }
+
+    #[test]
+    fn the_manifest_has_the_dependencies_of_the_template() {
         let table = |text: &str| text.parse::<toml::Table>().unwrap();
-        let path = Dependencies { path: Some("/src".into()), git: None };
-        let manifest = with_dependencies(include_str!("../templates/manifest.toml"), &path);
+        let source = Source::Checkout("/src".into());
+        let manifest = with_dependencies(include_str!("../templates/manifest.toml"), &source);
         let made = table(&manifest);
         let workspace = table(include_str!("../../../Cargo.toml"));
         let workspace = workspace["workspace"]["dependencies"].as_table().unwrap();

@@ -1,4 +1,4 @@
-//! Trust and grants that are added to the suite's own.
+//! Trust and grants in addition to the suite's own.
 
 use std::{fs, process::Output};
 
@@ -45,8 +45,8 @@ async fn a_service_is_added_with_the_lines_that_gantry_keys_prints() {
     let output = keys(&args);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
-    assert!(lines.contains("# What loyalty may do there; add what it needs of users:"), "{lines}");
-    // Once more: the keys stay what they are.
+    assert!(lines.contains("# Permissions of loyalty in user; choose from users:"), "{lines}");
+    // A second run keeps the keys.
     let key = data.join("keys/loyalty.pem");
     let before = fs::read(&key).unwrap();
     assert_eq!(keys(&args).stdout, lines.as_bytes());
@@ -56,7 +56,7 @@ async fn a_service_is_added_with_the_lines_that_gantry_keys_prints() {
     fs::write(&config, &lines).unwrap();
     let mut suite = Suite::start(&["--config", config.to_str().unwrap()]);
     assert_eq!(list_users(&suite, "loyalty", &key).await, Err(Code::PermissionDenied));
-    // What the suite trusts and grants by itself holds as before.
+    // The suite's own trust and grants are unchanged.
     Shop::open(&suite).await.one_confirmed_order().await;
     assert!(suite.terminate().success());
 
@@ -79,7 +79,7 @@ async fn a_service_is_added_with_the_lines_that_gantry_keys_prints() {
 }
 
 #[test]
-fn every_file_that_is_missing_is_told_with_its_setting_and_nothing_is_written() {
+fn each_missing_file_is_named_with_its_setting() {
     let folder = tempfile::tempdir().unwrap();
     let (config, none) = (folder.path().join("gantry.toml"), folder.path().join("none.pem"));
     let none = none.display();
@@ -116,7 +116,7 @@ fn every_file_that_is_missing_is_told_with_its_setting_and_nothing_is_written() 
 }
 
 #[test]
-fn keys_that_would_stand_for_another_are_not_made() {
+fn keys_with_reserved_names_are_not_made() {
     for name in ["gantry", "users-tokens", "../x", "A"] {
         let output = keys(&[name]);
         assert_eq!(output.status.code(), Some(2), "{name}");

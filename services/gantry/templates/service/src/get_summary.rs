@@ -8,11 +8,12 @@ use crate::template::v1::{
     Count, GetSummaryRequest, GetSummaryResponse, template_service_server::TemplateService,
 };
 
-/// Counts what each called service has.
+/// Counts the resources of each called service.
 #[derive(Clone, Debug)]
 pub(crate) struct GetSummary {
     pub(crate) title: String,
     pub(crate) user: Channel,      // [user]
+    pub(crate) order: Channel,     // [order]
     pub(crate) inventory: Channel, // [inventory]
 }
 
@@ -27,6 +28,10 @@ impl TemplateService for GetSummary {
         let total = users(&self.user).await?;
         counts.push(Count { what: "users".to_owned(), total });
         // [/user]
+        // [order]
+        let total = orders(&self.order).await?;
+        counts.push(Count { what: "orders".to_owned(), total });
+        // [/order]
         // [inventory]
         let total = products(&self.inventory).await?;
         counts.push(Count { what: "products".to_owned(), total });
@@ -39,23 +44,32 @@ impl TemplateService for GetSummary {
 async fn users(channel: &Channel) -> Result<i32, Status> {
     use shop::user::v1::{ListUsersRequest, user_service_client::UserServiceClient};
     let request = ListUsersRequest { page_size: 1, include_total: true, ..Default::default() };
-    let answer = UserServiceClient::new(channel.clone()).list_users(request).await;
-    Ok(answer.map_err(|status| failed("user", &status))?.get_ref().total_size())
+    let response = UserServiceClient::new(channel.clone()).list_users(request).await;
+    Ok(response.map_err(|status| failed("user", &status))?.get_ref().total_size())
 }
 
 // [/user]
+// [order]
+async fn orders(channel: &Channel) -> Result<i32, Status> {
+    use shop::order::v1::{ListOrdersRequest, order_service_client::OrderServiceClient};
+    let request = ListOrdersRequest { page_size: 1, include_total: true, ..Default::default() };
+    let response = OrderServiceClient::new(channel.clone()).list_orders(request).await;
+    Ok(response.map_err(|status| failed("order", &status))?.get_ref().total_size())
+}
+
+// [/order]
 // [inventory]
 async fn products(channel: &Channel) -> Result<i32, Status> {
     use shop::inventory::v1::{
         ListProductsRequest, inventory_service_client::InventoryServiceClient,
     };
     let request = ListProductsRequest { page_size: 1, include_total: true, ..Default::default() };
-    let answer = InventoryServiceClient::new(channel.clone()).list_products(request).await;
-    Ok(answer.map_err(|status| failed("inventory", &status))?.get_ref().total_size())
+    let response = InventoryServiceClient::new(channel.clone()).list_products(request).await;
+    Ok(response.map_err(|status| failed("inventory", &status))?.get_ref().total_size())
 }
 
 // [/inventory]
-/// A called service that does not do its part is no fault of the caller.
+/// Maps every failure of a called service to UNAVAILABLE: this service's caller did nothing wrong.
 fn failed(service: &str, status: &Status) -> Status {
-    Status::unavailable(format!("{service} does not answer: {}", status.message()))
+    Status::unavailable(format!("call to {service} failed: {}", status.message()))
 }

@@ -1,11 +1,11 @@
 //! The template service.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
-//! | `template/v1/template.proto` | the contract: methods, who may call them, how long they take |
-//! | `src/get_summary.rs` | the one use case |
-//! | `src/settings.rs`, `config/default.toml` | what can be configured |
-//! | `src/service.rs` | all of it put together |
+//! | `template/v1/template.proto` | the contract: methods, their access rules and timeouts |
+//! | `src/get_summary.rs` | the use case |
+//! | `src/settings.rs`, `config/default.toml` | its settings and their defaults |
+//! | `src/service.rs` | composition |
 
 mod get_summary;
 mod service;

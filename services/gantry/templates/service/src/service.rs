@@ -1,4 +1,4 @@
-//! The service, put together.
+//! Composition of the service.
 
 use gantry_contract::Contract;
 use gantry_process::{Base, Callee, OpenError};
@@ -17,12 +17,13 @@ pub struct Service {
 
 impl gantry_process::Service for Service {
     const NAME: &'static str = "template";
-    const ABOUT: &'static str = "Sums up what the shop has";
+    const ABOUT: &'static str = "Counts the shop's resources";
     const CONTRACT: &'static Contract = &crate::CONTRACT;
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     const CALLS: &'static [Callee] = &[
-        Callee { name: "user", contract: &gantry_proto::CONTRACT }, // [user]
-        Callee { name: "inventory", contract: &gantry_proto::CONTRACT }, // [inventory]
+        Callee::new("user", &gantry_proto::CONTRACT),      // [user]
+        Callee::new("order", &gantry_proto::CONTRACT),     // [order]
+        Callee::new("inventory", &gantry_proto::CONTRACT), // [inventory]
     ];
     type Settings = Settings;
 
@@ -30,6 +31,7 @@ impl gantry_process::Service for Service {
         let get_summary = GetSummary {
             title: settings.title,
             user: base.channel("user")?,           // [user]
+            order: base.channel("order")?,         // [order]
             inventory: base.channel("inventory")?, // [inventory]
         };
         Ok(Self { get_summary: TemplateServiceServer::new(get_summary) })
