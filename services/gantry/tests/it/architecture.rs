@@ -1,4 +1,5 @@
-//! The arrows of docs/ARCHITECTURE.md ([`arrows`]), checked against `cargo metadata` and the paths in the source.
+//! Check of the arrows of docs/ARCHITECTURE.md ([`arrows`]) against `cargo metadata` and the paths in the
+//! source.
 
 mod arrows;
 mod circles;
@@ -14,7 +15,7 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 use self::{
-    arrows::{CRATES, KEPT_IN, LAYERS, LIBRARIES, SERVICE},
+    arrows::{KEPT_IN, LAYERS, LIBRARIES, LIBRARY_CRATES},
     circles::circles,
     paths::named_paths,
 };
@@ -46,29 +47,86 @@ fn shipped(package: &Package) -> BTreeSet<&str> {
         .collect()
 }
 
+/// Returns the name of a crate of ours without `gantry-`.
+fn short(name: &str) -> &str {
+    name.strip_prefix("gantry-").unwrap_or(name)
+}
+
+/// Kind of a crate of ours.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Library crate, with the crates that it may name.
+    Library(&'static str),
+    /// Service of the suite.
+    Service,
+    /// The binary `gantry`.
+    Gantry,
+    /// Test, example or template.
+    Aid,
+}
+
+impl Kind {
+    fn of(package: &Package) -> Self {
+        let name = short(&package.name);
+        let folder = package.manifest_path.parent().expect("a manifest has a folder");
+        let in_shared = folder.parent().expect("below the root") == root().join("shared");
+        let row = LIBRARY_CRATES.iter().find(|(library, _)| *library == name);
+        match row {
+            Some((_, may)) => Self::Library(may),
+            None if in_shared => Self::Library(""),
+            None if SERVICES.contains(&name) => Self::Service,
+            None if name == "gantry" => Self::Gantry,
+            None => Self::Aid,
+        }
+    }
+
+    fn may_name(self, name: &str, kind: Self) -> bool {
+        match (self, kind) {
+            (Self::Library(may), _) => may.split(' ').any(|one| one == name),
+            (_, Self::Library(_)) => true,
+            (Self::Gantry, kind) => kind == Self::Service,
+            (Self::Aid, kind) => kind == Self::Aid,
+            (Self::Service, _) => false,
+        }
+    }
+}
+
 #[test]
 fn crates_name_only_the_crates_they_may() {
     let metadata = metadata();
-    let ours: BTreeSet<&str> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
-    let mut allowed: BTreeMap<_, Vec<_>> =
-        CRATES.iter().map(|(name, may)| ((*name).to_owned(), may.to_vec())).collect();
-    let services: Vec<_> = SERVICES.iter().map(|service| format!("gantry-{service}")).collect();
-    allowed.extend(services.iter().map(|service| (service.clone(), SERVICE.to_vec())));
-    allowed.entry("gantry".to_owned()).or_default().extend(services.iter().map(String::as_str));
+    let kinds: BTreeMap<_, _> = metadata
+        .packages
+        .iter()
+        .map(|package| (package.name.as_str(), Kind::of(package)))
+        .collect();
     let mut wrong = Vec::new();
     for package in &metadata.packages {
         let name = package.name.as_str();
-        let Some(may) = allowed.get(name) else {
-            wrong.push(format!("{name} is not in the table of crates"));
-            continue;
-        };
         for used in shipped(package) {
-            if ours.contains(used) && !may.contains(&used) {
+            if let Some(kind) = kinds.get(used)
+                && !kinds[name].may_name(short(used), *kind)
+            {
                 wrong.push(format!("{name} names {used}"));
             }
         }
     }
+    let names: Vec<_> = kinds.keys().map(|name| short(name)).collect();
+    let rows = LIBRARY_CRATES.iter().flat_map(|(name, may)| may.split(' ').chain([*name]));
+    let unknown = rows.filter(|name| !name.is_empty() && !names.contains(name));
+    wrong.extend(unknown.map(|name| format!("no crate is named {name}")));
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_library_names_no_service_and_a_service_no_other() {
+    let (library, none) = (Kind::Library("contract discovery"), Kind::Library(""));
+    assert!(library.may_name("contract", none) && !library.may_name("tls", none));
+    assert!(!library.may_name("user", Kind::Service) && !none.may_name("replica", Kind::Aid));
+    assert!(Kind::Service.may_name("tls", none));
+    assert!(!Kind::Service.may_name("user", Kind::Service));
+    assert!(
+        Kind::Gantry.may_name("user", Kind::Service) && !Kind::Aid.may_name("user", Kind::Service)
+    );
 }
 
 #[test]
@@ -91,8 +149,10 @@ fn libraries_stay_in_the_crates_that_own_them() {
     let mut wrong = Vec::new();
     for package in &metadata().packages {
         for used in shipped(package) {
+            let name = short(&package.name);
+            let keeps = |keeper| keeper == name || keeper == "SERVICES" && SERVICES.contains(&name);
             for (library, keepers) in KEPT_IN {
-                if used == *library && !keepers.contains(&package.name.as_str()) {
+                if used == *library && !keepers.split(' ').any(keeps) {
                     wrong.push(format!("{} uses {library}", package.name));
                 }
             }
@@ -141,12 +201,12 @@ fn the_parts_of_a_service_name_only_the_parts_below_them() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Crates that a package links, with its default features.
+/// Returns the crates that a package links with its default features.
 fn linked(package: &str) -> BTreeSet<String> {
     let mut tree = Command::new(env!("CARGO"));
     tree.current_dir(root()).args(["tree", "--offline", "--locked", "--edges", "normal"]);
     tree.args(["--prefix", "none", "--format", "{lib}", "--package", package]);
-    // Else features are those of the whole workspace.
+    // It would add the features that the rest of the workspace needs.
     tree.env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
     let output = tree.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -164,8 +224,8 @@ fn a_client_without_consul_links_no_http_client_for_it() {
     }
 }
 
-/// Whether the path names what could reach a peer without `gantry-client`, or is too short to
-/// tell.
+/// Returns true if an item of this path could reach a peer without `gantry-client`, or if the path is
+/// too short to exclude that.
 fn connects(path: &[String]) -> bool {
     const SOCKETS: &[&str] = &["TcpStream", "TcpSocket", "UnixStream", "UdpSocket"];
     let path: Vec<_> = path.iter().map(String::as_str).collect();
@@ -184,7 +244,7 @@ fn services_reach_their_peers_through_the_client_alone() {
     for service in SERVICES.iter().chain(&["gantry"]) {
         let source = root().join("services").join(service).join("src");
         for file in rust_files(&source) {
-            // Benchmarks measure the client against others; a test reads the admin pages.
+            // Benchmarks compare the client with others; a test reads the admin pages.
             if file.starts_with(source.join("bench")) || file.ends_with("tests.rs") {
                 continue;
             }
@@ -240,7 +300,7 @@ fn no_files_of_the_client_are_in_a_circle() {
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
-/// The names under which a service's manifest brings crates in, and the language's own.
+/// Returns the names of the crates in a service's manifest and of the standard library's.
 fn extern_crates(service: &str) -> BTreeSet<String> {
     let name = format!("gantry-{service}");
     let metadata = metadata();
@@ -249,7 +309,7 @@ fn extern_crates(service: &str) -> BTreeSet<String> {
     shipped(package).into_iter().map(|name| name.replace('-', "_")).chain(own).collect()
 }
 
-/// `application` for src/application/place_order.rs, `compose` for src/compose.rs.
+/// Returns `application` for src/application/place_order.rs, and `compose` for src/compose.rs.
 fn layer_of(source: &Path, file: &Path) -> String {
     let first = file.strip_prefix(source).expect("below source").components().next();
     let first = PathBuf::from(first.expect("a file has a name").as_os_str());

@@ -1,194 +1,46 @@
-//! The arrows: what may name what. docs/ARCHITECTURE.md says why.
+//! The arrows: the crates and modules that each crate and module may name. docs/ARCHITECTURE.md has the
+//! reasons.
+//!
+//! Names of our crates stand without `gantry-`. A new crate in `shared/` needs a row only if it names
+//! another crate of ours.
 
-/// Which crate of ours may name which. A crate that is not listed may not exist. The services of the
-/// suite may name [`SERVICE`], and `gantry` names them.
-pub(super) const CRATES: &[(&str, &[&str])] = &[
-    ("gantry-config", &["gantry-files"]),
-    ("gantry-contract", &[]),
-    ("gantry-contract-build", &[]),
-    ("gantry-discovery", &["gantry-files", "gantry-tls"]),
-    ("gantry-files", &[]),
-    ("gantry-http2", &[]),
-    ("gantry-money", &[]),
-    ("gantry-resilience", &[]),
-    ("gantry-saga", &[]),
-    ("gantry-telemetry", &[]),
-    ("gantry-tls", &["gantry-files"]),
-    ("gantry-identity", &["gantry-contract", "gantry-files"]),
-    ("gantry-sql", &["gantry-contract", "gantry-files"]),
-    ("gantry-proto", &["gantry-contract", "gantry-contract-build"]),
-    (
-        "gantry-client",
-        &[
-            "gantry-contract",
-            "gantry-discovery",
-            "gantry-http2",
-            "gantry-identity",
-            "gantry-resilience",
-            "gantry-tls",
-        ],
-    ),
-    (
-        "gantry-server",
-        &[
-            "gantry-contract",
-            "gantry-discovery",
-            "gantry-http2",
-            "gantry-identity",
-            "gantry-resilience",
-            "gantry-tls",
-        ],
-    ),
-    (
-        "gantry-process",
-        &[
-            "gantry-client",
-            "gantry-config",
-            "gantry-contract",
-            "gantry-discovery",
-            "gantry-identity",
-            "gantry-saga",
-            "gantry-server",
-            "gantry-sql",
-            "gantry-telemetry",
-        ],
-    ),
-    ("greeter", &["gantry-contract", "gantry-contract-build", "gantry-server", "gantry-telemetry"]),
-    (
-        "greeter-caller",
-        &[
-            "gantry-client",
-            "gantry-config",
-            "gantry-contract",
-            "gantry-contract-build",
-            "gantry-process",
-            "gantry-server",
-            "gantry-telemetry",
-            "greeter",
-        ],
-    ),
-    // For tests alone: nothing that ships may name them.
-    (
-        "gantry-common-testing",
-        &[
-            "gantry-config",
-            "gantry-contract",
-            "gantry-discovery",
-            "gantry-identity",
-            "gantry-process",
-            "gantry-proto",
-            "gantry-server",
-            "gantry-sql",
-        ],
-    ),
-    ("gantry-consul-agent", &[]),
-    ("gantry-contract-fuzz", &["gantry-contract"]),
-    ("gantry-contract-conformance", &["gantry-contract", "gantry-contract-build"]),
-    (
-        "gantry-probe",
-        &[
-            "gantry-contract",
-            "gantry-contract-build",
-            "gantry-identity",
-            "gantry-server",
-            "gantry-telemetry",
-        ],
-    ),
-    ("gantry-test-authority", &[]),
-    // What `gantry new` makes.
-    (
-        "template-service",
-        &[
-            "gantry-client",
-            "gantry-config",
-            "gantry-contract",
-            "gantry-contract-build",
-            "gantry-process",
-            "gantry-proto",
-            "gantry-server",
-        ],
-    ),
-    // A process under test.
-    (
-        "gantry-replica",
-        &[
-            "gantry-contract",
-            "gantry-contract-build",
-            "gantry-discovery",
-            "gantry-server",
-            "gantry-telemetry",
-        ],
-    ),
-    (
-        "gantry-common",
-        &[
-            "gantry-client",
-            "gantry-contract",
-            "gantry-identity",
-            "gantry-money",
-            "gantry-process",
-            "gantry-proto",
-        ],
-    ),
-    (
-        "gantry",
-        &[
-            "gantry-client",
-            "gantry-config",
-            "gantry-contract",
-            "gantry-contract-build",
-            "gantry-discovery",
-            "gantry-files",
-            "gantry-identity",
-            "gantry-process",
-            "gantry-proto",
-            "gantry-resilience",
-            "gantry-server",
-            "gantry-telemetry",
-        ],
-    ),
+/// Crates of ours that a library crate may name.
+///
+/// The crates without a row follow from their place:
+/// - A crate in `shared/` may name none.
+/// - A service of the suite may name every library crate.
+/// - `gantry`, and crates that are tests, examples or templates, may name every library crate, and
+///   `gantry` every service. No library crate and no service may name them.
+pub(super) const LIBRARY_CRATES: &[(&str, &str)] = &[
+    ("client", "contract discovery http2 identity resilience tls"),
+    ("common", "client contract identity money process proto"),
+    ("config", "files"),
+    ("contract-build", ""),
+    ("discovery", "files tls"),
+    ("identity", "contract files"),
+    ("process", "client config contract discovery identity saga server sql telemetry"),
+    ("proto", "contract contract-build"),
+    ("server", "contract discovery http2 identity resilience tls"),
+    ("sql", "contract files"),
+    ("tls", "files"),
 ];
 
-/// What a service may name: every shared crate, the contract, what the services share, and no service.
-pub(super) const SERVICE: &[&str] = &[
-    "gantry-client",
-    "gantry-common",
-    "gantry-config",
-    "gantry-contract",
-    "gantry-discovery",
-    "gantry-identity",
-    "gantry-money",
-    "gantry-process",
-    "gantry-proto",
-    "gantry-saga",
-    "gantry-server",
-    "gantry-sql",
-    "gantry-telemetry",
+/// Crates that alone may use a library, outside tests. `SERVICES` stands for the services of the suite.
+pub(super) const KEPT_IN: &[(&str, &str)] = &[
+    ("argon2", "user"),
+    ("axum", "server"),
+    ("figment", "config"),
+    ("jsonwebtoken", "identity"),
+    ("opentelemetry_sdk", "telemetry"),
+    ("prometheus", "telemetry"),
+    ("sqlx", "sql SERVICES common-testing"),
+    // Ways to a peer beside the client: `gantry` compares them.
+    ("h2", "client server discovery consul-agent gantry"),
+    ("hyper", "client server discovery consul-agent gantry"),
+    ("hyper-util", "client server discovery consul-agent gantry"),
 ];
 
-/// Libraries that only these crates may use, outside tests.
-pub(super) const KEPT_IN: &[(&str, &[&str])] = &[
-    ("axum", &["gantry-server"]),
-    ("figment", &["gantry-config"]),
-    ("opentelemetry_sdk", &["gantry-telemetry"]),
-    ("prometheus", &["gantry-telemetry"]),
-    ("jsonwebtoken", &["gantry-identity"]),
-    (
-        "sqlx",
-        &["gantry-sql", "gantry-user", "gantry-inventory", "gantry-order", "gantry-common-testing"],
-    ),
-    ("argon2", &["gantry-user"]),
-    // A way to a peer beside the client: `gantry` measures one against the other.
-    ("hyper", CONNECTING),
-    ("hyper-util", CONNECTING),
-    ("h2", CONNECTING),
-];
-
-/// Which crates open or accept connections themselves.
-const CONNECTING: &[&str] =
-    &["gantry-client", "gantry-server", "gantry-discovery", "gantry-consul-agent", "gantry"];
-
-/// Which part of a service may name which other part.
+/// Parts of a service that a part may name.
 pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["compose", "settings"]),
     ("lib", &["compose", "settings"]),
@@ -200,8 +52,8 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
 ];
 
-/// Which crates a part of a service may name, or which one item of a crate; a part that is not listed may
-/// name what the manifest has.
+/// Crates, or single items of crates, that a part of a service may name. A part without a row may name
+/// every dependency of its manifest.
 pub(super) const LIBRARIES: &[(&str, &[&str])] = &[
     (
         "domain",
