@@ -1,4 +1,4 @@
-//! What the contract says to those who do not read Rust.
+//! Export of the contract for clients in other languages and for readers.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::cli::ContractPart;
 /// Prints a part of the contract to standard output.
 ///
 /// # Errors
-/// What writing gave.
+/// [`io::Error`] of writing.
 pub fn print(part: ContractPart) -> io::Result<()> {
     let text = match part {
         ContractPart::ServiceConfig => SERVICE_CONFIG,

@@ -1,13 +1,13 @@
-//! The `gantry` binary: the suite in one process, and the tools around it.
+//! The `gantry` binary: the suite in one process, and tools for it.
 //!
 //! - [`cli`]: the command line;
-//! - [`contract`]: what the contract says to those who do not read Rust;
+//! - [`contract`]: export of the contract for other languages and for readers;
 //! - [`suite`]: the table of services;
 //! - [`keys`]: key pairs of further services;
-//! - [`new`]: a service as a workspace of its own;
-//! - [`up`]: every service on its own loopback port, calls between them crossing real sockets;
-//! - [`demo`]: a newcomer's walk through a running suite;
-//! - [`mod@bench`]: what the suite promises, measured.
+//! - [`new`]: new services, each a workspace of its own;
+//! - [`up`]: all services in one process, each on its own loopback port;
+//! - [`demo`]: a checked walk through a running suite;
+//! - [`mod@bench`]: measurements of the client and the server.
 
 pub mod bench;
 pub mod cli;

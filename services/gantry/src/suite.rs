@@ -1,7 +1,7 @@
-//! The services of the suite: one table.
+//! Table of the suite's services.
 //!
-//! Whatever depends on which services there are comes from it: tables of settings, ports, flags,
-//! keys, the order of a drain, the banner, the admin pages. To add a service, add a row.
+//! Settings, ports, flags, keys, drain order, banner and admin pages come from it. To add a service, add a
+//! row.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -17,10 +17,10 @@ use gantry_telemetry::Meter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A row of the table: a service of the suite.
+/// Row of the table: a service of the suite.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Name, in the registry and in settings.
+    /// Name in the registry and in settings.
     pub name: &'static str,
     /// Port of its first replica, before any offset.
     pub port: u16,
@@ -36,7 +36,7 @@ pub const ADMIN_PORT: u16 = 9100;
 /// Distance between the ports of two replicas.
 const REPLICA_STEP: u16 = 100;
 
-/// A port beyond the last one.
+/// Error of a port above 65535.
 #[derive(Debug, thiserror::Error)]
 #[error("the port of {service} would be {port}: --port-offset is too large")]
 pub struct TooLarge {
@@ -51,7 +51,7 @@ impl Row {
         Self { name: S::NAME, port, needs: S::CALLS, has_database }
     }
 
-    /// Returns the loopback address of a replica, the first being 0.
+    /// Returns the loopback address of a replica; the first replica is 0.
     ///
     /// # Errors
     /// [`TooLarge`] if there is no such port.
@@ -83,7 +83,7 @@ fn address(
     Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
 }
 
-/// Returns the order of a drain: groups of services that no service of a later group needs.
+/// Returns the drain order: groups of services that no service of a later group needs.
 /// Services that need each other are in the last group.
 pub fn drain_order(services: &[Row]) -> Vec<Vec<Row>> {
     let mut left = services.to_vec();
@@ -106,11 +106,11 @@ pub fn drain_order(services: &[Row]) -> Vec<Vec<Row>> {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminSettings {
-    /// Host names under which the pages answer, besides IP addresses and `localhost`.
+    /// Host names that the pages accept, besides IP addresses and `localhost`.
     pub hosts: Vec<HostName>,
 }
 
-/// Settings of a suite: its own few, and a table for each service.
+/// Settings of a suite: its own keys, and a table for each service.
 pub trait SuiteSettings: Check + DeserializeOwned + JsonSchema + Serialize {
     /// The services.
     const SERVICES: &'static [Row];
@@ -125,12 +125,12 @@ pub trait SuiteSettings: Check + DeserializeOwned + JsonSchema + Serialize {
     fn tables_mut(&mut self) -> Vec<(Row, &mut dyn Table)>;
 }
 
-/// Table of settings of a service, whichever it is.
+/// Settings of any service.
 pub trait Table {
-    /// Adds to `problems` what is wrong with the values.
+    /// Adds the problems of the values to `problems`.
     fn check(&self, discovery: &gantry_discovery::Settings, problems: &mut Problems);
 
-    /// Adds to `problems` what is wrong with the files; those of `made` may be missing.
+    /// Adds the problems of the files to `problems`. Files in `made` may be missing.
     fn check_files(&self, made: &[PathBuf], problems: &mut Problems);
 
     /// Returns the settings of its servers.
@@ -158,12 +158,12 @@ impl<S: Service> Table for ServiceSettings<S> {
     }
 }
 
-/// A service that is open, whichever it is.
+/// Any open service.
 pub trait Member: Send + Sync {
     /// Builds one more server.
     ///
     /// # Errors
-    /// [`BuildError`] if the settings do not make one.
+    /// [`BuildError`] if the settings are invalid for a server.
     fn server(&self) -> Result<Server, BuildError>;
 
     /// Adds the services that it calls to the page `/endpoints`.
@@ -187,7 +187,7 @@ impl<S: Service> Member for OpenService<S> {
     }
 }
 
-/// Opens a service; an error comes with its row.
+/// Opens a service. The error has its row.
 #[doc(hidden)]
 pub async fn open<S: Service>(
     row: Row,
@@ -199,7 +199,7 @@ pub async fn open<S: Service>(
     open.await.map_err(|error| (row, error))
 }
 
-/// Whether two names are the same, for constants.
+/// Compares two names in a constant.
 pub(crate) const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut at = 0;
@@ -209,12 +209,12 @@ pub(crate) const fn same(a: &str, b: &str) -> bool {
     at == a.len() && at == b.len()
 }
 
-/// Makes of the table of services all that has a type for each of them.
+/// Generates the items that have a type for each service of the table.
 macro_rules! suite {
     ($($(#[$doc:meta])* $row:ident = $table:ident: $service:ty, port $port:literal;)+) => {
         $($(#[$doc])* pub const $row: $crate::suite::Row = $crate::suite::Row::of::<$service>($port);)+
 
-        /// The services, in the order in which the banner shows them.
+        /// Services in the order of the banner.
         pub const SERVICES: &[$crate::suite::Row] = &[$($row),+];
 
         $(const _: () = assert!(
@@ -261,16 +261,16 @@ macro_rules! suite {
             }
         }
 
-        /// Every service, open.
+        /// All open services.
         pub struct Services {
             $($(#[$doc])* pub $table: gantry_process::OpenService<$service>,)+
         }
 
         impl Services {
-            /// Opens all of them at once: each waits for its disk.
+            /// Opens all services concurrently, since each waits for its disk.
             ///
             /// # Errors
-            /// The first service that does not open, and why.
+            /// Row of the first service that does not open, and the cause.
             pub async fn open(
                 settings: Settings,
                 registry: &gantry_discovery::Registry,
@@ -282,12 +282,12 @@ macro_rules! suite {
                 Ok(Self { $($table),+ })
             }
 
-            /// Returns each of them, whichever it is.
+            /// Returns all services.
             pub fn members(&self) -> Vec<($crate::suite::Row, &dyn $crate::suite::Member)> {
                 vec![$(($row, &self.$table)),+]
             }
 
-            /// Closes them in the order of a drain.
+            /// Closes all services in drain order.
             pub async fn close(self) {
                 let mut members: Vec<($crate::suite::Row, Box<dyn $crate::suite::Member>)> =
                     vec![$(($row, Box::new(self.$table))),+];
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_beyond_the_last_is_refused_and_named() {
+    fn a_port_above_65535_is_an_error_with_its_service() {
         let error = INVENTORY.address(0, 20_000).unwrap_err();
         assert!(error.to_string().contains("inventory would be 70053"), "{error}");
     }

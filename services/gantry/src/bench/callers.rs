@@ -149,15 +149,15 @@ impl Ours {
 
     /// Waits until the channel is connected to this many endpoints.
     pub(super) async fn connected(&self, endpoints: usize) -> Result<(), BenchError> {
-        const PATIENCE: Duration = Duration::from_secs(30);
-        let until = Instant::now() + PATIENCE;
+        const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+        let until = Instant::now() + CONNECT_TIMEOUT;
         let connected = || {
             let snapshot = self.channel.snapshot();
             snapshot.endpoints.iter().filter(|one| one.connections > 0).count()
         };
         while connected() != endpoints {
             if Instant::now() > until {
-                return Err(BenchError::Late("the endpoints were not connected", PATIENCE));
+                return Err(BenchError::Late("the endpoints were not connected", CONNECT_TIMEOUT));
             }
             sleep(Duration::from_millis(5)).await;
         }

@@ -28,7 +28,7 @@ impl Agent {
     /// Starts an agent and waits until it answers.
     pub(super) async fn start() -> Result<Self, BenchError> {
         const TOOL: &str = "consul";
-        const PATIENCE: Duration = Duration::from_secs(20);
+        const START_TIMEOUT: Duration = Duration::from_secs(20);
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => {
                 BenchError::Missing { tool: TOOL, install: "as root, deploy/consul/install.sh" }
@@ -51,10 +51,10 @@ impl Agent {
         command.args(["-hcl", "disable_update_check=true"]).current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.kill_on_drop(true).spawn().map_err(failed)?;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + START_TIMEOUT;
         while TcpStream::connect(address).is_err() {
             if Instant::now() > until {
-                return Err(BenchError::Late("consul did not listen", PATIENCE));
+                return Err(BenchError::Late("consul did not listen", START_TIMEOUT));
             }
             sleep(Duration::from_millis(20)).await;
         }

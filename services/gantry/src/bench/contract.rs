@@ -3,7 +3,7 @@
     dead_code,
     missing_docs,
     unreachable_pub,
-    reason = "generated for whoever uses a contract, and documented by it"
+    reason = "generated code, documented by the contract"
 )]
 
 gantry_contract::include_contract!();

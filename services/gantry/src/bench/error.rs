@@ -9,7 +9,7 @@ pub enum BenchError {
     #[error("a replica: {0}")]
     Replica(#[source] io::Error),
     /// A replica ended or sent an unknown line.
-    #[error("a replica said {0:?}")]
+    #[error("unexpected line of a replica: {0:?}")]
     Nonsense(String),
     /// The bare connection of a baseline failed.
     #[error("a bare connection: {0}")]
@@ -36,7 +36,7 @@ pub enum BenchError {
     #[error(transparent)]
     Clients(#[from] crate::demo::clients::ConnectError),
     /// Calls failed in a scenario that allows no failure.
-    #[error("a call failed where none may: {0}")]
+    #[error("a call failed in a scenario that allows no failure: {0}")]
     Call(Box<tonic::Status>),
     /// An expected state was not reached in time.
     #[error("{0} within {1:?}")]
@@ -65,7 +65,7 @@ pub enum BenchError {
         /// Error of the operating system.
         source: io::Error,
     },
-    /// Some rows are missing; the table has said why.
+    /// Some rows are missing; the table has the causes.
     #[error("{0} of the measurements could not be made")]
     Incomplete(usize),
 }

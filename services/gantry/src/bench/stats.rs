@@ -58,14 +58,14 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_the_middle_or_between_the_two_in_the_middle() {
+    fn the_median_is_the_middle_value_or_the_mean_of_two() {
         assert_eq!(runs(&[9.0, 1.0, 5.0]).median(), 5.0);
         assert_eq!(runs(&[9.0, 1.0, 5.0, 6.0]).median(), 5.5);
         assert!(runs(&[]).median().is_nan());
     }
 
     #[test]
-    fn a_ratio_is_of_neighbours_so_that_a_slow_minute_does_not_count() {
+    fn a_ratio_compares_neighbouring_runs() {
         let (ours, theirs) = (runs(&[10.0, 2.0, 11.0]), runs(&[5.0, 1.0, 5.5]));
         assert_eq!(ours.ratio_to(&theirs), 2.0);
     }

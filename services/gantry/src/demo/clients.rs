@@ -1,4 +1,4 @@
-//! The clients the walk calls with.
+//! Clients of the walk.
 
 use gantry_client::{Channel, ClientSettings, ClientTls};
 use gantry_discovery::Registry;
@@ -16,7 +16,7 @@ use tonic::Request;
 
 use crate::suite::{INVENTORY, ORDER, Row, SERVICES, TooLarge, USER};
 
-/// One client per gRPC service.
+/// One client for each gRPC service.
 pub(crate) struct Clients {
     pub auth: AuthServiceClient<Channel>,
     pub users: UserServiceClient<Channel>,
@@ -24,22 +24,22 @@ pub(crate) struct Clients {
     pub orders: OrderServiceClient<Channel>,
 }
 
-/// Why no client could be made.
+/// Error of creating the clients.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// A port beyond the last one.
     #[error(transparent)]
     Port(#[from] TooLarge),
-    /// The list of addresses was refused.
+    /// The list of addresses is invalid.
     #[error(transparent)]
     Registry(#[from] gantry_discovery::static_list::InvalidList),
-    /// The channel was refused.
+    /// The channel cannot be built.
     #[error(transparent)]
     Channel(#[from] gantry_client::BuildError),
 }
 
 impl Clients {
-    /// Clients of the suite whose ports are moved by `offset`, through TLS where it is given.
+    /// Creates clients of the suite at the port offset `offset`, with TLS if there are settings for it.
     pub(crate) fn new(offset: u16, tls: Option<ClientTls>) -> Result<Self, ConnectError> {
         let mut addresses = Vec::new();
         for service in SERVICES {
@@ -65,10 +65,10 @@ impl Clients {
     }
 }
 
-/// The request with a user's token.
+/// Returns a request with a user's token.
 pub(crate) fn as_bearer<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
-    // A token is base64url and dots; one that were not would be refused as missing.
+    // A token is base64url and dots. Without a valid value, the server rejects the call as unauthenticated.
     if let Ok(value) = format!("Bearer {token}").parse() {
         request.metadata_mut().insert("authorization", value);
     }

@@ -1,8 +1,7 @@
-//! A newcomer's walk through a running suite: a user, some products, an order that
-//! succeeds and one that cannot.
+//! Walk through a running suite: a user, two products, an order that is confirmed and one that is
+//! rejected.
 //!
-//! It calls as any team would, through `gantry-client`, and checks what it gets:
-//! a walk that ends well is evidence, not theatre.
+//! It calls through `gantry-client`, as any team does, and checks each response.
 
 pub(crate) mod clients;
 
@@ -28,42 +27,42 @@ use uuid::Uuid;
 use self::clients::{Clients, ConnectError, as_bearer};
 use crate::{cli::DemoArgs, up::ADMIN_EMAIL};
 
-/// Why the walk ended early.
+/// Error of `gantry demo`.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The admin's password is not known.
+    /// The file with the admin's password cannot be read.
     #[error(
         "cannot read the admin's password from {}: {source}; start `gantry up` first, or name the file \
          with --admin-password-file", path.display()
     )]
     Password {
-        /// The file that was tried.
+        /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Cause.
         source: io::Error,
     },
-    /// No client could be made.
+    /// A client cannot be created.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// A service refused a call that should succeed.
+    /// A call failed that should succeed.
     #[error("{step}: {} ({:?})", status.message(), status.code())]
     Refused {
-        /// What was being done.
+        /// Step of the walk.
         step: &'static str,
-        /// What the service answered.
+        /// Status of the call.
         status: Box<Status>,
     },
-    /// A service answered something else than it should.
+    /// A response has an unexpected value.
     #[error("{step}: expected {expected}, got {got}")]
     Unexpected {
-        /// What was being done.
+        /// Step of the walk.
         step: &'static str,
-        /// What should have come.
+        /// Expected value.
         expected: String,
-        /// What came.
+        /// Value in the response.
         got: String,
     },
-    /// Standard output is gone.
+    /// Standard output is closed.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
 }
@@ -77,10 +76,10 @@ struct Goods {
     stock: i32,
 }
 
-/// Walks the suite that `args` names.
+/// Runs the walk.
 ///
 /// # Errors
-/// [`DemoError`] at the first step that does not end as it should.
+/// [`DemoError`] of the first step that fails.
 pub async fn run(args: &DemoArgs) -> Result<(), DemoError> {
     let path = args.admin_password_file();
     let password = gantry_files::read_secret(&path)
@@ -96,7 +95,7 @@ struct Walk {
     started: Instant,
 }
 
-/// A customer with a token.
+/// Customer with a token.
 struct Customer {
     id: String,
     token: String,
@@ -128,7 +127,7 @@ impl Walk {
         expect(step, OrderStatus::Rejected, greedy.status())?;
         expect(step, RejectReason::InsufficientStock, greedy.reject_reason())?;
         self.done(format_args!(
-            "placed an order for more tea than there is: {}, {}",
+            "placed an order for more tea than in stock: {}, {}",
             greedy.status().as_str_name(),
             greedy.reject_reason().as_str_name(),
         ))?;

@@ -1,4 +1,4 @@
-//! The bootstrap admin: made at the first start, with a password nobody else knows.
+//! Bootstrap admin: created at the first start, with a random password.
 
 use std::{
     io,
@@ -8,46 +8,46 @@ use std::{
 use gantry_user::application::{EnsureAdmin, EnsureAdminError};
 use uuid::Uuid;
 
-/// The e-mail address of the admin that the first start makes.
+/// E-mail address of the bootstrap admin.
 pub const ADMIN_EMAIL: &str = "admin@gantry.local";
 
-/// How the admin came to be, for the banner.
+/// Result of the bootstrap, for the banner.
 #[derive(Debug)]
 pub(super) struct Bootstrap {
     /// The admin's e-mail address.
     pub(super) email: &'static str,
-    /// Where the password is kept until its owner deletes it.
+    /// File with the password; its owner may delete it.
     pub(super) password_file: PathBuf,
-    /// The password, where this start made the admin.
+    /// Password, if this start created the admin.
     pub(super) created_password: Option<String>,
 }
 
-/// Why there is no admin.
+/// Error of the bootstrap.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
-    /// The password file is unreadable or cannot be made.
-    #[error("the admin's password file {}: {source}", path.display())]
+    /// The password file cannot be read or created.
+    #[error("cannot use the admin's password file {}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Cause.
         source: io::Error,
     },
     /// The password in the file breaks a rule.
-    #[error("the admin's password file {}: {source}", path.display())]
+    #[error("cannot use the admin's password file {}: {source}", path.display())]
     Password {
         /// The file.
         path: PathBuf,
-        /// Which rule.
+        /// Broken rule.
         source: EnsureAdminError,
     },
-    /// The user service refused the admin.
-    #[error("cannot make the bootstrap admin: {0}")]
+    /// The user service rejected the admin.
+    #[error("cannot create the bootstrap admin: {0}")]
     Refused(#[from] EnsureAdminError),
 }
 
-/// Checks the password that a first start would take from the file, before anything is written. A
-/// data directory that has users already does not need it.
+/// Checks the password in the file before anything is written. Without effect if the database exists: only
+/// a first start reads the password.
 ///
 /// # Errors
 /// [`BootstrapError`]
@@ -62,7 +62,7 @@ pub(super) fn check(database: &Path, password_file: &Path) -> Result<(), Bootstr
     })
 }
 
-/// Makes the admin unless there is one.
+/// Creates the admin unless one exists.
 ///
 /// # Errors
 /// [`BootstrapError`]
@@ -85,7 +85,7 @@ pub(super) async fn bootstrap(
     Ok(Bootstrap { email: ADMIN_EMAIL, password_file, created_password })
 }
 
-/// The password in the file, if there is one.
+/// Returns the password in the file, if there is one.
 fn read(path: &Path) -> io::Result<Option<String>> {
     match gantry_files::read_secret(path) {
         Ok(text) => Ok(Some(gantry_files::value(&text)?.to_owned())),
@@ -94,7 +94,7 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// The password in the file; if there is none, a new one, written for its owner only.
+/// Returns the password in the file. Without a file, writes a new password, readable by its owner only.
 fn read_or_make(path: &Path) -> io::Result<String> {
     // 122 random bits from the operating system.
     let text = gantry_files::read_or_create(path, || Uuid::new_v4().simple().to_string())?;

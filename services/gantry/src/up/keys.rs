@@ -1,7 +1,7 @@
-//! The suite's keys, made in the data directory at the first start.
+//! Keys of the suite, created in the data directory at the first start.
 //!
-//! In a cluster they are mounted; here every service gets its own, and each is
-//! configured to believe the others and the user service's key for users' tokens.
+//! Each service has a key of its own, and trusts the keys of the other services and the key of users'
+//! tokens. In a cluster, key files are mounted instead.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,13 @@ use gantry_identity::{Issues, KeyError, SigningKey, TrustedKeySettings};
 
 use crate::suite::Row;
 
-/// Whose tokens users bring, whoever checks them.
+/// Issuer of users' tokens.
 const USERS_ISSUER: &str = "gantry";
 
-/// Name of the files with the key that signs them.
+/// File name, without extension, of the key that signs users' tokens.
 const USERS_TOKENS: &str = "users-tokens";
 
-/// The folder with the suite's keys.
+/// Folder of the suite's keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     folder: PathBuf,
@@ -23,15 +23,15 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Returns the keys of these services in a data directory. Nothing is made yet.
+    /// Returns the keys of these services in a data directory. Creates no file.
     pub(crate) fn new(data_dir: &Path, services: &'static [Row]) -> Self {
         Self { folder: data_dir.join("keys"), services }
     }
 
-    /// Makes what is missing: a key per service, and one for users' tokens.
+    /// Creates the missing keys: one for each service, and one for users' tokens.
     ///
     /// # Errors
-    /// [`KeyError`] if the data directory cannot be written to, or holds something else.
+    /// [`KeyError`] if a file cannot be written, or holds no key.
     pub(super) fn provide(&self) -> Result<(), KeyError> {
         for service in self.services {
             SigningKey::load_or_create(&self.private(service.name))?;
@@ -40,13 +40,13 @@ impl Keys {
         Ok(())
     }
 
-    /// The files that [`provide`](Self::provide) makes.
+    /// Returns the files that [`provide`](Self::provide) creates.
     pub(super) fn made(&self) -> Vec<PathBuf> {
         let names = self.services.iter().map(|service| service.name).chain([USERS_TOKENS]);
         names.flat_map(|name| [self.private(name), self.public(name)]).collect()
     }
 
-    /// The keys that a service believes: the users' and those of every other service.
+    /// Returns the keys that a service trusts: the key of users' tokens and those of all other services.
     pub(super) fn trusted_by(&self, service: &str) -> Vec<TrustedKeySettings> {
         let trusted = |issuer: &str, issues, name| {
             TrustedKeySettings::new(issuer, issues).key_file(self.public(name))
@@ -58,7 +58,7 @@ impl Keys {
             .collect()
     }
 
-    /// The key that signs users' tokens.
+    /// Returns the private key of users' tokens.
     pub(super) fn users_tokens(&self) -> PathBuf {
         self.private(USERS_TOKENS)
     }
@@ -68,17 +68,17 @@ impl Keys {
         self.public(USERS_TOKENS)
     }
 
-    /// The secret of a service's request records, which the service makes.
+    /// Returns the file with the secret of a service's request records. The service creates it.
     pub(super) fn request_records(&self, service: &str) -> PathBuf {
         self.folder.join(format!("{service}-requests.secret"))
     }
 
-    /// The private key of a service.
+    /// Returns the private key of a service.
     pub(crate) fn private(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.pem"))
     }
 
-    /// The public key of a service.
+    /// Returns the public key of a service.
     pub(crate) fn public(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.pub.pem"))
     }
@@ -90,7 +90,7 @@ mod tests {
     use crate::suite::SERVICES;
 
     #[test]
-    fn every_service_believes_the_users_and_the_others_but_not_itself() {
+    fn a_service_trusts_users_and_the_others_but_not_itself() {
         let folder = tempfile::tempdir().unwrap();
         let keys = Keys::new(folder.path(), SERVICES);
         keys.provide().unwrap();
@@ -108,7 +108,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_made_is_its_owners_alone_but_for_public_keys() {
+    fn only_public_keys_are_readable_by_others() {
         use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();

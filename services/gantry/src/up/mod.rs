@@ -1,9 +1,8 @@
 //! `gantry up`: every service in one process, each on its own loopback port.
 //!
-//! The services know nothing of it: they find each other through the registry and
-//! call each other over real sockets, as they would in a cluster. In order:
-//! settings, ports, keys, databases, servers, the admin, serving, `ready`; each step refuses
-//! with everything that is wrong with it before the next one leaves a trace.
+//! The services find each other through the registry and call each other over real sockets, as in a
+//! cluster. Steps of a start: settings, ports, keys, databases, servers, admin, serving, `ready`. Each step
+//! reports all of its problems before the next one writes anything.
 
 mod admin;
 mod keys;
@@ -41,50 +40,50 @@ use crate::{
 pub use self::admin::ADMIN_EMAIL;
 pub(crate) use self::keys::Keys;
 
-/// Why the suite did not start or did not end well.
+/// Error of `gantry up`.
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
-    /// The settings are wrong.
+    /// The settings are invalid.
     #[error(transparent)]
     Settings(#[from] gantry_config::ConfigError),
-    /// Flags that contradict each other.
+    /// Contradictory flags.
     #[error("--consul {0} needs --registry consul")]
     ConsulWithoutRegistry(String),
-    /// The registry cannot be used.
+    /// The settings of the registry are invalid.
     #[error(transparent)]
     Registry(#[from] gantry_discovery::SettingsError),
     /// The logs cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] gantry_telemetry::InitError),
-    /// Nothing can be measured.
+    /// The metrics cannot be set up.
     #[error(transparent)]
     Metrics(#[from] gantry_telemetry::MetricsError),
-    /// The ports are not ours.
+    /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The process may not open enough files for its connections.
+    /// The limit of open files is too low for the connections.
     #[error(transparent)]
     OpenFiles(#[from] TooFewFiles),
-    /// The data directory cannot be made.
-    #[error("cannot make the data directory {}: {source}", path.display())]
+    /// The data directory cannot be created.
+    #[error("cannot create the data directory {}: {source}", path.display())]
     DataDir {
         /// The directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// Cause.
         source: io::Error,
     },
-    /// The keys cannot be read or made.
+    /// A key cannot be read or created.
     #[error(transparent)]
     Keys(#[from] gantry_identity::KeyError),
     /// A service cannot be opened.
     #[error("{service}: {cause}")]
     Open {
-        /// Which.
+        /// Name of the service.
         service: &'static str,
-        /// Why.
+        /// Cause.
         cause: Box<dyn Error + Send + Sync>,
     },
-    /// There is no admin.
+    /// The bootstrap admin cannot be created.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
     /// The ready file cannot be written.
@@ -92,27 +91,27 @@ pub enum UpError {
     ReadyFile {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Cause.
         source: io::Error,
     },
-    /// A service ended although nobody asked it to, or could not be drained.
+    /// A service stopped without a request to stop, or failed to drain.
     #[error("{service} stopped serving: {cause}")]
     Stopped {
-        /// Which.
+        /// Name of the service.
         service: &'static str,
-        /// Why.
+        /// Cause.
         cause: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl UpError {
-    /// Whether the suite never served: the way it was started is to blame.
+    /// Returns true if the suite never served: its arguments or its environment are invalid.
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Stopped { .. })
     }
 }
 
-/// Serves the suite until it is told to end. One that is told so while it starts ends at once.
+/// Serves the suite until `shutdown`. A shutdown during the start ends it at once.
 ///
 /// # Errors
 /// [`UpError`]
@@ -120,7 +119,7 @@ pub async fn run(args: UpArgs, mut shutdown: Shutdown) -> Result<(), UpError> {
     let started = tokio::select! {
         started = start(&args) => started?,
         () = &mut shutdown => {
-            tracing::info!("told to end while starting");
+            tracing::info!("shutdown during the start");
             return Ok(());
         }
     };
@@ -140,7 +139,7 @@ pub async fn run(args: UpArgs, mut shutdown: Shutdown) -> Result<(), UpError> {
     Ok(())
 }
 
-/// A suite that serves.
+/// Serving suite.
 struct Started {
     services: Services,
     running: Running,
@@ -151,14 +150,14 @@ struct Started {
     _telemetry: gantry_telemetry::Guard,
 }
 
-/// Shows or checks the settings of `up` without a start.
+/// Runs `gantry config`: shows or checks the settings of `up` without starting it.
 pub fn config(command: &ConfigCommand<UpArgs>) -> ExitCode {
     command.run("Settings of gantry up", &settings::defaults::<Settings>(), |args| {
         load(args, &Keys::new(&args.data_dir, SERVICES))
     })
 }
 
-/// Loads and checks everything that a start is told, and leaves no trace.
+/// Loads and checks all settings and flags of a start, without writing anything.
 fn load(args: &UpArgs, keys: &Keys) -> Result<Loaded<Settings>, UpError> {
     let loaded = settings::load::<Settings>(args, keys)?;
     let settings = &loaded.settings;
@@ -205,7 +204,7 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     Ok(Started { services, running, registry, plan, tls, admin, _telemetry })
 }
 
-/// Returns the connections of each service's servers, and how many of these there are.
+/// Returns the connection settings of each service's servers, and the number of these servers.
 fn connections<'a>(
     settings: &'a mut Settings,
     replicas: &BTreeMap<&str, u16>,
@@ -215,7 +214,7 @@ fn connections<'a>(
     })
 }
 
-/// Returns how the services' servers speak TLS, for those that do.
+/// Returns the TLS settings of the servers that have some, by service.
 fn tls(settings: &impl SuiteSettings) -> BTreeMap<&'static str, ServerTls> {
     let tables = settings.tables().into_iter();
     tables.filter_map(|(row, table)| Some((row.name, table.server().tls.clone()?))).collect()
@@ -225,7 +224,7 @@ fn cannot_open<E: Into<Box<dyn Error + Send + Sync>>>((row, cause): (Row, E)) ->
     UpError::Open { service: row.name, cause: cause.into() }
 }
 
-/// Waits until a caller would find every replica: it serves, and the registry says so.
+/// Waits until the registry has every replica.
 async fn all_found(registry: &Registry, plan: &Plan) {
     for of in plan.services() {
         let mut watch = registry.resolver.watch(of.service.name);
@@ -241,7 +240,7 @@ async fn all_found(registry: &Registry, plan: &Plan) {
     }
 }
 
-/// For its owner only, where it is made here: it holds keys and what users told us.
+/// Creates the data directory for its owner only: it holds keys and personal data.
 fn make_data_dir(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

@@ -1,4 +1,4 @@
-//! Which replica listens where: decided and bound before anything else is done.
+//! Listen addresses of all replicas: planned and bound before any other step.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 
@@ -9,14 +9,14 @@ use crate::{
     suite::{Row, TooLarge, admin_address},
 };
 
-/// Where everything of the suite listens.
+/// Listen addresses of the suite.
 #[derive(Debug)]
 pub(super) struct Plan {
     services: Vec<Replicas>,
     admin: SocketAddr,
 }
 
-/// Where the replicas of a service listen.
+/// Listen addresses of the replicas of a service.
 #[derive(Debug)]
 pub(super) struct Replicas {
     /// The service.
@@ -27,31 +27,31 @@ pub(super) struct Replicas {
     pub(super) further: Vec<SocketAddr>,
 }
 
-/// The listeners of a plan, until they are served.
+/// Bound listeners of a plan.
 #[derive(Debug)]
 pub(super) struct Listeners {
-    /// By service, in the order of their replicas.
+    /// Listeners by service, in the order of the replicas.
     pub(super) replicas: Vec<(Row, TcpListener)>,
-    /// The admin pages'.
+    /// Listener of the admin pages.
     pub(super) admin: TcpListener,
 }
 
-/// Why the suite cannot listen.
+/// Error of binding the addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A port beyond the last one.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// Addresses that could not be bound, each with its cause.
+    /// Addresses that cannot be bound, each with its cause.
     #[error("cannot listen:\n{}", .0.join("\n"))]
     Refused(Vec<String>),
 }
 
 impl Plan {
-    /// Binds every address, or says of each that is refused why.
+    /// Binds all addresses. The error names every address that cannot be bound.
     ///
     /// # Errors
-    /// [`BindError`]; nothing stays bound then.
+    /// [`BindError`]; no address stays bound.
     pub(super) fn bind(services: &[Row], args: &UpArgs) -> Result<(Self, Listeners), BindError> {
         let plan = Self::new(services, args)?;
         let mut refused = Vec::new();
@@ -74,10 +74,10 @@ impl Plan {
     }
 
     pub(super) fn new(services: &[Row], args: &UpArgs) -> Result<Self, TooLarge> {
-        let asked = args.replicas();
+        let counts = args.replicas();
         let mut planned = Vec::new();
         for &service in services {
-            let count = asked.get(service.name).copied().unwrap_or(1);
+            let count = counts.get(service.name).copied().unwrap_or(1);
             planned.push(Replicas {
                 service,
                 first: service.address(0, args.port_offset)?,
@@ -89,19 +89,19 @@ impl Plan {
         Ok(Self { services: planned, admin: admin_address(args.port_offset)? })
     }
 
-    /// Each service with its replicas.
+    /// Returns each service with its replicas.
     pub(super) fn services(&self) -> &[Replicas] {
         &self.services
     }
 
-    /// The address of the admin pages.
+    /// Returns the address of the admin pages.
     pub(super) fn admin(&self) -> SocketAddr {
         self.admin
     }
 }
 
 impl Replicas {
-    /// Where they listen, the first one first.
+    /// Returns the addresses, the first replica first.
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         [self.first].into_iter().chain(self.further.iter().copied())
     }

@@ -1,4 +1,4 @@
-//! What `up` tells the world once everything serves: the ready file and the banner.
+//! Ready file and banner, written once all services are serving.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{admin::Bootstrap, plan::Plan};
 use crate::suite::{INVENTORY, USER};
 
-/// The content of the ready file.
+/// Content of the ready file.
 #[derive(Debug, Serialize)]
 pub(super) struct Ready {
     services: BTreeMap<&'static str, Vec<SocketAddr>>,
@@ -25,7 +25,7 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// Everything the plan has, now that it serves.
+    /// Returns the addresses of the plan, and this process.
     pub(super) fn new(plan: &Plan) -> Self {
         let services =
             plan.services().iter().map(|of| (of.service.name, of.addresses().collect())).collect();
@@ -37,19 +37,19 @@ impl Ready {
         }
     }
 
-    /// Removes an earlier start's file, so that nobody takes it for this one's, and finds out
-    /// whether there can be one.
+    /// Removes the file of an earlier start, and checks that the path can be written.
     pub(super) fn prepare(path: &Path) -> io::Result<()> {
         gantry_files::vacate(path)
     }
 
-    /// Writes the file whole or not at all: whoever sees it can read it.
+    /// Writes the file atomically: a reader never sees a part of it.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         gantry_files::replace(path, &serde_json::to_vec_pretty(self)?, Readers::Everybody)
     }
 }
 
-/// How grpcurl is told to speak to a service; the files in capitals are the caller's own.
+/// Returns grpcurl's flags for the transport of a service. The caller replaces the names in capitals with
+/// its own files.
 fn through(service: &str, tls: Option<&ServerTls>) -> String {
     let Some(tls) = tls else { return "-plaintext".to_owned() };
     let own = if tls.client_ca_file.is_some() { "-cert CERT -key KEY " } else { "" };
@@ -59,7 +59,7 @@ fn through(service: &str, tls: Option<&ServerTls>) -> String {
 /// Prints the banner.
 ///
 /// # Errors
-/// If there is no thread to spare.
+/// If the thread cannot be started.
 pub(super) fn print_banner(
     plan: &Plan,
     tls: &BTreeMap<&str, ServerTls>,
@@ -68,9 +68,9 @@ pub(super) fn print_banner(
     print(banner(plan, tls, bootstrap)?)
 }
 
-/// Returns the addresses, three calls to paste, the admin, and `ready`. The calls show no secret
-/// to other users of the machine: it comes from standard input or the environment, never as an
-/// argument. The password is printed for people alone: what is no terminal may be kept.
+/// Returns the banner: addresses, three calls to paste, the admin, and `ready`. The calls take secrets from
+/// standard input or the environment: other users of the machine can read arguments. The banner has the
+/// password only if standard output is a terminal, since other output may be stored.
 pub(super) fn banner(
     plan: &Plan,
     tls: &BTreeMap<&str, ServerTls>,
@@ -109,21 +109,21 @@ pub(super) fn banner(
     match &bootstrap.created_password {
         Some(password) if io::stdout().is_terminal() => {
             writeln!(out, "  admin       {}\n  password    {password}", bootstrap.email)?;
-            writeln!(out, "              shown this once, and kept in {file}\n")?;
+            writeln!(out, "              shown only once; stored in {file}\n")?;
         }
         Some(_) => writeln!(out, "  admin       {}\n  password    in {file}\n", bootstrap.email)?,
-        None => writeln!(out, "  admin       {} (made by an earlier start)\n", bootstrap.email)?,
+        None => writeln!(out, "  admin       {} (created by an earlier start)\n", bootstrap.email)?,
     }
     writeln!(out, "ready")?;
     Ok(out)
 }
 
-/// Prints in a thread of its own: a pipe that nobody reads must not hold up the suite.
+/// Prints in a thread of its own: a full pipe must not block the suite.
 fn print(text: Vec<u8>) -> io::Result<()> {
     let print = move || {
         let mut out = io::stdout().lock();
         if let Err(error) = out.write_all(&text).and_then(|()| out.flush()) {
-            // Whoever closed our standard output does not want it: no reason to stop serving.
+            // Standard output is closed. The suite serves without it.
             tracing::warn!(%error, "cannot print the addresses");
         }
     };
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_starts_file_is_removed_and_nothing_is_left_beside() {
+    fn the_file_of_an_earlier_start_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ready");
         fs::write(&path, "old").unwrap();
@@ -159,7 +159,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (victim, link) = (folder.path().join("victim"), folder.path().join("ready"));
         fs::write(&victim, "precious").unwrap();
-        // Also under the name that a partial file once had.
+        // Also under the name of a partial file.
         for name in ["ready", "ready.partial"] {
             std::os::unix::fs::symlink(&victim, folder.path().join(name)).unwrap();
         }

@@ -1,5 +1,5 @@
-//! The servers of the suite: as many of each service as there are replicas, drained in the order
-//! in which the services need each other.
+//! Running servers of the suite, one for each replica. Services are drained before the services that they
+//! need.
 
 use std::{
     error::Error,
@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::{UpError, cannot_open};
 use crate::suite::{Member, Row, drain_order};
 
-/// Name of the admin pages among what is served.
+/// Name of the admin pages in errors.
 const ADMIN: &str = "admin";
 
 /// Builds a server for each listener.
@@ -37,9 +37,9 @@ pub(super) fn replicas(
     replicas.collect()
 }
 
-/// Everything that is being served.
+/// Running servers.
 pub(super) struct Running {
-    /// In the order in which they are drained; the last one has the admin pages.
+    /// Groups in drain order; the last one has the admin pages.
     groups: Vec<Group>,
 }
 
@@ -73,11 +73,11 @@ impl Running {
         Self { groups }
     }
 
-    /// Waits for something to stop that should not.
+    /// Waits until a server stops without a request to stop.
     pub(super) async fn first_to_stop(&mut self) -> UpError {
         let stopped = poll_fn(|context| {
             for group in &mut self.groups {
-                // A group that has nobody cannot stop.
+                // An empty group cannot stop.
                 if let Poll::Ready(Some(joined)) = group.members.poll_join_next(context) {
                     return Poll::Ready(joined);
                 }
@@ -86,12 +86,11 @@ impl Running {
         });
         match outcome(stopped.await) {
             Err(error) => error,
-            Ok(service) => UpError::Stopped { service, cause: "nobody asked it to".into() },
+            Ok(service) => UpError::Stopped { service, cause: "without a request to stop".into() },
         }
     }
 
-    /// Drains services before those that they need, and the admin pages last, because they show
-    /// it.
+    /// Drains services before those that they need, and the admin pages last: they show the drain.
     pub(super) async fn drain(self) -> Result<(), UpError> {
         for group in self.groups {
             group.drain().await?;
@@ -129,7 +128,7 @@ impl Group {
     }
 }
 
-/// Which member ended, or why it ended badly.
+/// Returns the name of the member that ended, or its error.
 fn outcome(
     joined: Result<(&'static str, Result<(), ServeError>), JoinError>,
 ) -> Result<&'static str, UpError> {

@@ -11,10 +11,10 @@ use crate::{
     suite::{SuiteSettings, USER},
 };
 
-/// Loads the defaults, what the data directory has, the files, the environment and the flags.
+/// Loads the defaults, the paths in the data directory, the files, the environment and the flags.
 ///
 /// # Errors
-/// Every problem at once; then everything that is wrong with the files that they name.
+/// All problems of the settings; if there are none, all problems of the files that they name.
 pub(super) fn load<T: SuiteSettings>(args: &UpArgs, keys: &Keys) -> Result<Loaded<T>, ConfigError> {
     let mut sources = args.settings.add_to(in_data_dir::<T>(&args.data_dir, keys));
     if let Some(registry) = args.registry {
@@ -35,7 +35,7 @@ pub(super) fn defaults<T: SuiteSettings>() -> Sources {
     T::add_defaults(sources.defaults(include_str!("../../config/default.toml")))
 }
 
-/// Adds what the data directory has for settings that nobody gives.
+/// Adds the paths in the data directory, as defaults.
 fn in_data_dir<T: SuiteSettings>(data_dir: &Path, keys: &Keys) -> Sources {
     const FLAG: &str = "--data-dir";
     let key_file = format!("{}.tokens.key_file", USER.name);
@@ -56,7 +56,7 @@ fn in_data_dir<T: SuiteSettings>(data_dir: &Path, keys: &Keys) -> Sources {
     })
 }
 
-/// The files that the settings name. Those of the data directory are made by the start.
+/// Check of the files that the settings name. Files that the start creates may be missing.
 struct Files<'a, T> {
     settings: &'a T,
     made: &'a [PathBuf],

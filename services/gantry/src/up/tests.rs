@@ -1,5 +1,5 @@
-//! A service that is added to the table is found everywhere.
-#![allow(unreachable_pub, reason = "what the table makes is public")]
+//! A new row of the table appears everywhere.
+#![allow(unreachable_pub, reason = "the table makes public items")]
 
 use std::{
     io::{Read, Write},
@@ -59,7 +59,7 @@ fn page(address: std::net::SocketAddr, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_in_the_table_is_found_in_the_banner_readiness_and_drain() {
+async fn a_new_row_is_in_the_banner_readiness_and_drain_order() {
     let folder = tempfile::tempdir().unwrap();
     let offset = fastrand::u16(1_000..10_000).to_string();
     let data_dir = folder.path().to_str().unwrap();

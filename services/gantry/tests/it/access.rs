@@ -1,5 +1,5 @@
-//! Every method and every sort of caller, against running servers: what the contract
-//! says is what they do. proto/tests/access.rs pins down what the contract says.
+//! Access rules of the contract, checked on running servers for every method and every kind of caller.
+//! proto/tests/access.rs checks the rules themselves.
 
 use gantry_contract::{Actor, Caller, Denied, access::Grants};
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
@@ -13,7 +13,7 @@ use crate::{
     shop::Shop,
 };
 
-/// Whether a server let a caller through to validation and beyond.
+/// Returns an error with code and reason if the server rejected the call before validation.
 fn admitted(status: &Status) -> Result<(), (Code, String)> {
     let info = status.get_details_error_info();
     match info.filter(|info| info.domain == "gantry") {
@@ -40,7 +40,7 @@ fn actor(role: &str) -> Actor {
     Actor { subject: "0195f3a0-0000-7000-8000-000000000001".into(), roles: vec![role.into()] }
 }
 
-/// What the default settings of a service grant.
+/// Returns the grants in the default settings of a service.
 fn grants(service: &str) -> Grants {
     let order = |permissions: &[&str]| {
         Grants::from([("order".into(), permissions.iter().map(|p| (*p).into()).collect())])

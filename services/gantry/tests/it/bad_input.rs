@@ -1,4 +1,4 @@
-//! What a caller can get wrong: each a precise status with its reason, and nothing half-written.
+//! Mistakes of callers. Each gets a precise status with its reason, and leaves no partial write.
 
 use gantry_proto::shop::{
     inventory::v1::{BatchGetProductsRequest, ListProductsRequest},
@@ -13,14 +13,14 @@ use crate::{
     shop::{PASSWORD, Shop, bearer, id, new_order, new_product, new_user},
 };
 
-/// The code and the reason of a refusal.
+/// Returns the code and the reason of a failed call.
 fn why<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
     let status = result.expect_err("a refusal");
     let reason = status.get_details_error_info().expect("an ErrorInfo").reason;
     (status.code(), reason)
 }
 
-/// The fields that a refusal names.
+/// Returns the fields that the status of a failed call names.
 fn fields<T: std::fmt::Debug>(result: Result<T, Status>) -> Vec<String> {
     let status = result.expect_err("a refusal");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
@@ -33,7 +33,7 @@ fn is(code: Code, reason: &str) -> (Code, String) {
 }
 
 #[tokio::test]
-async fn every_mistake_gets_its_own_answer() {
+async fn each_mistake_has_a_status_and_a_reason_of_its_own() {
     let suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
     let customer = shop.customer().await;
@@ -41,7 +41,7 @@ async fn every_mistake_gets_its_own_answer() {
     let (mut users, mut inventory, mut orders) =
         (shop.users.clone(), shop.inventory.clone(), shop.orders.clone());
 
-    // What an order asks for.
+    // Items of an order.
     let unknown = shop.draft(&customer, &[("no-such-sku", 1)]).await;
     assert_eq!(why(unknown), is(Code::NotFound, "PRODUCT_NOT_FOUND"));
     let nothing = shop.draft(&customer, &[(&product.sku, 0)]).await;
@@ -54,7 +54,7 @@ async fn every_mistake_gets_its_own_answer() {
     let many = fields(orders.create_order(bearer(request, &customer.token)).await);
     assert_eq!(many, ["user_id", "items[0].sku", "items[0].quantity", "request_id"]);
 
-    // Who is asked for, and who asks.
+    // Ids of resources, and callers.
     let request = GetUserRequest { id: "1".to_owned() };
     assert_eq!(fields(users.get_user(bearer(request, &shop.admin)).await), ["id"]);
     let request = GetUserRequest { id: id() };
@@ -77,7 +77,7 @@ async fn every_mistake_gets_its_own_answer() {
     let forbidden = inventory.create_product(request).await;
     assert_eq!(why(forbidden), is(Code::PermissionDenied, "PERMISSION_MISSING"));
 
-    // Somebody else's.
+    // Resources of another user.
     let order = shop.draft(&customer, &[(&product.sku, 1)]).await.unwrap();
     let stranger = shop.customer().await;
     let theirs = shop.place(&stranger, &order).await;
@@ -99,7 +99,7 @@ async fn every_mistake_gets_its_own_answer() {
     let request = ListProductsRequest { page_token: "forged".into(), ..Default::default() };
     assert_eq!(fields(inventory.list_products(bearer(request, &shop.admin)).await), ["page_token"]);
 
-    // None of it took or left anything.
+    // No mistake changed the stock or left an order.
     assert_eq!(shop.stock(&product.sku).await, (5, 0));
     let listed = orders.list_orders(bearer(ListOrdersRequest::default(), &customer.token)).await;
     assert_eq!(listed.unwrap().into_inner().orders, [order]);
@@ -108,7 +108,7 @@ async fn every_mistake_gets_its_own_answer() {
 }
 
 #[tokio::test]
-async fn more_mistakes_than_headers_carry_are_told_in_order_and_then_counted() {
+async fn violations_beyond_the_header_limit_are_counted() {
     let suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
     let request = new_order(&id(), &[("", 0); 100]);
@@ -127,7 +127,7 @@ async fn more_mistakes_than_headers_carry_are_told_in_order_and_then_counted() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_refused_and_others_are_served() {
+async fn a_message_over_the_limit_is_rejected_and_others_are_served() {
     let suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
     let request = BatchGetProductsRequest { skus: vec!["x".repeat(64); 80_000] };
@@ -137,7 +137,7 @@ async fn a_message_over_the_limit_is_refused_and_others_are_served() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_is_one_request_and_a_reused_id_is_refused() {
+async fn a_repeated_request_is_one_and_a_reused_id_is_rejected() {
     let suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
     let mut users = shop.users.clone();

@@ -1,4 +1,4 @@
-//! What `gantry up` refuses to start with: exit code 2 and the cause, nothing half-written.
+//! Failed starts of `gantry up`: exit code 2, the cause on standard error, and no partial write.
 
 use std::{fs, net::TcpListener, process::Output};
 
@@ -45,7 +45,7 @@ fn connections_that_open_files_do_not_allow_are_refused() {
     let offset = free_offset().to_string();
     let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
     let most = [("GANTRY_ORDER__SERVER__CONNECTIONS__MAX", "4000000000")];
-    // And 16 of each of the others at least.
+    // The other services need at least 16 each.
     refused(&up(&args, &most), &["may open", "4000000032 connections", "ulimit -n"]);
     assert!(!data.exists());
 }
@@ -62,7 +62,7 @@ fn a_data_folder_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn a_second_process_on_the_data_folder_is_refused_and_the_first_goes_on() {
+fn a_second_process_on_the_data_folder_is_rejected() {
     let mut suite = Suite::start(&[]);
     let data = suite.data();
     let offset = free_offset().to_string();
@@ -96,7 +96,7 @@ fn every_bad_setting_is_named_with_its_source() {
 }
 
 #[test]
-fn what_the_contract_does_not_know_is_named_with_its_source_before_anything_is_written() {
+fn settings_unknown_to_the_contract_are_named_with_source() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("gantry.toml");
     let text = "[user.server.limits.classes]\nlogn = { per_second = 1.0, burst = 1 }\n\
@@ -124,7 +124,7 @@ fn what_the_contract_does_not_know_is_named_with_its_source_before_anything_is_w
 }
 
 #[test]
-fn a_certificate_that_is_missing_is_named_before_there_is_an_admin_or_a_server() {
+fn a_missing_certificate_is_named_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (config, missing) = (folder.path().join("gantry.toml"), folder.path().join("order.pem"));
     let path = missing.display();
@@ -139,7 +139,7 @@ fn a_certificate_that_is_missing_is_named_before_there_is_an_admin_or_a_server()
 }
 
 #[test]
-fn a_ready_file_that_cannot_be_written_is_refused_before_anything_is() {
+fn an_unwritable_ready_file_fails_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let ready = folder.path().join("missing/ready.json");
@@ -151,7 +151,7 @@ fn a_ready_file_that_cannot_be_written_is_refused_before_anything_is() {
 }
 
 #[test]
-fn an_admins_password_that_breaks_a_rule_is_refused_and_its_file_named() {
+fn an_invalid_admin_password_is_rejected_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let (data, password) = (folder.path().join("data"), folder.path().join("password"));
     fs::write(&password, "short").unwrap();
@@ -170,7 +170,7 @@ fn a_consul_address_without_the_consul_registry_is_refused() {
 }
 
 #[test]
-fn a_stranger_cannot_set_anything_through_the_working_folder() {
+fn files_in_the_working_folder_set_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let dotenv = "GANTRY_USER__BOOTSTRAP__ADMIN_EMAIL=me@example.org\nGANTRY_UNKNOWN=1\n";
     fs::write(folder.path().join(".env"), dotenv).unwrap();
@@ -184,7 +184,7 @@ fn a_stranger_cannot_set_anything_through_the_working_folder() {
     process.send_term();
     assert!(process.wait().success());
 
-    // Named, it is read, told, and refused for what is wrong with it.
+    // A named file is read, logged, and rejected for its problems.
     let output =
         gantry().args(args).args(["--env-file", ".env"]).current_dir(folder.path()).output();
     refused(&output.unwrap(), &["unknown: unknown key", "(.env line 2)"]);
@@ -214,7 +214,7 @@ fn the_files_that_were_read_are_logged() {
 }
 
 #[test]
-fn published_keys_and_tokens_are_not_sent_in_plaintext_to_other_machines() {
+fn published_keys_need_tls_to_other_machines() {
     let folder = tempfile::tempdir().unwrap();
     let (config, token) = (folder.path().join("gantry.toml"), folder.path().join("token"));
     fs::write(&token, "secret\n").unwrap();

@@ -1,5 +1,4 @@
-//! `gantry bench` measures and reports. What it measures is not judged here: that needs a
-//! quiet machine.
+//! `gantry bench` measures and reports. The values are not judged here, since that needs a quiet machine.
 
 use std::{fs, process::Output};
 
@@ -11,13 +10,13 @@ fn bench(args: &[&str]) -> Output {
     gantry().arg("bench").args(args).output().unwrap()
 }
 
-/// The rows of a scenario that is run once and briefly.
+/// Runs a scenario once and briefly, and returns its rows.
 fn rows(scenario: &str) -> Vec<Value> {
     rows_of("client", scenario, 100)
 }
 
-/// The same of this benchmark, in so many milliseconds: in as many at least as it takes a busy
-/// machine to answer a call, without which there is nothing to measure.
+/// Runs a scenario with a window in milliseconds, and returns its rows. The window must be longer than a
+/// call on a busy machine.
 fn rows_of(benchmark: &str, scenario: &str, window: u32) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("rows.json");
@@ -59,12 +58,12 @@ fn a_closed_loop_over_a_static_list_is_compared_with_tonic() {
 }
 
 #[test]
-fn a_slow_replica_is_measured_by_its_share_and_by_what_callers_wait() {
+fn a_slow_replica_is_measured_by_its_share_and_latency() {
     assert_eq!(rows("slow").len(), 6);
 }
 
 #[test]
-fn a_replica_that_fails_or_is_killed_costs_no_call_that_may_be_repeated() {
+fn a_failing_or_killed_replica_fails_no_retriable_call() {
     for scenario in ["failing", "killed"] {
         let rows = rows(scenario);
         let correct = ["may be repeated", "double executions", "without OUTCOME_UNKNOWN"];
@@ -80,7 +79,7 @@ fn a_replica_that_fails_or_is_killed_costs_no_call_that_may_be_repeated() {
 }
 
 #[test]
-fn what_a_missing_tool_leaves_unmeasured_is_said_and_fails() {
+fn a_missing_tool_is_named_and_fails() {
     for (benchmark, scenario, install) in [
         ("client", "pick", "apt-get install valgrind"),
         ("client", "instructions", "apt-get install valgrind"),
@@ -108,10 +107,10 @@ fn a_joiner_and_an_ejected_replica_get_calls() {
 }
 
 #[test]
-fn the_server_stack_is_compared_with_tonics_and_refuses_no_call() {
+fn the_server_stack_is_compared_with_tonics() {
     assert_eq!(rows_of("server", "cost", 100).len(), 2);
     assert_eq!(rows_of("server", "validation", 100).len(), 1);
-    // Five times too many calls leave a busy machine little time for those that it takes.
+    // At five times its capacity, a busy machine has little time for the admitted calls.
     assert_eq!(rows_of("server", "overload", 2_000).len(), 6);
 }
 
@@ -127,7 +126,7 @@ fn each_attack_runs_and_is_compared_with_a_harmless_load() {
 }
 
 #[test]
-fn flags_that_make_no_sense_are_refused() {
+fn invalid_flags_are_rejected() {
     for args in [
         &[][..],
         &["client", "--only", "speed"],

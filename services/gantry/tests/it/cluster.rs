@@ -1,6 +1,5 @@
-//! The services as processes of their own, as README starts them: with the files in
-//! deploy/local, on the keys that `gantry up` made, finding each other by a list or through
-//! Consul.
+//! Services as processes of their own, started as in README: with the files in deploy/local and the keys
+//! of `gantry up`. They find each other through a list or through Consul.
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +19,10 @@ use crate::{
     shop::Shop,
 };
 
-/// The services that have a binary of their own.
+/// Names of the services; each has a binary of its own.
 pub const SERVICES: &[&str] = &gantry::suite::NAMES;
 
-/// Processes that know each other's keys and addresses.
+/// Running processes with each other's keys and addresses.
 pub struct Cluster {
     members: Vec<Member>,
     registry: Registry,
@@ -40,7 +39,7 @@ struct Member {
     process: Process,
 }
 
-/// How processes find each other.
+/// Registry of the processes.
 #[derive(Clone, Copy)]
 pub enum Through<'a> {
     List,
@@ -48,13 +47,12 @@ pub enum Through<'a> {
 }
 
 impl Cluster {
-    /// Starts one process for each name; a name given twice makes two replicas, each with a
-    /// database of its own.
+    /// Starts one process for each name. A repeated name adds a replica with a database of its own.
     pub fn start(services: &[&str]) -> Self {
         Self::find_through(Through::List, services, &[])
     }
 
-    /// The same, with settings of the services' own in the environment.
+    /// Starts a cluster with a registry, and with settings of the services in the environment.
     pub fn find_through(
         through: Through<'_>,
         services: &[&str],
@@ -63,7 +61,7 @@ impl Cluster {
         Self::configured(through, services, variables, local_file)
     }
 
-    /// The same, with a file of settings for each service.
+    /// Starts a cluster as [`find_through`](Self::find_through), with a settings file for each service.
     pub fn configured(
         through: Through<'_>,
         services: &[&str],
@@ -100,23 +98,23 @@ impl Cluster {
         Self { members, registry, admin_password, _keys: keys, _folder: folder }
     }
 
-    /// The cluster seen through our own client, as its admin.
+    /// Returns clients of the cluster, logged in as its admin.
     pub async fn shop(&self) -> Shop {
         self.shop_through(&ClientSettings::default()).await
     }
 
-    /// The same, called by these settings.
+    /// Returns clients of the cluster with these settings, logged in as its admin.
     pub async fn shop_through(&self, settings: &ClientSettings) -> Shop {
         Shop::of(&self.registry, settings).for_admin(&self.admin_password).await
     }
 
-    /// The same with connections of its own, by who has logged in before.
+    /// Returns clients with connections of their own, and the token of `before`.
     pub fn shop_anew(&self, before: &Shop) -> Shop {
         let admin = before.admin.clone();
         Shop { admin, ..Shop::of(&self.registry, &ClientSettings::default()) }
     }
 
-    /// Ends the first process of a service as an operator would.
+    /// Stops the first process of a service with SIGTERM.
     pub fn terminate(&mut self, service: &str) {
         let position = self.members.iter().position(|member| member.service == service);
         let mut member = self.members.remove(position.expect("a member of this name"));
@@ -124,12 +122,12 @@ impl Cluster {
         assert!(member.process.wait().success(), "{}", member.process.log());
     }
 
-    /// Kills a service's replica, the first of which is number 0.
+    /// Kills a replica of a service; the first replica is 0.
     pub fn kill(&mut self, service: &str, replica: usize) {
         self.member(service, replica).process.kill();
     }
 
-    /// Starts a replica that has ended again, where it was.
+    /// Restarts an ended replica at its address.
     pub fn start_again(&mut self, service: &str, replica: usize) {
         let member = self.member(service, replica);
         member.process = Process::start(&mut member.command, &member.log);
@@ -141,20 +139,20 @@ impl Cluster {
         of.nth(replica).expect("a member of this name")
     }
 
-    /// Waits until every process has logged so many lines with `text`.
+    /// Waits until every process has logged `text` as often as `lines` returns for its service.
     pub fn until_logged(&mut self, text: &str, lines: impl Fn(&str) -> usize) {
         for Member { service, process, .. } in &mut self.members {
             process.until_logged_again(text, lines(service));
         }
     }
 
-    /// What every process of a service printed, whenever it was started.
+    /// Returns the output of all processes of a service.
     pub fn log(&self, service: &str) -> String {
         let of = self.members.iter().filter(|member| member.service == service);
         of.map(|member| member.process.log()).collect()
     }
 
-    /// What every process printed.
+    /// Returns the output of all processes.
     pub fn logs(&self) -> String {
         self.members.iter().map(|member| member.process.log()).collect()
     }
@@ -167,14 +165,14 @@ impl Member {
     }
 }
 
-/// Consul, as a caller's process has it.
+/// Returns the registry of a Consul agent.
 pub fn at_consul(agent: &Agent) -> Registry {
     let consul = consul::Settings::default().url(agent.url());
     let settings = Settings::default().kind(Kind::Consul).consul(consul);
     Registry::from_settings(&settings).unwrap()
 }
 
-/// A registry that is a list.
+/// Returns a registry with fixed endpoints.
 pub fn listing(endpoints: BTreeMap<String, Vec<String>>) -> Registry {
     Registry::fixed(endpoints).unwrap()
 }
@@ -188,7 +186,7 @@ fn by_service(places: &[(&str, SocketAddr)]) -> BTreeMap<String, Vec<String>> {
     list
 }
 
-/// A service's own binary, configured by the environment where its file would collide.
+/// Returns the command of a service's own binary, with the addresses of this cluster in the environment.
 fn member(
     service: &str,
     address: SocketAddr,
@@ -215,20 +213,20 @@ fn member(
     command
 }
 
-/// The settings of a service that runs by itself on one computer.
+/// Returns the settings file of a service's own binary in deploy/local.
 pub fn local_file(service: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join(format!("deploy/local/{service}.toml"))
 }
 
-/// A service's own binary, without what this environment says.
+/// Returns a service's own binary, with an empty environment.
 pub fn own_binary(service: &str) -> Command {
     let mut command = binary(&format!("{service}-service"));
     command.env_clear();
     command
 }
 
-/// A binary of another package of the workspace, which `cargo test --workspace` builds too.
+/// Returns a binary of another package, which `cargo test --workspace` builds as well.
 pub fn binary(name: &str) -> Command {
     let beside = Path::new(gantry().get_program()).with_file_name(name);
     assert!(beside.exists(), "{} is missing: cargo build --workspace", beside.display());

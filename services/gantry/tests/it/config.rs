@@ -17,7 +17,7 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The output of a command of `gantry`, or of a service's binary.
+/// Runs `gantry` or a service's binary, and returns its output.
 fn run(binary: &str, args: &[&str]) -> Output {
     let mut command = match binary {
         "gantry" => gantry(),
@@ -26,7 +26,7 @@ fn run(binary: &str, args: &[&str]) -> Output {
     command.arg("config").args(args).output().unwrap()
 }
 
-/// A binary's schema, ready to judge settings.
+/// Compiled JSON Schema of a binary's settings.
 struct Schema {
     schemas: Schemas,
     index: boon::SchemaIndex,
@@ -41,7 +41,7 @@ impl Schema {
         Self { schemas, index }
     }
 
-    /// Why settings are refused; `None` if they are valid.
+    /// Returns the problem of settings, or `None` if they are valid.
     fn refusal(&self, settings: &Value) -> Option<String> {
         self.schemas.validate(settings, self.index).err().map(|error| format!("{error:#}"))
     }
@@ -52,7 +52,7 @@ fn toml(file: &Path) -> Value {
     serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap()
 }
 
-/// The default file of a service, or of `gantry`.
+/// Returns the default file of a service, or of `gantry`.
 fn defaults(binary: &str) -> Value {
     toml(&root().join(format!("services/{binary}/config/default.toml")))
 }
@@ -72,7 +72,7 @@ fn the_schema_validates_every_default_file() {
             let file = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
             assert_eq!(schema.refusal(&file), None, "{common} of {service}");
         }
-        // Its table is the same in a process that it shares.
+        // A shared process has the same table for it.
         assert_eq!(gantry.refusal(&json!({ *service: file[*service] })), None, "{service}");
     }
 }
@@ -133,13 +133,13 @@ fn check_says_ok_or_every_problem_and_writes_nothing() {
     assert!(told.contains("user.server.weight: expected") && told.contains("order.serve: "));
     assert!(refused.stdout.is_empty() && !data.exists());
 
-    // Files that the settings name are read as well.
+    // The check reads the files that the settings name.
     fs::write(&config, "user.server.tls = { cert_file = 'a.pem', key_file = 'b.pem' }").unwrap();
     let refused = with_file(&args, "gantry");
     let told = String::from_utf8(refused.stderr).unwrap();
     assert!(told.contains("user.server.tls.cert_file: "), "{told}");
 
-    // A process of its own is given keys.
+    // A process of its own needs keys.
     let refused = run("order", &["check"]);
     let told = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(2) && told.contains("order.identity.trusted"), "{told}");
@@ -173,7 +173,7 @@ fn show_as_json_is_the_page_of_a_running_suite() {
     let data = suite.data();
     let args = ["show", "--json", "--data-dir", data.to_str().unwrap()];
     let shown: Value = serde_json::from_str(&text(&run("gantry", &args))).unwrap();
-    // The suite has limits of its own, and fills in what the limit of open files leaves.
+    // The running suite has limits of its own, and connection limits derived from the limit of open files.
     let comparable = |mut settings: Value| {
         for service in SERVICES {
             let server = settings[service]["server"].as_object_mut().unwrap();

@@ -5,7 +5,7 @@ use gantry_consul_agent::Agent;
 use crate::{process::Suite, shop::Shop};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_suite_finds_itself_through_consul_and_leaves_nothing_there() {
+async fn the_suite_registers_with_consul_and_deregisters() {
     let agent = Agent::start().await;
     let mut suite =
         Suite::start(&["--registry", "consul", "--consul", &agent.url(), "--replicas", "user=2"]);

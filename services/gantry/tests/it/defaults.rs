@@ -1,11 +1,11 @@
-//! The files of defaults of every service: enough to start with, the same as those of the code, and
-//! with examples that are settings.
+//! Default files of all services. They suffice for a start, equal the defaults in the code, and have valid
+//! examples.
 
 use gantry_client::ClientSettings;
 use gantry_config::{ConfigError, Sources};
 use gantry_process::{ProcessSettings, Service, ServiceSettings};
 
-/// What a service does not start without.
+/// Returns the settings without which a service does not start.
 pub fn required(name: &str) -> Vec<(String, String)> {
     let trusted = r#"[{issuer = "gantry", issues = "users", key_file = "users.pub.pem"}]"#;
     [
@@ -19,7 +19,7 @@ pub fn required(name: &str) -> Vec<(String, String)> {
     .collect()
 }
 
-/// A file of defaults whose examples are no comments.
+/// Returns a default file with its examples as settings instead of comments.
 pub fn with_examples(text: &str) -> String {
     let is_example = |text: &&str| {
         text.starts_with('[') && text.ends_with(']')
@@ -84,7 +84,7 @@ fn check<S: Service>(port: u16) {
 }
 
 #[test]
-fn every_service_has_defaults_that_are_enough_and_examples_that_are_settings() {
+fn defaults_suffice_and_their_examples_are_settings() {
     check::<gantry_user::Service>(50051);
     check::<gantry_order::Service>(50052);
     check::<gantry_inventory::Service>(50053);

@@ -1,5 +1,4 @@
-//! Every number and every duration of the settings at its extremes: refused with its bounds, or
-//! it works.
+//! Extreme values of every number and duration in the settings: each is rejected with its bounds, or works.
 
 use gantry_config::{Bound, ConfigError, Range};
 use gantry_process::{
@@ -12,7 +11,7 @@ use crate::{
     process::{Suite, gantry},
 };
 
-/// A setting of a file of defaults, examples included.
+/// Setting of a default file, examples included.
 struct Setting {
     path: Vec<String>,
     range: Range,
@@ -20,7 +19,7 @@ struct Setting {
 
 impl Setting {
     fn variable(&self) -> Option<String> {
-        // The name of a method is no part of a variable's.
+        // Variables cannot contain the name of a method.
         let is_plain = |level: &String| level.chars().all(|c| c.is_ascii_lowercase() || c == '_');
         let levels = self.path.iter().all(is_plain);
         levels.then(|| format!("GANTRY_{}", self.path.join("__").to_uppercase()))
@@ -31,7 +30,7 @@ impl Setting {
     }
 }
 
-/// Every number and duration with its bounds; one without fails.
+/// Returns every number and duration with its bounds. Panics if one has no bounds.
 fn settings<S: Service>() -> Vec<Setting> {
     let mut found = Vec::new();
     for text in ServiceSettings::<S>::defaults() {
@@ -68,7 +67,7 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) 
     if is_bounded {
         found.push(path.clone());
     }
-    // What lists hold has types of its own: percentages, amounts, addresses.
+    // Values in lists have types of their own: percentages, amounts, addresses.
     for (key, value) in value.as_table().into_iter().flatten() {
         path.push(key.clone());
         collect(value, path, found);
@@ -76,7 +75,7 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) 
     }
 }
 
-/// Whether a text of a variable is within the bounds.
+/// Returns true if the value of a variable is within the bounds.
 fn is_within(range: Range, text: &str) -> bool {
     match range {
         Range::Count(least, most) => {
@@ -143,7 +142,7 @@ fn try_extremes<S: Service>() {
             let is_clear = problem.what.starts_with(&bounds) || problem.what.contains("expected");
             assert!(is_clear, "{key} = {value}: {problem}");
         }
-        // A rule between two settings may refuse what their bounds allow.
+        // A rule between two settings may reject values within their bounds.
         for value in range.ends() {
             let refused = told(&value).filter(|problem| problem.what.starts_with(&bounds));
             assert!(refused.is_none(), "{key} = {value}: {refused:?}");
@@ -152,21 +151,21 @@ fn try_extremes<S: Service>() {
 }
 
 #[test]
-fn the_user_service_refuses_what_it_cannot_work_with() {
+fn the_user_service_rejects_unusable_extremes() {
     try_extremes::<gantry_user::Service>();
 }
 
 #[test]
-fn the_order_service_refuses_what_it_cannot_work_with() {
+fn the_order_service_rejects_unusable_extremes() {
     try_extremes::<gantry_order::Service>();
 }
 
 #[test]
-fn the_inventory_service_refuses_what_it_cannot_work_with() {
+fn the_inventory_service_rejects_unusable_extremes() {
     try_extremes::<gantry_inventory::Service>();
 }
 
-/// All settings of the suite at one of their ends.
+/// Returns all settings of the suite at their minimum or maximum.
 fn at_ends(most: bool) -> Vec<(String, String)> {
     let mut all = settings::<gantry_user::Service>();
     all.extend(settings::<gantry_order::Service>());
@@ -175,13 +174,13 @@ fn at_ends(most: bool) -> Vec<(String, String)> {
         let [least, largest] = setting.range.ends();
         Some((setting.variable()?, if most { largest } else { least }))
     });
-    // An example turns TLS, a window of time or a limit on; what else it needs is not here.
+    // Examples turn on TLS, a window of time or a limit, and need further settings.
     let is_example = |variable: &str| {
         ["__TLS__", "WINDOW_TIME", "PER_SERVICE", "__CLASSES__"]
             .iter()
             .any(|part| variable.contains(part))
     };
-    // As many files as that many connections need are not everywhere.
+    // Not every machine allows the open files for so many connections.
     let is_example =
         |variable: &str| is_example(variable) || variable.ends_with("CONNECTIONS__MAX");
     ends.filter(|(variable, _)| !is_example(variable)).collect()
@@ -223,7 +222,7 @@ fn a_suite_works_with_the_most_of_everything() {
 }
 
 #[test]
-fn a_hash_that_would_hold_up_the_start_is_refused() {
+fn a_hash_that_would_delay_the_start_is_rejected() {
     let refused = |values: [(&str, &str); 2]| {
         let mut variables = required("user");
         variables.extend(

@@ -1,5 +1,4 @@
-//! A flaky front: it stands before a real service and loses calls on the way, as a network
-//! does.
+//! Flaky proxy before a real service, which loses calls as a network does.
 
 use std::{
     collections::HashMap,
@@ -16,27 +15,27 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{Status, body::Body, transport::Channel};
 use tower::ServiceExt;
 
-/// What becomes of a call that is not let through.
+/// Fate of a lost call.
 #[derive(Clone, Copy, Debug)]
 pub enum Lost {
-    /// The service never sees it.
+    /// The service never receives it; the caller gets an error.
     Call,
-    /// The service has done it, and only the answer is gone.
+    /// The service executes it; the response is lost.
     Answer,
-    /// The service never sees it, and nobody says so.
+    /// The service never receives it; the caller gets no response.
     Silently,
 }
 
 #[derive(Default)]
 struct State {
-    /// How many attempts of a path are still to be lost, and how.
+    /// Number of attempts to lose for each path, and their fate.
     lose: HashMap<String, (usize, Lost)>,
-    /// The attempts since the last look.
+    /// Attempts since the last read.
     seen: HashMap<String, usize>,
 }
 
 impl State {
-    /// Notes an attempt; says whether it is lost.
+    /// Records an attempt, and returns its fate if it is to be lost.
     fn attempt(&mut self, path: &str) -> Option<Lost> {
         *self.seen.entry(path.to_owned()).or_default() += 1;
         let (left, lost) = self.lose.get_mut(path).filter(|(left, _)| *left > 0)?;
@@ -45,7 +44,7 @@ impl State {
     }
 }
 
-/// The front of one service.
+/// Proxy of one service.
 pub struct Front {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -53,7 +52,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Serves what `behind` serves.
+    /// Starts a proxy of the server at `behind`.
     pub async fn start(behind: SocketAddr) -> Self {
         let channel = Channel::from_shared(format!("http://{behind}")).unwrap().connect_lazy();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -74,12 +73,12 @@ impl Front {
         Self { address, state, _serving: serving }
     }
 
-    /// Loses the next so many attempts of the method with this path.
+    /// Loses the next attempts of the method with this path.
     pub fn lose(&self, path: &str, attempts: usize, lost: Lost) {
         self.state.lock().unwrap().lose.insert(path.to_owned(), (attempts, lost));
     }
 
-    /// The attempts of a method since the last look.
+    /// Returns the attempts of a method since the last read.
     pub fn attempts(&self, path: &str) -> usize {
         self.state.lock().unwrap().seen.remove(path).unwrap_or_default()
     }

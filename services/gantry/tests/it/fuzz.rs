@@ -1,4 +1,4 @@
-//! Whatever bytes a caller sends, a server answers and is never at fault.
+//! Fuzzing of all methods: a server answers any bytes, and never with an internal error.
 //!
 //! Few rounds by default; `./test fuzz 100000` for long.
 
@@ -23,10 +23,10 @@ use crate::{
     shop::{Customer, PASSWORD, Shop, id, new_order, new_product, new_user},
 };
 
-/// Codes with which a server says that it, or nobody, knows what is wrong.
+/// Codes of an internal or unknown error.
 const OURS: [Code; 4] = [Code::Internal, Code::Unknown, Code::DataLoss, Code::Unimplemented];
 
-/// What no message to a caller contains.
+/// Texts that no status message may contain.
 const LEAKS: [&str; 6] = ["panicked", "SELECT ", "INSERT ", "sqlx", ".rs:", "/src/"];
 
 fn is_the_callers(status: &Status, what: &str) {
@@ -39,7 +39,7 @@ fn is_the_callers(status: &Status, what: &str) {
     assert!(leak.is_none(), "{what}: {status:?}");
 }
 
-/// Every sort of caller.
+/// Callers of every kind.
 struct Callers {
     suite: Suite,
     shop: Shop,
@@ -54,15 +54,15 @@ impl Callers {
         Self { suite, shop, customer }
     }
 
-    /// A long run outlives tokens.
+    /// Logs in again, since tokens expire during a long run.
     async fn log_in(&mut self) {
         let password = self.suite.admin_password();
         self.shop.admin = self.shop.log_in("admin@gantry.local", &password).await.unwrap();
         self.customer.token = self.shop.log_in(&self.customer.user.email, PASSWORD).await.unwrap();
     }
 
-    /// Tokens for a service: of nobody, of each role, of another service on its own account
-    /// and for users.
+    /// Returns tokens for calls to a service: none, one for each role, and tokens of another service for
+    /// itself and for users.
     fn tokens(&self, target: &str) -> [Option<String>; 6] {
         let name = if target == "order" { "user" } else { "order" };
         let key = SigningKey::load(&self.suite.data().join(format!("keys/{name}.pem"))).unwrap();
@@ -82,7 +82,7 @@ impl Callers {
     }
 }
 
-/// What there is to ask for.
+/// Ids of existing resources.
 struct Known {
     user: String,
     email: String,
@@ -99,7 +99,7 @@ impl Known {
         Self { user, email, sku: product.sku, order: order.id, reservation: id() }
     }
 
-    /// A message that the method takes, and acts on.
+    /// Returns a valid message for the method.
     fn valid(&self, method: &Method) -> Vec<u8> {
         let (sku, page_token) = (self.sku.clone(), String::new());
         let reservation_id = self.reservation.clone();
@@ -145,7 +145,7 @@ impl Known {
 }
 
 #[tokio::test]
-async fn whatever_the_message_every_method_answers_and_is_never_at_fault() {
+async fn every_method_answers_any_message_without_internal_errors() {
     let mut callers = Callers::new().await;
     let raw = Raw::open(&callers.suite).await;
     let (mut known, mut fuzz, methods) = (Known::new(&callers).await, fuzz(), methods());
@@ -171,15 +171,15 @@ async fn whatever_the_message_every_method_answers_and_is_never_at_fault() {
                 is_the_callers(&status, &what);
                 taken += usize::from(status.code() == Code::Ok);
             }
-            // The same bytes where a frame should be.
+            // The same bytes instead of a frame.
             let what = format!("{} by {caller}, seed {seed}, unframed", method.path);
             is_the_callers(&raw.send(method, message, token).await, &what);
         }
     }
-    // Messages that are all refused at the door would prove little.
+    // If validation rejected all messages, the test would prove little.
     assert!(taken > rounds(30) as usize, "{taken}");
     let log = callers.suite.process.log();
     assert!(!log.contains("panicked") && !log.contains(" ERROR "), "{log}");
-    // Others are served as before.
+    // Valid calls still succeed.
     callers.shop.one_confirmed_order().await;
 }

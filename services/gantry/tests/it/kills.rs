@@ -1,4 +1,4 @@
-//! The shop's own processes on a real Consul agent, killed and started again.
+//! Services as processes of their own on a real Consul agent, killed and restarted.
 
 use std::{
     collections::BTreeSet,
@@ -21,12 +21,12 @@ use tonic::{Code, Status};
 use crate::{
     cluster::{Cluster, Through},
     load::{Load, connected, eventually},
-    process::PATIENCE,
+    process::HANG_GUARD,
     shop::{Shop, bearer, id, new_order, new_user},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_whose_replicas_are_killed_in_turn_answers_every_question() {
+async fn a_service_whose_replicas_are_killed_in_turn_answers() {
     let mut agent = Agent::start().await;
     let services = ["inventory", "inventory", "inventory", "user"];
     let mut cluster = Cluster::find_through(Through::Consul(&agent), &services, &[]);
@@ -54,7 +54,7 @@ async fn a_service_whose_replicas_are_killed_in_turn_answers_every_question() {
     load.stop().await.expect_no_failure(|| cluster.logs());
 }
 
-/// A step of a shopper, repeated with the same request until it is answered.
+/// Repeats a step with the same request until it gets a response.
 async fn insist<T, A>(step: impl Fn() -> A) -> T
 where
     A: Future<Output = Result<T, Status>>,
@@ -65,14 +65,14 @@ where
             Ok(answer) => return answer,
             Err(status) => {
                 let gone = [Code::Unavailable, Code::DeadlineExceeded].contains(&status.code());
-                assert!(gone && started.elapsed() < PATIENCE, "{status:?}");
+                assert!(gone && started.elapsed() < HANG_GUARD, "{status:?}");
                 sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-/// A new user drafts an order and places it; gives its id.
+/// Creates a user who drafts and places an order. Returns the id of the order.
 async fn buy(shop: &Shop, sku: &str) -> String {
     let user = new_user(&format!("{}@example.com", id()));
     let (email, password) = (user.email.clone(), user.password.clone());
@@ -92,7 +92,7 @@ async fn buy(shop: &Shop, sku: &str) -> String {
     order.id
 }
 
-/// Places an order until that is answered.
+/// Places an order, and repeats the call until it gets a response.
 async fn place(shop: &Shop, id: String, token: &str) {
     let request = PlaceOrderRequest { id, request_id: self::id(), ..PlaceOrderRequest::default() };
     let placed = insist(|| {
@@ -100,18 +100,18 @@ async fn place(shop: &Shop, id: String, token: &str) {
         async move { orders.place_order(request).await }
     });
     let placed = placed.await.into_inner();
-    // A wait that ends answers PLACED for what goes on without the caller.
+    // If the wait ends first, the response is PLACED and the order goes on.
     assert!(matches!(placed.status(), OrderStatus::Placed | OrderStatus::Confirmed), "{placed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_order_is_carried_through_whichever_process_is_killed_meanwhile() {
-    /// The services that are killed, in this order.
+async fn every_order_is_finished_whichever_process_is_killed() {
+    /// Services to kill, in this order.
     const KILLED: [&str; 6] = ["inventory", "user", "order", "inventory", "order", "user"];
     const STOCK: i32 = 10_000;
     let began = Instant::now();
     let agent = Agent::start().await;
-    // Nobody else can answer for the one that is gone: do not wait long before asking again.
+    // No other replica can answer for a killed one: retry soon.
     let impatient = [
         ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN", "500ms"),
         ("GANTRY_ORDER__CLIENTS__USER__BREAKER__OPEN_MAX", "1s"),
@@ -123,7 +123,7 @@ async fn every_order_is_carried_through_whichever_process_is_killed_meanwhile() 
     let shop = cluster.shop().await;
     let product = shop.product(STOCK).await;
 
-    // In the middle of a saga for certain: it waits for the stock, and then is gone itself.
+    // Killed in the middle of a saga: it waits for the inventory service, and then is killed itself.
     let customer = shop.customer().await;
     let order = shop.draft(&customer, &[(&product.sku, 1)]).await.unwrap();
     cluster.kill("inventory", 0);
@@ -174,15 +174,15 @@ async fn every_order_is_carried_through_whichever_process_is_killed_meanwhile() 
     let started = Instant::now();
     for order in &orders {
         while shop.order(order).await.status() != OrderStatus::Confirmed {
-            assert!(started.elapsed() < PATIENCE, "{order} is unfinished\n{}", cluster.logs());
+            assert!(started.elapsed() < HANG_GUARD, "{order} is unfinished\n{}", cluster.logs());
             sleep(Duration::from_millis(20)).await;
         }
     }
     // Each was sold once, and nothing is left reserved.
     let sold = i32::try_from(orders.len()).unwrap();
     assert_eq!(shop.stock(&product.sku).await, (STOCK - sold, 0));
-    // The client says each time that a service was gone or a breaker opened, whatever the number
-    // of calls that met it. What became of a call is said by the service, under its request id.
+    // The client logs each lost service and each open breaker once, independent of the number of calls. The
+    // service logs the result of each call with its request id.
     let log = cluster.log("order");
     let said = |what: &str| {
         let lines = log.lines().filter(|line| line.contains("WARN gantry_client"));

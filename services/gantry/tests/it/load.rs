@@ -1,4 +1,4 @@
-//! Calls from many tasks at once, counted.
+//! Counted calls of many concurrent tasks.
 
 use std::{
     future::Future,
@@ -13,23 +13,23 @@ use gantry_client::{Channel, Snapshot};
 use tokio::{task::JoinSet, time::sleep};
 use tonic::Status;
 
-use crate::process::PATIENCE;
+use crate::process::HANG_GUARD;
 
-/// A steady load until it is stopped.
+/// Steady load until it is stopped.
 pub struct Load {
     stop: Arc<AtomicBool>,
     good: Arc<AtomicUsize>,
     callers: JoinSet<Vec<Status>>,
 }
 
-/// What became of the calls.
+/// Results of the calls.
 pub struct Calls {
     pub good: usize,
     pub failed: Vec<Status>,
 }
 
 impl Load {
-    /// So many callers, each of which makes the call again and again.
+    /// Starts `callers` tasks that repeat the call.
     pub fn start<A>(callers: usize, call: impl Fn() -> A + Clone + Send + 'static) -> Self
     where
         A: Future<Output = Result<(), Status>> + Send,
@@ -52,18 +52,18 @@ impl Load {
         Self { stop, good, callers }
     }
 
-    /// The calls that succeeded so far.
+    /// Returns the number of successful calls so far.
     pub fn good(&self) -> usize {
         self.good.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more calls have succeeded.
+    /// Waits until `calls` more calls have succeeded.
     pub async fn pass(&self, calls: usize) {
         let until = self.good() + calls;
         eventually("the load goes on", || self.good() >= until).await;
     }
 
-    /// Waits for the calls under way.
+    /// Stops the load and waits for the calls in flight.
     pub async fn stop(self) -> Calls {
         self.stop.store(true, Ordering::Relaxed);
         let failed = self.callers.join_all().await.into_iter().flatten().collect();
@@ -72,7 +72,7 @@ impl Load {
 }
 
 impl Calls {
-    /// Fails with the first failure, if there is one.
+    /// Panics with the first failed call, if there is one.
     #[track_caller]
     pub fn expect_no_failure(&self, logs: impl FnOnce() -> String) {
         let Self { good, failed } = self;
@@ -82,16 +82,16 @@ impl Calls {
     }
 }
 
-/// Waits until `holds` does.
+/// Waits until `holds` returns true.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < PATIENCE, "not in time: {what}");
+        assert!(started.elapsed() < HANG_GUARD, "not in time: {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Waits until the channel knows so many endpoints and is connected to each.
+/// Waits until the channel has this number of endpoints and is connected to each.
 pub async fn connected(channel: &Channel, endpoints: usize) {
     let started = Instant::now();
     loop {
@@ -99,7 +99,7 @@ pub async fn connected(channel: &Channel, endpoints: usize) {
         if known.len() == endpoints && known.iter().all(|endpoint| endpoint.connections > 0) {
             return;
         }
-        assert!(started.elapsed() < PATIENCE, "not {endpoints}: {known:#?}, {registry:?}");
+        assert!(started.elapsed() < HANG_GUARD, "not {endpoints}: {known:#?}, {registry:?}");
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,11 +1,10 @@
-//! Tests of the whole suite as a user meets it: real processes, real sockets, real files. One
-//! binary, so that it links once.
+//! Tests of the whole suite with real processes, sockets and files. They are one binary, which links once.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking, and nothing reaches into its binary"
+    reason = "a test fails by panicking, and a test binary exports nothing"
 )]
 
 mod access;

@@ -1,4 +1,4 @@
-//! What a running suite measures, against the page that lists it, as a foreign reader reads it.
+//! Metrics of a running suite, compared with docs/METRICS.md and read by a foreign client.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,14 +18,14 @@ use crate::{
     shop::Shop,
 };
 
-/// A metric: its type and its labels.
+/// Type and labels of a metric.
 #[derive(Debug, PartialEq, Eq, serde::Deserialize)]
 struct Metric {
     r#type: String,
     labels: BTreeSet<String>,
 }
 
-/// The page as Prometheus's own Python client reads it; what it does not read fails.
+/// Reads the page with Prometheus's own Python client. Panics if it cannot.
 fn read(page: &str) -> BTreeMap<String, Metric> {
     let python = std::env::var_os("FOREIGN_PYTHON").expect(
         "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \
@@ -44,14 +44,14 @@ fn read(page: &str) -> BTreeMap<String, Metric> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A metric as docs/METRICS.md lists it.
+/// Metric in docs/METRICS.md.
 struct Listed {
     metric: Metric,
-    /// From when on it is there.
+    /// First appearance.
     from: String,
 }
 
-/// The rows of the tables that begin with `metric`.
+/// Returns the rows of the tables whose first column is `metric`.
 fn listed(markdown: &str) -> BTreeMap<String, Listed> {
     let server = ["gantry_service", "server_address", "server_port"];
     let mut all = BTreeMap::new();
@@ -80,7 +80,7 @@ fn listed(markdown: &str) -> BTreeMap<String, Listed> {
     all
 }
 
-/// The names with dots in the files that measure: of instruments and of attributes.
+/// Returns the names of instruments and attributes in the source: all names with dots.
 fn dotted() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for file in rust_files(&root().join("shared")) {
@@ -125,7 +125,7 @@ async fn a_running_suite_measures_what_is_listed_and_nothing_else() {
             assert!(other.is_empty(), "{name} has labels that are not listed: {other:?}");
         }
     }
-    // What only a failure, or TLS, makes is there in the source.
+    // Metrics that need a failure or TLS are only searched in the source.
     let dotted = dotted();
     for (name, Listed { metric, from }) in &listed {
         match from.as_str() {
@@ -147,7 +147,7 @@ async fn a_running_suite_measures_what_is_listed_and_nothing_else() {
             .any(|suffix| listed.contains_key(&format!("{name}{suffix}")));
         assert!(is_listed || labels.contains(name), "docs/METRICS.md does not list {name}");
     }
-    // Every metric that an alert names is one.
+    // Every metric in an alert exists.
     let alerts = markdown.split("## What to alert on").nth(1).unwrap();
     let words = alerts.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     for word in words.filter(|word| word.starts_with("grpc_") || word.starts_with("gantry_")) {

@@ -1,5 +1,5 @@
-//! The suite with TLS on both sides, turned on by the lines that docs/IDENTITY.md shows and by
-//! nothing else: orders go through, strangers do not, and certificates change under load.
+//! The suite with mutual TLS, configured only by the lines of docs/IDENTITY.md: orders succeed, calls
+//! without a certificate fail, and certificates change under load.
 
 mod mounted;
 
@@ -21,11 +21,12 @@ use self::mounted::Mounted;
 use crate::{
     cluster::{Cluster, SERVICES, Through},
     load::Load,
-    process::{PATIENCE, Suite, gantry},
+    process::{HANG_GUARD, Suite, gantry},
     shop::{Customer, Shop, listed},
 };
 
-/// How many configurations of a process follow the files: a server, and whom it calls.
+/// Returns the number of TLS configurations of a process that follow the files: of its server and of its
+/// clients.
 fn followers(service: &str) -> usize {
     if service == "order" { 3 } else { 1 }
 }
@@ -36,14 +37,14 @@ fn settings(tls: ClientTls) -> ClientSettings {
     ClientSettings::default().tls(tls)
 }
 
-/// Settings that let one user draft as often as a load does.
+/// Returns settings with rate limits above the load.
 const UNLIMITED: [(&str, &str); 3] = [
     ("GANTRY_ORDER__SERVER__LIMITS__CLASSES__ORDERS__PER_SECOND", "100000"),
     ("GANTRY_ORDER__SERVER__LIMITS__CLASSES__ORDERS__BURST", "100000"),
     ("GANTRY_ORDER__DRAFTS__MAX_PER_USER", "10000"),
 ];
 
-/// Drafts orders for two users in turn, which takes all three services.
+/// Drafts orders for two users in turn, which calls all three services.
 async fn drafting(shop: &Shop, sku: String) -> Load {
     let customers = Arc::new([shop.customer().await, shop.customer().await]);
     let (shop, drafts) = (shop.clone(), Arc::<AtomicUsize>::default());
@@ -54,7 +55,7 @@ async fn drafting(shop: &Shop, sku: String) -> Load {
     })
 }
 
-/// Makes calls for longer than a connection lives, so that all are made anew.
+/// Waits for longer than the maximum age of a connection, so that all connections are new.
 async fn outlive_connections(load: &Load) {
     let started = Instant::now();
     while started.elapsed() < 2 * mounted::MAX_AGE {
@@ -62,9 +63,8 @@ async fn outlive_connections(load: &Load) {
     }
 }
 
-/// Replaces the authority as an operator would: both are believed, everybody gets another
-/// certificate, the old one is believed no more. `heard` waits until everybody has heard of
-/// the first so many changes.
+/// Replaces the authority in three steps: trust both, issue new certificates, trust only the new one.
+/// `heard` waits until all processes have loaded this number of changes.
 async fn replace(
     [old, new]: [&Authority; 2],
     mounted: &Mounted,
@@ -80,7 +80,7 @@ async fn replace(
     }
 }
 
-/// Drafts until it ends as expected.
+/// Repeats a draft until its result is as expected.
 async fn until_draft(
     shop: &Shop,
     customer: &Customer,
@@ -93,12 +93,12 @@ async fn until_draft(
         if expected(&drafted) {
             return drafted;
         }
-        assert!(started.elapsed() < PATIENCE, "not in time: {drafted:?}");
+        assert!(started.elapsed() < HANG_GUARD, "not in time: {drafted:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_lines_make_the_suite_speak_mtls_and_its_authority_is_replaced_under_load() {
+async fn ten_lines_turn_on_mtls_and_its_authority_changes_under_load() {
     let (old, new) = (Authority::new(), Authority::new());
     let mounted = Mounted::by(&old);
     let unlimited = UNLIMITED.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -115,7 +115,7 @@ async fn ten_lines_make_the_suite_speak_mtls_and_its_authority_is_replaced_under
     replace([&old, &new], &mounted, &load, heard).await;
     load.stop().await.expect_no_failure(|| suite.process.log());
 
-    // Whom the old one vouches for is a stranger now.
+    // Certificates of the old authority are rejected now.
     let stranger = Mounted::by(&old);
     let stranger = Shop::of(&listed(&suite), &settings(stranger.trusting(&new)));
     let refused = stranger.log_in("a", "b").await.unwrap_err();
@@ -124,7 +124,7 @@ async fn ten_lines_make_the_suite_speak_mtls_and_its_authority_is_replaced_under
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_whose_certificate_has_expired_gets_no_call_until_it_has_another_one() {
+async fn a_service_with_an_expired_certificate_gets_no_calls() {
     let authority = Authority::new();
     let mounted = Mounted::by(&authority);
     let suite = Suite::start(&["--config", &mounted.settings_of_all()]);
@@ -135,7 +135,7 @@ async fn a_service_whose_certificate_has_expired_gets_no_call_until_it_has_anoth
     mounted.issue_expired(&authority, "inventory");
     let refused = until_draft(&shop, &customer, &product.sku, Result::is_err).await.unwrap_err();
     assert!(refused.message().contains("inventory"), "{refused:?}");
-    // Whose certificate it is, and where, is for the operator to know.
+    // Only the log has the name and the path of the certificate.
     let (address, log) = (suite.addresses("inventory")[0].to_string(), suite.process.log());
     let told = |line: &str| {
         ["WARN", "inventory", &address, "certificate expired"]
@@ -148,7 +148,7 @@ async fn a_service_whose_certificate_has_expired_gets_no_call_until_it_has_anoth
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_prove_who_they_are_is_refused_and_told_why_and_by_whom() {
+async fn a_peer_without_a_valid_certificate_is_rejected_with_cause() {
     let (authority, strangers) = (Authority::new(), Authority::new());
     let mounted = Mounted::by(&authority);
     let mut suite = Suite::start(&["--config", &mounted.settings_of_all()]);
@@ -184,13 +184,13 @@ async fn who_does_not_prove_who_they_are_is_refused_and_told_why_and_by_whom() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn own_binaries_speak_mtls_with_each_other_and_with_consul_and_change_certificates() {
+async fn own_binaries_use_mtls_with_each_other_and_with_consul() {
     let (old, new) = (Authority::new(), Authority::new());
     let mounted = Mounted::by(&old);
     let agent = Agent::start_with(&format!("{KEPT}{}", mounted.settings_of_agent())).await;
     let file = |service: &str| mounted.settings_of(service, "");
     let mut cluster = Cluster::configured(Through::Consul(&agent), SERVICES, &UNLIMITED, file);
-    // Whoever is found has passed a check of the agent's.
+    // The registry has only instances that passed the agent's check.
     let shop = cluster.shop_through(&settings(mounted.caller())).await;
     let (_, order) = shop.one_confirmed_order().await;
     assert_eq!(order.status(), OrderStatus::Confirmed, "{}", cluster.logs());
@@ -215,7 +215,7 @@ async fn own_binaries_speak_mtls_with_each_other_and_with_consul_and_change_cert
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_without_a_certificate_is_told_by_the_instances_that_they_live() {
+async fn instances_report_to_an_agent_without_a_certificate() {
     let authority = Authority::new();
     let mounted = Mounted::by(&authority);
     let agent = Agent::start().await;

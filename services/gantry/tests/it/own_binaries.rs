@@ -1,4 +1,4 @@
-//! Each service's own binary as a process: what it refuses, and how it ends.
+//! Start, rejected settings and end of each service's own binary.
 
 use std::{
     fs::Permissions,
@@ -16,7 +16,7 @@ use crate::{
     process::Process,
 };
 
-/// What a service does not start without, besides keys that it trusts.
+/// Returns the keys of settings without which a service does not start, besides trusted keys.
 fn required(service: &str) -> &'static [&'static str] {
     match service {
         "user" => &["idempotency.key_file", "tokens.key_file"],
@@ -25,7 +25,7 @@ fn required(service: &str) -> &'static [&'static str] {
     }
 }
 
-/// The keys that the files in deploy/local name, in a folder of the test's own.
+/// Creates the keys that the files in deploy/local name, in a temporary folder.
 fn keys() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in SERVICES.iter().chain(&["users-tokens"]) {
@@ -35,7 +35,7 @@ fn keys() -> TempDir {
     folder
 }
 
-/// The binary on its file in deploy/local and any ports.
+/// Returns the command of a binary with its file in deploy/local, on free ports.
 fn command(service: &str, folder: &Path) -> Command {
     let mut command = own_binary(service);
     command.current_dir(folder).arg("--config").arg(local_file(service));
@@ -50,7 +50,7 @@ fn serving(service: &str, folder: &Path) -> Process {
     process
 }
 
-/// Exit code 2, and a line of stderr for each of `lines` that contains it.
+/// Panics unless the exit code is 2 and standard error has a line with each of `lines`.
 #[track_caller]
 fn assert_refused(output: &Output, lines: &[&str]) {
     let told = String::from_utf8_lossy(&output.stderr);
@@ -61,7 +61,7 @@ fn assert_refused(output: &Output, lines: &[&str]) {
 }
 
 #[test]
-fn they_say_what_they_were_built_from() {
+fn version_names_the_build() {
     for service in SERVICES {
         let output = own_binary(service).arg("--version").output().unwrap();
         let told = String::from_utf8(output.stdout).unwrap();
@@ -71,7 +71,7 @@ fn they_say_what_they_were_built_from() {
 }
 
 #[test]
-fn they_say_what_they_are_for() {
+fn help_names_the_purpose() {
     for (service, purpose) in [
         ("user", "Keeps the users"),
         ("inventory", "Keeps the catalogue"),
@@ -120,7 +120,7 @@ fn a_missing_key_file_is_named() {
 }
 
 #[test]
-fn a_private_key_that_everybody_can_read_is_a_warning() {
+fn a_private_key_that_others_can_read_is_a_warning() {
     for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o644, 1)] {
         let folder = keys();
         let key = folder.path().join(".gantry/keys/order.pem");
@@ -147,7 +147,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn a_second_process_on_the_data_is_refused_and_sigterm_ends_the_first_well() {
+fn a_second_process_on_the_data_is_rejected() {
     let folder = keys();
     for service in SERVICES {
         let mut first = serving(service, folder.path());
@@ -156,7 +156,7 @@ fn a_second_process_on_the_data_is_refused_and_sigterm_ends_the_first_well() {
 
         first.send_term();
         assert_eq!(first.wait().code(), Some(0), "{}", first.log());
-        // Closed, the database is one file: what was in its log is in it.
+        // A closed database is one file: its log is merged.
         let database = folder.path().join(format!(".gantry/{service}.db"));
         assert!(database.exists() && !database.with_extension("db-wal").exists());
     }

@@ -1,5 +1,4 @@
-//! The admin pages of a suite: what they say of calls, of endpoints and of the settings,
-//! and what they keep to themselves.
+//! Admin pages of a suite: calls, endpoints and settings, without secrets.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::{process::Suite, shop::Shop};
 
-/// The body of a page.
+/// Returns the body of a page.
 pub fn page(suite: &Suite, path: &str) -> String {
     let address = suite.ready()["admin"].as_str().unwrap().to_owned();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -23,7 +22,7 @@ pub fn page(suite: &Suite, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
+async fn admin_pages_have_calls_endpoints_settings_and_no_secret() {
     let password = "correct horse battery staple";
     let file = tempfile::NamedTempFile::new().unwrap();
     let text = format!(
@@ -60,7 +59,7 @@ async fn the_admin_pages_tell_of_calls_endpoints_and_settings_but_no_secret() {
     assert_eq!(shown["user"]["bootstrap"]["admin_email"], "root@example.org");
     assert_eq!(shown["user"]["bootstrap"]["admin_password"], "[redacted]");
     assert_eq!(shown["discovery"]["kind"], "memory");
-    // What is in force, not what was written down.
+    // The settings in force, not those of the file.
     let clients = &shown["order"]["clients"];
     assert_eq!(clients["inventory"]["max_connections"], clients["user"]["max_connections"]);
     let key = shown["order"]["idempotency"]["key_file"].as_str().unwrap();

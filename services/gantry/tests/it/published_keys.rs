@@ -1,4 +1,4 @@
-//! A suite whose services fetch users' keys from the user service and have no file of them.
+//! A suite whose services fetch the keys of users' tokens from the user service.
 
 use gantry_identity::SigningKey;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_believe_the_keys_that_the_user_service_publishes() {
+async fn services_trust_the_keys_that_the_user_service_publishes() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
     for service in ["order", "inventory"] {
@@ -32,7 +32,7 @@ async fn services_believe_the_keys_that_the_user_service_publishes() {
     let shop = Shop::open(&suite).await;
     let (_, order) = shop.one_confirmed_order().await;
     assert_eq!(order.status(), gantry_proto::shop::order::v1::OrderStatus::Confirmed);
-    // Each of them measures a way to the user service of its own, and its keys.
+    // Each service has metrics of its own channel to the user service and of its keys.
     let metrics = page(&suite, "/metrics");
     for service in ["order", "inventory"] {
         let endpoints = format!(
@@ -46,7 +46,7 @@ async fn services_believe_the_keys_that_the_user_service_publishes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_restarts_while_the_user_service_is_away_believes_its_users_all_the_same() {
+async fn a_restart_without_the_user_service_keeps_trusted_keys() {
     let folder = tempfile::tempdir().unwrap();
     let fetching = |service: &str| {
         let text = std::fs::read_to_string(local_file(service)).unwrap();
@@ -68,7 +68,7 @@ async fn a_service_that_restarts_while_the_user_service_is_away_believes_its_use
     cluster.kill("user", 0);
     cluster.kill("inventory", 0);
     cluster.start_again("inventory", 0);
-    // The old connection may be between two attempts for longer than a call takes.
+    // The channel may wait longer between two connection attempts than a call lasts.
     let shop = cluster.shop_anew(&shop);
     assert_eq!(shop.stock(&product.sku).await, (7, 0), "{}", cluster.log("inventory"));
 }

@@ -1,8 +1,9 @@
-//! The contract's rate classes, kept by running servers: who calls more often than a class
-//! allows is told when to come again, and is served everything else as before.
+//! Rate classes of the contract on running servers. Calls above a class are rejected with a retry delay;
+//! other calls of the same caller succeed.
 
 use std::collections::BTreeMap;
 
+use gantry::suite::NAMES;
 use gantry_contract::{Access, Actor, MethodPolicy, RateClass};
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
 use gantry_proto::CONTRACT;
@@ -14,16 +15,14 @@ use crate::{
     raw::{Method, Raw, methods},
 };
 
-/// What a caller may do at once; for more, the tests would have to last for days.
+/// Burst of all classes. The refill is so slow that tests never see it.
 const BURST: u32 = 3;
 
-/// A suite whose rate classes all have these numbers.
+/// Starts a suite whose rate classes all have this burst.
 fn suite() -> Suite {
     let classes = CONTRACT.rate_classes.iter().map(|class| format!("CLASSES__{}", class.name));
     let limits = classes.flat_map(|class| {
-        ["user", "order", "inventory"]
-            .into_iter()
-            .flat_map(move |service| limit_of(service, &class, 1e-5, BURST))
+        NAMES.into_iter().flat_map(move |service| limit_of(service, &class, 1e-5, BURST))
     });
     Suite::start_set(&[], &limits.collect::<Vec<_>>())
 }
@@ -37,7 +36,7 @@ fn is_refused(status: &Status) -> bool {
     info.is_some_and(|info| (&*info.domain, &*info.reason) == ("gantry", "RATE_LIMITED"))
 }
 
-/// What a refusal by this class says, by all the ways in which callers look for it.
+/// Panics unless the status has code, reason, retry delay and message of a rejection by this class.
 fn assert_refused_by(status: &Status, class: &RateClass, what: &str) {
     assert!(is_refused(status), "{what}: {status:?}");
     assert_eq!(status.code(), Code::ResourceExhausted, "{what}: {status:?}");
@@ -51,11 +50,11 @@ fn assert_refused_by(status: &Status, class: &RateClass, what: &str) {
 }
 
 #[tokio::test]
-async fn a_caller_above_a_rate_class_is_refused_it_and_nothing_else() {
+async fn calls_above_a_rate_class_are_rejected_and_no_others() {
     let suite = suite();
     let raw = Raw::open(&suite).await;
     let keys = suite.data().join("keys");
-    // For a user, as services call: the calls count as the user's.
+    // A service calls for a user: the calls count for the user.
     let token = |target: &str, subject: &str| {
         let name = if target == "order" { "user" } else { "order" };
         let key = SigningKey::load(&keys.join(format!("{name}.pem"))).unwrap();
@@ -79,7 +78,7 @@ async fn a_caller_above_a_rate_class_is_refused_it_and_nothing_else() {
                 let status = raw.call(method, &[], Some(&caller)).await;
                 assert_refused_by(&status, class, &method.path);
             }
-            // Public methods count for the address too, which all callers here share.
+            // Public methods also count for the address, which all callers here share.
             let restricted = |method: &&Method| policy(method).access != Access::Public;
             let mut others = BTreeMap::<&str, u32>::new();
             for method in here().filter(|method| !within(method)).filter(restricted) {
@@ -102,7 +101,7 @@ async fn a_caller_above_a_rate_class_is_refused_it_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_token_is_no_way_to_guess_more_passwords() {
+async fn a_token_allows_no_more_password_guesses() {
     let suite = suite();
     let raw = Raw::open(&suite).await;
     let key = SigningKey::load(&suite.data().join("keys/order.pem")).unwrap();
@@ -117,7 +116,7 @@ async fn a_token_is_no_way_to_guess_more_passwords() {
 }
 
 #[tokio::test]
-async fn guesses_at_passwords_count_by_the_address_and_leave_its_other_calls_alone() {
+async fn password_guesses_count_for_the_address_alone() {
     let suite = suite();
     let raw = Raw::open(&suite).await;
     let methods = methods();

@@ -1,4 +1,4 @@
-//! Calls below every generated client: bytes to a path.
+//! Calls with raw bytes, without a generated client.
 
 use gantry_contract_fuzz::Fuzz;
 use gantry_proto::CONTRACT;
@@ -10,20 +10,20 @@ use tower::ServiceExt;
 
 use crate::process::Suite;
 
-/// A method of the shop: its path and the message it takes.
+/// Method of the shop: its path and its request message.
 pub struct Method {
     pub path: String,
     pub request: String,
 }
 
 impl Method {
-    /// Which service of the suite has it: `/shop.user.v1...` is `user`'s.
+    /// Returns the service of the suite that has it: `user` for `/shop.user.v1...`.
     pub fn service(&self) -> &str {
         self.path.split('.').nth(1).unwrap()
     }
 }
 
-/// Every method that the contract's descriptor set has.
+/// Returns all methods of the contract's descriptor set.
 pub fn methods() -> Vec<Method> {
     let set = FileDescriptorSet::decode(CONTRACT.descriptor_set).unwrap();
     let mut methods = Vec::new();
@@ -39,12 +39,12 @@ pub fn methods() -> Vec<Method> {
     methods
 }
 
-/// Makes messages of the shop.
+/// Returns a generator of the shop's messages.
 pub fn fuzz() -> Fuzz {
     Fuzz::new(CONTRACT.descriptor_set).unwrap()
 }
 
-/// Connections to a suite's services that know nothing of the contract.
+/// Connections to a suite's services, without the contract.
 pub struct Raw(Vec<(String, Channel)>);
 
 impl Raw {
@@ -58,7 +58,7 @@ impl Raw {
         Self(channels)
     }
 
-    /// The outcome of a call with this encoded message.
+    /// Calls a method with an encoded message, and returns the status.
     pub async fn call(&self, method: &Method, message: &[u8], token: Option<&str>) -> Status {
         let mut body = vec![0];
         body.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
@@ -66,7 +66,7 @@ impl Raw {
         self.send(method, body, token).await
     }
 
-    /// The outcome of a call with this body, whatever it is.
+    /// Calls a method with any body, and returns the status.
     pub async fn send(&self, method: &Method, body: Vec<u8>, token: Option<&str>) -> Status {
         let (_, channel) = self.0.iter().find(|(name, _)| name == method.service()).unwrap();
         let mut request = http::Request::post(&method.path)

@@ -1,5 +1,5 @@
-//! Replicas of a server as processes on a real Consul agent, ended and started again under
-//! load. What they executed they wrote down: counts decide.
+//! Replicas of a server as processes on a real Consul agent, restarted under load. Each records its
+//! executions in a journal; the tests count them.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ use crate::{
 
 const REPLICAS: usize = 3;
 
-/// Three replicas, each at an address that it keeps.
+/// Three replicas, each with a fixed address.
 struct Replicas {
     running: Vec<Process>,
     addresses: Vec<SocketAddr>,
@@ -50,7 +50,7 @@ impl Replicas {
         replicas
     }
 
-    /// A process for this replica, with a journal of its own.
+    /// Starts a process of a replica, with a journal of its own.
     fn process(&mut self, number: usize) -> Process {
         let mut command = binary("replica");
         command.arg(self.addresses[number].to_string()).arg(self.agent.url());
@@ -61,15 +61,15 @@ impl Replicas {
         process
     }
 
-    /// Ends a replica as an operator would.
+    /// Stops a replica with SIGTERM.
     fn terminate(&mut self, number: usize) {
         self.running[number].send_term();
         let status = self.running[number].wait();
         assert!(status.success(), "{}", self.running[number].log());
     }
 
-    /// Starts a replica again under load, and waits until it has its share of that: first the
-    /// registry takes its former self's registration away.
+    /// Restarts a replica under load, and waits until it receives calls. The registry first removes the
+    /// registration of its earlier process.
     async fn start_again(&mut self, number: usize, channel: &Channel) {
         let journal = self.journal(self.starts);
         self.running[number] = self.process(number);
@@ -80,7 +80,7 @@ impl Replicas {
         .await;
     }
 
-    /// What a process wrote down, by the number of its start.
+    /// Returns the path of the journal of a start.
     fn journal(&self, start: usize) -> PathBuf {
         self.folder.path().join(format!("{start}.journal"))
     }
@@ -90,7 +90,7 @@ impl Replicas {
         builder.registry(at_consul(&self.agent)).build().unwrap()
     }
 
-    /// How often each call was executed; every process that was ever started had some.
+    /// Returns the number of executions of each call. Panics if a process executed none.
     fn executed(&self) -> HashMap<String, usize> {
         let mut executed = HashMap::new();
         for start in 0..self.starts {
@@ -112,7 +112,7 @@ impl Replicas {
     }
 }
 
-/// Calls that must not be executed twice.
+/// Starts a load of calls that must not execute twice.
 fn adding(channel: &Channel, callers: usize) -> Load {
     let client = ReplicaServiceClient::new(channel.clone());
     Load::start(callers, move || {
@@ -121,7 +121,7 @@ fn adding(channel: &Channel, callers: usize) -> Load {
     })
 }
 
-/// Calls that may be.
+/// Starts a load of idempotent calls.
 fn putting(channel: &Channel, callers: usize) -> Load {
     let client = ReplicaServiceClient::new(channel.clone());
     Load::start(callers, move || {
@@ -131,8 +131,8 @@ fn putting(channel: &Channel, callers: usize) -> Load {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_that_restart_in_turn_fail_no_call_and_execute_none_twice() {
-    /// What the design asks for, where the computer makes it within the time.
+async fn replicas_that_restart_in_turn_lose_and_repeat_no_call() {
+    /// Number of calls of the design. A slow machine stops at [`TIME`] instead.
     const CALLS: usize = 50_000;
     const TIME: Duration = Duration::from_secs(30);
     let mut replicas = Replicas::start().await;
@@ -159,7 +159,7 @@ async fn replicas_that_restart_in_turn_fail_no_call_and_execute_none_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_that_are_killed_fail_no_call_that_may_be_repeated_and_repeat_no_other() {
+async fn killed_replicas_fail_no_retriable_call_and_repeat_no_other() {
     let mut replicas = Replicas::start().await;
     let channel = replicas.channel();
     connected(&channel, REPLICAS).await;
@@ -173,12 +173,12 @@ async fn replicas_that_are_killed_fail_no_call_that_may_be_repeated_and_repeat_n
     putting.pass(500).await;
     let (adding, putting) = (adding.stop().await, putting.stop().await);
     putting.expect_no_failure(|| replicas.logs());
-    // What was in flight at a killed replica may have been executed: it is said, once each.
+    // A call in flight at a killed replica may have executed: its status says OUTCOME_UNKNOWN.
     for status in &adding.failed {
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");
         assert!(GantryReason::OutcomeUnknown.is_given_by(status), "{status:?}");
     }
-    // No more than were in flight: at most one of each caller at each kill.
+    // At most the calls in flight: one for each caller and each kill.
     assert!(adding.failed.len() <= 6 * 4, "{} of {}", adding.failed.len(), adding.good);
     let (added, put): (Vec<_>, Vec<_>) =
         replicas.executed().into_iter().partition(|(call, _)| call.starts_with("add"));
@@ -188,7 +188,7 @@ async fn replicas_that_are_killed_fail_no_call_that_may_be_repeated_and_repeat_n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn consul_restarts_without_its_data_under_load_and_no_call_fails() {
+async fn a_restart_of_consul_without_its_data_fails_no_call() {
     let mut replicas = Replicas::start().await;
     let channel = replicas.channel();
     connected(&channel, REPLICAS).await;
@@ -197,12 +197,12 @@ async fn consul_restarts_without_its_data_under_load_and_no_call_fails() {
     replicas.agent.kill();
     adding.pass(500).await;
     replicas.agent.restart().await;
-    // Registered once at the start and once again since.
+    // Registered at the start and once again since.
     for replica in &mut replicas.running {
         replica.until_logged_again("registered at consul", 2);
     }
     adding.pass(500).await;
-    // What changes from now on is heard of.
+    // Later changes reach the channel.
     replicas.terminate(0);
     connected(&channel, REPLICAS - 1).await;
     replicas.start_again(0, &channel).await;

@@ -1,4 +1,4 @@
-//! The data outlives the process, however the process ends.
+//! Durability of the data across restarts and kills.
 
 use gantry_proto::shop::order::v1::OrderStatus;
 
@@ -24,7 +24,7 @@ async fn a_restart_keeps_users_products_and_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_outlives_a_kill() {
+async fn acknowledged_writes_outlive_a_kill() {
     let mut suite = Suite::start(&[]);
     let shop = Shop::open(&suite).await;
     let (user, order) = shop.one_confirmed_order().await;
@@ -39,7 +39,7 @@ async fn what_was_acknowledged_outlives_a_kill() {
 }
 
 #[test]
-fn a_database_that_has_a_path_of_its_own_is_kept_there() {
+fn a_database_stays_at_its_configured_path() {
     let folder = tempfile::tempdir().unwrap();
     let (config, database) = (folder.path().join("gantry.toml"), folder.path().join("own/user.db"));
     std::fs::write(&config, format!("[user.database]\npath = {database:?}\n")).unwrap();

@@ -1,10 +1,10 @@
-//! The tables in docs/ that name the test of each rule, checked against the source.
+//! Checks of docs/: named tests exist, quoted code is code of the source, decisions are numbered.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::architecture::{root, rust_files};
 
-/// The names in the last column of each table whose last column is headed `tests`.
+/// Returns the names in the last column of each table if its head is `tests`.
 fn named(markdown: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     let mut counts = false;
@@ -23,7 +23,7 @@ fn named(markdown: &str) -> BTreeSet<&str> {
     names
 }
 
-/// The functions of a file that a test attribute stands before.
+/// Returns the functions of a file with a test attribute.
 fn tests(source: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     let mut attribute = false;
@@ -74,11 +74,11 @@ fn the_table_reader_sees_what_it_must() {
     assert_eq!(tests(source), BTreeSet::from(["one", "two"]));
 }
 
-/// Code of a tutorial by the file that it is quoted from: a line with the path and a colon stands before the
-/// block.
+/// Returns the code blocks of a tutorial with the files that they quote. The line before a block has the
+/// path and a colon.
 fn quoted(markdown: &str) -> Vec<(&str, &str)> {
     let blocks = markdown.split("\n```").collect::<Vec<_>>();
-    // A block follows its text, so that blocks and texts take turns.
+    // Texts and blocks alternate.
     let pairs = blocks.chunks_exact(2);
     let quotes = pairs.filter_map(|pair| {
         let path = pair[0].trim_end().lines().last()?.strip_prefix('`')?.strip_suffix("`:")?;

@@ -1,4 +1,4 @@
-//! Secrets that a user of the machine, or a reader of a log, must not come by.
+//! Secrets, hidden from other users of the machine and from readers of logs.
 
 use std::{fs, process::Command};
 
@@ -15,7 +15,7 @@ fn with_its_banner() -> Suite {
 }
 
 #[test]
-fn the_password_is_not_printed_where_there_is_no_terminal() {
+fn the_password_is_not_printed_without_a_terminal() {
     let suite = with_its_banner();
     let (log, file) = (suite.process.log(), suite.data().join("admin-password"));
     assert!(!log.contains(suite.admin_password().trim()), "{log}");
@@ -44,7 +44,7 @@ fn the_password_is_printed_on_a_terminal() {
     assert!(process.log().contains(password.trim()), "{}", process.log());
 }
 
-/// Arguments of a process can be read by everybody on the machine.
+/// All users of the machine can read the arguments of a process.
 #[test]
 fn no_example_puts_a_secret_into_an_argument() {
     let suite = with_its_banner();

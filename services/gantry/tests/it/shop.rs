@@ -1,4 +1,4 @@
-//! A running suite seen through our own client: what the tests ask of it.
+//! Clients of a running suite, and the calls that tests repeat.
 
 use std::time::{Duration, Instant};
 
@@ -27,24 +27,24 @@ use uuid::Uuid;
 
 use crate::{
     cluster::{SERVICES, listing},
-    process::{PATIENCE, Suite},
+    process::{HANG_GUARD, Suite},
 };
 
 pub const PASSWORD: &str = "correct horse battery";
 
-/// The suite's clients, and an admin's token.
+/// Clients of the suite, and an admin's token.
 #[derive(Clone)]
 pub struct Shop {
     pub auth: AuthServiceClient<Channel>,
     pub users: UserServiceClient<Channel>,
     pub inventory: InventoryServiceClient<Channel>,
     pub orders: OrderServiceClient<Channel>,
-    /// What `inventory` calls through.
+    /// Channel of `inventory`.
     pub inventory_channel: Channel,
     pub admin: String,
 }
 
-/// A user with a token.
+/// User with a token.
 pub struct Customer {
     pub user: User,
     pub token: String,
@@ -57,7 +57,7 @@ impl Shop {
         shop.for_admin(&suite.admin_password()).await
     }
 
-    /// The services wherever they are, called by these settings. Nobody has logged in.
+    /// Creates clients of the services in a registry, without a token.
     pub fn of(registry: &Registry, settings: &ClientSettings) -> Self {
         let channel = |service: &str| {
             Channel::builder(service)
@@ -78,15 +78,15 @@ impl Shop {
         }
     }
 
-    /// Logs in as the admin that `gantry up` makes.
+    /// Logs in as the bootstrap admin.
     pub async fn for_admin(mut self, password: &str) -> Self {
         let started = Instant::now();
         self.admin = loop {
             match self.log_in("admin@gantry.local", password).await {
                 Ok(token) => break token,
-                // The registry may not list the user service yet.
+                // The registry may not have the user service yet.
                 Err(status) => assert!(
-                    status.code() == Code::Unavailable && started.elapsed() < PATIENCE,
+                    status.code() == Code::Unavailable && started.elapsed() < HANG_GUARD,
                     "{status:?}"
                 ),
             }
@@ -99,7 +99,7 @@ impl Shop {
         Ok(self.auth.clone().login(request).await?.into_inner().access_token)
     }
 
-    /// A new user who has logged in.
+    /// Creates a user and logs in.
     pub async fn customer(&self) -> Customer {
         let email = format!("{}@example.com", Uuid::now_v7().simple());
         let request = new_user(&email);
@@ -108,14 +108,14 @@ impl Shop {
         Customer { user: user.unwrap().into_inner(), token }
     }
 
-    /// A new product at 10 EUR.
+    /// Creates a product with the price 10 EUR.
     pub async fn product(&self, stock: i32) -> Product {
         let request = new_product(&format!("SKU-{}", Uuid::now_v7().simple()), stock);
         let product = self.inventory.clone().create_product(bearer(request, &self.admin)).await;
         product.unwrap().into_inner()
     }
 
-    /// How many can still be reserved, and how many are.
+    /// Returns the available and the reserved quantity.
     pub async fn stock(&self, sku: &str) -> (i32, i32) {
         let request = GetProductRequest { sku: sku.to_owned() };
         let product = self.inventory.clone().get_product(bearer(request, &self.admin)).await;
@@ -159,14 +159,14 @@ impl Shop {
     }
 }
 
-/// Where the replicas of a suite are.
+/// Returns a registry with the addresses of a suite's replicas.
 pub fn listed(suite: &Suite) -> Registry {
     let addresses =
         |service: &str| suite.addresses(service).iter().map(ToString::to_string).collect();
     listing(SERVICES.iter().map(|&service| (service.to_owned(), addresses(service))).collect())
 }
 
-/// The request with a user's token.
+/// Returns a request with a user's token.
 pub fn bearer<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());

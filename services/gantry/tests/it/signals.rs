@@ -1,5 +1,4 @@
-//! Signals, and what may hold up an end: as process 1 of a container, with a terminal that goes
-//! away, with a name server that does not answer.
+//! Signals and shutdown: as process 1 of a container, at a closing terminal, and with a silent name server.
 
 use std::{
     fs,
@@ -18,7 +17,7 @@ use crate::{
 const SIGHUP: u32 = 1;
 const SIGTERM: u32 = 15;
 
-/// Whether a mask of /proc/PID/status (proc(5)) has the signal.
+/// Returns true if a mask of /proc/PID/status (proc(5)) has the signal.
 fn has(id: u32, mask: &str, signal: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(mask));
@@ -30,20 +29,20 @@ fn send(signal: &str, id: u32) {
     assert!(Command::new("kill").args([signal, &id.to_string()]).status().unwrap().success());
 }
 
-/// Whether this machine lets a process have namespaces of its own.
+/// Returns true if this machine allows new namespaces.
 fn can_unshare(flags: &[&str]) -> bool {
     let tried = Command::new("unshare").args(flags).arg("true").stderr(Stdio::null()).status();
     tried.is_ok_and(|status| status.success())
 }
 
-/// The first child of a process.
+/// Returns the first child of a process.
 fn child_of(id: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
 }
 
 #[test]
-fn process_1_ends_at_a_sigterm_while_it_starts() {
+fn process_1_ends_at_sigterm_during_its_start() {
     let flags = ["--pid", "--fork", "--kill-child"];
     if !can_unshare(&flags) {
         return;
@@ -53,7 +52,7 @@ fn process_1_ends_at_a_sigterm_while_it_starts() {
     command.args(flags).arg(gantry().get_program()).arg("up");
     command.args(["--port-offset", &free_offset().to_string()]);
     command.arg("--data-dir").arg(folder.path().join("data"));
-    // The first hash takes seconds: the start is far from its end.
+    // The first hash takes seconds, so that the start is not over.
     command.env("GANTRY_USER__PASSWORDS__MEMORY_KIB", "524288");
     command.env("GANTRY_USER__PASSWORDS__ITERATIONS", "8");
     let mut process = Process::start(&mut command, &folder.path().join("log"));
@@ -69,7 +68,7 @@ fn process_1_ends_at_a_sigterm_while_it_starts() {
 fn a_hangup_drains() {
     let folder = tempfile::tempdir().unwrap();
     let (data, ready) = (folder.path().join("data"), folder.path().join("ready.json"));
-    // Under nohup the tests' own processes ignore the signal, and their children would too.
+    // Under nohup, this process ignores the signal, and its children inherit that.
     let mut command = Command::new("env");
     command.arg("--default-signal=HUP").arg(gantry().get_program()).arg("up");
     command.args(["--port-offset", &free_offset().to_string()]);
@@ -77,10 +76,10 @@ fn a_hangup_drains() {
     let mut process = Process::start(&mut command, &folder.path().join("log"));
     process.until("readiness", || ready.exists());
     send("-HUP", process.id());
-    // A closing terminal sends more than one.
+    // A closing terminal sends several.
     send("-HUP", process.id());
     assert!(process.wait().success(), "{}", process.log());
-    // Closed, a database is one file: what was in its log is in it.
+    // A closed database is one file: its log is merged.
     assert!(!data.join("user.db-wal").exists());
 }
 
@@ -100,10 +99,9 @@ fn a_hangup_that_was_ignored_before_stays_ignored() {
     assert!(process.wait().success(), "{}", process.log());
 }
 
-/// A lookup holds a thread for as long as the name server is silent: here for minutes, while the
-/// test waits for one.
+/// A lookup blocks a thread while the name server is silent: here for minutes, longer than the hang guard.
 #[test]
-fn a_silent_name_server_does_not_hold_up_the_end() {
+fn a_silent_name_server_does_not_delay_the_shutdown() {
     let Ok(silent) = UdpSocket::bind("127.0.0.9:53") else { return };
     if !can_unshare(&["--mount"]) {
         return;

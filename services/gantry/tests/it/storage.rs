@@ -1,4 +1,4 @@
-//! A suite whose data is taken away while it runs.
+//! A running suite whose data is removed.
 
 use std::{
     fs,
@@ -11,11 +11,11 @@ use gantry_contract::{GantryReason, Reason as _};
 use tonic::Code;
 
 use crate::{
-    process::{PATIENCE, Suite},
+    process::{HANG_GUARD, Suite},
     shop::Shop,
 };
 
-/// The status line and the body of `/readyz`.
+/// Returns the status line and the body of `/readyz`.
 fn readiness(suite: &Suite) -> (String, String) {
     let address = suite.ready()["admin"].as_str().unwrap().to_owned();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -40,7 +40,7 @@ async fn a_removed_database_is_not_ready_and_takes_no_write() {
     let started = Instant::now();
     let (head, body) = loop {
         let (head, body) = readiness(&suite);
-        if !head.contains("200") || started.elapsed() > PATIENCE {
+        if !head.contains("200") || started.elapsed() > HANG_GUARD {
             break (head, body);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -49,6 +49,6 @@ async fn a_removed_database_is_not_ready_and_takes_no_write() {
     let refused = shop.draft(&customer, &[(&product.sku, 1)]).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
     assert!(GantryReason::StorageUnavailable.is_given_by(&refused), "{refused:?}");
-    // The others are served.
+    // Other services still answer.
     shop.product(1).await;
 }

@@ -1,4 +1,4 @@
-//! Output that nobody reads, or that is closed: no reason not to serve, and not to end.
+//! Unread or closed output does not stop the suite from serving or ending.
 
 use std::{
     io::{PipeReader, Write, pipe},
@@ -7,10 +7,10 @@ use std::{
 
 use crate::process::{Process, free_offset, gantry};
 
-/// What a pipe takes until somebody reads it.
+/// Capacity of a pipe without a reader.
 const PIPE: usize = 64 * 1024;
 
-/// A suite whose output is made of a pipe starts, serves and ends well.
+/// Checks that a suite with a pipe as output starts, serves and ends.
 fn serves(output: impl Fn(&mut Command) -> Option<PipeReader>) {
     let folder = tempfile::tempdir().unwrap();
     let ready = folder.path().join("ready.json");
@@ -21,7 +21,7 @@ fn serves(output: impl Fn(&mut Command) -> Option<PipeReader>) {
     command.stdin(Stdio::null());
     let reader = output(&mut command);
     let mut process = Process::unlogged(&mut command, folder.path());
-    // The process has the only writing ends.
+    // Only the process has writing ends.
     drop(command);
     process.until("readiness", || ready.exists());
     process.send_term();
@@ -30,7 +30,7 @@ fn serves(output: impl Fn(&mut Command) -> Option<PipeReader>) {
 }
 
 #[test]
-fn output_that_nobody_reads_holds_up_nothing() {
+fn unread_output_blocks_nothing() {
     serves(|command| {
         let (reader, mut writer) = pipe().unwrap();
         writer.write_all(&vec![b'x'; PIPE]).unwrap();
@@ -40,7 +40,7 @@ fn output_that_nobody_reads_holds_up_nothing() {
 }
 
 #[test]
-fn output_that_is_closed_holds_up_nothing() {
+fn closed_output_blocks_nothing() {
     serves(|command| {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
@@ -50,7 +50,7 @@ fn output_that_is_closed_holds_up_nothing() {
 }
 
 #[test]
-fn a_refused_start_ends_though_nobody_reads_why() {
+fn a_failed_start_ends_with_unread_output() {
     for args in [["up", "--config", "/no/such/file"], ["up", "--consul", "http://127.0.0.1:1"]] {
         let (reader, mut writer) = pipe().unwrap();
         writer.write_all(&vec![b'x'; PIPE]).unwrap();

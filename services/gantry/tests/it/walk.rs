@@ -1,4 +1,4 @@
-//! The newcomer's walk against `gantry up`, by our client and by a foreign one.
+//! Walks through a running suite, by our client and by a foreign one.
 
 use std::process::Command;
 
@@ -50,7 +50,7 @@ fn a_foreign_client_walks_by_reflection_alone() {
 }
 
 #[test]
-fn a_foreign_client_reads_options_rules_and_reasons_by_reflection_alone() {
+fn a_foreign_client_reads_options_and_rules_by_reflection() {
     let suite = Suite::start(&[]);
     let output = Command::new(std::env::var_os("FOREIGN_PYTHON").expect("FOREIGN_PYTHON"))
         .arg("-B")
@@ -83,7 +83,7 @@ fn a_foreign_client_reads_options_rules_and_reasons_by_reflection_alone() {
 }
 
 #[test]
-fn every_replica_stands_a_hundred_above_the_one_before() {
+fn replicas_listen_on_ports_a_hundred_apart() {
     let suite = Suite::start(&["--replicas", "user=3"]);
     let ports: Vec<u16> = suite.addresses("user").iter().map(|address| address.port()).collect();
     let first = 50051 + suite.offset();

@@ -71,8 +71,8 @@ async fn returned() -> Result<f64, BenchError> {
 
 /// Returns the time of an endpoint's ejection.
 async fn ejection_of(stack: &Ours) -> Result<Instant, BenchError> {
-    const PATIENCE: Duration = Duration::from_secs(10);
-    let until = Instant::now() + PATIENCE;
+    const EJECT_TIMEOUT: Duration = Duration::from_secs(10);
+    let until = Instant::now() + EJECT_TIMEOUT;
     while Instant::now() < until {
         if let Some(left) =
             stack.channel.snapshot().endpoints.iter().find_map(|one| one.ejected_for)
@@ -81,5 +81,5 @@ async fn ejection_of(stack: &Ours) -> Result<Instant, BenchError> {
         }
         sleep(Duration::from_millis(1)).await;
     }
-    Err(BenchError::Late("nothing was ejected", PATIENCE))
+    Err(BenchError::Late("nothing was ejected", EJECT_TIMEOUT))
 }

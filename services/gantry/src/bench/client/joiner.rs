@@ -56,15 +56,15 @@ async fn first_answer<C: Caller>(
     caller: &C,
     join: impl AsyncFnOnce() -> Result<(), BenchError>,
 ) -> Result<f64, BenchError> {
-    const PATIENCE: Duration = Duration::from_secs(1);
+    const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
     let load = Load::start(caller, work(CALLERS, &[Method::Read]));
     sleep(Duration::from_millis(300)).await;
     let told = load.started.elapsed();
     join().await?;
-    sleep(PATIENCE).await;
+    sleep(JOIN_TIMEOUT).await;
     let calls = load.finish().await;
     let by_joiner = |call: &&Call| call.outcome == Outcome::Answered(JOINER);
     let first = calls.iter().filter(by_joiner).map(|call| call.ended).min();
-    let first = first.ok_or(BenchError::Late("a joiner got no call", PATIENCE))?;
+    let first = first.ok_or(BenchError::Late("a joiner got no call", JOIN_TIMEOUT))?;
     Ok((first - told).as_secs_f64() * 1e3)
 }

@@ -21,13 +21,13 @@ use super::{args::RunArgs, error::BenchError, row::Row, scenario};
 /// Scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// Calls a second and processor time a call, one endpoint
+    /// Calls per second and processor time per call, one endpoint
     Throughput,
     /// The same over a static list, on two worker threads
     ClosedLoop,
-    /// Instructions a call, beside tonic's channel
+    /// Instructions per call, beside tonic's channel
     Instructions,
-    /// Processor time a call, 1,000 endpoints
+    /// Processor time per call, 1,000 endpoints
     Many,
     /// Instructions of a pick among 10 and 1,000 endpoints
     Pick,

@@ -133,11 +133,11 @@ async fn broken() -> Result<Seen, BenchError> {
 }
 
 async fn until(what: &'static str, done: impl Fn() -> bool) -> Result<(), BenchError> {
-    const PATIENCE: Duration = Duration::from_secs(10);
-    let end = Instant::now() + PATIENCE;
+    const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+    let end = Instant::now() + WAIT_TIMEOUT;
     while !done() {
         if Instant::now() > end {
-            return Err(BenchError::Late(what, PATIENCE));
+            return Err(BenchError::Late(what, WAIT_TIMEOUT));
         }
         sleep(Duration::from_millis(5)).await;
     }

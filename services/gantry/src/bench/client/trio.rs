@@ -28,7 +28,7 @@ pub(super) fn work(callers: usize, methods: &'static [Method]) -> Work {
     Work { callers, methods, pause: Duration::ZERO }
 }
 
-/// Replicas, of which the last gets sick.
+/// Three replicas. The last one gets sick.
 #[derive(Debug)]
 pub(super) struct Trio {
     replicas: Vec<Replica>,

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_written_behaviour_parses_to_itself() {
         for behaviour in [Behaviour::Fail, Behaviour::Delay(Duration::from_millis(105))] {
             assert_eq!(behaviour.to_string().parse(), Ok(behaviour));
         }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_do_is_refused() {
+    fn invalid_behaviours_are_rejected() {
         for text in ["", "delay", "delay=", "delay=x", "fail=1", "5ms"] {
             assert!(text.parse::<Behaviour>().is_err(), "{text}");
         }

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Start timeout: longer than a start takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Parameters of a replica.
 #[derive(Clone, Debug, Default)]
@@ -147,9 +147,9 @@ impl Replica {
     }
 
     async fn line(&mut self) -> Result<String, BenchError> {
-        let line = timeout(PATIENCE, self.stdout.next_line())
+        let line = timeout(ANSWER_TIMEOUT, self.stdout.next_line())
             .await
-            .map_err(|_| BenchError::Late("a replica did not answer", PATIENCE))?;
+            .map_err(|_| BenchError::Late("a replica did not answer", ANSWER_TIMEOUT))?;
         match line.map_err(BenchError::Replica)? {
             Some(line) => Ok(line),
             None => Err(BenchError::Nonsense(String::new())),

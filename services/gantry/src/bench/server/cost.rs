@@ -1,4 +1,4 @@
-//! What our server stack costs beside tonic's server, for the same handlers and callers.
+//! Cost of our server stack beside tonic's server, with the same handlers and callers.
 
 use crate::bench::{
     args::RunArgs,
@@ -13,7 +13,7 @@ use crate::bench::{
     },
 };
 
-/// The callers' connections, with nothing around them.
+/// Number of bare connections of the callers.
 const CONNECTIONS: usize = 4;
 
 pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {

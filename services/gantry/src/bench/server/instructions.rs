@@ -1,5 +1,5 @@
-//! What our server stack costs beside tonic's server in instructions, which are the same on a
-//! busy machine: those of a process that served more calls, less those of one that served fewer.
+//! Instructions per call of our server stack beside tonic's server. Unlike times, they do not depend on
+//! the load of the machine. Each is the difference between two processes that serve more and fewer calls.
 
 use tokio::task::JoinSet;
 
@@ -15,7 +15,7 @@ use crate::bench::{
 const FEW: u64 = 1_600;
 const MANY: u64 = 6_400;
 
-/// Calls at once, on one connection.
+/// Concurrent calls on one connection.
 const AT_ONCE: u64 = 16;
 
 pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
@@ -28,13 +28,13 @@ pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
     )])
 }
 
-/// The instructions of a call.
+/// Returns the instructions of a call.
 async fn instructions(served: Served) -> Result<f64, BenchError> {
     let (few, many) = tokio::try_join!(process(served, FEW), process(served, MANY))?;
     Ok((many - few) / (MANY - FEW) as f64)
 }
 
-/// The instructions of a process that serves so many calls.
+/// Returns the instructions of a process that serves a number of calls.
 async fn process(served: Served, calls: u64) -> Result<f64, BenchError> {
     let plan = Plan { ports: 1, served, counted: true, ..Plan::default() };
     let server = Replica::start(&plan).await?;

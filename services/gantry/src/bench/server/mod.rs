@@ -1,5 +1,4 @@
-//! `gantry bench server`: what the server stack promises, each with what it is compared with
-//! in the same run.
+//! `gantry bench server`: targets of the server stack, each measured beside an alternative in the same run.
 
 mod cost;
 mod instructions;
@@ -11,16 +10,16 @@ use clap::ValueEnum;
 
 use super::{args::RunArgs, error::BenchError, row::Row, scenario};
 
-/// What is measured.
+/// Scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// Calls a second and processor time a call, beside tonic's server
+    /// Calls per second and processor time per call, beside tonic's server
     Cost,
-    /// Instructions a call, beside tonic's server
+    /// Instructions per call, beside tonic's server
     Instructions,
-    /// A typical request against its rules
+    /// Validation of a typical request
     Validation,
-    /// Five times as many calls as can be worked at
+    /// Five times as many calls as the server can handle
     Overload,
     /// Memory that one caller can make a server hold, and its effect on others
     Resources,

@@ -1,5 +1,4 @@
-//! Five times as many calls as the server can work at, and they do not ask how it is doing:
-//! what does it still get done?
+//! Goodput of a server under five times its capacity, as an open-loop load.
 
 use std::time::Duration;
 
@@ -20,17 +19,17 @@ use crate::bench::{
     stats::{Runs, percentile},
 };
 
-/// What the handler has: so many at once, for so long each. 1,600 calls a second.
+/// Capacity of the handler: concurrent calls, and the duration of each. 1,600 calls a second.
 const SLOTS: u32 = 32;
 const HELD: Duration = Duration::from_millis(20);
 
-/// What it is asked for, in what it can do.
+/// Load as a multiple of the capacity.
 const TIMES: f64 = 5.0;
 
-/// Calls that are not repeated, so that five times is five times. As many callers as slots.
+/// Load at capacity: one caller for each slot. The calls are not retried, which would change the load.
 const PEAK: Work = Work { callers: SLOTS as usize, methods: &[Method::Add], pause: Duration::ZERO };
 
-/// So long it may take to find its limit.
+/// Time for the limit to settle.
 const SETTLED: Duration = Duration::from_secs(1);
 
 #[derive(Default)]

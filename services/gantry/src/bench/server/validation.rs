@@ -1,4 +1,4 @@
-//! What it costs to check a typical request against the rules of its contract.
+//! Cost of validating a typical request against the rules of its contract.
 
 use std::hint::black_box;
 
@@ -29,7 +29,7 @@ pub(super) fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
         .map(|_| {
             let before = cpu::used();
             for _ in 0..CHECKS {
-                // It was checked above: that it is valid is known, only the time is not.
+                // The request is valid, see above. Only the time matters.
                 let _ = black_box(black_box(&order).check());
             }
             (cpu::used() - before).as_secs_f64() * 1e6 / f64::from(CHECKS)

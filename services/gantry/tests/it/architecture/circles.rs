@@ -1,8 +1,7 @@
 //! Circles between the files of a crate.
 //!
-//! Every folder of modules is looked at by itself: its own file, and each module in it together
-//! with everything below. A path counts for the module that defines what it names: a re-export
-//! is not a place to hide a circle.
+//! Each folder of modules is checked by itself: its own file, and each of its modules together with all
+//! submodules. A path counts for the module that defines the item, so that re-exports hide no circle.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -16,7 +15,7 @@ use syn::visit::{self, Visit};
 /// Path of a module below the root of its crate: empty for lib.rs.
 type Module = Vec<String>;
 
-/// Circles between the files of the crate with this src/, each spelled out.
+/// Returns the circles between the files of a crate, each as text. `source` is its folder src/.
 pub fn circles(source: &Path) -> Vec<String> {
     let mut modules = BTreeMap::new();
     read(&mut modules, Module::new(), &source.join("lib.rs"), source, &|path| {
@@ -34,14 +33,14 @@ pub fn circles(source: &Path) -> Vec<String> {
     folders.into_iter().flat_map(|folder| circles_within(folder, &names)).collect()
 }
 
-/// What a file says: unit tests are left out.
+/// Imports, paths and modules of a file, without unit tests.
 #[derive(Default)]
 struct File {
-    /// Names that `use` brings in, private or not, and what they stand for.
+    /// Names imported by `use`, private or not, with their paths.
     imports: BTreeMap<String, Vec<String>>,
-    /// Every path, but those of re-exports.
+    /// All paths except re-exports.
     paths: BTreeSet<Vec<String>>,
-    /// Modules in it that have files of their own.
+    /// Modules in files of their own.
     children: Vec<String>,
 }
 
@@ -66,8 +65,8 @@ fn read(
     modules.insert(module, file);
 }
 
-/// Module that defines what a path names, if this crate does. `depth` bounds re-exports of
-/// re-exports.
+/// Returns the module that defines the item of a path, if it is in this crate. `depth` limits re-exports
+/// of re-exports.
 fn definer(
     modules: &BTreeMap<Module, File>,
     from: &Module,
@@ -88,13 +87,13 @@ fn definer(
     }
     let Some((first, rest)) = path.split_first() else { return Some(at) };
     let child = [&at[..], std::slice::from_ref(first)].concat();
-    // Alone, it is a variable of that name.
+    // A single name is a variable.
     if modules.contains_key(&child) && (rooted || !rest.is_empty()) {
         let rest = [&["self".to_owned()], rest].concat();
         return definer(modules, &child, &rest, depth);
     }
     if let Some(import) = modules[&at].imports.get(first) {
-        // A name that stands for itself: `use tokio;`.
+        // A name for itself: `use tokio;`.
         if depth > 8 || import == path {
             return None;
         }
@@ -103,7 +102,7 @@ fn definer(
     rooted.then_some(at)
 }
 
-/// Circles between the parts of one folder: its own file, and the modules in it.
+/// Returns the circles between the parts of one folder: its own file and its modules.
 fn circles_within(folder: &[String], names: &[(Module, Module, String)]) -> Vec<String> {
     let part = |module: &Module| {
         let below = module.strip_prefix(folder)?;
@@ -116,7 +115,7 @@ fn circles_within(folder: &[String], names: &[(Module, Module, String)]) -> Vec<
         {
             let why = format!("{} names {path}", by.join("/"));
             let told = edges.entry(from).or_default().entry(to).or_default();
-            // The longest path says most.
+            // The longest path is the most precise.
             if told.len() < why.len() {
                 *told = why;
             }
@@ -182,7 +181,7 @@ impl File {
         self.imports.insert(alias, path);
     }
 
-    /// Paths in what a macro is given.
+    /// Records the paths in the arguments of a macro.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path = Vec::new();
         let mut colons = 0;
@@ -262,11 +261,11 @@ impl<'ast> Visit<'ast> for File {
     // `pub(super)` names nothing.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
-    // What documentation links to and what derives name is no dependency.
+    // Links in documentation and names of derives are no dependencies.
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
 }
 
-/// Circles of a crate of these files.
+/// Returns the circles of a crate with these files.
 fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in files {

@@ -1,10 +1,10 @@
-//! The paths that a source file names.
+//! Paths in a source file.
 
 use std::{fs, path::Path};
 
 use syn::visit::{self, Visit};
 
-/// Every path a file names, with `self` and `super` resolved; unit tests are left out.
+/// Returns all paths in a file, without unit tests. `self` and `super` are resolved.
 pub fn named_paths(source: &Path, file: &Path) -> Vec<Vec<String>> {
     let text = fs::read_to_string(file).expect("a source file is text");
     let syntax =

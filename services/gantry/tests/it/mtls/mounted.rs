@@ -1,5 +1,4 @@
-//! The folder of certificates that a deployment mounts, and the settings of
-//! docs/IDENTITY.md that name them.
+//! Mounted folder of certificates, and the settings of docs/IDENTITY.md for it.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -12,20 +11,20 @@ use crate::{
     cluster::{SERVICES, local_file},
 };
 
-/// How old connections get in these tests: all of them are made anew all the time.
+/// Maximum age of a connection in these tests: short, so that certificates are used often.
 pub const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// The name that the agent expects in the certificate of whomever it checks.
+/// Name that the agent expects in the certificates of checked instances.
 const CHECKED: &str = "gantry.internal";
 
-/// Where the page has the files.
+/// Folder of the files in the page.
 const IN_PAGE: &str = "/run/tls";
 
-/// `/run/tls`, in a place of the test's own.
+/// Folder of the files in this test, instead of `/run/tls`.
 pub struct Mounted(TempDir);
 
 impl Mounted {
-    /// Certificates for everybody, by an authority that everybody believes.
+    /// Writes a certificate for each process, and trust in their authority.
     pub fn by(authority: &Authority) -> Self {
         let mounted = Self(tempfile::tempdir().unwrap());
         mounted.trust(&[authority]);
@@ -33,20 +32,20 @@ impl Mounted {
         mounted
     }
 
-    /// Makes everybody believe these authorities, and no other.
+    /// Replaces the trusted authorities of all processes.
     pub fn trust(&self, authorities: &[&Authority]) {
         let pem = authorities.iter().map(|one| fs::read_to_string(one.ca_file()).unwrap());
         put(&self.file("ca.pem"), &pem.collect::<String>());
     }
 
-    /// Gives everybody another certificate.
+    /// Issues a new certificate to each process.
     pub fn issue(&self, authority: &Authority) {
         for name in SERVICES.iter().chain(&["consul", "caller"]) {
             self.issue_until(authority, name, time::Duration::days(1));
         }
     }
 
-    /// Gives one an expired certificate.
+    /// Issues an expired certificate to one process.
     pub fn issue_expired(&self, authority: &Authority, name: &str) {
         self.issue_until(authority, name, time::Duration::hours(-1));
     }
@@ -61,7 +60,7 @@ impl Mounted {
         }
     }
 
-    /// What a caller from elsewhere shows and believes.
+    /// Returns the TLS settings of an outside caller.
     pub fn caller(&self) -> ClientTls {
         ClientTls::trusting(self.file("ca.pem"))
             .cert_file(self.file("caller.pem"))
@@ -69,27 +68,27 @@ impl Mounted {
             .reload_interval(Duration::from_millis(20))
     }
 
-    /// The same, believing this authority.
+    /// Returns the TLS settings of an outside caller that trusts this authority.
     pub fn trusting(&self, authority: &Authority) -> ClientTls {
         self.caller().ca_file(authority.ca_file())
     }
 
-    /// The same for `gantry demo`.
+    /// Returns the TLS flags of `gantry demo`.
     pub fn flags(&self) -> [String; 6] {
         let file = |name| self.file(name).display().to_string();
         let (ca, cert, key) = (file("ca.pem"), file("caller.pem"), file("caller.key.pem"));
         ["--ca-file".into(), ca, "--cert-file".into(), cert, "--key-file".into(), key]
     }
 
-    /// The file of `gantry up`.
+    /// Returns the settings of `gantry up`.
     pub fn settings_of_all(&self) -> String {
         let ages = SERVICES.iter().map(|service| aging(service));
         let text = self.block("toml") + &ages.collect::<String>();
         self.write("all.toml", &text).display().to_string()
     }
 
-    /// The file of a service's own binary: that of deploy/local, what the page says of the
-    /// service, and `further`.
+    /// Writes the settings file of a service's own binary: the one of deploy/local, the lines of the page,
+    /// and `further`.
     pub fn settings_of(&self, service: &str, further: &str) -> PathBuf {
         let local = fs::read_to_string(local_file(service)).unwrap();
         let block = self.block("toml");
@@ -100,12 +99,12 @@ impl Mounted {
         self.write(&format!("{service}.toml"), &text)
     }
 
-    /// The file of a Consul agent.
+    /// Returns the settings of a Consul agent.
     pub fn settings_of_agent(&self) -> String {
         self.block("hcl")
     }
 
-    /// What stands in the page's only block of this language.
+    /// Returns the page's only block of this language.
     fn block(&self, language: &str) -> String {
         let page = fs::read_to_string(root().join("docs/IDENTITY.md")).unwrap();
         let (_, block) = page.split_once(&format!("```{language}\n")).expect("the block");

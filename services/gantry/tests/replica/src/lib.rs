@@ -1,3 +1,3 @@
-//! The contract of a server that writes down what it executes.
+//! Contract of a server that records its executions.
 
 gantry_contract::include_contract!();

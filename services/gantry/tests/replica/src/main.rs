@@ -1,4 +1,4 @@
-//! A server that writes down what it executes: `replica ADDRESS CONSUL_URL JOURNAL`.
+//! Server that records its executions: `replica ADDRESS CONSUL_URL JOURNAL`.
 
 use std::{
     env,
@@ -18,7 +18,7 @@ use gantry_server::{RateSettings, Server, listen, shutdown_signal};
 use tokio::time::sleep;
 use tonic::{Request, Response, Status};
 
-/// How long a call takes: so that some are in flight at any time.
+/// Duration of a call, so that some are in flight at any time.
 const WORK: Duration = Duration::from_millis(2);
 
 struct Replica {
@@ -29,7 +29,7 @@ impl Replica {
     async fn execute(&self, method: &str, id: &str) -> Result<(), Status> {
         {
             let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            // A whole line at once: it is there or not, however the process ends.
+            // One write: the line is whole or absent, however the process ends.
             let written = journal.write_all(format!("{method} {id}\n").as_bytes());
             written.map_err(|error| Status::data_loss(error.to_string()))?;
         }
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let mut argument = || arguments.next().ok_or("replica ADDRESS CONSUL_URL JOURNAL");
     let (address, url, journal) = (argument()?.parse()?, argument()?, argument()?);
-    // Not a line for each of many thousand calls.
+    // No log line for each of many thousand calls.
     let filter = "info,gantry_server::stack=warn".to_owned().try_into()?;
     let telemetry = gantry_telemetry::Settings::default().filter(filter);
     let _telemetry = gantry_telemetry::init(&telemetry, "replica")?;
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     )?;
     let journal = Mutex::new(File::options().create(true).append(true).open(journal)?);
     let mut settings = gantry_server::Settings::default();
-    // All load is that of one stranger.
+    // The whole load comes from one unauthenticated address.
     settings.limits.per_address = RateSettings::new(1e6, 1_000_000);
     let server = Server::builder("replica", &gantry_replica::CONTRACT)
         .settings(settings)

@@ -1,12 +1,11 @@
-//! The program as the suite's tests start it. Cargo builds a package's programs for `cargo
-//! test` where it has tests like these.
+//! Arguments of the program. `cargo test` builds a package's programs only if it has tests like these.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
 
 #[test]
-fn what_is_missing_or_cannot_be_read_ends_it_with_a_word_on_why() {
+fn missing_or_invalid_arguments_end_it_with_the_cause() {
     for (arguments, why) in [
         (&[][..], "replica ADDRESS CONSUL_URL JOURNAL"),
         (&["127.0.0.1", "http://127.0.0.1:8500", "journal"], "AddrParseError"),

@@ -1,4 +1,4 @@
-//! The attacks.
+//! Attacks.
 
 use std::{
     io,
@@ -27,7 +27,7 @@ const GET: &str = "/shop.order.v1.OrderService/GetOrder";
 const PLACE: &str = "/shop.order.v1.OrderService/PlaceOrder";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
-/// Something that one caller does to make a server hold or do much.
+/// Attack by one caller on the memory or the processor time of a server.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Attack {
     Places,
@@ -68,7 +68,7 @@ impl Attack {
         }
     }
 
-    /// Attacks for so long; returns the bytes sent.
+    /// Attacks for a duration. Returns the bytes sent.
     pub(super) async fn run(self, suite: &Suite, window: Duration) -> u64 {
         let token = suite.attacker.token.as_str();
         let call = |path, token: Option<&str>, body| Call {
@@ -86,7 +86,7 @@ impl Attack {
             }
             Self::HeaderMemory => {
                 let mut block = head(HEALTH, None);
-                // A header that goes into the table of the connection, and is named by a byte.
+                // A header that enters the connection's table; each reference to it takes one byte.
                 block.push(0x40);
                 text(&mut block, "x");
                 text(&mut block, "y");
@@ -95,14 +95,14 @@ impl Attack {
             }
             Self::Idle => held(suite, 1_000, window, |_| Box::pin(async { Ok(()) })).await,
             Self::Decoding => {
-                // As many as one message may have, and as many as this method takes.
+                // The maximum number of a message, and of this method.
                 let items = |bytes: usize| framed(&[0x12, 0].repeat(bytes / 2));
                 let calls = [4 * 1024 * 1024, 100 * 1024];
                 let calls = calls.map(|bytes| call(CREATE, Some(token), items(bytes)));
                 flood(4, 2, calls.into()).run(suite, window).await
             }
             Self::Bombs => {
-                // A field that nobody knows, of 20 MB: compressed, it is within the limit.
+                // An unknown field of 20 MB: compressed, it is below the limit.
                 let mut bomb = vec![0xfa, 0x3f, 0x80, 0xda, 0xc4, 0x09];
                 bomb.resize(20_000_006, 0);
                 let body = Recoder::deflating().pass(&framed(&bomb)).unwrap_or_default();
@@ -138,7 +138,7 @@ impl Attack {
 
 type Saying<'a> = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
 
-/// Opens so many connections, says the same on each, and holds them.
+/// Opens a number of connections, sends the same bytes on each, and holds them.
 async fn held(
     suite: &Suite,
     connections: usize,
@@ -156,7 +156,7 @@ async fn held(
         };
         match timeout_at(until, opened).await {
             Ok(Ok(wire)) => held.push(wire),
-            // Cut off: the next one may fare better.
+            // Closed by the server: the next one may last longer.
             Ok(Err(_)) => sleep(Duration::from_millis(1)).await,
             Err(_) => break,
         }
@@ -165,7 +165,7 @@ async fn held(
     sent.load(Ordering::Relaxed)
 }
 
-/// Begins so many calls on a connection and ends none.
+/// Begins a number of calls on a connection and ends none.
 async fn begin(wire: &mut Wire, block: Vec<u8>, calls: u32) -> io::Result<()> {
     for call in 0..calls {
         wire.write(&frame(HEADERS, END_HEADERS, 2 * call + 1, &block)).await?;
@@ -173,7 +173,7 @@ async fn begin(wire: &mut Wire, block: Vec<u8>, calls: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Frames that ask for an answer, or for thought, and carry nothing.
+/// Empty frames that cost the receiver a response or some work.
 async fn control(suite: &Suite, window: Duration) -> u64 {
     let frames = [
         frame(PING, 0, 0, &[0; 8]),

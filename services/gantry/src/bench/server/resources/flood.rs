@@ -1,4 +1,4 @@
-//! Proper calls, as many as get through.
+//! Flood of valid calls.
 
 use std::{
     convert::Infallible,
@@ -30,15 +30,15 @@ use super::{
 /// Calls of one kind.
 pub(super) struct Flood {
     pub(super) connections: usize,
-    /// Calls at once on each connection.
+    /// Concurrent calls on each connection.
     pub(super) at_once: usize,
-    /// True if they come from the address of the others.
+    /// True if they share the address of the other callers.
     pub(super) from_others: bool,
-    /// The calls that take turns.
+    /// Calls, made in turn.
     pub(super) calls: Vec<Call>,
 }
 
-/// A call: its head, and its message with what stands before it.
+/// A call: its request head, and its message with the gRPC prefix.
 #[derive(Clone)]
 pub(super) struct Call {
     pub(super) path: &'static str,
@@ -50,11 +50,11 @@ pub(super) struct Call {
 #[derive(Clone)]
 pub(super) enum Source {
     Same(Bytes),
-    /// Another one each time.
+    /// A new message for each call.
     New(Arc<dyn Fn() -> Bytes + Send + Sync>),
 }
 
-/// A message as it travels.
+/// Encoded message.
 pub(super) fn framed(message: &[u8]) -> Bytes {
     let mut framed = vec![0];
     framed.extend((message.len() as u32).to_be_bytes());
@@ -67,7 +67,7 @@ pub(super) fn encoded(message: &impl Message) -> Bytes {
 }
 
 impl Flood {
-    /// Calls for so long, from new connections if old ones are ended; returns the bytes sent.
+    /// Calls for a duration, and reconnects if the server closes a connection. Returns the bytes sent.
     pub(super) async fn run(self, suite: &Suite, window: Duration) -> u64 {
         let sent = Arc::<AtomicU64>::default();
         let (flood, until) = (Arc::new(self), tokio::time::Instant::now() + window);
@@ -87,7 +87,7 @@ impl Flood {
                         sleep(Duration::from_millis(50)).await;
                     }
                 };
-                // It ends with its time.
+                // It ends with the timeout.
                 let _: Result<Infallible, _> = timeout_at(until, connected).await;
             });
         }
@@ -113,13 +113,13 @@ impl Flood {
             });
         }
         drop(sender);
-        // The calls end with the connection, and are dropped with it.
+        // The calls end with the connection and are dropped with it.
         let _ = connection.await;
     }
 }
 
 impl Call {
-    /// Reads the answer to its end; none if the connection is of no more use.
+    /// Reads the response to its end. Returns `None` if the connection is unusable.
     async fn send(&self, sender: &mut SendRequest<Full<Bytes>>) -> Option<()> {
         let mut request = Request::post(format!("http://order{}", self.path))
             .header("content-type", "application/grpc")

@@ -1,8 +1,8 @@
-//! Memory that one caller can make a server hold: for each attack the bytes it sends, the memory it
-//! takes, and what other callers notice, beside a harmless load of as many bytes.
+//! Memory that one caller can make a server hold. Measures the bytes sent, the memory used and the effect
+//! on other callers of each attack, beside a harmless load of as many bytes.
 //!
-//! The server is `gantry up` as a process of its own. Attackers come from other addresses of
-//! loopback than the others, but for one attack that is meant for their neighbours.
+//! The server is `gantry up` as a process of its own. Attackers have loopback addresses of their own,
+//! except in one attack, which shares the address of other callers.
 
 mod attack;
 mod flood;
@@ -31,13 +31,13 @@ use crate::bench::{
     stats::Runs,
 };
 
-/// Memory that an attack may take, in MiB: far less than its bytes would become without limits.
+/// Limit of the memory of an attack, in MiB: far below its memory without limits.
 const MEMORY: f64 = 64.0;
 
-/// Time after an attack in which its memory is to come back.
+/// Time after an attack until its memory is measured again.
 const RECOVERY: Duration = Duration::from_secs(2);
 
-/// The whole group is to end within two minutes.
+/// Limits a run, so that all attacks end within two minutes.
 const MOST_RUNS: u32 = 2;
 
 #[derive(Default)]
@@ -52,7 +52,7 @@ struct Seen {
 
 pub(super) async fn measure(run: &RunArgs) -> Result<Vec<Row>, BenchError> {
     let suite = Suite::start().await?;
-    // The first calls of all are slow, and take memory that later ones use again.
+    // The first calls are slow and allocate memory that later calls reuse.
     let others = Others::start(&suite);
     harmless(&suite, 1_000.0, run.window()).await;
     others.stop().await;
@@ -111,7 +111,7 @@ impl Seen {
     }
 }
 
-/// The most memory that the suite takes within so long.
+/// Returns the peak memory of the suite during a duration.
 async fn peak(suite: &Suite, window: Duration) -> Result<u64, BenchError> {
     let until = Instant::now() + window;
     let mut peak = 0;

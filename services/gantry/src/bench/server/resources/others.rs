@@ -1,4 +1,4 @@
-//! Those who mean no harm.
+//! Well-behaved callers during an attack.
 
 use std::{
     sync::{
@@ -25,19 +25,19 @@ use crate::{
 const STEADY: usize = 6;
 const NEW: usize = 2;
 
-/// Together they stay below what one user may call.
+/// Pause between calls: together the callers stay below the limit per user.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A call that takes longer is lost.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of a call; a later response counts as lost.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// About what a call sends.
+/// Approximate bytes that a call sends.
 const CALL_BYTES: f64 = 200.0;
 
-/// Calls a second that are no flood: fewer than one user may make.
+/// Calls a second below the limit per user.
 const MOST_HARMLESS: f64 = 900.0;
 
-/// Well-behaved callers at work.
+/// Running well-behaved callers.
 pub(super) struct Others {
     stop: Arc<AtomicBool>,
     tasks: JoinSet<Vec<Option<Duration>>>,
@@ -45,7 +45,7 @@ pub(super) struct Others {
 
 /// Results of the other callers.
 pub(super) struct Witnessed {
-    /// In milliseconds, of the calls that were answered.
+    /// Latencies of the answered calls, in milliseconds.
     pub(super) p99: f64,
     pub(super) lost: usize,
 }
@@ -69,7 +69,7 @@ impl Others {
     }
 }
 
-/// Calls of a user that send so many bytes a second, but no more calls than the user may make.
+/// Calls of one user that send a number of bytes a second, with a rate below the limit per user.
 pub(super) async fn harmless(suite: &Suite, bytes_a_second: f64, window: Duration) {
     let rate = (bytes_a_second / CALL_BYTES).min(MOST_HARMLESS);
     let caller = Caller::new(suite, &suite.attacker);
@@ -109,7 +109,7 @@ impl Caller {
         client.get_order(as_bearer(request, &self.token)).await.map(drop)
     }
 
-    /// Latency of each call that was answered.
+    /// Latency of each answered call.
     async fn calls(&self, steady: bool, stop: &AtomicBool) -> Vec<Option<Duration>> {
         let (mut calls, mut kept) = (Vec::new(), None);
         while !stop.load(Ordering::Relaxed) {
@@ -122,7 +122,7 @@ impl Caller {
                 self.call(client.clone()).await.ok()?;
                 steady.then_some(Some(client)).or(Some(None))
             };
-            let answered = timeout(PATIENCE, call).await.ok().flatten();
+            let answered = timeout(CALL_TIMEOUT, call).await.ok().flatten();
             calls.push(answered.is_some().then(|| started.elapsed()));
             kept = answered.flatten();
             sleep(PAUSE).await;

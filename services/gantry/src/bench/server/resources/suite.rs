@@ -1,4 +1,4 @@
-//! The suite that is attacked, and those who call it.
+//! The attacked suite and its callers.
 
 use std::{
     fs::{self, File},
@@ -30,22 +30,22 @@ use crate::{
     up::ADMIN_EMAIL,
 };
 
-/// Longer than the suite takes to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Start timeout: longer than a start takes on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const SKU: &str = "TEA";
 
-/// A running suite; killed when dropped.
+/// Running suite. Killed when dropped.
 pub(super) struct Suite {
     process: Child,
     _folder: TempDir,
-    /// Address of the order service, which is attacked.
+    /// Address of the order service, the attacked one.
     pub(super) address: SocketAddr,
     pub(super) attacker: User,
     pub(super) other: User,
 }
 
-/// A user with a token and a draft.
+/// User with a token and a draft.
 pub(super) struct User {
     id: String,
     pub(super) token: String,
@@ -53,7 +53,7 @@ pub(super) struct User {
 }
 
 impl User {
-    /// An order of the user's that was not made before.
+    /// Returns a request that creates a new order of the user.
     pub(super) fn new_order(&self) -> CreateOrderRequest {
         let item = OrderItem { sku: SKU.to_owned(), quantity: 1, ..OrderItem::default() };
         CreateOrderRequest {
@@ -76,7 +76,7 @@ impl Suite {
         suite.people().await
     }
 
-    /// The memory that it takes at the moment, in bytes.
+    /// Returns its current memory, in bytes.
     pub(super) fn memory(&self) -> Result<u64, BenchError> {
         let path = format!("/proc/{}/status", self.process.id().unwrap_or_default());
         let status = fs::read_to_string(path).map_err(BenchError::Replica)?;
@@ -88,7 +88,7 @@ impl Suite {
 
 fn up(folder: &TempDir, offset: u16) -> io::Result<Child> {
     let path = |name: &str| folder.path().join(name);
-    // Read by nobody meanwhile, and to be read after a failure.
+    // For a look after a failure.
     let log = File::create(path("log"))?;
     Command::new(std::env::current_exe()?)
         .args(["up", "--port-offset", &offset.to_string()])
@@ -104,7 +104,7 @@ fn up(folder: &TempDir, offset: u16) -> io::Result<Child> {
         .spawn()
 }
 
-/// An offset at which every port of the suite is free.
+/// Returns a port offset at which all ports of the suite are free.
 fn free_offset() -> Result<u16, BenchError> {
     let is_free = |offset: &u16| {
         let services = SERVICES.iter().map(|service| service.address(0, *offset));
@@ -123,14 +123,14 @@ struct Starting {
 
 impl Starting {
     async fn ready(&mut self) -> Result<(), BenchError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + START_TIMEOUT;
         while !self.folder.path().join("ready").exists() {
             if self.process.try_wait().map_err(BenchError::Replica)?.is_some() {
                 let log = fs::read_to_string(self.folder.path().join("log"));
                 return Err(BenchError::Nonsense(log.unwrap_or_default()));
             }
             if Instant::now() > until {
-                return Err(BenchError::Late("the suite did not start", PATIENCE));
+                return Err(BenchError::Late("the suite did not start", START_TIMEOUT));
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -179,9 +179,9 @@ async fn user(clients: &mut Clients, admin: &str, email: &str) -> Result<User, B
     Ok(user)
 }
 
-/// An address of loopback that is none of the others'.
+/// Returns a loopback address that no other caller has.
 pub(super) fn attackers_address(number: usize) -> IpAddr {
-    /// Attackers with fewer are no match for limits by address.
+    /// Number of addresses of an attacker: fewer are too few against limits per address.
     const ADDRESSES: usize = 4;
     Ipv4Addr::new(127, 0, 0, 2 + (number % ADDRESSES) as u8).into()
 }

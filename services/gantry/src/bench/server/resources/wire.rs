@@ -1,4 +1,4 @@
-//! Connections that say what no client library would.
+//! Connections with frames that no client library sends.
 
 use std::{
     io,
@@ -23,14 +23,14 @@ pub(super) const SETTINGS: u8 = 4;
 pub(super) const PING: u8 = 6;
 pub(super) const END_HEADERS: u8 = 4;
 
-/// A stream that counts what is written to it.
+/// Stream that counts the bytes written to it.
 pub(super) struct Counted {
     stream: TcpStream,
     sent: Arc<AtomicU64>,
 }
 
 impl Counted {
-    /// Connects from this address.
+    /// Connects from `from`.
     pub(super) async fn connect(
         address: SocketAddr,
         from: IpAddr,
@@ -74,14 +74,14 @@ impl AsyncWrite for Counted {
     }
 }
 
-/// A connection of HTTP/2 whose frames are written by hand, and whose answers nobody reads.
+/// HTTP/2 connection with hand-written frames. Responses are discarded.
 pub(super) struct Wire {
     writer: WriteHalf<Counted>,
     reader: JoinHandle<()>,
 }
 
 impl Wire {
-    /// Connects and says what every client says first.
+    /// Connects and sends the preface of HTTP/2.
     pub(super) async fn connect(
         address: SocketAddr,
         from: IpAddr,
@@ -106,7 +106,7 @@ impl Drop for Wire {
 }
 
 async fn drain(mut reader: ReadHalf<Counted>) {
-    // Its end is noticed by who writes.
+    // The next write fails after its end.
     let _ = copy(&mut reader, &mut sink()).await;
 }
 
@@ -118,9 +118,9 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// The header block of a gRPC call.
+/// Returns the header block of a gRPC call.
 pub(super) fn head(path: &str, token: Option<&str>) -> Vec<u8> {
-    // POST and http stand in HPACK's static table.
+    // POST and http are entries of HPACK's static table.
     let mut block = vec![0x83, 0x86];
     let authorization = token.map(|token| format!("Bearer {token}"));
     let fields = [
@@ -140,7 +140,7 @@ pub(super) fn head(path: &str, token: Option<&str>) -> Vec<u8> {
     block
 }
 
-/// A text of HPACK (RFC 7541, 5.2), as it is.
+/// Encodes a string literal of HPACK (RFC 7541, 5.2) without Huffman coding.
 pub(super) fn text(block: &mut Vec<u8>, text: &str) {
     let mut length = text.len();
     if length < 127 {
