@@ -21,8 +21,8 @@ impl gantry_process::Service for Service {
     const CONTRACT: &'static Contract = &crate::CONTRACT;
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     const CALLS: &'static [Callee] = &[
-        Callee::new("user", &gantry_proto::CONTRACT),      // [user]
-        Callee::new("order", &gantry_proto::CONTRACT),     // [order]
+        Callee::new("user", &gantry_proto::CONTRACT),  // [user]
+        Callee::new("order", &gantry_proto::CONTRACT), // [order]
         Callee::new("inventory", &gantry_proto::CONTRACT), // [inventory]
     ];
     type Settings = Settings;
