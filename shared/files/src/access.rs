@@ -1,4 +1,4 @@
-//! Opening files, and the rules of owner and mode.
+//! Opening files and checking their owner and mode.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,11 +13,12 @@ const EVERYBODY: u32 = 0o007;
 /// Permission bits of anybody but the owner.
 const NOT_OWNER: u32 = 0o077;
 
-/// Opens or creates (0600) a file of this user's, for another library to write to.
+/// Opens a file of this process's user for another library to write to. Creates it with mode 0600
+/// if it is missing.
 ///
 /// # Errors
-/// The path is a symbolic link or no regular file, the file belongs to another user, or the system
-/// refuses.
+/// The path is a symbolic link or not a regular file, the file belongs to another user, or the
+/// system refuses.
 pub fn open_own(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -28,22 +29,22 @@ pub fn open_own(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Applies the rules of a supplied secret to the file: see the crate's table.
+/// Checks a file against the rules for a supplied secret: see the crate's table.
 ///
 /// # Errors
-/// Others can write to it, it is no regular file, or the system refuses.
+/// Others can write to the file, it is not a regular file, or the system refuses.
 pub fn inspect_secret(path: &Path) -> io::Result<()> {
     supplied(&open_to_read(Links::Followed, path)?, path)
 }
 
-/// Whether the last part of a path may be a symbolic link.
+/// Treatment of a symbolic link as the last part of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
     Followed,
     Refused,
 }
 
-/// Opens a regular file to read it. Does not wait for the writer of a pipe.
+/// Opens a regular file to read it. Fails at once for a pipe, which would wait for a writer.
 pub(crate) fn open_to_read(links: Links, path: &Path) -> io::Result<File> {
     let file = system::open(OpenOptions::new().read(true), links, path)?;
     regular(&file)?;
@@ -66,7 +67,7 @@ pub(crate) fn regular(file: &File) -> io::Result<()> {
     }
 }
 
-/// The file must belong to the user of this process.
+/// Checks that the file belongs to the user of this process.
 pub(crate) fn owned(file: &File) -> io::Result<()> {
     owned_by(system::user(), file)
 }
@@ -77,7 +78,7 @@ fn owned_by(user: u32, file: &File) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "it belongs to somebody else (user {owner}), this process runs as user {user}"
+        "it belongs to user {owner}, but this process runs as user {user}"
     )))
 }
 
@@ -89,12 +90,12 @@ pub(crate) fn not_writable_by_others(file: &File) -> io::Result<()> {
     Err(io::Error::other(format!("others can write to it (mode {mode:03o}, expected 600)")))
 }
 
-/// Owner of the file, its mode, and the user of this process.
+/// Returns the owner of the file, its mode and the user of this process.
 pub(crate) fn rights(file: &File) -> io::Result<(u32, u32, u32)> {
     Ok((system::owner(file)?, system::mode(file)?, system::user()))
 }
 
-/// The rules of a secret that an operator supplies.
+/// Checks a secret that an operator supplies.
 pub(crate) fn supplied(file: &File, path: &Path) -> io::Result<()> {
     not_writable_by_others(file)?;
     warn_of_owner(file, path)?;
@@ -106,7 +107,7 @@ pub(crate) fn supplied(file: &File, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The rules of a secret that this process makes unless it is there.
+/// Checks a secret that [`read_or_create`](crate::read_or_create) creates.
 pub(crate) fn made(file: &File, path: &Path) -> io::Result<()> {
     if system::owner(file)? != system::user() || system::mode(file)? & EVERYBODY == 0 {
         return supplied(file, path);
@@ -124,8 +125,7 @@ fn warn_of_owner(file: &File, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the file's group and everybody else the access to it. A file system without modes is a
-/// warning.
+/// Sets the mode to 0600. Logs a warning if the file system cannot change it.
 fn tighten(file: &File, path: &Path) -> io::Result<()> {
     let mode = system::mode(file)?;
     if mode & NOT_OWNER == 0 {
@@ -158,7 +158,7 @@ mod system {
     use super::Links;
 
     pub(super) fn open(options: &mut OpenOptions, links: Links, path: &Path) -> io::Result<File> {
-        // A pipe without a writer would block the opening.
+        // Opening a pipe without a writer would block.
         let mut flags = OFlags::NONBLOCK;
         if links == Links::Refused {
             flags |= OFlags::NOFOLLOW;
@@ -189,7 +189,7 @@ mod system {
     }
 }
 
-/// A system without owners and modes: every file is this user's alone.
+/// Fallback for systems without owners and modes: every file belongs to this user alone.
 #[cfg(not(unix))]
 mod system {
     use std::{
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_own_file_is_created_private_and_tightened_later() {
+    fn an_own_file_gets_mode_600_when_created_and_when_opened() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("user.db");
         open_own(&path).unwrap();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_own_file_is_no_link_no_folder_and_no_pipe() {
+    fn an_own_file_is_not_a_link_a_folder_or_a_device() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("target");
         let link = folder.path().join("link");
@@ -272,7 +272,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = open_own(&folder.path().join("a")).unwrap();
         let error = owned_by(system::user() + 1, &file).unwrap_err();
-        assert!(error.to_string().contains("somebody else"), "{error}");
+        assert!(error.to_string().contains("belongs to user"), "{error}");
     }
 
     #[test]

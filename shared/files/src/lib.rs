@@ -1,16 +1,18 @@
 //! Small text files, and files that hold secrets or personal data.
 //!
 //! # Reading
-//! [`read_text`] reads certificates: a regular file of at most
-//! [`TEXT_LIMIT`] bytes, UTF-8 with or without a byte order mark. [`read_secret`] reads a secret
-//! that an operator supplies, [`read_trusted`] settings and public keys, [`read_own`] a file that
-//! only this process may have written. [`value`] takes the single line out of such a text,
-//! [`pem::blocks`] the keys and certificates.
+//! - [`read_text`]: certificates. A regular file of at most [`TEXT_LIMIT`] bytes, UTF-8 with or
+//!   without a byte order mark.
+//! - [`read_secret`]: secrets that an operator supplies.
+//! - [`read_trusted`]: settings and public keys.
+//! - [`read_own`]: files that only this user can have written.
+//!
+//! [`value`] returns the single line of such a text; [`pem::blocks`] its keys and certificates.
 //!
 //! # Writing
-//! [`read_or_create`] and [`replace`] write a temporary file of an unpredictable name beside the
-//! target, 0600 from its first byte, sync it, give it its name and sync the folder. A reader sees
-//! the whole content or none. [`open_own`] prepares a file that another library writes to.
+//! [`read_or_create`] and [`replace`] write a temporary file with an unpredictable name and mode
+//! 0600 beside the target, sync it, move it to the target's name and sync the folder. A reader sees
+//! the whole content or none. [`open_own`] prepares a file for another library to write to.
 //!
 //! # Rules
 //! | file | symbolic link | owner | writable by others | readable by others |
@@ -21,10 +23,10 @@
 //! | own data ([`read_own`]) | refused | this user, else refused | refused | allowed |
 //! | database ([`open_own`]) | refused | this user, else refused | set to 0600 | set to 0600 |
 //!
-//! "Others" are the group and everybody else for writing, everybody else for reading: an operator
-//! may let a group read. Where the system has no owners and modes, those rules do not apply.
+//! For writing, "others" are the group and everybody else. For reading, they are everybody else: an
+//! operator may let a group read. The rules do not apply on systems without owners and modes.
 //!
-//! Errors never hold what a file contains, and leave its path to the caller.
+//! An error contains neither the content nor the path of the file: the caller adds the path.
 
 mod access;
 pub mod pem;

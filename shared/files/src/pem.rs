@@ -1,21 +1,21 @@
-//! Keys and certificates as text (RFC 7468).
+//! PEM: keys and certificates as text (RFC 7468).
 //!
-//! Read leniently: explanatory text may stand before, between and after the blocks, lines may have
-//! any length and white space around them. What is wrong with a block names the line and never
-//! its content.
+//! The reader is lenient. Explanatory text may stand before, between and after the blocks. Lines
+//! may have any length and white space around them. An error names the line and never shows its
+//! content.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// One block of a text. `Debug` does not show its bytes: they may be a private key.
+/// PEM block. `Debug` does not show its bytes, because they may be a private key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Block {
-    /// The label: `PRIVATE KEY`, `CERTIFICATE`.
+    /// Label, such as `PRIVATE KEY` or `CERTIFICATE`.
     pub label: String,
-    /// The line that begins it, from 1.
+    /// Number of its BEGIN line, from 1.
     pub line: usize,
-    /// The decoded bytes.
+    /// Decoded bytes.
     pub der: Vec<u8>,
 }
 
@@ -28,38 +28,38 @@ impl fmt::Debug for Block {
     }
 }
 
-/// A block that cannot be read.
+/// Error of a malformed block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
-    /// The text ends, or another block begins, before the block does.
+    /// The text ends, or another block begins, before the END line of the block.
     #[error("line {line}: the block {label} has no END line")]
     NoEnd {
-        /// The line that begins it.
+        /// Its BEGIN line.
         line: usize,
         /// Its label.
         label: String,
     },
-    /// An END line that belongs to no block.
+    /// An END line does not match the BEGIN line before it, or there is none.
     #[error("line {line}: an END line ends another block than the one before it")]
     OtherEnd {
         /// The END line.
         line: usize,
     },
-    /// Old formats put headers into an encrypted block (RFC 1421).
+    /// The block has headers. Old formats put them into an encrypted block (RFC 1421).
     #[error("line {line}: the block has headers, as an encrypted key has: decrypt it")]
     Headers {
         /// The first header.
         line: usize,
     },
-    /// A line, or all of them together, are not base64.
+    /// A line, or the block as a whole, is not base64.
     #[error("line {line}: not base64")]
     NotBase64 {
-        /// The line, or the one that begins the block.
+        /// The malformed line, or the BEGIN line if the block as a whole is malformed.
         line: usize,
     },
 }
 
-/// The blocks of a text, in their order.
+/// Returns the blocks of a text in order.
 ///
 /// # Errors
 /// [`PemError`] for the first block that cannot be read.
@@ -100,7 +100,7 @@ pub fn blocks(text: &str) -> Result<Vec<Block>, PemError> {
     }
 }
 
-/// The labels of these blocks for a message: `CERTIFICATE, PUBLIC KEY`, or that there is none.
+/// Lists the labels of `blocks` for a message: `CERTIFICATE, PUBLIC KEY`, or `no PEM block`.
 pub fn labels(blocks: &[Block]) -> String {
     if blocks.is_empty() {
         return "no PEM block".to_owned();
@@ -110,7 +110,7 @@ pub fn labels(blocks: &[Block]) -> String {
     labels.join(", ")
 }
 
-/// A block as text: lines of 64 characters.
+/// Encodes a block as text with lines of 64 characters.
 pub fn encode(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut lines = format!("-----BEGIN {label}-----\n");
@@ -125,7 +125,7 @@ pub fn encode(label: &str, der: &[u8]) -> String {
     lines
 }
 
-/// The label of a line that is such a boundary and nothing else.
+/// Returns the label of a BEGIN or END line.
 fn boundary<'l>(line: &'l str, kind: &str) -> Option<&'l str> {
     line.strip_prefix("-----")?.strip_prefix(kind)?.strip_prefix(' ')?.strip_suffix("-----")
 }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_block_is_named_by_its_line_and_not_shown() {
+    fn an_error_names_the_line_and_hides_its_content() {
         for (text, why) in [
             ("-----BEGIN X-----\nYWJj\n", "line 1: the block X has no END line"),
             ("\n-----BEGIN X-----\n-----BEGIN X-----\n", "line 2: the block X has no END line"),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_survives_its_text() {
+    fn an_encoded_block_decodes_to_itself() {
         for length in [0, 1, 47, 48, 49, 1000] {
             let der = vec![7; length];
             let text = encode("Y Z", &der);

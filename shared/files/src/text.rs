@@ -1,4 +1,4 @@
-//! Reading small texts.
+//! Reading small text files.
 
 use std::{
     fs::File,
@@ -8,33 +8,34 @@ use std::{
 
 use crate::access::{self, Links};
 
-/// Longest text that is read, in bytes: 1 MiB, far more than settings, keys and bundles of
-/// certificates need.
+/// Maximum length of a text, in bytes: 1 MiB, far more than settings, keys and certificate bundles
+/// need.
 pub const TEXT_LIMIT: u64 = 1 << 20;
 
-/// Reads a small text. A UTF-8 byte order mark is not part of it.
+/// Reads a small text file. A leading UTF-8 byte order mark is removed.
 ///
 /// # Errors
-/// It is no regular file, longer than [`TEXT_LIMIT`], no UTF-8 text, or the system refuses.
+/// The path is not a regular file, the text is longer than [`TEXT_LIMIT`] or not UTF-8, or the
+/// system refuses.
 pub fn read_text(path: &Path) -> io::Result<String> {
     bounded(access::open_to_read(Links::Followed, path)?, TEXT_LIMIT)
 }
 
-/// Reads a secret that an operator supplies: see the crate's rules.
+/// Reads a secret that an operator supplies: see the crate's table.
 ///
 /// # Errors
-/// Those of [`read_text`]; others can write to it.
+/// Those of [`read_text`]; or others can write to the file.
 pub fn read_secret(path: &Path) -> io::Result<String> {
     let file = access::open_to_read(Links::Followed, path)?;
     access::supplied(&file, path)?;
     bounded(file, TEXT_LIMIT)
 }
 
-/// Reads a text of at most `limit` bytes that only this user can have written.
+/// Reads a text of at most `limit` bytes that only this process's user can have written.
 ///
 /// # Errors
-/// Those of [`read_text`]; it is a symbolic link, belongs to another user, or others can write
-/// to it.
+/// Those of [`read_text`]; or the path is a symbolic link, the file belongs to another user, or
+/// others can write to it.
 pub fn read_own(path: &Path, limit: u64) -> io::Result<String> {
     let file = access::open_to_read(Links::Refused, path)?;
     access::owned(&file)?;
@@ -42,11 +43,11 @@ pub fn read_own(path: &Path, limit: u64) -> io::Result<String> {
     bounded(file, limit)
 }
 
-/// Takes the value out of a text of one line: a password, a token. Line ends after it are not part
-/// of it.
+/// Returns the value in a text of one line, such as a password or a token, without line ends.
 ///
 /// # Errors
-/// The text is empty, has a second line, white space around the value or a control character in it.
+/// The text is empty, has a second line, has white space around the value, or the value has a
+/// control character.
 pub fn value(text: &str) -> io::Result<&str> {
     let value = text.trim_end_matches(['\r', '\n']);
     let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -72,10 +73,10 @@ pub(crate) fn bounded(file: File, limit: u64) -> io::Result<String> {
     decode(bytes)
 }
 
-/// Decodes a text: UTF-8 without NUL. A leading byte order mark is not part of it.
+/// Decodes UTF-8 text without NUL. Removes a leading byte order mark.
 ///
 /// # Errors
-/// It is something else; the error names UTF-16 if it looks like that.
+/// The bytes are not such text. The error names UTF-16 if they look like it.
 pub fn decode(mut bytes: Vec<u8>) -> io::Result<String> {
     const BOM: &[u8] = b"\xef\xbb\xbf";
     let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -106,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_a_text() {
+    fn a_leading_byte_order_mark_is_removed() {
         assert_eq!(read(b"\xef\xbb\xbfa\r\n").unwrap(), "a\r\n");
         assert_eq!(read(b"\xef\xbb\xbf").unwrap(), "");
-        // Only one, and only in front.
+        // Only one is removed, and only in front.
         assert_eq!(read("\u{feff}\u{feff}a".as_bytes()).unwrap(), "\u{feff}a");
     }
 
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_at_once() {
+    fn a_folder_a_device_and_a_pipe_are_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         assert!(read_text(folder.path()).unwrap_err().to_string().contains("folder"));
         assert_eq!(
@@ -170,7 +171,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn own_data_is_not_read_through_a_link_or_if_others_can_write_it() {
+    fn own_data_is_refused_if_a_link_or_writable_by_others() {
         use std::os::unix::fs::{PermissionsExt, symlink};
 
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Files that decide what a process does: settings.
+//! Settings files: only trusted users may change them.
 
 use std::{io, path::Path};
 
@@ -7,12 +7,12 @@ use crate::{
     text::{TEXT_LIMIT, bounded},
 };
 
-/// Reads a text that only root and the user of this process can change: settings. The descriptor
-/// that is checked is the one that is read.
+/// Reads a settings file that only root and the user of this process can change. Checks and reads
+/// the same descriptor, so the file cannot be exchanged in between.
 ///
 /// # Errors
-/// Those of [`read_text`](crate::read_text); the file belongs to another user, or its group or
-/// others can write to it. The error names the command that mends it.
+/// Those of [`read_text`](crate::read_text); or the file belongs to another user, or its group or
+/// others can write to it. The error names the command that corrects it.
 pub fn read_trusted(path: &Path) -> io::Result<String> {
     let file = access::open_to_read(Links::Followed, path)?;
     let (owner, mode, user) = access::rights(&file)?;
@@ -22,7 +22,7 @@ pub fn read_trusted(path: &Path) -> io::Result<String> {
     bounded(file, TEXT_LIMIT)
 }
 
-/// Reason not to believe a file, with the command that mends it.
+/// Returns the reason to distrust a file, with the command that corrects it.
 fn distrust(owner: u32, mode: u32, user: u32, path: &Path) -> Option<String> {
     const ROOT: u32 = 0;
     let word = shell_word(path);
@@ -40,7 +40,7 @@ fn distrust(owner: u32, mode: u32, user: u32, path: &Path) -> Option<String> {
     None
 }
 
-/// Returns a path as one word of a shell, for a command that a user can copy.
+/// Quotes a path as one shell word, for a command that a user can copy.
 pub fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_root_and_the_own_user_are_believed() {
+    fn only_files_of_root_and_the_own_user_are_trusted() {
         let of = |owner, mode| distrust(owner, mode, 1000, Path::new("a b"));
         for (owner, mode) in [(0, 0o644), (1000, 0o600), (1000, 0o755), (0, 0o444)] {
             assert_eq!(of(owner, mode), None, "{owner} {mode:o}");
@@ -80,7 +80,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("settings"), folder.path().join("link"));
         fs::write(&path, "x = 1").unwrap();
-        // The target of a link is what counts.
+        // The rules apply to the target of a link.
         symlink(&path, &link).unwrap();
         for (mode, is_read) in [(0o600, true), (0o644, true), (0o664, false), (0o646, false)] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();

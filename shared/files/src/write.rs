@@ -1,4 +1,4 @@
-//! Writing files whole or not at all.
+//! Atomic writes: a file is written whole or not at all.
 
 use std::{
     ffi::OsString,
@@ -14,22 +14,22 @@ use crate::{
     text::{TEXT_LIMIT, bounded},
 };
 
-/// Users that may read a file.
+/// Users that may read a written file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readers {
-    /// Its owner alone: mode 0600.
+    /// Its owner only: mode 0600.
     Owner,
     /// Everybody: mode 0644.
     Everybody,
 }
 
-/// Reads a secret, or makes it with the text of `make` if there is no file: see the crate's rules.
-/// Missing folders are made for their owner alone.
+/// Reads a secret. If there is no file, creates it with the text of `make`: see the crate's table.
+/// Creates missing folders with mode 0700.
 ///
-/// Of two processes that do this at once, one makes the file and both read it.
+/// If two processes call this at once, one creates the file and both read it.
 ///
 /// # Errors
-/// Those of [`read_secret`](crate::read_secret); the file cannot be made.
+/// Those of [`read_secret`](crate::read_secret); or the file cannot be created.
 pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<String> {
     match read_made(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -37,7 +37,7 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> io::Result<
     }
     create_private_folders(folder_of(path))?;
     let staged = Staged::new(path, make().as_bytes(), Readers::Owner)?;
-    // A link, unlike a renaming, never replaces a file.
+    // Unlike a rename, a hard link never replaces a file.
     match fs::hard_link(&staged.path, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         done => done?,
@@ -52,22 +52,22 @@ fn read_made(path: &Path) -> io::Result<String> {
     bounded(file, TEXT_LIMIT)
 }
 
-/// Makes or replaces a file.
+/// Creates or replaces a file.
 ///
 /// # Errors
-/// Its folder is missing, the path is a symbolic link or no regular file, or the system refuses; the
-/// earlier file stays.
+/// The folder is missing, the path is a symbolic link or not a regular file, or the system refuses.
+/// An existing file then stays unchanged.
 pub fn replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
     replaceable(path)?;
     fs::rename(&Staged::new(path, content, readers)?.path, path)?;
     sync_folder(path)
 }
 
-/// Removes an earlier file of this path, if there is one, and checks that one can be made. Makes none at
-/// the path: a process that waits for the file would take it for the new one.
+/// Removes the file at a path, if there is one, and checks that its folder can be written to. The
+/// check never creates a file at the path, because a process may wait for it.
 ///
 /// # Errors
-/// The path is a symbolic link or no regular file, or the system refuses.
+/// The path is a symbolic link or not a regular file, or the system refuses.
 pub fn vacate(path: &Path) -> io::Result<()> {
     replaceable(path)?;
     match fs::remove_file(path) {
@@ -77,7 +77,7 @@ pub fn vacate(path: &Path) -> io::Result<()> {
     Staged::new(path, b"", Readers::Owner).map(drop)
 }
 
-/// Makes the missing folders of a path, for their owner alone (0700).
+/// Creates the missing folders of a path with mode 0700.
 ///
 /// # Errors
 /// The system refuses.
@@ -89,7 +89,8 @@ pub fn create_private_folders(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// A device that was replaced or removed would be missed by everybody else.
+/// Checks that a path is free or a regular file. Replacing a device such as `/dev/null` would break
+/// other programs.
 fn replaceable(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Ok(found) if found.is_symlink() => {
@@ -107,7 +108,7 @@ fn replaceable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A written and synced file under a temporary name. Dropping it removes that name.
+/// Written and synced file with a temporary name. Dropping it removes that name.
 struct Staged {
     path: PathBuf,
 }
@@ -130,7 +131,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // After a renaming the name is gone already.
+        // Fails after a rename, when the name is gone already.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -142,7 +143,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Without it a power cut could lose the name of a file that is on the disk.
+/// Syncs the folder of a path. Without this, a power cut could lose the name of a written file.
 fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder_of(path))?.sync_all() } else { Ok(()) }
 }
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_secret_is_its_owners_alone_and_leaves_nothing_beside_it() {
+    fn a_created_secret_has_mode_600_and_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys").join("a.pem");
         assert_eq!(read_or_create(&path, || "one".into()).unwrap(), "one");
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dangling_link_is_no_place_for_a_secret() {
+    fn no_secret_is_created_through_a_dangling_link() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         symlink(&target, &link).unwrap();

@@ -1,4 +1,4 @@
-//! Empty DATA frames.
+//! Policy for empty DATA frames.
 
 use std::time::Duration;
 
@@ -9,27 +9,28 @@ use crate::{FrameHead, FramePolicy, Verdict};
 /// Empty frames that a new connection may send before it sends anything else.
 const INITIAL_ALLOWANCE: u32 = 100;
 
-/// The most empty frames in a row, whatever came before them.
+/// Maximum number of empty frames in a row, regardless of the frames before them.
 const MAX_ALLOWANCE: u32 = 1000;
 
-/// Empty frames that come with each header block: an answer has two.
+/// Empty frames granted for each header block. A response has two blocks: headers and trailers.
 const PER_HEADERS: u32 = 4;
 
-/// Empty frames that come with each DATA frame that has data.
+/// Empty frames granted for each DATA frame that has a payload.
 const PER_DATA: u32 = 1;
 
-/// Time in which a connection that used up its allowance may send another empty frame.
+/// Time after which a connection without allowance is granted one more empty frame.
 const REFILL: Duration = Duration::from_millis(100);
 
-/// Policy that drops empty DATA frames which do not end their stream.
+/// Policy that drops empty DATA frames without END_STREAM.
 ///
-/// RFC 9113, section 6.1, allows them, and peers such as Jetty end every message body with
-/// one before the trailers. h2 counts them for a connection's whole life and closes it at the
-/// 101st, with all of its calls. They change no state, so h2 need not see them.
+/// RFC 9113, section 6.1, allows them, and peers such as Jetty end every message body with one
+/// before the trailers. h2 counts them over the lifetime of a connection and closes the connection,
+/// with all of its calls, at the 101st. They change no state, so h2 can do without them.
 ///
-/// A few of them for each call or message, or for each second, are dropped. Those beyond are
-/// a flood: they reach h2, which then closes the connection with ENHANCE_YOUR_CALM. An empty
-/// frame with padding always reaches h2, because the padding consumes windows.
+/// Each header block, each DATA frame with a payload and each 100 ms grants an allowance of empty
+/// frames. Frames beyond the allowance are a flood: they reach h2, which closes the connection with
+/// ENHANCE_YOUR_CALM. An empty frame with padding always reaches h2, because its padding consumes
+/// flow-control windows.
 #[derive(Debug)]
 pub struct EmptyDataPolicy {
     allowance: u32,
@@ -46,7 +47,7 @@ impl EmptyDataPolicy {
         self.allowance = self.allowance.saturating_add(frames).min(MAX_ALLOWANCE);
     }
 
-    /// Adds what the time since the last refill is worth.
+    /// Grants one frame for each [`REFILL`] since the last refill.
     fn refill(&mut self) {
         let frames = self.refilled.elapsed().as_millis() / REFILL.as_millis();
         if frames > 0 {
@@ -56,7 +57,7 @@ impl EmptyDataPolicy {
     }
 
     fn spend(&mut self) -> Verdict {
-        // The clock is read by floods only.
+        // Only an empty allowance needs the clock: normal traffic never reads it.
         if self.allowance == 0 {
             self.refill();
         }
@@ -79,7 +80,7 @@ impl FramePolicy for EmptyDataPolicy {
         match head.kind {
             FrameHead::HEADERS => self.earn(PER_HEADERS),
             FrameHead::DATA if head.length > 0 => self.earn(PER_DATA),
-            // Padding needs a payload, and stream 0 has no data: h2 says what is wrong.
+            // An empty frame with padding or on stream 0 is malformed. h2 reports the error.
             FrameHead::DATA
                 if head.stream > 0
                     && !head.has(FrameHead::END_STREAM)
@@ -103,7 +104,7 @@ mod tests {
     const HEADERS: FrameHead =
         FrameHead { length: 9, kind: FrameHead::HEADERS, flags: 4, stream: 1 };
 
-    /// Empty frames that are dropped in a row.
+    /// Number of empty frames that are dropped in a row.
     fn dropped(policy: &mut EmptyDataPolicy) -> u32 {
         let mut dropped = 0;
         while policy.judge(&EMPTY) == Verdict::Drop {

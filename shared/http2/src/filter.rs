@@ -1,4 +1,4 @@
-//! Filter of the frames that a transport delivers.
+//! Filter for the HTTP/2 frames that a transport delivers.
 
 use std::{
     io::{self, IoSlice},
@@ -16,46 +16,50 @@ use crate::{
 /// Length of the preface that a client sends before its first frame (RFC 9113, section 3.4).
 const PREFACE_LENGTH: usize = 24;
 
-/// Bytes read at once if the reader's own buffer is too small to read into.
+/// Size of a read into the filter's own buffer, in bytes. Used if the reader's buffer has no more
+/// room than the bytes that are held.
 const OWN_BUFFER: usize = 4096;
 
-/// Decision about a frame.
+/// Decision of a policy about a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The reader gets the frame.
     Pass,
-    /// The reader does not get the frame. Only frames that change no state may be dropped:
-    /// one that consumes a window or belongs to a header block desynchronizes both ends.
+    /// The reader does not get the frame. Drop only frames that change no state. Dropping a frame
+    /// that consumes a window or belongs to a header block desynchronizes the two ends.
     Drop,
-    /// Neither this frame nor anything after it is read. The filter stays pending for ever:
-    /// the policy tells the connection's owner, who ends the connection.
+    /// The reader gets neither this frame nor anything after it. Every later read stays pending.
+    /// The policy must signal the owner of the connection, which then closes it.
     Stop,
 }
 
 /// Rule for the frames of one connection.
 pub trait FramePolicy {
-    /// Decides about a frame by its head, before any of its payload is looked at.
+    /// Decides about a frame. Sees only its head: the payload may not have arrived yet.
     fn judge(&mut self, head: &FrameHead) -> Verdict;
 }
 
-/// Transport that hides from its reader the frames that a policy drops, and repairs header
-/// blocks. Writes pass through.
+/// Transport that removes the frames that a policy drops and repairs header blocks. Writes pass
+/// through unchanged.
 ///
-/// Reads go straight into the reader's buffer. Copied are only the first bytes of a head or a
-/// header block that was cut by the end of a read, and what follows a dropped frame in it.
+/// Reads go straight into the reader's buffer. The filter copies only the bytes of an incomplete
+/// head or header block at the end of a read, and the bytes that follow a dropped frame in the
+/// buffer.
 #[derive(Debug)]
 pub struct FrameFilter<T, P> {
     inner: T,
     policy: P,
-    /// Bytes until the next head: of the current frame, or of the preface.
+    /// Bytes of the current frame, or of the preface, before the next head.
     left: usize,
     dropping: bool,
     stopped: bool,
-    /// First bytes of a head or a header block, until the rest of it arrives.
+    /// First bytes of an incomplete head or header block, until the rest arrives.
     held: Vec<u8>,
-    /// Whole frames may be held as well, because a repaired block goes before them.
+    /// True if `held` may also contain whole frames. They follow a repaired block, which the reader
+    /// gets first.
     sift_held: bool,
-    /// Bytes that passed and did not fit into the reader's buffer, from `handed_out` on.
+    /// Bytes that passed but did not fit into the reader's buffer. The reader already has those
+    /// before `handed_out`.
     passed: Vec<u8>,
     handed_out: usize,
 }
@@ -64,13 +68,12 @@ pub struct FrameFilter<T, P> {
 struct Sifted {
     /// Bytes at the front that pass.
     passed: usize,
-    /// Bytes that are done with; those after them are held.
+    /// Bytes that were judged. The bytes after them are held.
     read: usize,
-    /// Repaired header block, which follows the bytes that pass.
+    /// Repaired header block. It follows the bytes that pass.
     mended: Vec<u8>,
 }
 
-/// Result of a read.
 enum Read {
     Some,
     End,
@@ -107,8 +110,8 @@ impl<T, P> FrameFilter<T, P> {
 }
 
 impl<T, P: FramePolicy> FrameFilter<T, P> {
-    /// Moves the frames that pass to the front of `bytes`, and holds those that cannot be
-    /// judged yet. Returns how many bytes pass, and the repaired block that follows them.
+    /// Moves the frames that pass to the front of `bytes` and holds the bytes that cannot be judged
+    /// yet. Returns the number of bytes that pass and the repaired block that follows them.
     fn sift(&mut self, bytes: &mut [u8]) -> (usize, Vec<u8>) {
         let Sifted { passed, read, mended } = self.sift_frames(bytes);
         self.held.clear();
@@ -144,7 +147,7 @@ impl<T, P: FramePolicy> FrameFilter<T, P> {
             } else {
                 Block::Fine
             };
-            // A policy hears of each frame once.
+            // Return before `judge`: a policy must see each frame only once.
             if matches!(block, Block::Incomplete) {
                 return sifted(read, Vec::new());
             }
@@ -163,15 +166,16 @@ impl<T, P: FramePolicy> FrameFilter<T, P> {
     }
 }
 
-/// Returns `true` if a head begins with a length that nobody may send. Another protocol is
-/// spoken, or HTTP/2 is broken: the reader finds out by what there is, perhaps not a head.
+/// Returns `true` if a head begins with a length above the maximum frame size. The peer speaks
+/// another protocol or broken HTTP/2. All further bytes pass at once, so that the reader detects
+/// the error even if less than a whole head arrives.
 fn is_too_long(head: &[u8]) -> bool {
     matches!(head, [l0, l1, l2, ..] if u32::from_be_bytes([0, *l0, *l1, *l2]) > MAX_FRAME)
 }
 
 impl<T: AsyncRead + Unpin, P: FramePolicy> FrameFilter<T, P> {
-    /// Reads once and adds to `buf` what passes, possibly nothing. `buf` has more room than
-    /// the bytes that are held.
+    /// Reads once and appends the bytes that pass to `buf`; there may be none. `buf` must have more
+    /// room than the bytes that are held.
     fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Read>> {
         let start = buf.filled().len();
         buf.put_slice(&self.held);
@@ -184,7 +188,7 @@ impl<T: AsyncRead + Unpin, P: FramePolicy> FrameFilter<T, P> {
             }
         }
         if buf.filled().len() == before {
-            // A head that was cut off is the reader's to complain about.
+            // The reader gets the incomplete head and reports the error.
             self.held.clear();
             return Poll::Ready(Ok(Read::End));
         }
@@ -227,13 +231,14 @@ impl<T: AsyncRead + Unpin, P: FramePolicy + Unpin> AsyncRead for FrameFilter<T, 
                 let mut bytes = vec![0; this.held.len() + OWN_BUFFER];
                 let mut own = ReadBuf::new(&mut bytes);
                 let read = ready!(this.poll_fill(cx, &mut own))?;
-                // A repaired block, if there is one, comes after what passed before it.
+                // A repaired block comes after the bytes that passed before it.
                 let passed = [own.filled(), &this.passed[this.handed_out..]].concat();
                 this.hand_out_later(passed);
                 this.hand_out(buf);
                 read
             };
-            // Nothing read means the end: a read of which nothing passed must not look so.
+            // An empty read means the end of the stream. If all frames of a read were dropped, read
+            // again.
             if buf.filled().len() > start || matches!(read, Read::End) {
                 return Poll::Ready(Ok(()));
             }

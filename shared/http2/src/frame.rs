@@ -3,8 +3,8 @@
 /// Length of a frame's head, in bytes.
 pub(crate) const HEAD_LENGTH: usize = 9;
 
-/// Longest payload, in bytes, of a frame to a peer that allows no more (RFC 9113, section
-/// 4.2). Nobody here does.
+/// Longest payload of a frame, in bytes: the initial SETTINGS_MAX_FRAME_SIZE (RFC 9113, section
+/// 4.2). No client or server of this workspace raises it.
 pub(crate) const MAX_FRAME: u32 = 16 * 1024;
 
 /// Head of an HTTP/2 frame (RFC 9113, section 4.1).
@@ -42,7 +42,7 @@ impl FrameHead {
     /// Type of a CONTINUATION frame.
     pub const CONTINUATION: u8 = 9;
 
-    /// Flag of PING and SETTINGS: the frame acknowledges one of ours.
+    /// Flag of PING and SETTINGS: the frame acknowledges one of the receiver's.
     pub const ACK: u8 = 0x1;
     /// Flag of DATA and HEADERS: the last frame of the stream in this direction.
     pub const END_STREAM: u8 = 0x1;
@@ -53,19 +53,19 @@ impl FrameHead {
     /// Flag of HEADERS: five bytes of priority precede the header block.
     pub const PRIORITY_FIELDS: u8 = 0x20;
 
-    /// Returns `true` if all of these flags are set.
+    /// Returns `true` if all of `flags` are set.
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags == flags
     }
 
-    /// Writes a head.
+    /// Encodes the head.
     pub(crate) fn bytes(&self) -> [u8; HEAD_LENGTH] {
         let [_, l0, l1, l2] = self.length.to_be_bytes();
         let [s0, s1, s2, s3] = self.stream.to_be_bytes();
         [l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]
     }
 
-    /// Reads a head.
+    /// Decodes a head.
     pub(crate) fn parse(bytes: &[u8; HEAD_LENGTH]) -> Self {
         let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = *bytes;
         Self {

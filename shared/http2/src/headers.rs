@@ -1,4 +1,4 @@
-//! Header blocks and the frames that carry them.
+//! Reassembly of a header block from its frames.
 
 use std::borrow::Cow;
 
@@ -7,21 +7,21 @@ use crate::{
     hpack,
 };
 
-/// Longest block that is looked at, with the heads of its frames, in bytes: four times the
-/// longest list of headers that anybody here takes by default. h2 judges longer ones alone.
+/// Longest block that is inspected, in bytes, including the heads of its frames: four times the
+/// largest default limit for a header list in this workspace. Longer blocks reach h2 unchanged.
 const MAX_LENGTH: usize = 64 * 1024;
 
-/// Header block at the beginning of some bytes.
+/// Result of inspecting a header block.
 pub(crate) enum Block {
-    /// More bytes are needed to judge it.
+    /// The rest of the block has not arrived yet.
     Incomplete,
-    /// h2 may see it as it is.
+    /// The block reaches h2 unchanged.
     Fine,
-    /// h2 has to see these frames in place of the first `length` bytes.
+    /// `frames` replace the first `length` bytes.
     Mended { length: usize, frames: Vec<u8> },
 }
 
-/// Inspects the block that begins with this HEADERS frame.
+/// Inspects the block that begins with a HEADERS frame. `bytes` start with that frame.
 pub(crate) fn inspect(bytes: &[u8], head: &FrameHead) -> Block {
     let mut length = HEAD_LENGTH + head.length as usize;
     if length > MAX_LENGTH {
@@ -53,8 +53,8 @@ pub(crate) fn inspect(bytes: &[u8], head: &FrameHead) -> Block {
     }
 }
 
-/// Splits the payload of a HEADERS frame into its priority, if it has one, and its part of
-/// the block; `None` if it is malformed.
+/// Splits the payload of a HEADERS frame into its priority fields (empty if it has none) and its
+/// fragment of the block. Returns `None` if the frame is malformed.
 fn fragment<'a>(head: &FrameHead, payload: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     const PRIORITY_LENGTH: usize = 5;
     let (padding, payload) = if head.has(FrameHead::PADDED) {
@@ -69,7 +69,7 @@ fn fragment<'a>(head: &FrameHead, payload: &'a [u8]) -> Option<(&'a [u8], &'a [u
     Some((priority, &rest[..length]))
 }
 
-/// Builds the frames of a block, without padding.
+/// Splits a block into frames without padding.
 fn frames(head: &FrameHead, priority: &[u8], block: &[u8]) -> Vec<u8> {
     let mut frames = Vec::with_capacity(block.len() + 2 * HEAD_LENGTH);
     let (first, mut rest) = block.split_at(block.len().min(MAX_FRAME as usize - priority.len()));

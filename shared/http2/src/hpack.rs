@@ -1,15 +1,17 @@
-//! Repair of header blocks that h2 ends the connection for.
+//! Repair of header blocks for which h2 would close the connection.
 //!
-//! A field that HTTP forbids makes its message malformed, which is an error of its stream
-//! (RFC 9113, section 8.1.1). h2 takes most of them so. But a name with a capital, an unknown
-//! pseudo-header, and values that its types cannot hold look to it like broken HPACK, and it
-//! ends the connection with all of its calls. Such a field is replaced here by one that h2
-//! takes for malformed. HPACK's dynamic table counts bytes, so the new field is as long.
+//! A field that HTTP forbids makes its message malformed, which is an error of its stream (RFC
+//! 9113, section 8.1.1). h2 treats most such fields so. But h2 treats a name with a capital letter,
+//! an unknown pseudo-header and a value that its types cannot hold like broken HPACK: it closes the
+//! connection with all of its calls. This module replaces such a field with one that h2 treats as
+//! malformed. The new field has the same length, because the size of HPACK's dynamic table is
+//! counted in bytes.
 //!
-//! One field is repaired for good: an `:authority` that URIs do not have, as `%2Frun%2Fx.sock`,
-//! which gRPC clients send over Unix sockets. Nothing here reads it.
+//! One field is repaired and its message accepted: an `:authority` that is not valid in a URI, such
+//! as `%2Frun%2Fx.sock`, which gRPC clients send over Unix sockets. Its exact value does not
+//! matter, because nothing reads it.
 //!
-//! Only literals are looked at: each field of a table was a literal once.
+//! Only literals need inspection: every entry of the dynamic table was a literal first.
 
 use std::borrow::Cow;
 
@@ -17,13 +19,14 @@ use http::{HeaderName, Method, StatusCode, uri::Authority};
 
 use crate::huffman;
 
-/// Name of a field that is malformed whatever its value, except `trailers`.
+/// Field name that makes a message malformed, unless its value is `trailers` (RFC 9113, section
+/// 8.2.2).
 const MALFORMED: &[u8] = b"te";
 
-/// Fills values that are replaced. Not whitespace, which values do not end with.
+/// Byte that fills replaced values. Not whitespace, because a value must not end with it.
 const FILL: u8 = b'-';
 
-/// Returns the block as h2 should see it, or `None` if it may see it as it is.
+/// Returns the repaired block, or `None` if the block needs no repair.
 pub(crate) fn mend(block: &[u8]) -> Option<Vec<u8>> {
     let mut reader = Reader { rest: block };
     let (mut mended, mut copied, mut is_malformed) = (Vec::new(), 0, false);
@@ -58,7 +61,7 @@ pub(crate) fn mend(block: &[u8]) -> Option<Vec<u8>> {
     }
     mended.extend_from_slice(&block[copied..]);
     if is_malformed {
-        // A literal that no table keeps.
+        // A literal without indexing: it leaves the dynamic table unchanged.
         mended.push(0);
         push_string(&mut mended, MALFORMED);
         push_string(&mut mended, &[FILL]);
@@ -66,7 +69,8 @@ pub(crate) fn mend(block: &[u8]) -> Option<Vec<u8>> {
     Some(mended)
 }
 
-/// Bits of the first byte that a literal's index has; `None` if the byte begins no literal.
+/// Returns the number of bits in the first byte that hold a literal's index, or `None` if the byte
+/// does not begin a literal.
 fn literal_prefix(first: u8) -> Option<u32> {
     match first >> 4 {
         0b0100..=0b0111 => Some(6),
@@ -75,27 +79,28 @@ fn literal_prefix(first: u8) -> Option<u32> {
     }
 }
 
-/// What is wrong with a literal.
+/// Verdict on a literal.
 enum Judged {
     Fine,
-    /// No field of this name, or of this value, can be told to h2.
+    /// Replace the whole field. h2 rejects its name, or its value in any form. `length` is the
+    /// length of name and value, in bytes.
     Field {
         length: usize,
     },
-    /// The value has to be another one. `forbidden`: the message is malformed.
+    /// Replace only the value. `forbidden` is true if the field makes the message malformed.
     Value {
         value: Vec<u8>,
         forbidden: bool,
     },
 }
 
-/// Judges a literal; `None` if it is not HPACK.
+/// Judges a literal. Returns `None` if it is not valid HPACK.
 fn judge(index: usize, name: Option<Text<'_>>, value: Text<'_>) -> Option<Judged> {
     let name = match name {
         Some(name) => Some(name.decoded()?),
         None => None,
     };
-    // Static names of RFC 7541, appendix A.
+    // Indexes of the static table: RFC 7541, appendix A.
     let name = match (index, name.as_deref()) {
         (1, _) | (_, Some(b":authority")) => Name::Authority,
         (2 | 3, _) | (_, Some(b":method")) => Name::Method,
@@ -134,17 +139,17 @@ fn judge(index: usize, name: Option<Text<'_>>, value: Text<'_>) -> Option<Judged
     })
 }
 
-/// Kinds of names, by what h2 makes of their values.
+/// Kinds of names. h2 parses the values of each kind differently.
 enum Name {
     Authority,
     Method,
     Status,
-    /// Any UTF-8.
+    /// `:path`, `:scheme` or `:protocol`: any UTF-8.
     Text,
     Field,
 }
 
-/// A string of HPACK (RFC 7541, section 5.2).
+/// String literal of HPACK (RFC 7541, section 5.2).
 #[derive(Clone, Copy)]
 struct Text<'a> {
     is_coded: bool,
@@ -152,7 +157,7 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Decodes it; `None` if it is not Huffman code.
+    /// Decodes the string. Returns `None` if its Huffman code is invalid.
     fn decoded(self) -> Option<Cow<'a, [u8]>> {
         if self.is_coded {
             huffman::decode(self.bytes).map(Cow::Owned)
@@ -161,7 +166,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Returns `true` if it is certainly printable ASCII.
+    /// Returns `true` only if the string is printable ASCII. May return `false` for printable text
+    /// that is Huffman-coded.
     fn is_printable(self) -> bool {
         if self.is_coded {
             !huffman::may_be_unprintable(self.bytes)
@@ -176,7 +182,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads an integer (RFC 7541, section 5.1), as long as h2 takes them.
+    /// Reads an integer (RFC 7541, section 5.1) of at most as many bytes as h2 accepts.
     fn integer(&mut self, prefix: u32) -> Option<usize> {
         const MOST_BYTES: u32 = 4;
         let (first, mut rest) = self.rest.split_first()?;
@@ -208,7 +214,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Appends a string without Huffman code.
+/// Appends a string literal without Huffman coding.
 fn push_string(block: &mut Vec<u8>, text: &[u8]) {
     const MASK: usize = 0x7f;
     if text.len() < MASK {

@@ -1,7 +1,7 @@
 //! Decoder of HPACK's Huffman code (RFC 7541, section 5.2).
 
-/// Lengths of the codes in bits, by symbol (RFC 7541, appendix B). Symbol 256 ends a string.
-/// The code is canonical: its lengths determine it.
+/// Code lengths in bits, by symbol (RFC 7541, appendix B). Symbol 256 ends a string. The code is
+/// canonical: its lengths determine all codes.
 const LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, //
     28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28, //
@@ -26,7 +26,8 @@ const END_OF_STRING: u16 = 256;
 
 const LONGEST: usize = 30;
 
-/// Codes of each length, and all symbols by their codes.
+/// Decoding table: the first code, the number of codes and the position of the first symbol for
+/// each length, and all symbols in the order of their codes.
 struct Codes {
     first: [u32; LONGEST + 1],
     count: [u32; LONGEST + 1],
@@ -62,7 +63,7 @@ const fn codes() -> Codes {
     codes
 }
 
-/// Decodes a string; `None` if it is not one.
+/// Decodes a string. Returns `None` if the code or its padding is invalid.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
     let (mut decoded, mut code, mut length) = (Vec::new(), 0_u32, 0_usize);
     for byte in bytes {
@@ -83,12 +84,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
             }
         }
     }
-    // The padding is the beginning of the code that ends a string: ones.
+    // Padding is a prefix of the end-of-string code, all ones, and shorter than a byte.
     (length < 8 && code == (1 << length) - 1).then_some(decoded)
 }
 
-/// Returns `false` only if the decoded string is printable ASCII. The codes of all other
-/// bytes begin with at least ten ones; no text without such a run has any of them.
+/// Returns `false` only if the decoded string is printable ASCII. The codes of all other bytes
+/// begin with at least ten ones, so coded text without such a run contains none of them.
 pub(crate) fn may_be_unprintable(bytes: &[u8]) -> bool {
     const ONES: u32 = 10;
     let mut run = 0;

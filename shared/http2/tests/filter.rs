@@ -1,4 +1,4 @@
-//! Bytes in, bytes out: however they are cut, and into whatever buffer they are read.
+//! Bytes through the filter, for every size of the reads and of the reader's buffer.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -16,7 +16,7 @@ use tokio::{
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Delivers bytes a few at a time, then ends.
+/// Delivers at most `at_once` bytes for each read, then ends.
 struct Bytes<'a> {
     bytes: &'a [u8],
     at_once: usize,
@@ -36,7 +36,7 @@ impl AsyncRead for Bytes<'_> {
     }
 }
 
-/// Delivers nothing, and does not end.
+/// Stays pending for ever.
 struct Never;
 
 impl AsyncRead for Never {
@@ -67,7 +67,7 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
 }
 
-/// Reads to the end through a buffer of this size.
+/// Reads to the end through a buffer of `buffer` bytes.
 async fn read(mut filter: impl AsyncRead + Unpin, buffer: usize) -> Vec<u8> {
     let (mut all, mut part) = (Vec::new(), vec![0; buffer]);
     loop {
@@ -108,7 +108,7 @@ async fn a_client_reads_no_preface() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_cut_off_is_handed_on() {
+async fn an_incomplete_head_passes_at_the_end() {
     let sent = frame(FrameHead::PING, 0, &[1; 8]);
     for length in 0..sent.len() {
         for buffer in [1, 4, 100] {
@@ -120,7 +120,7 @@ async fn a_head_that_is_cut_off_is_handed_on() {
 }
 
 #[tokio::test]
-async fn another_protocol_is_handed_on_at_once() {
+async fn another_protocol_passes_at_once() {
     for said in [&b"\x15\x03\x03\x00\x02\x02\x46"[..], b"HTTP/1.1 400 Bad Request\r\n", b"SSH"] {
         let open = Bytes { bytes: said, at_once: 100 }.chain(Never);
         let mut filter = FrameFilter::for_client(open, Test);
@@ -145,7 +145,7 @@ async fn nothing_is_read_after_a_stop() {
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_as_jettys_loses_its_empty_frame() {
+async fn jettys_empty_frame_before_the_trailers_is_dropped() {
     let [head, data, empty, end] = [
         frame(FrameHead::HEADERS, 4, b"head"),
         frame(FrameHead::DATA, 0, &[0; 5]),

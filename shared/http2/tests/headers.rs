@@ -1,4 +1,4 @@
-//! Malformed header blocks, read by h2 through the filter: they end their stream alone.
+//! Malformed header blocks, read by h2 through the filter. They reset only their stream.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
@@ -12,10 +12,10 @@ use tokio::{
 
 const END: u8 = FrameHead::END_HEADERS | FrameHead::END_STREAM;
 
-/// Reasons of RFC 9113, section 7.
+/// Error code of RFC 9113, section 7.
 const PROTOCOL_ERROR: u32 = 1;
 
-/// A client that writes bytes, and the requests that the server gets to see.
+/// Client that writes raw bytes, and the requests that the server accepts.
 struct Raw {
     stream: DuplexStream,
     requests: UnboundedReceiver<Request<()>>,
@@ -27,15 +27,15 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 impl Raw {
-    /// A server that answers everything.
+    /// Connects to a server that answers every request.
     async fn connect() -> Self {
         let (mut stream, io) = tokio::io::duplex(1 << 20);
-        let (tell, requests) = unbounded_channel();
+        let (sender, requests) = unbounded_channel();
         tokio::spawn(async move {
             let filter = FrameFilter::for_server(io, EmptyDataPolicy::new());
             let mut connection = server::handshake(filter).await.unwrap();
             while let Some(Ok((request, mut respond))) = connection.accept().await {
-                tell.send(request.map(drop)).unwrap();
+                sender.send(request.map(drop)).unwrap();
                 // The stream may have been reset meanwhile.
                 let _ = respond.send_response(Response::new(()), true);
             }
@@ -58,8 +58,8 @@ impl Raw {
         (head, payload)
     }
 
-    /// How a stream ends: with an answer (`None`), or reset for a reason. A connection that
-    /// ends is neither.
+    /// Waits for the end of a stream. Returns `None` after a response and the error code after a
+    /// reset; panics if the connection ends.
     async fn end_of(&mut self, stream: u32) -> Option<u32> {
         loop {
             let (head, payload) = self.next().await;
@@ -77,16 +77,16 @@ impl Raw {
     }
 }
 
-/// POST, http, and `/a`.
+/// Header block of `POST /a` over http.
 const START: &[u8] = &[0x83, 0x86, 0x04, 2, b'/', b'a'];
 
-/// A literal that the dynamic table keeps.
+/// Literal that enters the dynamic table.
 fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
     let (name_length, value_length) = (name.len() as u8, value.len() as u8);
     [&[0x40, name_length], name, &[value_length], value].concat()
 }
 
-/// Fields that no message may have, each of which h2 alone ends the connection for.
+/// Malformed fields. Without the filter, h2 closes the connection for each.
 fn malformed() -> Vec<Vec<u8>> {
     vec![
         literal(b"Grpc-Timeout", b"1S"),
@@ -104,16 +104,16 @@ fn malformed() -> Vec<Vec<u8>> {
         literal(b":path", b"/\xff"),
         literal(b":authority", b"a\xff"),
         literal(b":authority", b"a b"),
-        // By the static table: :method, :path, :status, accept.
+        // Names from the static table: :method, :path, :status, accept.
         b"\x42\x05P OST".to_vec(),
         b"\x42\x00".to_vec(),
         b"\x44\x02/\xff".to_vec(),
         b"\x48\x0299".to_vec(),
         b"\x53\x02\x01\x02".to_vec(),
-        // Huffman code: the name `A` of `b`; a line feed.
+        // Huffman-coded: the name `A`; a value that is a line feed.
         vec![0x40, 0x81, 0x87, 0x81, 0x8f],
         vec![0x53, 0x84, 0xff, 0xff, 0xff, 0xf3],
-        // Kept by no table, and never to be.
+        // Literals without indexing and never indexed.
         b"\x00\x01A\x01b".to_vec(),
         b"\x10\x01A\x01b".to_vec(),
         b"\x00\x00\x01b".to_vec(),
@@ -121,14 +121,14 @@ fn malformed() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_malformed_field_ends_its_stream_alone() {
+async fn a_malformed_field_resets_only_its_stream() {
     for bad in malformed() {
         let mut raw = Raw::connect().await;
         let indexed = bad[0] & 0xc0 == 0x40;
         let block = [START, &literal(b"first", b"1"), &bad, &literal(b"last", b"2")].concat();
         raw.send(&frame(FrameHead::HEADERS, END, 1, &block)).await;
         assert_eq!(raw.end_of(1).await, Some(PROTOCOL_ERROR), "{bad:?}");
-        // What the table kept is where the peer knows it to be.
+        // The entries of the dynamic table have the indexes that the peer expects.
         let first = if indexed { 64 } else { 63 };
         let block = [START, &[0x80 | 62, 0x80 | first]].concat();
         raw.send(&frame(FrameHead::HEADERS, END, 3, &block)).await;
@@ -141,7 +141,7 @@ async fn a_malformed_field_ends_its_stream_alone() {
 }
 
 #[tokio::test]
-async fn a_malformed_name_is_malformed_by_its_index_too() {
+async fn a_malformed_name_stays_malformed_by_its_index() {
     let mut raw = Raw::connect().await;
     let block = [START, &literal(b"Name", b"value")].concat();
     raw.send(&frame(FrameHead::HEADERS, END, 1, &block)).await;
@@ -154,8 +154,8 @@ async fn a_malformed_name_is_malformed_by_its_index_too() {
 }
 
 #[tokio::test]
-async fn the_table_forgets_what_the_peer_has_it_forget() {
-    // 4,096 bytes, of which each of these takes 1,000.
+async fn the_table_evicts_the_same_entries_as_the_peers() {
+    // The table has 4,096 bytes. Each of these fields takes 1,000.
     let mut raw = Raw::connect().await;
     let long = |name: &[u8]| {
         let length = 1000 - 32 - name.len();
@@ -175,7 +175,7 @@ async fn the_table_forgets_what_the_peer_has_it_forget() {
 }
 
 #[tokio::test]
-async fn a_block_is_repaired_however_it_is_cut_into_frames_and_reads() {
+async fn a_block_is_repaired_across_frames_and_reads() {
     let block = [START, &literal(b"Bad", b"value"), &literal(b"last", b"2")].concat();
     for at_once in [1, 5, 16, 1 << 20] {
         for cut in 0..block.len() {
@@ -219,7 +219,7 @@ async fn repaired_blocks_keep_their_order_among_other_frames() {
 }
 
 #[tokio::test]
-async fn malformed_trailers_end_their_stream_alone() {
+async fn malformed_trailers_reset_only_their_stream() {
     let mut raw = Raw::connect().await;
     raw.send(&frame(FrameHead::HEADERS, FrameHead::END_HEADERS, 1, START)).await;
     assert_eq!(raw.end_of(1).await, None);
@@ -230,7 +230,7 @@ async fn malformed_trailers_end_their_stream_alone() {
 }
 
 #[tokio::test]
-async fn an_authority_that_uris_do_not_have_is_taken() {
+async fn an_authority_that_no_uri_has_is_accepted() {
     for (authority, seen) in [
         (&b"%2Frun%2Fx.sock"[..], "-2Frun-2Fx.sock"),
         (b"%2Ftmp%2Forder-1_%7Eann.sock", "-2Ftmp-2Forder-1--7Eann.sock"),
@@ -252,13 +252,13 @@ async fn an_authority_that_uris_do_not_have_is_taken() {
 }
 
 #[tokio::test]
-async fn broken_hpack_is_still_an_error_of_the_connection() {
+async fn broken_hpack_still_ends_the_connection() {
     for broken in [
-        // No such index; a string that is longer than the block; an integer without an end.
+        // An unknown index; a string longer than the block; an integer without an end.
         &[0x80 | 70][..],
         &[0x40, 9, b'a'],
         &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
-        // Huffman code that ends badly.
+        // Huffman code with invalid padding.
         &[0x53, 0x81, 0x00],
     ] {
         let mut raw = Raw::connect().await;
