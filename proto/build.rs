@@ -1,4 +1,4 @@
-//! Makes the shop's contract; see `gantry_contract_build`.
+//! Generates the shop's contract from its .proto files; see `gantry_contract_build`.
 
 fn main() -> Result<(), gantry_contract_build::Error> {
     gantry_contract_build::compile(

@@ -66,7 +66,7 @@ fn every_method_has_its_row_and_every_role_its_column() {
 }
 
 #[test]
-fn every_role_may_do_what_its_column_says() {
+fn every_role_has_the_access_of_its_column() {
     for (path, expected) in TABLE {
         let method = CONTRACT.method(&format!("/{path}")).unwrap_or_else(|| unreachable!("{path}"));
         let callers = ROLES.map(|role| Caller::User(actor(role)));
@@ -102,7 +102,7 @@ fn a_delegate_needs_its_grant_and_the_users_permission() {
     let granted = grants("reservations:write");
     assert_eq!(CONTRACT.authorize(reserve, &itself, &granted), Ok(Scope::All));
     assert_eq!(CONTRACT.authorize(reserve, &itself, &grants("products:write")), not_granted);
-    // No role has the permission, so no service can use it for a user.
+    // Roles lack this permission, so no service can use it for a user.
     for role in ROLES {
         let delegate = Caller::Delegate { service: "order".to_owned(), actor: actor(role) };
         assert_eq!(CONTRACT.authorize(reserve, &delegate, &granted), missing, "{role}");
@@ -116,11 +116,11 @@ fn a_delegate_needs_its_grant_and_the_users_permission() {
     );
 }
 
-/// A permission that no method requires looks like a right but grants nothing.
+/// A permission that no method requires would look like a right and grant nothing.
 #[test]
 fn every_permission_is_required_by_a_method() {
     for permission in CONTRACT.permissions {
-        let asks = |method: &MethodPolicy| method.access == Access::Permission(permission);
-        assert!(CONTRACT.methods().any(asks), "{permission}");
+        let requires = |method: &MethodPolicy| method.access == Access::Permission(permission);
+        assert!(CONTRACT.methods().any(requires), "{permission}");
     }
 }

@@ -63,7 +63,7 @@ pub trait Origin<I>: Send + Sync + 'static {
     async fn undo(&self, call: Call<'_, I>, why: &Failure) -> Result<(), Failure>;
 }
 
-/// An unfinished [`Definition`]: the steps before the pivot.
+/// [`Definition`] without its pivot yet: the steps that can be undone.
 pub struct Draft<I> {
     name: &'static str,
     origin: Option<Box<dyn Origin<I>>>,
@@ -182,8 +182,8 @@ impl<I: 'static> Draft<I> {
         self
     }
 
-    /// Adds the pivot: the last step that may be refused. It has no undo. Once the steps before it
-    /// are undone, its callee must refuse it, even if it arrives late.
+    /// Adds the pivot: the last step that may be refused. It has no undo. Its callee must refuse it
+    /// once the steps before it are undone, because a delayed request may still arrive.
     #[must_use]
     pub fn pivot(self, step: impl Step<I>) -> Definition<I> {
         let Self { name, origin, reversible } = self;

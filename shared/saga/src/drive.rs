@@ -20,12 +20,12 @@ use crate::{
 /// Stop signal of the engine: closed when the engine stops.
 pub(crate) type Stop = watch::Receiver<()>;
 
-/// State in which a drive ended.
+/// State of a saga when the engine stops driving it.
 #[derive(Debug)]
 pub(crate) enum Left {
     /// The saga is no longer running.
     Ended(Status),
-    /// A step or undo that must not be given up had no answer: try again after this pause.
+    /// A step or undo that must be repeated had no answer. The next round begins after this pause.
     Paused(Duration),
     /// The engine stopped.
     Stopped,
@@ -38,7 +38,7 @@ pub(crate) enum DriveError {
     Log(#[from] LogError),
     #[error(transparent)]
     Mismatch(#[from] LogMismatch),
-    #[error("the saga's input cannot be read: {0}")]
+    #[error("cannot parse the saga's input: {0}")]
     Input(serde_json::Error),
 }
 
@@ -109,7 +109,9 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Drive for Driver<I> {
                     journal.write(&[outcome], lease).await?;
                     return Ok(Left::Ended(journal.progress.status()));
                 }
-                // Pausing without a lease holds no place, and any replica may continue afterwards.
+                // Release the lease for the pause: the saga then takes no place, and any replica
+                // may continue it. The first round under a lease needs no pause, because the claim
+                // already waited.
                 Some((_, rounds)) if rounds > 0 => {
                     let pause = self.policy.pause(rounds);
                     journal.write(&[outcome], pause).await?;
@@ -181,8 +183,8 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
                 Action::Run(index) => self.definition.run(*index, call("run")).await,
                 Action::Undo(index, why) => self.definition.undo(*index, call("undo"), why).await,
             }
-            // The plan was made from this definition, so no step is missing. If one were, the saga
-            // would have no answer.
+            // The plan comes from this definition, so the step exists. If it did not, the attempt
+            // would count as unanswered.
             .unwrap_or_else(|| Err(Failure::unanswered("the definition has no such step")))
         };
         self.carrier.attempt(context, Box::pin(attempt)).await

@@ -62,8 +62,8 @@ impl Engine {
         self.operator.clone()
     }
 
-    /// Stops: begins nothing more, waits for the attempts under way and their log writes, and
-    /// releases the leases. Takes at most one attempt timeout.
+    /// Stops the engine: starts no more attempts, waits for those in flight and their log writes,
+    /// and releases the leases. Takes at most one attempt timeout.
     pub async fn close(self) {
         drop(self.stop);
         if let Err(error) = self.worker.await {
@@ -104,7 +104,8 @@ impl Builder {
         }
     }
 
-    /// Starts driving. Unfinished sagas are resumed at once, or when their lease ends.
+    /// Starts driving. Resumes unfinished sagas at once or, if they are leased, when their lease
+    /// ends.
     ///
     /// Dropping the engine stops it without waiting.
     pub fn start(self) -> Engine {
@@ -141,9 +142,10 @@ impl Worker {
         let mut poll = interval(self.policy.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sagas = JoinSet::new();
-        // True if the last claim may have left sagas behind, because it was limited by the room.
+        // True if more sagas may be waiting: the last claim filled all free places, or there was
+        // none.
         let mut more = false;
-        // True while claiming fails, to log an outage once and not at every poll.
+        // True while claiming fails, so that an outage is logged once and not at every poll.
         let mut failing = false;
         loop {
             let look = tokio::select! {
@@ -184,7 +186,7 @@ impl Worker {
         }
     }
 
-    /// Drives one saga and logs how it ended.
+    /// Drives one saga and logs the result.
     async fn carry(self: Arc<Self>, saga: Claimed, stop: Stop) {
         let Claimed { id, epoch, ref name, ref context, .. } = saga;
         // Only the engine's own names are claimed. A saga of another name waits for its lease.
@@ -223,7 +225,7 @@ impl Worker {
                     self.policy.pause_max
                 }
             };
-            // If this fails too, the lease expires by itself.
+            // If this fails too, the saga can be claimed when the lease expires.
             if let Err(error) = self.log.release(id, epoch, pause).await {
                 tracing::debug!(%error, "releasing the lease failed");
             }

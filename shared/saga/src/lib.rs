@@ -1,4 +1,5 @@
-//! Saga engine: work across several services that is either completed or undone, whatever fails.
+//! Saga engine: completes work across several services or undoes it, even if calls fail and
+//! processes crash.
 //!
 //! A saga is a list of steps. Every step before the *pivot* can be undone. From the pivot on,
 //! the saga only goes forward. A write-ahead log records each attempt and its outcome, so that any
@@ -27,8 +28,9 @@
 //!   [`Policy::max_rounds`] rounds, parks the saga as [`Status::Stuck`] for an operator.
 //! - From the pivot on, an unanswered step is repeated round by round and never undone. It parks the
 //!   saga after the same number of rounds.
-//! - Every write to the log carries the epoch of the replica's lease. The log refuses every epoch but
-//!   the latest. If two replicas both believe they hold a saga, only one of them can write.
+//! - Every write to the log carries the epoch of the replica's lease. The log refuses every epoch
+//!   but the latest. If two replicas drive the same saga, only the one with the latest lease can
+//!   write.
 //! - An operator's resume or abort is an entry of the log like any other. It raises the epoch, so the
 //!   replica that drives the saga writes nothing more, and whichever replica claims the saga next
 //!   goes by the entry. Once the pivot was attempted, an abort is refused.

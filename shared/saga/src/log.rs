@@ -16,7 +16,7 @@ use crate::Status;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Entry {
-    /// The step is about to be attempted.
+    /// An attempt at the step is about to start.
     Started {
         /// The step.
         step: String,
@@ -26,14 +26,14 @@ pub enum Entry {
         /// The step.
         step: String,
     },
-    /// The step was refused, or had no answer by its deadline.
+    /// The step was refused, or unanswered by its deadline.
     Failed {
         /// The step.
         step: String,
         /// The failure.
         failure: Failure,
     },
-    /// Undoing the step is about to be attempted.
+    /// An attempt at undoing the step is about to start.
     UndoStarted {
         /// The step.
         step: String,
@@ -43,7 +43,7 @@ pub enum Entry {
         /// The step.
         step: String,
     },
-    /// Undoing the step was refused, or had no answer by its deadline.
+    /// Undoing the step was refused, or unanswered by its deadline.
     UndoFailed {
         /// The step.
         step: String,
@@ -74,7 +74,7 @@ pub enum Failure {
     /// Refused for a reason that a repeat does not change. The step had no effect.
     #[error("refused: {code}: {message}")]
     Refused {
-        /// Machine-readable reason, for the undo of the first step.
+        /// Machine-readable reason. The undo of the first step can record it.
         code: String,
         /// Explanation for people.
         message: String,
@@ -118,8 +118,8 @@ pub struct Context {
     pub request_id: Option<String>,
 }
 
-/// A saga to begin. The log's adapter writes it in the transaction of the change that makes it
-/// necessary. Call [`Handle::wake`](crate::Handle::wake) afterwards.
+/// New saga. The log's adapter writes it in the transaction of the change that requires it. Call
+/// [`Handle::wake`](crate::Handle::wake) after the commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSaga {
     /// The saga's id, unique for ever. Ordered by time: [`Log::claim`] and [`Log::list`] go by it.
@@ -132,7 +132,7 @@ pub struct NewSaga {
     pub context: Context,
 }
 
-/// A running saga, claimed under a lease.
+/// Running saga, claimed under a lease.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// The saga's id.
@@ -265,7 +265,7 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
     /// [`LogError::Stale`], with nothing written; [`LogError::Unavailable`].
     async fn append(&self, append: Append<'_>) -> Result<(), LogError>;
 
-    /// Releases the lease: the saga can be claimed after `pause`.
+    /// Releases the lease. The saga can be claimed again after `pause`.
     ///
     /// # Errors
     /// As [`Log::append`].

@@ -1,4 +1,4 @@
-//! Saga log in memory, for tests. Keeps every guarantee of [`Log`] but durability.
+//! Saga log in memory, for tests. Keeps every guarantee of [`Log`] except durability.
 
 use std::{
     collections::BTreeMap,
@@ -75,7 +75,8 @@ impl MemoryLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs while a row is being changed, so a poisoned map is whole.
+        // No change of a row can panic halfway, so the map is consistent even if the lock is
+        // poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -30,8 +30,8 @@ pub struct Policy {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub attempt_timeout: Duration,
-    /// Duration of one round: a step that has no answer by then counts as unanswered. Its undo has
-    /// a round of its own.
+    /// Deadline of one round of attempts at a step. A step without an answer by then counts as
+    /// unanswered. Its undo has the same time again.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub step_deadline: Duration,
@@ -43,8 +43,8 @@ pub struct Policy {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub retry_max: Duration,
-    /// Pause after the first unanswered round of a step or undo that must not be given up. Doubles
-    /// with each round.
+    /// Pause after the first unanswered round of a step or undo that must be repeated. Doubles with
+    /// each round.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub pause_initial: Duration,

@@ -4,21 +4,21 @@ use std::collections::VecDeque;
 
 use crate::{Entry, Failure};
 
-/// Shape of a definition: all that the rules need.
+/// Definition reduced to the facts that the rules need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Names of the steps, in order.
     pub(crate) steps: Vec<&'static str>,
     /// Number of first steps that are done when the saga begins.
     pub(crate) done: usize,
-    /// Index of the first step that cannot be undone. Within `steps`.
+    /// Index in `steps` of the first step that cannot be undone.
     pub(crate) pivot: usize,
     /// Number of unanswered rounds of an undo, or of a step from the pivot on, after which the saga
     /// is parked. At least 1.
     pub(crate) max_rounds: u32,
 }
 
-/// Next action. Steps are given by their index.
+/// Next action. A `step` is an index into [`Plan::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
     /// Run the step.
@@ -74,7 +74,7 @@ impl Status {
     }
 }
 
-/// A log entry that the plan cannot have produced: the definition was changed.
+/// Log entry that the plan cannot have produced. The definition was changed without a new name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the saga's log does not match its definition at {0:?}")]
 pub(crate) struct LogMismatch(Entry);

@@ -84,7 +84,7 @@ fn a_started_step_runs_again() {
 }
 
 #[test]
-fn a_refusal_of_the_only_attempt_leaves_that_step_alone() {
+fn a_step_refused_at_its_only_attempt_is_not_undone() {
     let log = [done(&["a"]), vec![started("b"), refused("b")]].concat();
     assert_eq!(after(&log).next(), undo(0, &no()));
 }
@@ -96,7 +96,7 @@ fn a_refusal_after_an_unanswered_attempt_undoes_that_step_too() {
 }
 
 #[test]
-fn silence_undoes_the_silent_step_first() {
+fn an_unanswered_step_is_undone_before_the_others() {
     let log = [done(&["a"]), vec![started("b"), silent("b")]].concat();
     assert_eq!(after(&log).next(), undo(1, &silence()));
     let log = [log, vec![undo_started("b"), undone("b")]].concat();
@@ -106,7 +106,7 @@ fn silence_undoes_the_silent_step_first() {
 }
 
 #[test]
-fn a_first_step_that_is_refused_leaves_nothing_to_undo() {
+fn a_refused_first_step_leaves_nothing_to_undo() {
     assert_eq!(after(&[started("a"), refused("a")]).status(), Status::Undone);
 }
 
@@ -119,7 +119,7 @@ fn a_refused_pivot_turns_back_without_undoing_itself() {
 }
 
 #[test]
-fn from_the_pivot_on_a_silent_step_is_repeated() {
+fn from_the_pivot_on_an_unanswered_step_is_repeated() {
     let log = [done(&["a", "b"]), vec![started("p"), silent("p")]].concat();
     assert_eq!(after(&log).next(), Next::Run { step: 2, rounds: 1 });
     let log = [done(&["a", "b", "p"]), vec![started("z"), silent("z")]].concat();
@@ -133,7 +133,7 @@ fn after_the_pivot_a_refusal_parks_the_saga() {
 }
 
 #[test]
-fn silence_beyond_max_rounds_parks_the_saga() {
+fn max_rounds_without_an_answer_park_the_saga() {
     let round = vec![started("p"), silent("p")];
     let twice = [done(&["a", "b"]), round.clone(), round.clone()].concat();
     assert_eq!(after(&twice).status(), Status::Running);
@@ -141,7 +141,7 @@ fn silence_beyond_max_rounds_parks_the_saga() {
 }
 
 #[test]
-fn a_silent_undo_is_retried_after_the_others() {
+fn an_unanswered_undo_is_retried_after_the_others() {
     let log = [done(&["a"]), vec![started("b"), silent("b"), undo_started("b")]].concat();
     let log = [log, vec![undo_silent("b")]].concat();
     assert_eq!(after(&log).next(), undo(0, &silence()));

@@ -1,11 +1,9 @@
-//! Crashes at every log write, before or after it is durable, twice in a row; another process
-//! continues.
+//! Crashes at every log write, before or after it is durable, twice in a row. Another process
+//! continues the saga.
 
 use gantry_saga::{Engine, Status, memory::MemoryLog};
 
-use crate::world::{
-    CrashingLog, Fate, Kind, PIVOT, SAGA, STEPS, World, check, saga, settled, start,
-};
+use crate::world::{CrashingLog, Fate, Kind, PIVOT, SAGA, STEPS, World, check, ended, saga, start};
 
 /// Runs the saga in a process that dies at the given write. Returns false if the saga ends before.
 async fn crash(world: &World, log: &MemoryLog, writes: usize, written: bool) -> bool {
@@ -33,7 +31,7 @@ async fn crash_everywhere(expected: Status, world: impl Fn() -> World) -> usize 
                 reached = crash(&world, &log, first, written).await;
                 let again = reached && crash(&world, &log, second, !written).await;
                 let engine = start(&world, log.clone());
-                let status = settled(&log).await;
+                let status = ended(&log).await;
                 engine.close().await;
                 assert_eq!(status, expected, "crashed at {first}, {second}: {written}");
                 check(&world, status, &log);
@@ -51,18 +49,18 @@ async fn crash_everywhere(expected: Status, world: impl Fn() -> World) -> usize 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_saga_completes_whatever_crashes() {
+async fn a_saga_completes_after_any_two_crashes() {
     let trials = crash_everywhere(Status::Completed, World::default).await;
     // Six writes: fewer trials would mean that the crashes did not happen.
     assert!(trials > 50, "{trials}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_saga_is_undone_whatever_crashes() {
+async fn a_refused_saga_is_undone_after_any_two_crashes() {
     for step in &STEPS[..=PIVOT] {
         crash_everywhere(Status::Undone, || {
             let world = World::default();
-            // Refused for good: also to the process that asks again.
+            // Every attempt is refused, in each process.
             world.script(Kind::Run, step, [Fate::Refused; 10]);
             world
         })
@@ -71,7 +69,7 @@ async fn a_refused_saga_is_undone_whatever_crashes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_saga_is_undone_whatever_crashes() {
+async fn an_unanswered_saga_is_undone_after_any_two_crashes() {
     for step in &STEPS[..PIVOT] {
         crash_everywhere(Status::Undone, || {
             let world = World::default();
@@ -92,7 +90,7 @@ async fn a_crash_and_a_late_original_leave_nothing_behind() {
     log.begin(saga());
     crash(&world, &log, 3, false).await;
     let engine = start(&world, log.clone());
-    assert_eq!(settled(&log).await, Status::Undone);
+    assert_eq!(ended(&log).await, Status::Undone);
     tokio::time::sleep(late * 2).await;
     engine.close().await;
     check(&world, Status::Undone, &log);

@@ -6,7 +6,7 @@ use gantry_saga::{Append, Entry, Log, LogError, NewSaga, Status, memory::MemoryL
 use uuid::Uuid;
 
 use crate::world::{
-    CrashingLog, Fate, Kind, SAGA, World, check, context, policy, saga, settled, start,
+    CrashingLog, Fate, Kind, SAGA, World, check, context, ended, policy, saga, start,
 };
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ async fn a_stale_epoch_is_refused() {
     let log = MemoryLog::default();
     log.begin(saga());
     let first = log.claim(&["test"], 9, LEASE).await.unwrap().remove(0);
-    assert!(log.claim(&["test"], 9, LEASE).await.unwrap().is_empty(), "it is held");
+    assert!(log.claim(&["test"], 9, LEASE).await.unwrap().is_empty(), "claimed while leased");
     tokio::time::sleep(LEASE).await;
     let second = log.claim(&["test"], 9, LEASE).await.unwrap().remove(0);
     assert!(second.epoch > first.epoch);
@@ -37,7 +37,7 @@ async fn a_stale_epoch_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_holds_the_lease_on() {
+async fn a_write_renews_the_lease() {
     let log = MemoryLog::default();
     log.begin(saga());
     let held = log.claim(&["test"], 9, LEASE).await.unwrap().remove(0);
@@ -54,7 +54,7 @@ async fn two_replicas_drive_a_saga_once() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
     let engines = [start(&world, log.clone()), start(&world, log.clone())];
-    let status = settled(&log).await;
+    let status = ended(&log).await;
     for engine in engines {
         engine.close().await;
     }
@@ -64,24 +64,24 @@ async fn two_replicas_drive_a_saga_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_lost_its_lease_writes_nothing_more() {
+async fn a_replica_that_lost_its_lease_writes_no_more() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
-    // The first replica hangs within an attempt; somebody takes the lease from it.
+    // The first replica hangs in an attempt, and another one claims the saga.
     world.script(Kind::Run, "a", [Fate::HungBefore]);
     let engine = start(&world, log.clone());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let held = log.entries(SAGA);
     assert_eq!(held.len(), 1);
-    let thief = {
-        // Released in its name: what a lease that ran out while it slept amounts to.
+    let second = {
+        // Releasing the first replica's lease has the same effect as its expiry.
         log.release(SAGA, 1, Duration::ZERO).await.unwrap();
         log.claim(&["test"], 1, Duration::from_secs(3600)).await.unwrap().remove(0)
     };
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(log.entries(SAGA), held);
-    log.release(SAGA, thief.epoch, Duration::ZERO).await.unwrap();
-    assert_eq!(settled(&log).await, Status::Completed);
+    log.release(SAGA, second.epoch, Duration::ZERO).await.unwrap();
+    assert_eq!(ended(&log).await, Status::Completed);
     engine.close().await;
 }
 
@@ -107,7 +107,7 @@ async fn a_killed_replicas_saga_is_finished_when_its_lease_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_leaves_sagas_of_other_names_alone() {
+async fn an_engine_does_not_drive_sagas_of_other_names() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(NewSaga::new(Uuid::from_u128(1), "other", &"input", context()).unwrap());
     let engine = start(&world, log.clone());
@@ -117,7 +117,7 @@ async fn an_engine_leaves_sagas_of_other_names_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_sagas_are_held_than_driven() {
+async fn a_claim_takes_the_oldest_sagas_up_to_its_limit() {
     let log = MemoryLog::default();
     for id in 0..10 {
         log.begin(NewSaga::new(Uuid::from_u128(id), "test", &"input", context()).unwrap());
@@ -128,7 +128,7 @@ async fn no_more_sagas_are_held_than_driven() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_no_longer_fits_stops_that_saga_only() {
+async fn a_log_that_does_not_match_stops_only_its_saga() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
     let held = log.claim(&["test"], 1, LEASE).await.unwrap().remove(0);

@@ -1,4 +1,4 @@
-//! Guarantees of the engine under every failure that a test can cause.
+//! Guarantees of the engine under failures, crashes and lost leases.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

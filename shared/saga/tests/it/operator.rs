@@ -7,7 +7,7 @@ use gantry_saga::{
 };
 use uuid::Uuid;
 
-use crate::world::{Fate, Kind, PIVOT, SAGA, STEPS, World, check, context, saga, settled, start};
+use crate::world::{Fate, Kind, PIVOT, SAGA, STEPS, World, check, context, ended, saga, start};
 
 const ALL: Filter = Filter { status: None, before: None, limit: 100 };
 
@@ -25,12 +25,12 @@ async fn running(prepare: impl FnOnce(&World)) -> (World, MemoryLog, Engine) {
 async fn a_stuck_saga_is_resumed_and_completes() {
     let (world, log, engine) =
         running(|world| world.script(Kind::Run, "last", [Fate::Refused])).await;
-    assert_eq!(settled(&log).await, Status::Stuck);
+    assert_eq!(ended(&log).await, Status::Stuck);
     let resumed = engine.operator().resume(SAGA, "op", "callee mended").await.unwrap();
     assert_eq!(resumed.summary.status, Status::Running);
     let expected = Entry::Resumed { by: "op".to_owned(), note: "callee mended".to_owned() };
     assert_eq!(resumed.entries.last().map(|last| &last.entry), Some(&expected));
-    assert_eq!(settled(&log).await, Status::Completed);
+    assert_eq!(ended(&log).await, Status::Completed);
     engine.close().await;
     check(&world, Status::Completed, &log);
 }
@@ -42,9 +42,9 @@ async fn a_stuck_undo_is_resumed_and_ends() {
         world.script(Kind::Undo, "b", [Fate::Refused]);
     })
     .await;
-    assert_eq!(settled(&log).await, Status::Stuck);
+    assert_eq!(ended(&log).await, Status::Stuck);
     engine.operator().resume(SAGA, "op", "").await.unwrap();
-    assert_eq!(settled(&log).await, Status::Undone);
+    assert_eq!(ended(&log).await, Status::Undone);
     engine.close().await;
     check(&world, Status::Undone, &log);
 }
@@ -52,7 +52,7 @@ async fn a_stuck_undo_is_resumed_and_ends() {
 #[tokio::test(start_paused = true)]
 async fn only_a_stuck_saga_is_resumed() {
     let (_world, log, engine) = running(|_| {}).await;
-    assert_eq!(settled(&log).await, Status::Completed);
+    assert_eq!(ended(&log).await, Status::Completed);
     let refused = engine.operator().resume(SAGA, "op", "").await;
     assert!(matches!(refused, Err(OperatorError::NotStuck(Status::Completed))), "{refused:?}");
     engine.close().await;
@@ -68,7 +68,7 @@ async fn an_abort_before_the_pivot_undoes_everything() {
                 let (world, log, engine) =
                     running(|world| world.script(Kind::Run, step, [fate; 100])).await;
                 engine.operator().abort(SAGA, "op", "customer called").await.unwrap();
-                assert_eq!(settled(&log).await, Status::Undone, "{step} {fate:?}");
+                assert_eq!(ended(&log).await, Status::Undone, "{step} {fate:?}");
                 tokio::time::sleep(Duration::from_secs(600)).await;
                 engine.close().await;
                 check(&world, Status::Undone, &log);
@@ -106,7 +106,7 @@ async fn an_abort_after_the_pivot_is_refused_precisely() {
         let refused = engine.operator().abort(SAGA, "op", "").await.unwrap_err();
         let expected = "the pivot pivot was attempted, and from then on the saga only goes forward";
         assert_eq!(refused.to_string(), expected);
-        assert_eq!(settled(&log).await, Status::Completed);
+        assert_eq!(ended(&log).await, Status::Completed);
         engine.close().await;
         check(&world, Status::Completed, &log);
     }
@@ -115,7 +115,7 @@ async fn an_abort_after_the_pivot_is_refused_precisely() {
 #[tokio::test(start_paused = true)]
 async fn an_ended_saga_is_not_aborted() {
     let (_world, log, engine) = running(|_| {}).await;
-    settled(&log).await;
+    ended(&log).await;
     let refused = engine.operator().abort(SAGA, "op", "").await.unwrap_err();
     let ended = AbortError::Ended(Status::Completed);
     assert!(matches!(&refused, OperatorError::Abort(error) if *error == ended), "{refused:?}");
@@ -140,7 +140,7 @@ async fn unknown_sagas_and_definitions_are_refused() {
 async fn sagas_are_listed_page_by_page() {
     let (_world, log, engine) =
         running(|world| world.script(Kind::Run, "last", [Fate::Refused])).await;
-    assert_eq!(settled(&log).await, Status::Stuck);
+    assert_eq!(ended(&log).await, Status::Stuck);
     for id in [1, 2, 20, 30] {
         log.begin(NewSaga::new(Uuid::from_u128(id), "other", &"input", context()).unwrap());
     }
@@ -160,7 +160,7 @@ async fn sagas_are_listed_page_by_page() {
 #[tokio::test(start_paused = true)]
 async fn a_saga_is_shown_with_its_context_and_history() {
     let (_world, log, engine) = running(|_| {}).await;
-    settled(&log).await;
+    ended(&log).await;
     let shown = engine.operator().show(SAGA).await.unwrap();
     assert_eq!((shown.summary.context, &*shown.input), (context(), "\"input\""));
     let entries: Vec<_> = shown.entries.into_iter().map(|recorded| recorded.entry).collect();

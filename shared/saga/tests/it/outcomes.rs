@@ -1,4 +1,4 @@
-//! Every failure of every step.
+//! Outcomes of a saga for each kind of failure at each step.
 
 use gantry_saga::Status;
 
@@ -46,7 +46,7 @@ async fn one_lost_answer_is_repaired_by_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_before_the_pivot_undoes_that_step_too() {
+async fn an_unanswered_step_before_the_pivot_is_undone_too() {
     for step in &STEPS[..PIVOT] {
         for fate in [Fate::LostBefore, Fate::LostAfter, Fate::HungBefore, Fate::HungAfter] {
             let world = World::default();
@@ -60,7 +60,7 @@ async fn silence_before_the_pivot_undoes_that_step_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_from_the_pivot_on_is_waited_out() {
+async fn from_the_pivot_on_rounds_repeat_until_an_answer() {
     for step in &STEPS[PIVOT..] {
         let world = World::default();
         world.script(Kind::Run, step, [Fate::LostAfter; 30]);

@@ -6,7 +6,7 @@ use gantry_saga::{Status, memory::MemoryLog};
 use tokio::time::Instant;
 
 use crate::world::{
-    CrashingLog, Fate, Kind, SAGA, World, carry, check, policy, saga, settled, start,
+    CrashingLog, Fate, Kind, SAGA, World, carry, check, ended, policy, saga, start,
 };
 
 #[tokio::test(start_paused = true)]
@@ -33,7 +33,7 @@ async fn a_new_saga_is_found_by_polling_without_a_wake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_step_is_given_up_at_its_deadline() {
+async fn an_unanswered_step_is_given_up_at_its_deadline() {
     let world = World::default();
     world.script(Kind::Run, "b", [Fate::LostBefore; 1000]);
     let began = Instant::now();
@@ -50,7 +50,7 @@ async fn a_silent_step_is_given_up_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_attempt_is_cut_off() {
+async fn a_hanging_attempt_ends_at_its_timeout() {
     let world = World::default();
     world.script(Kind::Run, "b", [Fate::HungBefore]);
     let began = Instant::now();
@@ -70,14 +70,14 @@ async fn other_sagas_run_while_one_pauses() {
     let engine = start(&world, log.clone());
     tokio::time::sleep(policy().step_deadline + Duration::from_millis(100)).await;
     assert_eq!(log.status(SAGA), Some(Status::Running));
-    let status = settled(&log).await;
+    let status = ended(&log).await;
     engine.close().await;
     assert_eq!(status, Status::Completed);
     check(&world, status, &log);
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_finishes_the_attempt_under_way_only() {
+async fn closing_waits_only_for_the_attempt_in_flight() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
     world.script(Kind::Run, "b", [Fate::HungAfter]);
@@ -121,7 +121,7 @@ async fn a_dropped_engine_stops_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_write_does_not_cost_a_whole_lease() {
+async fn a_saga_continues_before_its_lease_ends_after_a_failed_write() {
     for written in [false, true] {
         let (world, log) = (World::default(), MemoryLog::default());
         log.begin(saga());

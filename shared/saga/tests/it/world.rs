@@ -18,7 +18,7 @@ use gantry_saga::{
 };
 use uuid::Uuid;
 
-/// Before the pivot, the pivot, after it.
+/// Three steps before the pivot, the pivot and one after it.
 pub(crate) const STEPS: [&str; 5] = ["a", "b", "c", "pivot", "last"];
 pub(crate) const PIVOT: usize = 3;
 pub(crate) const SAGA: Uuid = Uuid::from_u128(7);
@@ -32,7 +32,7 @@ pub(crate) enum Fate {
     LostAfter,
     HungBefore,
     HungAfter,
-    /// No answer, and it happens only after this long.
+    /// No answer; takes effect after this delay.
     Late(Duration),
 }
 
@@ -63,7 +63,7 @@ pub(crate) enum Kind {
 pub(crate) struct World(Arc<Mutex<State>>);
 
 impl World {
-    /// The next attempts at `step` go like this; later ones are done.
+    /// Sets the outcomes of the next attempts at `step`. Later attempts succeed.
     pub(crate) fn script(
         &self,
         kind: Kind,
@@ -87,7 +87,8 @@ impl World {
 
     fn act(&self, kind: Kind, step: &'static str) -> Result<(), Failure> {
         let mut state = self.0.lock().unwrap();
-        // As a commit is refused once what it would commit was released.
+        // The pivot is refused once the step before it is undone, like the commit of a released
+        // reservation.
         let too_late = step == "pivot" && state.effects.get("c").is_some_and(|c| c.undone);
         let effect = state.effects.entry(step).or_default();
         match kind {
@@ -185,22 +186,22 @@ pub(crate) fn start(world: &World, log: impl Log) -> Engine {
 }
 
 /// Waits, in paused time, until the saga is no longer running.
-pub(crate) async fn settled(log: &MemoryLog) -> Status {
+pub(crate) async fn ended(log: &MemoryLog) -> Status {
     for _ in 0..100_000 {
         match log.status(SAGA) {
             Some(Status::Running) | None => tokio::time::sleep(Duration::from_millis(50)).await,
             Some(status) => return status,
         }
     }
-    panic!("the saga never settled: {:?}", log.entries(SAGA));
+    panic!("the saga never ended: {:?}", log.entries(SAGA));
 }
 
-/// Begins the saga and carries it to its end.
+/// Begins the saga and drives it to its end.
 pub(crate) async fn carry(world: &World) -> (Status, MemoryLog) {
     let log = MemoryLog::default();
     log.begin(saga());
     let engine = start(world, log.clone());
-    let status = settled(&log).await;
+    let status = ended(&log).await;
     engine.close().await;
     (status, log)
 }
@@ -225,15 +226,15 @@ pub(crate) fn check(world: &World, status: Status, log: &MemoryLog) {
     assert_eq!(different.len(), keys.len(), "two calls share a key: {keys:?}");
 }
 
-/// A log whose process dies at one of its writes.
+/// Log of a process that crashes at one of its writes.
 #[derive(Clone, Debug)]
 pub(crate) struct CrashingLog {
     pub(crate) inner: MemoryLog,
-    /// Writes until the crash, that one included.
+    /// Number of writes until the crash, including the last one.
     pub(crate) left: Arc<AtomicUsize>,
     /// True if the last write reaches the log.
     pub(crate) written: bool,
-    /// True if only that one write fails.
+    /// True if only the last write fails and later calls succeed.
     pub(crate) heals: bool,
 }
 
