@@ -1,17 +1,18 @@
-//! Counts of lines missing from the log, by reason.
+//! Counts of dropped log lines, by reason.
 //!
-//! The counts are process-wide, as the subscriber is, so the metrics need no handle on the log.
+//! The counts are process-wide, like the subscriber. The metrics therefore need no handle to the
+//! log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Reason why a line is missing from the log.
+/// Reason for dropping a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// The queue was full: nobody reads the log, or not fast enough.
+    /// The queue was full: the reader of the log is too slow or does not read.
     QueueFull,
-    /// Writing failed.
+    /// The write failed.
     WriteFailed,
-    /// The limit of its kind was reached.
+    /// The line exceeded the limit of its kind.
     Limited,
 }
 
@@ -33,7 +34,7 @@ pub(crate) fn count(reason: Reason, lines: u64) {
     COUNTS[reason as usize].fetch_add(lines, Ordering::Relaxed);
 }
 
-/// Returns the number of lines dropped for this reason by this process.
+/// Returns the number of lines that this process dropped for a reason.
 pub(crate) fn counted(reason: Reason) -> u64 {
     COUNTS[reason as usize].load(Ordering::Relaxed)
 }

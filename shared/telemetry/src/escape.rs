@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 
-/// Letters and symbols without a visible form that Unicode does not class as format characters.
+/// Letters and symbols that are invisible although Unicode does not class them as format
+/// characters.
 const BLANKS: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
 
 /// Escapes everything but visible characters, spaces, tabs and line feeds.
@@ -14,7 +15,7 @@ const BLANKS: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{f
 /// The escapes are those of Rust's literals (`\u{202e}`). They cover control characters (C0, DEL
 /// and C1), format characters (bidirectional controls, zero-width characters, tags), separators
 /// other than the space, combining marks, and private and unassigned code points. Line feeds and
-/// tabs are left to the format: JSON escapes them, and a backtrace needs them.
+/// tabs stay, because a backtrace needs them. JSON escapes them anyway.
 pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(is_plain) {
         return text;
@@ -32,7 +33,7 @@ pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
 fn is_plain(c: char) -> bool {
     match c {
         ' '..='~' | '\n' | '\t' => true,
-        // std's Unicode tables: a visible character is its own escape.
+        // Uses std's Unicode tables: only a visible character is its own escape.
         _ => c.escape_debug().len() == 1 && !BLANKS.contains(&c),
     }
 }
@@ -46,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn visible_text_stays_as_it_is() {
+    fn visible_text_is_unchanged() {
         for text in
             ["", r#"a "b" \c ~"#, "zoë, Ελλάδα, 東京, שלום, مرحبا, ₿ 🦀", "two\nlines\tand a tab"]
         {

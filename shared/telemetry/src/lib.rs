@@ -4,19 +4,20 @@
 //!
 //! - Each event that passes the filter becomes a line on stderr, as text or JSON, with the
 //!   `trace_id` and the `request_id` of its span. Each panic becomes a line too.
-//! - Logging never blocks. Lines wait in a bounded queue for a writer thread. If nobody reads
-//!   stderr, lines are dropped and counted (`gantry_log_lines_dropped_total`).
+//! - Logging never blocks. Lines wait in a bounded queue for a writer thread. If the queue is full,
+//!   lines are dropped and counted (`gantry_log_lines_dropped_total`).
 //! - Warnings, and events with a field `log.kind`, are limited to 10 lines per kind and second. One
 //!   line every 10 s reports how many were omitted.
 //! - Unprintable characters are escaped as `\u{9b}`.
 //! - Spans are OpenTelemetry spans with ids. W3C propagators carry the ids and the baggage across
-//!   calls. Nothing is exported, so a trace that begins here is marked as not sampled; an incoming
+//!   calls. No span is exported, so a trace that begins here is marked as not sampled. An incoming
 //!   sampled trace stays sampled.
 //! - E-mail addresses and tokens are removed from every line ([`redact`]). This is a safety net;
 //!   code must not log them.
 //!
 //! A span has its request id in a field `request_id`. Spans of level `INFO` and above exist even if
-//! the filter hides them, so that a warning has its ids if only warnings are shown.
+//! the filter hides them. A warning thus has the ids of its span even if the filter shows only
+//! warnings.
 
 mod build_info;
 mod dropped;
@@ -65,7 +66,7 @@ use self::{
     output::{Output, Queue},
 };
 
-/// Maximum time that the end of the process waits for the log to be written.
+/// Maximum time that dropping the [`Guard`] waits for the log to be written.
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Error of [`init`].
@@ -79,8 +80,8 @@ pub enum InitError {
     Thread(#[from] io::Error),
 }
 
-/// Keeps telemetry running until it is dropped; main holds it to the end. Dropping it waits up to 1
-/// s for the log to be written.
+/// Guard that keeps telemetry running. Main holds it to the end of the process. Dropping it waits
+/// up to 1 s for the log to be written.
 #[derive(Debug)]
 #[must_use = "telemetry ends when this is dropped"]
 pub struct Guard {
@@ -104,7 +105,8 @@ pub fn init(settings: &Settings, service: &str) -> Result<Guard, InitError> {
     Ok(guard)
 }
 
-/// Returns stderr without std's lock, which a blocked writer would hold against all other users.
+/// Returns stderr without std's lock. A blocked write would hold that lock and block every other
+/// user of stderr.
 fn stderr() -> Box<dyn Write + Send> {
     #[cfg(unix)]
     {

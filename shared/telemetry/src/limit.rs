@@ -1,16 +1,17 @@
 //! Rate limit of log lines by kind.
 //!
-//! A flood of refused calls or broken connections must not fill the disk or hide everything else.
-//! In each second the first [`PER_SECOND`] lines of a kind are written and the rest are counted.
-//! One line per [`INTERVAL`] reports the count.
+//! A flood of refused calls or broken connections must not fill the disk or hide other lines. In
+//! each second the first [`PER_SECOND`] lines of a kind are written and the rest are counted. One
+//! line per [`INTERVAL`] reports the count.
 //!
-//! A kind is a place in the source and, if the event has one, its field `log.kind`. Limited are:
+//! A kind is a place in the source and, if the event has one, its field `log.kind`. The limit
+//! applies to:
 //!
 //! - events with a `log.kind`, of any level;
 //! - all warnings;
 //! - errors of the libraries that handle connections, because peers can cause them.
 //!
-//! Other errors, and other events below the level of warnings, are always written.
+//! All other lines are always written.
 
 use std::{
     collections::HashMap,
@@ -31,11 +32,11 @@ const PER_SECOND: u32 = 10;
 /// Interval of the lines that report omitted lines.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Maximum number of kinds tracked with their `log.kind`. Further ones are told apart only by their
-/// place in the source.
+/// Maximum number of kinds tracked with their `log.kind`. Further kinds are distinguished only by
+/// their place in the source.
 const MAX_KINDS: usize = 256;
 
-/// Libraries whose errors the other end of a connection can cause at will.
+/// Libraries that log errors for events that a peer can cause at will.
 const CONNECTION_LIBRARIES: [&str; 6] =
     ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls", "tonic"];
 
@@ -50,9 +51,9 @@ type Kind = (Identifier, Option<Box<str>>);
 struct Window {
     since: Instant,
     written: u32,
-    left_out: u64,
-    /// Level, target and message of an example line.
-    like: (Level, String),
+    omitted: u64,
+    /// Level of the kind, and target and message of one of its lines.
+    example: (Level, String),
 }
 
 impl Limiter {
@@ -71,8 +72,8 @@ impl Limiter {
         let window = kinds.entry(kind).or_insert_with(|| Window {
             since: now,
             written: 0,
-            left_out: 0,
-            like: (line.level, line.message.clone()),
+            omitted: 0,
+            example: (line.level, line.message.clone()),
         });
         if now.duration_since(window.since) >= Duration::from_secs(1) {
             (window.since, window.written) = (now, 0);
@@ -81,7 +82,7 @@ impl Limiter {
             window.written += 1;
             return true;
         }
-        window.left_out += 1;
+        window.omitted += 1;
         dropped::count(Reason::Limited, 1);
         false
     }
@@ -89,13 +90,13 @@ impl Limiter {
     /// Returns one line for each kind with omitted lines since the last call.
     pub(crate) fn report(&self, now: Instant) -> Vec<Line> {
         let mut kinds = self.lock();
-        let reports = kinds.iter_mut().filter(|(_, window)| window.left_out > 0);
+        let reports = kinds.iter_mut().filter(|(_, window)| window.omitted > 0);
         let reports = reports.map(|((_, kind), window)| {
-            let (level, like) = &window.like;
-            let lines = std::mem::take(&mut window.left_out);
-            Line::own((*level).min(Level::WARN), "lines of one kind left out")
+            let (level, example) = &window.example;
+            let lines = std::mem::take(&mut window.omitted);
+            Line::own((*level).min(Level::WARN), "lines of one kind omitted")
                 .with("lines", lines)
-                .with("like", like.as_str())
+                .with("like", example.as_str())
                 .with("kind", kind.as_deref())
         });
         let reports = reports.collect();

@@ -24,16 +24,16 @@ use crate::{
     settings::Format,
 };
 
-/// Maximum length of a message or a field in bytes, above that of a backtrace.
+/// Maximum length of a message or a field in bytes. Long enough for a backtrace.
 const MAX_TEXT: usize = 32 * 1024;
 
 /// Maximum length of a kind in bytes; the rest is ignored.
 const MAX_KIND: usize = 128;
 
-/// Field with the kind by which an event is limited; not written.
+/// Name of the field with the kind by which an event is limited. The field is not written.
 const KIND: &str = "log.kind";
 
-/// Format and colours of lines.
+/// Format and colours of log lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Style {
     pub(crate) format: Format,
@@ -86,7 +86,7 @@ impl Line {
         line
     }
 
-    /// Returns a line about the log itself.
+    /// Creates a line about the log itself.
     pub(crate) fn own(level: Level, message: &str) -> Self {
         let mut line = Self::empty(level, env!("CARGO_CRATE_NAME"));
         line.message = clean(message);
@@ -125,7 +125,7 @@ impl Line {
         let mut line = String::with_capacity(512);
         let mut put = |key: &str, value: &str| {
             line.push(if line.is_empty() { '{' } else { ',' });
-            // Writing to a String cannot fail, here and below.
+            // Writing to a String never fails. The same holds for every `let _ = write!` below.
             let _ = write!(line, "\"{key}\":");
             json_text(&mut line, value);
         };
@@ -239,7 +239,7 @@ impl Visit for Line {
     }
 }
 
-/// Makes a text fit for a line: truncated, redacted and printable.
+/// Truncates a text, redacts it and escapes unprintable characters.
 pub(crate) fn clean(text: &str) -> String {
     if text.len() <= MAX_TEXT {
         return printable(redact(text)).into_owned();
@@ -248,14 +248,14 @@ pub(crate) fn clean(text: &str) -> String {
     format!("{}... ({} bytes)", printable(redact(cut)), text.len())
 }
 
-/// Returns whether a terminal supports colours, according to `NO_COLOR` (<https://no-color.org>)
+/// Returns true if a terminal supports colours, according to `NO_COLOR` (<https://no-color.org>)
 /// and `TERM`.
 fn takes_colours(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     variable("NO_COLOR").is_none_or(|value| value.is_empty())
         && variable("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Appends a text as JSON, which requires no escapes other than these (RFC 8259, section 7).
+/// Appends a text as a JSON string, with the escapes that RFC 8259, section 7, requires.
 fn json_text(line: &mut String, text: &str) {
     if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         let _ = write!(line, "{}", Value::from(text));
@@ -276,7 +276,7 @@ fn quoted(text: &str) -> Cow<'_, str> {
 
 fn now() -> String {
     let mut time = String::with_capacity(32);
-    // Formatting the time into memory does not fail.
+    // Formatting the time into a String never fails.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     time
 }
@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_takes_colours_unless_it_says_otherwise() {
+    fn a_terminal_gets_colours_unless_the_environment_forbids() {
         for (variables, takes) in [
             (&[][..], true),
             (&[("TERM", "xterm"), ("NO_COLOR", "")], true),
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_in_json_is_read_as_it_was() {
+    fn a_text_in_json_parses_to_itself() {
         for text in ["", "plain", "é \u{1f980}", r#"a "b" \c"#, "a\nb\tc", "\0\x1b", r"\u{9b}"] {
             let mut line = String::new();
             json_text(&mut line, text);

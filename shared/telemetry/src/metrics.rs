@@ -1,8 +1,8 @@
 //! Metrics of the process, exported in Prometheus's text format.
 //!
 //! Code that records metrics gets a [`Meter`] of OpenTelemetry's API and does not depend on the
-//! exporter. There is no global provider: a process creates one [`Metrics`] and passes its meter
-//! on.
+//! exporter. There is no global provider: a process creates one [`Metrics`] and passes its meter to
+//! each component.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ pub struct Metrics {
     registry: Registry,
 }
 
-/// Metrics cannot be collected.
+/// Error of a failed registration of the exporter.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics cannot be collected: {0}")]
 pub struct MetricsError(#[from] opentelemetry_sdk::error::OTelSdkError);
@@ -70,14 +70,14 @@ impl Metrics {
         metrics
             .meter()
             .u64_observable_gauge("gantry.build.info")
-            .with_description("What the process was built from.")
+            .with_description("Version, commit and build time of the process. Always 1.")
             .with_callback(move |gauge| gauge.observe(1, &build))
             .build();
         metrics
             .meter()
             .u64_observable_counter("gantry.log.lines.dropped")
             .with_unit("{line}")
-            .with_description("Lines that are not in the log, by reason.")
+            .with_description("Dropped log lines, by reason.")
             .with_callback(|counter| {
                 for reason in Reason::ALL {
                     let label = KeyValue::new("gantry.reason", reason.as_str());
@@ -104,7 +104,7 @@ impl Metrics {
     }
 }
 
-/// Sets the buckets of instruments in seconds: those of gRFC A66, which resolve latencies below a
+/// Sets the buckets of histograms in seconds to those of gRFC A66, which resolve latencies below a
 /// millisecond.
 fn latency(instrument: &Instrument) -> Option<Stream> {
     const SECONDS: [f64; 40] = [

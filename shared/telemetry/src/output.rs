@@ -5,7 +5,7 @@
 //! is full, lines are dropped and counted; one line reports the count when there is room again.
 //!
 //! The queue is one buffer, which the writer swaps for an empty one. A line costs its caller one
-//! copy, and many lines cost one write.
+//! copy. One write covers all queued lines.
 
 use std::{
     io::{self, Write},
@@ -23,7 +23,7 @@ use crate::{
     line::{Line, Style},
 };
 
-/// Capacity of the queue in bytes. The writer may hold as many again.
+/// Capacity of the queue in bytes. The writer may hold a second buffer of this size.
 const CAPACITY: usize = 4 * 1024 * 1024;
 
 /// Bytes of the queue reserved for warnings and errors.
@@ -32,10 +32,10 @@ const RESERVED: usize = CAPACITY / 4;
 /// Time that an idle writer waits for more lines after the first, to write them together.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// Retry interval if the output returns instead of blocking.
+/// Retry interval for an output in nonblocking mode that accepts no more bytes.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Capacity in bytes that an emptied buffer keeps.
+/// Maximum capacity in bytes of an emptied buffer. Larger buffers are shrunk.
 const KEPT: usize = 64 * 1024;
 
 /// Sender of the queue. When it is dropped, the writer writes the rest and ends.
@@ -79,7 +79,7 @@ impl Output {
         limiter: Arc<Limiter>,
     ) -> io::Result<Self> {
         let queue = Arc::<Queue>::default();
-        let writer = Writer { writer, style, limiter, torn: false, untold: 0 };
+        let writer = Writer { writer, style, limiter, torn: false, unreported: 0 };
         let of_writer = Arc::clone(&queue);
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&of_writer))?;
         Ok(Self { queue })
@@ -114,20 +114,20 @@ impl Queue {
         }
     }
 
-    /// Waits until everything is written, for at most `patience`.
-    pub(crate) fn flush(&self, patience: Duration) {
+    /// Waits until everything is written, for at most `limit`.
+    pub(crate) fn flush(&self, limit: Duration) {
         let mut state = self.lock();
         state.flushing = true;
         self.filled.notify_one();
         let waited = self
             .emptied
-            .wait_timeout_while(state, patience, |state| state.writing || !state.lines.is_empty());
+            .wait_timeout_while(state, limit, |state| state.writing || !state.lines.is_empty());
         state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.flushing = false;
     }
 
-    /// Swaps the queued lines for the empty `batch` when there are any, or at `until`. Returns the
-    /// number of lines dropped since the last call; None when the queue is closed and empty.
+    /// Waits for lines, at most until `until`, and swaps them for the empty `batch`. Returns the
+    /// number of lines dropped since the last call, or None if the queue is closed and empty.
     fn take(&self, batch: &mut Vec<u8>, until: Instant) -> Option<u64> {
         batch.clear();
         batch.shrink_to(KEPT);
@@ -172,8 +172,8 @@ struct Writer<W> {
     limiter: Arc<Limiter>,
     /// True if the last write failed, possibly within a line.
     torn: bool,
-    /// Number of dropped lines not reported yet.
-    untold: u64,
+    /// Number of dropped lines that no line has reported yet.
+    unreported: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -181,7 +181,7 @@ impl<W: Write> Writer<W> {
         let mut batch = Vec::new();
         let mut report_at = Instant::now() + INTERVAL;
         while let Some(dropped) = queue.take(&mut batch, report_at) {
-            self.untold += dropped;
+            self.unreported += dropped;
             let now = Instant::now();
             if now >= report_at {
                 report_at = now + INTERVAL;
@@ -199,8 +199,8 @@ impl<W: Write> Writer<W> {
             batch.insert(0, b'\n');
         }
         let (torn, lines) = (self.torn, batch.len());
-        if self.untold > 0 {
-            let note = Line::own(Level::WARN, &format!("{} lines dropped", self.untold));
+        if self.unreported > 0 {
+            let note = Line::own(Level::WARN, &format!("{} lines dropped", self.unreported));
             batch.extend_from_slice(self.style.render(&note).as_bytes());
         }
         let written = batch.len() - write_all(&mut self.writer, batch).len();
@@ -208,13 +208,13 @@ impl<W: Write> Writer<W> {
             self.torn = batch[last] != b'\n';
         }
         if written == batch.len() {
-            self.untold = 0;
+            self.unreported = 0;
             return;
         }
         let lost = &batch[written.max(usize::from(torn)).min(lines)..lines];
         let lost = lost.iter().filter(|byte| **byte == b'\n').count() as u64;
         dropped::count(Reason::WriteFailed, lost);
-        self.untold += lost;
+        self.unreported += lost;
     }
 }
 
@@ -225,7 +225,7 @@ fn write_all<'a>(writer: &mut impl Write, mut bytes: &'a [u8]) -> &'a [u8] {
             Ok(0) => return bytes,
             Ok(written) => bytes = &bytes[written.min(bytes.len())..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Another process that shares the pipe made it nonblocking.
+            // Another process that shares the pipe set it to nonblocking mode.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
             Err(_) => return bytes,
         }

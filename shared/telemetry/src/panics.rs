@@ -1,7 +1,7 @@
 //! Panics as log lines.
 //!
-//! The default hook writes to stderr directly. That blocks if nobody reads it, and a collector of
-//! JSON lines cannot parse it.
+//! The default hook writes to stderr directly. The write blocks if nobody reads stderr, and a
+//! collector of JSON lines cannot parse it.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_tokens_are_cut_out_and_nothing_else() {
+    fn only_e_mails_and_tokens_are_redacted() {
         for (text, clean) in [
             ("a plain line", "a plain line"),
             ("ann@example.com wrote", "[e-mail] wrote"),

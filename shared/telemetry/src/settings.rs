@@ -36,7 +36,7 @@ pub enum Format {
 #[serde(try_from = "String", into = "String")]
 pub struct Filter(String);
 
-/// Text that is not a filter.
+/// Error of a text that is not a filter.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a level, or levels by module as in info,gantry_user=debug")]
 pub struct InvalidFilter;

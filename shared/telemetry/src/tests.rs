@@ -45,8 +45,8 @@ fn coloured(format: Format, filter: &str, colours: bool, f: impl FnOnce()) -> Li
     let style = Style { format, colours, service: "user".to_owned() };
     let (subscriber, guard) = subscriber(&settings, style, Box::new(lines.clone())).unwrap();
     let queue = Arc::clone(&guard.queue);
-    // Outlives the guard, as in a process: without it the writer ends, and the guard's last lines stay
-    // in the queue.
+    // The subscriber outlives the guard, as in a process. If it were dropped first, the writer
+    // would end and the guard's last lines would stay in the queue.
     let subscriber = Dispatch::new(subscriber);
     dispatcher::with_default(&subscriber, f);
     drop(guard);
@@ -77,7 +77,7 @@ fn a_line_has_the_ids_of_the_span_around_it() {
 }
 
 #[test]
-fn ids_are_there_also_where_only_warnings_are_shown() {
+fn a_warning_has_its_ids_if_only_warnings_are_shown() {
     let lines = logged(Format::Json, "warn", || {
         let _span = tracing::info_span!("call", request_id = "r1").entered();
         tracing::info!("not shown");
@@ -108,34 +108,34 @@ fn a_new_trace_is_propagated_and_not_sampled() {
     });
 }
 
-/// Returns the headers of a call made within a call with the given headers.
-fn passed_on(said: &[(&str, &str)]) -> HashMap<String, String> {
+/// Returns the headers of an outgoing call within an incoming call with the headers `said`.
+fn propagated(said: &[(&str, &str)]) -> HashMap<String, String> {
     let said: HashMap<_, _> =
         said.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let mut passed_on = HashMap::new();
+    let mut propagated = HashMap::new();
     let lines = logged(Format::Json, "info", || {
         let served = tracing::info_span!("served");
         served.set_parent(propagator().extract(&said)).unwrap();
         let made = served.in_scope(|| tracing::info_span!("made"));
         let attempt = tracing::info_span!(parent: &made, "attempt");
-        propagator().inject_context(&attempt.context(), &mut passed_on);
+        propagator().inject_context(&attempt.context(), &mut propagated);
     });
-    assert_eq!(lines.text(), "", "strangers write no lines");
-    passed_on
+    assert_eq!(lines.text(), "", "invalid headers cause no lines");
+    propagated
 }
 
 #[test]
-fn the_state_and_the_baggage_of_a_trace_go_on_with_it() {
+fn tracestate_and_baggage_are_propagated() {
     let said = [
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ("tracestate", "vendor=1"),
         ("baggage", "tenant=blue, tier = gold;ttl=1"),
     ];
-    let passed_on = passed_on(&said);
-    assert!(passed_on["traceparent"].starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
-    assert!(passed_on["traceparent"].ends_with("-01"));
-    assert_eq!(passed_on["tracestate"], "vendor=1");
-    let mut baggage: Vec<_> = passed_on["baggage"].split(',').collect();
+    let propagated = propagated(&said);
+    assert!(propagated["traceparent"].starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+    assert!(propagated["traceparent"].ends_with("-01"));
+    assert_eq!(propagated["tracestate"], "vendor=1");
+    let mut baggage: Vec<_> = propagated["baggage"].split(',').collect();
     baggage.sort_unstable();
     assert_eq!(baggage, ["tenant=blue", "tier=gold;ttl=1"]);
 }
@@ -153,19 +153,22 @@ fn invalid_trace_headers_are_not_propagated() {
         &long,
     ] {
         for baggage in ["", ",;=,", "=", "a", "%ff=%ff", "\u{e4}", &long, &many] {
-            let passed_on =
-                passed_on(&[("traceparent", trace), ("tracestate", baggage), ("baggage", baggage)]);
+            let propagated = propagated(&[
+                ("traceparent", trace),
+                ("tracestate", baggage),
+                ("baggage", baggage),
+            ]);
             // A new trace.
-            assert_eq!(passed_on["traceparent"].len(), 55, "{trace}");
-            assert!(!passed_on["traceparent"].contains("b7ad6b7169203331"), "{trace}");
-            let baggage = passed_on.get("baggage").map_or(0, String::len);
+            assert_eq!(propagated["traceparent"].len(), 55, "{trace}");
+            assert!(!propagated["traceparent"].contains("b7ad6b7169203331"), "{trace}");
+            let baggage = propagated.get("baggage").map_or(0, String::len);
             assert!(baggage <= 8192, "{baggage}");
         }
     }
 }
 
 #[test]
-fn addresses_passwords_and_tokens_do_not_reach_a_line() {
+fn e_mails_passwords_and_tokens_do_not_reach_a_line() {
     let log = || {
         tracing::info!(email = "ann@example.com", password = 4711, "hello bob@example.com");
         tracing::info!(error = %"no such user: eve@example.com", Authorization = ?"x", "failed");
@@ -225,7 +228,7 @@ fn the_code_of_a_call_has_the_colour_of_its_outcome() {
 const STRANGE: &str = "\0\x07\x1b[2J\r\x7f\u{85}\u{9b}31m\u{ad}\u{61c}\u{200b}\u{2028}\u{202e}\u{2066}\u{feff}\u{e0041}";
 
 #[test]
-fn no_text_brings_strange_characters_into_a_line() {
+fn unprintable_characters_never_reach_a_line() {
     let log = || {
         let _span = tracing::info_span!("call", request_id = STRANGE).entered();
         tracing::info!(text = STRANGE, debug = ?STRANGE, display = %STRANGE, "{STRANGE}");
@@ -240,7 +243,7 @@ fn no_text_brings_strange_characters_into_a_line() {
         assert_eq!(raw, None, "{text:?}");
         assert!(text.contains("u{9b}31m") && text.contains("u{202e}"), "{text:?}");
     }
-    // A parser of the JSON does not get them either.
+    // Parsing the JSON does not bring them back.
     let line = &logged(Format::Json, "info", log).json()[0];
     assert!(
         line["message"].as_str().unwrap().starts_with(r"\u{0}\u{7}\u{1b}[2J\r\u{7f}\u{85}"),
@@ -256,7 +259,7 @@ fn a_backtrace_keeps_its_lines_in_json() {
 }
 
 #[test]
-fn a_text_without_an_end_is_cut() {
+fn a_long_text_is_truncated() {
     let long = "é".repeat(1_000_000);
     for format in [Format::Json, Format::Pretty] {
         let text = logged(format, "info", || tracing::info!(long, "{long}")).text();
@@ -265,7 +268,7 @@ fn a_text_without_an_end_is_cut() {
     }
 }
 
-/// Passes every event to a limiter, at times that a test sets.
+/// Layer that passes every event to a limiter, at times that the test sets.
 struct Timed {
     limiter: Arc<Limiter>,
     now: Arc<Mutex<Instant>>,
@@ -339,7 +342,7 @@ fn errors_are_limited_only_where_peers_cause_them() {
 }
 
 #[test]
-fn kinds_that_strangers_make_up_are_bounded() {
+fn the_number_of_kinds_from_peers_is_bounded() {
     let (counts, _) = admitted(1, || {
         for n in 0..10_000 {
             tracing::info!(log.kind = n.to_string(), "call ended");
@@ -356,11 +359,11 @@ fn a_kind_is_not_written_and_omitted_lines_are_reported() {
     let lines = lines.json();
     assert!(lines.iter().all(|line| line["fields"].get("log.kind").is_none()));
     // The loop may take longer than the second that a limit covers.
-    let (told, written): (Vec<_>, Vec<_>) =
-        lines.iter().partition(|line| line["message"] == "lines of one kind left out");
-    let left_out: u64 = told.iter().map(|line| line["fields"]["lines"].as_u64().unwrap()).sum();
-    assert!(left_out > 0);
-    assert_eq!(written.len() as u64 + left_out, 1000);
+    let (reports, written): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| line["message"] == "lines of one kind omitted");
+    let omitted: u64 = reports.iter().map(|line| line["fields"]["lines"].as_u64().unwrap()).sum();
+    assert!(omitted > 0);
+    assert_eq!(written.len() as u64 + omitted, 1000);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::{
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct ClientTls {
-    /// Certificate authorities (PEM) that are trusted to sign servers' certificates.
+    /// Certificate authorities (PEM) that are trusted to issue servers' certificates.
     #[setters(into)]
     pub ca_file: PathBuf,
     /// The client's certificate and its intermediate certificates (PEM), for servers that require
@@ -43,7 +43,7 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Trusts the authorities in `ca_file` and presents no certificate.
+    /// Returns settings that trust the authorities in `ca_file` and present no certificate.
     pub fn trusting(ca_file: impl Into<PathBuf>) -> Self {
         Self {
             ca_file: ca_file.into(),

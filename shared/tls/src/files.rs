@@ -16,7 +16,7 @@ use rustls::{
 };
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
-/// An unusable setting. Contains nothing from a file.
+/// Error of an unusable setting. Contains nothing from a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{key}: {why}")]
 pub struct InvalidTls {
@@ -38,21 +38,21 @@ pub fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     dns.collect()
 }
 
-/// A file, and the key of the setting that names it.
+/// Path of a file, and the key of its setting.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
     key: &'static str,
     path: PathBuf,
 }
 
-/// The trusted authorities, and the side's own certificate and key.
+/// Files of one side of the connection: its trusted authorities, its certificate and its key.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     pub(crate) authorities: Option<Named>,
     pub(crate) identity: Option<(Named, Named)>,
 }
 
-/// Contents of the files at one moment. `Debug` is not implemented, because one is a private key.
+/// Contents of the files at one moment. Has no `Debug`, because one file is a private key.
 #[derive(Hash)]
 pub(crate) struct Contents {
     pub(crate) authorities: Option<Pem>,
@@ -85,7 +85,7 @@ impl fmt::Display for Files {
 }
 
 impl Files {
-    /// Reads the files. Requires that no other user can change the authorities, because they decide
+    /// Reads the files. Fails if another user can change the authorities' file, because it decides
     /// which certificates are trusted.
     pub(crate) fn read(&self) -> Result<Contents, InvalidTls> {
         let authorities = self.authorities.as_ref();
@@ -136,7 +136,6 @@ impl Named {
     }
 }
 
-/// Text of a PEM file.
 pub(crate) struct Pem {
     named: Named,
     text: String,
@@ -214,7 +213,7 @@ impl Pem {
         pem::blocks(&self.text).map_err(|error| self.named.invalid(&error))
     }
 
-    /// Returns the error for well-formed files that do not make a valid configuration.
+    /// Returns the error for well-formed files that rustls rejects.
     pub(crate) fn unsuited(&self, error: &rustls::Error) -> InvalidTls {
         self.named.invalid(error)
     }
@@ -223,7 +222,7 @@ impl Pem {
 fn well_formed(certificate: &CertificateDer<'_>) -> Result<(), String> {
     match parse_x509_certificate(certificate) {
         Ok(([], _)) => Ok(()),
-        Ok(_) => Err("it is longer than one certificate".to_owned()),
+        Ok(_) => Err("there are bytes after the certificate".to_owned()),
         Err(_) => Err("it is not an X.509 certificate".to_owned()),
     }
 }

@@ -17,7 +17,7 @@ use crate::files::{Contents, Files, InvalidTls, Mark};
 
 type Build<C> = Box<dyn Fn(&Contents) -> Result<C, InvalidTls> + Send + Sync>;
 
-/// Latest configuration that the files allowed.
+/// Configuration from the latest valid content of its files.
 pub struct Live<C> {
     current: ArcSwap<C>,
     /// [`Mark`] of the files of the current configuration.
@@ -32,14 +32,13 @@ pub struct Live<C> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
     /// Earliest expiry of the certificate in use and its intermediate certificates, in seconds
-    /// since
-    /// 1970. None if the side has no certificate.
+    /// since 1970. None if this side has no certificate.
     pub expires_at: Option<i64>,
     /// Number of changes that were loaded.
     pub reloads: u64,
     /// Number of changes that were rejected.
     pub failures: u64,
-    /// True if the files as they are now were rejected.
+    /// True if the current content of the files was rejected.
     pub is_refused: bool,
 }
 
@@ -110,7 +109,11 @@ impl<C> Live<C> {
                             followed.failures += 1;
                             followed.is_refused = true;
                         });
-                        tracing::warn!(key, why, "certificates not reloaded, previous ones stay");
+                        tracing::warn!(
+                            key,
+                            why,
+                            "certificates not reloaded, previous ones stay in use"
+                        );
                     }
                 }
             }
@@ -118,13 +121,13 @@ impl<C> Live<C> {
     }
 }
 
-/// The rejected state of the files, and the number of checks that found it.
+/// Last rejected content of the files, and the number of checks that found it.
 #[derive(Default)]
 struct Refused(Option<(Mark, u32)>);
 
 impl Refused {
-    /// Returns true at the second check that finds the same state. The first one may have come
-    /// between the write of a certificate and the write of its key.
+    /// Returns true at the second check that finds the same content. The first check may have run
+    /// after the write of a certificate and before the write of its key.
     fn must_report(&mut self, mark: Mark) -> bool {
         let times = match self.0 {
             Some((refused, times)) if refused == mark => times.saturating_add(1),
@@ -146,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_files_are_reported_once_at_the_second_check() {
+    fn invalid_files_are_reported_once_at_the_second_check() {
         let wrong =
             |why: &str| Mark::of(&Err(InvalidTls { key: "cert_file", why: why.to_owned() }));
         let (first, second) = (wrong("first"), wrong("second"));

@@ -5,7 +5,7 @@ use opentelemetry::{KeyValue, metrics::Meter};
 use crate::Followed;
 
 /// Registers the metrics of one side's files, with `attributes` on each. Each collection calls
-/// `followed`; nothing is reported while it returns None.
+/// `followed`, and reports nothing if it returns None.
 pub fn observe<F>(meter: &Meter, attributes: &[KeyValue], followed: F)
 where
     F: Fn() -> Option<Followed> + Clone + Send + Sync + 'static,

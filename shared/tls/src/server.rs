@@ -41,7 +41,7 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// Presents this certificate to every client. Requires no certificate from clients.
+    /// Returns settings that present this certificate and require none from clients.
     pub fn new(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
         Self {
             cert_file: cert_file.into(),

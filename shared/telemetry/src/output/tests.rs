@@ -3,13 +3,13 @@ use std::{collections::VecDeque, sync::mpsc};
 use super::*;
 use crate::settings::Format;
 
-/// Longer than any test here takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Guard against a hanging test. Longer than any test takes on a busy machine.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Result of one write.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Accepts at most this many bytes.
+    /// Accepts at most this number of bytes.
     Take(usize),
     Fail(io::ErrorKind),
 }
@@ -66,7 +66,7 @@ impl Log {
     /// Releases the writer and returns all lines when they are written.
     fn lines(&self) -> Vec<String> {
         let _ = self.open.send(());
-        self.output.queue.flush(PATIENCE);
+        self.output.queue.flush(TEST_TIMEOUT);
         let written = String::from_utf8(self.written.lock().unwrap().clone()).unwrap();
         written.lines().map(str::to_owned).collect()
     }
@@ -90,7 +90,7 @@ fn lines_are_written_whole_and_in_order() {
 }
 
 #[test]
-fn a_full_queue_drops_lines_and_says_how_many() {
+fn a_full_queue_drops_lines_and_reports_their_number() {
     let log = Log::start(&[]);
     let line = format!("{}\n", "x".repeat(1023));
     // Three times the capacity, while the writer is blocked.
@@ -119,7 +119,7 @@ fn a_flood_of_other_lines_leaves_room_for_warnings() {
 }
 
 #[test]
-fn an_output_that_would_block_is_tried_again() {
+fn a_write_that_would_block_is_retried() {
     let again = Step::Fail(io::ErrorKind::WouldBlock);
     let log = Log::start(&[again, Step::Take(2), again]);
     log.push(Level::INFO, "one line\n");
@@ -140,7 +140,7 @@ fn lines_that_cannot_be_written_are_counted() {
 }
 
 #[test]
-fn a_blocked_writer_does_not_hold_up_the_end() {
+fn a_blocked_writer_does_not_delay_the_end() {
     let log = Log::start(&[]);
     log.push(Level::INFO, "one line\n");
     log.output.queue.flush(Duration::from_millis(20));

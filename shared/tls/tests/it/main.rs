@@ -1,5 +1,5 @@
-//! Valid files, invalid files, and files that change.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+//! Loading and reloading certificates and keys.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod pem;
 
@@ -43,7 +43,7 @@ fn both_sides_load_and_offer_only_http2() {
     assert_eq!(client.load().unwrap().current().alpn_protocols, [b"h2"]);
 }
 
-/// Handshakes in memory, and reads on until any session ticket has arrived.
+/// Performs a handshake in memory and reads every session ticket that the server sends.
 fn shake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> HandshakeKind {
     let name = "user".try_into().unwrap();
     let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
@@ -142,7 +142,7 @@ async fn a_changed_pair_is_loaded_within_one_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_files_leave_the_previous_ones_in_use() {
+async fn invalid_files_leave_the_previous_ones_in_use() {
     let authority = Authority::new();
     let tls = server(&authority, Some(authority.ca_file()));
     let live = tls.load().unwrap();

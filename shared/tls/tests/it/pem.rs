@@ -1,4 +1,4 @@
-//! Files as written by other tools and on other systems.
+//! PEM files in the forms that other tools and systems write.
 
 use std::{fs, path::Path};
 
@@ -48,7 +48,7 @@ fn a_certificate_and_its_key_may_share_a_file() {
 }
 
 #[test]
-fn one_bad_certificate_of_a_bundle_is_named() {
+fn an_invalid_certificate_of_a_bundle_is_named() {
     let authority = Authority::new();
     let good = fs::read_to_string(authority.ca_file()).unwrap();
     let lines = good.lines().count();
@@ -68,7 +68,10 @@ fn one_bad_certificate_of_a_bundle_is_named() {
             format!("certificate 3 of 3, line {third}: it is not an X.509 certificate"),
         ),
         (block(""), "certificate 1 of 1, line 1: it is not an X.509 certificate".to_owned()),
-        (format!("{good}{longer}"), format!("certificate 2 of 2, line {second}: it is")),
+        (
+            format!("{good}{longer}"),
+            format!("certificate 2 of 2, line {second}: there are bytes after"),
+        ),
         (format!("{good}{}", block("no*base64")), format!("line {}: not base64", second + 1)),
         (
             format!("{good}-----BEGIN CERTIFICATE-----\nAAAA\n"),

@@ -1,6 +1,6 @@
 //! A certificate authority for tests. It writes certificates into a folder of its own and replaces
 //! them there as an operator would.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
-/// A certificate authority and the files of its certificates.
+/// Certificate authority with the files of its certificates.
 #[derive(Debug)]
 pub struct Authority {
     folder: TempDir,
@@ -39,11 +39,12 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Creates an authority that no other one shares a name or a key with.
+    /// Creates an authority with a name and a key of its own.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::default();
-        // A second authority with the same name would look like a forged copy of this one.
+        // Two authorities with the same name and different keys would make verification fail as for
+        // a forged certificate.
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
