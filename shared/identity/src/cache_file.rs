@@ -2,7 +2,7 @@
 //!
 //! - The file holds only public keys. It is still rejected if another user owns it or can write to
 //!   it, because its writer could forge users' tokens.
-//! - Keys older than a day are ignored. All tokens that were valid when the keys were fetched have
+//! - Keys older than a day are ignored. All tokens that were valid at the time of the fetch have
 //!   expired by then, and a key may have been withdrawn since.
 //! - Any other defect of the file is a warning, and the file is ignored.
 
@@ -25,7 +25,7 @@ use crate::{Jwk, PublicKey};
 /// Maximum age of keys that are loaded.
 const MAX_AGE: Duration = Duration::DAY;
 
-/// Tolerated time by which the clock was set back since the keys were fetched.
+/// Maximum time by which the fetch may be in the future, because the clock was set back.
 const MAX_CLOCK_SKEW: Duration = Duration::MINUTE;
 
 /// Maximum size of the file in bytes, far above any real key set.
@@ -73,11 +73,13 @@ impl CacheFile {
             OffsetDateTime::from_unix_timestamp(fetched_at).map_err(io::Error::other)?;
         let age = now - fetched_at;
         if age > MAX_AGE || age < -MAX_CLOCK_SKEW {
-            return Err(io::Error::other(format!("they were fetched at {fetched_at}")));
+            return Err(io::Error::other(format!(
+                "the keys were fetched at {fetched_at}: too old, or in the future"
+            )));
         }
         let keys: Option<Vec<_>> = keys.iter().map(Jwk::public_key).collect();
         let keys = keys.filter(|keys| !keys.is_empty());
-        Ok((keys.ok_or_else(|| io::Error::other("not all are Ed25519 keys"))?, fetched_at))
+        Ok((keys.ok_or_else(|| io::Error::other("not all keys are Ed25519 keys"))?, fetched_at))
     }
 
     /// Replaces the content of the file. Warns at the first of several failures.

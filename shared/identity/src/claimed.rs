@@ -20,7 +20,7 @@ struct Issuer {
 }
 
 impl Claimed {
-    /// Reads the claims without verifying them. A malformed token gives none.
+    /// Reads the claims without verifying them. A malformed token has none.
     pub fn of(token: &str) -> Self {
         let key_id = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
         let claims = jsonwebtoken::dangerous::insecure_decode_claims::<Issuer>(token);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_claim_is_cut() {
+    fn a_long_claim_is_truncated() {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
         let claims = format!(r#"{{"iss":"{}"}}"#, "é".repeat(10_000));

@@ -16,7 +16,8 @@ pub const MAX_USER_TTL: std::time::Duration = std::time::Duration::from_secs(24 
 /// revocation.
 pub(crate) const SERVICE_TTL: Duration = Duration::seconds(60);
 
-/// Kind of a token: its type (`typ`, RFC 8725 section 3.11) and its longest lifetime.
+/// Properties of a kind of token: its type (`typ`, RFC 8725, section 3.11) and its maximum
+/// lifetime.
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) typ: &'static str,
@@ -33,9 +34,9 @@ impl Kind {
 /// Principal of a service's call: the service or a user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Acting {
-    /// On its own. Only its grant limits the call.
+    /// The service itself. Only its grant limits the call.
     Itself {
-        /// User who caused the work. For the record only; grants nothing.
+        /// User that caused the work. Recorded only; grants nothing.
         cause: Option<Actor>,
     },
     /// On behalf of a user. The service's grant and the user's permissions both limit the call.

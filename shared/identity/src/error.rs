@@ -31,7 +31,7 @@ pub enum KeyError {
         path: PathBuf,
         /// Expected content.
         expected: &'static str,
-        /// Difference from the expected content, without quoting the file.
+        /// Difference from the expected content. Does not quote the file.
         why: String,
     },
     /// A trusted issuer has no key.

@@ -6,8 +6,7 @@
 //! | | signed by | `iss` | `aud` | lifetime | identifies |
 //! |---|---|---|---|---|---|
 //! | user token | [`UserSigner`] | `gantry` | `gantry` | minutes | a user |
-//! | service token | [`ServiceSigner`] | the service | the callee | 60 s | a service, for itself or
-//! for a user |
+//! | service token | [`ServiceSigner`] | the service | the callee | 60 s | a service, for itself or for a user |
 //!
 //! A [`Verifier`] has a list of trusted keys, each with the issuer that it may sign for. It
 //! verifies tokens without calling another service. Keys that rotate can be fetched from their
@@ -18,9 +17,9 @@
 //!   for users (RFC 9068) and `gantry-service+jwt` for services.
 //! - A service token is valid for at most 65 s from its `iat`, a user token for at most
 //!   [`MAX_USER_TTL`]. An `iat` in the future is rejected. Clocks may differ by 5 s.
-//! - A token is a bearer token for one audience: whoever holds it can use it there until it
-//!   expires. Any other audience rejects it. TLS keeps tokens from third parties; `request_id`
-//!   keeps a repeated mutation from executing twice.
+//! - A token is a bearer token for one audience: any holder can use it there until it expires.
+//!   Every other audience rejects it. TLS protects tokens from third parties; `request_id` prevents
+//!   a repeated mutation from executing twice.
 //! - An unknown key makes the verifier fetch the published keys, at most once in 10 s.
 //! - A token never appears in a `Debug` output, an error or a log.
 //! - A signature is verified once per token. The verifier caches the result under the token's hash,
@@ -47,10 +46,10 @@ mod claims;
 mod error;
 mod jwk;
 mod keys;
-mod known;
 mod published;
 mod settings;
 mod sign;
+mod verified_tokens;
 mod verify;
 
 pub use claimed::Claimed;

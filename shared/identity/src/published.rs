@@ -54,7 +54,7 @@ async fn usable_keys(fetching: Fetching<Vec<Jwk>>) -> Result<Vec<PublicKey>, Str
         return Err(format!("no answer within {FETCH_TIMEOUT:?}"));
     };
     let keys: Vec<_> = answer?.iter().filter_map(Jwk::public_key).collect();
-    // An empty set would reject every user, so it is treated as a mistake of the publisher.
+    // An empty set would reject every user. Treat it as an error of the publisher.
     if keys.is_empty() { Err("the response has no usable key".to_owned()) } else { Ok(keys) }
 }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for KeySource {
     }
 }
 
-/// Keys of one publisher, as last fetched.
+/// Keys of one publisher, from the last successful fetch.
 #[derive(Debug)]
 pub struct PublishedKeys {
     pub(crate) issuer: String,
@@ -101,7 +101,7 @@ struct Cached {
     /// True if a fetch has succeeded since the start of the process.
     answered: bool,
     /// Reason why the latest fetch failed.
-    trouble: Option<String>,
+    last_error: Option<String>,
 }
 
 impl Cached {
@@ -111,7 +111,11 @@ impl Cached {
     }
 
     fn refresh_delay(&self) -> Duration {
-        if self.answered && self.trouble.is_none() { REFRESH_INTERVAL } else { self.min_interval() }
+        if self.answered && self.last_error.is_none() {
+            REFRESH_INTERVAL
+        } else {
+            self.min_interval()
+        }
     }
 }
 
@@ -125,7 +129,7 @@ pub struct KeysReport {
     /// Time of the last successful fetch.
     pub fetched_at: Option<OffsetDateTime>,
     /// Reason why the latest fetch failed.
-    pub trouble: Option<String>,
+    pub last_error: Option<String>,
 }
 
 impl KeysReport {
@@ -137,13 +141,14 @@ impl KeysReport {
         if self.keys > 0 {
             return Ok(());
         }
-        let why = self.trouble.as_deref().unwrap_or("not fetched yet");
+        let why = self.last_error.as_deref().unwrap_or("not fetched yet");
         Err(format!("no key of {} is known: {why}", self.issuer))
     }
 }
 
 impl PublishedKeys {
-    /// Trusts the keys from `source` to sign the tokens of `issuer`. Fetches nothing yet.
+    /// Creates an empty cache of the keys from `source`, which sign the tokens of `issuer`. Fetches
+    /// nothing yet.
     pub fn new(issuer: &str, issues: Issues, source: KeySource) -> Self {
         Self {
             issuer: issuer.to_owned(),
@@ -172,12 +177,12 @@ impl PublishedKeys {
     }
 
     pub(crate) fn report(&self) -> KeysReport {
-        let Cached { keys, at, trouble, .. } = &*self.cached();
+        let Cached { keys, at, last_error, .. } = &*self.cached();
         KeysReport {
             issuer: self.issuer.clone(),
             keys: keys.len(),
             fetched_at: *at,
-            trouble: trouble.clone(),
+            last_error: last_error.clone(),
         }
     }
 
@@ -186,13 +191,14 @@ impl PublishedKeys {
         self.cached().refresh_delay()
     }
 
-    /// Fetches the keys, unless the last fetch was a moment ago. Returns true if the keys changed.
+    /// Fetches the keys, unless the last fetch was within the minimum interval. Returns true if the
+    /// keys changed.
     pub(crate) async fn refresh(&self) -> bool {
         let mut fetch_state = self.fetch_state.lock().await;
         let ago = fetch_state.at.map(|at| at.elapsed());
         // The result of an abandoned fetch may be outdated: discard it.
         if ago >= Some(FETCH_TIMEOUT) && fetch_state.running.take().is_some() {
-            self.failed("no caller waited for the response".to_owned());
+            self.failed("the fetch was abandoned: no caller waited for it".to_owned());
         }
         if fetch_state.running.is_none()
             && ago.is_some_and(|ago| ago < self.cached().min_interval())
@@ -228,11 +234,16 @@ impl PublishedKeys {
     fn failed(&self, why: String) {
         let issuer = &self.issuer;
         let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
-        if cached.trouble.is_none() {
+        if cached.last_error.is_none() {
             let known = cached.keys.len();
-            tracing::warn!(issuer, why, known, "published keys not fetched, known ones stay");
+            tracing::warn!(
+                issuer,
+                why,
+                known,
+                "published keys not fetched, known keys stay in use"
+            );
         }
-        cached.trouble = Some(why);
+        cached.last_error = Some(why);
     }
 
     fn replace(&self, keys: Vec<PublicKey>, now: OffsetDateTime) -> bool {
@@ -241,10 +252,10 @@ impl PublishedKeys {
         if changed {
             let ids: Vec<_> = keys.iter().map(PublicKey::key_id).collect();
             tracing::info!(issuer = self.issuer, keys = ids.join(","), "published keys changed");
-        } else if cached.trouble.is_some() {
+        } else if cached.last_error.is_some() {
             tracing::info!(issuer = self.issuer, "published keys fetched again");
         }
-        *cached = Cached { keys, at: Some(now), answered: true, trouble: None };
+        *cached = Cached { keys, at: Some(now), answered: true, last_error: None };
         changed
     }
 

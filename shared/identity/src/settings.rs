@@ -69,7 +69,8 @@ pub struct InvalidSetting {
 }
 
 impl TrustedKeySettings {
-    /// Trusts `issuer` to issue such tokens. Set its keys with the setters.
+    /// Returns settings that trust `issuer` to issue tokens of this kind. Set its keys with the
+    /// setters.
     pub fn new(issuer: impl Into<String>, issues: Issues) -> Self {
         Self { issuer: issuer.into(), issues, key_file: None, jwks: None, allow_plaintext: false }
     }

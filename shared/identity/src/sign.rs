@@ -43,7 +43,7 @@ struct Signed {
 }
 
 impl ServiceSigner {
-    /// Signs as `service`, which is the issuer that callees trust the key for.
+    /// Creates a signer for `service`. Callees must trust the key for this issuer.
     pub fn new(service: &str, key: SigningKey) -> Self {
         Self { service: service.to_owned(), key, cache: Mutex::default() }
     }
@@ -66,7 +66,7 @@ impl ServiceSigner {
         {
             return Arc::clone(&signed.token);
         }
-        // Signed without the lock. Two callers may both sign, and both tokens are valid.
+        // Sign without the lock. Two callers may both sign; both tokens are valid.
         let token: Arc<str> = self.sign(&purpose, now).into();
         let signed = Signed { token: Arc::clone(&token), renew_at: now + RENEW_AFTER };
         let mut cache = self.cache();
@@ -166,15 +166,15 @@ struct UserToken<'a> {
 }
 
 impl UserSigner {
-    /// Signs tokens with the lifetime `ttl`, cut to whole seconds. Verifiers reject lifetimes above
-    /// [`MAX_USER_TTL`](crate::MAX_USER_TTL).
+    /// Creates a signer of tokens with the lifetime `ttl`, truncated to whole seconds. Verifiers
+    /// reject lifetimes above [`MAX_USER_TTL`](crate::MAX_USER_TTL).
     pub fn new(key: SigningKey, ttl: std::time::Duration) -> Self {
         Self { key, ttl: std::time::Duration::from_secs(ttl.as_secs()) }
     }
 
     /// Returns a token for the user, valid from `now`.
     pub fn token(&self, user: &UserClaims, now: OffsetDateTime) -> AccessToken {
-        // A lifetime beyond the range of i64 seconds never ends.
+        // A lifetime beyond the range of i64 seconds counts as endless.
         let ttl = Duration::try_from(self.ttl).unwrap_or(Duration::MAX);
         let registered = Registered::new(USERS, USERS, now, ttl);
         let token =

@@ -13,41 +13,41 @@ use crate::claims::Lifetime;
 
 /// Result of a successful verification.
 #[derive(Debug)]
-pub(crate) struct Proven {
+pub(crate) struct Verified {
     pub(crate) caller: Caller,
     pub(crate) lifetime: Lifetime,
 }
 
 /// SHA-256 of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Mark([u8; 32]);
+pub(crate) struct TokenHash([u8; 32]);
 
-impl Mark {
+impl TokenHash {
     pub(crate) fn of(token: &str) -> Self {
-        let mut mark = [0; 32];
-        mark.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        Self(mark)
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        Self(hash)
     }
 }
 
-/// Verified tokens, up to a fixed number.
-pub(crate) struct Known(Cache<Mark, Arc<Proven>>);
+/// Cache of verified tokens, up to a fixed number.
+pub(crate) struct VerifiedTokens(Cache<TokenHash, Arc<Verified>>);
 
-impl Known {
+impl VerifiedTokens {
     pub(crate) fn new(most: usize) -> Self {
         Self(Cache::new(most))
     }
 
-    pub(crate) fn get(&self, mark: &Mark) -> Option<Arc<Proven>> {
-        self.0.get(mark)
+    pub(crate) fn get(&self, hash: &TokenHash) -> Option<Arc<Verified>> {
+        self.0.get(hash)
     }
 
-    pub(crate) fn add(&self, mark: Mark, proven: Proven) {
-        self.0.insert(mark, Arc::new(proven));
+    pub(crate) fn add(&self, hash: TokenHash, verified: Verified) {
+        self.0.insert(hash, Arc::new(verified));
     }
 
-    pub(crate) fn remove(&self, mark: &Mark) {
-        self.0.remove(mark);
+    pub(crate) fn remove(&self, hash: &TokenHash) {
+        self.0.remove(hash);
     }
 
     pub(crate) fn clear(&self) {
@@ -60,8 +60,8 @@ impl Known {
     }
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for VerifiedTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Known").finish_non_exhaustive()
+        f.debug_struct("VerifiedTokens").finish_non_exhaustive()
     }
 }

@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use crate::{
     claims::{Kind, Lifetime, Registered, Service, USERS, User},
     keys::PublicKey,
-    known::{Known, Mark, Proven},
     published::{KeysReport, PublishedKeys},
+    verified_tokens::{TokenHash, Verified, VerifiedTokens},
 };
 
 /// Maximum number of cached tokens. Takes a few megabytes; enough for the users and services that
@@ -29,8 +29,8 @@ pub enum Issues {
     Service,
 }
 
-/// A trusted key and its scope. A list must have one entry per key; of several, the first one
-/// counts.
+/// Trusted key and its scope. A list must have one entry per key; if there are several, the first
+/// one applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedKey {
     /// Issuer that the key signs for: a service's name, or [`USERS`] for user tokens.
@@ -83,11 +83,11 @@ pub struct Verifier {
     trusted: Vec<TrustedKey>,
     published: Vec<PublishedKeys>,
     /// Verified tokens. Valid only for the current keys: cleared when they change.
-    known: Known,
+    verified: VerifiedTokens,
 }
 
 impl Verifier {
-    /// Verifies tokens for `service` with the trusted keys.
+    /// Creates a verifier for `service` with trusted keys.
     pub fn new(service: &str, trusted: Vec<TrustedKey>) -> Self {
         Self::knowing(CACHE_CAPACITY, service, trusted)
     }
@@ -97,7 +97,7 @@ impl Verifier {
             service: service.to_owned(),
             trusted,
             published: Vec::new(),
-            known: Known::new(most),
+            verified: VerifiedTokens::new(most),
         }
     }
 
@@ -126,8 +126,8 @@ impl Verifier {
         }
     }
 
-    /// Like [`verify`](Self::verify), but fetches the published keys if the key is unknown, unless
-    /// the last fetch was a moment ago.
+    /// Like [`verify`](Self::verify), but fetches the published keys if the key is unknown. Does
+    /// not fetch again within the minimum interval.
     ///
     /// # Errors
     /// [`TokenError`] if the token is rejected.
@@ -155,7 +155,7 @@ impl Verifier {
         for keys in &self.published {
             // Clear before the next fetch, because the caller may be cancelled during it.
             if keys.refresh().await {
-                self.known.clear();
+                self.verified.clear();
             }
         }
     }
@@ -171,7 +171,7 @@ impl Verifier {
     /// Returns true if the token was verified before. It may have expired since. Cheap: computes
     /// one hash.
     pub fn knows(&self, token: &str) -> bool {
-        self.known.get(&Mark::of(token)).is_some()
+        self.verified.get(&TokenHash::of(token)).is_some()
     }
 
     /// Like [`verify`](Self::verify), at the time `now`.
@@ -179,21 +179,21 @@ impl Verifier {
     /// # Errors
     /// [`TokenError`] if the token is rejected.
     pub fn verify_at(&self, token: &str, now: OffsetDateTime) -> Result<Caller, TokenError> {
-        let mark = Mark::of(token);
-        if let Some(known) = self.known.get(&mark) {
-            if let Err(invalid) = known.lifetime.check(now) {
-                self.known.remove(&mark);
+        let hash = TokenHash::of(token);
+        if let Some(verified) = self.verified.get(&hash) {
+            if let Err(invalid) = verified.lifetime.check(now) {
+                self.verified.remove(&hash);
                 return Err(invalid);
             }
-            return Ok(known.caller.clone());
+            return Ok(verified.caller.clone());
         }
-        let proven = self.prove(token, now)?;
-        let caller = proven.caller.clone();
-        self.known.add(mark, proven);
+        let verified = self.prove(token, now)?;
+        let caller = verified.caller.clone();
+        self.verified.add(hash, verified);
         Ok(caller)
     }
 
-    fn prove(&self, token: &str, now: OffsetDateTime) -> Result<Proven, TokenError> {
+    fn prove(&self, token: &str, now: OffsetDateTime) -> Result<Verified, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|error| reason(error.kind()))?;
         if header.alg != Algorithm::EdDSA {
             return Err(TokenError::WrongAlgorithm);
@@ -222,12 +222,12 @@ impl Verifier {
                 (caller(service)?, lifetime)
             }
         };
-        // Checked last, so that a forged token is reported as such, whatever its type.
+        // Checked last, so that a forged token is reported as forged, regardless of its type.
         let is_of_kind = header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(claims.kind.typ));
         if !is_of_kind {
             return Err(TokenError::WrongType);
         }
-        Ok(Proven { caller, lifetime })
+        Ok(Verified { caller, lifetime })
     }
 }
 
@@ -345,16 +345,16 @@ mod tests {
         let token = sign("ann");
         let at = |seconds| verifier.verify_at(&token, NOW + Duration::seconds(seconds));
         assert_eq!((at(0), at(64)), (user("ann"), user("ann")));
-        assert_eq!(verifier.known.len(), 1);
+        assert_eq!(verifier.verified.len(), 1);
         assert_eq!(at(65), Err(TokenError::Expired));
-        assert_eq!(verifier.known.len(), 0);
+        assert_eq!(verifier.verified.len(), 0);
         // A clock that was set back does not make the token valid too early.
         assert_eq!(at(0), user("ann"));
         assert_eq!(at(-6), Err(TokenError::NotYetValid));
     }
 
     #[test]
-    fn one_changed_byte_makes_another_token() {
+    fn a_token_with_one_changed_byte_is_not_cached() {
         let (verifier, sign) = pair();
         let token = sign("ann");
         verifier.verify_at(&token, NOW).unwrap();
@@ -362,19 +362,19 @@ mod tests {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            assert!(verifier.known.get(&Mark::of(&changed)).is_none());
+            assert!(verifier.verified.get(&TokenHash::of(&changed)).is_none());
             assert!(verifier.verify_at(&changed, NOW).is_err(), "byte {at}");
         }
-        assert_eq!(verifier.known.len(), 1, "what was refused is not kept");
+        assert_eq!(verifier.verified.len(), 1, "a rejected token is not cached");
     }
 
     #[test]
-    fn many_tokens_do_not_grow_the_cache() {
+    fn the_cache_is_bounded_for_many_tokens() {
         let (verifier, sign) = pair();
         for n in 0..1_000 {
             let name = n.to_string();
             assert_eq!(verifier.verify_at(&sign(&name), NOW), user(&name));
-            assert!(verifier.known.len() <= 64);
+            assert!(verifier.verified.len() <= 64);
         }
     }
 

@@ -47,7 +47,7 @@ async fn cached_keys_survive_a_restart_during_an_outage() {
     let away = Publisher::says([down()]);
     let restarted = start(&away, &file);
     assert!(restarted.verify(&token(&old)).is_ok());
-    assert_eq!(away.asked(), 0);
+    assert_eq!(away.fetches(), 0);
     // The publisher is back, with another key.
     follow(&restarted, Duration::from_secs(5)).await;
     away.now_says(these([&new]));

@@ -2,7 +2,7 @@
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails, and nothing reaches into its binary"
+    reason = "a test fails by panicking, and its items are used only in its binary"
 )]
 
 mod hostile;
@@ -28,7 +28,7 @@ const SERVICE: &str = "gantry-service+jwt";
 /// Type (`typ`) of a user token.
 const USER: &str = "at+jwt";
 
-/// A key that tests can sign any content with, because they have its file.
+/// Key with its file, so that tests can sign any content.
 struct Key {
     folder: TempDir,
     key: SigningKey,
@@ -231,7 +231,7 @@ fn a_token_for_another_service_is_refused() {
 #[test]
 fn a_key_signs_for_its_own_issuer_only() {
     let world = world();
-    // The order service poses as another service, and as the issuer of user tokens.
+    // The order service signs for another issuer: a service, and the issuer of user tokens.
     for issuer in ["user", "gantry", ""] {
         let token = world.order.sign(&claims(issuer, "inventory"));
         assert_eq!(world.inventory.verify_at(&token, NOW), Err(TokenError::WrongIssuer));
