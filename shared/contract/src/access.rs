@@ -20,18 +20,18 @@ pub enum Caller {
     Anonymous,
     /// A user with a token of their own.
     User(Actor),
-    /// A service that acts for a user. Its grant and the user's permissions both limit it.
+    /// A service that acts for a user. Its grant and the user's permissions both limit the call.
     Delegate {
         /// The calling service.
         service: String,
-        /// The user that it acts for.
+        /// User that the service acts for.
         actor: Actor,
     },
-    /// A service that acts for itself. Only its grant limits it.
+    /// A service that acts for itself. Only its grant limits the call.
     Service {
         /// The calling service.
         service: String,
-        /// The user who caused the call. For the record only.
+        /// User that caused the call. Recorded only; grants nothing.
         cause: Option<Actor>,
     },
 }
@@ -103,8 +103,8 @@ impl Scope {
 }
 
 impl Contract {
-    /// Returns the unknown permissions in `grants`, each with the service that is granted it. They
-    /// are most likely typing errors.
+    /// Returns the permissions in `grants` that the contract does not have, each with the service
+    /// that it is granted to. They are most likely typing errors.
     pub fn unknown_grants<'a>(
         &self,
         grants: &'a Grants,

@@ -17,7 +17,7 @@ tokio::task_local! {
 /// Context of the inbound call.
 #[derive(Clone, Debug)]
 pub struct CallContext {
-    /// Time at which the caller stops waiting, if it set a timeout.
+    /// Deadline of the caller, if it set a timeout.
     pub deadline: Option<Instant>,
     /// Id that connects log lines and calls.
     pub request_id: Arc<str>,

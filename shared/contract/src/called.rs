@@ -15,7 +15,7 @@ pub const CALLED_SERVICE: &str = "gantry-called-service";
 /// Metadata key: [`Origin`] of the status.
 pub const STATUS_ORIGIN: &str = "gantry-status-origin";
 
-/// Metadata key of a missing permission: `user` or `service`, whichever lacks it.
+/// Metadata key with the principal that lacks a permission: `user` or `service`.
 pub const LACKS: &str = "lacks";
 
 /// Metadata key of gRFC A6: delay before the next attempt, in milliseconds.
@@ -42,8 +42,8 @@ impl Origin {
         }
     }
 
-    /// Returns the origin of a response. `signed`: the call had a token of the calling service, so
-    /// a rejected token or grant is the service's and not the user's.
+    /// Returns the origin of a response. `signed` is true if the call had a token of the calling
+    /// service: a rejected token or grant is then the service's and not the user's.
     pub fn of_answer(status: &Status, signed: bool) -> Self {
         let is_refusal = matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied);
         if signed && is_refusal && refuses_identity(status) { Self::Identity } else { Self::Peer }
@@ -78,7 +78,8 @@ pub fn public(status: &Status) -> Option<Status> {
         .metadata("service", service)
         .into(),
         Code::ResourceExhausted => exhausted(status, service),
-        // The called service has an older version, or a fault. Neither concerns the caller.
+        // The called service has an older version, or a fault. The caller can do nothing about
+        // either.
         Code::Internal | Code::Unknown | Code::DataLoss | Code::Unimplemented => {
             Failure::internal().into()
         }
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_no_other_service_is_unchanged() {
+    fn a_status_without_an_origin_is_unchanged() {
         assert!(public(&gantry(Code::Unavailable, GantryReason::NoEndpoint)).is_none());
     }
 

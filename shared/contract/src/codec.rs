@@ -91,7 +91,7 @@ impl<T: Message> Encoder for ProtoEncoder<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        // The buffer grows, so encoding fails only if the memory is exhausted.
+        // The buffer grows as needed, so encoding does not fail.
         item.encode(buf).map_err(|error| {
             Failure::new(Code::Internal, GantryReason::Internal, error.to_string()).into()
         })
@@ -116,8 +116,8 @@ impl<U: Message + Default + Validate> Decoder for RequestDecoder<U> {
     }
 }
 
-/// Decodes a message whose lists are within their limits. For any other message, returns its
-/// violations; of each list it then builds at most one item above the limit.
+/// Decodes a message if its lists are within their limits. Otherwise returns its violations; to
+/// find them, builds at most one item above the limit of each list.
 fn measured<U: Message + Default + Validate>(
     shape: &Shape,
     buf: &mut DecodeBuf<'_>,

@@ -11,7 +11,7 @@ use crate::{CallContext, GantryReason, Reason, Violations};
 /// makes them 4 KiB. Clients reject much longer trailers, and the whole response with them.
 const MAX_DETAILS: usize = 3072;
 
-/// Maximum length of a metadata value in bytes. Longer values are cut.
+/// Maximum length of a metadata value in bytes. Longer values are truncated.
 const MAX_METADATA: usize = 1024;
 
 /// An error status under construction. Becomes a [`tonic::Status`] with an `ErrorInfo`.
@@ -65,7 +65,7 @@ impl Failure {
     /// Creates RESOURCE_EXHAUSTED with reason OVERLOADED: nothing was changed, and the same call
     /// may succeed in a second.
     pub fn overloaded() -> Self {
-        Self::new(Code::ResourceExhausted, GantryReason::Overloaded, "too much to do")
+        Self::new(Code::ResourceExhausted, GantryReason::Overloaded, "the service is overloaded")
             .retry_after(Duration::from_secs(1))
     }
 
@@ -79,7 +79,7 @@ impl Failure {
         }
     }
 
-    /// Adds a value to the reason's metadata. Values above 1 KiB are cut.
+    /// Adds a value to the reason's metadata. Values above 1 KiB are truncated.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.metadata.insert(key.into(), cut(value.into()));
         self
@@ -109,8 +109,8 @@ impl Failure {
         self
     }
 
-    /// Adds a precondition that does not hold: its type (`STATUS`), its subject, and what the
-    /// caller would have to do.
+    /// Adds a precondition that does not hold: its type (`STATUS`), its subject, and the action
+    /// that the caller must take.
     pub fn precondition(
         mut self,
         kind: impl Into<String>,
@@ -164,8 +164,8 @@ impl Failure {
         self.0.metadata.get(key).map(String::as_str)
     }
 
-    /// Returns the failure that `status` was made of, if it was made in this process. Avoids
-    /// decoding the details.
+    /// Returns the failure from which this process made `status`. None if another process made it.
+    /// Avoids decoding the details.
     pub fn of(status: &Status) -> Option<&Self> {
         // The layers of a body wrap its status.
         let mut source = status.source();
@@ -221,7 +221,7 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// Cuts a long text and marks the cut with an ellipsis.
+/// Truncates a long text and appends an ellipsis.
 fn cut(mut text: String) -> String {
     if text.len() > MAX_METADATA {
         text.truncate(text.floor_char_boundary(MAX_METADATA - '…'.len_utf8()));

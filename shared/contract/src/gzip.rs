@@ -1,8 +1,8 @@
 //! gzip compression of single messages (gRPC, compression.md).
 //!
 //! A [`Recoder`] splits the bytes of a body into messages, and compresses or decompresses each of
-//! them. [`Recoded`] applies it to a body. Stated lengths are not trusted: a message that grows
-//! beyond its limit is rejected as soon as it does.
+//! them. [`Recoded`] applies it to a body. The length in a gzip stream is not trusted:
+//! decompression stops as soon as a message exceeds its limit.
 
 use std::{
     io::{Read, Write},
@@ -71,7 +71,7 @@ pub fn inflate(compressed: &[u8], limit: usize) -> Result<Vec<u8>, InflateError>
     if message.len() > limit {
         return Err(InflateError::TooLong(limit));
     }
-    // A second stream would make the server work hard for few bytes.
+    // Reject a second gzip stream in one message: it would cost the server much work for few bytes.
     if read.is_err() || !decoder.get_ref().is_empty() {
         return Err(InflateError::Malformed);
     }

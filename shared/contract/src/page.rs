@@ -15,7 +15,7 @@ pub const MAX_SIZE: u32 = 100;
 /// Limit of exact totals. A total of this value means "this many or more".
 pub const MAX_TOTAL: u32 = 10_000;
 
-/// The requested page of a list.
+/// Requested page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
     /// Maximum number of items: 1 to 100.
@@ -123,7 +123,7 @@ pub fn token(list: &str, key: &str) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Returns the key of a page token, if the token is of this list.
+/// Returns the key of a page token, if the token is intact and of this list.
 fn key(list: &str, token: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (sum, key) = bytes.split_first_chunk::<4>()?;
@@ -131,7 +131,7 @@ fn key(list: &str, token: &str) -> Option<String> {
     matches.then(|| String::from_utf8(key.to_vec()).ok()).flatten()
 }
 
-/// FNV-1a of the list's name, a byte that is not in UTF-8 text, and the key.
+/// Returns the FNV-1a hash of the list's name, a separator that no UTF-8 text has, and the key.
 fn checksum(list: &str, key: &[u8]) -> u32 {
     list.as_bytes()
         .iter()

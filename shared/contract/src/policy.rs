@@ -45,8 +45,9 @@ pub struct MethodPolicy {
     /// own has [`RateClass::WRITES`]. None: only the server's general limit per caller applies.
     pub rate_class: Option<&'static RateClass>,
     /// Maximum length of the request message in bytes: twice the longest valid request plus 16 KiB.
-    /// This leaves room for fields of newer callers and for violations that are worth naming. None
-    /// if a field has no maximum length. The server's own limit applies in any case.
+    /// This leaves room for fields of newer callers, and lets validation name the violations of
+    /// requests that are slightly too long. None if a field has no maximum length. The server's own
+    /// limit applies in any case.
     pub max_request_bytes: Option<u32>,
 }
 

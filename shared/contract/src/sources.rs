@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// Clock of a process.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// Returns the current time in UTC, cut to microseconds, so that a stored time equals the
+    /// Returns the current time in UTC, truncated to microseconds. A stored time then equals the
     /// returned one.
     fn now(&self) -> OffsetDateTime;
 }

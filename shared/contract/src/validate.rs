@@ -227,7 +227,7 @@ impl Violations {
         self.kept.iter()
     }
 
-    /// Drops the last kept violation, which is then only counted. Returns false if none was left.
+    /// Discards the last kept violation but still counts it. Returns false if none was kept.
     pub(crate) fn drop_one(&mut self) -> bool {
         let dropped = self.kept.pop().is_some();
         self.more += usize::from(dropped);

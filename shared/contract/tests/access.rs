@@ -129,7 +129,7 @@ fn a_scope_covers_its_subject_only() {
 }
 
 #[test]
-fn the_subject_tells_users_and_services_apart() {
+fn the_subject_distinguishes_users_and_services() {
     assert_eq!(Caller::Anonymous.subject(), "anonymous");
     assert_eq!(user(&[]).subject(), "u1");
     assert_eq!(delegate(&[]).subject(), "u1");

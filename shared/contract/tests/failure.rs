@@ -63,7 +63,7 @@ fn a_reason_matches_by_word_and_domain() {
 }
 
 #[test]
-fn a_status_carries_all_details() {
+fn a_status_has_all_details() {
     let status = Status::from(
         failure()
             .metadata("email", "a@b.c")
@@ -171,7 +171,7 @@ fn other_details_leave_less_room_for_violations() {
 }
 
 #[test]
-fn long_metadata_is_cut_visibly_between_characters() {
+fn long_metadata_is_truncated_between_characters() {
     let status = Status::from(failure().metadata("skus", "ä".repeat(600)));
     let value = &status.get_details_error_info().unwrap().metadata["skus"];
     assert!(value.len() <= 1024 && value.ends_with("ä…"), "{value}");

@@ -26,7 +26,7 @@ pub enum UserError {
     #[error("the user {0} is not active")]
     NotActive(UserId),
     /// Too many passwords wait to be hashed. A retry may succeed.
-    #[error("too much to do")]
+    #[error("the service is overloaded")]
     Overloaded,
     /// See [`StorageError`].
     #[error(transparent)]

@@ -12,7 +12,7 @@ use crate::{
     repeats::Repeats,
 };
 
-/// Retry budget. The same as that of `gantry_resilience` and of the example in A6.
+/// Retry budget. Equal to that of `gantry_resilience` and to the example in gRFC A6.
 const THROTTLING: &str = r#"{"maxTokens": 100, "tokenRatio": 0.1}"#;
 
 /// Returns the whole document. Names are protobuf identifiers, so nothing needs escaping.

@@ -107,7 +107,7 @@ pub(crate) fn resolver(includes: &[impl AsRef<Path>]) -> ChainFileResolver {
 
 /// Formats all errors of a file, one per line.
 pub(crate) fn invalid(error: protox::Error) -> Error {
-    // Its `Debug`, unlike its `Display`, names the place, except at the end of the file.
+    // Use `Debug`: unlike `Display`, it names the place, except at the end of the file.
     let mut first = format!("{error:?}");
     if let Some(file) = error.file().filter(|file| !first.contains(*file)) {
         first = format!("{file}: {first}");
@@ -122,7 +122,7 @@ pub(crate) fn invalid(error: protox::Error) -> Error {
 
 /// Returns the place of a related error: `t.proto:6:27: `.
 fn place(error: &protox::Error, related: &dyn Diagnostic) -> Option<String> {
-    // The last label, if it has two.
+    // If there are two labels, the last one is the place of the error.
     let label = related.labels()?.last()?;
     let at = error.source_code()?.read_span(label.inner(), 0, 0).ok()?;
     Some(format!("{}:{}:{}: ", error.file()?, at.line() + 1, at.column() + 1))

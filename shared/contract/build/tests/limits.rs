@@ -4,7 +4,7 @@ mod common;
 
 use common::{compile, with_header};
 
-/// The limit of a method whose request has this body, in bytes.
+/// Returns the limit in bytes of a method whose request message has the fields `body`.
 fn limit(body: &str) -> Option<u32> {
     let text = with_header(&format!(
         "import \"google/protobuf/any.proto\"; import \"google/protobuf/field_mask.proto\";

@@ -1,4 +1,4 @@
-//! Unsupported features and mistakes in other teams' contracts have clear errors.
+//! Errors for unsupported features and mistakes in contracts of other teams.
 
 mod common;
 

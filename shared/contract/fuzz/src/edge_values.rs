@@ -1,5 +1,5 @@
-//! Values that show a misunderstood rule: values from a field's own rules, values next to them, and
-//! values that formats are often misread by.
+//! Values that reveal a wrongly implemented rule: values from the rule itself, values next to them,
+//! and texts that parsers of a format often treat wrongly.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,7 +13,8 @@ use prost_reflect::{
 
 use crate::{DEPTH, map_key, texts};
 
-/// Encodes messages with one field set, and its name. The first message has no field set.
+/// Returns encoded messages with one field set, each with the field's name. The first message has
+/// no field set.
 pub(crate) fn messages(
     pool: &DescriptorPool,
     message: &MessageDescriptor,
@@ -79,7 +80,7 @@ impl Hints {
         self.whole.iter().flat_map(|number| number - 1..=number + 1).collect()
     }
 
-    /// Returns those that are short enough for a length in a test.
+    /// Returns the integers that are small enough for the length of a value in a test.
     fn lengths(&self) -> impl Iterator<Item = usize> {
         let around = self.around().into_iter();
         around.filter_map(|number| usize::try_from(number).ok()).filter(|length| *length <= 4096)

@@ -68,10 +68,10 @@ impl Fuzz {
         }
     }
 
-    /// Returns encoded messages that show a misunderstood rule. Each has one field set, to a value
-    /// from the field's rules, a value next to it, or one that its format is often misread by.
-    /// Returns the field's name with each; the first message has no field. Empty if no message has
-    /// this name.
+    /// Returns encoded messages that reveal a wrongly implemented rule, each with the name of the
+    /// only field that is set. The field has a value from its rules, a value next to it, or a text
+    /// that parsers of its format often treat wrongly. The first message has no field set. Empty if
+    /// no message has this name.
     pub fn edge_values(&self, message: &str) -> Vec<(Option<String>, Vec<u8>)> {
         let message = self.pool.get_message_by_name(message);
         message.map_or_else(Vec::new, |message| edge_values::messages(&self.pool, &message))

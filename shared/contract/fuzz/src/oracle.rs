@@ -1,4 +1,4 @@
-//! Comparison with protovalidate: its Python library judges the same bytes.
+//! Comparison with protovalidate: its Python library validates the same bytes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -118,16 +118,16 @@ pub fn compare(
             cases.push(Case { name, field: None, bytes: fuzz.bytes(name) });
         }
     }
-    let mut question = format!("{}\n", hex(descriptor_set));
+    let mut input = format!("{}\n", hex(descriptor_set));
     for Case { name, bytes, .. } in &cases {
         // Writing to a String cannot fail.
-        let _ = writeln!(question, "{name} {}", hex(bytes));
+        let _ = writeln!(input, "{name} {}", hex(bytes));
     }
-    let answers = ask(python, question);
+    let answers = run(python, input);
     let mut compared = Compared::default();
     let mut answers = answers.lines();
     for case in cases {
-        let answer = answers.next().unwrap_or_else(|| panic!("no answer about {}", case.name));
+        let answer = answers.next().unwrap_or_else(|| panic!("no verdict on {}", case.name));
         let theirs: Verdict = serde_json::from_str(answer).unwrap();
         let ours = judges[case.name](&case.bytes);
         compared.add(&case, theirs, ours);
@@ -136,17 +136,18 @@ pub fn compare(
 }
 
 #[expect(clippy::unwrap_used, reason = "it is for tests")]
-fn ask(python: &OsStr, question: String) -> String {
+fn run(python: &OsStr, input: String) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/verdicts.py");
     let mut command = Command::new(python);
     command.args(["-B", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut asked = command.spawn().unwrap();
-    let mut input = asked.stdin.take().unwrap();
-    // Written in a thread of its own, because the pipes cannot hold all the data.
-    let writing = std::thread::spawn(move || input.write_all(question.as_bytes()));
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Write in a separate thread: Python answers before it has read everything, and the pipes
+    // cannot hold all the data.
+    let writing = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let mut answers = String::new();
-    asked.stdout.take().unwrap().read_to_string(&mut answers).unwrap();
-    assert!(asked.wait().unwrap().success(), "{script} failed");
+    child.stdout.take().unwrap().read_to_string(&mut answers).unwrap();
+    assert!(child.wait().unwrap().success(), "{script} failed");
     writing.join().unwrap().unwrap();
     answers
 }

@@ -1,4 +1,4 @@
-//! Texts that formats are often misread by.
+//! Texts that parsers of a format often treat wrongly.
 
 /// Valid and almost valid texts for every format of `buf.validate.StringRules`.
 pub(crate) const TEXTS: &[&str] = &[

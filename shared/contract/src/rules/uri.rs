@@ -114,7 +114,7 @@ fn is_utf8(text: &str) -> bool {
         length += 1;
         match std::str::from_utf8(&pending[..length]) {
             Ok(_) => length = 0,
-            // Valid so far, but incomplete.
+            // The bytes so far are the beginning of a character.
             Err(error) if error.error_len().is_none() => {}
             Err(_) => return false,
         }

@@ -58,8 +58,8 @@ impl FieldRules {
 }
 
 impl Rules<'_> {
-    /// Returns the checks of a field. `chosen`: the field is in a `message.oneof`, which implies
-    /// IGNORE_IF_ZERO_VALUE.
+    /// Returns the checks of a field. `chosen` is true if the field is in a `message.oneof`, which
+    /// implies IGNORE_IF_ZERO_VALUE.
     pub(super) fn field(&mut self, field: &FieldDescriptor, chosen: bool) -> TokenStream {
         if field.cardinality() == Cardinality::Required {
             // prost decodes a message without the field and does not report its absence.

@@ -121,10 +121,10 @@ impl Typed<'_> {
         };
         let one_point = ends.0.is_some() && ends.0 == ends.1;
         let empty = one_point && ends.0.is_some_and(|point| !fits(&point));
-        let misfit = named.iter().any(|order| !fits(order));
+        let outside = named.iter().any(|order| !fits(order));
         if empty {
             self.problem(": no value is within both bounds");
-        } else if misfit {
+        } else if outside {
             self.problem(": a value of const or in is not within the bounds");
         }
         match (low, high) {
@@ -154,7 +154,8 @@ impl Typed<'_> {
 }
 
 impl Bound {
-    /// Returns true if the number satisfies the bound. `beyond`: it is strictly inside.
+    /// Returns true if the number satisfies the bound. If `beyond` is true, the bound itself does
+    /// not satisfy it.
     fn takes(&self, order: Order, beyond: bool) -> bool {
         beyond || (self.inclusive && order == self.number.order)
     }

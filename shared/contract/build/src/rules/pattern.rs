@@ -37,7 +37,7 @@ impl Translation<'_> {
         next
     }
 
-    /// Copies this number of bytes unchanged.
+    /// Copies `length` bytes unchanged.
     fn copy(&mut self, length: usize) {
         let (copied, rest) = self.rest.split_at(length);
         self.out.push_str(copied);
@@ -67,7 +67,8 @@ impl Translation<'_> {
                     false
                 }
                 other => {
-                    // Except these two, which would get another meaning.
+                    // An escaped `<` or `>` would mean a word boundary, so these two stay
+                    // unescaped.
                     if other.is_ascii_punctuation() && !['<', '>'].contains(&other) {
                         self.out.push('\\');
                     }

@@ -23,7 +23,7 @@ const ENTRY: usize = 16;
 /// Generator of shapes.
 pub(super) struct Shapes<'a> {
     sources: &'a Sources,
-    /// Generated statics, by the message's full name and whether its rules are checked.
+    /// Generated statics, by the message's full name and `checked`.
     statics: BTreeMap<(String, bool), Ident>,
     /// Code of the statics.
     pub(super) code: TokenStream,
@@ -34,8 +34,8 @@ impl<'a> Shapes<'a> {
         Self { sources, statics: BTreeMap::new(), code: TokenStream::new() }
     }
 
-    /// Returns the path of the message's shape. None if it needs none. `checked`: its rules are
-    /// checked.
+    /// Returns the path of the message's shape. None if it needs none. `checked` is true if the
+    /// rules of the message are checked.
     pub(super) fn of(&mut self, message: &MessageDescriptor, checked: bool) -> Option<TokenStream> {
         if let Some(shape) = google(message) {
             return Some(shape);
@@ -48,7 +48,7 @@ impl<'a> Shapes<'a> {
             return Some(quote!(#made));
         }
         let name = format_ident!("SHAPE_{}", self.statics.len());
-        // Inserted before its fields are read, because one of them may be the message itself.
+        // Insert the name before reading the fields, because one of them may be the message itself.
         self.statics.insert(key, name.clone());
         let fields: Vec<_> =
             message.fields().filter_map(|field| self.field(&field, checked)).collect();

@@ -104,8 +104,8 @@ impl FieldRules {
 fn string(rules: &DynamicMessage) -> Option<u64> {
     let number = |name| rules.set(name).and_then(|limit| limit.as_u64());
     let chars = |name| number(name).map(|chars| chars.saturating_mul(4));
-    let asked = |name| rules.set(name).is_some_and(|asked| asked.as_bool() == Some(true));
-    let format = |name, length| asked(name).then_some(length);
+    let enabled = |name| rules.set(name).is_some_and(|rule| rule.as_bool() == Some(true));
+    let format = |name, length| enabled(name).then_some(length);
     [
         chars("max_len"),
         chars("len"),
@@ -127,12 +127,12 @@ fn string(rules: &DynamicMessage) -> Option<u64> {
 /// Returns the maximum length of bytes.
 fn bytes(rules: &DynamicMessage) -> Option<u64> {
     let number = |name| rules.set(name).and_then(|limit| limit.as_u64());
-    let asked = |name| rules.set(name).is_some_and(|asked| asked.as_bool() == Some(true));
+    let enabled = |name| rules.set(name).is_some_and(|rule| rule.as_bool() == Some(true));
     [
         number("max_len"),
         number("len"),
         listed(rules, |value| value.as_bytes().map(|bytes| bytes.len())),
-        ["ip", "ipv4", "ipv6", "uuid"].into_iter().any(asked).then_some(16),
+        ["ip", "ipv4", "ipv6", "uuid"].into_iter().any(enabled).then_some(16),
     ]
     .into_iter()
     .flatten()
@@ -150,7 +150,7 @@ fn listed(rules: &DynamicMessage, length: impl Fn(&Value) -> Option<usize>) -> O
 }
 
 /// Returns the length of all paths of `field_mask.in` or `.const`, each counted once. No caller has
-/// a reason to repeat a path, and the limit leaves room for some.
+/// a reason to repeat a path, and [`MARGIN`] leaves room for some repetitions.
 fn paths(rules: &DynamicMessage) -> Option<u64> {
     let fixed = rules.message("const").map(|mask| mask.texts("paths"));
     let paths = fixed.or_else(|| rules.set("in").map(|_| rules.texts("in")))?;
