@@ -144,11 +144,11 @@ async fn crowd(agent: &Agent, fleet: &mut Fleet) {
 }
 
 async fn churn(what: &str, agent: &Agent, fleet: &mut Fleet) {
-    let (spent, asked) = (processor(), agent.questions());
+    let (spent, asked) = (processor(), agent.queries());
     let began = Instant::now();
     let changes: f64 = fleet.ask(&format!("churn {}", CHURN.as_secs())).parse().unwrap();
     let seconds = began.elapsed().as_secs_f64();
-    let (spent, asked) = (processor() - spent, agent.questions() - asked);
+    let (spent, asked) = (processor() - spent, agent.queries() - asked);
     let name =
         |of: &str| format!("{of}, 1,000 endpoints {what}, {:.0} changes/s", changes / seconds);
     row(&name("processor"), spent / seconds * 100.0, "% of a core", None);
@@ -168,7 +168,7 @@ async fn latency(agent: &Agent, fleet: &Fleet) {
             "Address": address.ip(), "Port": address.port(),
             "Check": {"CheckID": format!("passes-{number}"), "TTL": "600s", "Status": "critical"},
         });
-        agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
+        agent.send("PUT", "/v1/agent/service/register", Some(body)).await;
         // Consul tells of the critical instance first.
         sleep(Duration::from_millis(100)).await;
 
@@ -186,13 +186,13 @@ async fn latency(agent: &Agent, fleet: &Fleet) {
             passing.elapsed()
         };
         let (_, is_told, is_called) =
-            tokio::join!(agent.ask("PUT", &pass, None), is_told, is_called);
+            tokio::join!(agent.send("PUT", &pass, None), is_told, is_called);
         told.push(is_told);
         called.push(is_called);
 
         if number > 0 {
             let path = format!("/v1/agent/service/deregister/latency-{}", number - 1);
-            agent.ask("PUT", &path, None).await;
+            agent.send("PUT", &path, None).await;
             has(&mut watch.clone(), 1).await;
         }
     }

@@ -165,8 +165,8 @@ impl EndpointSet {
     }
 }
 
-/// Collects endpoints. Of two with the same address, the later one counts, because a restarted
-/// server may register before its earlier registration is removed.
+/// Collects endpoints. Of two endpoints with the same address, keeps the later one, because a
+/// restarted server may register before its earlier registration is removed.
 impl FromIterator<Endpoint> for EndpointSet {
     fn from_iter<I: IntoIterator<Item = Endpoint>>(endpoints: I) -> Self {
         let by_address: BTreeMap<_, _> = endpoints
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_an_address_are_one_endpoint() {
+    fn all_spellings_of_an_address_are_one_endpoint() {
         let localhost = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, 7, 0).into();
         let scoped = SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, 2).into();
         let rows: [(&str, SocketAddr); 4] = [

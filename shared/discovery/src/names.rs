@@ -1,7 +1,7 @@
 //! Host names and their addresses.
 //!
-//! Each name is looked up at once and then regularly. All of its addresses count. If a look-up
-//! fails, the name keeps its last addresses. A slow look-up does not delay others.
+//! Each name is looked up at once and then regularly. Each of its addresses is an endpoint. If a
+//! look-up fails, the name keeps its last addresses. A slow look-up does not delay others.
 
 use std::{
     collections::BTreeMap, fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc,
@@ -76,8 +76,8 @@ pub(crate) struct Found {
     pub(crate) addresses: Vec<SocketAddr>,
     /// Time of the last successful look-up.
     pub(crate) confirmed: Option<Instant>,
-    /// Reason why the last look-up failed. None if it succeeded or none has ended.
-    pub(crate) trouble: Option<String>,
+    /// Error of the last look-up. None if it succeeded or is still running.
+    pub(crate) last_error: Option<String>,
     looked_up: bool,
     /// False if the name is no longer followed. It is removed when it is due.
     wanted: bool,
@@ -86,7 +86,7 @@ pub(crate) struct Found {
 impl Found {
     fn unknown() -> Self {
         let addresses = Vec::new();
-        Self { addresses, confirmed: None, trouble: None, looked_up: false, wanted: true }
+        Self { addresses, confirmed: None, last_error: None, looked_up: false, wanted: true }
     }
 
     /// Returns true if a look-up has ended, even if it failed.
@@ -165,10 +165,10 @@ impl Names {
             Ok(addresses) => {
                 found.addresses = addresses;
                 found.confirmed = Some(Instant::now());
-                found.trouble = None;
+                found.last_error = None;
             }
             Err(why) => {
-                if found.trouble.as_ref() != Some(&why) {
+                if found.last_error.as_ref() != Some(&why) {
                     let name = &name.0;
                     tracing::warn!(
                         name,
@@ -176,7 +176,7 @@ impl Names {
                         "name look-up failed, the last addresses stay in use"
                     );
                 }
-                found.trouble = Some(why);
+                found.last_error = Some(why);
             }
         }
         true

@@ -48,8 +48,8 @@ pub enum RegistrationState {
 type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Release = Box<dyn FnOnce() -> Ending + Send + Sync>;
 
-/// An active registration. Dropping it deregisters in the background.
-/// [`deregister`](Self::deregister) also waits for the end.
+/// Active registration. Dropping it deregisters in the background. [`deregister`](Self::deregister)
+/// also waits until that is done.
 #[must_use = "dropping a registration ends it"]
 pub struct Registration {
     state: Arc<dyn Fn() -> RegistrationState + Send + Sync>,

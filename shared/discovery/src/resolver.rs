@@ -94,7 +94,7 @@ impl View {
     }
 }
 
-/// The adapter's side of a watch.
+/// Sending side of a watch, for adapters.
 #[derive(Debug)]
 pub struct Publisher {
     view: watch::Sender<View>,
@@ -108,8 +108,8 @@ impl Publisher {
         Self { view: watch::Sender::new(view) }
     }
 
-    /// Returns a watch. It keeps `owner` alive, which is everything that the adapter needs while
-    /// there are watches.
+    /// Returns a watch that keeps `owner` alive. `owner` holds the resources that the adapter needs
+    /// while there are watches.
     pub fn watch(&self, owner: Arc<dyn Any + Send + Sync>) -> Watch {
         Watch { view: self.view.subscribe(), _owner: owner }
     }

@@ -1,8 +1,8 @@
 //! Endpoints from the settings: IP addresses or host names.
 //!
-//! Each name is looked up at once and then regularly. All of its addresses count. If a look-up
-//! fails, the name keeps its last addresses. A slow look-up does not delay others. Registration has
-//! no effect: only the operator changes the list.
+//! Each name is looked up at once and then regularly. Each of its addresses is an endpoint. If a
+//! look-up fails, the name keeps its last addresses. A slow look-up does not delay others.
+//! Registration has no effect: only the operator changes the list.
 
 use std::{collections::BTreeMap, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ pub struct StaticList {
     sources: Sources,
 }
 
-/// Maximum delay of the first set while names are looked up, so that it is complete if possible.
+/// Maximum time that the first set waits for all look-ups, so that it is complete if possible.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Default time between two look-ups of a name.
@@ -123,12 +123,12 @@ impl Resolver for StaticList {
     fn watch(&self, service: &str) -> Watch {
         self.sources.watch(service, |publisher| {
             let targets = self.services.get(service).map_or(&[][..], Vec::as_slice);
-            let known = Known::new(targets, Names::new(self.lookup.clone(), self.refresh));
-            if known.names.iter().next().is_none() {
-                known.tell(publisher);
+            let targets = Targets::new(targets, Names::new(self.lookup.clone(), self.refresh));
+            if targets.names.iter().next().is_none() {
+                targets.publish(publisher);
                 return None;
             }
-            Some(tokio::spawn(known.follow(Arc::clone(publisher))))
+            Some(tokio::spawn(targets.follow(Arc::clone(publisher))))
         })
     }
 
@@ -138,12 +138,12 @@ impl Resolver for StaticList {
 }
 
 /// Addresses and names of one service.
-struct Known {
+struct Targets {
     fixed: Vec<SocketAddr>,
     names: Names,
 }
 
-impl Known {
+impl Targets {
     fn new(targets: &[Target], mut names: Names) -> Self {
         let mut fixed = Vec::new();
         names.follow(targets.iter().filter_map(|target| match target {
@@ -167,28 +167,29 @@ impl Known {
                 }
             }
             if !waits {
-                self.tell(&publisher);
+                self.publish(&publisher);
             }
         }
     }
 
-    fn tell(&self, publisher: &Publisher) {
+    fn publish(&self, publisher: &Publisher) {
         let names = || self.names.iter();
         let found = names().flat_map(|(_, found)| &found.addresses);
         let set: EndpointSet = self.fixed.iter().chain(found).copied().map(Endpoint::at).collect();
-        // If nothing was found, do not publish: an empty set would claim that there is nothing.
+        // Do not publish an empty set if look-ups found nothing: it would claim that the service
+        // has no endpoints.
         if names().next().is_none() || !set.is_empty() {
-            // The set is as old as its oldest part.
+            // The set is as old as its oldest look-up.
             let confirmed = names().filter_map(|(_, found)| found.confirmed).min();
             publisher.publish_as_of(confirmed.unwrap_or_else(Instant::now), set);
         }
-        let trouble = |((name, _), found): (&Name, &Found)| {
+        let failure = |((name, _), found): (&Name, &Found)| {
             let not_yet = (!found.is_looked_up()).then_some("not looked up yet");
-            Some(format!("{name}: {}", found.trouble.as_deref().or(not_yet)?))
+            Some(format!("{name}: {}", found.last_error.as_deref().or(not_yet)?))
         };
-        let troubles: Vec<_> = names().filter_map(trouble).collect();
-        if !troubles.is_empty() {
-            publisher.failed(troubles.join("; "));
+        let failures: Vec<_> = names().filter_map(failure).collect();
+        if !failures.is_empty() {
+            publisher.failed(failures.join("; "));
         }
     }
 }

@@ -199,7 +199,7 @@ async fn own_binaries_use_mtls_with_each_other_and_with_consul() {
     let passing = async || {
         for service in SERVICES {
             let path = format!("/v1/health/service/{service}?passing");
-            let passing = agent.ask("GET", &path, None).await;
+            let passing = agent.send("GET", &path, None).await;
             assert_eq!(passing.as_array().unwrap().len(), 1, "{service}");
         }
     };

@@ -134,12 +134,12 @@ impl Registrations {
             "ID": format!("crowd-{number}"), "Name": "crowd",
             "Address": address.ip(), "Port": address.port(),
         });
-        self.api.ask("PUT", "/v1/agent/service/register", Some(body)).await;
+        self.api.send("PUT", "/v1/agent/service/register", Some(body)).await;
     }
 
     async fn leaves(&self, number: u32) {
         let path = format!("/v1/agent/service/deregister/crowd-{number}");
-        self.api.ask("PUT", &path, None).await;
+        self.api.send("PUT", &path, None).await;
     }
 
     /// Has some leave and come back, round after round; gives how many changes that were.

@@ -44,7 +44,7 @@ impl Api {
     }
 
     /// Sends a request that must succeed. Returns the body.
-    pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let (status, body) = self.request(method, path, body).await.unwrap();
         assert_eq!(status, 200, "{method} {path}: {body}");
         body

@@ -3,7 +3,7 @@
 //! All functions panic on errors, as tests do. Install Consul with `deploy/consul/install.sh`.
 //! [`Partition`] needs root and `nft` (`apt-get install nftables`).
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod api;
 mod partition;
@@ -38,7 +38,7 @@ pub const DENY: &str = r#"
     }
 "#;
 
-/// Timeout of tests. Generous, because the machine may be busy.
+/// Guard against a hanging agent. Generous, because the machine may be busy.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Configuration of a single server that keeps its data and elects itself as fast as in development
@@ -115,7 +115,7 @@ impl Agent {
         for agent in &mut agents {
             assert!(agent.runs(3).await, "the server did not start:\n{}", agent.log());
         }
-        let leader = agents[0].ask("GET", "/v1/status/leader", None).await;
+        let leader = agents[0].send("GET", "/v1/status/leader", None).await;
         let leads = |agent: &Self| leader == format!("{}:{}", agent.host, http + 1);
         agents.sort_by_key(|agent| !leads(agent));
         assert!(leads(&agents[0]), "{leader}");
@@ -219,13 +219,13 @@ impl Agent {
     }
 
     /// Sends a request that must succeed. Returns the body.
-    pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
-        self.api().ask(method, path, body).await
+    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        self.api().send(method, path, body).await
     }
 
     /// Returns the registrations at the agent.
     pub async fn services(&self) -> Vec<Value> {
-        let services = self.ask("GET", "/v1/agent/services", None).await;
+        let services = self.send("GET", "/v1/agent/services", None).await;
         services.as_object().unwrap().values().cloned().collect()
     }
 
@@ -235,7 +235,7 @@ impl Agent {
     }
 
     /// Returns the number of health queries answered since the last start.
-    pub fn questions(&self) -> usize {
+    pub fn queries(&self) -> usize {
         self.log().matches("method=GET url=/v1/health/service/").count()
     }
 

@@ -4,14 +4,14 @@ use std::process::Command;
 
 use crate::Agent;
 
-/// Drops the packets to and from an agent until it is dropped itself.
+/// Partition between an agent and its clients. Drops all packets until the value is dropped.
 #[derive(Debug)]
 pub struct Partition {
     table: String,
 }
 
 impl Partition {
-    /// Starts to drop packets.
+    /// Starts dropping the packets to and from `agent`.
     pub fn before(agent: &Agent) -> Self {
         let Agent { host, http: port, .. } = agent;
         // A separate table leaves all other packet filters unchanged.

@@ -15,7 +15,7 @@ use super::{
 /// Maximum length of an answer in bytes: about 20,000 instances of one service.
 const ANSWER_LIMIT: usize = 32 << 20;
 
-/// Maximum number of characters of an error answer that are reported.
+/// Maximum length of a reported error response, in characters.
 const REFUSAL_LIMIT: usize = 200;
 
 /// Address of an agent.
@@ -28,7 +28,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// Returns true if other machines could read the traffic to the agent.
+    /// Returns true if the traffic to the agent is readable on the network: no TLS, not loopback.
     pub(super) fn is_open_to_others(&self) -> bool {
         self.scheme == "http" && !crate::is_loopback(&self.authority)
     }
@@ -42,7 +42,7 @@ pub(super) struct Client {
     timeout: Duration,
 }
 
-/// An answer of any status.
+/// Response of any status.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -63,7 +63,7 @@ pub(super) enum ClientError {
     Malformed(String),
     #[error("consul has no leader")]
     NoLeader,
-    /// ACLs hide the instances. Without a check, this looks like an empty service.
+    /// ACLs hide the instances. Consul then answers with an empty list instead of an error.
     #[error("consul's ACLs deny {what} {to}")]
     Denied { what: String, to: String },
     #[error("the token cannot be read: {0}")]
@@ -88,8 +88,8 @@ impl Client {
         Self { transport, agent, token, timeout }
     }
 
-    /// Sends a request and reads the whole answer. The answer may take `waiting` longer than the
-    /// usual timeout.
+    /// Sends a request and reads the whole answer. Allows `waiting` in addition to the timeout of a
+    /// request.
     pub(super) async fn send(
         &self,
         method: Method,

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Cost of an answer with changes, and of one without.
+/// Cost of an answer with changes.
 const NEWS: Duration = Duration::from_millis(50);
 const NO_NEWS: Duration = Duration::from_secs(1);
 
 /// Cost that causes no delay.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Prevents a busy loop of blocking queries that return at once. Each answer has a cost in time;
-/// only a debt above [`BURST`] causes a delay. Changes are therefore fetched without delay up to a
-/// rate of 20 per second.
+/// Rate limit for blocking queries that return at once. Each answer has a cost in time, which
+/// passing time pays off. Only a debt above [`BURST`] causes a delay, so up to 20 changes per
+/// second are fetched without delay.
 #[derive(Debug)]
 pub(super) struct Pace {
     paid: Instant,
@@ -35,7 +35,7 @@ impl Pace {
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(4);
 
-/// Doubles the delay with each consecutive failure.
+/// Backoff that doubles the delay with each consecutive failure.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_wait_pays_off_the_cost() {
+    async fn a_long_wait_pays_off_the_debt() {
         let mut now = Instant::now();
         let mut pace = Pace::new(now);
         for _ in 0..100 {

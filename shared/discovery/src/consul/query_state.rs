@@ -1,9 +1,9 @@
 //! State of a watch between two blocking queries. Pure: the time is passed in.
 //!
 //! Rules for the index, from Consul's documentation of blocking queries:
-//! - An index that decreases (an agent restarted, a snapshot was restored) is forgotten. The next
-//!   query does not block.
-//! - An index below 1 counts as 1, because a query with 0 does not block.
+//! - If the index decreases (an agent restarted, a snapshot was restored), it is reset to 0. The
+//!   next query does not block.
+//! - An index below 1 counts as 1, because a query with index 0 does not block.
 //! - The index of an error answer is ignored. The next query does not block.
 //!
 //! An empty answer does not prove that the service is empty. An agent that restarted without its
@@ -68,8 +68,8 @@ impl QueryState {
         index > self.last
     }
 
-    /// Records an answer with this index. `lost_all`: the answer has no endpoint, but watchers
-    /// have some.
+    /// Records an answer with this index. `lost_all` is true if the answer has no endpoint, but
+    /// watchers have some.
     pub(super) fn answered(&mut self, now: Instant, index: u64, lost_all: bool) -> Decision {
         let backwards = index < self.last;
         self.last = index;

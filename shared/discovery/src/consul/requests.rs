@@ -14,9 +14,9 @@ use super::{
 /// Parameters of a blocking query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Query {
-    /// Index: the answer comes when there is a newer state. 0: at once.
+    /// Consul answers once its state is newer than this index. 0: it answers at once.
     pub(super) index: u64,
-    /// Maximum time to block. The answer then comes without a change.
+    /// Maximum time to block. Consul then answers without a change.
     pub(super) wait: Duration,
 }
 
@@ -28,7 +28,8 @@ pub(super) struct Passing {
     pub(super) entries: Vec<Entry>,
     /// True if the answering server knows a leader, so that its data can be current.
     pub(super) led: bool,
-    /// Time since the server last heard from its leader: the maximum age of the answer.
+    /// Time since the last contact of the answering server with its leader: the maximum age of the
+    /// data.
     pub(super) age: Duration,
 }
 
@@ -91,8 +92,8 @@ impl Client {
         Ok(json::<BTreeMap<String, IgnoredAny>>(&answer)?.into_keys().collect())
     }
 
-    /// Returns the passing instances, once the query allows. Any server may answer, even one that
-    /// lags behind: finding instances matters more than the latest change.
+    /// Performs a blocking query for the passing instances. Any server may answer, even one that
+    /// lags behind its leader: availability matters more than the latest change.
     pub(super) async fn passing(
         &self,
         service: &str,
@@ -107,10 +108,10 @@ impl Client {
         if query.index > 0 {
             let (index, wait) = (query.index, milliseconds(query.wait));
             path.push_str(&format!("&index={index}&wait={wait}"));
-            // Consul adds up to a sixteenth, so that its clients do not wake in step.
+            // Consul adds a jitter of up to a sixteenth.
             waiting = query.wait + query.wait / 16;
         }
-        // An error also has an index, but not that of the service. It is not read.
+        // The index of an error is not that of the service and is ignored.
         let answer = self.send(Method::GET, &path, Vec::new(), waiting).await?.ok()?;
         let number = |name| header(&answer.headers, name).and_then(|text| text.parse().ok());
         Ok(Passing {
@@ -121,8 +122,9 @@ impl Client {
         })
     }
 
-    /// Checks that an empty list proves an empty service. If a client may not read the service or
-    /// any node, Consul answers with an empty list instead of an error.
+    /// Checks that the token may read the service, so that an empty list means an empty service. If
+    /// a client may not read the service or any node, Consul answers with an empty list instead of
+    /// an error.
     pub(super) async fn may_read(&self, service: &str) -> Result<(), ClientError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -139,7 +141,7 @@ impl Client {
             return Err(answer.refusal());
         }
         if answer.status != StatusCode::OK {
-            // ACLs are off, or this Consul has no such API. The list is all there is.
+            // ACLs are off, or this version of Consul has no such API. Trust the list.
             return Ok(());
         }
         let decisions = json::<Vec<Decision>>(&answer)?;
@@ -147,7 +149,8 @@ impl Client {
         if !allows(0) {
             return Err(self.denied(format!("service:read on {service}")));
         }
-        // A client that may read only some nodes may not read the unnamed one.
+        // Without the right to read every node, a client may still read some. It then sees at least
+        // one.
         if !allows(1) && self.sees_no_node().await? {
             return Err(self.denied("node:read on every node".to_owned()));
         }

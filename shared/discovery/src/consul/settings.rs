@@ -62,7 +62,7 @@ pub struct Settings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub deregister_critical_after: Duration,
-    /// Interval at which the agent is asked if it still knows an instance.
+    /// Interval of the requests that verify that the agent still knows an instance.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub verify_interval: Duration,
@@ -138,11 +138,11 @@ impl Default for Settings {
 impl Settings {
     /// Returns the delay before the next request about a known instance. `random` is in 0..1 and
     /// spreads instances that started together.
-    pub(super) fn until_next_word(&self, random: f64) -> Duration {
+    pub(super) fn verify_delay(&self, random: f64) -> Duration {
         let pause = jittered(self.verify_interval, random);
         match self.check {
             Check::Grpc => pause,
-            // Allows two lost beats.
+            // Tolerates two lost passes of the check.
             Check::Ttl => pause.min(self.check_ttl / 3),
         }
     }
@@ -159,7 +159,7 @@ impl Settings {
         }
     }
 
-    /// Returns the problems of times.
+    /// Returns all problems of durations.
     fn times(&self) -> Vec<InvalidSettings> {
         let (instant, second) = (Duration::from_millis(1), Duration::from_secs(1));
         let (minute, ever) = (60 * second, Duration::MAX);
@@ -302,7 +302,7 @@ mod tests {
         let seconds = |check, check_ttl, random| {
             let check_ttl = Duration::from_secs(check_ttl);
             let settings = Settings { check, check_ttl, ..Settings::default() };
-            settings.until_next_word(random).as_secs_f64()
+            settings.verify_delay(random).as_secs_f64()
         };
         for random in [0.0, 0.5, 1.0] {
             assert_eq!(seconds(Check::Ttl, 6, random), 2.0, "at {random}");
@@ -319,7 +319,7 @@ mod tests {
         let ten = Duration::from_secs(10);
         assert!(settings.check_interval + settings.check_timeout < ten);
         assert!(settings.check_ttl <= Duration::from_secs(15));
-        assert!(settings.until_next_word(1.0) + settings.timeout < ten);
+        assert!(settings.verify_delay(1.0) + settings.timeout < ten);
         assert_eq!(settings.check_interval, Duration::from_secs(5));
         assert_eq!(settings.check_timeout, Duration::from_secs(2));
         assert_eq!(settings.hold_empty, Duration::from_secs(30));

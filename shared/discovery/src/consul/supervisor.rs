@@ -1,10 +1,10 @@
 //! Supervision of a registration until its [`Registration`] ends.
 //!
-//! The task registers the instance and then regularly asks the agent if it still knows it. If not,
-//! it registers again: the agent restarted without its data, or Consul removed the instance after a
-//! long critical time. A known instance is never registered again, because that would restart its
-//! health checks. With a TTL check, passing the check is the question: an agent that knows the
-//! check knows the instance.
+//! The task registers the instance and then regularly verifies that the agent still knows it. If
+//! not, it registers again: the agent restarted without its data, or Consul removed the instance
+//! after a long critical time. A known instance is never registered again, because that would
+//! restart its health checks. With a TTL check, passing the check is the verification: an agent
+//! that knows the check knows the instance.
 //!
 //! A running registration request is not cancelled when the registration ends. Consul might execute
 //! it after the deregistration.
@@ -50,7 +50,7 @@ pub(super) async fn register(
     id: ServiceId,
     settings: &Settings,
 ) -> Result<Registration, RegisterError> {
-    let untried = RegistrationState::Retrying { why: "consul has not answered yet".to_owned() };
+    let untried = RegistrationState::Retrying { why: "no response of consul yet".to_owned() };
     let (state, stated) = watch::channel(untried);
     let (ending, stop) = oneshot::channel();
     let (attempted, attempt) = oneshot::channel();
@@ -95,7 +95,7 @@ impl Supervisor {
             let _ = attempted.send(Some(refusal.to_string()));
             return;
         }
-        let known = self.stated(first);
+        let known = self.record(first);
         let _ = attempted.send(None);
         self.keep(known).await;
         self.deregister().await;
@@ -104,11 +104,11 @@ impl Supervisor {
     /// Keeps the instance registered until the registration ends.
     async fn keep(&mut self, mut known: bool) {
         loop {
-            let until_next_word = self.settings.until_next_word(fastrand::f64());
+            let verify_delay = self.settings.verify_delay(fastrand::f64());
             let pause = if known {
-                until_next_word
+                verify_delay
             } else {
-                self.backoff.failed(fastrand::f64()).min(until_next_word)
+                self.backoff.failed(fastrand::f64()).min(verify_delay)
             };
             let (client, id, check) = (&self.client, &self.id, self.settings.check);
             let clean = known && !self.cleaned;
@@ -119,7 +119,7 @@ impl Supervisor {
                     *cleaned = remove_previous(client, service, id).await;
                 }
                 sleep(pause).await;
-                // The answer to a passed check also shows if the instance is known.
+                // Passing the check also verifies that the instance is known.
                 match check {
                     Check::Grpc => client.knows(id).await,
                     Check::Ttl => client.beat(id).await,
@@ -133,7 +133,7 @@ impl Supervisor {
                     Err(error) => Err(error),
                 },
             };
-            known = self.stated(outcome);
+            known = self.record(outcome);
         }
     }
 
@@ -148,7 +148,7 @@ impl Supervisor {
     }
 
     /// Publishes the outcome. Returns true if the instance is registered.
-    fn stated(&mut self, outcome: Result<(), ClientError>) -> bool {
+    fn record(&mut self, outcome: Result<(), ClientError>) -> bool {
         let state = match outcome {
             Ok(()) => {
                 self.backoff.succeeded();
@@ -205,7 +205,7 @@ async fn remove_previous(client: &Client, service: &str, id: &ServiceId) -> bool
     };
     let cleaned = cleaning.await;
     if let Err(error) = &cleaned {
-        tracing::warn!(service, %error, "earlier registrations not checked");
+        tracing::warn!(service, %error, "earlier registrations not removed");
     }
     cleaned.is_ok()
 }

@@ -39,10 +39,10 @@ pub(super) struct Watching {
     unusable: Vec<String>,
     /// Host names in `registered`.
     names: Names,
-    /// Registrations without an endpoint, as last logged.
+    /// Last logged description of the registrations without an endpoint.
     left_out: Option<String>,
-    /// Current failure, as last logged.
-    trouble: Option<String>,
+    /// Current failure of Consul. None while it answers.
+    last_error: Option<String>,
 }
 
 impl Watching {
@@ -68,7 +68,7 @@ impl Watching {
             unusable: Vec::new(),
             names: Names::new(lookup, settings.name_refresh),
             left_out: None,
-            trouble: None,
+            last_error: None,
         }
     }
 
@@ -77,9 +77,9 @@ impl Watching {
             let query = self.state.next_query(Instant::now(), fastrand::f64());
             let client = Arc::clone(&self.client);
             let (service, datacenter) = (self.service.clone(), self.datacenter.clone());
-            let asking =
+            let querying =
                 async move { client.passing(&service, datacenter.as_deref(), query).await };
-            let answer = self.meanwhile(asking).await;
+            let answer = self.meanwhile(querying).await;
             let pause = match self.take(answer).await {
                 Ok(news) => {
                     self.backoff.succeeded();
@@ -87,7 +87,7 @@ impl Watching {
                 }
                 Err(error) => {
                     self.state.failed(Instant::now());
-                    self.in_trouble(error.to_string());
+                    self.query_failed(error.to_string());
                     self.backoff.failed(fastrand::f64())
                 }
             };
@@ -95,7 +95,7 @@ impl Watching {
         }
     }
 
-    /// Waits for `waiting`. Meanwhile publishes changes of the addresses of host names.
+    /// Waits for `waiting`. Publishes new addresses of host names meanwhile.
     async fn meanwhile<T>(&mut self, waiting: impl Future<Output = T>) -> T {
         let mut waiting = pin!(waiting);
         loop {
@@ -107,9 +107,9 @@ impl Watching {
         }
     }
 
-    /// Publishes an answer, unless it is doubtful. Returns true if it is news to Consul. It may not
-    /// be news to the watchers: a new instance that is still critical changes nothing for them, but
-    /// the next answer, in which it passes, must not be delayed.
+    /// Publishes an answer, unless it is doubtful. Returns true if Consul's state changed, even if
+    /// the endpoints did not: a new instance that is still critical changes no endpoint, but the
+    /// next answer, in which it passes, must not be delayed.
     async fn take(&mut self, answer: Result<Passing, ClientError>) -> Result<bool, ClientError> {
         let Passing { index, led, age, entries } = answer?;
         let now = Instant::now();
@@ -127,7 +127,7 @@ impl Watching {
             // Without a leader, the data may be outdated. Use it only if there is no other.
             if !self.answered && !registered.is_empty() {
                 self.answered = true;
-                self.believe(registered, unusable, as_of);
+                self.accept(registered, unusable, as_of);
             }
             return Err(ClientError::NoLeader);
         }
@@ -141,14 +141,14 @@ impl Watching {
             Decision::Publish => {
                 let news = !self.answered || newer;
                 self.answered = true;
-                if self.trouble.take().is_some() {
+                if self.last_error.take().is_some() {
                     tracing::info!(service = self.service, "consul answers again");
                 }
-                self.believe(registered, unusable, as_of);
+                self.accept(registered, unusable, as_of);
                 Ok(news || *had != *self.publisher.current())
             }
             Decision::Hold => {
-                self.in_trouble(
+                self.query_failed(
                     "consul may have lost its data: it suddenly lists no instance".into(),
                 );
                 Ok(false)
@@ -156,7 +156,7 @@ impl Watching {
         }
     }
 
-    fn believe(&mut self, registered: Vec<Registered>, unusable: Vec<String>, as_of: Instant) {
+    fn accept(&mut self, registered: Vec<Registered>, unusable: Vec<String>, as_of: Instant) {
         self.names.follow(registered.iter().filter_map(|instance| match &instance.host {
             Host::Name(name) => Some(name.clone()),
             Host::Ip => None,
@@ -168,7 +168,7 @@ impl Watching {
     /// Publishes new results of name look-ups.
     fn resolved(&mut self) {
         self.publish();
-        if let Some(why) = &self.trouble {
+        if let Some(why) = &self.last_error {
             // Consul itself is still failing.
             self.publisher.failed(why.as_str());
         }
@@ -205,7 +205,7 @@ impl Watching {
         let unresolved = self.registered.iter().filter_map(|one| {
             let Host::Name(name) = &one.host else { return None };
             let found = self.names.get(name)?;
-            let why = found.trouble.as_ref().filter(|_| found.addresses.is_empty())?;
+            let why = found.last_error.as_ref().filter(|_| found.addresses.is_empty())?;
             Some(format!("{:?}: the host name {:?}: {why}", one.id, name.0))
         });
         let all: Vec<_> = self.unusable.iter().cloned().chain(unresolved).collect();
@@ -215,15 +215,15 @@ impl Watching {
         (!all.is_empty()).then(|| named.chain(more).collect::<Vec<_>>().join("; "))
     }
 
-    fn in_trouble(&mut self, why: String) {
+    fn query_failed(&mut self, why: String) {
         self.publisher.failed(why.as_str());
-        if self.trouble.as_ref() != Some(&why) {
+        if self.last_error.as_ref() != Some(&why) {
             tracing::warn!(
                 service = self.service,
                 why,
                 "watch failed, the last endpoints stay in use"
             );
-            self.trouble = Some(why);
+            self.last_error = Some(why);
         }
     }
 }

@@ -159,7 +159,7 @@ impl Registering {
     }
 }
 
-/// Formats a duration for Go.
+/// Formats a duration in Go's syntax: `1500ms`.
 pub(super) fn milliseconds(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
@@ -184,7 +184,7 @@ struct Service {
     #[serde(rename = "ID")]
     id: String,
     address: String,
-    /// Consul accepts any number.
+    /// Port. Consul does not limit its range.
     port: i64,
     #[serde(default, deserialize_with = "null_is_empty")]
     tags: Vec<String>,

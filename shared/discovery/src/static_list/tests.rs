@@ -10,7 +10,7 @@ use crate::{
 
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// Answer for a name: addresses, a failure, or none.
+/// Answer of the name server: addresses, a failure, or no answer.
 #[derive(Clone)]
 enum Record {
     Addresses(&'static [&'static str]),
@@ -26,8 +26,8 @@ struct Zone(Arc<Mutex<Records>>);
 #[derive(Default)]
 struct Records {
     by_name: BTreeMap<&'static str, Record>,
-    /// Names that were looked up, and when.
-    asked: Vec<(String, Instant)>,
+    /// Names that were looked up, with the times.
+    looked_up: Vec<(String, Instant)>,
 }
 
 impl Zone {
@@ -46,7 +46,7 @@ impl Zone {
         Lookup(Arc::new(move |name: String, port: u16| -> Addresses {
             let mut zone = zone.0.lock().unwrap();
             let record = zone.by_name.get(name.as_str()).cloned();
-            zone.asked.push((name, Instant::now()));
+            zone.looked_up.push((name, Instant::now()));
             Box::pin(async move {
                 match record.unwrap_or(Failure("no such name")) {
                     Leads(ips) => Ok(ips
@@ -62,8 +62,9 @@ impl Zone {
 
     /// Returns the times between the look-ups of a name.
     fn pauses(&self, name: &str) -> Vec<Duration> {
-        let asked = &self.0.lock().unwrap().asked;
-        let times: Vec<_> = asked.iter().filter(|(of, _)| of == name).map(|(_, at)| *at).collect();
+        let looked_up = &self.0.lock().unwrap().looked_up;
+        let times: Vec<_> =
+            looked_up.iter().filter(|(of, _)| of == name).map(|(_, at)| *at).collect();
         times.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
@@ -90,7 +91,7 @@ async fn next_look_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_addresses_of_a_name_count() {
+async fn each_address_of_a_name_is_an_endpoint() {
     let zone = Zone::with([("users.internal", Leads(&["10.0.0.2", "10.0.0.1", "fd00::1"]))]);
     let list = zone.list(&["users.internal:80", "users.internal:81", "10.0.0.9:82"]);
     let mut watch = list.watch("user");
@@ -151,8 +152,8 @@ async fn a_failure_keeps_addresses_and_is_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_name_does_not_delay_others() {
-    for trouble in [Failure("no such name"), Silence] {
-        let zone = Zone::with([("a", trouble), ("b", Leads(&["10.0.0.1"]))]);
+    for failure in [Failure("no such name"), Silence] {
+        let zone = Zone::with([("a", failure), ("b", Leads(&["10.0.0.1"]))]);
         let mut watch = zone.list(&["a:80", "b:80"]).watch("user");
         watch.changed().await;
         assert_eq!(addresses(&mut watch), ["10.0.0.1:80"]);

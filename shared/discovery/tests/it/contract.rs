@@ -22,7 +22,7 @@ pub(crate) async fn sees(watch: &mut Watch, expected: &[u16]) {
             watch.changed().await;
         }
     });
-    assert!(seen.await.is_ok(), "expected {expected:?}, last saw {:?}", ports(&watch.current()));
+    assert!(seen.await.is_ok(), "expected {expected:?}, found {:?}", ports(&watch.current()));
 }
 
 /// Tests registries in which a registration adds an endpoint.
@@ -126,7 +126,7 @@ async fn memory_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn of_two_instances_at_one_address_the_later_counts() {
+async fn a_later_instance_replaces_one_at_its_address() {
     let registry = Registry::memory();
     let mut watch = registry.resolver.watch("user");
     let old = Instance { version: "1".to_owned(), ..described(1001) };

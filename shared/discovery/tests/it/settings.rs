@@ -60,7 +60,10 @@ fn all_problems_are_reported() {
         ]
     );
     let unused = "consul.url = \"nonsense\"";
-    assert!(settings(unused).problems().is_empty(), "of what is not used nothing is expected");
+    assert!(
+        settings(unused).problems().is_empty(),
+        "settings of an unused adapter are not checked"
+    );
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn only_the_first_query_does_not_block() {
 }
 
 #[test]
-fn an_index_that_goes_backwards_is_forgotten_once() {
+fn a_decreased_index_is_reset_once() {
     let mut state = query_state();
     state.answered(Instant::now(), 17, false);
     state.answered(Instant::now(), 5, false);

@@ -51,8 +51,9 @@ impl World {
         Self { zone, watching, watch, index: 0 }
     }
 
-    /// Feeds an answer of Consul that lists instances with these hosts and ports.
-    async fn lists(&mut self, hosts: &[(&str, i64)]) {
+    /// Feeds an answer of Consul that lists instances with these hosts and ports. Returns true if
+    /// the answer is news.
+    async fn lists(&mut self, hosts: &[(&str, i64)]) -> bool {
         self.index += 1;
         let entry = |(number, (host, port)): (usize, &(&str, i64))| {
             let service = format!(r#"{{"ID":"user-{number}","Address":{host:?},"Port":{port}}}"#);
@@ -61,7 +62,7 @@ impl World {
         };
         let entries = hosts.iter().enumerate().map(entry).collect();
         let answer = Passing { index: self.index, entries, led: true, age: Duration::ZERO };
-        self.watching.take(Ok(answer)).await.unwrap();
+        self.watching.take(Ok(answer)).await.unwrap()
     }
 
     /// Lets `time` pass, so that look-ups complete.
@@ -96,7 +97,18 @@ async fn a_host_name_is_resolved_and_resolved_again() {
     world.lists(&[("10.0.0.9", 81)]).await;
     assert_eq!(world.sees(), ["10.0.0.9:81"]);
     world.pass(Duration::from_secs(60)).await;
-    assert_eq!(world.watching.names.iter().count(), 0, "it is forgotten");
+    assert_eq!(world.watching.names.iter().count(), 0, "the name is no longer followed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_index_is_news_even_with_the_same_endpoints() {
+    let mut world = World::new();
+    let hosts = [("10.0.0.1", 80)];
+    assert!(world.lists(&hosts).await);
+    assert!(world.lists(&hosts).await);
+    world.index -= 1;
+    assert!(!world.lists(&hosts).await, "the index is the same");
+    assert!(world.lists(&[("10.0.0.2", 80)]).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,7 +116,7 @@ async fn a_running_look_up_publishes_no_empty_set() {
     let mut world = World::new();
     world.zone.set("users.internal", &["10.0.0.1"]);
     world.lists(&[("users.internal", 80)]).await;
-    assert!(matches!(world.watch.status(), Status::Pending { .. }), "nothing is claimed yet");
+    assert!(matches!(world.watch.status(), Status::Pending { .. }), "no set is published yet");
     world.look_up().await;
     assert_eq!(world.sees(), ["10.0.0.1:80"]);
     assert!(matches!(world.watch.status(), Status::Live { .. }));
@@ -164,7 +176,7 @@ async fn names_are_looked_up_while_consul_fails() {
     world.zone.set("users.internal", &["10.0.0.1"]);
     world.lists(&[("users.internal", 80)]).await;
     world.look_up().await;
-    world.watching.in_trouble("consul has no leader".to_owned());
+    world.watching.query_failed("consul has no leader".to_owned());
     world.zone.set("users.internal", &["10.0.0.2"]);
     world.pass(Duration::from_secs(11)).await;
     assert_eq!(world.sees(), ["10.0.0.2:80"]);

@@ -143,7 +143,7 @@ fn only_earlier_starts_at_this_address_are_replaced() {
 }
 
 proptest! {
-    /// Names may even contain the separators of an id.
+    /// Ids stay distinct even if names contain the separators of an id.
     #[test]
     fn two_registrations_never_share_an_id(
         services in ["[a-b0-1.-]{1,12}", "[a-b0-1.-]{1,12}"],

@@ -31,10 +31,10 @@ impl Guarded {
     async fn allowing(rules: &str) -> Self {
         let agent = Agent::start_with(DENY).await;
         let policy = json!({"Name": "user", "Rules": rules});
-        let policy = agent.ask("PUT", "/v1/acl/policy", Some(policy)).await;
+        let policy = agent.send("PUT", "/v1/acl/policy", Some(policy)).await;
         let policy = policy["ID"].as_str().unwrap().to_owned();
         let token = json!({"Policies": [{"ID": policy}]});
-        let token = agent.ask("PUT", "/v1/acl/token", Some(token)).await;
+        let token = agent.send("PUT", "/v1/acl/token", Some(token)).await;
         let token = token["SecretID"].as_str().unwrap().to_owned();
         Self { agent, folder: tempfile::tempdir().unwrap(), token, policy }
     }
@@ -51,7 +51,7 @@ impl Guarded {
 
     async fn rule(&self, rules: &str) {
         let policy = json!({"ID": self.policy, "Name": "user", "Rules": rules});
-        self.agent.ask("PUT", &format!("/v1/acl/policy/{}", self.policy), Some(policy)).await;
+        self.agent.send("PUT", &format!("/v1/acl/policy/{}", self.policy), Some(policy)).await;
     }
 
     /// Creates the registry of a process with this content of its token file.
@@ -118,7 +118,7 @@ async fn a_token_can_be_replaced_and_is_never_shown() {
 }
 
 #[tokio::test]
-async fn a_lost_permission_or_token_file_costs_no_endpoint() {
+async fn a_lost_permission_or_token_file_removes_no_endpoint() {
     let guarded = Guarded::start().await;
     let registry = guarded.registry(&guarded.token);
     let server = Serving::start().await;

@@ -59,12 +59,12 @@ async fn a_forgotten_check_is_registered_again() {
     let _registration = registry.registrar.register(described(1001)).await.unwrap();
     sees(&mut watch, &[1001]).await;
     let id = agent.services().await[0]["ID"].as_str().unwrap().to_owned();
-    agent.ask("PUT", &format!("/v1/agent/service/deregister/{id}"), None).await;
+    agent.send("PUT", &format!("/v1/agent/service/deregister/{id}"), None).await;
     sees(&mut watch, &[]).await;
     sees(&mut watch, &[1001]).await;
 
     // The same for the check alone: an instance without a check would always pass.
-    agent.ask("PUT", &format!("/v1/agent/check/deregister/{id}:heartbeat"), None).await;
+    agent.send("PUT", &format!("/v1/agent/check/deregister/{id}:heartbeat"), None).await;
     let again = async || (agent.registrations() == 3).then_some(());
     eventually("it is registered again", again).await;
     assert!(timeout(Duration::from_millis(100), sees(&mut watch, &[1001])).await.is_ok());

@@ -21,10 +21,10 @@ use std::time::Duration;
 use gantry_discovery::{Registry, Settings, Status, Watch, consul};
 use tokio::time::{sleep, timeout};
 
-/// Timeout of tests. Generous, because the machine may be busy.
-const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Guard against a hanging test. Generous, because the machine may be busy.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Creates the registry as a process does, from settings.
+/// Creates the registry from settings, as a process does.
 fn registry(consul: consul::Settings) -> Registry {
     let mut settings: Settings = toml::from_str("kind = \"consul\"").unwrap();
     settings.consul = consul;

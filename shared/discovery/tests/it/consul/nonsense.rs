@@ -1,4 +1,4 @@
-//! Invalid answers of an agent.
+//! Invalid responses of an agent.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use super::{
 };
 use crate::contract::{ports, sees};
 
-/// Checks a sequence of answers: a valid one, some invalid ones, a valid one.
+/// Checks that invalid answers between two valid ones change no endpoint and are reported as
+/// `expected`.
 async fn survives(bad: Answer, expected: &str) {
     let agent = Scripted::start([
         Answer::new(10, ONE),
@@ -107,7 +108,7 @@ async fn an_invalid_index_causes_no_busy_loop() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(
             agent.health_queries().len() <= 5,
-            "{index:?}: asked {} times",
+            "{index:?}: {} queries",
             agent.health_queries().len()
         );
         assert!(matches!(watch.status(), Status::Live { .. }), "{:?}", watch.status());
@@ -116,7 +117,7 @@ async fn an_invalid_index_causes_no_busy_loop() {
 
 /// Consul accepts any number as a port.
 #[tokio::test]
-async fn an_unusable_registration_hides_no_other() {
+async fn an_unusable_registration_does_not_hide_others() {
     for nowhere in [r#""10.0.0.1","Port":-1"#, r#""10.0.0.1","Port":70000"#, r#""a.b","Port":1"#] {
         let two = format!(
             r#"[{{"Node":{{"Address":"127.0.0.1"}},"Service":{{"ID":"b","Address":{nowhere}}}}},{}"#,

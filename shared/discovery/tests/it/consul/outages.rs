@@ -1,17 +1,22 @@
 //! Outages of the agent.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gantry_consul_agent::{Agent, KEPT};
-use gantry_discovery::RegistrationState;
+use gantry_discovery::{Registration, RegistrationState};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
-    NeverEmpty, agent::Reached, eventually, is_live, is_pending, is_stale, registry,
+    NeverEmpty, TEST_TIMEOUT, agent::Reached, eventually, is_live, is_pending, is_stale, registry,
     serving::Serving,
 };
 use crate::contract::{ports, sees};
+
+/// Waits until a deregistration has given up on an agent that does not respond.
+async fn gives_up(registration: Registration) {
+    timeout(TEST_TIMEOUT, registration.deregister()).await.unwrap();
+}
 
 #[tokio::test]
 async fn an_agent_that_loses_its_data_costs_no_endpoint() {
@@ -35,10 +40,8 @@ async fn an_agent_that_loses_its_data_costs_no_endpoint() {
     assert!(why.contains("unreachable"), "{why}");
 
     agent.restart().await;
-    let since = Instant::now();
     let known = async || (agent.services().await.len() == 1).then_some(());
     eventually("it is registered again", known).await;
-    assert!(since.elapsed() < Duration::from_secs(10), "took {:?}", since.elapsed());
     is_live(&watch).await;
     assert_eq!(ports(&watch.current()), [server.port()]);
     never_empty.end().await;
@@ -60,15 +63,15 @@ async fn an_agent_that_keeps_its_data_needs_no_registration() {
     is_stale(&watch).await;
     agent.restart().await;
     let passes = async || {
-        let entries = agent.ask("GET", "/v1/health/service/user?passing", None).await;
+        let entries = agent.send("GET", "/v1/health/service/user?passing", None).await;
         let known = registration.state() == RegistrationState::Registered;
         (known && entries.as_array().unwrap().len() == 1).then_some(())
     };
-    eventually("it passes again", passes).await;
+    eventually("the check passes again", passes).await;
     is_live(&watch).await;
-    // Earlier answers may be from before the agent checked its instances.
+    // The earlier answers may date from before the agent checked its instances.
     sleep(Duration::from_secs(3)).await;
-    eventually("it passes again", passes).await;
+    eventually("the check passes again", passes).await;
     never_empty.end().await;
     assert_eq!(agent.registrations(), 0, "it was registered again");
 }
@@ -97,7 +100,7 @@ async fn an_empty_agent_is_accepted_after_the_hold() {
     let registry = registry(settings);
     // No process registers this instance again.
     let body = json!({"ID": "a", "Name": "user", "Address": "127.0.0.1", "Port": 1001});
-    agent.ask("PUT", "/v1/agent/service/register", Some(body)).await;
+    agent.send("PUT", "/v1/agent/service/register", Some(body)).await;
     let mut watch = registry.resolver.watch("user");
     sees(&mut watch, &[1001]).await;
 
@@ -110,9 +113,7 @@ async fn an_empty_agent_is_accepted_after_the_hold() {
     };
     eventually("the empty answer is doubted", doubted).await;
     assert_eq!(ports(&watch.current()), [1001]);
-    let since = Instant::now();
     sees(&mut watch, &[]).await;
-    assert!(since.elapsed() < Duration::from_secs(8), "took {:?}", since.elapsed());
     is_live(&watch).await;
 }
 
@@ -136,11 +137,9 @@ async fn a_hanging_agent_is_noticed_and_costs_no_endpoint() {
     is_live(&watch).await;
     assert_eq!(ports(&watch.current()), [server.port()]);
 
-    // A shutdown does not wait for a hanging agent.
+    // The agent stays stopped until the deregistration has given up.
     agent.signal("STOP");
-    let since = Instant::now();
-    registration.deregister().await;
-    assert!(since.elapsed() < Duration::from_secs(8), "took {:?}", since.elapsed());
+    gives_up(registration).await;
     agent.signal("CONT");
 }
 
@@ -151,7 +150,5 @@ async fn a_deregistration_does_not_wait_for_a_dead_agent() {
     let server = Serving::start().await;
     let registration = registry.registrar.register(server.instance("user")).await.unwrap();
     agent.kill();
-    let since = Instant::now();
-    registration.deregister().await;
-    assert!(since.elapsed() < Duration::from_secs(8), "took {:?}", since.elapsed());
+    gives_up(registration).await;
 }

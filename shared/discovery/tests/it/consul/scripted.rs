@@ -23,7 +23,7 @@ pub(super) struct Answer {
     pub(super) body: Arc<str>,
     /// Delay of the answer, like that of a blocking query.
     pub(super) after: Duration,
-    /// Time since the server heard from its leader, in milliseconds.
+    /// Time since the last contact of the server with its leader, in milliseconds.
     pub(super) last_contact: u64,
     /// True if the body never ends.
     pub(super) endless: bool,
@@ -42,12 +42,12 @@ impl Answer {
         }
     }
 
-    /// The answer of an agent without ACLs to unknown requests.
+    /// Answer of an agent without ACLs to unknown requests.
     fn unknown() -> Self {
         Self { status: 401, ..Self::new(1, "ACL support disabled") }
     }
 
-    /// Delays the answer, so that the one before it is seen.
+    /// Delays the answer, so that the test sees the one before it.
     pub(super) fn late(self) -> Self {
         self.after(Duration::from_secs(1))
     }
@@ -74,7 +74,7 @@ type Script = dyn Fn(&Received) -> Answer + Send + Sync;
 /// The running agent. Dropping it closes its connections.
 pub(super) struct Scripted {
     url: String,
-    asked: Arc<Mutex<Vec<Received>>>,
+    received: Arc<Mutex<Vec<Received>>>,
     task: JoinHandle<()>,
 }
 
@@ -83,8 +83,8 @@ impl Scripted {
     /// one. Other requests get the answer of an agent without ACLs.
     pub(super) async fn start<const N: usize>(answers: [Answer; N]) -> Self {
         let number = Mutex::new(0);
-        Self::answering(move |asked| {
-            if !asked.path.starts_with("/v1/health/service/") {
+        Self::answering(move |request| {
+            if !request.path.starts_with("/v1/health/service/") {
                 return Answer::unknown();
             }
             let mut number = number.lock().unwrap();
@@ -100,9 +100,9 @@ impl Scripted {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::new(Mutex::new(Vec::new()));
         let (requests, script) =
-            (Arc::clone(&asked), Arc::<Script>::from(Box::new(script) as Box<Script>));
+            (Arc::clone(&received), Arc::<Script>::from(Box::new(script) as Box<Script>));
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
@@ -112,7 +112,7 @@ impl Scripted {
                 while connections.try_join_next().is_some() {}
             }
         });
-        Self { url, asked, task }
+        Self { url, received, task }
     }
 
     pub(super) fn settings(&self) -> Settings {
@@ -121,13 +121,14 @@ impl Scripted {
 
     /// Returns all requests so far.
     pub(super) fn all(&self) -> Vec<Received> {
-        self.asked.lock().unwrap().clone()
+        self.received.lock().unwrap().clone()
     }
 
     /// Returns the health queries so far, without their waiting times.
     pub(super) fn health_queries(&self) -> Vec<String> {
-        let without_wait = |asked: &Received| asked.path.split("&wait=").next().unwrap().to_owned();
-        let all = self.asked.lock().unwrap();
+        let without_wait =
+            |request: &Received| request.path.split("&wait=").next().unwrap().to_owned();
+        let all = self.received.lock().unwrap();
         all.iter().filter(|one| one.path.starts_with("/v1/health/")).map(without_wait).collect()
     }
 }
@@ -150,9 +151,9 @@ async fn serve(
     let head = String::from_utf8_lossy(&head).into_owned();
     let mut words = head.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let asked = Received { method, path, head };
-    requests.lock().unwrap().push(asked.clone());
-    let answer = script(&asked);
+    let request = Received { method, path, head };
+    requests.lock().unwrap().push(request.clone());
+    let answer = script(&request);
     sleep(answer.after).await;
     let Answer { status, index, led, body, last_contact, endless, .. } = answer;
     let framing = if endless {

@@ -27,9 +27,9 @@ async fn guarded(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Gua
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, TOKEN).unwrap();
-    let agent = Scripted::answering(move |asked| {
-        assert!(asked.head.contains(&format!("x-consul-token: {TOKEN}")), "{}", asked.head);
-        answer(&asked.path)
+    let agent = Scripted::answering(move |request| {
+        assert!(request.head.contains(&format!("x-consul-token: {TOKEN}")), "{}", request.head);
+        answer(&request.path)
     })
     .await;
     let registry = registry(agent.settings().token_file(file));

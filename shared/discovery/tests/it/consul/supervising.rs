@@ -6,7 +6,7 @@ use std::{
 };
 
 use gantry_discovery::{RegistrationState, consul::Check};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::{
     eventually, registry,
@@ -24,23 +24,28 @@ fn good(_: &Received) -> Answer {
     Answer::new(1, "{}")
 }
 
-fn is(asked: &Received, what: &str) -> bool {
-    format!("{} {}", asked.method, asked.path).starts_with(what)
+fn is(request: &Received, what: &str) -> bool {
+    format!("{} {}", request.method, request.path).starts_with(what)
 }
 
 fn count(agent: &Scripted, what: &str) -> usize {
-    agent.all().iter().filter(|asked| is(asked, what)).count()
+    agent.all().iter().filter(|request| is(request, what)).count()
 }
 
 async fn receives(agent: &Scripted, what: &str, times: usize) {
     eventually(what, async || (count(agent, what) >= times).then_some(())).await;
 }
 
-/// Consul might otherwise execute the request after the deregistration.
+/// The deregistration waits for the response to the registration. Consul might otherwise execute
+/// the registration last.
 #[tokio::test]
 async fn a_cancelled_registration_is_deregistered_once_made() {
-    let agent = Scripted::answering(|asked| {
-        if is(asked, REGISTER) { good(asked).after(Duration::from_secs(2)) } else { good(asked) }
+    let agent = Scripted::answering(|request| {
+        if is(request, REGISTER) {
+            good(request).after(Duration::from_secs(2))
+        } else {
+            good(request)
+        }
     })
     .await;
     let registry = registry(agent.settings());
@@ -51,7 +56,10 @@ async fn a_cancelled_registration_is_deregistered_once_made() {
     registering.abort();
     assert!(registering.await.unwrap_err().is_cancelled());
     receives(&agent, DEREGISTER, 1).await;
-    assert!(since.elapsed() > Duration::from_secs(1), "before it was made");
+    assert!(
+        since.elapsed() > Duration::from_secs(1),
+        "deregistered before the registration was made"
+    );
     sleep(Duration::from_millis(300)).await;
     assert_eq!((count(&agent, REGISTER), count(&agent, DEREGISTER)), (1, 1));
 }
@@ -80,7 +88,6 @@ async fn a_ttl_check_is_passed_while_the_registration_lives() {
     receives(&agent, BEAT, 5).await;
     // The first beat is part of the registration. The others come at a third of the TTL.
     assert!(since.elapsed() >= Duration::from_millis(3500), "took {:?}", since.elapsed());
-    assert!(since.elapsed() < Duration::from_secs(6), "took {:?}", since.elapsed());
     registration.deregister().await;
     let beats = count(&agent, BEAT);
     sleep(Duration::from_millis(1500)).await;
@@ -92,16 +99,16 @@ async fn a_ttl_check_is_passed_while_the_registration_lives() {
 async fn a_drain_does_not_wait_for_the_removal_of_earlier_ones() {
     let agent =
         Scripted::answering(
-            |asked| {
-                if is(asked, SWEEP) { good(asked).never() } else { good(asked) }
+            |request| {
+                if is(request, SWEEP) { good(request).never() } else { good(request) }
             },
         )
         .await;
-    let registry = registry(agent.settings());
+    // Longer than the limit of a deregistration: one that waited for the sweep would send nothing.
+    let registry = registry(agent.settings().timeout(Duration::from_secs(60)));
     let registration = registry.registrar.register(described(1001)).await.unwrap();
     receives(&agent, SWEEP, 1).await;
-    let deregistered = timeout(Duration::from_secs(2), registration.deregister()).await;
-    assert!(deregistered.is_ok());
+    registration.deregister().await;
     assert_eq!(count(&agent, DEREGISTER), 1);
 }
 

@@ -24,9 +24,9 @@ fn newer_than(index: u64) -> String {
 }
 
 async fn receives(agent: &Scripted, expected: &[String]) {
-    let asked =
+    let all =
         async || (agent.health_queries().len() >= expected.len()).then(|| agent.health_queries());
-    assert_eq!(eventually("everything is asked", asked).await, expected);
+    assert_eq!(eventually("all queries", all).await, expected);
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn the_index_of_an_error_is_ignored() {
 }
 
 #[tokio::test]
-async fn an_index_that_goes_backwards_is_forgotten() {
+async fn a_decreased_index_is_reset() {
     let agent = Scripted::start([
         Answer::new(10, ONE),
         Answer::new(4, OTHER),
@@ -81,8 +81,8 @@ async fn a_leaderless_answer_is_used_if_there_is_no_other() {
     assert_eq!(is_pending(&watch).await, "consul has no leader");
     sees(&mut watch, &[1001]).await;
     let never_empty = NeverEmpty::from_now_on(&watch);
-    let asked_again = async || (agent.health_queries().len() > 3).then_some(());
-    eventually("it is asked again", asked_again).await;
+    let queried_again = async || (agent.health_queries().len() > 3).then_some(());
+    eventually("another query", queried_again).await;
     assert_eq!(is_stale(&watch).await, "consul has no leader");
     never_empty.end().await;
 }
@@ -181,10 +181,10 @@ async fn an_unchanged_set_is_not_published_again() {
 }
 
 #[tokio::test]
-async fn an_answer_may_take_the_wait_and_consuls_addition() {
-    let agent = Scripted::answering(|asked| {
+async fn an_answer_may_take_as_long_as_consuls_jittered_wait() {
+    let agent = Scripted::answering(|request| {
         let answer = Answer::new(10, ONE);
-        let Some((_, wait)) = asked.path.split_once("&wait=") else { return answer };
+        let Some((_, wait)) = request.path.split_once("&wait=") else { return answer };
         let wait: u64 = wait.trim_end_matches("ms").parse().unwrap();
         answer.after(Duration::from_millis(wait * 17 / 16))
     })
