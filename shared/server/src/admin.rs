@@ -73,7 +73,7 @@ use crate::{
     transport::{Age, Connections, Endable, Ends, run},
 };
 
-/// Drain timeout. Responses are short: a client that has not read one by then is cut off.
+/// Drain timeout. Responses are short, so a client that has not read one by then is disconnected.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// Timeout for the head of a request.
@@ -124,7 +124,7 @@ impl Admin {
         self
     }
 
-    /// Adds the services that `caller` calls to `/endpoints`.
+    /// Adds the services that the service `caller` calls to `/endpoints`.
     pub fn endpoints<T: Serialize>(
         mut self,
         caller: &str,
@@ -148,8 +148,8 @@ impl Admin {
         self
     }
 
-    /// Serves until `shutdown`. To show the drain in `/readyz`, end it after the servers have
-    /// drained.
+    /// Serves until `shutdown`. Complete `shutdown` after the servers have drained, so that
+    /// `/readyz` shows the drain.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let router = self.router();
         let nobody = Arc::new(Proxies::new(&LimitSettings::default()));
@@ -160,7 +160,7 @@ impl Admin {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(MAX_HEADER_BYTES)
-            // An idle connection would occupy a place that others need.
+            // An idle connection would take one of the few places.
             .keep_alive(false);
         let accept = connections.accept(listener, stop.clone(), |stream, address, peer| {
             let service = TowerToHyperService::new(router.clone());
@@ -204,7 +204,7 @@ impl Admin {
             .with_state(SingleFlight::new(move || readiness(Arc::clone(&servers))));
         if let Some(text) = metrics {
             let text = SingleFlight::new(move || write(Arc::clone(&text)));
-            let page = async move || text.ask().await.ok_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let page = async move || text.run().await.ok_or(StatusCode::INTERNAL_SERVER_ERROR);
             router = router.route("/metrics", get(page));
         }
         if !endpoints.is_empty() {
@@ -212,7 +212,7 @@ impl Admin {
                 let pages = endpoints.iter().map(|(caller, page)| (caller.clone(), page()));
                 std::future::ready(json(&pages.collect::<BTreeMap<_, _>>()))
             });
-            router = router.route("/endpoints", get(async move || pages.ask().await));
+            router = router.route("/endpoints", get(async move || pages.run().await));
         }
         if let Some(config) = config {
             router = router.route("/config", get(async move || Json(config)));
@@ -240,7 +240,7 @@ impl Future for Http1 {
         Pin::new(&mut self.connection).poll(cx).map(|ended| match ended {
             Ok(()) => Closed::Peer,
             Err(error) => {
-                debug!(peer = %self.peer, %error, "a connection ended badly");
+                debug!(peer = %self.peer, %error, "connection failed");
                 Closed::Error
             }
         })
@@ -253,7 +253,7 @@ impl Endable for Http1 {
     }
 
     fn abrupt(self: Pin<&mut Self>, _: Reason) {
-        // Ends at once if the response has not begun.
+        // hyper closes the connection at once if no response has begun.
         self.graceful();
     }
 }
@@ -305,10 +305,10 @@ async fn readiness(servers: Arc<[Status]>) -> (StatusCode, Page) {
 }
 
 async fn ready(Shared(readiness): Shared<SingleFlight<(StatusCode, Page)>>) -> impl IntoResponse {
-    readiness.ask().await
+    readiness.run().await
 }
 
-/// Renders the page on a blocking thread, to not delay calls. Returns None if it panicked.
+/// Renders the page on a blocking thread, so that it delays no call. Returns None if it panics.
 async fn write(text: Source<String>) -> Option<Page> {
     let text = spawn_blocking(move || text()).await.ok()?;
     Some(([(CONTENT_TYPE, PROMETHEUS_TEXT)], text.into()))

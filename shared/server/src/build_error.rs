@@ -1,4 +1,4 @@
-//! Reasons for which a server cannot be built.
+//! Errors of building a server.
 
 use std::fmt;
 
@@ -48,11 +48,11 @@ pub enum BuildProblem {
     /// The same service was added twice.
     #[error("the service {0} was added twice")]
     DuplicateService(&'static str),
-    /// A method needs credentials, and the server has no verifier.
+    /// A method requires credentials, but the server has no verifier.
     #[error("the method {0} needs credentials: the server needs a verifier")]
     NoVerifier(&'static str),
-    /// A calling service is granted a permission that the contract does not have. Checked here
-    /// because a misspelt grant would otherwise only show as refused calls.
+    /// A calling service is granted a permission that the contract does not have. Without this
+    /// check, a misspelt grant would show only as refused calls.
     #[error("the permission {permission} that {service} is granted is not in the contract")]
     UnknownPermission {
         /// Calling service.

@@ -117,11 +117,12 @@ impl ServerBuilder {
     /// The layer sees the same calls as the handlers: authenticated, authorized, within all limits
     /// and complete. Their messages are still as received: neither decoded nor validated. The
     /// request's extensions hold the caller ([`Authorized`](gantry_contract::Authorized), with its
-    /// scope) and the method (`&'static` [`MethodPolicy`](gantry_contract::MethodPolicy)). Whatever
-    /// the layer does, the server counts and logs the call, ends it at its deadline and catches
-    /// panics. Calls that the layer makes to other services inherit the deadline and the caller.
+    /// scope) and the method (`&'static` [`MethodPolicy`](gantry_contract::MethodPolicy)). The
+    /// server also counts and logs calls that the layer refuses, ends them at their deadline and
+    /// catches panics of the layer. Calls that the layer makes to other services inherit the
+    /// deadline and the caller.
     ///
-    /// A layer has no error type: to refuse a call, it answers with a status
+    /// A layer has no error type. To refuse a call, it returns a response with a status
     /// ([`Status::into_http`](tonic::Status::into_http)).
     ///
     /// ```
@@ -204,7 +205,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Returns a handle for handlers that have to stop waiting when the drain begins.
+    /// Returns a handle with which handlers can end their waits when the drain begins.
     pub fn drain(&self) -> Drain {
         Drain(self.lifecycle.watch())
     }
@@ -251,7 +252,7 @@ impl ServerBuilder {
         let lifecycle = self.lifecycle;
         let mut handlers: Vec<_> =
             self.handlers.into_iter().map(|handlers| handlers(&self.layers)).collect();
-        // The services in the order of `Methods`.
+        // The order must be that of `Methods`.
         let health = HealthService::new(names.iter().copied(), lifecycle.watch());
         handlers.push(Box::new(Generated(HealthServer::new(health))));
         if let Some(reflection) = reflection {

@@ -28,10 +28,10 @@ use crate::{
 /// Maximum length of an unknown path in the log and in the response, in bytes.
 const MAX_PATH: usize = 128;
 
-/// Response body that can end while its peer reads nothing of it.
+/// Response body with a deadline. The deadline ends it even if the peer reads nothing.
 pub(crate) trait Timed: Body {
-    /// Trailers that end the body when its time is over. Polled while the peer does not take the
-    /// last frame.
+    /// Returns the trailers that end the body at its deadline. Polled while the peer does not read
+    /// the previous frame.
     fn poll_over(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HeaderMap>;
 }
 
@@ -148,8 +148,8 @@ pub(crate) struct Authenticated<B> {
     pub(crate) http: Request<B>,
 }
 
-/// Hashes that identify a caller. Keyed with a secret of the process, so that nobody can choose
-/// them.
+/// Hashes that identify a caller. Keyed with a secret of the process, so that a caller cannot
+/// choose its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallerHashes {
     /// Hash of the caller; for an anonymous caller, of its source.
@@ -167,7 +167,7 @@ pub(crate) struct Limited<B> {
     pub(crate) http: Request<B>,
 }
 
-/// Call that its caller may make.
+/// Call that its caller is authorized to make.
 pub(crate) struct Permitted<B> {
     pub(crate) call: Arc<Call>,
     pub(crate) method: Method,
@@ -190,7 +190,7 @@ pub(crate) struct Complete<B> {
     pub(crate) method: Method,
     pub(crate) key: CallerHashes,
     pub(crate) authorized: Authorized,
-    /// Time from which the call counts as the server's work.
+    /// Start of the server's work on the call. The concurrency limit measures latency from here.
     pub(crate) at: Instant,
     pub(crate) http: Request<B>,
 }

@@ -33,7 +33,8 @@ impl Proxies {
             ForwardedBy::XForwardedFor => (X_FORWARDED_FOR, address),
             ForwardedBy::Forwarded => (FORWARDED, forwarded_for),
         };
-        // A comma within quotes splits too: the rest is then unreadable and ignored.
+        // A comma within quotes also splits an element. Its parts are unreadable and end the
+        // search.
         let lists = headers.get_all(header);
         let hops = lists.iter().rev().flat_map(|list| list.to_str().unwrap_or("?").rsplit(','));
         for hop in hops {
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed() {
+    fn only_a_trusted_proxy_can_report_a_client() {
         let client = |peer, values| client(ForwardedBy::XForwardedFor, peer, values);
         assert_eq!(client("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
         assert_eq!(client("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_however_they_are_written() {
+    fn addresses_are_read_in_every_notation() {
         for (by, value, expected) in [
             (ForwardedBy::XForwardedFor, "198.51.100.7:4711", "198.51.100.7"),
             (ForwardedBy::XForwardedFor, "2001:db8::7", "2001:db8::7"),

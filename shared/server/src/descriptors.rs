@@ -6,8 +6,8 @@
 
 use crate::settings::{ConnectionSettings, DEFAULT_MAX};
 
-/// Number of descriptors reserved for everything but callers' connections: 100 for the admin pages,
-/// and databases, outgoing connections, logs, the runtime and closing connections.
+/// Number of descriptors reserved for everything except callers' connections: 100 for the admin
+/// pages, the rest for databases, outgoing connections, logs, the runtime and closing connections.
 const RESERVED: u64 = 320;
 
 /// Minimum number of connections; with fewer the process does not start.
@@ -47,8 +47,8 @@ impl OpenFiles {
         Self::current()
     }
 
-    /// Sets [`ConnectionSettings::max`] where it is unset, for all servers of a process and the
-    /// number of their replicas.
+    /// Sets [`ConnectionSettings::max`] of the servers of a process that leave it unset. Takes the
+    /// settings of each server with the number of its replicas.
     ///
     /// # Errors
     /// [`TooFewFiles`] if the configured connections do not fit, or fewer than 16 would be left.
@@ -136,9 +136,9 @@ mod tests {
         assert_eq!(refused(1024, &[(Some(2000), 2)]).connections, 4000);
         assert_eq!(refused(1024, &[(Some(600), 1), (None, 7)]).connections, 600 + 7 * 16);
         assert_eq!(refused(0, &[(None, 1)]).connections, 16);
-        let told = refused(1024, &[(Some(1000), 1)]).to_string();
+        let text = refused(1024, &[(Some(1000), 1)]).to_string();
         for number in ["1024 files", "1000 connections", "1320 or more"] {
-            assert!(told.contains(number), "{told}");
+            assert!(text.contains(number), "{text}");
         }
         assert_eq!(refused(u64::MAX, &[(Some(u32::MAX), u64::MAX)]).connections, u64::MAX);
     }

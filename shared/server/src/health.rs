@@ -1,7 +1,7 @@
 //! `grpc.health.v1.Health`: serving status of the server (the name "") and of each of its services.
 //!
-//! All names share one state. A watch ends after it has reported the drain: it would delay the
-//! drain, and has nothing more to report.
+//! All names share one state. A watch ends after it has reported the drain. It has nothing more to
+//! report, and would delay the drain.
 
 use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
@@ -64,7 +64,7 @@ impl Health for HealthService {
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let name = &request.get_ref().service;
         if !self.names.contains(name.as_str()) {
-            // The code is the protocol's; probes expect it.
+            // The health checking protocol requires this code, and probes expect it.
             return Err(Status::not_found("this server does not have the service"));
         }
         Ok(Response::new(answer(*self.state.borrow())))
@@ -86,10 +86,10 @@ impl Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let known = self.names.contains(request.get_ref().service.as_str());
-        let told = watch_until_drained(self.state.clone()).map(move |state| {
+        let responses = watch_until_drained(self.state.clone()).map(move |state| {
             Ok(if known { answer(state) } else { status(ServingStatus::ServiceUnknown) })
         });
-        Ok(Response::new(told.boxed()))
+        Ok(Response::new(responses.boxed()))
     }
 }
 
@@ -118,12 +118,12 @@ mod tests {
     use super::*;
     use crate::lifecycle::Lifecycle;
 
-    fn ask(service: &str) -> Request<HealthCheckRequest> {
+    fn request(service: &str) -> Request<HealthCheckRequest> {
         Request::new(HealthCheckRequest { service: service.into() })
     }
 
     #[tokio::test]
-    async fn a_check_follows_the_servers_life_for_every_name_it_has() {
+    async fn a_check_of_every_name_follows_the_servers_state() {
         let lifecycle = Lifecycle::new();
         let health = HealthService::new(["a.v1.A"], lifecycle.watch());
         for (state, expected) in [
@@ -133,11 +133,11 @@ mod tests {
         ] {
             lifecycle.set(state);
             for name in ["", "a.v1.A"] {
-                let answer = health.check(ask(name)).await.unwrap();
+                let answer = health.check(request(name)).await.unwrap();
                 assert_eq!(answer.get_ref().status(), expected);
             }
         }
-        let unknown = health.check(ask("b.v1.B")).await.unwrap_err();
+        let unknown = health.check(request("b.v1.B")).await.unwrap_err();
         assert_eq!(unknown.code(), tonic::Code::NotFound);
     }
 
@@ -151,7 +151,7 @@ mod tests {
             let statuses = &list.get_ref().statuses;
             assert_eq!(statuses.len(), 3);
             for name in ["", "a.v1.A", "b.v1.B"] {
-                assert_eq!(statuses[name], *health.check(ask(name)).await.unwrap().get_ref());
+                assert_eq!(statuses[name], *health.check(request(name)).await.unwrap().get_ref());
             }
         }
     }
@@ -166,11 +166,11 @@ mod tests {
             ("b.v1.B", ServingStatus::ServiceUnknown, ServingStatus::ServiceUnknown),
         ] {
             lifecycle.set(State::Serving);
-            let mut told = health.watch(ask(name)).await.unwrap().into_inner();
-            assert_eq!(told.next().await.unwrap().unwrap().status(), serving);
+            let mut responses = health.watch(request(name)).await.unwrap().into_inner();
+            assert_eq!(responses.next().await.unwrap().unwrap().status(), serving);
             lifecycle.set(State::Draining);
-            assert_eq!(told.next().await.unwrap().unwrap().status(), draining);
-            assert!(told.next().await.is_none());
+            assert_eq!(responses.next().await.unwrap().unwrap().status(), draining);
+            assert!(responses.next().await.is_none());
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Host names of the admin pages.
 //!
-//! A web page can make its own name resolve to this address (DNS rebinding); a browser then lets it
-//! read the pages served here. It cannot choose the Host header, which carries that name. So a
-//! request is answered only if it names an IP address, `localhost`, or a configured name.
+//! A web page can make its own name resolve to this address (DNS rebinding). A browser then lets
+//! the page read the admin pages. But the page cannot choose the Host header, which holds its name.
+//! So a request is answered only if its host is an IP address, `localhost` or a configured name.
 
 use std::{net::Ipv6Addr, sync::Arc};
 
@@ -15,7 +15,7 @@ use http::{StatusCode, Version, header::HOST, uri::Authority};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-const MISDIRECTED: &str = "this host name is not one of the admin pages': use the IP address or \
+const MISDIRECTED: &str = "the admin pages are not served under this host name: use the IP address or \
                            localhost, or add the name to the setting admin.hosts\n";
 
 const NO_HOST: &str = "the request needs exactly one valid host\n";
@@ -77,8 +77,8 @@ pub(crate) async fn check(
     }
 }
 
-/// Returns whether the requested host is allowed, or `None` if the request does not name exactly
-/// one.
+/// Returns `Some(true)` if the requested host is allowed and `Some(false)` if not, or `None` if the
+/// request does not name exactly one host.
 fn meant<B>(request: &http::Request<B>, names: &[HostName]) -> Option<bool> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (header, second) = (hosts.next(), hosts.next());
@@ -87,7 +87,7 @@ fn meant<B>(request: &http::Request<B>, names: &[HostName]) -> Option<bool> {
     }
     let target = request.uri().authority();
     if header.is_none() && target.is_none() {
-        // No browser uses HTTP/1.0, and old probes send no host.
+        // Allow HTTP/1.0 without a host: no browser uses it, and old probes send none.
         return (request.version() == Version::HTTP_10).then_some(true);
     }
     let header = header.map(|value| value.to_str().ok()?.parse::<Authority>().ok());
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_is_no_host_name_is_refused() {
+    fn a_setting_that_is_not_a_host_name_is_rejected() {
         for text in ["", ".", "*", "*.", "a..b", "a:80", "http://a", "a/b", "a.*", "é.example"] {
             assert!(name(text).is_err(), "{text}");
         }

@@ -52,9 +52,10 @@
 //! | server drains, or connection reached its maximum age | UNAVAILABLE | DRAINING |
 //! | handler panicked | INTERNAL | INTERNAL |
 //!
-//! RATE_LIMITED, TOO_MANY_UPLOADS and OVERLOADED carry a retry delay in `grpc-retry-pushback-ms`
-//! and in a `RetryInfo`. They name the `limit`: `address`, `credentials`, `caller`, `uploads`,
-//! `upload_bytes` or a rate class. OVERLOADED names no limit if the limit is the server's own.
+//! RATE_LIMITED, TOO_MANY_UPLOADS and OVERLOADED have a retry delay in `grpc-retry-pushback-ms` and
+//! in a `RetryInfo`. Their metadata name the `limit`: `address`, `credentials`, `caller`,
+//! `uploads`, `upload_bytes` or a rate class. OVERLOADED names no limit if the limit is the
+//! server's own.
 //!
 //! Health and reflection have no rate limit. Their open calls are limited (OVERLOADED; the limit is
 //! `connection`, `address` or `infrastructure`). Their messages are limited to 4 KiB and must be

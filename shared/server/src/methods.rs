@@ -15,7 +15,7 @@ pub(crate) struct Method {
     /// True for health and reflection, which probes and tools call: exempt from rate limits, and
     /// too frequent to log.
     pub(crate) infrastructure: bool,
-    /// True if every caller with credentials may call it, and no other.
+    /// True if any caller with credentials may call it, whatever its permissions.
     needs_credentials: bool,
     /// Index among the methods of the server.
     pub(crate) index: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Method {
 }
 
 impl Method {
-    /// Returns true if everybody may call it.
+    /// Returns true if every caller may call it, even without credentials.
     pub(crate) fn is_public(self) -> bool {
         self.policy.access == Access::Public && !self.needs_credentials
     }
@@ -65,7 +65,8 @@ impl Methods {
     pub(crate) fn new(services: &[&'static ServicePolicy], reflection: ReflectionAccess) -> Self {
         let own = services.iter().map(|service| (service.methods, false, false));
         let health = [(HEALTH.methods, true, false)];
-        // With credentials it has a caller, and thus the limits of any other method.
+        // If reflection needs credentials, its calls have the rate limits of their caller, like any
+        // other method.
         let needs_credentials = reflection == ReflectionAccess::Authenticated;
         let reflection = (reflection != ReflectionAccess::Off).then_some(&REFLECTION);
         let reflection = reflection.into_iter().flatten();
@@ -100,7 +101,7 @@ impl Methods {
         self.0.get(path).copied()
     }
 
-    /// Returns the first method that needs credentials or a permission.
+    /// Returns a method that needs credentials or a permission, if there is one.
     pub(crate) fn restricted(&self) -> Option<Method> {
         self.0.values().copied().find(|method| !method.is_public())
     }
@@ -114,8 +115,8 @@ pub(crate) fn service(contract: &Contract, name: &str) -> Option<&'static Servic
 /// Timeout of a health watch, which lasts as long as its connection.
 const UNLIMITED: Duration = Duration::MAX;
 
-/// Maximum size of a message to health or reflection, in bytes: enough for a name. No other limit
-/// applies to these.
+/// Maximum size of a message to health or reflection, in bytes: enough for a name. The limits of
+/// uploads do not apply to these messages.
 const MAX_INFRASTRUCTURE_BYTES: u32 = 4096;
 
 /// Policy of health, which every server has besides the services of its contract.

@@ -14,9 +14,9 @@ use serde_json::Value;
 
 /// Possible pages: path, whether it is JSON, content.
 const PAGES: [(&str, bool, &str); 6] = [
-    ("/livez", true, "whether the process runs"),
-    ("/readyz", true, "whether it serves: each server and each dependency"),
-    ("/metrics", false, "counts and measurements, for Prometheus"),
+    ("/livez", true, "200 while the process runs"),
+    ("/readyz", true, "readiness of each server and each dependency"),
+    ("/metrics", false, "metrics, for Prometheus"),
     ("/endpoints", true, "endpoints of the called services, breakers and ejections"),
     ("/config", true, "settings in force, and the source of each"),
     ("/healthz", true, "the same as /livez"),
@@ -38,10 +38,10 @@ pub(crate) fn index(is_served: impl Fn(&str) -> bool) -> Html<String> {
 
 /// Indents a JSON page if the query requests it: `/readyz?pretty`.
 pub(crate) async fn pretty(request: Request, next: Next) -> Response {
-    let asked = request.uri().query().is_some_and(asks);
+    let is_requested = request.uri().query().is_some_and(requests_pretty);
     let response = next.run(request).await;
     let is_json = response.headers().get(CONTENT_TYPE) == Some(&HeaderValue::from_static(JSON));
-    if !asked || !is_json {
+    if !is_requested || !is_json {
         return response;
     }
     let (mut head, body) = response.into_parts();
@@ -56,8 +56,8 @@ pub(crate) async fn pretty(request: Request, next: Next) -> Response {
 
 const JSON: &str = "application/json";
 
-/// `pretty`, `pretty=true`, `pretty=1`.
-fn asks(query: &str) -> bool {
+/// Returns true for `pretty`, `pretty=true`, `pretty=1`.
+fn requests_pretty(query: &str) -> bool {
     query.split('&').any(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         name == "pretty" && !["false", "0", "no"].contains(&value)
@@ -69,12 +69,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pretty_is_asked_for_by_name() {
+    fn pretty_is_requested_by_name() {
         for query in ["pretty", "pretty=", "pretty=1", "pretty=true", "a=b&pretty"] {
-            assert!(asks(query), "{query}");
+            assert!(requests_pretty(query), "{query}");
         }
         for query in ["", "prettier", "pretty=0", "pretty=false", "a=pretty"] {
-            assert!(!asks(query), "{query}");
+            assert!(!requests_pretty(query), "{query}");
         }
     }
 }

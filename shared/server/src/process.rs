@@ -10,7 +10,7 @@ use crate::{
     server::{ServeError, Server},
 };
 
-/// Address that cannot be listened on, and the reason.
+/// Error of listening on an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 pub struct ListenError {

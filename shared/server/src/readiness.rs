@@ -27,23 +27,23 @@ type Checking = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 #[derive(Clone)]
 pub(crate) struct Check {
     name: String,
-    /// If false, the server is degraded without the dependency, and still ready.
+    /// If false, the server without the dependency is degraded but ready.
     required: bool,
-    ask: Arc<dyn Fn() -> Checking + Send + Sync>,
+    check: Arc<dyn Fn() -> Checking + Send + Sync>,
 }
 
 impl Check {
-    pub(crate) fn new<F, Fut, E>(name: &str, ask: F) -> Self
+    pub(crate) fn new<F, Fut, E>(name: &str, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display,
     {
-        let ask = move || -> Checking {
-            let asked = ask();
-            Box::pin(async move { asked.await.map_err(|error| error.to_string()) })
+        let check = move || -> Checking {
+            let running = check();
+            Box::pin(async move { running.await.map_err(|error| error.to_string()) })
         };
-        Self { name: name.to_owned(), required: true, ask: Arc::new(ask) }
+        Self { name: name.to_owned(), required: true, check: Arc::new(check) }
     }
 
     /// Makes the check optional: for a dependency that all replicas lose at the same time and can
@@ -54,7 +54,7 @@ impl Check {
 
     async fn run(&self) -> CheckReport {
         let started = Instant::now();
-        let answer = timeout(CHECK_TIMEOUT, (self.ask)()).await;
+        let answer = timeout(CHECK_TIMEOUT, (self.check)()).await;
         let error = match answer {
             Ok(answer) => answer.err(),
             Err(_) => Some(format!("no answer within {CHECK_TIMEOUT:?}")),
@@ -126,8 +126,8 @@ impl Status {
         *self.state.borrow()
     }
 
-    /// Waits until the server serves or drains, and returns which.
-    pub async fn settled(&mut self) -> State {
+    /// Waits until the server is no longer starting. Returns its state: serving or draining.
+    pub async fn started(&mut self) -> State {
         // A server that was dropped does not serve: report it as draining.
         self.state.wait_for(|state| *state != State::Starting).await.map_or(State::Draining, |s| *s)
     }
@@ -219,8 +219,8 @@ mod tests {
         let lifecycle = Lifecycle::new();
         lifecycle.set(State::Serving);
         let drain = Drain(lifecycle.watch());
-        let patience = Duration::from_secs(1);
-        assert!(timeout(patience, drain.begun()).await.is_err());
+        let limit = Duration::from_secs(1);
+        assert!(timeout(limit, drain.begun()).await.is_err());
         lifecycle.set(State::Draining);
         drain.begun().await;
     }
@@ -244,16 +244,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_an_optional_dependency_it_is_degraded() {
+    async fn a_server_without_an_optional_dependency_is_degraded() {
         let lifecycle = Lifecycle::new();
         lifecycle.set(State::Serving);
         let keys = |known: bool| {
-            let answer = if known { Ok(()) } else { Err("nobody publishes them") };
+            let answer = if known { Ok(()) } else { Err("no key is known") };
             Check::new("keys", move || ready(answer)).optional()
         };
         let report = status(&lifecycle, vec![keys(false)]).report().await;
         assert_eq!((report.ready, report.degraded), (true, true));
-        assert_eq!(report.checks[0].error.as_deref(), Some("nobody publishes them"));
+        assert_eq!(report.checks[0].error.as_deref(), Some("no key is known"));
         let report = status(&lifecycle, vec![keys(true)]).report().await;
         assert_eq!((report.ready, report.degraded), (true, false));
         let broken = Check::new("db", || ready(Err("out of disk")));

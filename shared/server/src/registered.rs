@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 type Stating = Arc<dyn Fn() -> RegistrationState + Send + Sync>;
 
-/// Registry of a server, and its registration once it began. Clones share both.
+/// Registry of a server, and the server's registration once it has started. Clones share both.
 #[derive(Clone)]
 pub(crate) struct Registered {
     registry: Registry,
@@ -28,7 +28,7 @@ impl Registered {
     }
 
     /// Stores the registration. The registry may not have confirmed it yet.
-    pub(crate) fn told(&self, registration: &Registration) {
+    pub(crate) fn set(&self, registration: &Registration) {
         // A server registers only once.
         let _ = self.stating.set(registration.stating());
     }
@@ -42,7 +42,7 @@ impl Registered {
         let error = match self.stating.get().map(|stating| stating()) {
             Some(RegistrationState::Registered) => None,
             Some(RegistrationState::Retrying { why }) => Some(why),
-            None => Some("not yet asked".to_owned()),
+            None => Some("registration not started".to_owned()),
         };
         let now = Instant::now();
         let watched = self.registry.resolver.watched().into_iter();
@@ -56,7 +56,7 @@ impl Registered {
 pub struct RegistryReport {
     /// True if the registry knows the server.
     pub registered: bool,
-    /// Reason if it does not.
+    /// Error if the registry does not know the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Services that the process watches in the registry. A stale one does not affect readiness:

@@ -16,17 +16,17 @@ pub fn authorized<T>(request: &Request<T>) -> &Authorized {
     request.extensions().get().expect("the request was authorized by a gantry server")
 }
 
-/// Fingerprints by which repeated mutations are recognised. A fingerprint is an HMAC-SHA-256 of the
-/// subject, the method and the message under a secret of the service, so that stored ones do not
-/// help to guess requests.
+/// Fingerprints that identify repeated mutations. A fingerprint is an HMAC-SHA-256 of the subject,
+/// the method and the message under a secret of the service, so that a stored fingerprint does not
+/// help to guess the request.
 #[derive(Clone, Debug)]
 pub struct Fingerprints {
     key: hmac::Key,
 }
 
 impl Fingerprints {
-    /// Fingerprints under this secret. All replicas must share it, and it must survive restarts:
-    /// under another secret, a repeated request looks like a different one.
+    /// Creates fingerprints under a secret. All replicas must share it, and it must survive
+    /// restarts: under another secret, a repeated request looks like a different one.
     pub fn new(secret: [u8; 32]) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &secret) }
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_that_is_no_uuid_or_nil_is_refused() {
+    fn a_request_id_must_be_a_uuid_and_not_nil() {
         for id in ["1", "", "00000000-0000-0000-0000-000000000000"] {
             let status = Fingerprints::new([1; 32]).key(&request("a", "message"), id).unwrap_err();
             assert_eq!(status.code(), Code::InvalidArgument);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_the_same_whatever_the_case_of_its_ids() {
+    fn the_case_of_ids_does_not_change_a_request() {
         let fingerprints = Fingerprints::new([1; 32]);
         let key = |id: &str| fingerprints.key(&request("a", &format!("reserve {id}")), id).unwrap();
         let lower = "0195f3a0-abcd-7000-8000-00000000000e";

@@ -65,8 +65,8 @@ impl Server {
         Status::new(&self.name, self.lifecycle.watch(), checks, needs, self.registered.clone())
     }
 
-    /// Adds a called service to the readiness; `endpoints` returns how many of its endpoints are
-    /// known and connected. While none is connected, the server is degraded.
+    /// Adds a called service to the readiness. `endpoints` returns the number of its known and
+    /// connected endpoints. While none is connected, the server is degraded.
     #[must_use]
     pub fn needs(
         mut self,
@@ -82,7 +82,7 @@ impl Server {
     ///
     /// 1. Health reports NOT_SERVING, and its watches end.
     /// 2. The server is removed from the registry.
-    /// 3. Calls are still accepted for the propagation time, while callers learn of the removal.
+    /// 3. Calls are still accepted for the propagation time, so that callers notice the removal.
     /// 4. New connections are refused; open ones get a GOAWAY.
     /// 5. Calls in flight finish within the drain timeout; the rest end with UNAVAILABLE.
     ///
@@ -143,7 +143,7 @@ impl Server {
         Ok(())
     }
 
-    /// Registers, serves until `shutdown`, deregisters, and waits for callers to learn of it.
+    /// Registers, serves until `shutdown`, deregisters, and waits for the propagation time.
     async fn live(
         &self,
         address: SocketAddr,
@@ -179,7 +179,7 @@ impl Server {
             ..Instance::new(&self.name, self.settings.advertised(address))
         };
         let registration = registry.registrar.register(instance).await?;
-        registered.told(&registration);
+        registered.set(&registration);
         Ok(Some((registration, registry.propagation)))
     }
 }
@@ -239,7 +239,7 @@ where
                     FrameFilter::for_server(stream, ClientFrames::new(Arc::clone(&floods)));
                 let shaken = protocol.handshake(stream).await;
                 let shaken =
-                    shaken.inspect_err(|error| debug!(%peer, %error, "the peer speaks no HTTP/2"));
+                    shaken.inspect_err(|error| debug!(%peer, %error, "HTTP/2 handshake failed"));
                 Some((shaken.ok()?, names))
             };
             let shaken = tokio::select! {
@@ -255,7 +255,7 @@ where
                 return;
             };
             if names.is_some() {
-                // The certificate is signed by one of our authorities.
+                // The handshake verified the certificate, so the peer counts as authenticated.
                 standing.authenticated();
             }
             let (cut, resets) = (ends.cut.clone(), Resets::new(settings.max_resets));

@@ -11,11 +11,10 @@ use std::{future::Future, process, time::Duration};
 
 use tracing::warn;
 
-/// Exit code of a process that was signalled twice and did not finish its drain: 128 plus the
-/// number of SIGTERM.
+/// Exit code after a second signal during the drain: 128 plus the number of SIGTERM.
 const CUT_SHORT: i32 = 143;
 
-/// Time to write the last line of the log.
+/// Time for the log's thread to write the last line.
 const LAST_LINE: Duration = Duration::from_millis(50);
 
 /// Resolves at the first signal that ends the process: SIGTERM, Ctrl-C or SIGHUP. From then on,
@@ -34,7 +33,7 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
         // Runs until the process ends.
         tokio::spawn(async move {
             signals.second().await;
-            warn!("told to end a second time: not waiting for the drain");
+            warn!("second signal: ending without waiting for the drain");
             // A separate thread writes the log.
             tokio::time::sleep(LAST_LINE).await;
             process::exit(CUT_SHORT);

@@ -10,38 +10,38 @@ use futures_util::{
     future::{BoxFuture, Shared, WeakShared},
 };
 
-type Asking<T> = BoxFuture<'static, T>;
+type Running<T> = BoxFuture<'static, T>;
 
-/// Task whose concurrent callers share one run: a caller that arrives during a run gets its result.
+/// Task whose concurrent callers share one run. A caller that arrives during a run gets its result.
 pub(crate) struct SingleFlight<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
-    ask: Box<dyn Fn() -> Asking<T> + Send + Sync>,
-    under_way: Mutex<Option<WeakShared<Asking<T>>>>,
+    task: Box<dyn Fn() -> Running<T> + Send + Sync>,
+    under_way: Mutex<Option<WeakShared<Running<T>>>>,
 }
 
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
-    pub(crate) fn new<F, A>(ask: F) -> Self
+    pub(crate) fn new<F, A>(task: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
         A: Future<Output = T> + Send + 'static,
     {
-        let ask = Box::new(move || ask().boxed());
-        Self(Arc::new(Inner { ask, under_way: Mutex::default() }))
+        let task = Box::new(move || task().boxed());
+        Self(Arc::new(Inner { task, under_way: Mutex::default() }))
     }
 
     /// Returns the result. The task runs as long as a caller waits for it.
-    pub(crate) fn ask(&self) -> Shared<Asking<T>> {
-        let Inner { ask, under_way } = &*self.0;
+    pub(crate) fn run(&self) -> Shared<Running<T>> {
+        let Inner { task, under_way } = &*self.0;
         let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let joined = under_way.as_ref().and_then(WeakShared::upgrade);
         // A finished run began before this call, so its result may be outdated.
         if let Some(joined) = joined.filter(|joined| joined.peek().is_none()) {
             return joined;
         }
-        let asked = ask().shared();
-        *under_way = asked.downgrade();
-        asked
+        let run = task().shared();
+        *under_way = run.downgrade();
+        run
     }
 }
 
@@ -64,9 +64,9 @@ mod tests {
     use super::*;
 
     fn counted() -> SingleFlight<u32> {
-        let asked = Arc::new(AtomicU32::new(0));
+        let runs = Arc::new(AtomicU32::new(0));
         SingleFlight::new(move || {
-            let number = asked.fetch_add(1, Ordering::Relaxed);
+            let number = runs.fetch_add(1, Ordering::Relaxed);
             async move {
                 sleep(Duration::from_secs(1)).await;
                 number
@@ -75,24 +75,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_at_the_same_time_share_a_run_and_later_ones_do_not() {
+    async fn only_concurrent_calls_share_a_run() {
         let flight = counted();
-        assert_eq!(join_all((0..100).map(|_| flight.ask())).await, vec![0; 100]);
-        assert_eq!(flight.ask().await, 1);
-        let kept = flight.ask();
+        assert_eq!(join_all((0..100).map(|_| flight.run())).await, vec![0; 100]);
+        assert_eq!(flight.run().await, 1);
+        let kept = flight.run();
         assert_eq!(kept.clone().await, 2);
         // A finished result is not reused, even if it is still held.
-        assert_eq!(flight.ask().await, 3);
+        assert_eq!(flight.run().await, 3);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_that_goes_takes_no_result_from_the_others() {
+    async fn a_cancelled_caller_does_not_end_the_run() {
         let flight = counted();
-        let first = flight.ask();
-        let second = flight.ask();
+        let first = flight.run();
+        let second = flight.run();
         drop(first);
         assert_eq!(second.await, 0);
-        drop(flight.ask());
-        assert_eq!(flight.ask().await, 2);
+        drop(flight.run());
+        assert_eq!(flight.run().await, 2);
     }
 }

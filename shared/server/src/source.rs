@@ -1,5 +1,5 @@
-//! Sources: addresses that count as one for limits. Every limit per address uses [`source_of`]:
-//! rates, connections, incomplete requests and shares of the concurrency limit.
+//! Sources: groups of addresses that limits treat as one. Every limit per address uses
+//! [`source_of`]: rates, connections, uploads and shares of the concurrency limit.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_of_a_network_of_64_bits_are_one() {
+    fn all_addresses_of_a_64_network_are_one_source() {
         assert_eq!(source("2001:db8:1:2:3:4:5:6"), source("2001:db8:1:2::1"));
         assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
         assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_networks_of_a_site_belong_together() {
+    fn all_networks_of_a_48_network_have_one_site() {
         let site = |address: &str| source(address).site();
         assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:3::1"));
         assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:2:2::1"));

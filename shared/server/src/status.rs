@@ -20,7 +20,7 @@ const PUSHBACK: &str = "grpc-retry-pushback-ms";
 pub(crate) fn trailers(status: &Status) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if status.add_header(&mut headers).is_err() {
-        // Only invalid metadata can fail; fall back to the code.
+        // Fails only for invalid metadata: fall back to the code alone.
         headers = HeaderMap::new();
         headers.insert(STATUS, i32::from(status.code()).into());
     }
@@ -29,10 +29,10 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
 
 /// Returns a refusal with a retry delay: in the header of gRFC A6, in the details, and in the
 /// message.
-pub(crate) fn come_again(failure: Failure, after: Duration) -> Status {
-    // Round up, to not allow an earlier retry.
+pub(crate) fn retry_later(failure: Failure, after: Duration) -> Status {
+    // Round up, so that no retry comes too early.
     let millis = after.as_nanos().div_ceil(1_000_000);
-    // A longer delay would be weeks.
+    // i32::MAX milliseconds are 24 days.
     let millis = i32::try_from(millis).unwrap_or(i32::MAX);
     let hint = format!("try again in {}", Words(millis));
     let mut status = Status::from(failure.retry_after(after).hint(hint));
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_read_with_its_details_if_they_are_any() {
+    fn a_status_is_read_without_malformed_details() {
         let failure = Failure::new(Code::NotFound, GantryReason::MethodUnknown, "no \u{e4}");
         let mut headers = trailers(&failure.into());
         let status = read(&headers).unwrap();
@@ -109,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reads_when_to_come_again_and_never_comes_before() {
+    fn the_retry_delay_is_never_rounded_down() {
         for (nanos, millis) in [(0, 0), (1, 1), (1_000_000, 1), (1_500_000, 2)] {
             let failure = Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, "");
-            let headers = trailers(&come_again(failure, Duration::from_nanos(nanos)));
+            let headers = trailers(&retry_later(failure, Duration::from_nanos(nanos)));
             let expected = Pushback::After(Duration::from_millis(millis));
             assert_eq!(Pushback::of_grpc(&headers), Some(expected), "{nanos} ns");
         }
@@ -131,7 +131,7 @@ mod tests {
             (u64::MAX, "35792 min"),
         ] {
             let failure = Failure::new(Code::ResourceExhausted, GantryReason::RateLimited, "often");
-            let status = come_again(failure, Duration::from_millis(millis));
+            let status = retry_later(failure, Duration::from_millis(millis));
             assert_eq!(status.message(), format!("often; try again in {says}"));
         }
     }

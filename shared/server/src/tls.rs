@@ -1,4 +1,4 @@
-//! Security of a connection: plain text, or TLS before the first byte of HTTP/2.
+//! Security of a connection: plaintext, or TLS before HTTP/2.
 
 use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,8 +9,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{either::Either, sync::CancellationToken};
 use tracing::{debug, warn};
 
-/// First byte of every TLS handshake (RFC 8446, section 5.1). No other protocol that a client might
-/// use begins with it.
+/// First byte of every TLS handshake (RFC 8446, section 5.1). No other expected protocol begins
+/// with it.
 const HANDSHAKE: u8 = 22;
 
 /// Stream of a connection.
@@ -94,7 +94,7 @@ async fn expect_plaintext(stream: TcpStream, peer: SocketAddr) -> Option<TcpStre
 }
 
 /// # Errors
-/// Reason of the failure, which the peer was sent in an alert.
+/// Reason for the failure. The peer gets it in an alert.
 async fn shake_hands(
     stream: TcpStream,
     peer: SocketAddr,
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_protocol_is_told_by_its_first_bytes() {
+    fn a_protocol_is_detected_by_its_first_bytes() {
         for (first, protocol) in [
             (&b"\x16\x03\x01\x02\0\x01"[..], Some(Protocol::Tls)),
             (b"\x16", Some(Protocol::Tls)),

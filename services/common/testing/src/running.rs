@@ -28,7 +28,7 @@ impl Serving {
         let stop = CancellationToken::new();
         let shutdown = stop.clone().cancelled_owned();
         let served = tokio::spawn(async move { server.serve(listener, shutdown).await.unwrap() });
-        status.settled().await;
+        status.started().await;
         Self { address, stop, served }
     }
 

@@ -1,4 +1,4 @@
-//! Makes the greeter's contract; see `gantry_contract_build`.
+//! Generates the greeter's contract; see `gantry_contract_build`.
 
 fn main() -> Result<(), gantry_contract_build::Error> {
     gantry_contract_build::compile(&["greeter/v1/greeter.proto"], &["."])

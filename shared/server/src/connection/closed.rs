@@ -5,13 +5,13 @@
 pub(crate) enum Closed {
     /// The peer closed it.
     Peer,
-    /// It broke, or the peer violated HTTP/2.
+    /// It was interrupted, or the peer violated HTTP/2.
     Error,
     /// The handshake of TLS or HTTP/2 failed or timed out.
     Handshake,
-    /// It reached its maximum age and ended after a GOAWAY.
+    /// It reached its maximum age and closed after a GOAWAY.
     Age,
-    /// The server drained and it ended after a GOAWAY.
+    /// The server drained, and it closed after a GOAWAY.
     Drain,
     /// It had no call for the idle timeout.
     Idle,
@@ -23,7 +23,7 @@ pub(crate) enum Closed {
     Resets,
     /// The peer sent too many control frames.
     Flood,
-    /// It did not end after a GOAWAY and was cut.
+    /// It did not close within its grace period after a GOAWAY.
     Cut,
 }
 

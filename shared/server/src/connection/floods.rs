@@ -46,7 +46,7 @@ impl Flood {
 #[derive(Debug, Default)]
 pub(crate) struct FloodWatch {
     found: AtomicU8,
-    /// Number of frames that responses sent since it was last read.
+    /// Number of frames that responses sent and that no allowance has counted yet.
     sent: AtomicU32,
 }
 
@@ -87,8 +87,8 @@ impl Allowance {
         self.left = self.left.saturating_add(frames).min(self.max);
     }
 
-    /// Takes one frame from the allowance, if any is left. Reads the clock only if none seems to
-    /// be.
+    /// Takes one frame from the allowance, if any is left. Reads the clock for a refill only if the
+    /// allowance is empty.
     fn take(&mut self) -> bool {
         if self.left == 0 {
             let earned = self.refilled.elapsed().as_nanos() / self.every.as_nanos().max(1);
@@ -137,7 +137,8 @@ impl ClientFrames {
         }
     }
 
-    /// Refills the allowances for the frames that responses sent since the last call.
+    /// Adds to the allowances for the frames that responses sent since the last call of this
+    /// method.
     fn earn_by_answers(&mut self) {
         let sent = self.watch.sent.swap(0, Ordering::Relaxed);
         self.pings.earn(sent);
@@ -215,13 +216,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn keepalive_is_no_flood_however_long_it_lasts() {
+    async fn keepalive_is_never_a_flood() {
         for every in [1, 10, 20, 300].map(Duration::from_secs) {
             let (mut frames, watch) = frames();
             for _ in 0..10_000 {
                 advance(every).await;
                 assert_eq!(frames.judge(&frame(FrameHead::PING)), Verdict::Pass);
-                // Acknowledgement of a ping of ours.
+                // Acknowledgement of a ping of the server.
                 let pong = FrameHead { flags: ACK, ..frame(FrameHead::PING) };
                 assert_eq!(frames.judge(&pong), Verdict::Pass);
             }
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_measures_the_connection_is_no_flood() {
+    fn a_client_that_measures_bandwidth_is_no_flood() {
         let (mut frames, watch) = frames();
         // Like grpc-go and grpc-core: a ping for data received, then larger windows.
         for _ in 0..10_000 {
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_that_are_ranked_and_reset_are_no_flood() {
+    fn streams_with_priorities_and_resets_are_no_flood() {
         let (mut frames, _) = frames();
         for _ in 0..10_000 {
             for kind in [FrameHead::HEADERS, FrameHead::PRIORITY, FrameHead::RST_STREAM, UNKNOWN] {

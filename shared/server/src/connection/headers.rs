@@ -3,7 +3,7 @@
 //! HPACK lets a peer repeat a header in one byte, and a header takes about a hundred bytes in
 //! memory. So the number of headers is limited as well as their size. Long lists are copied into
 //! buffers of the right size. A call of health or reflection keeps only the headers that the server
-//! reads, because its caller decides how long it lasts.
+//! reads, because its caller can keep it open without a limit.
 
 use std::mem::take;
 
@@ -17,7 +17,8 @@ use crate::settings::ConnectionSettings;
 /// Overhead per header in the size as HTTP/2 counts it (RFC 9113, 6.5.2).
 const OVERHEAD: usize = 32;
 
-/// Number and bytes of headers up to which a request is kept unchanged. Nearly all requests are.
+/// Number and bytes of headers up to which a request is kept unchanged. Nearly all requests are
+/// shorter.
 const SHORT: (usize, usize) = (24, 4096);
 
 /// Headers that the server itself reads, for any method.
@@ -58,8 +59,8 @@ impl HeaderLimits {
         Self { count: settings.max_headers as usize, bytes: settings.max_header_bytes as usize }
     }
 
-    /// Reduces the headers to those that are kept: all of them, or without `all` those that the
-    /// server itself reads.
+    /// Reduces the headers to those that are kept. Keeps all of them if `all` is true, otherwise
+    /// those that the server itself reads.
     ///
     /// # Errors
     /// [`HeadersTooLarge`]; the headers are then reduced to those needed to refuse the request.
@@ -92,7 +93,8 @@ fn read_by_the_server(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for name in READ {
         let values = headers.get_all(&name);
-        // Two values are enough to detect a duplicate, and in proxies' lists the last ones count.
+        // Two values suffice to detect a duplicate. Of the addresses in a proxy's list, the last
+        // ones are those that trusted proxies appended.
         let skipped = values.iter().count().saturating_sub(2);
         for value in values.iter().skip(skipped) {
             kept.append(name.clone(), copy(value));
@@ -138,7 +140,11 @@ mod tests {
     fn too_many_headers_or_bytes_of_them_are_refused() {
         let kept = |mut headers: HeaderMap| {
             let result = LIMITS.keep(&mut headers, true);
-            assert_eq!(headers.len(), 1, "it can still be told what is wrong");
+            assert_eq!(
+                headers.len(),
+                1,
+                "the content type remains, so the refusal is a gRPC status"
+            );
             result
         };
         assert_eq!(kept(headers(101, 1)), Err(HeadersTooLarge::Count { count: 101, max: 100 }));
@@ -153,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_lasts_keeps_only_what_the_server_reads() {
+    fn a_long_call_keeps_only_headers_that_the_server_reads() {
         let mut sent = headers(100, 100);
         for value in ["1", "2", "3"] {
             sent.append(AUTHORIZATION, HeaderValue::from_static(value));

@@ -40,9 +40,9 @@ pub(crate) struct Connection {
     /// Ends the calls of the connection when it is cancelled.
     pub(crate) cut: CancellationToken,
     /// True if a part of a request was read since the last check.
-    heard: AtomicBool,
+    data_received: AtomicBool,
     /// True if a call brought invalid credentials.
-    suspect: AtomicBool,
+    invalid_credentials: AtomicBool,
     pub(crate) resets: Resets,
     pub(crate) usage: Arc<ConnectionUsage>,
     pub(crate) floods: Arc<FloodWatch>,
@@ -58,9 +58,20 @@ impl Connection {
         resets: Resets,
         usage: Arc<ConnectionUsage>,
     ) -> Self {
-        let (heard, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (data_received, invalid_credentials) = (AtomicBool::new(false), AtomicBool::new(false));
         let floods = Arc::default();
-        Self { info, peer, standing, certified_names, cut, heard, suspect, resets, usage, floods }
+        Self {
+            info,
+            peer,
+            standing,
+            certified_names,
+            cut,
+            data_received,
+            invalid_credentials,
+            resets,
+            usage,
+            floods,
+        }
     }
 
     /// Shares the flood watch of the frame reader, which counts the frames that responses send.
@@ -68,21 +79,21 @@ impl Connection {
         Self { floods, ..self }
     }
 
-    pub(crate) fn heard(&self) {
-        self.heard.store(true, Ordering::Relaxed);
+    pub(crate) fn data_received(&self) {
+        self.data_received.store(true, Ordering::Relaxed);
     }
 
     /// Records that a call brought invalid credentials.
-    pub(crate) fn suspect(&self) {
-        self.suspect.store(true, Ordering::Relaxed);
+    pub(crate) fn invalid_credentials(&self) {
+        self.invalid_credentials.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_suspect(&self) -> bool {
-        self.suspect.load(Ordering::Relaxed)
+    pub(crate) fn had_invalid_credentials(&self) -> bool {
+        self.invalid_credentials.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn was_heard(&self) -> bool {
-        self.heard.swap(false, Ordering::Relaxed)
+    pub(crate) fn take_data_received(&self) -> bool {
+        self.data_received.swap(false, Ordering::Relaxed)
     }
 }
 

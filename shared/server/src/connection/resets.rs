@@ -1,11 +1,11 @@
 //! Limit of calls that a client resets soon after they began.
 //!
-//! Such a call costs the server its headers, its limits and the start of its work, but costs the
-//! peer nothing, not even a stream. h2 limits calls reset before a handler sees them
+//! The server has then read the headers, checked the limits and started the work. The peer has paid
+//! nothing, not even one of its streams. h2 limits calls reset before a handler sees them
 //! (CVE-2023-44487, "rapid reset"); this limits the rest. The rule is Envoy's: a connection is
 //! closed if more than half of its calls are reset within their first second. Callers that hedge,
-//! or that have short deadlines while the server is slow, reset fewer. If they do not, they lose a
-//! connection and no call.
+//! or that have short deadlines while the server is slow, usually reset fewer. If they exceed the
+//! limit, they lose a connection but no call.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -35,7 +35,7 @@ impl Resets {
     pub(crate) fn begin(&self) -> bool {
         let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let too_many = self.client_resets.load(Ordering::Relaxed) > self.max;
-        // Start over as soon as the result is certain.
+        // The result is certain: restart the count.
         if too_many || begun / 2 >= self.max {
             self.begun.store(0, Ordering::Relaxed);
             self.client_resets.store(0, Ordering::Relaxed);
@@ -57,7 +57,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns whether the limit is ever reached; one of `every` calls is answered.
+    /// Returns true if the limit is reached during `calls` calls, of which one in `every` is
+    /// answered.
     async fn hits_limit(calls: u32, every: u32, lasts: Duration) -> bool {
         let resets = Resets::new(100);
         let mut too_many = false;
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn more_than_half_of_the_calls_are_too_many_and_half_are_not() {
+    async fn resets_of_more_than_half_of_the_calls_hit_the_limit() {
         let lasts = Duration::from_millis(2);
         assert!(hits_limit(1000, 1000, lasts).await);
         assert!(hits_limit(1000, 3, lasts).await);

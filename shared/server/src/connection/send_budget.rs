@@ -2,8 +2,8 @@
 //!
 //! A peer that calls and reads nothing makes the server hold each response: until its timeout if
 //! the peer grants no window, and for the life of the connection if it grants one and does not
-//! read. If all responses together hold too much, those on connections above their share are reset,
-//! so that the other connections are not affected.
+//! read. If all waiting responses together exceed the budget, those on connections above their
+//! share are reset. Other connections are not affected.
 
 use std::sync::{
     Arc,
@@ -130,7 +130,7 @@ mod tests {
         assert!(greedy.is_over());
         assert!(!modest.is_over());
         greedy.release(SHARE);
-        assert!(!greedy.is_over(), "there is room for it");
+        assert!(!greedy.is_over(), "the budget has room");
         modest.release(SHARE);
         greedy.release(1_000_000 - SHARE);
         assert_eq!(budget.all.load(Ordering::Relaxed), 0);

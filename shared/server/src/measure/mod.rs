@@ -53,22 +53,22 @@ impl Measures {
         let started = meter
             .u64_counter("grpc.server.call.started")
             .with_unit("{call}")
-            .with_description("Calls that began.")
+            .with_description("Calls that started.")
             .build();
         let duration = meter
             .f64_histogram("grpc.server.call.duration")
             .with_unit("s")
-            .with_description("How long calls took, from their arrival to their status.")
+            .with_description("Duration of calls, from arrival to status.")
             .build();
         let refusals = meter
             .u64_counter("gantry.server.refusals")
             .with_unit("{call}")
-            .with_description("Calls that were refused before they were answered, by reason.")
+            .with_description("Refused calls, by reason.")
             .build();
         let panics = meter
             .u64_counter("gantry.server.panics")
             .with_unit("{call}")
-            .with_description("Calls that panicked.")
+            .with_description("Calls whose handler or layer panicked.")
             .build();
         let measured = |name: &'static str| {
             let method = KeyValue::new("grpc.method", name);
@@ -108,7 +108,7 @@ impl Measures {
         self.of(route).duration(&self.duration, code).record(took.as_secs_f64());
     }
 
-    /// Counts a response without a message as a refusal if its reason is one of ours.
+    /// Counts a response without a message as a refusal if its reason is in the domain `gantry`.
     pub(crate) fn refused(&self, route: &Route, status: &Status) {
         let Some(failure) = Failure::of(status) else { return };
         if failure.domain() != GantryReason::Internal.domain() {

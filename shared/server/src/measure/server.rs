@@ -38,24 +38,21 @@ impl ServerMeasures {
             counter.with_description(description).build()
         };
         let this = Self {
-            accepted: connections(
-                "gantry.server.connections.accepted",
-                "Connections that were accepted.",
-            )
-            .bind(&who),
+            accepted: connections("gantry.server.connections.accepted", "Accepted connections.")
+                .bind(&who),
             open: meter
                 .i64_up_down_counter("gantry.server.connections.open")
                 .with_unit("{connection}")
-                .with_description("Connections that are open.")
+                .with_description("Open connections.")
                 .build()
                 .bind(&who),
             refused: connections(
                 "gantry.server.connections.refused",
-                "Connections that were closed at once, by reason.",
+                "Connections closed unserved, by reason.",
             ),
             closed: connections(
                 "gantry.server.connections.closed",
-                "Connections that ended, by how.",
+                "Ended connections, by reason.",
             ),
             who,
         };
@@ -72,8 +69,8 @@ impl ServerMeasures {
         self.refused.add(1, &self.with("gantry.reason", reason.as_str()));
     }
 
-    /// Counts a new connection. It is open until the returned value is given its end, or is dropped
-    /// with its task.
+    /// Counts a new connection. It counts as open until the returned value is dropped or gets the
+    /// reason for its end.
     pub(crate) fn accepted(self: &Arc<Self>) -> Open {
         self.accepted.add(1);
         self.open.add(1);
@@ -97,12 +94,12 @@ impl ServerMeasures {
         };
         gauge(
             "gantry.server.concurrency.limit",
-            "The most calls at once that the adaptive limit lets in.",
+            "Current value of the adaptive concurrency limit.",
             |observed| observed.limiter.snapshot().limit.into(),
         );
         gauge(
             "gantry.server.concurrency.in_flight",
-            "The calls that count towards the adaptive limit.",
+            "Calls that count towards the adaptive concurrency limit.",
             |observed| observed.limiter.snapshot().in_flight.into(),
         );
         if observed.security.is_tls() {
@@ -115,7 +112,7 @@ impl ServerMeasures {
         let (who, observed) = (self.who.clone(), Arc::downgrade(observed));
         meter
             .u64_observable_gauge("gantry.server.state")
-            .with_description("1 for where the server is in its life.")
+            .with_description("1 for the current state of the server, 0 for the others.")
             .with_callback(move |gauge| {
                 let Some(observed) = observed.upgrade() else { return };
                 let now = *observed.state.borrow();
@@ -132,7 +129,7 @@ impl ServerMeasures {
         meter
             .u64_observable_gauge("gantry.identity.published_keys")
             .with_unit("{key}")
-            .with_description("Keys that are known of who publishes them.")
+            .with_description("Known published keys, by issuer.")
             .with_callback(move |gauge| {
                 let keys = now.upgrade().map(|now| now.published_keys());
                 for keys in keys.into_iter().flatten() {
@@ -144,7 +141,7 @@ impl ServerMeasures {
         meter
             .f64_observable_gauge("gantry.identity.published_keys.age")
             .with_unit("s")
-            .with_description("How long ago published keys were fetched.")
+            .with_description("Time since published keys were last fetched.")
             .with_callback(move |gauge| {
                 let keys = now.upgrade().map(|now| now.published_keys());
                 for keys in keys.into_iter().flatten() {

@@ -6,7 +6,7 @@
 //!
 //! A query that fails gets an `error_response` and the stream continues, as the protocol requires:
 //! NOT_FOUND for an unknown name, INVALID_ARGUMENT for a malformed query. A file is sent alone; a
-//! client requests its imports by name. So a stream holds no state but the current query.
+//! client requests its imports by name. So a stream holds no state except the current query.
 //!
 //! Both versions have the same messages on the wire.
 
@@ -123,7 +123,7 @@ impl Described {
                 (Some(request), answer)
             }
             Err(error) => {
-                (None, Err(invalid(format!("this is no ServerReflectionRequest: {error}"))))
+                (None, Err(invalid(format!("malformed ServerReflectionRequest: {error}"))))
             }
         };
         ServerReflectionResponse {
@@ -161,9 +161,7 @@ impl Described {
                 let service = services.map(|name| ServiceResponse { name }).collect();
                 Ok(MessageResponse::ListServicesResponse(ListServiceResponse { service }))
             }
-            None => {
-                Err(invalid("the request has no message_request that is known here".to_owned()))
-            }
+            None => Err(invalid("the message_request is missing or unknown".to_owned())),
         }
     }
 }
@@ -174,7 +172,7 @@ fn file(encoded: Bytes) -> MessageResponse {
 }
 
 fn unknown(kind: &str, name: &str) -> ErrorResponse {
-    error(Code::NotFound, format!("there is no {kind} {name} here"))
+    error(Code::NotFound, format!("unknown {kind}: {name}"))
 }
 
 fn invalid(error_message: String) -> ErrorResponse {

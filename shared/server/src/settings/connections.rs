@@ -45,7 +45,7 @@ pub struct ConnectionSettings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub handshake_timeout: Duration,
-    /// Time without data from the peer after which it is sent a PING. Default 20 s.
+    /// Time without data from the peer after which the server sends a PING. Default 20 s.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub keep_alive_interval: Duration,
@@ -63,8 +63,8 @@ pub struct ConnectionSettings {
     /// Beyond it, waiting responses are reset (RST_STREAM, ENHANCE_YOUR_CALM) on connections that
     /// hold more than 256 KiB. Default 64 MiB.
     pub max_unsent_bytes: u32,
-    /// Maximum age of a connection, with a jitter of 10 %. Its peer is then told to open a new one,
-    /// so that load reaches new instances. Default 30 min.
+    /// Maximum age of a connection, with a jitter of 10 %. Its peer then gets a GOAWAY and opens a
+    /// new one, so that load reaches new instances. Default 30 min.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub max_age: Duration,
@@ -147,7 +147,7 @@ impl ConnectionSettings {
             time("connections.keep_alive_timeout", self.keep_alive_timeout),
             time("connections.send_timeout", self.send_timeout),
             time("connections.max_age", self.max_age),
-            // A call of our own has up to ten.
+            // A call of Gantry's client has up to ten headers.
             InvalidSetting::unless(
                 (20..=10_000).contains(&self.max_headers),
                 "connections.max_headers",

@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::InvalidSetting;
 
-/// Adaptive limit of calls at once, derived from their latency. See [`gantry_resilience::limits`].
+/// Adaptive limit of concurrent calls, derived from their latency. See
+/// [`gantry_resilience::limits`].
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct ConcurrencySettings {
-    /// Lowest limit: so many calls at once are always accepted. Default 64.
+    /// Lowest limit: this number of concurrent calls is always accepted. Default 64.
     pub min: u32,
     /// Initial limit. Default 100.
     pub initial: u32,
@@ -44,8 +45,8 @@ impl Default for ConcurrencySettings {
 
 impl ConcurrencySettings {
     /// Returns the maximum number of streams to grant a connection: the lowest limit, so that a
-    /// caller that uses all of its streams is not shed. At least 16, because fewer are of no use to
-    /// HTTP/2.
+    /// caller that uses all of its streams is not shed. At least 16, because HTTP/2 clients expect
+    /// several.
     pub(crate) fn max_streams(&self) -> u32 {
         self.min.max(16)
     }
@@ -68,9 +69,9 @@ impl ConcurrencySettings {
     }
 }
 
-/// Limits of uploads: requests whose messages are not complete 100 ms after they began. A request
-/// is no upload before then, and counts as a call at once only when its message is complete. Each
-/// message of a request stream counts in the same way.
+/// Limits of uploads: requests whose messages are not complete 100 ms after they began. Until then
+/// it is not an upload. It takes part in the concurrency limit only when its message is complete.
+/// Each message of a request stream counts in the same way.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -200,8 +201,8 @@ pub struct LimitSettings {
     /// Rate limit per user for methods without a rate class, including calls through services.
     /// Default: 1,000 per second, burst 1,000.
     pub per_user: RateSettings,
-    /// Rate limit per service that calls on its own account; the class `writes` does not apply to
-    /// it. Default: none besides the concurrency limit.
+    /// Rate limit per service that calls for itself; the class `writes` does not apply to it.
+    /// Default: none besides the concurrency limit.
     pub per_service: Option<RateSettings>,
     /// Overrides of the contract's rate classes, by their names.
     pub classes: BTreeMap<String, RateSettings>,

@@ -155,7 +155,7 @@ pub struct IdempotencySettings {
 }
 
 impl IdempotencySettings {
-    /// Settings with the secret in this file.
+    /// Creates settings with the secret in `key_file`.
     pub fn new(key_file: impl Into<PathBuf>) -> Self {
         Self { key_file: key_file.into() }
     }
@@ -185,7 +185,7 @@ mod tests {
     };
 
     #[test]
-    fn the_advertised_address_takes_the_port_that_is_bound() {
+    fn the_advertised_address_takes_the_bound_port() {
         let local = "127.0.0.1:50051".parse().unwrap();
         let advertised = |advertise: Option<&str>| {
             let advertise = advertise.map(|address| address.parse().unwrap());

@@ -2,10 +2,10 @@
 //!
 //! - Calls without credentials use the bucket of their source. So do all calls of public methods,
 //!   regardless of their credentials.
-//! - Unverified credentials use another bucket if the source lately sent invalid ones, because each
-//!   costs a signature check. Connections that carried invalid credentials share one such bucket
-//!   and all others another, so that a flood of invalid credentials does not affect valid ones from
-//!   the same source.
+//! - Unverified credentials cost a signature check. If the source sent invalid ones in the last
+//!   minute, they use another bucket. Connections with invalid credentials share one such bucket
+//!   and all others a second one, so that a flood of invalid credentials does not affect valid ones
+//!   from the same source.
 //! - Credentials known to be valid are not limited.
 //!
 //! A source is an IPv4 address or an IPv6 /64 network; all networks of an IPv6 site share sixteen
@@ -22,27 +22,28 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::{
+    admission::{Admission, admit_at_arrival},
     bearer::bearer,
-    verdict::{Verdict, not_for_being_late},
 };
 use crate::{
     call::Routed,
     settings::{LimitSettings, RateSettings},
     source::{Source, source_of},
-    status::come_again,
+    status::retry_later,
 };
 
-/// Time in seconds for which a source counts as one with invalid credentials.
+/// Time in seconds for which a source counts as one that sent invalid credentials.
 const LATELY: f64 = 60.0;
 
 /// Rate limits by source.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     strangers: Limit<Source>,
-    /// Keyed by source, and whether the connection carried invalid credentials.
+    /// Keyed by source; true for connections with invalid credentials.
     unproven: Limit<(Source, bool)>,
     lately: Rate,
-    /// One token per source: it is spent if credentials failed lately.
+    /// One token per source. It is missing while the source counts as one that sent invalid
+    /// credentials.
     failures: Buckets<Source>,
 }
 
@@ -81,8 +82,10 @@ impl Addresses {
         if known || self.failures.is_full(&source, now) {
             return Ok(());
         }
-        let site = site.map(|site| (site, of.suspect));
-        self.unproven.take((source, of.suspect), site, now).map_err(|wait| ("credentials", wait))
+        let site = site.map(|site| (site, of.invalid_before));
+        self.unproven
+            .take((source, of.invalid_before), site, now)
+            .map_err(|wait| ("credentials", wait))
     }
 }
 
@@ -98,14 +101,14 @@ impl<K: Eq + std::hash::Hash + Clone> Limit<K> {
     }
 }
 
-/// Evidence that a call gives of its caller.
+/// Facts about a call that determine its bucket.
 struct Proof<'a> {
     source: Source,
     /// True if the method is public.
     public: bool,
-    /// True if the connection carried invalid credentials.
-    suspect: bool,
-    /// Returns whether the credentials are known to be valid; None without credentials.
+    /// True if a call of the connection had invalid credentials.
+    invalid_before: bool,
+    /// Returns true if the credentials are known to be valid. None without credentials.
     known: Option<&'a dyn Fn() -> bool>,
 }
 
@@ -141,7 +144,7 @@ impl<S> LimitAddress<S> {
         let proof = Proof {
             source: source_of(call.client),
             public: method.policy.access == Access::Public,
-            suspect: call.connection.is_suspect(),
+            invalid_before: call.connection.had_invalid_credentials(),
             known: claim.is_some().then_some(&known),
         };
         self.addresses.admit(&proof, now)
@@ -155,21 +158,23 @@ where
 {
     type Response = Response<R>;
     type Error = Infallible;
-    type Future = Verdict<S::Future, R>;
+    type Future = Admission<S::Future, R>;
 
     fn call(&self, routed: Routed<B>) -> Self::Future {
         if !routed.method.infrastructure
             && let Err((limit, wait)) =
-                not_for_being_late(routed.call.received, |now| self.admit(&routed, now))
+                admit_at_arrival(routed.call.received, |now| self.admit(&routed, now))
         {
             let what = match limit {
-                "address" => "this address calls too often without credentials that hold",
-                _ => "this address calls too often with credentials that do not hold",
+                "address" => {
+                    "too many calls of this address without valid credentials or of public methods"
+                }
+                _ => "too many calls of this address with unverified credentials",
             };
             let failure = Failure::new(Code::ResourceExhausted, GantryReason::RateLimited, what);
-            return Verdict::refuse(come_again(failure.metadata("limit", limit), wait));
+            return Admission::refuse(retry_later(failure.metadata("limit", limit), wait));
         }
-        Verdict::pass(self.inner.call(routed))
+        Admission::pass(self.inner.call(routed))
     }
 }
 
@@ -194,7 +199,7 @@ mod tests {
 
     /// Returns a call of a restricted method.
     fn call(known: Option<&dyn Fn() -> bool>) -> Proof<'_> {
-        Proof { source: ann(), public: false, suspect: false, known }
+        Proof { source: ann(), public: false, invalid_before: false, known }
     }
 
     fn stranger() -> Proof<'static> {
@@ -214,22 +219,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_was_held_up_is_not_one_too_many() {
+    async fn a_delayed_call_is_not_refused_for_a_later_one() {
         let (addresses, received) = addresses();
         let admit = |now| addresses.admit(&stranger(), now);
         tokio::time::advance(Duration::from_secs(3)).await;
-        // A faster call from the same source that arrived later.
+        // Another call of the source arrives later and is admitted first.
         admit(Instant::now()).unwrap();
         admit(received).unwrap_err();
-        not_for_being_late(received, admit).unwrap();
+        admit_at_arrival(received, admit).unwrap();
         for _ in 2..20 {
-            not_for_being_late(received, admit).unwrap();
+            admit_at_arrival(received, admit).unwrap();
         }
-        not_for_being_late(received, admit).unwrap_err();
+        admit_at_arrival(received, admit).unwrap_err();
     }
 
     #[test]
-    fn credentials_cost_nothing_until_some_did_not_hold() {
+    fn credentials_are_limited_only_after_an_invalid_one() {
         let (addresses, now) = addresses();
         assert_eq!(admitted(&addresses, &unknown(), now), 1000);
         addresses.failed(ann(), now);
@@ -251,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_and_bad_credentials_have_their_own_buckets() {
+    fn missing_and_invalid_credentials_have_separate_buckets() {
         let (addresses, now) = addresses();
         addresses.failed(ann(), now);
         assert_eq!(admitted(&addresses, &stranger(), now), 20);
@@ -261,23 +266,23 @@ mod tests {
     }
 
     #[test]
-    fn bad_credentials_do_not_push_out_those_of_other_connections() {
+    fn invalid_credentials_do_not_limit_other_connections() {
         let (addresses, now) = addresses();
         addresses.failed(ann(), now);
-        let flood = Proof { suspect: true, ..unknown() };
+        let flood = Proof { invalid_before: true, ..unknown() };
         assert_eq!(admitted(&addresses, &flood, now), 400);
         addresses.admit(&unknown(), now).unwrap();
     }
 
     #[test]
-    fn bad_credentials_are_bounded_in_the_long_run() {
+    fn invalid_credentials_are_limited_to_the_rate() {
         let (addresses, start) = addresses();
         let mut admitted = 0;
         for tenth in 0..600 {
             let now = start + tenth * Duration::from_millis(100);
             for _ in 0..100 {
-                let suspect = Proof { suspect: admitted > 0, ..unknown() };
-                if addresses.admit(&suspect, now).is_ok() {
+                let invalid_before = Proof { invalid_before: admitted > 0, ..unknown() };
+                if addresses.admit(&invalid_before, now).is_ok() {
                     admitted += 1;
                     addresses.failed(ann(), now);
                 }
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_networks_of_a_site_have_sixteen_limits_together() {
+    fn all_networks_of_a_site_share_sixteen_limits() {
         let (addresses, now) = addresses();
         let all: usize = (0..100)
             .map(|network| {

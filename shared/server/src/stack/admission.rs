@@ -15,7 +15,7 @@ use tonic::Status;
 /// Tries with the arrival time first, to avoid a clock read. Before a refusal it tries again with
 /// the current time: on a busy machine the call may have been delayed, and tokens taken meanwhile
 /// would look like a debt at its arrival.
-pub(super) fn not_for_being_late<E>(
+pub(super) fn admit_at_arrival<E>(
     received: Instant,
     admit: impl Fn(Instant) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -24,14 +24,14 @@ pub(super) fn not_for_being_late<E>(
 
 pin_project! {
     /// Either an immediate response or the response of the inner service.
-    #[project = VerdictProject]
-    pub(crate) enum Verdict<F, B> {
+    #[project = AdmissionProject]
+    pub(crate) enum Admission<F, B> {
         Refused { answer: Option<Response<B>> },
         Passed { #[pin] future: F },
     }
 }
 
-impl<F, B> Verdict<F, B> {
+impl<F, B> Admission<F, B> {
     /// Returns a gRPC response without a message: its status is in the headers.
     pub(crate) fn refuse(status: impl Into<Status>) -> Self
     where
@@ -49,7 +49,7 @@ impl<F, B> Verdict<F, B> {
     }
 }
 
-impl<F, B> Future for Verdict<F, B>
+impl<F, B> Future for Admission<F, B>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
 {
@@ -58,10 +58,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             // Present: a future is not polled after completion.
-            VerdictProject::Refused { answer } => {
+            AdmissionProject::Refused { answer } => {
                 answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)))
             }
-            VerdictProject::Passed { future } => future.poll(cx),
+            AdmissionProject::Passed { future } => future.poll(cx),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Authenticates the caller by the token of the call.
 //!
-//! A call waits only if its token has an unknown key that the issuer may have published since the
-//! last fetch.
+//! A call waits only if the key of its token is unknown and may have been published since the last
+//! fetch.
 //!
 //! A method that needs credentials rejects invalid ones. For a public method credentials are
 //! optional: a valid token identifies the caller and an invalid one is ignored, so that a login
@@ -22,7 +22,7 @@ use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tonic::Code;
 
-use super::{addresses::Addresses, bearer::bearer, verdict::Verdict};
+use super::{addresses::Addresses, admission::Admission, bearer::bearer};
 use crate::{
     call::{Authenticated, Routed},
     source::source_of,
@@ -91,12 +91,12 @@ where
 }
 
 impl<S> Authenticate<S> {
-    /// Passes the call on if its caller is verified or need not be.
+    /// Passes the call on if its caller is verified or the method is public.
     fn decide<B, R>(
         &self,
         Routed { call, method, http }: Routed<B>,
         verified: Result<Caller, Unproven>,
-    ) -> Verdict<S::Future, R>
+    ) -> Admission<S::Future, R>
     where
         S: Service<Authenticated<B>, Response = Response<R>, Error = Infallible>,
         R: Default,
@@ -105,36 +105,36 @@ impl<S> Authenticate<S> {
             .and_then(|caller| certified(caller, call.connection.certified_names.as_deref()));
         if verified.is_err() {
             self.addresses.failed(source_of(call.client), call.received);
-            call.connection.suspect();
+            call.connection.invalid_credentials();
         }
         let caller = match verified {
             Ok(caller) => caller,
             Err(_) if method.is_public() => Caller::Anonymous,
-            Err(unproven) => return Verdict::refuse(unproven),
+            Err(unproven) => return Admission::refuse(unproven),
         };
         if caller != Caller::Anonymous {
             call.connection.standing.authenticated();
         }
         // Cannot fail: only this layer sets it, once per call.
         let _ = call.caller.set(describe(&caller));
-        Verdict::pass(self.inner.call(Authenticated { call, method, caller, http }))
+        Admission::pass(self.inner.call(Authenticated { call, method, caller, http }))
     }
 }
 
 type Answering<R> = Pin<Box<dyn Future<Output = Result<Response<R>, Infallible>> + Send>>;
 
 pin_project! {
-    /// Rest of the call, either at once or after its key was fetched.
+    /// Rest of the call, at once or after its key is fetched.
     #[project = AuthenticatingProject]
     pub(crate) enum Authenticating<F, R> {
-        Decided { #[pin] verdict: Verdict<F, R> },
+        Decided { #[pin] admission: Admission<F, R> },
         Learning { future: Answering<R> },
     }
 }
 
-impl<F, R> From<Verdict<F, R>> for Authenticating<F, R> {
-    fn from(verdict: Verdict<F, R>) -> Self {
-        Self::Decided { verdict }
+impl<F, R> From<Admission<F, R>> for Authenticating<F, R> {
+    fn from(admission: Admission<F, R>) -> Self {
+        Self::Decided { admission }
     }
 }
 
@@ -146,7 +146,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            AuthenticatingProject::Decided { verdict } => verdict.poll(cx),
+            AuthenticatingProject::Decided { admission } => admission.poll(cx),
             AuthenticatingProject::Learning { future } => future.as_mut().poll(cx),
         }
     }
@@ -175,9 +175,9 @@ impl From<Unproven> for tonic::Status {
     }
 }
 
-/// Checks the caller against the peer's certificate. If the peer presented one, a service's token
-/// counts only from that service, so that a stolen token is worthless to other services. A user has
-/// no certificate, and calls through any service.
+/// Checks the caller against the peer's certificate. If the peer presented a certificate, a
+/// service's token is valid only with the certificate of that service, so that a stolen token is
+/// worthless to other services. A user has no certificate and may call through any service.
 fn certified(caller: Caller, names: Option<&[String]>) -> Result<Caller, Unproven> {
     match (&caller, names) {
         (Caller::Service { service, .. } | Caller::Delegate { service, .. }, Some(names))

@@ -1,4 +1,4 @@
-//! Decides by the contract alone whether the caller may call the method.
+//! Authorizes the caller for the method, by the contract alone.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -9,7 +9,7 @@ use http::Response;
 use hyper::service::Service;
 use tonic::Code;
 
-use super::verdict::Verdict;
+use super::admission::Admission;
 use crate::call::{Limited, Permitted};
 
 #[derive(Clone, Debug)]
@@ -32,19 +32,19 @@ where
 {
     type Response = Response<R>;
     type Error = Infallible;
-    type Future = Verdict<S::Future, R>;
+    type Future = Admission<S::Future, R>;
 
     fn call(&self, limited: Limited<B>) -> Self::Future {
         let Limited { call, method, caller, key, http } = limited;
         if caller == Caller::Anonymous && !method.is_public() {
-            return Verdict::refuse(refusal(Denied::Unauthenticated));
+            return Admission::refuse(refusal(Denied::Unauthenticated));
         }
         match self.contract.authorize(method.policy, &caller, &self.grants) {
             Ok(scope) => {
                 let authorized = Authorized { caller, scope };
-                Verdict::pass(self.inner.call(Permitted { call, method, key, authorized, http }))
+                Admission::pass(self.inner.call(Permitted { call, method, key, authorized, http }))
             }
-            Err(denied) => Verdict::refuse(refusal(denied)),
+            Err(denied) => Admission::refuse(refusal(denied)),
         }
     }
 }

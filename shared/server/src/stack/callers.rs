@@ -2,8 +2,8 @@
 //!
 //! A user's calls count for the user, whether direct or through a service. An anonymous caller is
 //! identified by its source; its calls without a class are already limited per address. A call of a
-//! public method with a class counts for its source as well, whoever the caller is, so that tokens
-//! do not speed up password guessing.
+//! public method with a class always counts for its source as well, so that tokens do not speed up
+//! password guessing.
 
 use std::{
     convert::Infallible,
@@ -21,12 +21,12 @@ use hyper::service::Service;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::verdict::{Verdict, not_for_being_late};
+use super::admission::{Admission, admit_at_arrival};
 use crate::{
     call::{Authenticated, CallerHashes, Limited},
     settings::{LimitSettings, RateSettings},
     source::{Source, source_of},
-    status::come_again,
+    status::retry_later,
 };
 
 /// Name of an invalid limit, and the reason.
@@ -116,7 +116,7 @@ impl Callers {
             let (_, limit) = self.classes.iter().find(|(class, _)| ptr::eq(*class, declared))?;
             Some((declared.name, limit))
         });
-        // The class of all writes is for users: sources and services have their own limits.
+        // The class `writes` applies to users only: sources and services have their own limits.
         let named = class.filter(|(name, _)| *name != RateClass::WRITES);
         let anonymous = matches!(caller, Caller::Anonymous);
         if let Some((name, limit)) = named
@@ -174,25 +174,25 @@ where
 {
     type Response = Response<R>;
     type Error = Infallible;
-    type Future = Verdict<S::Future, R>;
+    type Future = Admission<S::Future, R>;
 
     fn call(&self, authenticated: Authenticated<B>) -> Self::Future {
         let Authenticated { call, method, caller, http } = authenticated;
         let source = source_of(call.client);
         let key = self.callers.key(&caller, source);
         if !method.infrastructure
-            && let Err((limit, wait)) = not_for_being_late(call.received, |now| {
+            && let Err((limit, wait)) = admit_at_arrival(call.received, |now| {
                 self.callers.admit(&caller, key, source, method.policy, now)
             })
         {
             let failure = Failure::new(
                 Code::ResourceExhausted,
                 GantryReason::RateLimited,
-                "this caller calls too often",
+                "too many calls of this caller",
             );
-            return Verdict::refuse(come_again(failure.metadata("limit", limit), wait));
+            return Admission::refuse(retry_later(failure.metadata("limit", limit), wait));
         }
-        Verdict::pass(self.inner.call(Limited { call, method, caller, key, http }))
+        Admission::pass(self.inner.call(Limited { call, method, caller, key, http }))
     }
 }
 
@@ -250,7 +250,7 @@ mod tests {
     async fn a_public_method_counts_for_the_source_and_the_caller() {
         let (callers, login) = (callers(), method(Access::Public, 0));
         assert_eq!(admitted(&callers, &user("ann"), "192.0.2.1", &login), 2);
-        // Neither with nor without another token, nor from another address.
+        // Another token, no token and another address do not help.
         assert_eq!(admitted(&callers, &user("bea"), "192.0.2.1", &login), 0);
         assert_eq!(admitted(&callers, &Caller::Anonymous, "192.0.2.1", &login), 0);
         assert_eq!(admitted(&callers, &user("ann"), "192.0.2.2", &login), 0);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_restricted_method_counts_for_the_caller_alone() {
+    async fn a_restricted_method_counts_only_for_the_caller() {
         let (callers, list) = (callers(), method(Access::Permission("lists"), 0));
         for name in ["ann", "bea"] {
             assert_eq!(admitted(&callers, &user(name), "192.0.2.1", &list), 2, "{name}");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn addresses_of_ipv6_count_by_their_network_and_site() {
+    async fn ipv6_addresses_count_by_network_and_site() {
         let (callers, login) = (callers(), method(Access::Public, 0));
         let anybody = |address: &str| admitted(&callers, &Caller::Anonymous, address, &login);
         assert_eq!(anybody("2001:db8:1:1::1"), 2);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_class_of_all_writes_holds_for_users_alone() {
+    async fn the_class_writes_applies_to_users_only() {
         let (callers, write) = (callers(), method(Access::Public, 1));
         let service = Caller::Service { service: "order".into(), cause: None };
         assert_eq!(admitted(&callers, &service, "192.0.2.1", &write), 1000);

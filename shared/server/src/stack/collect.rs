@@ -1,5 +1,5 @@
-//! Reads the message of a unary request before the call takes its place in the concurrency limit. A
-//! request stream is passed on at once: see [`Opening`](super::opening::Opening).
+//! Reads the message of a unary request before the call takes its concurrency permit. A request
+//! stream is passed on at once: see [`Opening`](super::opening::Opening).
 //!
 //! Only this module and [`requests`](super::requests) read messages.
 
@@ -125,12 +125,12 @@ where
     ) -> Poll<Result<Bytes, Status>> {
         while !self.body.is_end_stream() {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                let kept = self.whole.settle();
+                let kept = self.whole.compact();
                 let wait = self.wait.get_or_insert_with(|| Wait::new(uploads, self.key));
                 return wait.poll(cx, self.scan.partial(), kept).map(Err);
             };
             let Some(frame) = frame.transpose().map_err(broken)? else { break };
-            // gRPC requests have no meaningful trailers.
+            // Ignore trailers: gRPC defines none for requests.
             let Ok(data) = frame.into_data() else { break };
             self.scan.data(&data)?;
             self.whole.push(data, self.scan.left());
@@ -162,13 +162,14 @@ where
         let future = match self.as_mut().project() {
             CollectingProject::Passed { future } => return future.poll(cx),
             CollectingProject::Reading { reading, shared } => {
-                // Time counts from the arrival of the call, unless its caller made it wait.
+                // Latency counts from the arrival of the call or, if the server had to wait for the
+                // message, from its completion.
                 let waited = reading.wait.is_some();
                 let message = match ready!(reading.poll(cx, &shared.uploads)) {
                     Ok(message) => message,
                     Err(refused) => return Poll::Ready(Ok(refused.into_http())),
                 };
-                // None only if polled after completion.
+                // None if polled after completion: stay pending.
                 let Some(rest) = reading.rest.take() else { return Poll::Pending };
                 let at = waited.then(Instant::now);
                 shared.inner.call(rest.with(Message::One(message), at))

@@ -1,5 +1,6 @@
 //! Innermost service: calls the handler. The request's extensions hold the caller ([`Authorized`])
-//! and the method. The handler runs within the [`CallContext`] from which outbound calls inherit.
+//! and the method. The handler runs within the [`CallContext`], which passes the deadline and the
+//! caller to outbound calls.
 
 use std::{
     convert::Infallible,
@@ -23,7 +24,7 @@ use pin_project_lite::pin_project;
 use tonic::{Status, body::Body, codegen::StdError};
 use tower::ServiceExt;
 
-use super::{handed_on, messages::is_gzip};
+use super::{messages::is_gzip, peer_status};
 use crate::{
     call::{Complete, Message},
     status::{ACCEPT_ENCODING, ENCODING, code},
@@ -100,7 +101,7 @@ where
     fn call(&self, complete: Complete<Message<B>>) -> Answering {
         let Complete { call, method, authorized, mut http, .. } = complete;
         let compress = self.compression && accepts_gzip(http.headers());
-        // Decompress here: tonic knows neither the limits nor the codes.
+        // Decompress here: tonic does not apply the method's limit and returns other codes.
         let gzip = is_gzip(http.headers());
         http.headers_mut().remove(ENCODING);
         let mut http = http.map(|message| match message {
@@ -149,12 +150,12 @@ where
     B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
 {
     let Ok(answer) = answer.await;
-    handed_on::head(answer.map(Body::new))
+    peer_status::head(answer.map(Body::new))
 }
 
 pin_project! {
-    /// Response body that is polled within the call's context: the body of a streaming handler does
-    /// its work long after the head was sent.
+    /// Response body that is polled within the call's context, because a streaming handler works
+    /// after the head was sent.
     struct InContext {
         #[pin]
         inner: Body,
@@ -174,7 +175,7 @@ impl http_body::Body for InContext {
         let poll_once = poll_fn(|cx| {
             let polled = this.inner.as_mut().poll_frame(cx);
             Poll::Ready(polled.map_ok(|frame| match frame.into_trailers() {
-                Ok(trailers) => Frame::trailers(handed_on::end(trailers)),
+                Ok(trailers) => Frame::trailers(peer_status::end(trailers)),
                 Err(frame) => frame,
             }))
         });

@@ -79,7 +79,7 @@ fn new_id() -> Uuid {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut chance = [0; 10];
     fastrand::fill(&mut chance);
-    // Fits for 8,000 years.
+    // The milliseconds fit into 64 bits for millions of years.
     uuid::Builder::from_unix_timestamp_millis(since_epoch.as_millis() as u64, &chance).into_uuid()
 }
 
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sane_id_is_kept_and_anything_else_replaced() {
+    fn a_valid_id_is_kept_and_any_other_replaced() {
         let id = |sent: &[u8]| {
             let value = HeaderValue::from_bytes(sent).unwrap();
             request_id(&Request::builder().header(REQUEST_ID, value).body(()).unwrap()).0

@@ -8,8 +8,10 @@ use http::Response;
 use hyper::service::Service;
 use tonic::{Code, Status};
 
-use super::verdict::Verdict;
-use crate::{call::Routed, connection::InfrastructureCalls, source::source_of, status::come_again};
+use super::admission::Admission;
+use crate::{
+    call::Routed, connection::InfrastructureCalls, source::source_of, status::retry_later,
+};
 
 /// Retry delay of a refused call, jittered by half.
 const AWAY: Duration = Duration::from_secs(1);
@@ -33,7 +35,7 @@ where
 {
     type Response = Response<R>;
     type Error = Infallible;
-    type Future = Verdict<S::Future, R>;
+    type Future = Admission<S::Future, R>;
 
     fn call(&self, routed: Routed<B>) -> Self::Future {
         let call = &routed.call;
@@ -41,15 +43,15 @@ where
             match self.calls.admit(&call.connection, source_of(call.client)) {
                 // Cannot fail: each call passes here once.
                 Ok(open) => drop(call.infrastructure.set(open)),
-                Err(limit) => return Verdict::refuse(too_many(limit)),
+                Err(limit) => return Admission::refuse(too_many(limit)),
             }
         }
-        Verdict::pass(self.inner.call(routed))
+        Admission::pass(self.inner.call(routed))
     }
 }
 
 fn too_many(limit: &'static str) -> Status {
-    let what = "there are too many open calls of health and reflection";
+    let what = "too many open calls of health and reflection";
     let failure = Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, what);
-    come_again(failure.metadata("limit", limit), AWAY.mul_f64(0.5 + fastrand::f64()))
+    retry_later(failure.metadata("limit", limit), AWAY.mul_f64(0.5 + fastrand::f64()))
 }

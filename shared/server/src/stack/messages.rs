@@ -117,15 +117,15 @@ impl Scan {
         let limit = match (compressed, self.gzip) {
             (0, _) => self.limit,
             (1, true) => gzip::max_compressed(self.limit),
-            // Code required by gRPC's compression.md.
+            // gRPC's compression.md requires INTERNAL here.
             (1, false) => {
                 return Err(Failure::new(
                     Code::Internal,
                     GantryReason::MalformedMessage,
-                    "a message says that it is compressed, and the call names no grpc-encoding",
+                    "a message is flagged as compressed, but the request has no grpc-encoding",
                 ));
             }
-            _ => return Err(malformed("the request begins with what is no message")),
+            _ => return Err(malformed("the request does not begin with a message")),
         };
         let length = u32::from_be_bytes([a, b, c, d]);
         if length > limit {
@@ -133,7 +133,7 @@ impl Scan {
                 Code::ResourceExhausted,
                 GantryReason::MessageTooLarge,
                 format!(
-                    "the message has {length} bytes and this method takes at most {}",
+                    "the message has {length} bytes, more than the limit of this method: {}",
                     self.limit
                 ),
             )
@@ -159,7 +159,7 @@ impl Scan {
     /// The refusal of a truncated or missing message.
     pub(super) fn end(&self) -> Result<(), Failure> {
         if self.partial > 0 {
-            Err(malformed("the request breaks off within a message"))
+            Err(malformed("the request ends within a message"))
         } else if let Expected::One = self.expected {
             Err(not_one("the request has no message"))
         } else {
@@ -199,7 +199,7 @@ impl Whole {
             self.first = data;
             return;
         }
-        self.settle();
+        self.compact();
         if self.parts.capacity() - self.parts.len() < data.len() {
             let more = left.min(self.parts.len().max(STEP));
             self.parts.reserve_exact(data.len() + more);
@@ -207,9 +207,9 @@ impl Whole {
         self.parts.extend_from_slice(&data);
     }
 
-    /// Copies the data of a message that is slow to arrive, because a small piece may keep a large
-    /// buffer alive. Returns the number of bytes of memory held.
-    pub(super) fn settle(&mut self) -> usize {
+    /// Copies the data of an incomplete message, because a small piece may keep a large buffer
+    /// alive. Returns the number of bytes of memory held.
+    pub(super) fn compact(&mut self) -> usize {
         let first = std::mem::take(&mut self.first);
         if !first.is_empty() {
             self.parts.reserve_exact(first.len());
@@ -224,16 +224,16 @@ impl Whole {
     }
 }
 
-/// Returns the status of a request stream that the caller or the network broke, by a reset or a
-/// wrong content-length. Nobody receives it, but the log and the metrics must not report a server
-/// error. It is not CANCELLED: tonic treats that as the end of the stream, and a handler would take
-/// a part for the whole.
+/// Returns the status of a request stream that the caller or the network interrupted, by a reset or
+/// a wrong content-length. The caller does not receive it, but the log and the metrics must not
+/// report a server error. The code is not CANCELLED: tonic treats that as the end of the stream,
+/// and a handler would take a part of the stream for the whole.
 pub(super) fn broken(error: impl Into<tonic::codegen::StdError>) -> Status {
     let error = error.into();
     match error.downcast::<Status>() {
         Ok(status) => *status,
         Err(error) => {
-            let mut status = Status::aborted("the request broke off");
+            let mut status = Status::aborted("the request stream was interrupted");
             status.set_source(error.into());
             status
         }
@@ -259,7 +259,7 @@ mod tests {
     const LONG: &[u8] = &[0, 0, 0, 0, 5, 1, 2, 3, 4, 5];
 
     #[test]
-    fn messages_up_to_the_limit_pass_however_they_are_cut() {
+    fn messages_up_to_the_limit_pass_in_any_chunks() {
         let two = [FULL, FULL].concat();
         for size in 1..=two.len() {
             let chunks: Vec<_> = two.chunks(size).collect();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_breaks_off_or_is_empty_is_malformed() {
+    fn a_truncated_or_empty_request_is_malformed() {
         for end in 1..FULL.len() {
             assert_eq!(scan(true, &[&FULL[..end]]), Err(Code::InvalidArgument), "{end}");
         }
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_broken_by_its_caller_is_no_server_error() {
+    fn a_stream_interrupted_by_its_caller_is_no_server_error() {
         let reset = h2::Error::from(h2::Reason::PROTOCOL_ERROR);
         assert_eq!(broken(reset).code(), Code::Aborted);
         assert_eq!(broken(Status::unavailable("draining")).code(), Code::Unavailable);
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_whole_however_it_is_cut() {
+    fn a_message_is_whole_from_any_chunks() {
         let message: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
         for size in [1, 7, 4096, 16_384, 99_999, 100_000] {
             for settles in [false, true] {
@@ -348,7 +348,7 @@ mod tests {
                     left -= part.len();
                     whole.push(Bytes::copy_from_slice(part), left);
                     if settles {
-                        let held = whole.settle();
+                        let held = whole.compact();
                         assert!(held <= message.len(), "{held} bytes for parts of {size}");
                     }
                 }

@@ -9,13 +9,13 @@
 //! call that it refuses later.
 
 mod addresses;
+mod admission;
 mod authenticate;
 mod authorize;
 mod bearer;
 mod callers;
 mod collect;
 mod deadline;
-mod handed_on;
 mod handle;
 mod identify;
 mod infrastructure;
@@ -25,11 +25,11 @@ mod observe_call;
 mod opening;
 mod outcome;
 mod panic;
+mod peer_status;
 mod requests;
 mod route;
 mod shed;
 mod uploads;
-mod verdict;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -115,7 +115,7 @@ pub(crate) fn compose(
         .layer(layer_fn(|inner| observe_call::ObserveCall::new(inner, Arc::clone(&measures))))
         // Before any work for requests that are not calls of this server.
         .layer(layer_fn(route::FindRoute::new))
-        // Before any state is kept for calls that have no other limit.
+        // Before any state is kept for calls of health and reflection, which have no other limit.
         .layer(layer_fn(|inner| {
             infrastructure::LimitInfrastructure::new(inner, Arc::clone(&infrastructure))
         }))
@@ -131,9 +131,9 @@ pub(crate) fn compose(
         }))
         // As soon as the caller is known: calls without permission count as well.
         .layer(layer_fn(|inner| callers::LimitCaller::new(inner, Arc::clone(&callers))))
-        // Before a byte of the request's message is read.
+        // Before any byte of the message is read.
         .layer(layer_fn(|inner| authorize::Authorize::new(inner, contract, Arc::clone(&grants))))
-        // Before the concurrency limit: a slow upload must not occupy a place.
+        // Before the concurrency limit: a slow upload must not hold a permit.
         .layer(layer_fn(|inner| {
             collect::Collect::new(inner, Arc::clone(&uploads), max_message_bytes)
         }))

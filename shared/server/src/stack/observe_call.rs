@@ -85,7 +85,7 @@ fn open_span(call: &Call, headers: &HeaderMap) -> Span {
         let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
             propagator.extract(&Headers(headers))
         });
-        // Fails if no traces are collected; then there is no trace to join.
+        // Fails if the process collects no traces: there is then no trace to join.
         let _ = span.set_parent(parent);
     }
     span
@@ -162,16 +162,16 @@ impl Drop for Observer {
             return;
         }
         let late = self.call.deadline.get().is_some_and(|deadline| *deadline <= Instant::now());
-        // A layer that panics while it is called drops this before the panic is caught.
+        // A layer that panics in `call` drops this before the panic is recorded.
         let panicked = self.call.has_panicked() || std::thread::panicking();
         if panicked {
             self.measures.panicked(&self.call.route);
         }
         let (code, cause) = match () {
-            () if panicked => (Code::Internal, "a panic"),
+            () if panicked => (Code::Internal, "panic"),
             // The caller stops at its own deadline, often before the server's response.
-            () if late => (Code::DeadlineExceeded, "the deadline passed"),
-            () => (Code::Cancelled, "the caller gave up"),
+            () if late => (Code::DeadlineExceeded, "deadline expired"),
+            () => (Code::Cancelled, "cancelled by the caller"),
         };
         let failed = Failed { cause: Some(cause.to_owned()), ..Failed::new(&self.call, None) };
         self.record(&Outcome::Grpc(code), failed);
@@ -246,7 +246,7 @@ impl<B: Body<Data = Bytes>> Body for ObservedBody<B> {
                     ended(this.observer, Some(trailers));
                 }
             }
-            // Without trailers the caller does not know the outcome either.
+            // Without trailers, no outcome reached the caller.
             Some(Err(_)) | None => ended(this.observer, None),
         }
         Poll::Ready(frame)

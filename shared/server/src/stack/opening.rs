@@ -10,19 +10,19 @@ use gantry_resilience::limits::{Limiter, Overloaded, Permit};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use crate::status::come_again;
+use crate::status::retry_later;
 
 /// Returns the refusal of a call beyond the concurrency limit.
 pub(super) fn overloaded(overloaded: Overloaded) -> Status {
     let failure = if overloaded.of_caller {
-        let what = "this caller has its share of the calls that the server can work at";
+        let what = "this caller has reached its share of the concurrency limit";
         Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, what)
             .metadata("limit", "caller")
     } else {
-        let what = "the server has more calls than it can work at";
+        let what = "the server is overloaded";
         Failure::new(Code::ResourceExhausted, GantryReason::Overloaded, what)
     };
-    come_again(failure, overloaded.retry_after(fastrand::f64()))
+    retry_later(failure, overloaded.retry_after(fastrand::f64()))
 }
 
 /// Opening phase of a request stream. Its handler runs as soon as the headers arrive, because
@@ -30,7 +30,7 @@ pub(super) fn overloaded(overloaded: Overloaded) -> Status {
 /// first message is complete, when its handler does anything but wait for that message, or when its
 /// response begins. It releases the permit when its response begins.
 ///
-/// The duration of this phase is up to the caller, so it is not measured.
+/// The caller determines the duration of this phase, so it is not measured.
 #[derive(Debug)]
 pub(super) struct Opening {
     limiter: Limiter,
@@ -68,11 +68,11 @@ impl Opening {
         matches!(*state, State::Answering)
     }
 
-    /// Records that the first message is complete, or will never come.
+    /// Records that the first message is complete, or that the stream ended without one.
     ///
     /// # Errors
     /// [`Overloaded`] if the limit is reached.
-    pub(super) fn heard(&self) -> Result<(), Overloaded> {
+    pub(super) fn first_message(&self) -> Result<(), Overloaded> {
         self.place(&mut self.state())
     }
 
@@ -145,19 +145,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_takes_its_place_with_its_first_message() {
+    fn a_stream_takes_its_permit_with_its_first_message() {
         let limiter = limiter();
         let opening = Opening::new(limiter.clone(), 1, 0);
         assert!(!opening.awaits());
         opening.works().unwrap();
         assert_eq!(in_flight(&limiter), 0);
-        opening.heard().unwrap();
+        opening.first_message().unwrap();
         opening.works().unwrap();
         assert_eq!(in_flight(&limiter), 1);
         opening.answers().unwrap();
         assert_eq!(in_flight(&limiter), 0);
         assert!(opening.awaits());
-        opening.heard().unwrap();
+        opening.first_message().unwrap();
         assert_eq!(in_flight(&limiter), 0);
     }
 
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(in_flight(&limiter), 1);
         drop(opening);
         assert_eq!(in_flight(&limiter), 0);
-        // Woken by something other than the request.
+        // An event other than the request wakes the handler.
         let opening = Opening::new(limiter.clone(), 1, 0);
         opening.awaits();
         opening.works().unwrap();
@@ -178,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_without_a_place_is_refused_at_every_turn() {
+    fn a_stream_without_a_permit_is_always_refused() {
         let limiter = limiter();
         let _others = [(); 2].map(|()| limiter.try_enter(0, Instant::now()).unwrap());
-        for refused in [Opening::heard, Opening::works, Opening::answers] {
+        for refused in [Opening::first_message, Opening::works, Opening::answers] {
             let opening = Opening::new(limiter.clone(), 1, 0);
             refused(&opening).unwrap_err();
             opening.answers().unwrap_err();

@@ -60,7 +60,7 @@ impl Outcome {
 pub(super) struct Failed {
     /// `ErrorInfo.reason`.
     pub(super) reason: Option<String>,
-    /// Message that the caller gets, and its causes, which the caller does not get.
+    /// Message that the caller gets, with its causes, which the caller does not get.
     pub(super) cause: Option<String>,
     /// Unverified claims of the token.
     pub(super) token: Claimed,
@@ -76,7 +76,7 @@ impl Failed {
         }
     }
 
-    /// Returns the kind by which log lines are limited.
+    /// Returns the kind (`log.kind`) by which log lines are limited.
     pub(super) fn kind(&self, code: &str) -> String {
         match &self.reason {
             Some(reason) => format!("{code} {reason}"),

@@ -1,8 +1,8 @@
 //! Turns a panic into INTERNAL: the caller gets the request id, the log gets the details.
 //!
 //! The backtrace is available only during the panic, so a panic hook stores it for the thread. The
-//! hook is the only process-wide state here; while no call is being polled, it forwards to the
-//! previous hook.
+//! hook is the only process-wide state of this crate. While no call is being polled, it forwards to
+//! the previous hook.
 
 use std::{
     any::Any,
@@ -148,9 +148,13 @@ impl<B: Timed<Data = Bytes>> Timed for CaughtBody<B> {
 }
 
 fn internal(call: &Call) -> Status {
-    Failure::new(Code::Internal, GantryReason::Internal, "the server failed; it keeps the cause")
-        .request_id(&*call.request_id)
-        .into()
+    Failure::new(
+        Code::Internal,
+        GantryReason::Internal,
+        "internal error: the log of the server has the cause",
+    )
+    .request_id(&*call.request_id)
+    .into()
 }
 
 /// Report that the hook stored for the last panic on this thread.

@@ -9,7 +9,7 @@ use crate::status::trailers;
 
 /// Converts a response with a status in its headers. Must run in the context of the call.
 pub(super) fn head(answer: Response<Body>) -> Response<Body> {
-    match told(answer.headers()) {
+    match replacement(answer.headers()) {
         Some(status) => status.into_http(),
         None => answer,
     }
@@ -17,16 +17,16 @@ pub(super) fn head(answer: Response<Body>) -> Response<Body> {
 
 /// Converts trailers. Must run in the context of the call.
 pub(super) fn end(given: HeaderMap) -> HeaderMap {
-    told(&given).map_or(given, |status| trailers(&status))
+    replacement(&given).map_or(given, |status| trailers(&status))
 }
 
-fn told(headers: &HeaderMap) -> Option<Status> {
+fn replacement(headers: &HeaderMap) -> Option<Status> {
     if !headers.contains_key(CALLED_SERVICE) {
         return None;
     }
     // Tonic just encoded it, so it can be decoded.
     let status = Status::from_header_map(headers)?;
-    let told = public(&status)?;
+    let shown = public(&status)?;
     let text = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());
     // The level of a tracing macro is fixed. The channel itself warns of an unavailable service.
     macro_rules! line {
@@ -37,15 +37,15 @@ fn told(headers: &HeaderMap) -> Option<Status> {
                 code = ?status.code(),
                 message = status.message(),
                 endpoint = text("gantry-endpoint"),
-                told = ?told.code(),
-                "a handler handed on the status of a call to another service"
+                shown = ?shown.code(),
+                "handler returned the status of a call to another service"
             )
         };
     }
-    if told.code() == Code::Internal {
+    if shown.code() == Code::Internal {
         line!(error);
     } else {
         line!(debug);
     }
-    Some(told)
+    Some(shown)
 }

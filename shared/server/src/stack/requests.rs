@@ -32,11 +32,12 @@ pin_project! {
     }
 }
 
-/// Wait for the first message.
+/// State of the wait for the first message.
 enum First {
-    /// With a time limit.
+    /// Waits with a time limit.
     InTime,
-    /// With a time limit until the response has begun. The message takes a concurrency permit.
+    /// Waits with a time limit until the response has begun. The message takes a concurrency
+    /// permit.
     Opens(Arc<Opening>),
     /// The first message arrived.
     Come,
@@ -97,13 +98,13 @@ where
         if (this.scan.messages() > 0 || ends)
             && let First::Opens(opening) = std::mem::replace(this.first, First::Come)
         {
-            opening.heard().map_err(overloaded)?;
+            opening.first_message().map_err(overloaded)?;
         }
         Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        // `poll_frame` checks the end, so it has to be polled.
+        // Never report the end early: `poll_frame` must be polled to check the end.
         false
     }
 

@@ -10,7 +10,7 @@ use http::{
 use hyper::service::Service;
 use tonic::{Code, Status, metadata::MetadataValue};
 
-use super::verdict::Verdict;
+use super::admission::Admission;
 use crate::{
     call::{Arrived, Route, Routed},
     status::ENCODING,
@@ -34,19 +34,19 @@ where
 {
     type Response = Response<R>;
     type Error = Infallible;
-    type Future = Verdict<S::Future, R>;
+    type Future = Admission<S::Future, R>;
 
     fn call(&self, Arrived { call, http }: Arrived<B>) -> Self::Future {
         if http.method() != Verb::POST {
             let mut answer = bare(StatusCode::METHOD_NOT_ALLOWED);
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-            return Verdict::answer(answer);
+            return Admission::answer(answer);
         }
         if !is_grpc(http.headers()) {
-            return Verdict::answer(bare(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+            return Admission::answer(bare(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         if let Some(too_large) = call.too_large {
-            return Verdict::refuse(Failure::new(
+            return Admission::refuse(Failure::new(
                 Code::ResourceExhausted,
                 GantryReason::MetadataTooLarge,
                 too_large.to_string(),
@@ -55,18 +55,18 @@ where
         let method = match &call.route {
             Route::Known(method) => *method,
             Route::Unknown(path) => {
-                return Verdict::refuse(Failure::new(
+                return Admission::refuse(Failure::new(
                     Code::Unimplemented,
                     GantryReason::MethodUnknown,
-                    format!("there is no method {path} here"),
+                    format!("unknown method: {path}"),
                 ));
             }
         };
         let mut encodings = http.headers().get_all(ENCODING).iter();
         if let Some(encoding) = encodings.find(|e| *e != "identity" && *e != GZIP) {
-            return Verdict::refuse(not_encoded(encoding));
+            return Admission::refuse(not_encoded(encoding));
         }
-        Verdict::pass(self.inner.call(Routed { call, method, http }))
+        Admission::pass(self.inner.call(Routed { call, method, http }))
     }
 }
 
@@ -76,7 +76,7 @@ fn not_encoded(encoding: &HeaderValue) -> Status {
     let mut status = Status::from(Failure::new(
         Code::Unimplemented,
         GantryReason::EncodingUnknown,
-        format!("messages encoded as {encoding:?} are not taken here: send gzip or identity"),
+        format!("message encoding {encoding:?} is not supported: send gzip or identity"),
     ));
     let taken = MetadataValue::from_static("identity,gzip");
     status.metadata_mut().insert("grpc-accept-encoding", taken);
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grpc_is_told_by_its_content_type() {
+    fn grpc_is_detected_by_its_content_type() {
         let judged = |kind: &'static str| {
             is_grpc(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]))
         };

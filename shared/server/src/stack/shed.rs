@@ -1,10 +1,10 @@
 //! Load shedding: refuses calls beyond the adaptive concurrency limit, and calls of a caller that
 //! holds its share.
 //!
-//! A call takes its permit when its message is complete and releases it when its response begins,
-//! because a slow upload is no work for the server. A request stream takes it with its first
-//! message (see [`opening`](super::opening)). A call that only waits for an event can release it
-//! early: [`release_place`].
+//! A call takes its permit when its message is complete, because a slow upload is no work for the
+//! server. It releases the permit when its response begins. A request stream takes it with its
+//! first message (see [`opening`](super::opening)). A handler that only waits for an event can
+//! release it early: [`release_place`].
 
 use std::{
     cell::Cell,
@@ -21,9 +21,9 @@ use hyper::service::Service;
 use pin_project_lite::pin_project;
 
 use super::{
+    admission::Admission,
     opening::{Opening, overloaded},
     requests::Requests,
-    verdict::Verdict,
 };
 use crate::{
     call::{Complete, Message},
@@ -35,9 +35,9 @@ thread_local! {
     static RELEASED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Releases the current call's place in the concurrency limit. For a handler that has finished its
-/// work and only waits for an event of interest to its caller. From then on the call does not keep
-/// others from being served, and its duration does not count as a sign of overload.
+/// Releases the concurrency permit of the current call. For a handler that has finished its work
+/// and only waits for an event. From then on the call takes no capacity from others, and its
+/// duration does not count as a sign of overload.
 ///
 /// Call it from the handler, not from a task that the handler spawned. Elsewhere, and for request
 /// streams, it has no effect.
@@ -65,7 +65,7 @@ where
 {
     type Response = Response<R>;
     type Error = Infallible;
-    type Future = Verdict<ShedFuture<S::Future>, R>;
+    type Future = Admission<ShedFuture<S::Future>, R>;
 
     fn call(&self, mut complete: Complete<Message<Requests<B>>>) -> Self::Future {
         let (method, caller, at) = (complete.method, complete.key.caller, complete.at);
@@ -74,7 +74,7 @@ where
             _ if method.infrastructure => {}
             Message::One(_) => match self.limiter.try_enter_for(caller, method.index, at) {
                 Ok(entered) => permit = Some(entered),
-                Err(full) => return Verdict::refuse(overloaded(full)),
+                Err(full) => return Admission::refuse(overloaded(full)),
             },
             Message::Stream(requests) => {
                 let limiter = self.limiter.clone();
@@ -83,7 +83,7 @@ where
                 opening = Some(opened);
             }
         }
-        Verdict::pass(ShedFuture { inner: self.inner.call(complete), permit, opening })
+        Admission::pass(ShedFuture { inner: self.inner.call(complete), permit, opening })
     }
 }
 
@@ -115,7 +115,7 @@ where
         }
         let placed = match &polled {
             Poll::Pending => this.opening.as_ref().map_or(Ok(()), |opening| opening.works()),
-            // A status in the headers is a refusal; its latency is not meaningful.
+            // Do not measure the latency of a refusal, which has its status in the headers.
             Poll::Ready(Ok(response)) if code(response.headers()).is_some() => {
                 *this.permit = None;
                 Ok(())

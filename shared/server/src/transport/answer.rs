@@ -23,8 +23,8 @@ use crate::{
     connection::{Connection, FloodWatch, Reservation, TrackedBytes},
 };
 
-/// Maximum number of bytes of one response that wait in h2. The rest waits outside of h2, where its
-/// timeout can end it.
+/// Maximum number of bytes of one response that wait in h2. The rest waits outside of h2, so that
+/// the timeout can discard it.
 pub(super) const SEND_BUFFER: usize = 64 * 1024;
 
 pin_project! {
@@ -111,7 +111,7 @@ where
     }
 }
 
-/// Connection that counts a call in flight until this is dropped.
+/// Connection with a call in flight, until this is dropped.
 struct InFlight(Arc<Connection>);
 
 impl InFlight {
@@ -165,12 +165,12 @@ pin_project! {
         #[pin]
         body: B,
         progress: Progress,
-        // Part of the last frame that the peer has not taken.
+        // Rest of the last frame, which the peer has not read.
         unsent: Bytes,
         // True if a part of that frame was sent.
         cut: bool,
         send_timeout: Duration,
-        // Timer that runs while the peer takes nothing.
+        // Timer that runs while the peer reads nothing.
         #[pin]
         stall: Option<Sleep>,
         reservation: Reservation,
@@ -241,8 +241,8 @@ impl<B: Timed<Data = Bytes>> Sending<B> {
     /// Sends the pending data. Ready with None when all is sent, or with the result if sending
     /// ended.
     ///
-    /// Data is passed to h2 only within the window that the peer granted. Data that waits for a
-    /// window inside h2 could not be recalled.
+    /// Passes data to h2 only within the window that the peer granted, because data that waits in
+    /// h2 cannot be recalled.
     fn poll_unsent(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -315,7 +315,7 @@ fn ready_frame<B: Body<Data = Bytes>>(
     }
 }
 
-/// Polls a body. The error is dropped, because it only resets the call.
+/// Polls a body. Discards the error, because any error resets the call.
 fn poll_frame<B: Body<Data = Bytes>>(body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<NextFrame> {
     body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(drop)))
 }

@@ -1,10 +1,9 @@
-//! Request body, read as fast as the handler asks for it.
+//! Request body with backpressure: the window reopens as the handler reads.
 //!
-//! h2 keeps unread data frame by frame, with an overhead of some 300 bytes each. A peer that sends
-//! many small messages within its window would occupy many times the window. To prevent that, h2
-//! limits such frames by ending the connection with all of its calls. Therefore the task of the
-//! call takes unread frames from h2 and joins small ones. The peer's window reopens only for data
-//! that the handler reads.
+//! h2 keeps unread data frame by frame, with an overhead of some 300 bytes each. Many small
+//! messages within a window would occupy many times its size. h2 limits such frames: it ends the
+//! connection with all of its calls. To avoid that, the task of the call takes unread frames from
+//! h2 and joins small ones. The peer's window reopens only for data that the handler reads.
 
 use std::{
     collections::VecDeque,
@@ -45,7 +44,7 @@ impl Shared {
 /// Received data of a request.
 #[derive(Debug)]
 struct Inflow {
-    /// `None` when nothing reads it any more.
+    /// `None` once the body is closed.
     stream: Option<RecvStream>,
     /// Data taken from h2 and not read by the handler, without the small frames at its end.
     taken: VecDeque<Bytes>,
@@ -134,7 +133,7 @@ impl Inflow {
     /// Reopens the window for data that is read.
     fn release(&mut self, data: Bytes) -> Option<Frame<Bytes>> {
         if let Some(stream) = &mut self.stream {
-            // Cannot fail: it returns no more than has arrived.
+            // Cannot fail: it releases no more than has arrived.
             let _ = stream.flow_control().release_capacity(data.len());
         }
         Some(Frame::data(data))
@@ -196,7 +195,7 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
         let frame = ready!(self.shared.lock().poll_frame(cx));
         if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
-            self.connection.heard();
+            self.connection.data_received();
         }
         Poll::Ready(frame)
     }
@@ -239,13 +238,13 @@ impl<F: Future> Future for Keeping<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // The handler runs first, because data that it reads need not be stored.
+        // Poll the handler first: data that it reads need not be stored.
         if let Poll::Ready(output) = this.call.poll(cx) {
             return Poll::Ready(output);
         }
         let Keeper { shared, connection } = this.keeper;
         if shared.lock().take(cx) {
-            connection.heard();
+            connection.data_received();
         }
         Poll::Pending
     }

@@ -1,4 +1,4 @@
-//! Debug data in the GOAWAY for a flood, which h2 cannot set.
+//! Debug data in the GOAWAY for a flood. h2 cannot set it.
 
 use std::{
     io::{self, IoSlice},
@@ -99,7 +99,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for GoawayDebugData<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.watch.found().is_some() {
-            // One buffer at a time, so that the frame is detected. A partial write is no error.
+            // Write one buffer at a time, so that the GOAWAY is detected. A partial write is
+            // permitted.
             let first = bufs.iter().find(|buf| !buf.is_empty());
             return first.map_or(Poll::Ready(Ok(0)), |buf| self.poll_write(cx, buf));
         }
@@ -132,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn the_goaway_of_a_flood_names_its_kind() {
         let watch = Arc::<FloodWatch>::default();
-        // As slow as possible.
+        // A buffer of one byte makes every write partial.
         let (mut peer, ours) = duplex(1);
         let mut writer = GoawayDebugData::new(ours, Arc::clone(&watch));
         let write = async {
@@ -145,9 +146,9 @@ mod tests {
         };
         let mut read = Vec::new();
         let ((), _) = tokio::join!(write, peer.read_to_end(&mut read));
-        let mut told = LAST.to_vec();
-        told[2] += 14;
-        let expected = [&LAST[..], b"before", &told, b"too_many_pings"].concat();
+        let mut goaway = LAST.to_vec();
+        goaway[2] += 14;
+        let expected = [&LAST[..], b"before", &goaway, b"too_many_pings"].concat();
         assert_eq!(read, expected);
     }
 }

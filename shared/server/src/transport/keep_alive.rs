@@ -1,4 +1,4 @@
-//! Keepalive: detects a peer that is gone.
+//! Keepalive: detects a dead peer.
 
 use std::{
     future::Future,
@@ -16,42 +16,42 @@ pub(super) struct KeepAlive {
     pings: Option<PingPong>,
     interval: Duration,
     timeout: Duration,
-    asked: bool,
+    pinged: bool,
     /// Time of the next ping, or of the timeout of the current one.
     wait: Pin<Box<Sleep>>,
 }
 
 impl KeepAlive {
     pub(super) fn new(pings: Option<PingPong>, interval: Duration, timeout: Duration) -> Self {
-        Self { pings, interval, timeout, asked: false, wait: Box::pin(sleep(interval)) }
+        Self { pings, interval, timeout, pinged: false, wait: Box::pin(sleep(interval)) }
     }
 
-    /// Ready when a ping was not answered in time. `heard` is the time of the last other data from
-    /// the peer.
+    /// Ready when a ping was not answered in time. `last_data` returns the time of the last other
+    /// data from the peer.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        mut heard: impl FnMut() -> Instant,
+        mut last_data: impl FnMut() -> Instant,
     ) -> Poll<()> {
         let Some(pings) = &mut self.pings else { return Poll::Pending };
         loop {
-            if self.asked && pings.poll_pong(cx).is_ready() {
-                self.asked = false;
+            if self.pinged && pings.poll_pong(cx).is_ready() {
+                self.pinged = false;
                 self.wait.as_mut().reset(Instant::now() + self.interval);
             }
             ready!(self.wait.as_mut().poll(cx));
-            if self.asked {
+            if self.pinged {
                 return Poll::Ready(());
             }
-            let (due, now) = (heard() + self.interval, Instant::now());
+            let (due, now) = (last_data() + self.interval, Instant::now());
             if due > now {
                 self.wait.as_mut().reset(due);
             } else {
-                // Fails only while the connection ends; then the keepalive is not needed.
+                // Fails only while the connection ends, when no keepalive is needed.
                 if pings.send_ping(Ping::opaque()).is_err() {
                     return Poll::Pending;
                 }
-                self.asked = true;
+                self.pinged = true;
                 self.wait.as_mut().reset(now + self.timeout);
             }
         }

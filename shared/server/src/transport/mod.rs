@@ -36,12 +36,11 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// does, and must not delay a drain.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Time for calls to end after they are told to, and for tasks to notice that their connection was
-/// cut.
+/// Time for cancelled calls to end, and for tasks to notice that their connection was cut.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// Interval of log lines about refused connections.
-const TELL_REFUSED: Duration = Duration::from_secs(1);
+const REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Connections of one listener.
 #[derive(Debug)]
@@ -50,9 +49,9 @@ pub(crate) struct Connections {
     limiter: ConnectionLimiter,
     /// Tasks of single calls.
     pub(crate) calls: TaskTracker,
-    /// Tells every connection to finish its calls and accept no more.
+    /// Makes every connection finish its calls and accept no more.
     pub(crate) goaway: CancellationToken,
-    /// Tells every call to end.
+    /// Ends every call.
     pub(crate) cut: CancellationToken,
     log: Log,
     measures: Option<Arc<ServerMeasures>>,
@@ -90,7 +89,7 @@ impl Connections {
                 () = &mut stopped => return,
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended {
-                        error!(%error, "a connection's task failed");
+                        error!(%error, "connection task failed");
                     }
                 }
                 // While too many connections are closing, new ones wait in the system's queue. A
@@ -117,10 +116,10 @@ impl Connections {
                         }
                     },
                     Err(error) if is_of_connection(&error) => {
-                        debug!(%error, "a connection was gone before it was accepted");
+                        debug!(%error, "connection closed before it was accepted");
                     }
                     Err(error) => {
-                        warn!(%error, "accepting connections fails");
+                        warn!(%error, "cannot accept connections");
                         sleep(ACCEPT_BACKOFF).await;
                     }
                 },
@@ -128,21 +127,21 @@ impl Connections {
         }
     }
 
-    /// Lets every connection finish within `drain_timeout`. Then tells the remaining calls to end,
-    /// and cuts the rest.
+    /// Lets every connection finish within `drain_timeout`. Then ends the remaining calls and cuts
+    /// the connections that stay open.
     pub(crate) async fn drain(mut self, drain_timeout: Duration) {
         self.goaway.cancel();
         self.calls.close();
         tokio::select! {
             () = finished(&mut self.tasks, &self.calls) => return,
             () = no_call_for(SILENCE, &self.calls) => {
-                debug!(connections = self.tasks.len(), "peers that do not go away are cut off");
+                debug!(connections = self.tasks.len(), "cutting connections that did not close after a GOAWAY");
             }
             () = sleep(drain_timeout) => {
                 warn!(
                     connections = self.tasks.len(),
                     calls = self.calls.len(),
-                    "not everything was done in time and is cut"
+                    "drain timeout expired, remaining calls are ended"
                 );
                 self.cut.cancel();
                 if timeout(CUT_GRACE, finished(&mut self.tasks, &self.calls)).await.is_ok() {
@@ -152,7 +151,7 @@ impl Connections {
         }
         self.tasks.shutdown().await;
         if timeout(CUT_GRACE, self.calls.wait()).await.is_err() {
-            warn!(calls = self.calls.len(), "calls do not stop");
+            warn!(calls = self.calls.len(), "calls still run after the drain");
         }
     }
 }
@@ -168,7 +167,7 @@ async fn finished(tasks: &mut JoinSet<()>, calls: &TaskTracker) {
 struct Log {
     refused: u64,
     evicted: u64,
-    told: Option<Instant>,
+    last_line: Option<Instant>,
 }
 
 impl Log {
@@ -189,9 +188,9 @@ impl Log {
     }
 
     fn is_due(&mut self) -> bool {
-        let due = self.told.is_none_or(|told| told.elapsed() >= TELL_REFUSED);
+        let due = self.last_line.is_none_or(|at| at.elapsed() >= REFUSED_LOG_INTERVAL);
         if due {
-            self.told = Some(Instant::now());
+            self.last_line = Some(Instant::now());
         }
         due
     }
@@ -211,7 +210,7 @@ async fn no_call_for(silence: Duration, calls: &TaskTracker) {
 
 fn no_delay(stream: &TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "a connection stays without TCP_NODELAY");
+        debug!(%error, "cannot set TCP_NODELAY");
     }
 }
 
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_begins_anew_with_every_call() {
+    async fn every_call_restarts_the_silence() {
         let calls = TaskTracker::new();
         let started = Instant::now();
         calls.spawn(sleep(Duration::from_secs(3)));

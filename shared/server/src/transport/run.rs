@@ -21,14 +21,14 @@ const RESET_LIMIT_GRACE: Duration = Duration::from_secs(5);
 /// Time for an idle connection to end after it was evicted.
 const EVICTED_GRACE: Duration = Duration::from_millis(500);
 
-/// Time for the peer of an idle connection to acknowledge its end, or for a call that began
-/// meanwhile.
+/// Time for the peer of an idle connection to acknowledge its end, or for a call that crosses the
+/// GOAWAY to finish.
 const IDLE_GRACE: Duration = Duration::from_secs(30);
 
 /// Time to send the final frames to a peer.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const FINAL_FRAMES: Duration = Duration::from_secs(1);
 
-/// Connection that can be told to end.
+/// Connection that can be ended.
 pub(crate) trait Endable: Future<Output = Closed> {
     /// Finishes the calls in flight and accepts no more.
     fn graceful(self: Pin<&mut Self>);
@@ -40,15 +40,15 @@ pub(crate) trait Endable: Future<Output = Closed> {
 /// Conditions that end a connection, other than its peer.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    /// Tells it to finish its calls and accept no more.
+    /// Makes it finish its calls and accept no more.
     pub(crate) goaway: CancellationToken,
-    /// Age at which it does so by itself.
+    /// Age at which it finishes its calls and accepts no more.
     pub(crate) age: Age,
     /// Cancelled when its client resets too many calls.
     pub(crate) reset_limit_hit: CancellationToken,
-    /// Tells its calls to end.
+    /// Ends its calls.
     pub(crate) cut: CancellationToken,
-    /// Tells it to close for another connection.
+    /// Closes it if another connection is admitted in its place.
     pub(crate) peer: Peer,
     /// Idle time after which it ends.
     pub(crate) idle_timeout: Option<Duration>,
@@ -104,12 +104,12 @@ pub(crate) async fn run<C: Endable>(connection: C, peer: SocketAddr, ends: Ends)
             Closed::Evicted
         }
         () = ends.reset_limit_hit.cancelled() => {
-            warn!(%peer, "a client resets too many calls: its connection is closed");
+            warn!(%peer, "connection closed: its client resets too many calls");
             finish(connection, RESET_LIMIT_GRACE, &ends.cut, Reason::ENHANCE_YOUR_CALM).await;
             Closed::Resets
         }
     };
-    debug!(%peer, how = closed.as_str(), "a connection ended");
+    debug!(%peer, how = closed.as_str(), "connection ended");
     closed
 }
 
@@ -127,8 +127,8 @@ async fn make_room<C: Endable>(mut connection: Pin<&mut C>, ends: &Ends) {
     let _ = timeout(EVICTED_GRACE, connection).await;
 }
 
-/// Ends in three steps: waits for the calls in flight, tells the rest to end, and closes with
-/// `reason`. Returns true if the first step sufficed.
+/// Ends a connection in three steps: waits for the calls in flight, ends the remaining calls, and
+/// closes with `reason`. Returns true if the first step sufficed.
 async fn finish<C: Endable>(
     mut connection: Pin<&mut C>,
     grace: Duration,
@@ -142,7 +142,7 @@ async fn finish<C: Endable>(
     cut.cancel();
     if timeout(CUT_GRACE, &mut connection).await.is_err() {
         connection.as_mut().abrupt(reason);
-        let _ = timeout(LAST_WORDS, connection).await;
+        let _ = timeout(FINAL_FRAMES, connection).await;
     }
     false
 }
@@ -161,12 +161,12 @@ mod tests {
     const AGE: Age = Age { max: Duration::from_secs(100), grace: Duration::from_secs(10) };
 
     #[test]
-    fn an_age_is_off_by_a_tenth_at_most() {
+    fn an_age_deviates_by_a_tenth_at_most() {
         let seconds = |random| AGE.jittered(random).max.as_secs();
         assert_eq!((seconds(0.0), seconds(0.5), seconds(0.999)), (90, 100, 109));
     }
 
-    /// Ends a given time after it was told to, or when it is closed abruptly.
+    /// Connection that ends some time after the graceful end begins, or when it is closed abruptly.
     struct Fake<'a> {
         lasts: Duration,
         end: Option<Pin<Box<Sleep>>>,

@@ -24,7 +24,7 @@ use super::{
     answer::{Answer, SEND_BUFFER},
     body::RequestBody,
     keep_alive::KeepAlive,
-    run::{Endable, LAST_WORDS},
+    run::{Endable, FINAL_FRAMES},
 };
 use crate::{
     call::{Received, Timed},
@@ -32,10 +32,11 @@ use crate::{
     settings::ConnectionSettings,
 };
 
-/// Budget of h2 for small DATA frames, beyond which it ends the connection with all of its calls.
-/// Each frame costs 256 bytes less its length. Calls take the frames out of h2 (see `body`). So
-/// only frames read in a single poll count, 2 MiB at most, and permanently those that arrive after
-/// their call was answered, 260,000 at most.
+/// Budget of h2 for small DATA frames, in bytes. Beyond it, h2 ends the connection with all of its
+/// calls. A frame costs 256 bytes less its length until it is taken from h2, which the task of its
+/// call does at once (see `body`). So at most 2 MiB count at a time, for the frames of one poll.
+/// Frames that arrive after their call was answered count for ever; the budget covers 260,000 of
+/// them.
 const DATA_FRAME_BUDGET: usize = 64 * 1024 * 1024;
 
 /// Returns HTTP/2 with the limits of the settings and at most `max_streams` streams.
@@ -64,10 +65,10 @@ pub(crate) struct Serving<T, S> {
     headers: HeaderLimits,
     keep_alive: KeepAlive,
     /// Time of the last data from the peer, other than answers to pings.
-    heard: Instant,
+    last_data: Instant,
     /// Cancelled when the client resets too many calls.
     reset_limit_hit: CancellationToken,
-    /// Reason for closing the connection abruptly, and the time left to tell the peer.
+    /// Reason for closing the connection abruptly, and the timeout for sending the peer the GOAWAY.
     broken: Option<(Closed, Pin<Box<Sleep>>)>,
 }
 
@@ -92,7 +93,7 @@ where
             calls,
             send_timeout: settings.send_timeout,
             headers: HeaderLimits::new(settings),
-            heard: Instant::now(),
+            last_data: Instant::now(),
             reset_limit_hit,
             broken: None,
         }
@@ -100,16 +101,16 @@ where
 
     fn break_off(&mut self, why: Closed, reason: Reason) {
         self.http2.abrupt_shutdown(reason);
-        self.broken.get_or_insert_with(|| (why, Box::pin(sleep(LAST_WORDS))));
+        self.broken.get_or_insert_with(|| (why, Box::pin(sleep(FINAL_FRAMES))));
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { keep_alive, heard, connection, .. } = self;
+        let Self { keep_alive, last_data, connection, .. } = self;
         keep_alive.poll(cx, || {
-            if connection.was_heard() {
-                *heard = Instant::now();
+            if connection.take_data_received() {
+                *last_data = Instant::now();
             }
-            *heard
+            *last_data
         })
     }
 }
@@ -129,30 +130,30 @@ where
             if this.broken.is_none() && this.poll_silence(cx).is_ready() {
                 this.break_off(Closed::Silent, Reason::NO_ERROR);
             }
-            if let Some((why, last_words)) = &mut this.broken {
-                // A peer that reads nothing cannot be told.
-                let told = this.http2.poll_closed(cx).is_ready();
-                if told || last_words.as_mut().poll(cx).is_ready() {
+            if let Some((why, limit)) = &mut this.broken {
+                // Do not wait for a peer that does not read the GOAWAY.
+                let closed = this.http2.poll_closed(cx).is_ready();
+                if closed || limit.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(*why);
                 }
                 return Poll::Pending;
             }
             let accepted = this.http2.poll_accept(cx);
             if let Some(flood) = this.connection.floods.found() {
-                debug!(peer = %this.connection.peer, ?flood, "a connection is closed for a flood");
+                debug!(peer = %this.connection.peer, ?flood, "connection closed for a flood");
                 this.break_off(Closed::Flood, Reason::ENHANCE_YOUR_CALM);
                 continue;
             }
             let (mut request, respond) = match ready!(accepted) {
                 Some(Ok(call)) => call,
                 Some(Err(error)) => {
-                    debug!(peer = %this.connection.peer, %error, "a connection ended badly");
+                    debug!(peer = %this.connection.peer, %error, "connection failed");
                     return Poll::Ready(Closed::Error);
                 }
                 None => return Poll::Ready(Closed::Peer),
             };
             let now = Instant::now();
-            this.heard = now;
+            this.last_data = now;
             // Health and reflection need no other headers; their packages begin with `grpc`.
             let all = !request.uri().path().starts_with("/grpc.");
             let too_large = this.headers.keep(request.headers_mut(), all).err();

@@ -1,4 +1,4 @@
-//! Errors when a server is built or started: each names the invalid part.
+//! Errors of building or starting a server. Each names the invalid part.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ fn an_unknown_permission_in_a_grant_is_named() {
 }
 
 #[test]
-fn a_setting_that_cannot_be_is_named() {
+fn an_invalid_setting_is_named() {
     let settings = Settings::default().max_message_bytes(0);
     let error = probe(&CONTRACT).verifier(verifier()).settings(settings).build().unwrap_err();
     assert_eq!(error.to_string(), "the setting max_message_bytes must be from 1 to 4194304");
@@ -114,7 +114,7 @@ async fn a_server_is_registered_while_it_serves() {
 }
 
 #[tokio::test]
-async fn an_address_nobody_can_reach_is_not_registered() {
+async fn an_unreachable_address_is_not_registered() {
     let server =
         probe(&CONTRACT).verifier(verifier()).registry(Registry::memory()).build().unwrap();
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();

@@ -23,7 +23,7 @@ fn zeros(bytes: usize) -> ActRequest {
 /// Returns the message in compressed form.
 fn gzip(message: &impl Message) -> Bytes {
     let compressed = Recoder::deflating().pass(&framed(message)).unwrap();
-    assert_eq!(compressed[0], 1, "long enough to be worth it");
+    assert_eq!(compressed[0], 1, "long enough to be compressed");
     compressed
 }
 
@@ -34,7 +34,7 @@ fn encoded(path: &str, body: Bytes) -> Request<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn compressed_messages_are_taken_beside_others() {
+async fn compressed_and_other_messages_are_accepted() {
     let world = World::start().await;
     for body in [gzip(&zeros(10_000)), framed(&zeros(10_000)), framed(&zeros(0))] {
         let answer = send(&world, encoded(ACT, body)).await;
@@ -52,7 +52,7 @@ async fn compressed_messages_are_taken_beside_others() {
 async fn bombs_are_refused_at_the_limit() {
     let settings = lenient().max_message_bytes(100_000);
     let world = World::with(|builder| builder.settings(settings)).await;
-    // Less the field's tag and length.
+    // The field's tag and length take the other ten bytes.
     let fits = send(&world, encoded(ACT, gzip(&zeros(99_990)))).await;
     assert_eq!(fits.grpc().code(), Code::Ok);
     for bytes in [100_000, 20_000_000] {
@@ -118,7 +118,7 @@ async fn an_unknown_encoding_is_refused_with_the_supported_ones() {
 }
 
 #[tokio::test]
-async fn answers_are_compressed_if_both_sides_want_it() {
+async fn responses_are_compressed_if_both_sides_enable_it() {
     let long = ActRequest { answer_bytes: 10_000, ..ActRequest::default() };
     for (compression, accept, expected) in [
         (false, Some("identity,deflate,gzip"), false),
@@ -143,19 +143,19 @@ async fn answers_are_compressed_if_both_sides_want_it() {
 }
 
 #[tokio::test]
-async fn short_answers_and_refusals_are_sent_as_they_are() {
+async fn short_responses_and_refusals_are_not_compressed() {
     let settings = lenient().compression(true);
     let world = World::with(|builder| builder.settings(settings)).await;
-    let ask = |path: &str, body| {
+    let with_gzip = |path: &str, body| {
         let mut request = request(path, body);
         request.headers_mut().insert("grpc-accept-encoding", "gzip".parse().unwrap());
         request
     };
     let count = CountRequest { to: 3, ..CountRequest::default() };
-    let answer = send(&world, ask("/probe.v1.ProbeService/Count", framed(&count))).await;
+    let answer = send(&world, with_gzip("/probe.v1.ProbeService/Count", framed(&count))).await;
     assert_eq!((answer.grpc().code(), answer.body[0]), (Code::Ok, 0));
     let wrong = ActRequest { word: "four".to_owned(), ..ActRequest::default() };
-    let answer = send(&world, ask(ACT, framed(&wrong))).await;
+    let answer = send(&world, with_gzip(ACT, framed(&wrong))).await;
     assert_eq!(reason(&answer.grpc()), "VALIDATION_FAILED");
     assert!(!answer.headers.contains_key("grpc-encoding"));
 }

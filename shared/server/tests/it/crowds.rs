@@ -1,4 +1,4 @@
-//! More connections than the limit: which are admitted and which are closed.
+//! Connections beyond the limit: admission and eviction.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -19,7 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     raw::{framed, request},
-    world::{PATIENCE, World, eventually, lenient, with_token},
+    world::{TEST_TIMEOUT, World, eventually, lenient, with_token},
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
@@ -63,7 +63,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn an_idle_flood_from_four_addresses_shuts_nobody_out() {
+async fn an_idle_flood_from_four_addresses_excludes_no_client() {
     let world = world(|connections| {
         connections.max = Some(40);
         connections.max_per_address = 10;
@@ -79,7 +79,7 @@ async fn an_idle_flood_from_four_addresses_shuts_nobody_out() {
     for host in 20..30 {
         client(world.address, host).await.act(ActRequest::default()).await.unwrap();
     }
-    // The same with connections that have completed a call, and keep coming.
+    // The same with connections that have completed a call and are opened again and again.
     let mut called = Vec::new();
     for host in (10..14).flat_map(|host| [host; 10]) {
         let mut caller = client(world.address, host).await;
@@ -95,7 +95,7 @@ async fn an_idle_flood_from_four_addresses_shuts_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_proven_peer_gets_in_while_strangers_are_shut_out() {
+async fn a_proven_peer_is_admitted_at_the_limit_of_others() {
     let world = world(|connections| {
         connections.max = Some(8);
         connections.max_per_address = 8;
@@ -141,14 +141,14 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
         );
         Instant::now()
     };
-    // By a GOAWAY; otherwise they would end with an error.
+    // A GOAWAY ends the connections. Any other end would be an error.
     let ended = async {
-        timeout(PATIENCE, silent).await.expect("it is told to go").unwrap();
+        timeout(TEST_TIMEOUT, silent).await.expect("the idle connection ends").unwrap();
         started.elapsed()
     };
     let (answered, busy_ended, silent_for) = tokio::join!(
         called,
-        async { timeout(PATIENCE, busy).await.unwrap().map(|()| Instant::now()) },
+        async { timeout(TEST_TIMEOUT, busy).await.unwrap().map(|()| Instant::now()) },
         ended
     );
     assert!(silent_for >= idle_timeout, "{silent_for:?}");

@@ -1,4 +1,4 @@
-//! A call ends at its deadline, whether the caller or the contract set it.
+//! Deadlines of calls, from the caller and from the contract.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::{
     raw::{framed, request, send},
-    world::{PATIENCE, World, eventually, reason},
+    world::{TEST_TIMEOUT, World, eventually, reason},
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
@@ -27,7 +27,7 @@ async fn work_beyond_the_callers_timeout_is_dropped() {
     let status = send(&world, request).await.grpc();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
-    assert!(started.elapsed() >= Duration::from_secs(1) && started.elapsed() < PATIENCE);
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
     assert_eq!((world.seen.started(), world.seen.dropped()), (1, 1));
 }
 
@@ -58,7 +58,7 @@ async fn a_stream_ends_in_its_trailers() {
     let forever = CountRequest { pause_ms: 1, ..CountRequest::default() };
     let mut request = request(COUNT, framed(&forever));
     request.headers_mut().insert("grpc-timeout", "1S".parse().unwrap());
-    let answer = timeout(PATIENCE, send(&world, request)).await.unwrap();
+    let answer = timeout(TEST_TIMEOUT, send(&world, request)).await.unwrap();
     assert!(!answer.body.is_empty());
     assert_eq!(answer.trailers.as_ref().unwrap()["grpc-status"], "4");
     assert_eq!(reason(&answer.grpc()), "DEADLINE_EXCEEDED");
@@ -66,7 +66,7 @@ async fn a_stream_ends_in_its_trailers() {
 }
 
 #[tokio::test]
-async fn the_handler_knows_what_is_left_of_the_shorter_time() {
+async fn the_handler_sees_the_earlier_deadline() {
     let world = World::start().await;
     let mut client = world.client().await;
     let left = client.act(nap(0)).await.unwrap().into_inner().left_ms;
@@ -82,11 +82,11 @@ async fn the_handler_knows_what_is_left_of_the_shorter_time() {
 }
 
 #[tokio::test]
-async fn a_call_that_its_caller_gives_up_is_dropped() {
+async fn a_call_that_its_caller_cancels_is_dropped() {
     let world = World::start().await;
     let mut client = world.client().await;
     let call = tokio::spawn(async move { client.act(nap(60_000)).await });
     eventually("the call runs", || world.seen.started() == 1).await;
     call.abort();
-    eventually("the handler is told", || world.seen.dropped() == 1).await;
+    eventually("the handler is dropped", || world.seen.dropped() == 1).await;
 }

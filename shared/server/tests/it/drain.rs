@@ -26,35 +26,38 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
 };
 
-use crate::world::{PATIENCE, World, eventually, lenient, reason};
+use crate::world::{TEST_TIMEOUT, World, eventually, lenient, reason};
 
 fn nap(nap_ms: u32) -> ActRequest {
     ActRequest { nap_ms, ..ActRequest::default() }
 }
 
-fn ask() -> HealthCheckRequest {
+fn health_request() -> HealthCheckRequest {
     HealthCheckRequest { service: "probe.v1.ProbeService".into() }
 }
 
 #[tokio::test]
 async fn a_drain_answers_calls_in_flight_and_ends_open_watches() {
-    let mut world = World::start().await;
-    let mut health =
-        HealthClient::new(world.channel().await).watch(ask()).await.unwrap().into_inner();
+    // Longer than the guard of `ended`: a drain that waits for its timeout fails the test.
+    let settings = lenient().drain_timeout(Duration::from_secs(600));
+    let mut world = World::with(|builder| builder.settings(settings)).await;
+    let mut health = HealthClient::new(world.channel().await)
+        .watch(health_request())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(health.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
     let mut client = world.client().await;
     let call = tokio::spawn(async move { client.act(nap(500)).await });
     eventually("the call runs", || world.seen.started() == 1).await;
 
-    let started = Instant::now();
     world.shut_down();
     assert_eq!(health.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
-    assert!(health.next().await.is_none(), "the watch ends well");
+    assert!(health.next().await.is_none(), "the watch ends without an error");
     call.await.unwrap().unwrap();
     let address = world.address;
     world.ended().await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +70,7 @@ async fn no_call_that_reached_a_handler_is_lost() {
         .map(|mut client| {
             let answered = Arc::clone(&answered);
             tokio::spawn(async move {
-                // Until the server is gone. A call that it did not accept is not lost.
+                // Until the server has ended. A call that it did not accept is not lost.
                 while client.act(nap(3)).await.is_ok() {
                     answered.fetch_add(1, Ordering::SeqCst);
                 }
@@ -79,7 +82,7 @@ async fn no_call_that_reached_a_handler_is_lost() {
     let seen = Arc::clone(&world.seen);
     world.ended().await.unwrap();
     for caller in callers {
-        timeout(PATIENCE, caller).await.unwrap().unwrap();
+        timeout(TEST_TIMEOUT, caller).await.unwrap().unwrap();
     }
     assert_eq!(seen.started(), seen.finished());
     assert_eq!(seen.finished(), answered.load(Ordering::SeqCst));
@@ -106,7 +109,7 @@ async fn endless_calls_are_cut_at_the_drain_timeout() {
     let seen = Arc::clone(&world.seen);
     world.ended().await.unwrap();
     let took = started.elapsed();
-    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
+    assert!(took >= Duration::from_millis(300), "{took:?}");
     // The handlers end before the server does.
     assert_eq!(seen.dropped(), 2);
     let ended = [
@@ -139,7 +142,7 @@ impl Registrar for Notes {
 }
 
 #[tokio::test]
-async fn calls_are_accepted_while_callers_learn_of_a_drain() {
+async fn calls_are_accepted_for_the_propagation_time() {
     let notes = Notes::default();
     let propagation = Duration::from_secs(1);
     let registry =
@@ -148,14 +151,14 @@ async fn calls_are_accepted_while_callers_learn_of_a_drain() {
     *notes.server.lock().unwrap() = Some(world.status.clone());
     let started = Instant::now();
     world.shut_down();
-    eventually("it is forgotten", || !notes.states.lock().unwrap().is_empty()).await;
-    // Health reported the drain first, so probes know already.
+    eventually("the server is deregistered", || !notes.states.lock().unwrap().is_empty()).await;
+    // Health reports the drain before the deregistration.
     assert_eq!(*notes.states.lock().unwrap(), [State::Draining]);
     sleep(Duration::from_millis(50)).await;
     let mut latecomer = world.client().await;
     latecomer.act(nap(0)).await.unwrap();
     let mut health = HealthClient::new(world.channel().await);
-    let answer = health.check(ask()).await.unwrap().into_inner();
+    let answer = health.check(health_request()).await.unwrap().into_inner();
     assert_eq!(answer.status(), ServingStatus::NotServing);
     world.ended().await.unwrap();
     assert!(started.elapsed() >= propagation);
@@ -163,7 +166,7 @@ async fn calls_are_accepted_while_callers_learn_of_a_drain() {
     assert!(matches!(gone.code(), Code::Unavailable | Code::Cancelled | Code::Unknown), "{gone}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_idle_server_ends_at_once() {
     let mut world = World::start().await;
     let _silent = TcpStream::connect(world.address).await.unwrap();
@@ -172,6 +175,6 @@ async fn an_idle_server_ends_at_once() {
     let started = Instant::now();
     world.shut_down();
     world.ended().await.unwrap();
-    // And does not wait for unresponsive peers.
+    // In paused time: it does not wait for the GOAWAY's timeout of 5 s.
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }

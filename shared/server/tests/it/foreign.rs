@@ -51,22 +51,22 @@ fn outcome(code: &str, calls: usize) -> (String, usize) {
 }
 
 #[tokio::test]
-async fn a_foreign_client_retries_as_the_contract_says() {
+async fn a_foreign_client_retries_by_the_service_config() {
     assert_eq!(call(SERVICE_CONFIG, "Act", failing(2)).await, outcome("OK", 3));
 }
 
 #[tokio::test]
-async fn a_foreign_client_gives_up_where_the_contract_says() {
+async fn a_foreign_client_stops_at_the_configured_attempts() {
     assert_eq!(call(SERVICE_CONFIG, "Act", failing(9)).await, outcome("UNAVAILABLE", 3));
 }
 
 #[tokio::test]
-async fn a_foreign_client_does_not_retry_what_is_not_idempotent() {
+async fn a_foreign_client_does_not_retry_unsafe_methods() {
     assert_eq!(call(SERVICE_CONFIG, "Once", failing(1)).await, outcome("UNAVAILABLE", 1));
 }
 
 #[tokio::test]
-async fn without_the_service_config_a_foreign_client_retries_nothing() {
+async fn a_foreign_client_without_the_config_does_not_retry() {
     assert_eq!(call("{}", "Act", failing(1)).await, outcome("UNAVAILABLE", 1));
 }
 
@@ -77,7 +77,7 @@ async fn a_foreign_client_calls_methods_of_all_four_kinds() {
 }
 
 #[tokio::test]
-async fn a_foreign_client_may_compress_and_be_answered_so() {
+async fn a_foreign_client_may_send_and_receive_gzip() {
     let settings = lenient().compression(true);
     let world = World::with(|builder| builder.settings(settings)).await;
     kinds(world, vec!["gzip".into()]).await;
@@ -91,13 +91,13 @@ async fn kinds(world: World, arguments: Vec<OsString>) {
 }
 
 #[tokio::test]
-async fn many_small_messages_of_a_foreign_client_cost_no_call() {
+async fn small_messages_of_a_foreign_client_fail_no_call() {
     let world = World::start().await;
     assert_eq!(run("small.py", world.address, Vec::new()).await, "OK, OK");
 }
 
 #[tokio::test]
-async fn the_authority_of_a_unix_socket_is_taken() {
+async fn the_authority_of_a_unix_socket_is_accepted() {
     let world = World::start().await;
     assert_eq!(run("authority.py", world.address, Vec::new()).await, "OK");
 }

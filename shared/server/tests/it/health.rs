@@ -14,7 +14,8 @@ use crate::{
 
 const LIST: &str = "/grpc.health.v1.Health/List";
 
-/// Declared as in the protocol's file, to decode it independently of the server's own types.
+/// Response of `List`, declared as in health.proto. Decodes it independently of the server's own
+/// types.
 #[derive(Clone, PartialEq, Message)]
 struct HealthListResponse {
     #[prost(btree_map = "string, message", tag = "1")]
@@ -22,7 +23,7 @@ struct HealthListResponse {
 }
 
 #[tokio::test]
-async fn everybody_may_list_the_health_of_all_services() {
+async fn every_caller_may_list_the_health_of_all_services() {
     let world = World::start().await;
     let mut request = request(LIST, framed(&()));
     // Health ignores credentials, so a probe with invalid ones is answered.

@@ -26,7 +26,7 @@ fn act() -> ActRequest {
 }
 
 #[tokio::test]
-async fn a_guarded_method_needs_a_token_that_holds() {
+async fn a_guarded_method_needs_a_valid_token() {
     let world = World::start().await;
     let mut client = world.client().await;
     let status = client.guarded(act()).await.unwrap_err();
@@ -45,7 +45,7 @@ async fn a_guarded_method_needs_a_token_that_holds() {
         let status = client.guarded(with_token(act(), token)).await.unwrap_err();
         assert_eq!((status.code(), &*reason(&status)), (Code::Unauthenticated, expected));
         let said = format!("{status:?}");
-        assert!(!said.contains("eyJ"), "a token is not repeated: {said}");
+        assert!(!said.contains("eyJ"), "the message quotes the token: {said}");
     }
     assert_eq!(world.seen.started(), 0);
 }
@@ -89,13 +89,13 @@ async fn exactly_one_authorization_with_any_case_of_bearer_counts() {
 }
 
 #[tokio::test]
-async fn a_caller_without_the_permission_is_denied_it_by_name() {
+async fn a_refusal_names_the_missing_permission() {
     let world = World::with(|builder| builder.grants([].into())).await;
     let mut client = world.client().await;
     for token in [
         world.keys.user("nobody", 0),
         world.keys.user("unheard-of", 0),
-        // A service without a grant may do nothing, even on behalf of a user.
+        // A service without a grant has no permission, even on behalf of a user.
         world.keys.service(None),
         world.keys.service(Some("admin")),
     ] {
@@ -122,7 +122,7 @@ async fn the_handler_gets_the_caller_and_its_scope() {
         let found = client.guarded(with_token(act(), &token)).await.unwrap().into_inner();
         assert_eq!((&*found.subject, &*found.scope), (subject, scope));
     }
-    // A granted service may do no more than the user it acts for.
+    // A granted service has no more permissions than the user it acts for.
     let denied = with_token(act(), &world.keys.service(Some("nobody")));
     assert_eq!(client.guarded(denied).await.unwrap_err().code(), Code::PermissionDenied);
 }

@@ -13,7 +13,7 @@ use tonic_reflection::pb::v1::{
 };
 use tonic_types::StatusExt;
 
-use crate::world::{PATIENCE, World, lenient, reason};
+use crate::world::{TEST_TIMEOUT, World, lenient, reason};
 
 async fn with_reflection(reflection: ReflectionAccess) -> World {
     let settings = lenient().reflection(reflection);
@@ -22,11 +22,11 @@ async fn with_reflection(reflection: ReflectionAccess) -> World {
 
 /// Lists the services by reflection.
 async fn list(world: &World, authorization: Option<&str>) -> Result<(), Status> {
-    let ask = ServerReflectionRequest {
+    let query = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
-    let mut request = Request::new(stream::iter([ask]));
+    let mut request = Request::new(stream::iter([query]));
     if let Some(authorization) = authorization {
         request.metadata_mut().insert("authorization", authorization.parse().unwrap());
     }
@@ -36,7 +36,7 @@ async fn list(world: &World, authorization: Option<&str>) -> Result<(), Status> 
 }
 
 #[tokio::test]
-async fn reflection_is_for_everybody_unless_it_is_closed() {
+async fn reflection_is_public_unless_it_is_off() {
     let public = with_reflection(ReflectionAccess::Public).await;
     list(&public, None).await.unwrap();
     let off = with_reflection(ReflectionAccess::Off).await;
@@ -45,7 +45,7 @@ async fn reflection_is_for_everybody_unless_it_is_closed() {
 }
 
 #[tokio::test]
-async fn reflection_can_be_kept_for_callers_with_credentials() {
+async fn reflection_can_require_credentials() {
     let world = with_reflection(ReflectionAccess::Authenticated).await;
     for (authorization, expected) in
         [(None, GantryReason::TokenMissing), (Some("Bearer made-up"), GantryReason::TokenInvalid)]
@@ -65,7 +65,7 @@ async fn reflection_can_be_kept_for_callers_with_credentials() {
 }
 
 #[tokio::test]
-async fn open_watches_are_limited_but_for_the_first() {
+async fn open_watches_are_limited_except_the_first() {
     let infrastructure =
         InfrastructureSettings::default().max_calls(4).max_per_address(3).max_per_connection(2);
     let settings = lenient().infrastructure(infrastructure);
@@ -95,8 +95,8 @@ async fn open_watches_are_limited_but_for_the_first() {
     }
     watches.clear();
     let started = Instant::now();
-    // After the server has noticed that the calls were cancelled.
+    // A call is admitted once the server has noticed the cancellations.
     while watch(&mut first).await.is_err() {
-        assert!(started.elapsed() < PATIENCE, "there is a place again");
+        assert!(started.elapsed() < TEST_TIMEOUT, "a call is admitted again");
     }
 }

@@ -85,7 +85,7 @@ async fn health_has_no_layers() {
 }
 
 #[tokio::test]
-async fn a_layer_that_refuses_a_call_keeps_it_from_its_handler() {
+async fn a_call_that_a_layer_refuses_reaches_no_handler() {
     let refuse = |_: tonic::Request<()>| Err(Status::failed_precondition("not on Sundays"));
     let world = World::with(|builder| builder.layer(InterceptorLayer::new(refuse))).await;
     let status = world.client().await.act(ActRequest::default()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Every limit by name: refused and accepted calls.
+//! Rate limits and the concurrency limit, each with refused and accepted calls.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
 
-/// Returns a rate of so many calls, without a refill during a test.
+/// Returns a rate that admits `burst` calls and refills nothing during a test.
 const fn only(burst: u32) -> RateSettings {
     RateSettings::new(0.001, burst)
 }
@@ -41,14 +41,14 @@ fn assert_limited(refused: &Status, limit: &str) {
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
     assert_eq!(reason(refused), "RATE_LIMITED");
     assert_eq!(refused.get_details_error_info().unwrap().metadata["limit"], limit);
-    let (header, details) = come_again(refused);
+    let (header, details) = retry_later(refused);
     // A token takes 1,000 s to refill.
     assert!((900_000..=1_000_000).contains(&header), "{header}");
     assert_eq!(details.as_millis().div_ceil(1000), u128::from(header).div_ceil(1000));
 }
 
 /// Returns the retry delay of a refusal: from the header in milliseconds, and from the details.
-fn come_again(refused: &Status) -> (u64, Duration) {
+fn retry_later(refused: &Status) -> (u64, Duration) {
     let header = refused.metadata().get("grpc-retry-pushback-ms").expect("a pushback");
     let details = refused.get_details_retry_info().expect("a RetryInfo");
     (header.to_str().unwrap().parse().unwrap(), details.retry_delay.unwrap())
@@ -59,7 +59,7 @@ async fn healthy(channel: Channel) {
 }
 
 #[tokio::test]
-async fn strangers_have_a_limit_for_each_address() {
+async fn calls_without_credentials_are_limited_per_address() {
     let world = world(|settings| settings.limits.per_address = only(5)).await;
     let mut client = world.client().await;
     for _ in 0..5 {
@@ -98,7 +98,7 @@ async fn a_token_does_not_lift_the_address_limit() {
 }
 
 #[tokio::test]
-async fn by_default_it_is_twenty_at_once() {
+async fn the_default_address_limit_is_twenty_at_once() {
     let world = world(|settings| settings.limits = Settings::default().limits).await;
     let client = world.client().await;
     let calls = (0..200).map(|_| {
@@ -106,7 +106,7 @@ async fn by_default_it_is_twenty_at_once() {
         async move { client.act(nap(0)).await.is_ok() }
     });
     let answered = join_all(calls).await.into_iter().filter(|answered| *answered).count();
-    // Plus ten per second for the duration of the calls.
+    // The limit also refills ten per second while the calls run.
     assert!((20..200).contains(&answered), "{answered}");
 }
 
@@ -120,7 +120,7 @@ fn made_up() -> impl FnMut() -> String {
 }
 
 #[tokio::test]
-async fn credentials_that_do_not_hold_have_a_limit_for_each_address() {
+async fn invalid_credentials_are_limited_per_address() {
     let world = world(|settings| settings.limits.per_address_unproven = only(5)).await;
     let mut client = world.client().await;
     let known = world.keys.user("admin", 0);
@@ -142,7 +142,7 @@ async fn credentials_that_do_not_hold_have_a_limit_for_each_address() {
 }
 
 #[tokio::test]
-async fn bad_credentials_do_not_push_out_good_new_ones() {
+async fn invalid_credentials_do_not_limit_new_valid_ones() {
     let world = world(|settings| {
         settings.limits.per_address_unproven = only(20);
         settings.limits.per_address = only(20);
@@ -175,7 +175,7 @@ fn forwarded(header: &'static str, value: &str) -> http::Request<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_the_address_is_the_clients_own() {
+async fn a_trusted_proxy_reports_the_clients_address() {
     for (by, header, prefix) in [
         (ForwardedBy::XForwardedFor, "x-forwarded-for", ""),
         (ForwardedBy::Forwarded, "forwarded", "for="),
@@ -208,7 +208,7 @@ async fn a_forwarded_header_of_an_untrusted_peer_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_user_has_a_limit_however_the_calls_come() {
+async fn a_user_has_one_limit_for_direct_and_delegated_calls() {
     let world = world(|settings| settings.limits.per_user = only(3)).await;
     let mut client = world.client().await;
     // One user with two tokens, one of them of a service.
@@ -242,7 +242,7 @@ async fn a_service_can_be_given_a_limit() {
 }
 
 #[tokio::test]
-async fn calls_that_a_caller_may_not_make_count_as_well() {
+async fn unauthorized_calls_count_towards_the_limit() {
     let world = world(|settings| settings.limits.per_user = only(2)).await;
     let mut client = world.client().await;
     let token = world.keys.user("nobody", 0);
@@ -276,7 +276,7 @@ async fn a_public_class_counts_for_address_and_caller() {
 }
 
 #[tokio::test]
-async fn settings_change_the_numbers_of_a_class_and_know_no_other() {
+async fn settings_change_only_the_classes_of_the_contract() {
     let classes = [("scarce".to_owned(), only(1))];
     let world = world(|settings| settings.limits.classes = classes.into()).await;
     let mut client = world.client().await;
@@ -327,21 +327,21 @@ async fn a_call_beyond_the_limit_is_shed_with_a_retry_delay() {
         };
         assert_eq!(refused.code(), Code::ResourceExhausted);
         assert_eq!(reason(&refused), "OVERLOADED");
-        let (header, details) = come_again(&refused);
+        let (header, details) = retry_later(&refused);
         assert!((50..=150).contains(&header), "{header}");
         assert!(details.as_millis().abs_diff(header.into()) <= 1);
     }
     assert_eq!(world.seen.started(), 5);
     // Probes are never shed.
     healthy(world.channel().await).await;
-    // A cancelled call releases its place.
+    // A cancelled call releases its permit.
     drop(running);
     eventually("all are dropped", || world.seen.dropped() == 5).await;
     client.act(nap(0)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stream_counts_until_its_answer_begins() {
+async fn a_stream_counts_until_its_response_begins() {
     let world = world(at_most(2)).await;
     let mut client = world.client().await;
     let mut streams = Vec::new();
@@ -355,7 +355,7 @@ async fn a_stream_counts_until_its_answer_begins() {
 }
 
 #[tokio::test]
-async fn a_refused_call_always_releases_its_place() {
+async fn a_refused_call_always_releases_its_permit() {
     let world = world(at_most(2)).await;
     let mut client = world.client().await;
     for _ in 0..10 {

@@ -1,8 +1,8 @@
 //! Log lines, captured per thread: a test that reads them must run on a single thread with its
 //! server.
 //!
-//! All tests share one subscriber. Subscribers that come and go with tests race over the enabled
-//! events.
+//! All tests share one subscriber, because subscribers of single tests would race over the set of
+//! enabled events.
 
 use std::{
     cell::RefCell,
@@ -152,7 +152,7 @@ async fn a_call_is_one_line_and_one_span() {
 }
 
 #[tokio::test]
-async fn a_refused_a_late_and_a_cancelled_call_have_their_line() {
+async fn refused_late_and_cancelled_calls_have_one_line_each() {
     let log = Log::catch();
     let world = World::start().await;
     let mut client = world.client().await;
@@ -206,7 +206,7 @@ async fn a_failed_call_is_logged_with_cause_and_token_claims() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_later_says_why_too() {
+async fn a_stream_that_fails_later_logs_its_cause() {
     let log = Log::catch();
     let world = World::start().await;
     let numbers = [1, 2000].map(|number| RepeatRequest { number, last: false });
@@ -237,7 +237,7 @@ async fn only_lines_that_callers_can_cause_are_limited() {
 }
 
 #[tokio::test]
-async fn probes_of_health_are_not_worth_a_line_at_info() {
+async fn health_probes_are_logged_at_debug() {
     let log = Log::catch();
     let world = World::start().await;
     let mut health = HealthClient::new(world.channel().await);

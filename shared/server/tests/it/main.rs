@@ -1,9 +1,9 @@
-//! The server over real sockets: refusals, accepted calls, and its end.
+//! The server over real sockets: accepted calls, refusals and the drain.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on fails"
+    reason = "a test fails by panicking"
 )]
 
 mod admin;

@@ -305,7 +305,7 @@ async fn connections_are_counted_by_reason_of_their_end() {
     eventually("it drains", || state("draining") == 1).await;
     nap.await.unwrap().unwrap();
     world.ended().await.unwrap();
-    // A server that is gone has no gauges; its counters stay.
+    // After its end a server has no gauges. Its counters stay.
     assert!(!metrics.text().contains("gantry_server_state"));
     assert_eq!(count("closed_total", &[("gantry_reason", "drain")]), 1);
     assert_eq!((count("open", &[]), count("accepted_total", &[])), (0, 2));
@@ -337,7 +337,7 @@ async fn certificate_expiry_and_failed_handshakes_are_exported() {
 }
 
 #[test]
-fn the_reader_refuses_what_is_no_text_format() {
+fn the_reader_rejects_invalid_text_format() {
     for wrong in [
         "a 1",
         "a 1\n",

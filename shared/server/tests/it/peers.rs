@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     raw::{framed, request},
-    world::{PATIENCE, World},
+    world::{TEST_TIMEOUT, World},
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
@@ -45,7 +45,7 @@ async fn call_in_parts(peer: &SendRequest<Bytes>, parts: &[Bytes]) -> HeaderMap 
         }
         answer.trailers().await.unwrap().unwrap()
     };
-    timeout(PATIENCE, called).await.expect("the call is answered")
+    timeout(TEST_TIMEOUT, called).await.expect("the call is answered")
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn add(peer: &SendRequest<Bytes>, count: usize, at_once: usize) -> u32 {
 }
 
 #[tokio::test]
-async fn small_messages_within_the_window_cost_no_call() {
+async fn small_messages_within_the_window_fail_no_call() {
     let world = World::start().await;
     let peer = connect(&world).await;
     let message = framed(&ActRequest { nap_ms: 2500, ..ActRequest::default() });
@@ -90,8 +90,9 @@ async fn small_messages_within_the_window_cost_no_call() {
         let peer = peer.clone();
         async move { call_in_parts(&peer, &[message]).await }
     });
-    // All at once, and a few at a time. The handler takes a millisecond for each.
+    // One stream sends all at once, the other a few at a time. The handler takes a millisecond for
+    // each message.
     let added = async { tokio::join!(add(&peer, 5_000, 10_000), add(&peer, 6_000, 100)) };
-    assert_eq!(timeout(PATIENCE, added).await.unwrap(), (5_000, 6_000));
+    assert_eq!(timeout(TEST_TIMEOUT, added).await.unwrap(), (5_000, 6_000));
     assert_eq!(neighbour.await.unwrap()["grpc-status"], "0");
 }

@@ -58,7 +58,7 @@ pub(crate) async fn send(world: &World, request: Request<Full<Bytes>>) -> Answer
     Answer { status: head.status, headers: head.headers, body: body.to_bytes(), trailers }
 }
 
-/// Call whose message is still to be sent.
+/// Call whose message has not been sent yet.
 pub(crate) struct Uploading {
     pub(crate) answer: h2::client::ResponseFuture,
     pub(crate) body: h2::SendStream<Bytes>,

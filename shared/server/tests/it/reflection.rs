@@ -26,13 +26,13 @@ use crate::{
 const VERSIONS: [&str; 2] = ["v1", "v1alpha"];
 
 /// Sends encoded queries of this version in one stream. The versions are equal on the wire.
-async fn ask_encoded(
+async fn query_encoded(
     world: &World,
     version: &str,
-    questions: &[Bytes],
+    queries: &[Bytes],
 ) -> Vec<ServerReflectionResponse> {
     let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
-    let answer = send(world, request(&path, questions.concat().into())).await;
+    let answer = send(world, request(&path, queries.concat().into())).await;
     assert_eq!(answer.grpc().code(), Code::Ok, "{:?}", answer.grpc());
     let mut answers = Vec::new();
     let mut body = answer.body;
@@ -44,16 +44,16 @@ async fn ask_encoded(
     answers
 }
 
-async fn ask(world: &World, version: &str, questions: Vec<MessageRequest>) -> Vec<MessageResponse> {
-    let questions = questions.into_iter().map(|question| ServerReflectionRequest {
+async fn query(world: &World, version: &str, queries: Vec<MessageRequest>) -> Vec<MessageResponse> {
+    let queries = queries.into_iter().map(|question| ServerReflectionRequest {
         host: "probe".to_owned(),
         message_request: Some(question),
     });
-    let questions: Vec<_> = questions.collect();
-    let encoded: Vec<_> = questions.iter().map(framed).collect();
-    let answers = ask_encoded(world, version, &encoded).await;
-    assert_eq!(answers.len(), questions.len());
-    let answers = answers.into_iter().zip(questions).map(|(answer, question)| {
+    let queries: Vec<_> = queries.collect();
+    let encoded: Vec<_> = queries.iter().map(framed).collect();
+    let answers = query_encoded(world, version, &encoded).await;
+    assert_eq!(answers.len(), queries.len());
+    let answers = answers.into_iter().zip(queries).map(|(answer, question)| {
         assert_eq!((&*answer.valid_host, answer.original_request), ("probe", Some(question)));
         answer.message_response.unwrap()
     });
@@ -77,10 +77,10 @@ fn refused(answer: &MessageResponse) -> Option<Code> {
 }
 
 #[tokio::test]
-async fn everything_that_is_served_is_listed() {
+async fn all_served_services_are_listed() {
     let world = World::start().await;
     for version in VERSIONS {
-        let answer = ask(&world, version, vec![ListServices("*".to_owned())]).await.remove(0);
+        let answer = query(&world, version, vec![ListServices("*".to_owned())]).await.remove(0);
         let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
         let names: Vec<_> = list.service.iter().map(|service| &*service.name).collect();
         let expected = [
@@ -128,8 +128,8 @@ async fn every_kind_of_name_leads_to_its_file() {
     ];
     let world = World::start().await;
     for version in VERSIONS {
-        let questions = names.map(|(name, _)| FileContainingSymbol(name.to_owned()));
-        let answers = ask(&world, version, questions.to_vec()).await;
+        let queries = names.map(|(name, _)| FileContainingSymbol(name.to_owned()));
+        let answers = query(&world, version, queries.to_vec()).await;
         for ((name, expected), answer) in names.into_iter().zip(answers) {
             assert_eq!(file(answer).name(), expected, "{name}");
         }
@@ -137,13 +137,13 @@ async fn every_kind_of_name_leads_to_its_file() {
 }
 
 #[tokio::test]
-async fn a_question_without_an_answer_does_not_end_the_stream() {
+async fn a_query_without_a_result_does_not_end_the_stream() {
     let symbol = |name: &str| FileContainingSymbol(name.to_owned());
     let extension = |message: &str, number| {
         let containing_type = message.to_owned();
         FileContainingExtension(ExtensionRequest { containing_type, extension_number: number })
     };
-    let questions = vec![
+    let queries = vec![
         symbol(""),
         symbol("."),
         symbol("probe"),
@@ -167,9 +167,9 @@ async fn a_question_without_an_answer_does_not_end_the_stream() {
     let world = World::start().await;
     for version in VERSIONS {
         let last = symbol("probe.v1.ProbeService");
-        let mut answers = ask(&world, version, [questions.clone(), vec![last]].concat()).await;
+        let mut answers = query(&world, version, [queries.clone(), vec![last]].concat()).await;
         assert_eq!(file(answers.pop().unwrap()).name(), "probe/v1/probe.proto");
-        for (answer, question) in answers.iter().zip(&questions) {
+        for (answer, question) in answers.iter().zip(&queries) {
             assert_eq!(refused(answer), Some(Code::NotFound), "{question:?}");
         }
     }
@@ -185,8 +185,9 @@ async fn a_malformed_query_does_not_end_the_stream() {
         message_request: Some(ListServices(String::new())),
         ..ServerReflectionRequest::default()
     };
-    let questions = [
-        // Without a query, of a later version, truncated, not UTF-8, not a message.
+    let queries = [
+        // No query; a query of a later version; a truncated one; text that is not UTF-8; bytes that
+        // are not a message.
         frame(b""),
         frame(b"\x0a\x01h"),
         frame(b"\x42\x01x"),
@@ -197,7 +198,7 @@ async fn a_malformed_query_does_not_end_the_stream() {
     ];
     let world = World::start().await;
     for version in VERSIONS {
-        let answers = ask_encoded(&world, version, &questions).await;
+        let answers = query_encoded(&world, version, &queries).await;
         let codes: Vec<_> =
             answers.iter().map(|it| refused(it.message_response.as_ref().unwrap())).collect();
         let bad = [Some(Code::InvalidArgument); 6];
@@ -216,11 +217,11 @@ async fn extensions_are_found_by_the_message_and_the_number() {
         ] {
             let extension =
                 ExtensionRequest { containing_type: message.to_owned(), extension_number: number };
-            let questions = vec![
+            let queries = vec![
                 FileContainingExtension(extension),
                 AllExtensionNumbersOfType(message.to_owned()),
             ];
-            let mut answers = ask(&world, version, questions).await;
+            let mut answers = query(&world, version, queries).await;
             let numbers = answers.pop().unwrap();
             let MessageResponse::AllExtensionNumbersResponse(numbers) = numbers else {
                 panic!("{numbers:?}");
@@ -231,7 +232,7 @@ async fn extensions_are_found_by_the_message_and_the_number() {
         }
         let none = AllExtensionNumbersOfType("probe.v1.ActRequest".to_owned());
         let MessageResponse::AllExtensionNumbersResponse(numbers) =
-            ask(&world, version, vec![none]).await.remove(0)
+            query(&world, version, vec![none]).await.remove(0)
         else {
             panic!("a message without extensions");
         };
@@ -240,7 +241,7 @@ async fn extensions_are_found_by_the_message_and_the_number() {
 }
 
 #[tokio::test]
-async fn files_come_as_they_were_compiled_with_all_that_they_import() {
+async fn files_are_served_unchanged_with_their_imports() {
     let world = World::start().await;
     let mut wanted = vec![
         "probe/v1/probe.proto".to_owned(),
@@ -252,7 +253,7 @@ async fn files_come_as_they_were_compiled_with_all_that_they_import() {
     ];
     let mut seen = BTreeSet::new();
     while let Some(name) = wanted.pop() {
-        let answer = ask(&world, "v1", vec![FileByFilename(name.clone())]).await.remove(0);
+        let answer = query(&world, "v1", vec![FileByFilename(name.clone())]).await.remove(0);
         if name == "probe/v1/probe.proto" {
             let MessageResponse::FileDescriptorResponse(files) = &answer else {
                 panic!("{answer:?}")
@@ -270,19 +271,19 @@ async fn files_come_as_they_were_compiled_with_all_that_they_import() {
 }
 
 #[tokio::test]
-async fn a_client_of_another_make_asks_one_thing_after_another() {
+async fn a_foreign_client_sends_several_queries_in_one_stream() {
     let world = World::start().await;
     let mut client = ServerReflectionClient::new(world.channel().await);
-    let (questions, asked) = tokio::sync::mpsc::channel(1);
+    let (queries, asked) = tokio::sync::mpsc::channel(1);
     let asked = tokio_stream::wrappers::ReceiverStream::new(asked);
     let mut answers = client.server_reflection_info(asked).await.unwrap().into_inner();
     for name in ["probe.v1.ActRequest", "no.Such", "probe.v1.ActResponse"] {
         let message_request = Some(FileContainingSymbol(name.to_owned()));
         let question = ServerReflectionRequest { host: String::new(), message_request };
-        questions.send(question).await.unwrap();
+        queries.send(question).await.unwrap();
         let answer = answers.next().await.unwrap().unwrap().message_response.unwrap();
         assert_eq!(refused(&answer), (name == "no.Such").then_some(Code::NotFound));
     }
-    drop(questions);
+    drop(queries);
     assert!(answers.next().await.is_none());
 }

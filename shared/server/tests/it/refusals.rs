@@ -14,7 +14,7 @@ use crate::{
 const ACT: &str = "/probe.v1.ProbeService/Act";
 
 #[tokio::test]
-async fn a_method_that_is_not_here_is_unimplemented() {
+async fn an_unknown_method_is_unimplemented() {
     let world = World::start().await;
     for path in [
         "/probe.v1.ProbeService/Absent",
@@ -29,11 +29,11 @@ async fn a_method_that_is_not_here_is_unimplemented() {
     }
     let long = format!("/{}", "x".repeat(5000));
     let answer = send(&world, request(&long, Bytes::new())).await;
-    assert!(answer.grpc().message().len() < 200, "a path is not echoed at any length");
+    assert!(answer.grpc().message().len() < 200, "a long path is truncated in the message");
 }
 
 #[tokio::test]
-async fn a_refusal_is_an_answer_of_headers_alone() {
+async fn a_refusal_is_a_response_of_headers_only() {
     let world = World::start().await;
     let answer =
         send(&world, request("/probe.v1.ProbeService/Guarded", framed(&ActRequest::default())))
@@ -47,7 +47,7 @@ async fn a_refusal_is_an_answer_of_headers_alone() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_cannot_be_read_is_an_invalid_argument() {
+async fn a_malformed_timeout_is_an_invalid_argument() {
     let world = World::start().await;
     for value in ["", "1", "5s", "123456789S", "soon"] {
         let mut request = request(ACT, framed(&ActRequest::default()));
@@ -60,7 +60,7 @@ async fn a_timeout_that_cannot_be_read_is_an_invalid_argument() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_exhausts_it_and_learns_it() {
+async fn a_message_over_the_limit_is_refused_with_the_limit() {
     let settings = lenient().max_message_bytes(1000);
     let world = World::with(|builder| builder.settings(settings)).await;
     let mut client = world.client().await;
@@ -87,7 +87,7 @@ async fn the_default_limit_is_four_mebibytes() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_no_message_is_malformed() {
+async fn a_request_without_a_valid_message_is_malformed() {
     let world = World::start().await;
     let whole = framed(&ActRequest { nap_ms: 1, word: "abc".into(), ..ActRequest::default() });
     let (not_one, broken) = (Code::Unimplemented, Code::InvalidArgument);

@@ -14,7 +14,7 @@ use gantry_discovery::{
 use gantry_server::{Endpoints, RegistryReport};
 use tokio::time::{sleep, timeout};
 
-use crate::world::{PATIENCE, World};
+use crate::world::{TEST_TIMEOUT, World};
 
 /// Registry that is unreachable until a test changes it.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ struct Doubtful {
 
 impl Doubtful {
     fn new() -> Self {
-        let why = "consul is out of reach".to_owned();
+        let why = "consul is unreachable".to_owned();
         let state = Arc::new(Mutex::new(RegistrationState::Retrying { why }));
         Self { state, publisher: Arc::new(Publisher::new()) }
     }
@@ -70,7 +70,7 @@ async fn says(world: &World, expected: impl Fn(&RegistryReport) -> bool) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, saying).await.unwrap();
+    timeout(TEST_TIMEOUT, saying).await.unwrap();
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn an_unregistered_server_is_ready_unless_configured_otherwise() {
         let doubtful = Doubtful::new();
         let registry = doubtful.registry(ready_unregistered);
         let world = World::with(|builder| builder.registry(registry)).await;
-        let expected = Some("consul is out of reach".to_owned());
+        let expected = Some("consul is unreachable".to_owned());
         says(&world, |registry| registry.error == expected).await;
         let report = world.status.report().await;
         assert_eq!(report.ready, ready_unregistered);
@@ -117,7 +117,7 @@ async fn a_stale_watch_is_reported_and_does_not_affect_readiness() {
 }
 
 #[tokio::test]
-async fn registrations_without_an_endpoint_make_it_degraded() {
+async fn a_registration_without_an_endpoint_degrades() {
     let doubtful = Doubtful::new();
     doubtful.answers();
     doubtful.publisher.publish(EndpointSet::default());

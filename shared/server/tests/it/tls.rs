@@ -27,7 +27,7 @@ use tonic::{
 
 use crate::{
     log::Log,
-    world::{PATIENCE, World, eventually, lenient, reason, with_token},
+    world::{TEST_TIMEOUT, World, eventually, lenient, reason, with_token},
 };
 
 /// Starts a server named `probe` that checks its files continuously.
@@ -57,7 +57,7 @@ fn channel(address: SocketAddr, authority: &Authority, identity: Option<&Issued>
 
 async fn act(channel: Channel) -> Result<(), tonic::Status> {
     let mut client = ProbeServiceClient::new(channel);
-    timeout(PATIENCE, client.act(ActRequest::default())).await.expect("no call hangs").map(drop)
+    timeout(TEST_TIMEOUT, client.act(ActRequest::default())).await.expect("no call hangs").map(drop)
 }
 
 /// Completes the handshake and does nothing else.
@@ -65,7 +65,7 @@ async fn shake(address: SocketAddr, tls: &ClientTls) -> std::io::Result<TlsStrea
     let connector = TlsConnector::from(tls.load().unwrap().current());
     let stream = TcpStream::connect(address).await?;
     let shaken = connector.connect(tls.certificate_name("probe").unwrap(), stream);
-    timeout(PATIENCE, shaken).await.expect("no handshake hangs")
+    timeout(TEST_TIMEOUT, shaken).await.expect("no handshake hangs")
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn plaintext_to_a_tls_port_is_answered_with_an_alert_and_closed() {
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut answer = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().ok();
+    timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer)).await.unwrap().ok();
     // An alert (RFC 8446, section 6), which is meaningless to a peer without TLS.
     assert_eq!(answer.first(), Some(&21), "{answer:?}");
     act(channel(world.address, &authority, None)).await.unwrap();
@@ -104,7 +104,7 @@ async fn tls_to_a_plaintext_port_fails_at_once() {
 }
 
 #[tokio::test]
-async fn a_peer_that_speaks_the_wrong_protocol_is_named() {
+async fn a_peer_with_the_wrong_protocol_is_logged() {
     let authority = Authority::new();
     let log = Log::catch();
     let secured = serve(&authority.issue("server", &["probe"]), None).await;
@@ -129,10 +129,10 @@ async fn a_peer_that_speaks_the_wrong_protocol_is_named() {
         stream.write_all(first).await.unwrap();
         let own = stream.local_addr().unwrap().to_string();
         let mut answer = Vec::new();
-        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is closed").ok();
+        timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer)).await.expect("it is closed").ok();
         eventually(line, || log.containing(line).len() == before + 1).await;
-        let told = log.containing(line).pop().unwrap();
-        assert_eq!((&told["level"], &told["peer"]), (&"WARN".to_owned(), &own));
+        let line_of_peer = log.containing(line).pop().unwrap();
+        assert_eq!((&line_of_peer["level"], &line_of_peer["peer"]), (&"WARN".to_owned(), &own));
     }
     // Silent connections and valid calls cause no warning.
     drop(TcpStream::connect(plain.address).await.unwrap());
@@ -162,16 +162,16 @@ async fn with_client_authentication_only_trusted_callers_connect() {
         // In TLS 1.3 the client completes the handshake before the server has checked its
         // certificate.
         let mut stream = shake(world.address, &tls).await.unwrap();
-        let refused = timeout(PATIENCE, stream.read(&mut [0])).await.unwrap().unwrap_err();
+        let refused = timeout(TEST_TIMEOUT, stream.read(&mut [0])).await.unwrap().unwrap_err();
         assert_eq!(refused.to_string(), format!("received fatal alert: {alert}"));
         let identity = identity.as_ref();
         act(channel(world.address, &authority, identity)).await.unwrap_err();
     }
-    assert_eq!(world.seen.started(), 1, "only one call came through");
+    assert_eq!(world.seen.started(), 1, "only one call reached the handler");
 }
 
 #[tokio::test]
-async fn a_services_token_counts_only_with_its_certificate() {
+async fn a_services_token_is_valid_only_with_its_certificate() {
     let authority = Authority::new();
     let issued = authority.issue("server", &["probe"]);
     let mutual = serve(&issued, Some(&authority)).await;
@@ -206,7 +206,7 @@ async fn a_services_token_counts_only_with_its_certificate() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_end_is_ended() {
+async fn an_incomplete_handshake_is_closed() {
     let authority = Authority::new();
     let issued = authority.issue("server", &["probe"]);
     let mut settings = settings(&issued, None);
@@ -217,13 +217,13 @@ async fn a_handshake_that_does_not_end_is_ended() {
     // Head of a ClientHello of 512 bytes, without its content.
     halfway.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
     for stream in [&mut silent, &mut halfway] {
-        let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+        let ended = timeout(TEST_TIMEOUT, stream.read_to_end(&mut Vec::new())).await;
         let _ = ended.expect("it is closed");
     }
     // TLS without HTTP/2 has the same timeout.
     let trusting = ClientTls::trusting(authority.ca_file());
     let mut shaken = shake(world.address, &trusting).await.unwrap();
-    let ended = timeout(PATIENCE, shaken.read_to_end(&mut Vec::new())).await;
+    let ended = timeout(TEST_TIMEOUT, shaken.read_to_end(&mut Vec::new())).await;
     let _ = ended.expect("it is closed");
     act(channel(world.address, &authority, None)).await.unwrap();
 }
@@ -285,7 +285,7 @@ async fn certificates_change_under_load_and_no_call_fails() {
             if stream.get_ref().1.peer_certificates().unwrap()[0] == new {
                 break;
             }
-            assert!(started.elapsed() < PATIENCE, "the new certificate is shown");
+            assert!(started.elapsed() < TEST_TIMEOUT, "the server presents the new certificate");
         }
         eventually("calls go on", || calls.load(Ordering::SeqCst) > before + 20).await;
     }

@@ -1,5 +1,5 @@
-//! Fairness of the concurrency limit: callers that do not complete their requests, or take all they
-//! can, leave room for others.
+//! Fairness of the concurrency limit towards callers with incomplete requests and callers with many
+//! calls.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -23,7 +23,7 @@ use tonic_types::StatusExt;
 
 use crate::{
     raw::{framed, request},
-    world::{PATIENCE, World, eventually, lenient, reason, with_token},
+    world::{TEST_TIMEOUT, World, eventually, lenient, reason, with_token},
 };
 
 const ACT: &str = "/probe.v1.ProbeService/Act";
@@ -42,7 +42,7 @@ async fn world(change: impl FnOnce(&mut Settings)) -> World {
     World::with(|builder| builder.settings(settings)).await
 }
 
-/// Limits the server to so many calls at once, whatever their latency.
+/// Limits the server to `calls` concurrent calls, regardless of their latency.
 fn at_most(calls: u32) -> impl FnOnce(&mut Settings) {
     move |settings| {
         let concurrency = &mut settings.concurrency;
@@ -72,7 +72,7 @@ async fn begin(peer: &SendRequest<Bytes>, path: &str, token: Option<&str>) -> Be
     if let Some(token) = token {
         head.headers_mut().insert("authorization", token.parse().unwrap());
     }
-    let ready = timeout(PATIENCE, peer.clone().ready());
+    let ready = timeout(TEST_TIMEOUT, peer.clone().ready());
     let mut sender = ready.await.expect("there is a stream").unwrap();
     let (answer, body) = sender.send_request(head, false).unwrap();
     Begun { answer, body }
@@ -88,14 +88,14 @@ async fn begin_all(peer: &SendRequest<Bytes>, count: usize, path: &str) -> Vec<B
 
 /// Returns the status that ends a call.
 async fn status(answer: ResponseFuture) -> Status {
-    let mut answer = timeout(PATIENCE, answer).await.expect("it is answered").unwrap();
+    let mut answer = timeout(TEST_TIMEOUT, answer).await.expect("it is answered").unwrap();
     if answer.headers().contains_key("grpc-status") {
         return Status::from_header_map(answer.headers()).unwrap();
     }
-    while let Some(data) = timeout(PATIENCE, answer.body_mut().data()).await.unwrap() {
+    while let Some(data) = timeout(TEST_TIMEOUT, answer.body_mut().data()).await.unwrap() {
         data.unwrap();
     }
-    let trailers = timeout(PATIENCE, answer.body_mut().trailers()).await.unwrap().unwrap();
+    let trailers = timeout(TEST_TIMEOUT, answer.body_mut().trailers()).await.unwrap().unwrap();
     Status::from_header_map(&trailers.unwrap()).unwrap()
 }
 
@@ -110,11 +110,11 @@ async fn served(client: &ProbeServiceClient<Channel>, calls: usize) {
         let mut client = client.clone();
         async move { client.act(nap(20)).await.unwrap() }
     });
-    timeout(PATIENCE, join_all(calls)).await.expect("others are served");
+    timeout(TEST_TIMEOUT, join_all(calls)).await.expect("others are served");
 }
 
 #[tokio::test]
-async fn calls_without_a_message_leave_all_places_to_others() {
+async fn calls_without_a_message_hold_no_permit() {
     let world = world(at_most(16)).await;
     let token = world.keys.user("admin", 0);
     let others = world.client().await;
@@ -134,7 +134,7 @@ async fn calls_without_a_message_leave_all_places_to_others() {
 }
 
 #[tokio::test]
-async fn begun_calls_of_four_addresses_shut_out_nobody() {
+async fn incomplete_calls_of_four_addresses_exclude_no_client() {
     let limits = Settings::default().limits;
     let world = world(|settings| {
         at_most(16)(settings);
@@ -157,12 +157,12 @@ async fn begun_calls_of_four_addresses_shut_out_nobody() {
 }
 
 #[tokio::test]
-async fn a_slow_upload_ends_in_its_own_time_and_says_why() {
+async fn a_slow_upload_ends_at_its_timeout_with_a_reason() {
     let world = world(|settings| settings.uploads.timeout = Duration::from_secs(1)).await;
     let peer = peer(world.address, 2).await;
     let message = framed(&ActRequest { ballast: vec![0; 1000], ..nap(0) });
     let started = Instant::now();
-    // No data, a part of the message, and a byte now and then.
+    // No data; a part of the message; single bytes with pauses.
     let nothing = begin(&peer, ACT, None).await;
     let mut part = begin(&peer, ACT, None).await;
     part.body.send_data(message.slice(..500), false).unwrap();
@@ -190,7 +190,7 @@ async fn a_slow_upload_ends_in_its_own_time_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_begun_message_of_a_stream_has_its_time() {
+async fn each_message_of_a_stream_has_a_timeout() {
     let world = world(|settings| settings.uploads.timeout = Duration::from_secs(1)).await;
     let peer = peer(world.address, 2).await;
     let whole = framed(&AddRequest { number: 1, ..AddRequest::default() });
@@ -205,7 +205,7 @@ async fn a_begun_message_of_a_stream_has_its_time() {
 }
 
 #[tokio::test]
-async fn an_upload_that_goes_on_has_more_time() {
+async fn an_upload_with_progress_has_more_time() {
     let world = world(|settings| {
         settings.uploads.timeout = Duration::from_secs(1);
         settings.uploads.min_bytes_per_second = 1000;
@@ -228,12 +228,12 @@ async fn messages_of_probes_have_the_upload_timeout() {
     let peer = peer(world.address, 2).await;
     let probe = status(begin(&peer, HEALTH, None).await.answer).await;
     assert_eq!(reason(&probe), "UPLOAD_TOO_SLOW");
-    // It has answered already, and ends.
+    // A reflection stream has begun its response, and ends with a status.
     status(begin(&peer, REFLECTION, None).await.answer).await;
 }
 
 #[tokio::test]
-async fn a_caller_has_few_incomplete_calls_and_others_have_theirs() {
+async fn each_caller_has_its_own_limit_of_incomplete_calls() {
     let world = world(|settings| settings.uploads.max_per_caller = 4).await;
     let token = world.keys.user("admin", 0);
     let peer = peer(world.address, 2).await;
@@ -268,7 +268,7 @@ async fn a_caller_has_few_incomplete_calls_and_others_have_theirs() {
 }
 
 #[tokio::test]
-async fn incomplete_messages_are_bounded_in_bytes() {
+async fn incomplete_messages_are_limited_in_bytes() {
     let world = world(|settings| {
         settings.max_message_bytes = 100_000;
         settings.uploads.max_bytes = 400_000;
@@ -298,14 +298,14 @@ async fn incomplete_messages_are_bounded_in_bytes() {
 }
 
 #[tokio::test]
-async fn a_stream_takes_a_place_with_its_first_message() {
+async fn a_streams_first_message_takes_a_permit() {
     let world = world(at_most(2)).await;
     let mut client = world.client().await;
     let peer = peer(world.address, 2).await;
     let waiting = begin_all(&peer, 5, ADD).await;
     eventually("their handlers run", || world.seen.started() == 5).await;
     served(&client, 2).await;
-    // The limit is two calls at once.
+    // The limit is two concurrent calls.
     let mut busy = JoinSet::new();
     for _ in 0..2 {
         let mut client = client.clone();
@@ -327,13 +327,14 @@ async fn a_stream_takes_a_place_with_its_first_message() {
     let sum = async || client.clone().add(stream::iter([number.clone()])).await;
     let started = Instant::now();
     while sum().await.is_err() {
-        assert!(started.elapsed() < PATIENCE, "there is a place again");
+        assert!(started.elapsed() < TEST_TIMEOUT, "a call is admitted again");
     }
 }
 
 type Running = JoinSet<Result<Response<ActResponse>, Status>>;
 
-/// Starts a hundred calls that last until they are dropped; `run` of them are admitted.
+/// Starts a hundred calls that last until they are dropped. Waits until `run` of them run and the
+/// others are refused.
 async fn take_all(world: &World, token: &str, run: usize) -> Running {
     let clients = join_all((0..5).map(|_| world.client())).await;
     let mut running = JoinSet::new();
@@ -343,7 +344,7 @@ async fn take_all(world: &World, token: &str, run: usize) -> Running {
         running.spawn(async move { client.guarded(with_token(nap(50_000), &token)).await });
     }
     for _ in run..100 {
-        let ended = timeout(PATIENCE, running.join_next()).await.expect("it is refused");
+        let ended = timeout(TEST_TIMEOUT, running.join_next()).await.expect("it is refused");
         assert_eq!(reason(&ended.unwrap().unwrap().unwrap_err()), "OVERLOADED");
     }
     eventually("the others run", || world.seen.started() == before + run).await;
@@ -351,7 +352,7 @@ async fn take_all(world: &World, token: &str, run: usize) -> Running {
 }
 
 #[tokio::test]
-async fn a_greedy_caller_leaves_places_for_others() {
+async fn a_greedy_caller_leaves_permits_for_others() {
     let world = world(at_most(30)).await;
     let token = world.keys.user("admin", 0);
     // A single caller may use the whole limit.
@@ -359,7 +360,7 @@ async fn a_greedy_caller_leaves_places_for_others() {
     let mut client = world.client().await;
     let refused = client.guarded(with_token(nap(0), &token)).await.unwrap_err();
     assert_eq!((&*reason(&refused), &*limit(&refused)), ("OVERLOADED", "caller"));
-    // Another caller gets one of the reserved places.
+    // Another caller gets a reserved permit.
     let second = take_all(&world, &world.keys.service(None), 1).await;
     for _ in 0..5 {
         served(&client, 1).await;
@@ -368,14 +369,14 @@ async fn a_greedy_caller_leaves_places_for_others() {
 }
 
 #[tokio::test]
-async fn one_obedient_connection_is_not_shed_at_the_lowest_limit() {
+async fn one_connection_is_not_shed_at_the_lowest_limit() {
     for min in [16, 64] {
         let world = world(at_most(min)).await;
         let peer = peer(world.address, 2).await;
         assert_eq!(status(whole(&peer).await).await.code(), Code::Ok);
         let granted = peer.current_max_send_streams();
-        assert!(granted <= min as usize, "{granted} streams for {min} places");
-        // Calls beyond the stream limit wait for each other, and none is refused.
+        assert!(granted <= min as usize, "{granted} streams for {min} permits");
+        // Calls beyond the stream limit wait at the client, and none is refused.
         let client = world.client().await;
         served(&client, 1).await;
         served(&client, 100).await;
@@ -389,7 +390,7 @@ async fn whole(peer: &SendRequest<Bytes>) -> ResponseFuture {
 }
 
 #[tokio::test]
-async fn a_call_that_only_waits_can_give_its_place_back() {
+async fn a_call_that_only_waits_can_release_its_permit() {
     let world = world(at_most(2)).await;
     let client = world.client().await;
     let mut waiting = JoinSet::new();

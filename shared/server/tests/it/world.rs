@@ -24,8 +24,8 @@ use tonic_types::StatusExt;
 
 use crate::log;
 
-/// Longer than any test here takes, even on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Guard against a hanging test. Longer than any test takes on a busy machine.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Keys of the issuers that the server trusts.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Keys {
         ))
     }
 
-    /// Returns a token of the user "ann" with this role, issued so many seconds ago.
+    /// Returns a token of the user "ann" with this role, issued `seconds_ago`.
     pub(crate) fn user(&self, role: &str, seconds_ago: u64) -> String {
         let claims = UserClaims {
             sub: "ann".into(),
@@ -125,11 +125,11 @@ impl World {
         let mut status = server.status();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (shutdown, told) = oneshot::channel();
+        let (shutdown, stopped) = oneshot::channel();
         let served = tokio::spawn(server.serve(listener, async {
-            let _ = told.await;
+            let _ = stopped.await;
         }));
-        assert_eq!(status.settled().await, State::Serving);
+        assert_eq!(status.started().await, State::Serving);
         Self { address, keys, seen, status, shutdown: Some(shutdown), served }
     }
 
@@ -142,14 +142,14 @@ impl World {
         ProbeServiceClient::new(self.channel().await)
     }
 
-    /// Tells the server to shut down.
+    /// Starts the drain of the server.
     pub(crate) fn shut_down(&mut self) {
         self.shutdown.take().unwrap().send(()).unwrap();
     }
 
     /// Waits until the server has ended.
     pub(crate) async fn ended(self) -> Result<(), ServeError> {
-        timeout(PATIENCE, self.served).await.expect("the drain is bounded").unwrap()
+        timeout(TEST_TIMEOUT, self.served).await.expect("the drain is bounded").unwrap()
     }
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn reason(status: &tonic::Status) -> String {
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < PATIENCE, "{what}");
+        assert!(started.elapsed() < TEST_TIMEOUT, "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

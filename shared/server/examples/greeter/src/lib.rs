@@ -1,3 +1,3 @@
-//! The greeter's contract, as a team of its own would publish it.
+//! Contract of the greeter, as a team would publish it.
 
 gantry_contract::include_contract!();

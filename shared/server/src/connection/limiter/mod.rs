@@ -2,9 +2,10 @@
 //!
 //! At a limit, a new connection can replace a less valuable one. Connections without a completed
 //! call go first: the oldest of the source with the most of them. Then go idle connections of
-//! sources with more than the new one's source, the largest source first. A connection with a call
-//! in flight stays if it has completed one before. A share of all connections is reserved for
-//! proven peers: sources that made an authenticated call in the last hour.
+//! sources that have more connections than the source of the new one, the largest source first. A
+//! connection with a call in flight stays if it has completed one before. A share of all
+//! connections is reserved for proven peers: sources that made an authenticated call in the last
+//! hour.
 
 mod standing;
 mod table;
@@ -28,8 +29,8 @@ use crate::{client::Proxies, source::source_of};
 #[derive(Debug)]
 pub(crate) struct ConnectionLimiter {
     limits: Limits,
-    /// Trusted proxies. They are exempt from all limits but the total, because they stand for many
-    /// sources.
+    /// Trusted proxies. They are exempt from all limits except the total, because they forward the
+    /// connections of many sources.
     proxies: Arc<Proxies>,
     table: Arc<Mutex<Table>>,
 }
@@ -39,7 +40,7 @@ impl ConnectionLimiter {
         Self { limits, proxies, table: Arc::default() }
     }
 
-    /// Returns true if so many connections are closing that new ones have to wait.
+    /// Returns true if new connections must wait because too many are closing.
     pub(crate) fn is_clearing(&self) -> bool {
         lock(&self.table).is_clearing()
     }

@@ -1,4 +1,4 @@
-//! Standing of a connection: the proof that its peer has given, and its idle time.
+//! Standing of a connection: the rank of its peer, and its idle time.
 
 use std::{
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::source::Source;
 
-/// Proof that the peer of a connection has given.
+/// Rank of a connection's peer, from its completed calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Rank {
-    /// None.
+    /// Completed no call.
     Unproven,
     /// Completed a call, so it speaks gRPC.
     Anonymous,
@@ -43,7 +43,7 @@ impl Standing {
             id,
             source,
             exempt,
-            // Exempt peers stand for many sources and need no proof.
+            // Exempt peers forward the connections of many sources and need no proof.
             rank: AtomicU8::new(if exempt { Rank::Proven } else { Rank::Unproven } as u8),
             calls: AtomicU32::new(0),
             infrastructure: AtomicU32::new(0),
@@ -98,8 +98,8 @@ impl Standing {
         self.infrastructure.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Like [`idle_since`](Self::idle_since), but ignores calls of health and reflection: they cost
-    /// nothing and may last for ever, so they must not protect a connection.
+    /// Like [`idle_since`](Self::idle_since), but ignores calls of health and reflection. They cost
+    /// the peer nothing and may last for ever, so they must not protect a connection.
     pub(super) fn useless_since(&self) -> Option<Instant> {
         let calls = self.calls.load(Ordering::Acquire);
         (calls <= self.infrastructure.load(Ordering::Relaxed)).then(|| self.last_end())

@@ -19,7 +19,7 @@ use crate::{
 /// Maximum number of closing connections beyond the limit. New ones wait while it is reached.
 const MAX_CLOSING: usize = 64;
 
-/// Time for which a source stays known after an authenticated call.
+/// Time for which a source stays proven after an authenticated call.
 const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// Maximum number of known sources without an open connection.
@@ -114,7 +114,7 @@ impl Table {
         self.closing >= MAX_CLOSING
     }
 
-    /// Admits a connection. Also returns whether another one is closed for it.
+    /// Admits a connection. Also returns true if another connection is closed for it.
     pub(super) fn admit(
         &mut self,
         source: Source,
@@ -127,7 +127,7 @@ impl Table {
         }
         let mut evicted = false;
         for (scope, refused) in self.missing(source, exempt, limits, now) {
-            // The connection closed for one limit may have made room in the next.
+            // The connection that was closed for one limit may also have made room in this one.
             if self.is_full(scope, limits) {
                 let victim = self.victim(scope, source).ok_or(refused)?;
                 self.remove(&victim, now);
@@ -199,7 +199,8 @@ impl Table {
             Scope::Strangers => self.idle_of_largest(newcomer, Rank::Anonymous),
             Scope::OfSource(_) | Scope::OfSite(_) => None,
         };
-        // Connections opened together must not close each other.
+        // If the newcomer's source has the most unproven connections, prefer an idle one of another
+        // source: connections opened together must not close each other.
         if self.unproven.last().is_some_and(|(.., most)| *most == newcomer) {
             idle().or_else(unproven)
         } else {

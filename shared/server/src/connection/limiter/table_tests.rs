@@ -42,7 +42,7 @@ impl Door {
     }
 }
 
-/// Returns the positions of the connections that were told to close.
+/// Returns the positions of the connections that are closing.
 fn closed(connections: &[Arc<Standing>]) -> Vec<usize> {
     let closed = connections.iter().enumerate();
     let closed = closed.filter(|(_, standing)| standing.closing().is_cancelled());
@@ -53,14 +53,14 @@ fn closed(connections: &[Arc<Standing>]) -> Vec<usize> {
 async fn a_full_server_closes_the_oldest_unproven_connection() {
     let mut door = Door::default();
     let flood = [door.admit_all(source(1), 3), door.admit_all(source(2), 3)].concat();
-    // In turn from the largest source; ties go by age.
+    // Each newcomer replaces the oldest connection of the largest source.
     let newcomers = [3, 4, 5].map(|host| door.admit(source(host)).unwrap());
     assert_eq!(closed(&flood), [0, 1, 3]);
     assert!(closed(&newcomers).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newcomer_is_safe_from_a_flood_that_goes_on() {
+async fn a_continuing_flood_does_not_close_a_newcomer() {
     let mut door = Door::default();
     let mut flood = [door.admit_all(source(1), 3), door.admit_all(source(2), 3)].concat();
     let newcomer = door.admit(source(3)).unwrap();
@@ -74,7 +74,7 @@ async fn a_newcomer_is_safe_from_a_flood_that_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_completed_call_is_worth_more_than_none() {
+async fn a_connection_without_a_call_closes_first() {
     let mut door = Door::default();
     let callers = door.admit_all(source(1), 4);
     door.completed(&callers);
@@ -96,7 +96,8 @@ async fn idle_connections_of_the_largest_source_make_room() {
         large[position].begin_call();
         large[position].end_call();
     }
-    // The longest idle first, never one with a call, and not below the newcomer's own.
+    // The longest idle connection closes first. Connections with a call stay, and the source keeps
+    // as many as the newcomer's.
     for _ in 0..2 {
         let newcomer = door.admit(source(3)).unwrap();
         door.completed(&[newcomer]);
@@ -122,7 +123,7 @@ async fn an_open_watch_does_not_protect_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_that_come_together_do_not_close_each_other() {
+async fn connections_opened_together_do_not_close_each_other() {
     let mut door = Door::default();
     let large = door.admit_all(source(1), 4);
     let small = door.admit_all(source(2), 2);
@@ -130,13 +131,13 @@ async fn connections_that_come_together_do_not_close_each_other() {
     door.completed(&small);
     let together = door.admit_all(source(3), 2);
     assert_eq!((closed(&large).len(), closed(&together).len()), (2, 0));
-    // Unless no source has more.
+    // Once no other source has more connections, the oldest one of the newcomer's source closes.
     door.admit(source(3)).unwrap();
     assert_eq!(closed(&together), [0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_are_reserved_for_sources_that_authenticated() {
+async fn connections_are_reserved_for_authenticated_sources() {
     let mut door = Door::default();
     let order = door.admit_all(source(9), 1);
     door.proved(&order);
@@ -157,7 +158,7 @@ async fn places_are_reserved_for_sources_that_authenticated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_account_does_not_keep_all_places_with_idle_connections() {
+async fn one_account_cannot_hold_all_connections_idle() {
     let mut door = Door::default();
     let mut hoard = Vec::new();
     for host in [1, 2] {
@@ -171,7 +172,7 @@ async fn one_account_does_not_keep_all_places_with_idle_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_at_its_limit_loses_its_own_connections_only() {
+async fn a_source_at_its_limit_loses_only_its_own_connections() {
     let mut door = Door::default();
     let other = door.admit(source(2)).unwrap();
     let own = door.admit_all(source(1), 4);
@@ -192,7 +193,7 @@ async fn an_ipv6_site_has_a_limit_besides_that_of_its_networks() {
     door.admit(of_site(1, 9)).unwrap();
     assert_eq!(closed(&site), [0]);
     door.completed(&site[1..]);
-    // The only unproven connection of the site, and then none.
+    // This newcomer replaces the only unproven connection of the site. The next one is refused.
     let last = door.admit(of_site(1, 10)).unwrap();
     door.completed(&[last]);
     assert_eq!(door.admit(of_site(1, 11)).unwrap_err(), Refused::FullForSite);
@@ -200,7 +201,7 @@ async fn an_ipv6_site_has_a_limit_besides_that_of_its_networks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trusted_proxy_is_bounded_by_the_process_alone() {
+async fn a_trusted_proxy_has_only_the_total_limit() {
     let mut table = Table::default();
     let mut admit = |source| table.admit(source, true, &LIMITS, Instant::now());
     let proxied: Vec<_> = (0..8).map(|_| admit(source(1)).unwrap().0).collect();
@@ -224,7 +225,7 @@ async fn connections_that_do_not_close_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_table_is_empty_once_all_are_gone() {
+async fn the_table_is_empty_after_all_connections_close() {
     let mut door = Door::default();
     let mut all = door.admit_all(source(1), 4);
     all.extend((0..6).map(|n| door.admit(of_site(1, n % 4)).unwrap()));
@@ -238,7 +239,7 @@ async fn the_table_is_empty_once_all_are_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_accounts_is_remembered_up_to_a_bound() {
+async fn the_number_of_proven_sources_is_bounded() {
     let mut door = Door::default();
     for n in 0..MAX_KNOWN as u32 + 100 {
         let connection = vec![door.admit(Source::V4(n)).unwrap()];

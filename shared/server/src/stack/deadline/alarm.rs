@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 
 use crate::call::Call;
 
-/// Deadline of a call, and the time that it was given.
+/// Deadline of a call, and its timeout.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
     pub(super) deadline: Instant,
@@ -29,12 +29,12 @@ impl Limit {
     }
 }
 
-/// Reason for which a call is ended.
+/// Reason for ending a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Over {
     /// Its deadline expired.
     Late(Limit),
-    /// Its connection is ended.
+    /// Its connection has to end.
     Cut,
 }
 
@@ -44,12 +44,12 @@ impl From<Over> for Status {
             Over::Late(Limit { granted, .. }) => Failure::new(
                 Code::DeadlineExceeded,
                 GantryReason::DeadlineExceeded,
-                format!("the call was not done within {granted:?}"),
+                format!("the call did not finish within {granted:?}"),
             ),
             Over::Cut => Failure::new(
                 Code::Unavailable,
                 GantryReason::Draining,
-                "the call was not done when the server had to end its connection",
+                "the call did not finish before the server ended its connection",
             ),
         }
         .into()
@@ -79,7 +79,7 @@ impl Alarm {
         Self::new(Arc::clone(&self.call), self.limit)
     }
 
-    /// Returns whether the deadline has expired, without waiting.
+    /// Returns the reason if the deadline has expired. Does not wait.
     pub(super) fn late(&self) -> Option<Over> {
         self.limit.filter(|limit| limit.is_over()).map(Over::Late)
     }

@@ -25,7 +25,7 @@ use pin_project_lite::pin_project;
 use tonic::{Code, Status};
 
 use self::alarm::{Alarm, Limit, Over};
-use super::verdict::Verdict;
+use super::admission::Admission;
 use crate::{
     call::{Routed, Timed},
     status::trailers,
@@ -49,21 +49,21 @@ where
 {
     type Response = Response<TimedBody<R>>;
     type Error = Infallible;
-    type Future = Verdict<TimedFuture<S::Future>, TimedBody<R>>;
+    type Future = Admission<TimedFuture<S::Future>, TimedBody<R>>;
 
     fn call(&self, routed: Routed<B>) -> Self::Future {
         let received = routed.call.received;
         let wanted = match timeout::read(routed.http.headers()) {
             Ok(wanted) => wanted,
             Err(malformed) => {
-                return Verdict::refuse(Failure::new(
+                return Admission::refuse(Failure::new(
                     Code::InvalidArgument,
                     GantryReason::MalformedMetadata,
                     malformed.to_string(),
                 ));
             }
         };
-        // A timeout beyond the clock's range is no limit.
+        // A timeout beyond the range of the clock counts as no timeout.
         let limit =
             [wanted, routed.method.timeout()].into_iter().flatten().min().and_then(|granted| {
                 Some(Limit { deadline: received.checked_add(granted)?, granted })
@@ -72,11 +72,11 @@ where
             // Cannot fail: only this layer sets it, once per call.
             let _ = routed.call.deadline.set(limit.deadline);
             if limit.is_over() {
-                return Verdict::refuse(Over::Late(limit));
+                return Admission::refuse(Over::Late(limit));
             }
         }
         let alarm = Alarm::new(Arc::clone(&routed.call), limit);
-        Verdict::pass(TimedFuture { inner: Some(self.inner.call(routed)), alarm })
+        Admission::pass(TimedFuture { inner: Some(self.inner.call(routed)), alarm })
     }
 }
 
@@ -118,7 +118,7 @@ pin_project! {
     pub(crate) struct TimedBody<B> {
         #[pin]
         inner: Option<B>,
-        // Without an alarm there is no body either: the call was refused.
+        // None if the call was refused: there is no body either.
         #[pin]
         alarm: Option<Alarm>,
     }
@@ -150,7 +150,7 @@ impl<B: Body<Data = Bytes>> Body for TimedBody<B> {
                 Poll::Ready(over) => Some(over),
                 Poll::Pending => None,
             },
-            // A stream that always has data would never wait for the timer.
+            // A stream that always has data never polls the timer, so check the deadline here.
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => alarm.late(),
             Poll::Ready(_) => None,
         };

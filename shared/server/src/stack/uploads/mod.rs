@@ -1,7 +1,7 @@
 //! Limits of uploads: messages that have begun and are not complete.
 //!
 //! A call takes its concurrency permit when its message is complete (see [`shed`](super::shed)).
-//! Until then it is an upload. It costs little but memory, and has its own limits:
+//! Until then it is an upload. It costs only memory, and has its own limits:
 //! - Grace: a message that is complete within [`GRACE`] is not limited, because there is always a
 //!   delay between the headers of a call and its message.
 //! - Number: `max` in total, `max_per_caller` and `max_per_address`. The last quarter is reserved
@@ -28,15 +28,15 @@ use gantry_resilience::limits::Holdings;
 use tonic::{Code, Status};
 
 pub(super) use self::wait::Wait;
-use crate::{call::CallerHashes, settings::UploadSettings, status::come_again};
+use crate::{call::CallerHashes, settings::UploadSettings, status::retry_later};
 
 /// Time within which a message may complete without counting as an upload.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// A caller or address with fewer uploads has few.
+/// Number of uploads below which a caller or address may use the reserved quarter.
 const FEW: u64 = 4;
 
-/// A caller with at most this many bytes of uploads holds little.
+/// Number of bytes up to which a caller may use the reserved quarter.
 const FEW_BYTES: u64 = 64 * 1024;
 
 /// Retry delay if there are too many uploads, jittered by half.
@@ -77,7 +77,7 @@ impl From<Beyond> for Status {
             }
         };
         let failure = Failure::new(Code::ResourceExhausted, GantryReason::TooManyUploads, what);
-        come_again(failure.metadata("limit", limit), AWAY.mul_f64(0.5 + fastrand::f64()))
+        retry_later(failure.metadata("limit", limit), AWAY.mul_f64(0.5 + fastrand::f64()))
     }
 }
 
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_has_its_limit_and_an_address_too() {
+    fn callers_and_addresses_have_separate_limits() {
         let uploads = uploads(|settings| {
             (settings.max, settings.max_per_caller, settings.max_per_address) = (1000, 3, 5);
         });
@@ -231,13 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn greedy_callers_leave_some_for_the_next() {
+    fn a_quarter_is_reserved_for_callers_with_few_uploads() {
         let uploads = uploads(|settings| (settings.max, settings.max_per_caller) = (100, 30));
         let greedy: Vec<_> = (1..=5).map(|caller| all_of(&uploads, caller)).collect();
         let held: Vec<_> = greedy.iter().map(Vec::len).collect();
         assert_eq!(held, [30, 30, 15, 4, 4]);
         let newcomers: Vec<_> = (10..14).map(|caller| all_of(&uploads, caller).len()).collect();
-        assert_eq!(newcomers, [4, 4, 4, 4], "they come and go");
+        assert_eq!(newcomers, [4, 4, 4, 4], "a newcomer gets a share");
     }
 
     fn holder(uploads: &Arc<Uploads>, caller: u64) -> Upload {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_for_all_and_for_each() {
+    fn bytes_are_limited_in_total_and_per_caller() {
         const MIB: u64 = 1024 * 1024;
         let uploads = uploads(|settings| settings.max_bytes = 64 * MIB as u32);
         let (mut first, mut second) = (holder(&uploads, 1), holder(&uploads, 2));
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_is_forgotten() {
+    fn ended_uploads_are_not_counted() {
         let uploads = uploads(|_| {});
         let mut upload = begin(&uploads, 1, 2).unwrap();
         upload.hold(10).unwrap();

@@ -49,30 +49,30 @@ impl Wait {
             if let Err(beyond) = self.upload.count() {
                 return Poll::Ready(beyond.into());
             }
-            let patience = self.patience(received);
-            let Some(left) = patience.checked_sub(self.began.elapsed()).filter(|l| !l.is_zero())
+            let limit = self.time_limit(received);
+            let Some(left) = limit.checked_sub(self.began.elapsed()).filter(|l| !l.is_zero())
             else {
-                return Poll::Ready(self.too_slow(received, patience));
+                return Poll::Ready(self.too_slow(received, limit));
             };
             self.alarm.as_mut().reset(Instant::now() + left);
         }
     }
 
     /// Returns the time limit of the message, from its beginning, after `received` bytes.
-    fn patience(&self, received: usize) -> Duration {
+    fn time_limit(&self, received: usize) -> Duration {
         let settings = &self.upload.uploads.settings;
         let rate = f64::from(settings.min_bytes_per_second);
         settings.timeout + Duration::from_secs_f64(received as f64 / rate)
     }
 
-    fn too_slow(&self, received: usize, patience: Duration) -> Status {
+    fn too_slow(&self, received: usize, limit: Duration) -> Status {
         let settings = &self.upload.uploads.settings;
         Failure::new(
             Code::DeadlineExceeded,
             GantryReason::UploadTooSlow,
             format!(
-                "{received} bytes of the request's message came within {patience:.1?}: this \
-                 server waits {:?} for it, and a second more for each {} bytes",
+                "only {received} bytes of the message arrived within {limit:.1?}: a message \
+                 may take {:?}, and one second more for each {} bytes",
                 settings.timeout, settings.min_bytes_per_second
             ),
         )
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_ends_after_the_timeout() {
+    async fn a_wait_without_data_ends_after_the_timeout() {
         let began = Instant::now();
         let status = ended(&mut wait(&uploads(1)), 0).await;
         assert_eq!(began.elapsed(), Duration::from_secs(5));
@@ -122,14 +122,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_byte_that_arrives_earns_its_time() {
+    async fn each_byte_extends_the_timeout() {
         let began = Instant::now();
         ended(&mut wait(&uploads(1)), 10_000).await;
         assert_eq!(began.elapsed(), Duration::from_secs(15));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trickle_below_the_rate_ends_and_one_above_it_does_not() {
+    async fn an_upload_below_the_minimum_rate_ends() {
         for (per_second, ends) in [(900, true), (1100, false)] {
             let mut wait = wait(&uploads(1));
             let mut ended = false;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_upload_counts_once_it_is_not_complete_within_the_grace() {
+    async fn an_upload_counts_after_the_grace() {
         let uploads = uploads(1);
         let mut first = wait(&uploads);
         let mut second = wait(&uploads);

@@ -1,5 +1,5 @@
 //! Service whose requests control its behaviour, for tests of the server.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod service;
 

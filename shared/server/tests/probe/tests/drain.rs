@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on fails"
+    reason = "a test fails by panicking"
 )]
 
 use std::{
@@ -36,10 +36,10 @@ use tonic_health::pb::{
 };
 use tonic_types::StatusExt;
 
-/// Longer than any test here takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Guard against a hanging test. Longer than any test takes on a busy machine.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Number of answered calls before the process is told to end.
+/// Number of answered calls before the signal.
 const CALLS: usize = 3000;
 
 /// A running probe; killed when dropped.
@@ -79,8 +79,8 @@ impl Probe {
     }
 
     async fn watch(&self) -> Streaming<HealthCheckResponse> {
-        let ask = HealthCheckRequest { service: "probe.v1.ProbeService".into() };
-        HealthClient::new(self.channel().await).watch(ask).await.unwrap().into_inner()
+        let request = HealthCheckRequest { service: "probe.v1.ProbeService".into() };
+        HealthClient::new(self.channel().await).watch(request).await.unwrap().into_inner()
     }
 
     async fn terminate(&self) {
@@ -94,7 +94,7 @@ impl Probe {
         let done = |key| value(&line, key).parse().unwrap();
         let done =
             Done { started: done("started"), finished: done("finished"), dropped: done("dropped") };
-        (done, timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap())
+        (done, timeout(TEST_TIMEOUT, self.process.wait()).await.unwrap().unwrap())
     }
 }
 
@@ -115,7 +115,7 @@ async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, part: &str) -> Strin
             }
         }
     };
-    timeout(PATIENCE, found).await.unwrap()
+    timeout(TEST_TIMEOUT, found).await.unwrap()
 }
 
 fn value<'a>(line: &'a str, key: &str) -> &'a str {
@@ -150,7 +150,7 @@ impl Load {
         let load = Self { answered, callers };
         let started = Instant::now();
         while load.answered.load(Ordering::SeqCst) < CALLS {
-            assert!(started.elapsed() < PATIENCE);
+            assert!(started.elapsed() < TEST_TIMEOUT);
             sleep(Duration::from_millis(5)).await;
         }
         load
@@ -159,8 +159,8 @@ impl Load {
     /// Returns the number of answered calls.
     async fn answered(self) -> usize {
         for caller in self.callers {
-            let last = timeout(PATIENCE, caller).await.unwrap().unwrap();
-            // The error of a missing process, not one of its own.
+            let last = timeout(TEST_TIMEOUT, caller).await.unwrap().unwrap();
+            // The last error comes from the client, because the process has ended.
             assert!(last.get_details_error_info().is_none(), "{last:?}");
         }
         self.answered.load(Ordering::SeqCst)
@@ -180,7 +180,7 @@ async fn idlers(probe: &Probe) -> (TcpStream, TcpStream, ProbeServiceClient<Chan
 }
 
 async fn next_status(watch: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
-    let next = timeout(PATIENCE, watch.next()).await.unwrap();
+    let next = timeout(TEST_TIMEOUT, watch.next()).await.unwrap();
     next.map(|answer| answer.unwrap().status())
 }
 
@@ -188,7 +188,7 @@ async fn next_status(watch: &mut Streaming<HealthCheckResponse>) -> Option<Servi
 async fn rest(mut numbers: Streaming<CountResponse>) -> (usize, Option<Status>) {
     let mut seen = 0;
     loop {
-        match timeout(PATIENCE, numbers.next()).await.unwrap() {
+        match timeout(TEST_TIMEOUT, numbers.next()).await.unwrap() {
             Some(Ok(_)) => seen += 1,
             Some(Err(status)) => return (seen, Some(status)),
             None => return (seen, None),
@@ -197,31 +197,29 @@ async fn rest(mut numbers: Streaming<CountResponse>) -> (usize, Option<Status>) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_under_load_ends_streams_that_end_and_loses_nothing() {
-    let limit = Duration::from_secs(60);
-    let probe = Probe::start(limit).await;
+async fn a_drain_under_load_loses_no_call_and_no_stream() {
+    // Longer than the guards: a drain that waits for its timeout fails the test.
+    let probe = Probe::start(Duration::from_secs(600)).await;
     let (mut watch, idlers) = (probe.watch().await, idlers(&probe).await);
     assert_eq!(next_status(&mut watch).await, Some(ServingStatus::Serving));
     let load = Load::start(&probe).await;
     let numbers = probe.count(100, 10).await;
 
-    let told = Instant::now();
     probe.terminate().await;
     assert_eq!(next_status(&mut watch).await, Some(ServingStatus::NotServing));
-    assert_eq!(next_status(&mut watch).await, None, "the watch ends well");
+    assert_eq!(next_status(&mut watch).await, None, "the watch ends without an error");
     let (numbers, ended) = rest(numbers).await;
     assert!(ended.is_none() && numbers == 100, "{numbers} {ended:?}");
     let (done, status) = probe.ended().await;
     assert_eq!(status.code(), Some(0));
-    assert!(told.elapsed() < limit / 2, "{:?}", told.elapsed());
-    // Plus the call of the idle connection and the stream.
+    // The call of the idle connection and the stream count as well.
     let finished = load.answered().await + 2;
     assert_eq!(done, Done { started: finished, finished, dropped: 0 });
     drop(idlers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_under_load_cuts_endless_calls_at_its_timeout() {
+async fn a_drain_under_load_ends_endless_calls_at_its_timeout() {
     let limit = Duration::from_secs(2);
     let probe = Probe::start(limit).await;
     let (mut watch, idlers) = (probe.watch().await, idlers(&probe).await);
@@ -229,36 +227,33 @@ async fn a_drain_under_load_cuts_endless_calls_at_its_timeout() {
     let load = Load::start(&probe).await;
     let numbers = probe.count(0, 10).await;
 
-    let told = Instant::now();
+    let signalled = Instant::now();
     probe.terminate().await;
     assert_eq!(next_status(&mut watch).await, Some(ServingStatus::NotServing));
-    assert_eq!(next_status(&mut watch).await, None, "the watch ends well");
+    assert_eq!(next_status(&mut watch).await, None, "the watch ends without an error");
     let ended = rest(numbers).await.1.unwrap();
     assert_eq!(ended.code(), Code::Unavailable);
     assert_eq!(ended.get_details_error_info().unwrap().reason, "DRAINING");
     let (done, status) = probe.ended().await;
     assert_eq!(status.code(), Some(0));
-    let took = told.elapsed();
-    assert!(took >= limit && took < limit + Duration::from_secs(10), "{took:?}");
+    assert!(signalled.elapsed() >= limit, "{:?}", signalled.elapsed());
     let finished = load.answered().await + 1;
     assert_eq!(done, Done { started: finished + 1, finished, dropped: 1 });
     drop(idlers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn told_twice_a_process_under_load_ends_at_once() {
+async fn a_second_signal_under_load_ends_the_process_at_once() {
     let mut probe = Probe::start(Duration::from_secs(600)).await;
     let load = Load::start(&probe).await;
     let numbers = probe.count(0, 10).await;
     probe.terminate().await;
     line_with(&mut probe.log, "draining").await;
-    let told_again = Instant::now();
     probe.terminate().await;
-    let ended = timeout(PATIENCE, probe.process.wait()).await.unwrap().unwrap();
+    let ended = timeout(TEST_TIMEOUT, probe.process.wait()).await.unwrap().unwrap();
     assert_eq!(ended.code(), Some(143));
-    assert!(told_again.elapsed() < Duration::from_secs(10), "{:?}", told_again.elapsed());
     assert!(rest(numbers).await.1.is_some());
     for caller in load.callers {
-        timeout(PATIENCE, caller).await.unwrap().unwrap();
+        timeout(TEST_TIMEOUT, caller).await.unwrap().unwrap();
     }
 }

@@ -1,11 +1,11 @@
-//! Control frames: which numbers are a flood, and which are not.
+//! Floods of control frames, and normal numbers of them.
 
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    PATIENCE,
+    TEST_TIMEOUT,
     floods::{Flooded, odd},
     frames::{
         DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW_SIZE, PING,
@@ -32,10 +32,10 @@ async fn floods_of_control_frames_end_their_connection() {
     let flooded = Flooded::start().await;
     for (frame, debug_data) in control_frames() {
         let mut peer = Peer::connect(flooded.address).await;
-        let told = timeout(PATIENCE, peer.flood(&frame, 100_000)).await.expect("it is ended");
+        let goaway = timeout(TEST_TIMEOUT, peer.flood(&frame, 100_000)).await.expect("an end");
         // A reset of the connection may overtake the GOAWAY.
         let calm = (ENHANCE_YOUR_CALM, debug_data.to_owned());
-        assert!(told.as_ref().is_none_or(|told| *told == calm), "{told:?} is not {calm:?}");
+        assert!(goaway.as_ref().is_none_or(|goaway| *goaway == calm), "{goaway:?}: not {calm:?}");
     }
     flooded.survived().await;
 }
@@ -44,15 +44,16 @@ async fn floods_of_control_frames_end_their_connection() {
 async fn too_many_pings_have_the_debug_data_of_grpc() {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
-    // So few that the server reads all of them, and none causes a reset of the connection.
+    // Few enough for the server to read all of them. Unread data would reset the connection and
+    // lose the GOAWAY.
     peer.send(&frame(PING, 0, 0, &[7; 8]).repeat(11)).await;
-    let told = timeout(PATIENCE, peer.last_goaway()).await.expect("it is ended");
-    assert_eq!(told, Some((ENHANCE_YOUR_CALM, "too_many_pings".to_owned())));
+    let goaway = timeout(TEST_TIMEOUT, peer.last_goaway()).await.expect("an end");
+    assert_eq!(goaway, Some((ENHANCE_YOUR_CALM, "too_many_pings".to_owned())));
     flooded.survived().await;
 }
 
 #[tokio::test]
-async fn a_peer_that_pings_for_each_answer_and_each_second_stays() {
+async fn pings_per_answer_and_per_second_are_no_flood() {
     let flooded = Flooded::start().await;
     let mut peer = Peer::connect(flooded.address).await;
     let ping = frame(PING, 0, 0, &[7; 8]);
@@ -62,16 +63,16 @@ async fn a_peer_that_pings_for_each_answer_and_each_second_stays() {
         assert!(peer.send(&call).await);
         // Trailers of the response.
         let answered = async { while peer.next().await.unwrap().0 != DATA {} };
-        timeout(PATIENCE, answered).await.unwrap();
+        timeout(TEST_TIMEOUT, answered).await.unwrap();
         assert!(peer.send(&ping).await);
-        let pong = async { while peer.next().await.expect("it is not ended").0 != PING {} };
-        timeout(PATIENCE, pong).await.unwrap();
+        let pong = async { while peer.next().await.expect("the connection stays").0 != PING {} };
+        timeout(TEST_TIMEOUT, pong).await.unwrap();
     }
     for _ in 0..15 {
         sleep(Duration::from_millis(500)).await;
         assert!(peer.send(&ping).await);
-        let pong = async { while peer.next().await.expect("it is not ended").0 != PING {} };
-        timeout(PATIENCE, pong).await.unwrap();
+        let pong = async { while peer.next().await.expect("the connection stays").0 != PING {} };
+        timeout(TEST_TIMEOUT, pong).await.unwrap();
     }
     flooded.survived().await;
 }

@@ -63,7 +63,7 @@ pub(crate) fn call(path: &str) -> Vec<u8> {
     block
 }
 
-/// Returns a literal header, which is in no table, of any length.
+/// Returns a header as a literal, of any length.
 pub(crate) fn literal(name: &[u8], value: &[u8], indexed: bool) -> Vec<u8> {
     let mut header = vec![if indexed { 0x40 } else { 0 }, name.len().try_into().unwrap()];
     header.extend(name);
@@ -101,9 +101,9 @@ impl Peer {
         Self(stream)
     }
 
-    /// Waits for the window of the whole connection.
+    /// Waits until the server has enlarged the window of the connection.
     pub(crate) async fn granted(&mut self) {
-        while self.next().await.expect("it is not ended").0 != WINDOW_UPDATE {}
+        while self.next().await.expect("the connection stays").0 != WINDOW_UPDATE {}
     }
 
     /// Sends the bytes repeatedly and discards all responses, until the time is over or the

@@ -9,13 +9,13 @@ use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    PATIENCE,
+    TEST_TIMEOUT,
     floods::{Flooded, REFLECTION, odd, resident, watch},
     frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Peer, call, frame, literal},
 };
 
-/// Returns a call with so many additional headers of one byte each: all but the first are in the
-/// peer's table already.
+/// Returns a call with `count` additional headers of one byte each. The first one enters the
+/// dynamic table, and the others refer to it.
 fn call_with_headers(path: &str, count: usize) -> Vec<u8> {
     let mut block = call(path);
     block.extend(literal(b"a", b"b", true));
@@ -23,10 +23,10 @@ fn call_with_headers(path: &str, count: usize) -> Vec<u8> {
     block
 }
 
-/// Makes calls with these headers and no message on so many connections.
+/// Makes calls with these headers and no message on `connections` connections.
 async fn call_with(address: SocketAddr, connections: usize, block: &[u8]) -> Vec<Peer> {
     timeout(
-        PATIENCE,
+        TEST_TIMEOUT,
         join_all((0..connections).map(|_| async {
             let mut peer = Peer::connect(address).await;
             for n in 0..100 {
@@ -42,7 +42,7 @@ async fn call_with(address: SocketAddr, connections: usize, block: &[u8]) -> Vec
 }
 
 #[tokio::test]
-async fn headers_by_the_hundred_are_not_kept() {
+async fn hundreds_of_headers_are_not_kept() {
     for path in [REFLECTION, "/grpc.health.v1.Health/Watch", "/greeter.v1.GreeterService/SayHello"]
     {
         for count in [480, 90] {
@@ -57,7 +57,7 @@ async fn headers_by_the_hundred_are_not_kept() {
 }
 
 #[tokio::test]
-async fn memory_comes_back_after_a_flood_of_headers() {
+async fn memory_is_freed_after_a_flood_of_headers() {
     let flooded = Flooded::start().await;
     for _ in 0..5 {
         let block = call_with_headers("/grpc.health.v1.Health/Watch", 90);
@@ -66,7 +66,7 @@ async fn memory_comes_back_after_a_flood_of_headers() {
     let grown = || resident(&flooded.process).saturating_sub(flooded.before);
     let waited = Instant::now();
     while grown() > 24 {
-        assert!(waited.elapsed() < PATIENCE, "it has grown by {} MiB", grown());
+        assert!(waited.elapsed() < TEST_TIMEOUT, "the memory grew by {} MiB", grown());
         sleep(Duration::from_millis(100)).await;
     }
     flooded.survived().await;
@@ -89,7 +89,7 @@ async fn a_flood_of_watches_does_not_silence_the_probes() {
     probe.send(&check).await;
     // A refusal has no message.
     let answered = async { while probe.next().await.expect("it is answered").0 != DATA {} };
-    timeout(PATIENCE, answered).await.unwrap();
+    timeout(TEST_TIMEOUT, answered).await.unwrap();
     flooded.survived().await;
     drop(watching);
 }

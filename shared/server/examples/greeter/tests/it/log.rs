@@ -15,7 +15,7 @@ async fn greet_often(greeter: &Greeter) {
             let mut client = GreeterServiceClient::new(channel.clone());
             async move { client.say_hello(SayHelloRequest { name: "ann".into() }).await }
         });
-        for answer in timeout(PATIENCE, join_all(calls)).await.expect("no call is held up") {
+        for answer in timeout(TEST_TIMEOUT, join_all(calls)).await.expect("no call is delayed") {
             answer.unwrap();
         }
     }
@@ -23,12 +23,12 @@ async fn greet_often(greeter: &Greeter) {
 
 async fn ends_well(greeter: &mut Greeter) {
     greeter.terminate().await;
-    let ended = timeout(PATIENCE, greeter.process.wait()).await.expect("it ends").unwrap();
+    let ended = timeout(TEST_TIMEOUT, greeter.process.wait()).await.expect("it ends").unwrap();
     assert!(ended.success(), "{ended}");
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_up_nothing() {
+async fn an_unread_log_delays_no_call() {
     let mut greeter = Greeter::start().await;
     greet_often(&greeter).await;
     ends_well(&mut greeter).await;
@@ -40,7 +40,7 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_closed_holds_up_nothing() {
+async fn a_closed_log_delays_no_call() {
     let mut greeter = Greeter::start().await;
     // Replaces the reader of its stderr, which closes the pipe.
     let other = Command::new("true").stderr(Stdio::piped()).spawn().unwrap();
@@ -64,16 +64,16 @@ async fn a_flood_of_refused_calls_is_counted_instead_of_written() {
     ends_well(&mut greeter).await;
     let mut log = String::new();
     greeter.log.get_mut().read_to_string(&mut log).await.unwrap();
-    let (mut written, mut left_out) = (0, 0);
+    let (mut written, mut omitted) = (0, 0);
     for line in log.lines() {
-        if line.contains("lines of one kind left out") {
+        if line.contains("lines of one kind omitted") {
             let lines = line.split(" lines=").nth(1).unwrap().split(' ').next().unwrap();
-            left_out += lines.parse::<usize>().unwrap();
+            omitted += lines.parse::<usize>().unwrap();
         } else {
             written += usize::from(line.contains("call ended reason="));
         }
     }
-    assert_eq!(written + left_out, answered.len(), "{lost:?}\n{log}");
+    assert_eq!(written + omitted, answered.len(), "{lost:?}\n{log}");
     assert!(written < 500, "{written} lines");
     assert!(log.contains("RESOURCE_EXHAUSTED call ended reason=RATE_LIMITED"), "{log}");
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    Greeter, PATIENCE,
+    Greeter, TEST_TIMEOUT,
     floods::{Flooded, from_elsewhere},
     frames::settings,
 };
@@ -45,18 +45,18 @@ async fn a_process_with_few_open_files_serves_the_others() {
         elsewhere.clone().say_hello(SayHelloRequest { name: "bea".into() }).await.unwrap();
     }
     let open = open().unwrap().count();
-    assert!(open < 400, "{open} files are open: too few are left for other things");
+    assert!(open < 400, "{open} open files leave too few for databases and logs");
     flooded.survived().await;
     drop(idle);
 }
 
 #[tokio::test]
-async fn a_process_with_too_few_open_files_says_so() {
+async fn a_process_with_too_few_open_files_reports_the_limit() {
     let greeter = env!("CARGO_BIN_EXE_greeter");
     let script = "ulimit -n 200 && exec \"$0\" 127.0.0.1:0";
     let ended = tokio::process::Command::new("sh").args(["-c", script, greeter]).output();
-    let ended = timeout(PATIENCE, ended).await.unwrap().unwrap();
-    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let ended = timeout(TEST_TIMEOUT, ended).await.unwrap().unwrap();
+    let text = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(!ended.status.success());
-    assert!(told.contains("limit: 200, connections: 16"), "{told}");
+    assert!(text.contains("limit: 200, connections: 16"), "{text}");
 }
