@@ -110,7 +110,7 @@ async fn sees(watch: &mut Watch, expected: &[&str]) {
     let addresses = |watch: &mut Watch| -> Vec<String> {
         watch.current().endpoints().iter().map(|endpoint| endpoint.address.to_string()).collect()
     };
-    let seen = timeout(Duration::from_secs(20), async {
+    let seen = timeout(Duration::from_secs(60), async {
         while addresses(watch) != expected {
             watch.changed().await;
         }
@@ -119,7 +119,7 @@ async fn sees(watch: &mut Watch, expected: &[&str]) {
 }
 
 async fn is_stale(watch: &Watch, expected: &str) {
-    let stale = timeout(Duration::from_secs(20), async {
+    let stale = timeout(Duration::from_secs(60), async {
         loop {
             match watch.status() {
                 Status::Stale { why, .. } if why.contains(expected) => return,
