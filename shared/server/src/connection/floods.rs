@@ -1,4 +1,5 @@
-//! Control-frame floods: frames that carry no call and cost their peer almost nothing.
+//! Floods: frames that carry no call and calls that are refused for their headers. Both cost their
+//! peer almost nothing.
 //!
 //! h2 answers PING and SETTINGS and processes the others without a limit, so [`ClientFrames`]
 //! counts them before h2 does. Each kind has an allowance. It is refilled over time and by frames
@@ -27,6 +28,8 @@ pub(crate) enum Flood {
     Windows,
     /// PRIORITY, RST_STREAM, acknowledgements and unknown types.
     Others,
+    /// Calls whose headers exceed a limit.
+    Headers,
 }
 
 impl Flood {
@@ -38,6 +41,7 @@ impl Flood {
             Self::Settings => "too_many_settings",
             Self::Windows => "too_many_window_updates",
             Self::Others => "too_many_control_frames",
+            Self::Headers => "too_many_large_headers",
         }
     }
 }
@@ -63,17 +67,18 @@ impl FloodWatch {
             1 => Some(Flood::Pings),
             2 => Some(Flood::Settings),
             3 => Some(Flood::Windows),
-            _ => Some(Flood::Others),
+            4 => Some(Flood::Others),
+            _ => Some(Flood::Headers),
         }
     }
 }
 
-/// Allowance for one kind of frame.
+/// Allowance for one kind of frame or call.
 #[derive(Debug)]
 struct Allowance {
     left: u32,
     max: u32,
-    /// Refill interval of one frame.
+    /// Refill interval of one frame or call.
     every: Duration,
     refilled: Instant,
 }
@@ -83,11 +88,11 @@ impl Allowance {
         Self { left: max, max, every, refilled: Instant::now() }
     }
 
-    fn earn(&mut self, frames: u32) {
-        self.left = self.left.saturating_add(frames).min(self.max);
+    fn earn(&mut self, count: u32) {
+        self.left = self.left.saturating_add(count).min(self.max);
     }
 
-    /// Takes one frame from the allowance, if any is left. Reads the clock for a refill only if the
+    /// Takes one from the allowance, if any is left. Reads the clock for a refill only if the
     /// allowance is empty.
     fn take(&mut self) -> bool {
         if self.left == 0 {
@@ -100,6 +105,29 @@ impl Allowance {
         let is_left = self.left > 0;
         self.left -= u32::from(is_left);
         is_left
+    }
+}
+
+/// Allowance of a connection for calls that are refused for their headers (METADATA_TOO_LARGE). A
+/// header of one byte costs the server a lookup and a copy, so such calls are a cheap attack.
+#[derive(Debug)]
+pub(crate) struct RefusedHeaders(Allowance);
+
+impl RefusedHeaders {
+    /// Creates the allowance of a new connection: as many calls as it may have streams by default,
+    /// and ten per second.
+    pub(crate) fn new() -> Self {
+        Self(Allowance::new(100, Duration::from_millis(100)))
+    }
+
+    /// Counts a call. A call within the limits adds one to the allowance, so that a proxy keeps its
+    /// connection if most of its callers are honest. A refused call without allowance is a flood.
+    pub(crate) fn count(&mut self, is_refused: bool, watch: &FloodWatch) {
+        if !is_refused {
+            self.0.earn(1);
+        } else if !self.0.take() {
+            watch.found.store(Flood::Headers as u8, Ordering::Relaxed);
+        }
     }
 }
 
@@ -128,15 +156,6 @@ impl ClientFrames {
         }
     }
 
-    fn of(&mut self, flood: Flood) -> &mut Allowance {
-        match flood {
-            Flood::Pings => &mut self.pings,
-            Flood::Settings => &mut self.settings,
-            Flood::Windows => &mut self.windows,
-            Flood::Others => &mut self.others,
-        }
-    }
-
     /// Adds to the allowances for the frames that responses sent since the last call of this
     /// method.
     fn earn_by_answers(&mut self) {
@@ -149,22 +168,22 @@ impl ClientFrames {
 
 impl FramePolicy for ClientFrames {
     fn judge(&mut self, head: &FrameHead) -> Verdict {
-        let flood = match head.kind {
+        let (flood, of): (_, fn(&mut Self) -> &mut Allowance) = match head.kind {
             FrameHead::DATA | FrameHead::CONTINUATION => return self.empty_data.judge(head),
             FrameHead::HEADERS => {
                 self.windows.earn(4);
                 self.others.earn(10);
                 return self.empty_data.judge(head);
             }
-            FrameHead::PING if !head.has(FrameHead::ACK) => Flood::Pings,
-            FrameHead::SETTINGS => Flood::Settings,
-            FrameHead::WINDOW_UPDATE => Flood::Windows,
-            _ => Flood::Others,
+            FrameHead::PING if !head.has(FrameHead::ACK) => (Flood::Pings, |all| &mut all.pings),
+            FrameHead::SETTINGS => (Flood::Settings, |all| &mut all.settings),
+            FrameHead::WINDOW_UPDATE => (Flood::Windows, |all| &mut all.windows),
+            _ => (Flood::Others, |all| &mut all.others),
         };
-        if self.of(flood).left == 0 {
+        if of(self).left == 0 {
             self.earn_by_answers();
         }
-        if self.of(flood).take() {
+        if of(self).take() {
             return Verdict::Pass;
         }
         self.watch.found.store(flood as u8, Ordering::Relaxed);
@@ -213,6 +232,29 @@ mod tests {
             assert_eq!(until_stopped(&mut frames, head), most, "{kind}");
             assert_eq!(watch.found(), Some(found), "{kind}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_refused_for_their_headers_are_a_flood() {
+        let (mut calls, watch) = (RefusedHeaders::new(), FloodWatch::default());
+        (0..100).for_each(|_| calls.count(true, &watch));
+        assert_eq!(watch.found(), None);
+        calls.count(true, &watch);
+        assert_eq!(watch.found(), Some(Flood::Headers));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_calls_with_large_headers_are_no_flood() {
+        let (mut calls, watch) = (RefusedHeaders::new(), FloodWatch::default());
+        for _ in 0..10_000 {
+            calls.count(false, &watch);
+            calls.count(true, &watch);
+        }
+        for _ in 0..10_000 {
+            advance(Duration::from_millis(100)).await;
+            calls.count(true, &watch);
+        }
+        assert_eq!(watch.found(), None);
     }
 
     #[tokio::test(start_paused = true)]

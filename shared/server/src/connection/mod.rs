@@ -21,7 +21,7 @@ use tonic::transport::server::TcpConnectInfo;
 
 pub(crate) use self::{
     closed::Closed,
-    floods::{ClientFrames, FloodWatch},
+    floods::{ClientFrames, FloodWatch, RefusedHeaders},
     headers::{HeaderLimits, HeadersTooLarge},
     infrastructure::{InfrastructureCall, InfrastructureCalls},
     limiter::{ConnectionLimiter, Limits, Peer, Refused},

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     call::{Received, Timed},
-    connection::{Closed, Connection, HeaderLimits, TrackedBytes},
+    connection::{Closed, Connection, HeaderLimits, RefusedHeaders, TrackedBytes},
     settings::ConnectionSettings,
 };
 
@@ -63,6 +63,7 @@ pub(crate) struct Serving<T, S> {
     calls: TaskTracker,
     send_timeout: Duration,
     headers: HeaderLimits,
+    refused_headers: RefusedHeaders,
     keep_alive: KeepAlive,
     /// Time of the last data from the peer, other than answers to pings.
     last_data: Instant,
@@ -93,6 +94,7 @@ where
             calls,
             send_timeout: settings.send_timeout,
             headers: HeaderLimits::new(settings),
+            refused_headers: RefusedHeaders::new(),
             last_data: Instant::now(),
             reset_limit_hit,
             broken: None,
@@ -157,6 +159,7 @@ where
             // Health and reflection need no other headers; their packages begin with `grpc`.
             let all = !request.uri().path().starts_with("/grpc.");
             let too_large = this.headers.keep(request.headers_mut(), all).err();
+            this.refused_headers.count(too_large.is_some(), &this.connection.floods);
             let connection = Arc::clone(&this.connection);
             let http = request.map(|stream| RequestBody::new(stream, Arc::clone(&connection)));
             let keeper = http.body().keeper();

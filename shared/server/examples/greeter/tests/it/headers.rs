@@ -11,7 +11,10 @@ use tokio::time::{sleep, timeout};
 use crate::{
     TEST_TIMEOUT,
     floods::{Flooded, REFLECTION, odd, resident, watch},
-    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Peer, call, frame, literal},
+    frames::{
+        DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, Peer, call, error_code,
+        frame, literal,
+    },
 };
 
 /// Returns a call with `count` additional headers of one byte each. The first one enters the
@@ -54,6 +57,33 @@ async fn hundreds_of_headers_are_not_kept() {
             drop(peers);
         }
     }
+}
+
+#[tokio::test]
+async fn calls_refused_for_their_headers_end_their_connection() {
+    let flooded = Flooded::start().await;
+    let block = call_with_headers(REFLECTION, 480);
+    let mut peer = Peer::connect(flooded.address).await;
+    let mut refused = 0;
+    // One after the other: unread calls would reset the connection and lose the GOAWAY.
+    let flood = async {
+        loop {
+            peer.send(&frame(HEADERS, END_HEADERS | END_STREAM, odd(refused), &block)).await;
+            loop {
+                match peer.next().await? {
+                    (HEADERS, _) => break,
+                    (GOAWAY, payload) => return Some(payload),
+                    _ => {}
+                }
+            }
+            refused += 1;
+        }
+    };
+    let goaway = timeout(TEST_TIMEOUT, flood).await.expect("an end").expect("a GOAWAY");
+    assert_eq!(error_code(&goaway), ENHANCE_YOUR_CALM);
+    assert_eq!(&goaway[8..], b"too_many_large_headers");
+    assert!(refused >= 100, "{refused}");
+    flooded.survived().await;
 }
 
 #[tokio::test]
