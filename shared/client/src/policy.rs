@@ -191,15 +191,25 @@ fn unfit(contract: &'static Contract, name: &str, over: &MethodSettings) -> Opti
     why_not_hedged(policy).filter(|_| over.hedging.is_some())
 }
 
+/// Returns the name of the method or service in the key of a setting: `methods."NAME".timeout`.
+fn method(key: &str) -> Option<&str> {
+    key.strip_prefix("methods.\"")?.split('"').next()
+}
+
 impl ClientSettings {
     /// Returns everything that is wrong with them, by key. The contract says which names `methods` may
     /// have, and which of these may be called twice.
     pub fn problems(&self, contract: &'static Contract) -> Vec<InvalidSetting> {
         let mut problems = self.own_problems();
-        // Problems of a method's own numbers are told once.
-        if !problems.iter().any(|problem| problem.key.starts_with("methods.")) {
-            problems.extend(Methods::new(contract, self).err().into_iter().flatten());
-        }
+        let of_contract = Methods::new(contract, self).err().into_iter().flatten();
+        // Invalid numbers of a method or service make its policies invalid too: report them once.
+        let more = of_contract.filter(|problem| {
+            let of_same =
+                |own: &&str| method(&problem.key).is_some_and(|name| name.starts_with(own));
+            !problems.iter().filter_map(|own| method(&own.key)).any(|own| of_same(&own))
+        });
+        let more: Vec<_> = more.collect();
+        problems.extend(more);
         problems
     }
 }

@@ -116,9 +116,9 @@ impl ClientSettings {
             expect(count > 0, key, "must be at least 1");
         }
         problems.extend(self.balance.problems());
-        problems.extend(self.breaker.config().err());
-        problems.extend(self.retry.budget().err());
-        problems.extend(self.ejection.config().err());
+        problems.extend(self.breaker.problems());
+        problems.extend(self.retry.problems());
+        problems.extend(self.ejection.problems());
         let methods = self.methods.iter().flat_map(|(name, method)| method.problems(name));
         problems.extend(methods);
         problems
@@ -247,5 +247,8 @@ mod tests {
         let many =
             r#"{"max_connections": 0, "breaker": {"probes": 0}, "retry": {"budget_tokens": 0}}"#;
         assert_eq!(wrong(many).len(), 3);
+        let section = r#"{"breaker": {"probes": 0, "minimum_calls": 101, "open": "2m"},
+            "ejection": {"interval": "0s", "max_time": "1s", "success_rate": {"minimum_hosts": 0}}}"#;
+        assert_eq!(wrong(section).len(), 6, "{:?}", wrong(section));
     }
 }

@@ -184,13 +184,21 @@ impl Default for FailurePercentageSettings {
 
 impl BreakerSettings {
     pub(crate) fn config(&self) -> Result<circuit_breaker::Config, InvalidSetting> {
+        circuit_breaker::Config::try_new(self.parameters()).map_err(Self::invalid)
+    }
+
+    pub(super) fn problems(&self) -> Vec<InvalidSetting> {
+        self.parameters().problems().into_iter().map(Self::invalid).collect()
+    }
+
+    fn parameters(&self) -> circuit_breaker::Parameters {
         /// Number of buckets of a window in time.
         const BUCKETS: u32 = 10;
         let window = match self.window_time {
             Some(time) => WindowKind::Time { buckets: BUCKETS, bucket: time / BUCKETS },
             None => WindowKind::Calls(self.window_calls),
         };
-        circuit_breaker::Config::try_new(circuit_breaker::Parameters {
+        circuit_breaker::Parameters {
             window,
             consecutive_failures: self.consecutive_failures,
             minimum_calls: self.minimum_calls,
@@ -201,19 +209,28 @@ impl BreakerSettings {
             open_max: self.open_max,
             probes: self.probes,
             ..circuit_breaker::Parameters::default()
-        })
-        .map_err(|invalid| {
-            let key = match invalid.parameter() {
-                "window.calls" => "window_calls",
-                "window.bucket" => "window_time",
-                name => name,
-            };
-            InvalidSetting::new(format!("breaker.{key}"), invalid)
-        })
+        }
+    }
+
+    fn invalid(invalid: circuit_breaker::InvalidConfig) -> InvalidSetting {
+        let key = match invalid.parameter() {
+            "window.calls" => "window_calls",
+            "window.bucket" => "window_time",
+            name => name,
+        };
+        InvalidSetting::new(format!("breaker.{key}"), invalid)
     }
 }
 
 impl RetrySettings {
+    pub(super) fn problems(&self) -> impl Iterator<Item = InvalidSetting> {
+        // One parameter at a time, beside a valid other one.
+        let Self { budget_tokens, budget_per_success, .. } = *self;
+        let tokens = Self { budget_tokens, ..Self::default() };
+        let per_success = Self { budget_per_success, ..Self::default() };
+        [tokens, per_success].into_iter().filter_map(|settings| settings.budget().err())
+    }
+
     pub(crate) fn budget(&self) -> Result<Budget, InvalidSetting> {
         Budget::try_new(self.budget_tokens, self.budget_per_success).map_err(|invalid| {
             let key = match invalid {
@@ -227,8 +244,16 @@ impl RetrySettings {
 
 impl EjectionSettings {
     pub(crate) fn config(&self) -> Result<ejection::Config, InvalidSetting> {
+        ejection::Config::try_new(self.parameters()).map_err(Self::invalid)
+    }
+
+    pub(super) fn problems(&self) -> Vec<InvalidSetting> {
+        self.parameters().problems().into_iter().map(Self::invalid).collect()
+    }
+
+    fn parameters(&self) -> ejection::Parameters {
         let (success, failure) = (&self.success_rate, &self.failure_percentage);
-        ejection::Config::try_new(ejection::Parameters {
+        ejection::Parameters {
             consecutive_failures: self.consecutive_failures,
             interval: self.interval,
             base_ejection: self.base_time,
@@ -245,14 +270,15 @@ impl EjectionSettings {
                 request_volume: failure.request_volume,
             }),
             refusals: self.refusals,
-        })
-        .map_err(|invalid| {
-            let key = match invalid.parameter() {
-                "base_ejection" => "base_time",
-                "max_ejection" => "max_time",
-                name => name,
-            };
-            InvalidSetting::new(format!("ejection.{key}"), invalid)
-        })
+        }
+    }
+
+    fn invalid(invalid: ejection::InvalidConfig) -> InvalidSetting {
+        let key = match invalid.parameter() {
+            "base_ejection" => "base_time",
+            "max_ejection" => "max_time",
+            name => name,
+        };
+        InvalidSetting::new(format!("ejection.{key}"), invalid)
     }
 }

@@ -81,6 +81,37 @@ impl Default for Parameters {
     }
 }
 
+impl Parameters {
+    /// Returns every invalid parameter.
+    pub fn problems(&self) -> Vec<InvalidConfig> {
+        let (window, held) = match self.window {
+            WindowKind::Calls(calls) => ([count("window.calls", calls, MOST_CALLS), Ok(())], calls),
+            WindowKind::Time { buckets, bucket } => {
+                let buckets = count("window.buckets", buckets, MOST_BUCKETS);
+                ([buckets, time("window.bucket", bucket)], u32::MAX)
+            }
+        };
+        // Beside an invalid window any minimum is fine.
+        let held = if window.iter().all(Result::is_ok) { held } else { u32::MAX };
+        let jitter = (0.0..1.0).contains(&self.jitter);
+        let parameters = [
+            count("consecutive_failures", self.consecutive_failures, u32::MAX),
+            // A window smaller than the minimum would never open the breaker.
+            count("minimum_calls", self.minimum_calls, held),
+            count("probes", self.probes, MOST_CALLS),
+            rate("failure_rate", self.failure_rate),
+            rate("slow_rate", self.slow_rate),
+            jitter.then_some(()).ok_or(InvalidConfig::Jitter),
+            time("slow_after", self.slow_after),
+            time("open", self.open),
+            time("open_max", self.open_max)
+                .and((self.open_max >= self.open).then_some(()).ok_or(InvalidConfig::OpenMax)),
+            time("probe_timeout", self.probe_timeout),
+        ];
+        window.into_iter().chain(parameters).filter_map(Result::err).collect()
+    }
+}
+
 /// Invalid parameter of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
@@ -133,35 +164,10 @@ impl Config {
     /// # Errors
     /// The first [`InvalidConfig`] found.
     pub fn try_new(parameters: Parameters) -> Result<Self, InvalidConfig> {
-        let p = &parameters;
-        let held = match p.window {
-            WindowKind::Calls(calls) => {
-                count("window.calls", calls, MOST_CALLS)?;
-                calls
-            }
-            WindowKind::Time { buckets, bucket } => {
-                count("window.buckets", buckets, MOST_BUCKETS)?;
-                time("window.bucket", bucket)?;
-                u32::MAX
-            }
-        };
-        count("consecutive_failures", p.consecutive_failures, u32::MAX)?;
-        // A window smaller than the minimum would never open the breaker.
-        count("minimum_calls", p.minimum_calls, held)?;
-        count("probes", p.probes, MOST_CALLS)?;
-        rate("failure_rate", p.failure_rate)?;
-        rate("slow_rate", p.slow_rate)?;
-        if !(0.0..1.0).contains(&p.jitter) {
-            return Err(InvalidConfig::Jitter);
+        match parameters.problems().into_iter().next() {
+            None => Ok(Self(parameters)),
+            Some(problem) => Err(problem),
         }
-        time("slow_after", p.slow_after)?;
-        time("open", p.open)?;
-        time("open_max", p.open_max)?;
-        time("probe_timeout", p.probe_timeout)?;
-        if p.open_max < p.open {
-            return Err(InvalidConfig::OpenMax);
-        }
-        Ok(Self(parameters))
     }
 
     /// Returns the parameters.

@@ -75,6 +75,38 @@ impl Default for FailurePercentage {
     }
 }
 
+impl Parameters {
+    /// Returns every invalid parameter.
+    pub fn problems(&self) -> Vec<InvalidConfig> {
+        let longest = self.max_ejection >= self.base_ejection;
+        let parameters = [
+            count("consecutive_failures", self.consecutive_failures),
+            time("interval", self.interval),
+            time("base_ejection", self.base_ejection),
+            time("max_ejection", self.max_ejection)
+                .and(longest.then_some(()).ok_or(InvalidConfig::MaxEjection)),
+            percentage("max_ejected_percent", self.max_ejected_percent),
+        ];
+        let success_rate = self.success_rate.map(|rule| {
+            let factor = rule.stdev_factor.is_finite() && rule.stdev_factor > 0.0;
+            [
+                factor.then_some(()).ok_or(InvalidConfig::StdevFactor),
+                count("success_rate.minimum_hosts", rule.minimum_hosts),
+                count("success_rate.request_volume", rule.request_volume),
+            ]
+        });
+        let failure_percentage = self.failure_percentage.map(|rule| {
+            [
+                percentage("failure_percentage.threshold", rule.threshold),
+                count("failure_percentage.minimum_hosts", rule.minimum_hosts),
+                count("failure_percentage.request_volume", rule.request_volume),
+            ]
+        });
+        let rules = success_rate.into_iter().chain(failure_percentage).flatten();
+        parameters.into_iter().chain(rules).filter_map(Result::err).collect()
+    }
+}
+
 /// Numbers that no detector can work with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
@@ -125,28 +157,10 @@ impl Config {
     /// # Errors
     /// The first [`InvalidConfig`] found.
     pub fn try_new(parameters: Parameters) -> Result<Self, InvalidConfig> {
-        let p = &parameters;
-        count("consecutive_failures", p.consecutive_failures)?;
-        time("interval", p.interval)?;
-        time("base_ejection", p.base_ejection)?;
-        time("max_ejection", p.max_ejection)?;
-        if p.max_ejection < p.base_ejection {
-            return Err(InvalidConfig::MaxEjection);
+        match parameters.problems().into_iter().next() {
+            None => Ok(Self(parameters)),
+            Some(problem) => Err(problem),
         }
-        percentage("max_ejected_percent", p.max_ejected_percent)?;
-        if let Some(rule) = p.success_rate {
-            if !rule.stdev_factor.is_finite() || rule.stdev_factor <= 0.0 {
-                return Err(InvalidConfig::StdevFactor);
-            }
-            count("success_rate.minimum_hosts", rule.minimum_hosts)?;
-            count("success_rate.request_volume", rule.request_volume)?;
-        }
-        if let Some(rule) = p.failure_percentage {
-            percentage("failure_percentage.threshold", rule.threshold)?;
-            count("failure_percentage.minimum_hosts", rule.minimum_hosts)?;
-            count("failure_percentage.request_volume", rule.request_volume)?;
-        }
-        Ok(Self(parameters))
     }
 
     /// The numbers.
