@@ -60,7 +60,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::{
     client::Proxies,
@@ -151,6 +151,9 @@ impl Admin {
     /// Serves until `shutdown`. Complete `shutdown` after the servers have drained, so that
     /// `/readyz` shows the drain.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        if let Ok(address) = listener.local_addr() {
+            info!(%address, "admin pages listening");
+        }
         let router = self.router();
         let nobody = Arc::new(Proxies::new(&LimitSettings::default()));
         let mut connections = Connections::new(ConnectionLimiter::new(LIMITS, nobody), None);
