@@ -1,7 +1,7 @@
 //! Bounds of numbers and durations, as data.
 //!
-//! A type says that a value is a number; a [`Bound`] says which numbers work. [`crate::load`]
-//! refuses every other one with its key, its source and the bound.
+//! A type accepts any number; a [`Bound`] limits it to usable ones. [`crate::load`] rejects all others
+//! with key, source and bound.
 
 use std::{fmt, time::Duration};
 
@@ -10,13 +10,13 @@ use figment::value::{Num, Value};
 /// Bound of a setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
-    /// Key, levels parted by dots; `*` stands for any one level.
+    /// Key, levels separated by dots. `*` matches any one level.
     pub key: &'static str,
-    /// Values that work.
+    /// Usable values.
     pub range: Range,
 }
 
-/// Values that work, from the first to the last.
+/// Usable values: from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
     /// Whole numbers.
@@ -45,7 +45,7 @@ impl Bound {
 }
 
 impl Range {
-    /// Returns whether the value is of the bounded kind and not within the bounds.
+    /// Returns true if the value has the bounded type and is out of bounds.
     pub(crate) fn excludes(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Count(least, most), Value::Num(_, number)) => !integer(*number)
@@ -60,20 +60,18 @@ impl Range {
         }
     }
 
-    /// The least and the most as they are written in TOML.
+    /// Returns the least and the greatest value, as TOML.
     pub fn ends(&self) -> [String; 2] {
         match self {
             Self::Count(least, most) => [least.to_string(), most.to_string()],
-            // With a point, so that TOML takes it for a number of this kind.
+            // With a decimal point: a TOML float.
             Self::Number(least, most) => [format!("{least:?}"), format!("{most:?}")],
-            Self::Time(least, most) => {
-                [*least, *most].map(|time| humantime::format_duration(time).to_string())
-            }
+            Self::Time(least, most) => [duration(*least), duration(*most)],
         }
     }
 }
 
-/// As an error says it: `from 1s to 1h`.
+/// Formats the range for an error: `a duration from 1s to 1h`.
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
@@ -86,6 +84,16 @@ impl fmt::Display for Range {
     }
 }
 
+/// Formats a duration. humantime turns whole days into years of 365.25 days and a rest.
+fn duration(time: Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    let seconds = time.as_secs();
+    if seconds > DAY && seconds.is_multiple_of(DAY) && time.subsec_nanos() == 0 {
+        return format!("{}days", seconds / DAY);
+    }
+    humantime::format_duration(time).to_string()
+}
+
 fn integer(number: Num) -> Option<i128> {
     number.to_u128().map(i128::try_from).and_then(Result::ok).or_else(|| number.to_i128())
 }
@@ -94,7 +102,7 @@ fn float(number: Num) -> Option<f64> {
     match number {
         Num::F32(value) => Some(value.into()),
         Num::F64(value) => Some(value),
-        // Counts beyond 2^53 are beyond every bound.
+        // Integers that an f64 cannot represent are beyond every bound.
         other => integer(other).map(|value| value as f64),
     }
 }

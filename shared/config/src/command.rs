@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use crate::{Loaded, Sources, complain, refuse, schema};
 
-/// Subcommands that tell of the settings and start nothing. `A` has the flags of `serve`.
+/// Subcommands that inspect the settings without a start. `A` has the flags of `serve`.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum ConfigCommand<A: clap::Args> {
     /// Print the settings in force, one `KEY = VALUE  # SOURCE` a line; secrets are redacted
     Show(ShowArgs<A>),
-    /// Check the settings and the files that they name; print "ok", or every problem
+    /// Check the settings and the named files; print "ok" or every problem
     Check(A),
     /// Print a JSON Schema (draft 2020-12) of all settings, with defaults and bounds
     Schema,
@@ -25,7 +25,7 @@ pub enum ConfigCommand<A: clap::Args> {
 /// Flags of `config show`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ShowArgs<A: clap::Args> {
-    /// Print JSON instead, as the admin page /config has it
+    /// Print JSON, in the form of the admin page /config
     #[arg(long)]
     pub json: bool,
     /// Flags of `serve`.
@@ -35,10 +35,10 @@ pub struct ShowArgs<A: clap::Args> {
 
 impl<A: clap::Args> ConfigCommand<A> {
     /// Runs the command, prints to standard output and returns the exit code:
-    /// [`EXIT_MISCONFIGURED`](crate::EXIT_MISCONFIGURED) if a start would be refused.
+    /// [`EXIT_MISCONFIGURED`](crate::EXIT_MISCONFIGURED) if a start would fail on the settings.
     ///
-    /// `load` loads and checks the settings as a start does. `defaults` are the sources of a start
-    /// without flags, files and variables. `title` names the schema.
+    /// `load` loads and checks the settings like a start. `defaults` are the sources of a start
+    /// without flags, files and variables. `title` is the title of the schema.
     pub fn run<S: Serialize + JsonSchema, E: Display>(
         &self,
         title: &str,

@@ -1,24 +1,21 @@
-//! Reads `.env` files as docker compose does.
+//! Parser of `.env` files, with docker compose's rules.
 //!
-//! Rules:
-//! - `NAME=VALUE`, `NAME: VALUE`, each also behind `export`; spaces and tabs around both do not
-//!   count; of a name that stands twice the last value holds;
-//! - `#` begins a comment at the start of a line, and in a line behind white space;
-//! - `'...'` is literal but for `\'`; `"..."` knows `\n`, `\r`, `\t`, `\\`, `\"`, `\'` and `\$`;
-//!   both may have several lines;
-//! - outside of single quotes `$NAME`, `${NAME}`, `${NAME:-default}` (unset or empty),
-//!   `${NAME-default}` (unset), `${NAME:?why}`, `${NAME?why}`, `${NAME:+other}` and
-//!   `${NAME+other}` are replaced: by a variable of the process, else by one that stands further
-//!   up;
-//! - a form that such tools read differently from each other is an error with its line, never
-//!   a guess. No error repeats a value.
+//! - Lines are `NAME=VALUE` or `NAME: VALUE`, optionally after `export`. Spaces and tabs around name
+//!   and value are ignored. The last value of a name wins.
+//! - `#` starts a comment at the start of a line, and after white space within a line.
+//! - `'...'` is literal except for `\'`. `"..."` has the escapes `\n`, `\r`, `\t`, `\\`, `\"`, `\'`
+//!   and `\$`. Both may span lines.
+//! - Outside single quotes, `$NAME`, `${NAME}`, `${NAME:-default}` (unset or empty),
+//!   `${NAME-default}` (unset), `${NAME:?why}`, `${NAME?why}`, `${NAME:+other}` and `${NAME+other}`
+//!   are replaced by the process's variable, else by an earlier one of the file.
+//! - A form that tools read in different ways is an error with its line. No error contains a value.
 
 use std::collections::BTreeMap;
 
-/// Longest value after replacements, in bytes.
-const LONGEST: usize = 64 * 1024;
-/// Deepest nesting of `${A:-${B:-...}}`.
-const DEEPEST: u32 = 8;
+/// Maximum length of a value after replacements, in bytes.
+const MAX_LENGTH: usize = 64 * 1024;
+/// Maximum nesting of `${A:-${B:-...}}`.
+const MAX_DEPTH: u32 = 8;
 
 /// A variable of the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,15 +25,15 @@ pub(crate) struct Entry {
     pub(crate) value: String,
 }
 
-/// A line that cannot be read, and why.
+/// An invalid line and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
     pub(crate) line: usize,
     pub(crate) why: String,
 }
 
-/// Returns the variables for which `wanted` is true, and every line that cannot be read.
-/// `outer` gives the variables of the process.
+/// Returns the variables for which `wanted` is true, and every invalid line. `outer` returns a variable
+/// of the process.
 pub(crate) fn parse(
     text: &str,
     wanted: impl Fn(&str) -> bool,
@@ -49,7 +46,7 @@ pub(crate) fn parse(
     while let Some((line, statement)) = lines.statement() {
         let (name, raw) = match statement {
             Ok(Some(assignment)) => assignment,
-            // Inherited from the process, which is another source.
+            // A name without a value is inherited from the process, which is another source.
             Ok(None) => continue,
             Err(why) => {
                 bad.push(BadLine { line, why });
@@ -66,7 +63,7 @@ pub(crate) fn parse(
                 Err(why) => bad.push(BadLine { line, why: why.clone() }),
             }
         }
-        // A value of another program that cannot be read matters to those that refer to it.
+        // An invalid value of another program is an error only for values that refer to it.
         inner.insert(name, value.ok());
     }
     (entries, bad)
@@ -79,7 +76,7 @@ enum Raw<'a> {
     Double(&'a str),
 }
 
-/// The text that is not yet read.
+/// Unread rest of the text.
 struct Lines<'a> {
     rest: &'a str,
     line: usize,
@@ -88,7 +85,7 @@ struct Lines<'a> {
 type Assignment<'a> = Option<(String, Raw<'a>)>;
 
 impl<'a> Lines<'a> {
-    /// The next statement with its first line; `None` at the end.
+    /// Returns the next statement with the number of its first line, or None at the end.
     fn statement(&mut self) -> Option<(usize, Result<Assignment<'a>, String>)> {
         loop {
             let blank = self.rest.len() - self.rest.trim_start().len();
@@ -135,14 +132,14 @@ impl<'a> Lines<'a> {
             Some('"') => Raw::Double(self.quoted('"')?),
             Some('`') => return Err("a value in backquotes: use single quotes".to_owned()),
             Some('#') if spaces == 0 => {
-                return Err("a value that begins with #: use quotes".to_owned());
+                return Err("a value that starts with #: use quotes".to_owned());
             }
             _ => Raw::Plain(self.plain()?),
         };
         Ok(Some((name.to_owned(), raw)))
     }
 
-    /// The text between quotes, with escapes as they were written.
+    /// Returns the text between quotes, escapes unchanged.
     fn quoted(&mut self, quote: char) -> Result<&'a str, String> {
         let body = &self.rest[1..];
         let mut escaped = false;
@@ -152,7 +149,7 @@ impl<'a> Lines<'a> {
             ends
         });
         let Some(end) = end else {
-            // Everything below belongs to the value or not: nobody can tell.
+            // The rest may or may not belong to the value.
             self.rest = "";
             return Err(format!("no closing {quote}"));
         };
@@ -161,7 +158,7 @@ impl<'a> Lines<'a> {
         let behind = &self.rest[..line_end];
         let is_comment = behind.starts_with(char::is_whitespace) && behind.trim().starts_with('#');
         if !behind.trim().is_empty() && !is_comment {
-            return Err(format!("text behind the closing {quote}"));
+            return Err(format!("text after the closing {quote}"));
         }
         self.skip_line();
         Ok(&body[..end])
@@ -192,7 +189,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Gives the value of a name: none if it is not set, none inside if it cannot be read.
+/// Returns the value of a name: None if it is unset, Some(None) if its value is invalid.
 type Lookup<'a> = dyn Fn(&str) -> Option<Option<String>> + 'a;
 
 impl Raw<'_> {
@@ -226,8 +223,8 @@ fn expand(text: &str, escapes: bool, lookup: &Lookup<'_>, depth: u32) -> Result<
             value.push('\\');
             rest = behind;
         }
-        if value.len() > LONGEST {
-            return Err(format!("a value longer than {LONGEST} bytes"));
+        if value.len() > MAX_LENGTH {
+            return Err(format!("a value longer than {MAX_LENGTH} bytes"));
         }
     }
     value.push_str(rest);
@@ -245,7 +242,7 @@ fn unescaped(escape: char) -> Result<char, String> {
     }
 }
 
-/// What a reference stands for, and the text behind it; `text` begins behind the `$`.
+/// Returns the value of a reference and the text after it. `text` starts after the `$`.
 fn reference<'a>(
     text: &'a str,
     escapes: bool,
@@ -262,24 +259,24 @@ fn reference<'a>(
     }
     let inside = text.strip_prefix('{').filter(|inside| starts_name(inside));
     let Some(inside) = inside else {
-        return Err("a $ that begins no name: use single quotes for a literal $".to_owned());
+        return Err("a $ without a name: use single quotes for a literal $".to_owned());
     };
-    if depth == DEEPEST {
-        return Err(format!("more than {DEEPEST} levels of ${{}}"));
+    if depth == MAX_DEPTH {
+        return Err(format!("more than {MAX_DEPTH} levels of ${{}}"));
     }
-    let end = closing_brace(inside).ok_or("a ${ without its }")?;
+    let end = closing_brace(inside).ok_or("a ${ without a }")?;
     let (name, rest) = inside[..end].split_at(name_length(inside));
     let signs = [":-", "-", ":?", "?", ":+", "+", ""];
     let sign = signs.into_iter().find(|sign| rest.starts_with(sign)).unwrap_or_default();
     let word = &rest[sign.len()..];
     if sign.is_empty() && !word.is_empty() {
-        return Err(format!("${{{name}...}}: expected :-, -, :?, ?, :+ or + behind the name"));
+        return Err(format!("${{{name}...}}: expected :-, -, :?, ?, :+ or + after the name"));
     }
     let value = resolve(name, sign, lookup, || expand(word, escapes, lookup, depth + 1))?;
     Ok((value, &inside[end + 1..]))
 }
 
-/// The value that `$name` or `${name SIGN word}` stands for.
+/// Returns the value of `$name` or `${name SIGN word}`.
 fn resolve(
     name: &str,
     sign: &str,
@@ -287,7 +284,7 @@ fn resolve(
     word: impl Fn() -> Result<String, String>,
 ) -> Result<String, String> {
     let value = match lookup(name) {
-        Some(None) => return Err(format!("{name}, which this refers to, cannot be read")),
+        Some(None) => return Err(format!("it refers to {name}, whose value is invalid")),
         Some(Some(value)) => Some(value),
         None => None,
     };
@@ -298,15 +295,15 @@ fn resolve(
         ("+", None) => Ok(String::new()),
         (_, Some(value)) => Ok(value),
         ("-", None) => word(),
-        ("?", None) => Err(format!("{name} is required and not set")),
+        ("?", None) => Err(format!("{name} is required and unset")),
         (_, None) => Err(format!(
-            "{name} is not set: give a default (${{{name}:-...}}), or use single quotes for a \
+            "{name} is unset: give a default (${{{name}:-...}}), or use single quotes for a \
              literal $"
         )),
     }
 }
 
-/// Where the `}` is that belongs to a `{` in front of the text.
+/// Returns the position of the `}` that closes a `{` before the text.
 fn closing_brace(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     text.char_indices().find_map(|(at, c)| match c {

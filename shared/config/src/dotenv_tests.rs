@@ -7,7 +7,7 @@ fn read(text: &str) -> (Vec<(String, String)>, Vec<BadLine>) {
 }
 
 #[test]
-fn values_are_read_as_docker_compose_reads_them() {
+fn values_are_parsed_like_docker_compose_does() {
     for (text, value) in [
         ("GANTRY_X=a", "a"),
         ("GANTRY_X=a\r\n", "a"),
@@ -46,7 +46,7 @@ fn values_are_read_as_docker_compose_reads_them() {
         ("NONE=\nGANTRY_X=[${NONE:-a}${NONE-b}]", "[a]"),
         ("GANTRY_X=${NONE:-${ALSO:-x}}", "x"),
         ("GANTRY_X=a${NONE:+b}${HOME:+c}", "ac"),
-        // A value of another program may be what only that program reads.
+        // A value of another program may have a syntax of its own.
         ("OTHER=pa$$word\nGANTRY_X=a", "a"),
         ("OTHER\nGANTRY_X=a", "a"),
     ] {
@@ -56,13 +56,13 @@ fn values_are_read_as_docker_compose_reads_them() {
 }
 
 #[test]
-fn the_last_of_two_values_holds() {
+fn the_last_of_two_values_wins() {
     let (values, bad) = read("GANTRY_X=a\nGANTRY_X=b");
     assert_eq!((values.last().unwrap().1.as_str(), bad.len()), ("b", 0));
 }
 
 #[test]
-fn what_tools_read_differently_is_an_error_with_its_line() {
+fn an_ambiguous_form_is_an_error_with_its_line() {
     for (text, line, why) in [
         ("\nGANTRY_X", 2, "expected GANTRY_X=VALUE"),
         ("this is none", 1, "expected NAME=VALUE"),
@@ -71,24 +71,24 @@ fn what_tools_read_differently_is_an_error_with_its_line() {
         ("export GANTRY_X", 1, "expected GANTRY_X=VALUE"),
         ("A='1\n2'\nGANTRY_X='open\nB=1", 3, "no closing '"),
         ("GANTRY_X=\"open", 1, "no closing \""),
-        ("GANTRY_X='a' b", 1, "behind the closing '"),
-        ("GANTRY_X='a'b", 1, "behind the closing '"),
-        ("GANTRY_X=\"a\"#b", 1, "behind the closing \""),
+        ("GANTRY_X='a' b", 1, "after the closing '"),
+        ("GANTRY_X='a'b", 1, "after the closing '"),
+        ("GANTRY_X=\"a\"#b", 1, "after the closing \""),
         ("GANTRY_X=`a`", 1, "backquotes"),
-        ("GANTRY_X=#a", 1, "begins with #"),
+        ("GANTRY_X=#a", 1, "starts with #"),
         ("GANTRY_X=a\rGANTRY_Y=b", 1, "control character"),
         ("GANTRY_X=a\u{1b}[0m", 1, "control character"),
         (r#"GANTRY_X="C:\data""#, 1, "unknown escape"),
         ("GANTRY_X=\"a\\\nb\"", 1, "ends with \\"),
-        ("GANTRY_X=pa$$word", 1, "begins no name"),
-        ("GANTRY_X=cost: 5$", 1, "begins no name"),
-        ("GANTRY_X=$(id)", 1, "begins no name"),
+        ("GANTRY_X=pa$$word", 1, "without a name"),
+        ("GANTRY_X=cost: 5$", 1, "without a name"),
+        ("GANTRY_X=$(id)", 1, "without a name"),
         (r"GANTRY_X=a\$b", 1, "single quotes"),
-        ("GANTRY_X=pa$word", 1, "word is not set"),
+        ("GANTRY_X=pa$word", 1, "word is unset"),
         ("GANTRY_X=${NONE:?}", 1, "NONE is required"),
-        ("GANTRY_X=${NONE", 1, "without its }"),
-        ("GANTRY_X=${HOME/a/b}", 1, "behind the name"),
-        ("OTHER=a$$b\nGANTRY_X=$OTHER", 2, "OTHER, which this refers to"),
+        ("GANTRY_X=${NONE", 1, "without a }"),
+        ("GANTRY_X=${HOME/a/b}", 1, "after the name"),
+        ("OTHER=a$$b\nGANTRY_X=$OTHER", 2, "it refers to OTHER"),
     ] {
         let (values, bad) = read(text);
         assert!(values.is_empty(), "{text:?}: {values:?}");
@@ -98,14 +98,14 @@ fn what_tools_read_differently_is_an_error_with_its_line() {
 }
 
 #[test]
-fn every_bad_line_is_told_and_good_ones_are_read() {
+fn bad_lines_are_reported_and_good_ones_parsed() {
     let (values, bad) = read("GANTRY_A=$\nGANTRY_B=b\nnot one\nGANTRY_C='c'");
     assert_eq!(values.len(), 2, "{values:?}");
     assert_eq!(bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [1, 3]);
 }
 
 #[test]
-fn values_that_grow_out_of_each_other_are_bounded() {
+fn values_built_from_each_other_are_bounded() {
     let mut text = "A=xxxxxxxxxxxxxxxx\n".to_owned();
     for _ in 0..40 {
         text.push_str("A=$A$A\n");
@@ -118,7 +118,7 @@ fn values_that_grow_out_of_each_other_are_bounded() {
 }
 
 #[test]
-fn any_text_is_read_without_a_panic() {
+fn no_text_causes_a_panic() {
     let parts = ["GANTRY_X", "=", "'", "\"", "\\", "$", "{", "}", "#", "\n", "\r", " ", "é", ":-"];
     for _ in 0..20_000 {
         let text: String =

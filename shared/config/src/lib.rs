@@ -1,28 +1,26 @@
-//! Settings from several sources, refused all at once where they are wrong.
+//! Settings from several sources. All problems are reported at once.
 //!
 //! Later sources override earlier ones, key by key:
 //!
-//! 1. the defaults a service is built with ([`Sources::defaults`]);
-//! 2. the `.env` file that `--env-file` or the variable `GANTRY_ENV_FILE` names
-//!    ([`Sources::env_file`]); none is read unless it is named;
+//! 1. the built-in defaults of a service ([`Sources::defaults`]);
+//! 2. the `.env` file named by `--env-file` or the variable `GANTRY_ENV_FILE`
+//!    ([`Sources::env_file`]); no other one is read;
 //! 3. `--config FILE` ([`Sources::file`]);
-//! 4. the environment: `GANTRY_` and the key, levels parted by two underscores
-//!    ([`Sources::environment`]): `GANTRY_SERVER__LISTEN` is `server.listen`; an empty variable
-//!    counts as not set;
+//! 4. the environment: `GANTRY_` and the key, levels separated by two underscores
+//!    ([`Sources::environment`]): `GANTRY_SERVER__LISTEN` is `server.listen`. An empty variable
+//!    counts as unset;
 //! 5. flags ([`Sources::set`]).
 //!
-//! Numbers, switches and lists are written in a variable as in TOML: `4`, `true`,
-//! `["a", "b"]`. A [`Secret`] can be given as the name of a file that holds it:
-//! `password_file = "/run/secrets/db"` for `password`, or the variable
-//! `GANTRY_DATABASE__PASSWORD_FILE`.
+//! In a variable, numbers, booleans and lists have their TOML form: `4`, `true`, `["a", "b"]`. A
+//! [`Secret`] can also come from a file: `password_file = "/run/secrets/db"` for `password`, or the
+//! variable `GANTRY_DATABASE__PASSWORD_FILE`.
 //!
-//! Files of settings decide what a process does: one that somebody besides root and its own user
-//! can change is refused. Variables that Kubernetes or Docker make for a service named `gantry`
-//! (`GANTRY_PORT=tcp://...`) are passed over and reported in [`Origin::service_links`].
+//! Settings control the process, so a settings file that anyone besides root and the process's own
+//! user can write to is rejected. Variables that Kubernetes or Docker create for a service named
+//! `gantry` (`GANTRY_PORT=tcp://...`) are ignored and listed in [`Origin::service_links`].
 //!
-//! An unknown key is an error, whatever it comes from: a setting that is misspelt
-//! would otherwise silently not hold. [`load`] reports every problem it finds, each
-//! with its key, its source and what was expected.
+//! An unknown key of any source is an error: otherwise a misspelt setting would silently have no
+//! effect. [`load`] reports every problem with key, source and expected value.
 //!
 //! ```
 //! use gantry_config::{Check, Problems, Sources};
@@ -51,7 +49,7 @@
 //! let error = gantry_config::load::<Settings>(sources).unwrap_err();
 //! assert_eq!(
 //!     error.to_string(),
-//!     "workres: unknown key, known here are listen, workers (variable GANTRY_WORKRES)"
+//!     "workres: unknown key, expected one of listen, workers (variable GANTRY_WORKRES)"
 //! );
 //! # Ok::<(), gantry_config::ConfigError>(())
 //! ```

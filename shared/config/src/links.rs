@@ -1,13 +1,13 @@
-//! Variables that Kubernetes and Docker make for services of others.
+//! Variables that Kubernetes and Docker create for other services.
 //!
-//! For a Service named `gantry` or `gantry-user`, Kubernetes gives every container of the
-//! namespace `GANTRY_PORT=tcp://10.0.0.7:50051` and about six more (service links, Docker's links
-//! before them). They look like settings and are none. One is recognised by its name and by the
-//! form of its value, so that a misspelt setting stays an error.
+//! For a Service named `gantry` or `gantry-user`, Kubernetes sets `GANTRY_PORT=tcp://10.0.0.7:50051`
+//! and about six more variables in every container of the namespace (service links, as Docker's
+//! links before). They look like settings. A link is recognised by its name and the form of its
+//! value, so that a misspelt setting remains an error.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Returns whether a variable is a service link.
+/// Returns true if a variable is a service link.
 pub(crate) fn is_link(name: &str, value: &str) -> bool {
     let is_port = |text: &str| text.parse::<u16>().is_ok();
     let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_kubernetes_and_docker_inject_is_recognised() {
+    fn links_of_kubernetes_and_docker_are_recognised() {
         for (name, value) in [
             ("GANTRY_SERVICE_HOST", "10.0.0.11"),
             ("GANTRY_SERVICE_HOST", "fd00::11"),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_setting_is_no_link() {
+    fn a_misspelt_setting_is_not_a_link() {
         for (name, value) in [
             ("GANTRY_PORT", "50051"),
             ("GANTRY_PORT", "tcp://everywhere"),

@@ -1,8 +1,8 @@
-//! From sources to settings.
+//! Reads settings from sources.
 //!
-//! Serde stops at the first error. To report all of them, a wrong value is noted,
-//! replaced by one that is acceptable, and the reading begins again; what such a
-//! reading yields is only used to look for further problems.
+//! Serde stops at the first error. To report all of them, each error is recorded, its value is replaced
+//! by an acceptable one, and reading starts over. Settings read after a replacement serve only to find
+//! further problems.
 
 use std::mem::discriminant;
 
@@ -22,46 +22,46 @@ use crate::{
     tree,
 };
 
-/// Ends a reading whose every repair uncovers something else.
-const MOST_PROBLEMS: usize = 100;
-/// Ends the name of a key that names a secret's file.
+/// Limit of the problems of one reading, in case that each repair reveals another one.
+const MAX_PROBLEMS: usize = 100;
+/// Suffix of the key for a secret's file.
 pub(crate) const FILE_SUFFIX: &str = "_file";
 
-/// Merges the sources and reads the settings from them.
+/// Merges the sources and reads the settings.
 ///
 /// # Errors
-/// Everything that is wrong: sources that cannot be read, unknown keys, missing and
-/// bad values, and what [`Check`] finds.
+/// All problems: unreadable sources, unknown keys, missing and invalid values, violated bounds and rules
+/// ([`Check`]).
 pub fn load<S: DeserializeOwned + Check>(sources: Sources) -> Result<S, ConfigError> {
     read(sources).map(|(settings, _)| settings)
 }
 
-/// Settings, and their origin.
+/// Settings and their origin.
 #[derive(Debug)]
 pub struct Loaded<S> {
     /// The settings.
     pub settings: S,
-    /// Source of each of them.
+    /// Source of each setting.
     pub origin: Origin,
 }
 
 impl<S: Serialize> Loaded<S> {
-    /// Returns the settings in force for operators, `[redacted]` in place of a
-    /// [`Secret`](crate::Secret), and under `sources` the source of each key.
+    /// Returns the settings for operators: a [`Secret`](crate::Secret) is `[redacted]`, and `sources`
+    /// has the source of each key.
     pub fn redacted(&self) -> serde_json::Value {
         self.origin.redacted(&self.settings)
     }
 
-    /// Returns the same as text for people: `KEY = VALUE  # SOURCE`, one line each.
+    /// Returns the same as text, one `KEY = VALUE  # SOURCE` a line.
     pub fn lines(&self) -> String {
         self.origin.lines(&self.settings)
     }
 }
 
-/// As [`load`], with the origin of the settings.
+/// Like [`load`], with the origin of the settings.
 ///
 /// # Errors
-/// As [`load`].
+/// Those of [`load`].
 pub fn load_shown<S: DeserializeOwned + Check>(sources: Sources) -> Result<Loaded<S>, ConfigError> {
     let (settings, origin) = read(sources)?;
     Ok(Loaded { settings, origin })
@@ -91,7 +91,7 @@ struct Reading<'a> {
     layers: &'a [Layer],
     bounds: Vec<(String, Range)>,
     merged: Figment,
-    /// The same sources, all lists added up.
+    /// The same sources with all lists added up.
     added: Figment,
     root: Value,
     defaults: Value,
@@ -116,9 +116,9 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads, repairing until it succeeds or nothing helps.
+    /// Reads and repairs until reading succeeds or no repair is possible.
     fn settings<S: DeserializeOwned>(&mut self, problems: &mut Vec<Problem>) -> Option<S> {
-        while problems.len() < MOST_PROBLEMS {
+        while problems.len() < MAX_PROBLEMS {
             let error = match self.root.deserialize::<S>() {
                 Ok(settings) => return Some(settings),
                 Err(error) => Failure::from(error),
@@ -136,7 +136,7 @@ impl<'a> Reading<'a> {
         None
     }
 
-    /// Bounds, and what the settings say of themselves, but for keys already reported.
+    /// Checks bounds and rules, except for keys with a reported problem.
     fn check(&self, settings: &impl Check, problems: &mut Vec<Problem>) {
         let mut found = Problems::default();
         for (key, range) in &self.bounds {
@@ -149,19 +149,19 @@ impl<'a> Reading<'a> {
         settings.check(&mut found);
         for (key, what) in found.found {
             let path: Vec<_> = key.split('.').map(str::to_owned).collect();
-            // A rule of a table says nothing new of a key in it.
-            let told = |problem: &Problem| {
+            // A problem of a table adds nothing to a reported problem of a key in it.
+            let is_known = |problem: &Problem| {
                 let below = problem.key.strip_prefix(&key);
                 below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
-            if !problems.iter().any(told) {
+            if !problems.iter().any(is_known) {
                 problems.push(Problem { key, source: self.source_of(&path), what });
             }
         }
     }
 
-    /// Whether the unknown key names the file of a secret; then the secret is put in
-    /// its place, unless a later source gives it outright.
+    /// Returns true if the unknown key names a secret's file. Then the file replaces the secret, unless
+    /// a later source has the secret itself.
     fn is_secrets_file(&mut self, error: &Failure) -> bool {
         let Some(secret) = self.secret_named_by(error) else { return false };
         let Some(Value::String(tag, file)) = tree::get(&self.root, &error.path).cloned() else {
@@ -177,8 +177,8 @@ impl<'a> Reading<'a> {
         true
     }
 
-    /// Whether a variable's text, read as TOML, is closer to what is expected; then
-    /// that is put in its place.
+    /// Returns true if a variable's text, parsed as TOML, fits the expected type better. Then the parsed
+    /// value replaces it.
     fn is_text_of_another_type<S: DeserializeOwned>(&mut self, error: &Failure) -> bool {
         let Some(meant) = self.meant_by_text(&error.path) else { return false };
         self.replace::<S>(&error.path, meant, |next| {
@@ -186,8 +186,9 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// Puts something acceptable where the error is, or takes the unknown key out.
-    /// `None` where nothing helps.
+    /// Replaces the erroneous value by an acceptable one, or removes an unknown key. If no replacement is
+    /// acceptable, the enclosing list gets its default, and its further problems stay unknown. Returns
+    /// None if nothing helps.
     fn repair<S: DeserializeOwned>(&mut self, error: &Failure) -> Option<()> {
         if let Kind::UnknownField(..) = error.kind {
             return tree::take(&mut self.root, &error.path).map(drop);
@@ -198,19 +199,24 @@ impl<'a> Reading<'a> {
             !next.path.starts_with(&error.path) || missing && deeper
         };
         let default = tree::get(&self.defaults, &error.path).cloned();
-        // Of an enum, only its complaint tells what would do.
-        let (_, complaint) = self.with::<S>(&error.path, Value::from("stand-in"));
-        let variant = [Some(error), complaint.as_ref()].into_iter().flatten().find_map(variant);
-        default
-            .into_iter()
-            .chain(variant)
-            .chain(stand_ins())
-            .any(|value| self.replace::<S>(&error.path, value, progress))
-            .then_some(())
+        // Only an enum's error names its variants.
+        let (_, enum_error) = self.with::<S>(&error.path, Value::from("stand-in"));
+        let variant = [Some(error), enum_error.as_ref()].into_iter().flatten().find_map(variant);
+        let mut stand_ins = default.into_iter().chain(variant).chain(stand_ins());
+        if stand_ins.any(|value| self.replace::<S>(&error.path, value, progress)) {
+            return Some(());
+        }
+        let is_list =
+            |path: &[String]| matches!(tree::get(&self.root, path), Some(Value::Array(..)));
+        let list =
+            (1..error.path.len()).rev().map(|n| &error.path[..n]).find(|path| is_list(path))?;
+        let without = tree::get(&self.defaults, list).cloned();
+        let without = without.unwrap_or_else(|| Value::from(Vec::<Value>::new()));
+        self.replace::<S>(list, without, progress).then_some(())
     }
 
-    /// Keeps `value` at `path` where the settings are then read without an error, or
-    /// with one that is `progress`.
+    /// Puts `value` at `path` if reading then succeeds, or fails with an error that is `progress`.
+    /// Returns true if it does.
     fn replace<S: DeserializeOwned>(
         &mut self,
         path: &[String],
@@ -225,7 +231,7 @@ impl<'a> Reading<'a> {
         helped
     }
 
-    /// Everything with `value` at `path`, and how reading that fails.
+    /// Returns all values with `value` at `path`, and the error of reading them.
     fn with<S: DeserializeOwned>(&self, path: &[String], value: Value) -> (Value, Option<Failure>) {
         let mut changed = self.root.clone();
         tree::put(&mut changed, path, value);
@@ -237,18 +243,18 @@ impl<'a> Reading<'a> {
         let source = self.source_of(&error.path);
         let mut key = error.path.join(".");
         let mut what = match (&error.kind, self.range_of(&error.path)) {
-            // A type's own complaint says nothing of the bounds.
+            // The type's own error does not have the bounds.
             (Kind::InvalidType(found, _) | Kind::InvalidValue(found, _), Some(range)) => {
                 format!("expected {range}, found {found}")
             }
             _ => error.what(),
         };
         match (tree::get(&self.root, &error.path), &error.kind) {
-            // The key as it was written, where it named the file of a secret.
+            // The key as written: it named a secret's file.
             (Some(Value::Dict(_, dict)), _) if dict.contains_key(secret::FILE) => {
                 key.push_str(FILE_SUFFIX);
             }
-            // What a type says for itself often leaves out what it was given.
+            // A type's own error often omits the value.
             (Some(Value::String(_, found)), Kind::Message(_)) => {
                 what.push_str(&format!(", found {found:?}"));
             }
@@ -257,7 +263,7 @@ impl<'a> Reading<'a> {
         Problem { key, source, what }
     }
 
-    /// `password_file` where `password` is a key and `password_file` is not.
+    /// Returns the path of `password` if the unknown key is `password_file` and `password` is known.
     fn secret_named_by(&self, error: &Failure) -> Option<Vec<String>> {
         let Kind::UnknownField(key, known) = &error.kind else { return None };
         let secret = key.strip_suffix(FILE_SUFFIX).filter(|key| known.contains(key))?;
@@ -265,7 +271,7 @@ impl<'a> Reading<'a> {
         Some(parents.iter().cloned().chain([secret.to_owned()]).collect())
     }
 
-    /// What a variable's text is as TOML, where the value at `path` is such a text.
+    /// Parses the value at `path` as TOML. Returns None if it is not the text of a variable.
     fn meant_by_text(&self, path: &[String]) -> Option<Value> {
         let value = tree::get(&self.root, path)?;
         let text = value.as_str()?;
@@ -275,7 +281,7 @@ impl<'a> Reading<'a> {
         Some(tree::tagged(source::value_of(text)?, value.tag()))
     }
 
-    /// The bounds of the setting at `path`.
+    /// Returns the bounds of the setting at `path`.
     fn range_of(&self, path: &[String]) -> Option<&Range> {
         let names = |key: &str| {
             let levels: Vec<_> = key.split('.').collect();
@@ -285,7 +291,7 @@ impl<'a> Reading<'a> {
         self.bounds.iter().find(|(key, _)| names(key)).map(|(_, range)| range)
     }
 
-    /// The name of the source of the value at `path`, or of what stands around it.
+    /// Returns the source of the value at `path`, or of the nearest enclosing value.
     fn source_of(&self, path: &[String]) -> Option<String> {
         tree::tags(&self.root, path)
             .into_iter()
@@ -302,15 +308,15 @@ impl<'a> Reading<'a> {
         self.layers.iter().enumerate().find(|(_, layer)| layer.name == metadata.name)
     }
 
-    /// The later the source, the higher.
+    /// Returns the precedence of a source: higher for later ones.
     fn rank(&self, tag: Tag) -> Option<usize> {
         self.layer(tag).map(|(rank, _)| rank)
     }
 }
 
-/// An error of serde, at the place where a value must change.
+/// An error of serde and the path of the value to change.
 struct Failure {
-    /// Of the key itself, where it is missing, too.
+    /// Path of the key, also of a missing one.
     path: Vec<String>,
     kind: Kind,
 }
@@ -329,7 +335,7 @@ impl Failure {
     fn what(&self) -> String {
         match &self.kind {
             Kind::UnknownField(_, known) => {
-                format!("unknown key, known here are {}", known.join(", "))
+                format!("unknown key, expected one of {}", known.join(", "))
             }
             Kind::UnknownVariant(found, known) => {
                 format!("expected one of {}, found \"{found}\"", known.join(", "))
@@ -344,7 +350,7 @@ impl Failure {
     }
 }
 
-/// A name that the enum behind `error` knows.
+/// Returns a variant of the enum that `error` is about.
 fn variant(error: &Failure) -> Option<Value> {
     match &error.kind {
         Kind::UnknownVariant(_, [variant, ..]) => Some(Value::from(*variant)),
@@ -352,7 +358,7 @@ fn variant(error: &Failure) -> Option<Value> {
     }
 }
 
-/// Values of which one may be acceptable where there is no default.
+/// Candidates for a value without a default.
 fn stand_ins() -> [Value; 8] {
     [
         Value::from("stand-in"),
@@ -366,14 +372,14 @@ fn stand_ins() -> [Value; 8] {
     ]
 }
 
-/// The root with the lists of all sources at the keys of `adding`, without repeats.
+/// Returns the root with the lists of all sources at the keys of `adding`, without duplicates.
 fn with_lists(mut root: Value, added: &Value, adding: &[&str]) -> Value {
     let paths: Vec<_> = adding.iter().flat_map(|key| tree::matching(&root, key)).collect();
     for path in paths {
         if let Some(Value::Array(_, items)) = tree::get(added, &path) {
             let is_first = |n: &usize| !items[..*n].contains(&items[*n]);
             let items = (0..items.len()).filter(is_first).map(|n| items[n].clone()).collect();
-            // As a whole it comes from where its last items do.
+            // The list as a whole has the source of its last items.
             let tag = tree::get(&root, &path).map(Value::tag).unwrap_or_default();
             tree::put(&mut root, &path, Value::Array(tag, items));
         }
@@ -381,7 +387,7 @@ fn with_lists(mut root: Value, added: &Value, adding: &[&str]) -> Value {
     root
 }
 
-/// Everything that was merged, as one value.
+/// Returns the merged sources as one value.
 pub(crate) fn whole(merged: &Figment) -> Value {
     merged.find_value("").unwrap_or_else(|_nothing| Value::from(Dict::new()))
 }

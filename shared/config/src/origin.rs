@@ -10,23 +10,21 @@ use crate::problem::{Check, ConfigError, Problem, Problems};
 /// Key of the page of settings under which their sources stand.
 const SOURCES: &str = "sources";
 
-/// Source of each setting, and what else was found beside them.
+/// Source of each setting, the files read and the variables ignored.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
     pub(crate) keys: BTreeMap<String, String>,
-    /// The files that were read, in the order of their precedence.
+    /// Files that were read, in order of precedence.
     pub files: Vec<PathBuf>,
-    /// Variables that were passed over: Kubernetes or Docker made them for a service named
-    /// `gantry`.
+    /// Ignored variables, which Kubernetes or Docker created for a service named `gantry`.
     pub service_links: Vec<String>,
 }
 
 impl Origin {
-    /// Applies further rules to settings that were loaded: those that look at files, for
-    /// instance.
+    /// Applies further rules to loaded settings: rules about files, for instance.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its source.
+    /// All problems, each with its source.
     pub fn check(&self, settings: &impl Check) -> Result<(), ConfigError> {
         let mut problems = Problems::default();
         settings.check(&mut problems);
@@ -38,7 +36,7 @@ impl Origin {
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 
-    /// The settings, and the source of each key. One that no source names has the default of the
+    /// Returns the settings and the source of each key. A key without a source has a default of the
     /// code.
     pub(crate) fn redacted(&self, settings: &impl Serialize) -> Value {
         let mut redacted = to_json(settings);
@@ -52,7 +50,7 @@ impl Origin {
         redacted
     }
 
-    /// The same as text: `KEY = VALUE  # SOURCE`, one line each.
+    /// Returns the same as text, one `KEY = VALUE  # SOURCE` a line.
     pub(crate) fn lines(&self, settings: &impl Serialize) -> String {
         let mut lines = String::new();
         self.each(&to_json(settings), &mut |key, value, source| {
@@ -68,19 +66,19 @@ impl Origin {
         });
     }
 
-    /// The source of a key, or of the value that it is a part of.
+    /// Returns the source of a key, or of the value that contains it.
     fn source_of(&self, key: &str) -> Option<&String> {
         let ends = key.match_indices('.').map(|(at, _)| at).chain([key.len()]);
         ends.collect::<Vec<_>>().into_iter().rev().find_map(|end| self.keys.get(&key[..end]))
     }
 }
 
-/// Settings are tables with texts for keys, which JSON has as well.
+/// Converts settings to JSON. Cannot fail: their keys are texts.
 fn to_json(settings: &impl Serialize) -> Value {
     serde_json::to_value(settings).unwrap_or_default()
 }
 
-/// Calls `found` with the key of each value that is set, and the value.
+/// Calls `found` with key and value of each value that is set.
 fn collect(value: &Value, path: &mut Vec<String>, found: &mut impl FnMut(&str, &Value)) {
     let mut below = |key: String, value: &Value| {
         path.push(key);

@@ -1,14 +1,14 @@
-//! What is wrong with the settings.
+//! Problems of settings.
 
 use std::fmt;
 
-/// Rules that a type alone does not express.
+/// Rules that a type does not express.
 pub trait Check {
-    /// Adds what is wrong with `self` to `problems`.
+    /// Adds every violated rule to `problems`.
     fn check(&self, problems: &mut Problems);
 }
 
-/// Collects what [`Check`] finds.
+/// Problems found by [`Check`].
 #[derive(Debug, Default)]
 pub struct Problems {
     prefix: Vec<String>,
@@ -16,19 +16,19 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// The value of `key` is not what was expected: `at least 1`, `a folder`.
+    /// Adds a problem: the value of `key` is not `expected` ("at least 1", "a folder").
     pub fn expected(&mut self, key: &str, expected: impl fmt::Display) {
         self.add(key, format!("expected {expected}"));
     }
 
-    /// Something else is wrong with `key`.
+    /// Adds another problem of `key`.
     pub fn add(&mut self, key: &str, what: impl Into<String>) {
         let mut path = self.prefix.clone();
         path.push(key.to_owned());
         self.found.push((path.join("."), what.into()));
     }
 
-    /// Checks the settings that stand under `key`.
+    /// Checks the settings below `key`.
     pub fn within(&mut self, key: &str, settings: &impl Check) {
         self.prefix.push(key.to_owned());
         settings.check(self);
@@ -36,14 +36,14 @@ impl Problems {
     }
 }
 
-/// One thing that is wrong.
+/// A problem of a setting or of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key, levels parted by dots; empty where a source as a whole is wrong.
+    /// Key, levels separated by dots. Empty for a problem of a whole source.
     pub key: String,
-    /// Where the value comes from, where there is one.
+    /// Source of the value, if it has one.
     pub source: Option<String>,
-    /// What is wrong, and what was expected instead.
+    /// Description, with the expected value.
     pub what: String,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The settings were refused: everything that is wrong, one line each.
+/// Rejected settings: all problems, formatted one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// Never empty.

@@ -1,10 +1,7 @@
 //! JSON Schema of settings.
 //!
-//! Types and descriptions come from the settings structs, bounds from the tables of
-//! [`Sources::bounds`], defaults from the default files. The schema describes the merged settings: a
-//! key that has a default is not required, so a file with a few keys is valid.
-
-use std::time::Duration;
+//! Types and descriptions come from the settings structs, bounds from [`Sources::bounds`], defaults from
+//! the default files. A key with a default is not required, so a file with few keys is valid.
 
 use figment::value;
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -16,16 +13,15 @@ use crate::{
     source::Sources,
 };
 
-/// A duration, as humantime writes and reads it.
+/// Pattern of a duration in humantime's form.
 const DURATION: &str = "^ *([0-9]+ *(nsec|ns|usec|us|µs|msec|ms|seconds|second|sec|secs|s|minutes\
                         |minute|min|mins|m|hours|hour|hr|hrs|h|days|day|d|weeks|week|wk|wks|w\
                         |months|month|M|years|year|yr|yrs|y) *)+$|^0$";
 
-/// Returns the JSON Schema (draft 2020-12) of settings that `defaults` has the defaults and the
-/// bounds of.
+/// Returns the JSON Schema (draft 2020-12) of settings. `defaults` has their defaults and bounds.
 ///
-/// A secret has a second key, which names its file. JSON Schema cannot bound a duration, which is a
-/// text: its `description` has the bounds.
+/// A secret has a second key for its file. JSON Schema cannot bound a duration, which is a string: its
+/// `description` has the bounds.
 pub fn schema<S: JsonSchema>(title: &str, defaults: &Sources) -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     // The bounds and defaults of a type differ from place to place.
@@ -44,7 +40,7 @@ pub fn schema<S: JsonSchema>(title: &str, defaults: &Sources) -> Value {
     root
 }
 
-/// Takes out what TOML and the environment do not have, and adds the keys of secrets' files.
+/// Removes null, which TOML and the environment do not have, and adds the keys for secrets' files.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(tidy),
@@ -68,7 +64,7 @@ fn tidy(schema: &mut Value) {
                 }
             }
             if is_table {
-                // Each key in it has its own.
+                // Each key of the table has its own default.
                 schema.remove("default");
             }
         }
@@ -76,7 +72,7 @@ fn tidy(schema: &mut Value) {
     }
 }
 
-/// Makes `a value or null` the value alone: TOML has no null.
+/// Turns "a value or null" into the value: TOML has no null.
 fn without_null(schema: &mut Map<String, Value>) {
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");
@@ -94,14 +90,14 @@ fn without_null(schema: &mut Map<String, Value>) {
             let only = only.clone();
             schema.remove("anyOf");
             for (key, value) in only {
-                // What a field says of itself goes before what its type says.
+                // A field's own description takes precedence over its type's.
                 schema.entry(key).or_insert(value);
             }
         }
     }
 }
 
-/// Calls `found` with the schema of each key that `levels` names; `*` stands for any one level.
+/// Calls `found` with the schema of each key that matches `levels`. `*` matches any one level.
 fn each_at(schema: &mut Value, levels: &[&str], found: &mut impl FnMut(&mut Value)) {
     let Some((level, below)) = levels.split_first() else { return found(schema) };
     let Value::Object(schema) = schema else { return };
@@ -112,7 +108,7 @@ fn each_at(schema: &mut Value, levels: &[&str], found: &mut impl FnMut(&mut Valu
             }
         }
     }
-    // A table with keys that are not known beforehand.
+    // A table with arbitrary keys.
     if let Some(any @ Value::Object(_)) = schema.get_mut("additionalProperties") {
         each_at(any, below, found);
     }
@@ -128,20 +124,19 @@ fn bind(schema: &mut Value, range: &Range) {
             schema["minimum"] = (*least).into();
             schema["maximum"] = (*most).into();
         }
-        Range::Time(least, most) => {
+        Range::Time(..) => {
             schema["pattern"] = DURATION.into();
-            let [least, most] =
-                [least, most].map(|time: &Duration| humantime::format_duration(*time));
-            let what = schema["description"].as_str().unwrap_or_default();
-            schema["description"] = format!("{what}\nFrom {least} to {most}.").trim_start().into();
+            let [least, most] = range.ends();
+            let text = schema["description"].as_str().unwrap_or_default();
+            schema["description"] = format!("{text}\nFrom {least} to {most}.").trim_start().into();
         }
     }
 }
 
-/// Puts the defaults into the schemas of their keys; what has one is not required.
+/// Adds each default to the schema of its key. A key with a default is not required.
 fn give_defaults(schema: &mut Value, default: &value::Value) {
     let Some(table) = default.as_dict().filter(|_| schema["properties"].is_object()) else {
-        // A value that came out of TOML has a form in JSON.
+        // Every TOML value has a JSON form.
         schema["default"] = serde_json::to_value(default).unwrap_or_default();
         return;
     };

@@ -1,4 +1,4 @@
-//! Values that must not be seen.
+//! Secret values.
 
 use std::{borrow::Cow, fmt, path::PathBuf};
 
@@ -9,17 +9,17 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
-/// A password, a token or a key: shown by nothing, wiped from memory when dropped.
+/// Password, token or key. Never shown; wiped from memory when dropped.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Hides `value`.
+    /// Wraps `value`.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into().into())
     }
 
-    /// The value, for the one place that needs it.
+    /// Returns the value.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -37,7 +37,7 @@ impl Serialize for Secret {
     }
 }
 
-/// `writeOnly` marks a secret: [`crate::schema`] adds the key that names its file.
+/// `writeOnly` marks a secret: [`crate::schema`] adds the key for its file.
 impl JsonSchema for Secret {
     fn schema_name() -> Cow<'static, str> {
         "Secret".into()
@@ -54,11 +54,11 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// The key under which [`crate::load`] hands over the name of a secret's file. Not
-/// a name that a settings file would have by accident.
+/// Key with which [`crate::load`] passes the name of a secret's file. No settings file has it by
+/// accident.
 pub(crate) const FILE: &str = "$file";
 
-/// Takes a string, or the name of the file that holds it.
+/// Accepts a string, or the name of its file.
 struct SecretVisitor;
 
 impl<'de> Visitor<'de> for SecretVisitor {
@@ -84,10 +84,10 @@ impl<'de> Visitor<'de> for SecretVisitor {
         }
     }
 
-    // Serde's own messages would show the value.
+    // Serde's own messages would contain the value.
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
-        Err(E::custom("expected a string, found a switch"))
+        Err(E::custom("expected a string, found a boolean"))
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {

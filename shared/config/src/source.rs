@@ -21,27 +21,27 @@ use crate::{bounds::Bound, dotenv, links, problem::Problem, start::ENV_FILE, tre
 
 pub(crate) const PREFIX: &str = "GANTRY_";
 
-/// Name of the defaults as a source, whichever file they stand in.
+/// Source name of all default files.
 const DEFAULTS: &str = "built-in defaults";
 
-/// Sources, the later ones overriding the earlier ones.
+/// Sources of settings. Later ones override earlier ones.
 #[derive(Debug, Default)]
 pub struct Sources {
     pub(crate) layers: Vec<Layer>,
     pub(crate) problems: Vec<Problem>,
-    /// Keys whose lists add up.
+    /// Keys whose lists add up over all sources.
     pub(crate) adding: Vec<&'static str>,
-    /// Bounds of numbers and durations, with the key of the table they stand in.
+    /// Bounds of numbers and durations, by the key of their table.
     pub(crate) bounds: Vec<(&'static str, &'static [Bound])>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) service_links: Vec<String>,
 }
 
-/// The values of one source.
+/// Values of one source.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     pub(crate) kind: Kind,
-    /// As messages show it; also what ties a merged value to its layer.
+    /// Name in messages. Also connects a merged value to its layer.
     pub(crate) name: String,
     values: Dict,
 }
@@ -50,32 +50,32 @@ pub(crate) struct Layer {
 pub(crate) enum Kind {
     Defaults,
     File,
-    /// Every value is a string, whatever type is wanted.
+    /// All values are strings, whatever the expected type.
     Text,
     Override,
 }
 
 impl Sources {
-    /// None yet.
+    /// Creates an empty list of sources.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A file of defaults.
+    /// Adds a default file.
     #[must_use]
     pub fn defaults(self, text: &str) -> Self {
         self.toml(Kind::Defaults, DEFAULTS.to_owned(), text, None)
     }
 
-    /// Of a file of defaults only the table of this name: what a process needs that serves a service
-    /// beside others and keeps its own listener, registry and logs.
+    /// Adds only this table of a default file: for a process with several services, which has its own
+    /// listener, registry and logs.
     #[must_use]
     pub fn defaults_of(self, table: &str, text: &str) -> Self {
         self.toml(Kind::Defaults, DEFAULTS.to_owned(), text, Some(table))
     }
 
-    /// The file of `--config`, if one was named. It must exist, and nobody but root and the user
-    /// of this process may be able to change it.
+    /// Adds the file of `--config`, if any. It must exist, and only root and the user of this process
+    /// may be able to write to it.
     #[must_use]
     pub fn file(mut self, path: Option<&Path>) -> Self {
         let Some(path) = path else { return self };
@@ -89,9 +89,9 @@ impl Sources {
         }
     }
 
-    /// The file of `--env-file`, if one was named: lines like `GANTRY_SERVER__LISTEN=...`, read
-    /// as docker compose reads its `.env`; other programs' lines are passed over. It must exist,
-    /// and nobody but root and the user of this process may be able to change it.
+    /// Adds the file of `--env-file`, if any: lines like `GANTRY_SERVER__LISTEN=...` with docker
+    /// compose's rules. Lines of other programs are ignored. It must exist, and only root and the user
+    /// of this process may be able to write to it.
     #[must_use]
     pub fn env_file(mut self, path: Option<&Path>) -> Self {
         let Some(path) = path else { return self };
@@ -119,71 +119,71 @@ impl Sources {
         self
     }
 
-    /// The variables of the process.
+    /// Adds the variables of the process.
     #[must_use]
     pub fn environment(self) -> Self {
         let mut variables: Vec<_> = env::vars_os().collect();
-        // Sorted, so that a list of problems does not differ from run to run.
+        // Sorted, so that the order of problems is the same in each run.
         variables.sort();
         self.os_variables(variables)
     }
 
-    /// These variables; those without the prefix `GANTRY_` are passed over.
+    /// Adds these variables. Those without the prefix `GANTRY_` are ignored.
     #[must_use]
     pub fn variables<'a>(self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let variables = variables.into_iter().map(|(name, text)| (name.into(), text.into()));
         self.os_variables(variables.collect())
     }
 
-    /// One value, from `flag`: `--data-dir`.
+    /// Adds one value of a flag. `flag` is its name in messages: `--data-dir`.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl Serialize, flag: &str) -> Self {
         let path: Vec<_> = key.split('.').map(str::to_owned).collect();
-        // The key tells apart the values that one flag sets.
+        // The key distinguishes several values of one flag.
         let name = format!("{flag}, setting {key}");
         match Value::serialize(value) {
             Ok(value) => {
                 let values = nested(&path, value);
                 self.layers.push(Layer { kind: Kind::Override, name, values });
             }
-            Err(error) => self.problem(name, format!("no setting: {error}")),
+            Err(error) => self.problem(name, format!("not a setting: {error}")),
         }
         self
     }
 
-    /// Keys whose lists add up over all sources, instead of the last list replacing the others;
-    /// `*` stands for any one level: `*.identity.trusted`.
+    /// Makes the lists of these keys add up over all sources; other lists replace each other. `*`
+    /// matches any one level: `*.identity.trusted`.
     #[must_use]
     pub fn adding(mut self, keys: &[&'static str]) -> Self {
         self.adding.extend(keys);
         self
     }
 
-    /// Bounds of the numbers and durations below the key `table`; empty for the top level, `*`
-    /// for any table.
+    /// Adds bounds of numbers and durations below the key `table`: empty for the top level, `*` for any
+    /// table.
     #[must_use]
     pub fn bounds(mut self, table: &'static str, bounds: &'static [Bound]) -> Self {
         self.bounds.push((table, bounds));
         self
     }
 
-    /// All layers in one, each value knowing its layer.
+    /// Merges all layers. Each value keeps its layer.
     pub(crate) fn merged(&self) -> Figment {
         self.prepared().fold(Figment::new(), Figment::merge)
     }
 
-    /// The same, with all lists added up.
+    /// Merges all layers and adds up all lists.
     pub(crate) fn added(&self) -> Figment {
         self.prepared().fold(Figment::new(), Figment::admerge)
     }
 
-    /// What the defaults alone say.
+    /// Merges the defaults only.
     pub(crate) fn merged_defaults(&self) -> Figment {
         let defaults = self.layers.iter().filter(|layer| layer.kind == Kind::Defaults);
         defaults.cloned().fold(Figment::new(), Figment::merge)
     }
 
-    /// The layers, lists that add up read from the text of variables.
+    /// Returns the layers. Lists that add up are parsed from the text of variables.
     fn prepared(&self) -> impl Iterator<Item = Layer> {
         self.layers.iter().map(|layer| {
             let mut layer = layer.clone();
@@ -250,7 +250,7 @@ impl Sources {
         self
     }
 
-    /// An empty variable counts as not set: `VAR=${DB:-}` of a compose file is one.
+    /// Adds a variable. An empty one counts as unset: `VAR=${DB:-}` of a compose file.
     fn variable(&mut self, name: &str, text: &str, source: String) {
         if text.is_empty() {
             return;
@@ -258,7 +258,7 @@ impl Sources {
         let path: Vec<_> =
             name[PREFIX.len()..].split("__").map(|level| level.to_lowercase()).collect();
         if path.iter().any(String::is_empty) {
-            self.problem(source, "expected GANTRY_ and a key, levels parted by __".to_owned());
+            self.problem(source, "expected GANTRY_ and a key, levels separated by __".to_owned());
             return;
         }
         let values = nested(&path, text.into());
@@ -280,7 +280,7 @@ impl Provider for Layer {
     }
 }
 
-/// The value that a text is in TOML.
+/// Parses a text as a TOML value.
 pub(crate) fn value_of(text: &str) -> Option<Value> {
     Toml::from_str::<Dict>(&format!("value = {text}")).ok()?.remove("value")
 }
@@ -293,13 +293,12 @@ fn nested(path: &[String], value: Value) -> Dict {
     }
 }
 
-/// Where a text is no TOML, and why; not by the line itself, which may hold a secret that
-/// was not quoted.
+/// Describes a syntax error by its position. The line itself may contain an unquoted secret.
 fn not_toml(text: &str, at: Option<Range<usize>>, why: &str) -> String {
     let why = why.trim_end().replace('\n', ", ");
     let before = at.and_then(|at| text.get(..at.start));
-    let Some(before) = before else { return format!("not TOML: {why}") };
+    let Some(before) = before else { return format!("invalid TOML: {why}") };
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("not TOML at line {line}, column {column}: {why}")
+    format!("invalid TOML at line {line}, column {column}: {why}")
 }

@@ -1,4 +1,4 @@
-//! What every main needs.
+//! Flags, exit code and error output of a process.
 
 use std::{
     env, fmt, io::Write, path::PathBuf, process::ExitCode, sync::mpsc, thread, time::Duration,
@@ -6,28 +6,26 @@ use std::{
 
 use crate::Sources;
 
-/// The exit code of a process that refuses how it was started: bad settings, a port
-/// or a database that another process has.
+/// Exit code of a failed start: invalid settings, or a port or database in use by another process.
 pub const EXIT_MISCONFIGURED: u8 = 2;
 
-/// The flags that every service has.
+/// Flags of every service.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// Settings in TOML, on top of the defaults
+    /// Settings file in TOML; overrides the defaults
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Settings as lines GANTRY_KEY=VALUE, below those of --config [default: what the variable
-    /// GANTRY_ENV_FILE names]
+    /// Settings file with lines GANTRY_KEY=VALUE; --config overrides it [default: the file named by
+    /// the variable GANTRY_ENV_FILE]
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
 }
 
-/// Variable that names the file of `--env-file`.
+/// Variable with the default of `--env-file`.
 pub(crate) const ENV_FILE: &str = "GANTRY_ENV_FILE";
 
 impl Args {
-    /// Adds the files and the variables that the process was started with, in their order:
-    /// `--env-file`, `--config`, the environment.
+    /// Adds the sources of a start, in order of precedence: `--env-file`, `--config`, the environment.
     #[must_use]
     pub fn add_to(&self, sources: Sources) -> Sources {
         let named = || env::var_os(ENV_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -36,33 +34,32 @@ impl Args {
     }
 }
 
-/// Longest time that [`complain`] waits for stderr.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait of [`complain`] for stderr.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Writes to stderr why the process does not start; returns
-/// [`EXIT_MISCONFIGURED`] for main to return.
+/// Writes the reason of a failed start to stderr. Returns [`EXIT_MISCONFIGURED`], for `main` to return.
 pub fn refuse(why: &impl fmt::Display) -> ExitCode {
     complain(why);
     ExitCode::from(EXIT_MISCONFIGURED)
 }
 
-/// Writes an error to stderr, each of its lines marked as one.
+/// Writes an error to stderr, with the prefix `error: ` on each line.
 ///
-/// Returns after a second even if nobody reads a pipe that is full, and does not mind if stderr is closed.
+/// Returns after a second even if stderr is a full pipe without a reader. A closed stderr is ignored.
 pub fn complain(why: &impl fmt::Display) {
     let (text, (written, wait)) = (lines(why), mpsc::channel());
     let write = move || {
-        // Without a reader there is nobody to tell; the exit code remains.
+        // Without a reader, only the exit code reports the error.
         let _ = std::io::stderr().write_all(text.as_bytes());
         let _ = written.send(());
     };
-    // The process ends next, and with it a thread that is stuck.
+    // The process ends next, and a stuck thread with it.
     if thread::Builder::new().spawn(write).is_ok() {
-        let _ = wait.recv_timeout(PATIENCE);
+        let _ = wait.recv_timeout(STDERR_TIMEOUT);
     }
 }
 
-/// Each line marked as an error, so that it stands out in a collected log.
+/// Prefixes each line, so that errors stand out in collected logs.
 fn lines(why: &impl fmt::Display) -> String {
     why.to_string().lines().map(|line| format!("error: {line}\n")).collect()
 }

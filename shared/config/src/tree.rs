@@ -1,8 +1,8 @@
-//! Finding one's way in merged values.
+//! Access to merged values by path.
 
 use figment::value::{Dict, Tag, Value};
 
-/// The value at `path`.
+/// Returns the value at `path`.
 pub(crate) fn get<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(root, |value, level| match value {
         Value::Dict(_, dict) => dict.get(level),
@@ -28,7 +28,7 @@ pub(crate) fn take(root: &mut Value, path: &[String]) -> Option<Value> {
     }
 }
 
-/// Puts `value` at `path`; the level above must exist.
+/// Puts `value` at `path`. The level above must exist.
 pub(crate) fn put(root: &mut Value, path: &[String], value: Value) {
     let Some((key, parents)) = path.split_last() else { return };
     match get_mut(root, parents) {
@@ -42,12 +42,12 @@ pub(crate) fn put(root: &mut Value, path: &[String], value: Value) {
     }
 }
 
-/// The tags from the value at `path` outwards, as far as `path` leads.
+/// Returns the tags from the value at `path` outwards. Missing levels are skipped.
 pub(crate) fn tags(root: &Value, path: &[String]) -> Vec<Tag> {
     (0..=path.len()).rev().filter_map(|n| get(root, &path[..n])).map(Value::tag).collect()
 }
 
-/// `value` as if it had come from where `tag` came from.
+/// Returns `value` with the source of `tag`.
 pub(crate) fn tagged(value: Value, tag: Tag) -> Value {
     match value {
         Value::String(_, v) => Value::String(tag, v),
@@ -62,13 +62,13 @@ pub(crate) fn tagged(value: Value, tag: Tag) -> Value {
     }
 }
 
-/// The paths of the values whose keys `pattern` names; `*` stands for any one level.
+/// Returns the paths of the values that match `pattern`. `*` matches any one level.
 pub(crate) fn matching(root: &Value, pattern: &str) -> Vec<Vec<String>> {
     let levels: Vec<_> = pattern.split('.').collect();
     descend(root, &levels).into_iter().filter(|path| path.len() == levels.len()).collect()
 }
 
-/// The same, and where a value that is no table stands in the way, its path.
+/// Returns the same, and the path of each non-table value at a shorter prefix of `pattern`.
 pub(crate) fn leading(root: &Value, pattern: &str) -> Vec<Vec<String>> {
     descend(root, &pattern.split('.').collect::<Vec<_>>())
 }
@@ -87,7 +87,7 @@ fn descend(value: &Value, levels: &[&str]) -> Vec<Vec<String>> {
     below.collect()
 }
 
-/// The paths of all values that are no tables; lists of tables are gone into.
+/// Returns the paths of all values that are not tables. Lists of tables are descended into.
 pub(crate) fn leaves(root: &Value) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     collect_leaves(root, &mut Vec::new(), &mut found);

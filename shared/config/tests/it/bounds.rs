@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gantry_config::{Bound, Check, Problems, Sources};
+use gantry_config::{Bound, Check, Problems, Range, Sources};
 use serde::Deserialize;
 
 const BOUNDS: &[Bound] = &[
@@ -22,10 +22,10 @@ struct Settings {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    #[expect(dead_code, reason = "only whether it can be read is looked at")]
+    #[expect(dead_code, reason = "only its type matters")]
     workers: u32,
     rate: f64,
-    #[expect(dead_code, reason = "only whether it can be read is looked at")]
+    #[expect(dead_code, reason = "only its type matters")]
     limits: std::collections::BTreeMap<String, Limit>,
 }
 
@@ -36,7 +36,7 @@ struct Limit {
 }
 
 impl Check for Settings {
-    /// A rule that says of the table what the bounds say of a key in it.
+    /// Repeats a bound of a key as a rule of its table.
     fn check(&self, problems: &mut Problems) {
         if self.user.rate.is_nan() {
             problems.expected("user", "a rate");
@@ -50,7 +50,7 @@ fn load(key: &str, value: &str) -> Result<(), String> {
 }
 
 #[test]
-fn every_value_out_of_its_bounds_is_refused_with_them() {
+fn a_value_out_of_bounds_is_rejected_with_its_bounds() {
     const WORKERS: (&str, &str) =
         ("GANTRY_USER__WORKERS", "user.workers: expected a whole number from 1 to 64");
     const RATE: (&str, &str) =
@@ -66,15 +66,15 @@ fn every_value_out_of_its_bounds_is_refused_with_them() {
         (WAIT, &["0s", "0", "1us", "61m", "584554 years", "-1s", "soon", "1"]),
     ] {
         for value in values {
-            let told = load(key, value).unwrap_err();
-            assert!(told.starts_with(expected), "{value}: {told}");
-            assert!(told.ends_with(&format!("(variable {key})")), "{value}: {told}");
+            let output = load(key, value).unwrap_err();
+            assert!(output.starts_with(expected), "{value}: {output}");
+            assert!(output.ends_with(&format!("(variable {key})")), "{value}: {output}");
         }
     }
 }
 
 #[test]
-fn the_bounds_themselves_are_taken() {
+fn the_bounds_themselves_are_accepted() {
     for (key, values) in [
         ("GANTRY_USER__WORKERS", &["1", "64"][..]),
         ("GANTRY_USER__RATE", &["0.001", "1e6", "1000000", "1"]),
@@ -83,5 +83,15 @@ fn the_bounds_themselves_are_taken() {
         for value in values {
             load(key, value).unwrap();
         }
+    }
+}
+
+#[test]
+fn bounds_are_shown_as_people_write_them() {
+    let shown = |seconds| Range::Time(Duration::ZERO, Duration::from_secs(seconds)).to_string();
+    for (seconds, most) in
+        [(86_400, "1day"), (172_800, "2days"), (31_536_000, "365days"), (5_400, "1h 30m")]
+    {
+        assert_eq!(shown(seconds), format!("a duration from 0s to {most}"));
     }
 }

@@ -1,6 +1,8 @@
 //! Lists that add up over all sources.
 
-use gantry_config::{Check, Problems, Sources};
+use std::str::FromStr;
+
+use gantry_config::{Check, Problems, Sources, Text};
 use serde::Deserialize;
 
 use crate::file;
@@ -67,7 +69,7 @@ fn lists_of_all_sources_add_up_without_repeats() {
 }
 
 #[test]
-fn a_wrong_item_is_told_with_its_own_source() {
+fn a_wrong_item_is_reported_with_its_own_source() {
     let file = file("[[user.trusted]]\nissuer = ''");
     let variables = [("GANTRY_USER__TRUSTED", "[{issuer = 'gateway'}]")];
     let sources = sources().file(Some(file.path())).variables(variables);
@@ -77,8 +79,41 @@ fn a_wrong_item_is_told_with_its_own_source() {
 }
 
 #[test]
-fn a_text_that_is_no_list_is_refused() {
+fn a_text_that_is_not_a_list_is_rejected() {
     let sources = sources().variables([("GANTRY_USER__TRUSTED", "gateway")]);
     let error = gantry_config::load::<Settings>(sources).unwrap_err();
     assert!(error.to_string().starts_with("user.trusted: expected a sequence"), "{error}");
+}
+
+#[test]
+fn an_item_without_a_stand_in_hides_no_other_problem() {
+    #[derive(Debug, Deserialize)]
+    struct Rules {
+        regions: Vec<Text<Even>>,
+        #[expect(dead_code, reason = "only its type matters")]
+        workers: u32,
+    }
+    #[derive(Debug)]
+    struct Even;
+    impl FromStr for Even {
+        type Err = &'static str;
+
+        fn from_str(text: &str) -> Result<Self, Self::Err> {
+            if text == "even" { Ok(Self) } else { Err("expected even") }
+        }
+    }
+    impl Check for Rules {
+        fn check(&self, problems: &mut Problems) {
+            if self.regions.is_empty() {
+                problems.expected("rules", "a rule");
+            }
+        }
+    }
+    let sources = Sources::new()
+        .defaults("regions = []\nworkers = 'many'")
+        .variables([("GANTRY_REGIONS", "['even', 'odd']")]);
+    let error = gantry_config::load::<Rules>(sources).unwrap_err();
+    let keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["regions.1", "workers", "rules"]);
+    assert!(error.to_string().starts_with("regions.1: expected even, found \"odd\""), "{error}");
 }

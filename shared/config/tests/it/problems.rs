@@ -3,7 +3,7 @@ use std::path::Path;
 use crate::{Settings, file, refused, sources};
 
 #[test]
-fn all_problems_are_told_at_once_with_key_source_and_expectation() {
+fn all_problems_are_reported_with_key_and_source() {
     let file = file("nmae = 'x'\nmode = 'slow'\n[server]\nlisten = 'here'\nextra = 1");
     let name = file.path().display();
     let mut found = refused(sources().file(Some(file.path())).variables([
@@ -14,12 +14,12 @@ fn all_problems_are_told_at_once_with_key_source_and_expectation() {
     ]));
     found.sort();
     let expected = [
-        "cache: unknown key, known here are name, mode, server, discovery, database (variable GANTRY_CACHE)".to_owned(),
+        "cache: unknown key, expected one of name, mode, server, discovery, database (variable GANTRY_CACHE)".to_owned(),
         "discovery.static.order.1: invalid socket address syntax, found \"there\" (variable GANTRY_DISCOVERY__STATIC__ORDER)".to_owned(),
         format!("mode: expected one of fast, safe, found \"slow\" (file {name})"),
-        format!("nmae: unknown key, known here are name, mode, server, discovery, database (file {name})"),
+        format!("nmae: unknown key, expected one of name, mode, server, discovery, database (file {name})"),
         "server.drain: expected a duration such as \"15m\", found string \"soon\" (variable GANTRY_SERVER__DRAIN)".to_owned(),
-        format!("server.extra: unknown key, known here are listen, max_message, drain (file {name})"),
+        format!("server.extra: unknown key, expected one of listen, max_message, drain (file {name})"),
         format!("server.listen: invalid socket address syntax, found \"here\" (file {name})"),
         "server.max_message: expected u32, found string \"lots\" (variable GANTRY_SERVER__MAX_MESSAGE)".to_owned(),
     ];
@@ -27,7 +27,7 @@ fn all_problems_are_told_at_once_with_key_source_and_expectation() {
 }
 
 #[test]
-fn a_number_out_of_range_is_told_as_a_number() {
+fn a_number_out_of_range_is_reported_as_a_number() {
     assert_eq!(
         refused(sources().variables([("GANTRY_SERVER__MAX_MESSAGE", "-1")])),
         ["server.max_message: expected u32, found signed int `-1` \
@@ -36,7 +36,7 @@ fn a_number_out_of_range_is_told_as_a_number() {
 }
 
 #[test]
-fn missing_values_are_told_together() {
+fn missing_values_are_reported_together() {
     let sources = gantry_config::Sources::new().set("server.max_message", "many", "--max");
     let keys: Vec<_> = gantry_config::load::<Settings>(sources)
         .unwrap_err()
@@ -71,7 +71,7 @@ fn rules_are_checked_beside_wrong_types() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_or_is_no_toml_is_named() {
+fn an_unreadable_or_malformed_file_is_named() {
     let missing = refused(sources().file(Some(Path::new("/nonexistent.toml"))));
     assert_eq!(missing.len(), 1);
     assert!(missing[0].starts_with("cannot read the settings: "), "{missing:?}");
@@ -79,23 +79,23 @@ fn a_file_that_cannot_be_read_or_is_no_toml_is_named() {
 
     let file = file("name = ");
     let broken = refused(sources().file(Some(file.path())));
-    assert!(broken[0].starts_with("not TOML at line 1, column "), "{broken:?}");
+    assert!(broken[0].starts_with("invalid TOML at line 1, column "), "{broken:?}");
     assert!(broken[0].contains("line 1"), "{broken:?}");
 }
 
 #[test]
-fn a_variable_without_a_key_is_refused() {
+fn a_variable_without_a_key_is_rejected() {
     for name in ["GANTRY_", "GANTRY_SERVER__", "GANTRY_SERVER____DRAIN"] {
         let found = refused(sources().variables([(name, "1")]));
         assert_eq!(
             found,
-            [format!("expected GANTRY_ and a key, levels parted by __ (variable {name})")]
+            [format!("expected GANTRY_ and a key, levels separated by __ (variable {name})")]
         );
     }
 }
 
 #[test]
-fn a_value_in_place_of_a_table_is_refused() {
+fn a_value_in_place_of_a_table_is_rejected() {
     let found = refused(sources().variables([("GANTRY_SERVER", "x")]));
     assert_eq!(
         found,

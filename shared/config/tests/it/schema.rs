@@ -19,7 +19,7 @@ const DEFAULTS: &str = "user = { workers = 1, rate = 1.0, limits = { a = { wait 
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only its schema is looked at")]
+#[expect(dead_code, reason = "only its schema is used")]
 struct Settings {
     user: Table,
     other: Table,
@@ -27,7 +27,7 @@ struct Settings {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only its schema is looked at")]
+#[expect(dead_code, reason = "only its schema is used")]
 struct Table {
     /// Threads.
     workers: u32,
@@ -49,7 +49,7 @@ struct Limit {
     burst: Option<u8>,
 }
 
-/// How.
+/// Mode.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
@@ -60,7 +60,7 @@ enum Mode {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "only its schema is looked at")]
+#[expect(dead_code, reason = "only its schema is used")]
 struct Trusted {
     issuer: String,
 }
@@ -69,7 +69,7 @@ fn made() -> Value {
     schema::<Settings>("Settings of a test", &Sources::new().defaults(DEFAULTS).bounds("*", BOUNDS))
 }
 
-/// Why the schema refuses these keys of the table `user`; `None` if it does not.
+/// Returns the schema's error for these keys of the table `user`, or None if they are valid.
 fn refusal(user: Value) -> Option<String> {
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.add_resource("settings.json", made()).unwrap();

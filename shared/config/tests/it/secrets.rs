@@ -79,7 +79,7 @@ fn only_a_secret_is_read_from_a_file() {
 }
 
 #[test]
-fn operators_see_everything_but_secrets_wherever_they_come_from() {
+fn operators_see_everything_but_secrets_of_any_source() {
     let secret = file("hunter3");
     let path = secret.path().to_str().unwrap();
     let user = ("GANTRY_DATABASE__USER", "hunter2");
@@ -129,7 +129,7 @@ fn quoted(text: &str) -> String {
 }
 
 #[test]
-fn no_secret_is_shown_whatever_it_looks_like_wherever_it_comes_from_and_whatever_else_is_wrong() {
+fn no_secret_of_any_form_or_source_is_ever_shown() {
     for _ in 0..100 {
         let (secret, word) = odd_secret();
         let in_file = file(&secret);
@@ -153,11 +153,11 @@ fn no_secret_is_shown_whatever_it_looks_like_wherever_it_comes_from_and_whatever
         for (number, sources) in all.into_iter().enumerate() {
             let wrong = if fastrand::bool() { "fast" } else { "neither" };
             let sources = sources.set("mode", wrong, "--mode");
-            let told = match gantry_config::load_shown::<Settings>(sources) {
+            let output = match gantry_config::load_shown::<Settings>(sources) {
                 Ok(loaded) => format!("{} {:?}", loaded.redacted(), loaded.settings),
                 Err(error) => format!("{error} {error:?}"),
             };
-            assert!(!told.contains(&word), "{number} {secret:?}: {told}");
+            assert!(!output.contains(&word), "{number} {secret:?}: {output}");
         }
     }
 }

@@ -35,7 +35,7 @@ fn a_variable_is_read_as_what_the_setting_is() {
 }
 
 #[test]
-fn a_service_beside_others_brings_the_defaults_of_its_table_alone() {
+fn one_table_of_a_default_file_can_be_used_alone() {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Suite {
@@ -69,7 +69,7 @@ fn a_service_beside_others_brings_the_defaults_of_its_table_alone() {
 
 /// In a process of its own: the environment and the working folder are the process's.
 #[test]
-fn an_env_file_counts_if_named_and_less_than_config_and_the_environment() {
+fn an_env_file_is_read_if_named_and_can_be_overridden() {
     const CHILD: &str = "CONFIG_TEST_CHILD";
     let args = |env_file: Option<&str>| Args {
         config: Some("settings.toml".into()),
@@ -93,13 +93,13 @@ fn an_env_file_counts_if_named_and_less_than_config_and_the_environment() {
     fs::write(folder.path().join("settings.toml"), "mode = 'safe'").unwrap();
     for case in ["unnamed", "flag", "variable"] {
         let mut command = Command::new(env::current_exe().unwrap());
-        let name = "an_env_file_counts_if_named_and_less_than_config_and_the_environment";
+        let name = "an_env_file_is_read_if_named_and_can_be_overridden";
         command.args(["--exact", &format!("sources::{name}")]);
         command.env(CHILD, case).env("GANTRY_SERVER__MAX_MESSAGE", "2");
         command.env("GANTRY_ENV_FILE", if case == "variable" { ".env" } else { "" });
         let output = command.current_dir(folder.path()).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && told.contains("1 passed"), "{case}: {told}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{case}: {text}");
     }
 }
 
@@ -160,7 +160,7 @@ fn an_empty_variable_is_not_set() {
 }
 
 #[test]
-fn service_links_are_passed_over_and_told() {
+fn service_links_are_ignored_and_listed() {
     let links = [
         ("GANTRY_PORT", "tcp://10.0.0.7:50051"),
         ("GANTRY_SERVICE_HOST", "10.0.0.7"),
@@ -175,7 +175,7 @@ fn service_links_are_passed_over_and_told() {
 }
 
 #[test]
-fn settings_are_shown_as_they_are_in_force_with_their_sources() {
+fn settings_are_shown_with_their_sources() {
     let file = file("[server]\ndrain = '1m'");
     let variables =
         [("GANTRY_NAME", "shop"), ("GANTRY_DISCOVERY__STATIC__USER", "['127.0.0.1:1']")];
