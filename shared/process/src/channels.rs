@@ -1,4 +1,4 @@
-//! Channels to the services that a service calls.
+//! Channels to called services.
 
 use std::{
     collections::BTreeMap,
@@ -13,9 +13,9 @@ use gantry_telemetry::Meter;
 
 use crate::{Callee, KeysApi, OpenError};
 
-/// Channels of one service, opened when they are first asked for.
+/// Channels of one service, each opened on first use.
 ///
-/// There is one for each called service: it holds everything that is known of that service.
+/// One channel per called service: it holds that service's connections, breaker and ejections.
 #[derive(Debug)]
 pub(crate) struct Channels {
     pub(crate) service: &'static str,
@@ -36,8 +36,8 @@ impl Channels {
         self.open(name, callee.contract, None)
     }
 
-    /// Returns the source of the keys that `publisher` publishes. Its channel is the one of other
-    /// calls if there are any; else its calls are not signed.
+    /// Returns the source of the keys of `publisher`. It uses the channel of other calls to that service.
+    /// If there is none, it opens a channel of its own and does not sign the calls.
     pub(crate) fn keys(&self, api: &KeysApi, publisher: &str) -> Result<KeySource, OpenError> {
         let channel = match self.to(publisher) {
             Err(OpenError::NotACallee { .. }) => {
@@ -48,7 +48,7 @@ impl Channels {
         Ok((api.fetch)(channel))
     }
 
-    /// Returns all that were opened, the first one first.
+    /// Returns the open channels in the order of opening.
     pub(crate) fn all(&self) -> Vec<Channel> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -19,13 +19,13 @@ struct Cli {
 pub(crate) enum Command {
     /// Serve until SIGTERM, Ctrl-C or SIGHUP; the default
     Serve(Args),
-    /// Show or check the settings without a start
+    /// Show or check the settings without starting
     #[command(subcommand)]
     Config(ConfigCommand<Args>),
 }
 
 impl Command {
-    /// Reads the command line. Ends the process if it is wrong or asks for help.
+    /// Parses the command line. Exits on an error or `--help`.
     pub(crate) fn parse<S: Service>(process: &str) -> Self {
         let command = Cli::command().name(S::NAME).display_name(process).about(S::ABOUT);
         match Cli::from_arg_matches(&command.get_matches()) {

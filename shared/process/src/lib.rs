@@ -1,8 +1,7 @@
-//! A service as a process of its own: settings, logs, metrics, admin pages, and a life that
-//! ends with the drain.
+//! A service as a process: settings, logs, metrics, admin pages, start and drain.
 //!
-//! A team writes a [`Service`]: what it is called, what it needs, how it is opened, what it serves.
-//! Everything else comes from the [`Base`], opened from settings that all services share:
+//! A team implements [`Service`]: name, needs, `open`, `serve`. [`Base`] has everything else, opened from
+//! settings that all services share:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -40,7 +39,7 @@
 //! }
 //! ```
 //!
-//! `examples/greeter-caller` is a whole service that calls another one.
+//! `examples/greeter-caller` is a complete service that calls another one.
 
 mod base;
 mod bounds;

@@ -1,4 +1,4 @@
-//! A service that is open.
+//! Open services.
 
 use gantry_client::Channel;
 use gantry_discovery::Registry;
@@ -7,7 +7,7 @@ use gantry_telemetry::Meter;
 
 use crate::{Base, OpenError, Service, ServiceSettings};
 
-/// A service that is open, with its base.
+/// Open service with its base.
 #[derive(Debug)]
 pub struct OpenService<S> {
     base: Base,
@@ -15,10 +15,10 @@ pub struct OpenService<S> {
 }
 
 impl<S: Service> OpenService<S> {
-    /// Opens the base, then the service. Both are measured with the meter, if there is one.
+    /// Opens the base, then the service. The meter, if any, measures both.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing stays open then.
+    /// [`OpenError`]. Nothing remains open.
     pub async fn open(
         settings: ServiceSettings<S>,
         registry: Registry,
@@ -34,16 +34,16 @@ impl<S: Service> OpenService<S> {
         }
     }
 
-    /// Returns what the team wrote.
+    /// Returns the service itself.
     pub fn service(&self) -> &S {
         &self.service
     }
 
-    /// Builds one more server. All of them share what is open; their readiness shows the services
-    /// that are called.
+    /// Builds another server of the service: a replica. All replicas share the base and the service;
+    /// their readiness includes the called services.
     ///
     /// # Errors
-    /// [`BuildError`] if the settings do not make one.
+    /// [`BuildError`] if the settings are invalid.
     pub fn server(&self) -> Result<Server, BuildError> {
         let server = self.service.serve(self.base.server()).build()?;
         let needs = |server: Server, channel: Channel| {
@@ -53,13 +53,13 @@ impl<S: Service> OpenService<S> {
         Ok(self.base.channels().into_iter().fold(server, needs))
     }
 
-    /// Adds the services that are called to the page `/endpoints`.
+    /// Adds the called services to the page `/endpoints`.
     pub fn register_admin(&self, admin: Admin) -> Admin {
         let channels = self.base.channels();
         admin.endpoints(S::NAME, move || channels.iter().map(Channel::snapshot).collect::<Vec<_>>())
     }
 
-    /// Closes the service, then its base. Its servers have drained before.
+    /// Closes the service, then its base. Call it after its servers have drained.
     pub async fn close(self) {
         self.service.close().await;
         self.base.close().await;

@@ -3,9 +3,9 @@
 use gantry_config::Problems;
 use gantry_discovery::{Kind, is_loopback};
 
-/// Refuses published keys (`jwks`) that would come without TLS from beyond this machine: whoever
-/// answers there decides who is a user. `is_secure` says whether the client of a publisher speaks
-/// TLS. Consul may name any address, so nothing is known of it.
+/// Rejects published keys (`jwks`) that would be fetched without TLS from another machine: an attacker
+/// who answers could impersonate every user. `is_secure` returns true if the client of a publisher uses
+/// TLS. Consul may return any address, so its addresses count as other machines.
 pub(crate) fn check_published_keys(
     identity: &gantry_identity::Settings,
     discovery: &gantry_discovery::Settings,
@@ -32,8 +32,8 @@ pub(crate) fn check_published_keys(
         problems.add(
             &format!("identity.trusted.{number}.jwks"),
             format!(
-                "the keys of {publisher} would come without TLS from {from}: give its client tls, \
-                 use key_file, or set allow_plaintext = true beside jwks"
+                "the keys of {publisher} would come without TLS from {from}: configure tls for its \
+                 client, use key_file, or set allow_plaintext = true beside jwks"
             ),
         );
     }

@@ -1,25 +1,26 @@
-//! The runtime of a process, and the signals that end it.
+//! Runtime of a process, and the signals that stop it.
 
 use std::{future::Future, pin::Pin, process::ExitCode};
 
 use gantry_server::shutdown_signal;
 use tokio::runtime::Builder;
 
-/// Resolves when the process is told to end: see [`gantry_server::shutdown_signal`].
+/// Resolves on a signal that stops the process: see [`gantry_server::shutdown_signal`].
 pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs the whole of a `main` on a runtime of its own.
+/// Runs a whole `main` on a new runtime.
 ///
-/// Signals are caught before anything else is done: as process 1 of a container a process loses
-/// those that it does not catch yet. At the end nothing that is left on the runtime is waited
-/// for: a name server that does not answer would hold up the exit.
+/// Signals are caught first: process 1 of a container loses signals that it does not catch yet. At the end,
+/// remaining tasks are not awaited: a name server that does not respond would delay the exit.
 pub fn block_on<F>(main: impl FnOnce(Shutdown) -> F) -> ExitCode
 where
     F: Future<Output = ExitCode>,
 {
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return gantry_config::refuse(&format_args!("no runtime: {error}")),
+        Err(error) => {
+            return gantry_config::refuse(&format_args!("cannot start the runtime: {error}"));
+        }
     };
     let shutdown = {
         let _entered = runtime.enter();

@@ -1,4 +1,4 @@
-//! The life of such a process.
+//! Start, run and drain of a process.
 
 use std::{error::Error, future::Future, pin::pin, process::ExitCode};
 
@@ -13,31 +13,31 @@ use crate::{
     OpenError, OpenService, ProcessSettings, Service, Shutdown, block_on, command::Command,
 };
 
-/// Why the process does not serve.
+/// Failure to serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The admin address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The registry cannot be used.
+    /// The registry settings are unusable.
     #[error(transparent)]
     Registry(#[from] gantry_discovery::SettingsError),
-    /// Nothing can be measured.
+    /// The metrics cannot be set up.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     /// The service cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The server cannot be put together.
+    /// The server cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The server could not begin.
+    /// The server cannot start.
     #[error(transparent)]
     Serve(#[from] gantry_server::ServeError),
 }
 
-/// The whole of `main`: reads the command line and runs its command. Without one it reads the
-/// settings, serves until SIGTERM, Ctrl-C or SIGHUP, and drains.
+/// The whole `main` of a service: parses the command line and runs its command. The default command
+/// loads the settings, serves until SIGTERM, Ctrl-C or SIGHUP, and drains.
 pub fn run<S: Service>() -> ExitCode {
     let process = process_name::<S>();
     match Command::parse::<S>(&process) {
@@ -67,7 +67,7 @@ async fn run_with<S: Service>(
     Ok(serve::<S>(listener, loaded, shutdown).await?)
 }
 
-/// Logs which files the settings were read from, and which variables were passed over.
+/// Logs the files that the settings were read from, and the number of ignored variables.
 pub fn log_origin(origin: &Origin) {
     for file in &origin.files {
         info!(file = %file.display(), "settings read");
@@ -78,11 +78,11 @@ pub fn log_origin(origin: &Origin) {
     }
 }
 
-/// Serves until `shutdown`, drains, and closes the service. A shutdown while the service is being
-/// opened ends that at once.
+/// Serves until `shutdown`, drains, and closes the service. A shutdown while the service is opening stops
+/// that at once.
 ///
 /// # Errors
-/// [`ServeError`], before anything was served.
+/// [`ServeError`]. Nothing was served.
 pub async fn serve<S: Service>(
     listener: TcpListener,
     loaded: Loaded<ProcessSettings<S>>,
@@ -97,7 +97,7 @@ pub async fn serve<S: Service>(
     let service = tokio::select! {
         opened = OpenService::open(settings.service, registry, Some(metrics.meter())) => opened?,
         () = &mut shutdown => {
-            info!("told to end while starting");
+            info!("stopped while starting");
             return Ok(());
         }
     };

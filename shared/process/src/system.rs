@@ -1,17 +1,17 @@
-//! Clock and ids of the machine.
+//! System clock and ids.
 
 use gantry_contract::{Clock, Ids};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// The machine's clock, cut to the microseconds that databases keep, and UUIDv7.
+/// System clock, truncated to microseconds, the precision of databases; and UUIDv7 ids.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct System;
 
 impl Clock for System {
     fn now(&self) -> OffsetDateTime {
         let now = OffsetDateTime::now_utc();
-        // Cutting digits off a valid number of nanoseconds leaves a valid one.
+        // A truncated number of nanoseconds is valid.
         now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
     }
 }

@@ -1,4 +1,4 @@
-//! A service whose handlers hand on what other services answer, with `?` and nothing else.
+//! A service whose handlers return the errors of called services with a plain `?`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -97,7 +97,7 @@ fn numbers(mut back: ProbeServiceClient<Channel>, message: CountRequest) -> Answ
     }))
 }
 
-/// What the back believes of the front.
+/// Trust of the back in the front.
 #[derive(Clone, Copy, PartialEq)]
 enum Trust {
     Granted,
@@ -222,7 +222,7 @@ async fn a_refused_identity_of_the_service_is_internal() {
 }
 
 #[tokio::test]
-async fn a_permission_that_the_user_lacks_is_told() {
+async fn a_permission_that_the_user_lacks_is_named() {
     let mut world = World::new(Some(Trust::Granted)).await;
     assert_eq!(world.act("admin").await.unwrap().into_inner().subject, "ann");
     let status = world.act("nobody").await.unwrap_err();

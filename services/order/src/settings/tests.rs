@@ -30,7 +30,7 @@ fn rate(basis_points: u32) -> Rate {
 }
 
 #[test]
-fn by_default_the_discount_goes_by_tier_and_there_is_no_tax() {
+fn by_default_discounts_depend_on_tier_without_tax() {
     let pricing = Pricing::from(load(&[]).unwrap().pricing);
     let rates: Vec<_> = pricing.discounts.iter().map(|rule| (rule.tier, rule.rate)).collect();
     assert_eq!(
@@ -65,7 +65,7 @@ fn rules_are_read_from_the_settings() {
 }
 
 #[test]
-fn rules_that_cannot_be_are_refused() {
+fn invalid_rules_are_rejected() {
     for rule in [
         r#"{percent = 101}"#,
         r#"{percent = -1}"#,

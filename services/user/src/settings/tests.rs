@@ -29,7 +29,7 @@ fn a_password_costs_19_mib_and_a_token_lasts_15_minutes() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let wrong = [
         ("GANTRY_USER__TOKENS__ACCESS_TTL", "1s"),
         ("GANTRY_USER__PASSWORDS__MEMORY_KIB", "7"),
@@ -44,7 +44,7 @@ fn everything_wrong_is_told_at_once() {
 }
 
 #[test]
-fn an_administrator_needs_a_good_password_which_no_error_shows() {
+fn a_weak_admin_password_is_rejected_and_never_shown() {
     let admin = ("GANTRY_USER__BOOTSTRAP__ADMIN_EMAIL", "admin@gantry.local");
     let password = ("GANTRY_USER__BOOTSTRAP__ADMIN_PASSWORD", "horse");
     let error = load(&[admin, password]).unwrap_err().to_string();

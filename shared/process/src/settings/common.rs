@@ -82,7 +82,7 @@ impl CommonSettings {
                 None => {
                     let known: Vec<_> = callees.keys().copied().collect();
                     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                    problems.add(&key, format!("unknown key, known here are {known}"));
+                    problems.add(&key, format!("unknown key, expected one of {known}"));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Settings of a process of its own: the same few for all, and the service's table.
+//! Settings of a process with one service: common keys and the service's table.
 
 use std::{fmt, marker::PhantomData, net::SocketAddr};
 
@@ -12,37 +12,37 @@ use serde::{
 use super::ADDING;
 use crate::{PROCESS_BOUNDS, Service, ServiceSettings};
 
-/// Settings of a process that is one service.
+/// Settings of a process with one service.
 ///
-/// Keys are those of the fields, but for [`service`](Self::service), whose table has the name
-/// of the service. An unknown key is an error.
+/// The keys are the names of the fields, except for [`service`](Self::service): its key is the name of
+/// the service. An unknown key is an error.
 pub struct ProcessSettings<S: Service> {
     /// `listen`: address for callers.
     pub listen: SocketAddr,
     /// `admin`: address for operators.
     pub admin: gantry_server::AdminSettings,
-    /// `discovery`: registry in which it makes itself known and finds the others.
+    /// `discovery`: registry of the services.
     pub discovery: gantry_discovery::Settings,
     /// `telemetry`: logs.
     pub telemetry: gantry_telemetry::Settings,
-    /// The service in it.
+    /// Table of the service.
     pub service: ServiceSettings<S>,
 }
 
 impl<S: Service> ProcessSettings<S> {
     const KEYS: &'static [&'static str] = &["listen", "admin", "discovery", "telemetry", S::NAME];
 
-    /// Loads the defaults, then what `args` name, then the environment.
+    /// Loads the defaults, the files of `args` and the environment.
     ///
     /// # Errors
-    /// Everything that is wrong with them, files that they name included.
+    /// All problems of the settings; if there are none, those of the files that they name.
     pub fn load(args: &Args) -> Result<Loaded<Self>, ConfigError> {
         let loaded: Loaded<Self> = gantry_config::load_shown(args.add_to(Self::sources()))?;
         loaded.origin.check(&Files(&loaded.settings.service))?;
         Ok(loaded)
     }
 
-    /// Returns the defaults, with what holds for settings of all services.
+    /// Returns the defaults and the bounds.
     pub fn sources() -> Sources {
         let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
         let defaults = ServiceSettings::<S>::defaults();
@@ -68,7 +68,7 @@ impl<S: Service> Check for Files<'_, S> {
     }
 }
 
-// By hand, because `derive` would ask the same of `S`.
+// By hand: `derive` would require `S: Debug`.
 impl<S: Service> fmt::Debug for ProcessSettings<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessSettings")
@@ -93,7 +93,7 @@ impl<S: Service> Serialize for ProcessSettings<S> {
     }
 }
 
-/// By hand, because the name of a table is not known to `derive`.
+/// By hand: `derive` cannot use `S::NAME` as a key.
 impl<'de, S: Service> Deserialize<'de> for ProcessSettings<S> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_struct("ProcessSettings", Self::KEYS, Keys(PhantomData))
@@ -106,7 +106,7 @@ impl<'de, S: Service> Visitor<'de> for Keys<S> {
     type Value = ProcessSettings<S>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings of a process")
+        f.write_str("the settings of a process")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ProcessSettings<S>, A::Error> {
@@ -118,7 +118,7 @@ impl<'de, S: Service> Visitor<'de> for Keys<S> {
                 "admin" => admin = Some(map.next_value()?),
                 "discovery" => discovery = Some(map.next_value()?),
                 "telemetry" => telemetry = Some(map.next_value()?),
-                // S::NAME: there is no other.
+                // S::NAME, the only other key.
                 _ => service = Some(map.next_value()?),
             }
         }
@@ -132,7 +132,7 @@ impl<'de, S: Service> Visitor<'de> for Keys<S> {
     }
 }
 
-/// One of [`ProcessSettings::KEYS`]. Refused where keys are read, so that the error is about that key.
+/// One of [`ProcessSettings::KEYS`]. An unknown key is rejected here, so that the error has its path.
 struct Key<S>(&'static str, PhantomData<S>);
 
 impl<'de, S: Service> Deserialize<'de> for Key<S> {

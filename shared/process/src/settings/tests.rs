@@ -4,7 +4,7 @@ use gantry_identity::KeySource;
 use gantry_server::ServerBuilder;
 
 use super::*;
-use crate::{Base, Callee, KeysApi, OpenError, OwnSettings};
+use crate::{Base, Callee, KeysApi, NoSettings, OpenError, OwnSettings};
 
 static CONTRACT: Contract = Contract {
     services: &[],
@@ -79,10 +79,10 @@ fn keys(error: &ConfigError) -> Vec<&str> {
     keys
 }
 
-/// What is said of a key.
-fn told(error: &ConfigError, key: &str) -> String {
+/// Returns the problem of a key.
+fn problem(error: &ConfigError, key: &str) -> String {
     let of = error.problems.iter().find(|problem| problem.key == key);
-    of.map(ToString::to_string).unwrap_or_else(|| panic!("nothing of {key}: {error}"))
+    of.map(ToString::to_string).unwrap_or_else(|| panic!("no problem of {key}: {error}"))
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_table_has_the_common_keys_and_its_own() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_by_its_key() {
+fn every_problem_is_reported_by_its_key() {
     let wrong = [
         ("GANTRY_LISTEN", "here"),
         ("GANTRY_DISCOVERY__KNID", "consul"),
@@ -128,16 +128,17 @@ fn everything_wrong_is_told_at_once_by_its_key() {
     assert_eq!(keys(&error), expected);
     assert!(error.problems.iter().all(|problem| problem.source.is_some()), "{error}");
     assert_eq!(
-        told(&error, "greeting"),
-        "greeting: unknown key, known here are listen, admin, discovery, telemetry, greeter \
+        problem(&error, "greeting"),
+        "greeting: unknown key, expected one of listen, admin, discovery, telemetry, greeter \
          (variable GANTRY_GREETING)"
     );
     assert_eq!(
-        told(&error, "greeter.word"),
-        "greeter.word: unknown key, known here are server, identity, clients, words, first (variable GANTRY_GREETER__WORD)"
+        problem(&error, "greeter.word"),
+        "greeter.word: unknown key, expected one of server, identity, clients, words, first (variable GANTRY_GREETER__WORD)"
     );
     assert!(
-        told(&error, "greeter.clients.spech").contains("unknown key, known here are speech, user")
+        problem(&error, "greeter.clients.spech")
+            .contains("unknown key, expected one of speech, user")
     );
 }
 
@@ -145,12 +146,12 @@ fn everything_wrong_is_told_at_once_by_its_key() {
 fn without_keys_no_process_starts() {
     let sources = ProcessSettings::<Greeter>::sources();
     let error = gantry_config::load::<ProcessSettings<Greeter>>(sources).unwrap_err();
-    // It has no database, and no request records that would need a key.
+    // Without a database there are no request records, which would need a key.
     assert_eq!(keys(&error), ["greeter.identity.key_file", "greeter.identity.trusted"]);
 }
 
 #[test]
-fn keys_are_not_fetched_without_tls_from_elsewhere() {
+fn keys_are_not_fetched_over_plaintext_from_elsewhere() {
     let mut variables = vec![
         ("GANTRY_DISCOVERY__KIND", "consul"),
         (
@@ -174,4 +175,82 @@ fn a_missing_table_is_named() {
     for missing in ["admin", "greeter", "greeter.server", "greeter.words"] {
         assert!(keys.contains(&missing), "{missing}: {keys:?}");
     }
+}
+
+#[test]
+fn a_service_without_a_database_has_no_keys_for_one() {
+    let wrong = [
+        ("GANTRY_GREETER__DATABASE__PATH", "greeter.db"),
+        ("GANTRY_GREETER__IDEMPOTENCY__KEY_FILE", "requests.key"),
+        ("GANTRY_GREETER__SAGA__POLL", "1s"),
+    ];
+    let error = load(&wrong).unwrap_err();
+    assert_eq!(keys(&error), ["greeter.database", "greeter.idempotency", "greeter.saga"]);
+    assert_eq!(
+        problem(&error, "greeter.database"),
+        "greeter.database: unknown key, expected one of server, identity, clients, words, first \
+         (variable GANTRY_GREETER__DATABASE__PATH)"
+    );
+    let shown = serde_json::to_value(load(&[]).unwrap()).unwrap();
+    let mut table: Vec<_> = shown["greeter"].as_object().unwrap().keys().collect();
+    table.sort_unstable();
+    assert_eq!(table, ["clients", "first", "identity", "server", "words"]);
+}
+
+#[test]
+fn every_problem_of_a_client_is_reported() {
+    let wrong = [
+        ("GANTRY_GREETER__CLIENTS__SPEECH__MAX_CONNECTIONS", "0"),
+        ("GANTRY_GREETER__CLIENTS__SPEECH__RECONNECT_MAX", "1ms"),
+        ("GANTRY_GREETER__CLIENTS__SPEECH__BREAKER__MINIMUM_CALLS", "200"),
+        ("GANTRY_GREETER__CLIENTS__SPEECH__BREAKER__OPEN", "2m"),
+        ("GANTRY_GREETER__CLIENTS__SPEECH__EJECTION__MAX_TIME", "1s"),
+        ("GANTRY_GREETER__CLIENTS__SPEECH__STREAM_MAX_AGE", "long"),
+        ("GANTRY_GREETER__CLIENTS__SPEECH__COMPRESSION", "often"),
+    ];
+    let error = load(&wrong).unwrap_err();
+    let expected = [
+        "breaker.minimum_calls",
+        "breaker.open_max",
+        "compression",
+        "ejection.max_time",
+        "max_connections",
+        "reconnect_max",
+        "stream_max_age",
+    ];
+    assert_eq!(keys(&error), expected.map(|key| format!("greeter.clients.speech.{key}")));
+}
+
+#[derive(Debug)]
+struct Keeper;
+
+impl Service for Keeper {
+    const NAME: &'static str = "keeper";
+    const ABOUT: &'static str = "Keeps sagas";
+    const CONTRACT: &'static Contract = &CONTRACT;
+    const DEFAULTS: &'static str = "listen = '127.0.0.1:1'\nadmin.listen = '127.0.0.1:2'";
+    const SAGAS: bool = true;
+    type Settings = NoSettings;
+
+    async fn open(_: &Base, _: NoSettings) -> Result<Self, OpenError> {
+        Ok(Self)
+    }
+
+    fn serve(&self, server: ServerBuilder) -> ServerBuilder {
+        server
+    }
+}
+
+#[test]
+fn a_service_with_sagas_has_their_settings() {
+    let load = |wrong: &[(&str, &str)]| {
+        let variables =
+            wrong.iter().copied().chain([("GANTRY_KEEPER__IDENTITY__TRUSTED", TRUSTED)]);
+        gantry_config::load(ProcessSettings::<Keeper>::sources().variables(variables))
+    };
+    let settings: ProcessSettings<Keeper> = load(&[]).unwrap();
+    assert_eq!(settings.service.common.saga, Some(gantry_saga::Policy::default()));
+    let wrong = [("GANTRY_KEEPER__SAGA__POLL", "0s"), ("GANTRY_KEEPER__SAGA__RETRY_MAX", "1ms")];
+    let error = load(&wrong).unwrap_err();
+    assert_eq!(keys(&error), ["keeper.saga.poll", "keeper.saga.retry_max"]);
 }

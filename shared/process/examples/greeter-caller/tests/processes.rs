@@ -6,14 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use gantry_client::Channel;
 use gantry_discovery::Registry;
@@ -30,12 +23,15 @@ use tokio::{
 };
 use tonic::Code;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Guard against a start that hangs.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running service; killed when dropped.
 struct Running {
     _process: Child,
     address: SocketAddr,
+    /// Address of the admin pages, if it has any.
+    admin: Option<SocketAddr>,
 }
 
 impl Running {
@@ -45,19 +41,23 @@ impl Running {
             command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let serving = async {
+            let mut admin = None;
             loop {
                 let line = log.next_line().await.unwrap().expect("the log ended");
-                if let Some((_, address)) = line.split_once("address=")
-                    && line.contains("serving")
-                {
-                    return address.split_whitespace().next().unwrap().parse().unwrap();
+                let Some((_, address)) = line.split_once("address=") else { continue };
+                let address = address.split_whitespace().next().unwrap().parse().unwrap();
+                if line.contains("serving") {
+                    return (address, admin);
+                }
+                if line.contains("admin pages listening") {
+                    admin = Some(address);
                 }
             }
         };
-        let address = timeout(PATIENCE, serving).await.expect("it serves in time");
-        // Goes on, so that the process can write its log.
+        let (address, admin) = timeout(START_TIMEOUT, serving).await.expect("it does not hang");
+        // Keeps reading, so that the process can write its log.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        Self { _process: process, address }
+        Self { _process: process, address, admin }
     }
 }
 
@@ -67,15 +67,14 @@ async fn greeter() -> Running {
     Running::start(Command::new(program).arg("127.0.0.1:0")).await
 }
 
-/// The caller, with keys in this folder and its admin pages at this port, that finds the greeter
-/// here.
-async fn caller(folder: &Path, admin: SocketAddr, greeter: SocketAddr) -> Running {
+/// Starts the caller with keys in this folder. It finds the greeter at this address.
+async fn caller(folder: &Path, greeter: SocketAddr) -> Running {
     for name in ["welcome", "door"] {
         SigningKey::load_or_create(&folder.join(format!("{name}.pem"))).unwrap();
     }
     let settings = format!(
         "listen = '127.0.0.1:0'
-         admin.listen = '{admin}'
+         admin.listen = '127.0.0.1:0'
          discovery.static.greeter = ['{greeter}']
          [welcome]
          ending = ' and welcome'
@@ -89,7 +88,7 @@ async fn caller(folder: &Path, admin: SocketAddr, greeter: SocketAddr) -> Runnin
     Running::start(command.current_dir(folder).env_clear().arg("--config").arg(file)).await
 }
 
-/// A client that is the service `door`, or nobody.
+/// Returns a client of the service `door`, or an anonymous one.
 fn client(
     welcome: SocketAddr,
     signer: Option<Arc<ServiceSigner>>,
@@ -103,12 +102,10 @@ fn client(
 }
 
 #[tokio::test]
-async fn an_answer_comes_through_both_services() {
+async fn a_response_comes_through_both_services() {
     let folder = tempfile::tempdir().unwrap();
     let greeter = greeter().await;
-    // Free again at once: nobody logs where the admin pages are.
-    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let caller = caller(folder.path(), admin, greeter.address).await;
+    let caller = caller(folder.path(), greeter.address).await;
     let request = || WelcomeGuestsRequest { guests: vec!["ann".into(), "bob".into()] };
 
     let refused = client(caller.address, None).welcome_guests(request()).await.unwrap_err();
@@ -119,11 +116,11 @@ async fn an_answer_comes_through_both_services() {
     let answer = door.welcome_guests(request()).await.unwrap().into_inner();
     assert_eq!(answer.greetings, ["hello, ann and welcome", "hello, bob and welcome"]);
 
-    // The contract's rules hold before the greeter is asked.
+    // The contract's rules are checked before the greeter is called.
     let nobody = WelcomeGuestsRequest { guests: vec![String::new()] };
     assert_eq!(door.welcome_guests(nobody).await.unwrap_err().code(), Code::InvalidArgument);
 
-    let metrics = page(admin, "/metrics").await;
+    let metrics = page(caller.admin.unwrap(), "/metrics").await;
     assert!(metrics.contains("welcome_guests_total 2"), "{metrics}");
 }
 
