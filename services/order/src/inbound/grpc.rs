@@ -106,3 +106,23 @@ fn max_wait() -> Duration {
         None => Duration::MAX,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gantry_contract::Caller;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_wait_leaves_time_for_the_response() {
+        let wait_with = async |left: Option<Duration>| {
+            let deadline = left.map(|left| Instant::now() + left);
+            let caller = Caller::Anonymous;
+            let context = CallContext { deadline, request_id: "1".into(), caller };
+            context.scope(async { max_wait() }).await
+        };
+        assert_eq!(wait_with(Some(Duration::from_secs(1))).await, Duration::from_millis(750));
+        assert_eq!(wait_with(Some(Duration::from_millis(200))).await, Duration::ZERO);
+        assert_eq!(wait_with(None).await, Duration::MAX);
+    }
+}

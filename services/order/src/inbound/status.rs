@@ -88,7 +88,7 @@ fn unanswered(service: &str, cause: &Unanswered, error: &OrderError) -> Failure 
         ),
         Unanswered::Broken(_) => return internal(error),
     };
-    tracing::debug!(%error, "called service did not answer");
+    tracing::debug!(%error, "called service did not respond");
     failure.metadata("service", service)
 }
 
