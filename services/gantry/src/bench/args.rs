@@ -11,12 +11,12 @@ use super::{callers::Through, client, replica::Served, server};
 pub struct BenchArgs {
     /// Kind of benchmark
     #[command(subcommand)]
-    pub what: What,
+    pub kind: Kind,
 }
 
 /// Kind of benchmark.
 #[derive(Clone, Debug, Subcommand)]
-pub enum What {
+pub enum Kind {
     /// Measure the client beside a bare tonic channel: cost, sick replicas, outages, restarts
     Client(ClientArgs),
     /// Measure the server stack beside tonic's server: cost, validation, overload, attacks

@@ -33,7 +33,7 @@ mod valgrind;
 use std::io::{self, Write};
 
 pub use args::{
-    BenchArgs, CallsArgs, ClientArgs, PicksArgs, ReplicaArgs, RunArgs, ServerArgs, What,
+    BenchArgs, CallsArgs, ClientArgs, Kind, PicksArgs, ReplicaArgs, RunArgs, ServerArgs,
 };
 pub use callers::Through;
 pub use error::BenchError;
@@ -44,20 +44,20 @@ pub use replica::{Behaviour, Served};
 /// # Errors
 /// [`BenchError`]
 pub async fn run(args: &BenchArgs) -> Result<(), BenchError> {
-    match &args.what {
-        What::Client(args) => scenario::run(&args.only, &args.run).await,
-        What::Server(args) => scenario::run(&args.only, &args.run).await,
-        What::Replica(args) => replica::serve(args).await,
-        What::Picks(args) => {
+    match &args.kind {
+        Kind::Client(args) => scenario::run(&args.only, &args.run).await,
+        Kind::Server(args) => scenario::run(&args.only, &args.run).await,
+        Kind::Replica(args) => replica::serve(args).await,
+        Kind::Picks(args) => {
             picks::run(args);
             Ok(())
         }
-        What::Calls(args) => calls::run(args).await,
+        Kind::Calls(args) => calls::run(args).await,
     }
 }
 
 /// Reports progress on standard error; standard output holds only the results.
 fn progress(what: &str) {
-    // Nobody has to read it.
+    // A closed standard error is no failure.
     let _ = writeln!(io::stderr(), "{what}");
 }

@@ -27,7 +27,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Returns the source that the flags name. Without flags, returns the checkout around the working
-    /// folder, or else around this program, which stands in a checkout's target folder.
+    /// folder, or else around this program, which is usually in the target folder of a checkout.
     ///
     /// # Errors
     /// - [`NewError::NotCheckout`] if `--path` names no checkout.

@@ -1,4 +1,4 @@
-//! Share of calls that a replica gets that fails at once with UNAVAILABLE, from a cold start.
+//! Share of the calls that go to a replica that answers UNAVAILABLE at once, from a cold start.
 
 use std::time::Duration;
 

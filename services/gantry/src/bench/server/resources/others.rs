@@ -21,7 +21,7 @@ use crate::{
     demo::clients::as_bearer,
 };
 
-/// Callers on a connection of their own, and callers that connect anew for each call.
+/// Callers on a connection of their own, and callers that open a connection for each call.
 const STEADY: usize = 6;
 const NEW: usize = 2;
 
