@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_is_meant_the_first_byte_of_a_second_is_too_much() {
+    fn one_byte_of_a_second_message_is_too_much() {
         let mut messages = Messages::new(&HeaderMap::new(), 100, true);
         messages.pass(&[0, 0, 0, 0, 1, 7]).unwrap();
         messages.pass(&[]).unwrap();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_flag_and_a_length_above_the_limit_are_told() {
+    fn a_wrong_flag_and_a_too_great_length_are_errors() {
         for (encoding, flag, result) in [
             (None, 0, Ok(())),
             (None, 1, Err(Malformed::Flag(1))),

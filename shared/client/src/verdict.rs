@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_had_too_little_time_is_not_judged() {
+    fn a_call_with_too_little_time_is_no_evidence() {
         for answer in [Answer::LATE, Answer::status(Code::DeadlineExceeded)] {
             for (attempt_had_time, call_had_time) in [(true, true), (false, true), (false, false)] {
                 let circumstances = Circumstances { attempt_had_time, call_had_time, ..FAIR };
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_executed_or_has_come_of_age_judges_nobody() {
+    fn unexecuted_calls_and_expired_streams_are_no_evidence() {
         for (kind, load) in [
             (Kind::NotExecuted { refused: false }, Load::Nothing),
             (Kind::NotExecuted { refused: true }, Load::Learn(balance::Outcome::Failed)),

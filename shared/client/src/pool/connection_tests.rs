@@ -13,11 +13,11 @@ use crate::{
 };
 
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// The head of a ping, and of its answer.
+/// Frame heads of a ping and of its acknowledgement.
 const PING: [u8; 9] = [0, 0, 8, 6, 0, 0, 0, 0, 0];
 const PONG: [u8; 9] = [0, 0, 8, 6, 1, 0, 0, 0, 0];
 
-/// A connection that nothing drives yet, and its peer's end.
+/// Opens a connection that is not driven yet, and its peer's end.
 async fn connected() -> (Connection, Drive, TcpStream) {
     connected_to(true).await
 }
@@ -45,7 +45,7 @@ async fn call(sender: Sender) -> Unanswered {
 }
 
 #[tokio::test]
-async fn a_call_that_a_connection_took_and_never_wrote_was_never_sent() {
+async fn a_queued_but_unwritten_call_was_never_sent() {
     let (connection, drive, _peer) = connected().await;
     let mut calling = pin!(call(connection.sender()));
     assert!(poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await.is_pending());
@@ -54,12 +54,12 @@ async fn a_call_that_a_connection_took_and_never_wrote_was_never_sent() {
         panic!("nothing was written");
     };
     assert_eq!(message, "message");
-    // Nor is one that finds the connection closed.
+    // A call on a closed connection is not sent either.
     assert!(matches!(call(connection.sender()).await, Unanswered::NeverSent(_)));
     assert!(connection.is_closed());
 }
 
-/// What the connection comes to once this time has passed without a look at it.
+/// Skips this time, then polls the connection once.
 async fn after(drive: &mut Drive, time: Duration) -> Poll<Result<(), Broken>> {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -68,10 +68,10 @@ async fn after(drive: &mut Drive, time: Duration) -> Poll<Result<(), Broken>> {
 }
 
 #[tokio::test]
-async fn a_sign_of_life_that_has_arrived_counts_however_late_it_is_looked_at() {
+async fn an_arrived_pong_counts_even_if_it_is_read_late() {
     let (_connection, mut drive, mut peer) = connected().await;
     let ClientSettings { keep_alive_interval, keep_alive_timeout, .. } = ClientSettings::default();
-    // Its settings were heard.
+    // Its settings have arrived.
     assert!(after(&mut drive, Duration::ZERO).await.is_pending());
     assert!(after(&mut drive, 2 * keep_alive_interval).await.is_pending());
     // Now the ping is written.
@@ -85,7 +85,7 @@ async fn a_sign_of_life_that_has_arrived_counts_however_late_it_is_looked_at() {
         assert!(peer.read_buf(&mut read).await.unwrap() > 0);
     };
     peer.write_all(&[&PONG, &*asked].concat()).await.unwrap();
-    // Time to cross the loopback, with nobody looking.
+    // Time to cross the loopback without a poll.
     sleep(Duration::from_millis(100)).await;
     assert!(after(&mut drive, 2 * keep_alive_timeout).await.is_pending());
     // The next one is not answered.
@@ -94,7 +94,7 @@ async fn a_sign_of_life_that_has_arrived_counts_however_late_it_is_looked_at() {
     assert!(matches!(ended, Poll::Ready(Err(Broken::Silent))), "{ended:?}");
 }
 
-/// How many pings the peer has got. Its own ping is answered after them.
+/// Returns the number of pings that the peer got. Its own ping is acknowledged after them.
 async fn pings(drive: &mut Drive, peer: &mut TcpStream) -> usize {
     const OWN: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9];
     const ANSWER: [u8; 17] = [0, 0, 8, 6, 1, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9];
@@ -117,12 +117,12 @@ async fn pings(drive: &mut Drive, peer: &mut TcpStream) -> usize {
 }
 
 #[tokio::test]
-async fn a_silent_call_to_a_foreign_peer_is_pinged_every_five_minutes() {
+async fn a_silent_foreign_peer_is_pinged_every_five_minutes() {
     let (connection, mut drive, mut peer) = connected_to(false).await;
     assert!(connection.reserve());
     let mut got = Vec::new();
     for seconds in [1, 80, 200, 299, 301] {
-        // Anything that arrives puts the next ping off.
+        // Every arrival postpones the next ping.
         assert!(after(&mut drive, Duration::from_secs(seconds)).await.is_pending());
         assert!(after(&mut drive, Duration::ZERO).await.is_pending());
         got.push(pings(&mut drive, &mut peer).await);
@@ -131,7 +131,7 @@ async fn a_silent_call_to_a_foreign_peer_is_pinged_every_five_minutes() {
 }
 
 #[tokio::test]
-async fn a_complaint_of_pings_is_told_from_other_goaways() {
+async fn a_complaint_of_pings_is_no_other_goaway() {
     for (code, debug, complains) in [
         (11, &b"too_many_pings"[..], true),
         (11, b"", false),

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_goaway_that_arrived_before_a_failed_write_is_heard() {
+    async fn a_goaway_before_a_failed_write_is_read() {
         let heard = call_over(DrainBeforeClose::new(Closing::default(), Arc::default())).await;
         assert!(is_refusal(&heard), "{heard:?}");
         // That is what it takes: else the call looks as if it might have been executed.

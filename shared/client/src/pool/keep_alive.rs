@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_is_asked_for_after_an_interval_of_silence_and_must_come_within_the_timeout() {
+    fn a_ping_follows_silence_and_must_be_answered_in_time() {
         let (mut policy, now) = policy(false);
         assert_eq!(policy.step(now, false), Step::Wait(now + 20 * SECOND));
         policy.heard = now + 5 * SECOND;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_connection_rests_unless_its_peer_takes_pings_and_its_next_call_asks_at_once() {
+    fn an_idle_connection_is_pinged_only_if_its_peer_allows() {
         let (mut foreign, now) = policy(false);
         assert_eq!(foreign.step(now + 60 * SECOND, true), Step::Rest);
         assert_eq!(foreign.step(now + 61 * SECOND, false), Step::Ask);

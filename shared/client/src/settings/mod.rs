@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_the_default_and_the_defaults_are_valid() {
+    fn omitted_settings_are_valid_defaults() {
         assert_eq!(parse("{}").unwrap(), ClientSettings::default());
         assert_eq!(parse(r#"{"breaker": {}, "retry": {}, "ejection": {}}"#).unwrap(), {
             ClientSettings::default()
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_and_what_to_do_without_a_subset_are_words() {
+    fn policies_and_fallbacks_are_words() {
         for (word, policy) in [
             ("peak_ewma", BalancePolicy::PeakEwma),
             ("round_robin", BalancePolicy::RoundRobin),

@@ -1,4 +1,4 @@
-//! Answers of every kind, good and bad: none makes the caller panic.
+//! Responses of every kind: none makes the caller panic.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use tonic::{Code, Request, body::Body};
 
 use crate::{
-    caller::{ADD, GET, Setup, assert_failed, call, idle, send, warm},
+    caller::{ADD, GET, GUARD, Setup, assert_failed, call, idle, send, warm},
     server::{Hit, Server, answer, encode, reply, trailers_only},
 };
 
@@ -133,7 +133,7 @@ async fn a_request_over_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_frees_its_counters_and_tells_the_server() {
+async fn a_cancelled_call_frees_its_counters_and_reaches_the_server() {
     let (ended, mut told) = tokio::sync::mpsc::unbounded_channel();
     let server = Server::answering(move |_| {
         let ended = ended.clone();
@@ -150,7 +150,7 @@ async fn a_cancelled_call_frees_its_counters_and_tells_the_server() {
         let cancelled =
             tokio::time::timeout(Duration::from_millis(50), call(&setup.channel, GET)).await;
         assert!(cancelled.is_err());
-        tokio::time::timeout(Duration::from_secs(2), told.recv()).await.unwrap().unwrap();
+        tokio::time::timeout(GUARD, told.recv()).await.unwrap().unwrap();
     }
     idle(&setup.channel).await;
     assert_eq!(server.hits(), 3);

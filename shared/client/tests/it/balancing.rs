@@ -1,4 +1,4 @@
-//! Who gets the calls.
+//! Distribution of the calls.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -60,7 +60,7 @@ async fn a_slow_replica_gets_few_calls() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_joins_gets_calls_and_one_that_leaves_gets_none() {
+async fn a_joining_endpoint_gets_calls_a_leaving_one_none() {
     let (first, second) = (Server::start().await, Server::start().await);
     let setup = Setup::new();
     let leaving = setup.register(first.address).await;
@@ -71,7 +71,7 @@ async fn an_endpoint_that_joins_gets_calls_and_one_that_leaves_gets_none() {
     assert_eq!(call(&setup.channel, GET).await.unwrap(), second.address.to_string());
 
     leaving.deregister().await;
-    within(2, "removal", || {
+    within("removal", || {
         let snapshot = setup.channel.snapshot();
         let listed = snapshot.endpoints.iter().filter(|endpoint| endpoint.listed).count();
         (listed == 1).then_some(()).ok_or(snapshot.endpoints)
@@ -126,7 +126,7 @@ async fn a_call_waits_for_an_endpoint_that_comes_within_the_bound() {
 }
 
 #[tokio::test]
-async fn without_an_endpoint_a_call_fails_after_the_bounded_wait_and_says_why() {
+async fn without_an_endpoint_a_call_fails_after_the_wait() {
     let settings = ClientSettings::default().endpoint_wait(Duration::from_millis(200));
     let setup = Setup::with(settings);
     tokio::time::pause();
@@ -149,7 +149,7 @@ async fn without_an_endpoint_a_call_fails_after_the_bounded_wait_and_says_why() 
 }
 
 #[tokio::test]
-async fn a_replica_that_crashed_and_is_back_at_its_address_gets_calls_at_once() {
+async fn a_restarted_replica_gets_calls_at_once() {
     let well = Server::start().await;
     let crashing = Server::answering(|_| async { trailers_only(&[("grpc-status", "14")]) }).await;
     let address = crashing.address;
@@ -176,7 +176,7 @@ async fn an_endpoint_that_comes_back_is_found_by_waiting_calls() {
     let _registration = setup.register(address).await;
     call(&setup.channel, GET).await.unwrap();
     drop(server);
-    within(2, "loss", || {
+    within("loss", || {
         let connections = setup.channel.snapshot().endpoints[0].connections;
         (connections == 0).then_some(()).ok_or(connections)
     })

@@ -1,4 +1,4 @@
-//! The caller's side: a contract, a registry, and tonic's own client over the channel.
+//! Caller's side: a contract, a registry, and tonic's client over the channel.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -14,21 +14,21 @@ use tonic_prost::ProstCodec;
 
 /// Unary, 5 s, must not be repeated.
 pub(crate) const ADD: &str = "/test.Echo/Add";
-/// Unary, 5 s, changes nothing.
+/// Unary, 5 s, without side effects.
 pub(crate) const GET: &str = "/test.Echo/Get";
 /// Unary, 200 ms.
 pub(crate) const QUICK: &str = "/test.Echo/Quick";
-/// Streams both ways, silent for 300 ms at most.
+/// Bidirectional stream with an idle timeout of 300 ms.
 pub(crate) const CHAT: &str = "/test.Echo/Chat";
-/// Unary, 5 s, changes nothing: three attempts.
+/// Unary, 5 s, without side effects: three attempts.
 pub(crate) const FIND: &str = "/test.Echo/Find";
-/// Unary, 5 s, the same once or many times: three attempts.
+/// Unary, 5 s, idempotent: three attempts.
 pub(crate) const PUT: &str = "/test.Echo/Put";
-/// Streams answers, changes nothing: three attempts until one begins.
+/// Response stream without side effects: three attempts until it begins.
 pub(crate) const LIST: &str = "/test.Echo/List";
-/// Unary, 5 s, changes nothing: three attempts, 50 ms apart.
+/// Unary, 5 s, without side effects: three attempts, 50 ms apart.
 pub(crate) const SEEK: &str = "/test.Echo/Seek";
-/// Streams answers, changes nothing: two attempts, 50 ms apart.
+/// Response stream without side effects: two attempts, 50 ms apart.
 pub(crate) const FOLLOW: &str = "/test.Echo/Follow";
 /// Not in the contract.
 pub(crate) const UNLISTED: &str = "/test.Other/Anything";
@@ -84,8 +84,8 @@ pub(crate) static CONTRACT: Contract = Contract {
     descriptor_set: &[],
 };
 
-/// Calls may take an hour: for tests in which none is to fail for want of time, however busy
-/// the machine is.
+/// Returns settings with calls that may take an hour: for tests in which none may run out of time
+/// on a busy machine.
 pub(crate) fn patient() -> ClientSettings {
     let hour = Duration::from_secs(3_600);
     let patient = MethodSettings::default().timeout(hour);
@@ -93,7 +93,7 @@ pub(crate) fn patient() -> ClientSettings {
     ClientSettings::default().methods(methods)
 }
 
-/// A channel to the service `echo` and the registry it looks in.
+/// Channel to the service `echo`, and its registry.
 pub(crate) struct Setup {
     pub(crate) registry: Registry,
     pub(crate) channel: Channel,
@@ -133,7 +133,7 @@ pub(crate) fn builder(registry: &Registry) -> EchoBuilder {
     Channel::builder("echo").contract(&CONTRACT).registry(registry.clone())
 }
 
-/// A unary call.
+/// Makes a unary call.
 pub(crate) async fn call(channel: &Channel, path: &'static str) -> Result<String, Status> {
     send(channel, path, Request::new("hello".to_owned())).await.map(Response::into_inner)
 }
@@ -147,9 +147,9 @@ pub(crate) async fn send(
     Grpc::new(channel.clone()).unary(request, PathAndQuery::from_static(path), codec).await
 }
 
-/// Calls until it answers: connecting takes a moment.
+/// Waits until this many endpoints are connected.
 pub(crate) async fn warm(channel: &Channel, endpoints: usize) {
-    within(5, "connections", || {
+    within("connections", || {
         let snapshot = channel.snapshot();
         let connected = snapshot.endpoints.iter().filter(|e| e.connections > 0).count();
         (connected == endpoints).then_some(()).ok_or(snapshot.endpoints)
@@ -157,27 +157,29 @@ pub(crate) async fn warm(channel: &Channel, endpoints: usize) {
     .await;
 }
 
-/// Waits until something holds, and says what held instead.
+/// Guard of a test against hanging: long enough for any busy machine.
+pub(crate) const GUARD: Duration = Duration::from_secs(60);
+
+/// Waits for a state. Panics with the last other state if it does not come.
 pub(crate) async fn within<T, E: std::fmt::Debug>(
-    seconds: u64,
     what: &str,
     mut holds: impl FnMut() -> Result<T, E>,
 ) -> T {
-    let until = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    let until = tokio::time::Instant::now() + GUARD;
     loop {
         match holds() {
             Ok(value) => return value,
             Err(instead) if tokio::time::Instant::now() > until => {
-                panic!("no {what} within {seconds} s: {instead:?}");
+                panic!("no {what} within {GUARD:?}: {instead:?}");
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
         }
     }
 }
 
-/// All counters are back at zero.
+/// Waits until no call is in flight.
 pub(crate) async fn idle(channel: &Channel) {
-    within(5, "idle counters", || {
+    within("idle counters", || {
         let snapshot = channel.snapshot();
         let in_flight: u32 = snapshot.endpoints.iter().map(|e| e.in_flight).sum();
         (in_flight == 0).then_some(()).ok_or(snapshot.endpoints)

@@ -1,4 +1,4 @@
-//! Calls that are given up while their answers are on the way.
+//! Calls that are dropped while their responses are on the way.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ const ROUNDS: usize = 30;
 const CALLS: usize = 100;
 
 #[tokio::test]
-async fn answers_that_nobody_waits_for_any_more_do_not_cost_the_connection() {
-    // Answers every call that is given up, as if answer and reset had crossed on the way; and
-    // the last one, as it should be.
+async fn responses_to_cancelled_calls_keep_the_connection() {
+    // Answers every dropped call, as if response and reset had crossed on the way. Answers the last
+    // call normally.
     let peer = raw::peer(|mut wire| async move {
         wire.greet(&[]).await;
         let mut calls = 0;

@@ -1,4 +1,4 @@
-//! Compressed answers are read within their limit; requests are compressed if a setting says so.
+//! Compressed responses within their limit, and requests that a setting compresses.
 
 use bytes::Bytes;
 use gantry_client::ClientSettings;
@@ -12,19 +12,19 @@ use crate::{
     server::{Server, answer, decode, encode, reply},
 };
 
-/// The text as it travels compressed.
+/// Returns the text compressed and framed.
 fn gzip(text: &str) -> Bytes {
     Recoder::deflating().pass(&encode(text)).unwrap()
 }
 
-/// An answer of this message that claims an encoding.
+/// Returns a response with this message and this declared encoding.
 fn claiming(encoding: &'static str, message: Bytes) -> Response<Body> {
     let mut response = answer([message], &[("grpc-status", "0")]);
     response.headers_mut().insert("grpc-encoding", HeaderValue::from_static(encoding));
     response
 }
 
-/// What becomes of a call that is answered so.
+/// Returns the result of a call with this response.
 async fn called(encoding: &'static str, message: Bytes) -> (Setup, Result<String, Status>) {
     let server = Server::answering(move |hit| {
         assert_eq!(hit.header("grpc-accept-encoding").as_deref(), Some("gzip"));
@@ -46,14 +46,14 @@ async fn called(encoding: &'static str, message: Bytes) -> (Setup, Result<String
 async fn compressed_answers_are_decompressed() {
     let text = "a".repeat(50_000);
     assert_eq!(called("gzip", gzip(&text)).await.1.unwrap(), text);
-    // The flag of each message counts, not the head.
+    // The flag of each message decides, not the head.
     assert_eq!(called("gzip", encode("short")).await.1.unwrap(), "short");
     assert_eq!(called("identity", encode("short")).await.1.unwrap(), "short");
     assert_eq!(called("snappy", encode("short")).await.1.unwrap(), "short");
 }
 
 #[tokio::test]
-async fn a_bomb_is_refused_and_its_endpoint_named() {
+async fn a_decompression_bomb_is_rejected_and_its_endpoint_named() {
     let (_setup, answer) = called("gzip", gzip(&"a".repeat(5_000_000))).await;
     let says = ["127.0.0.1:", "more than 100000 bytes"];
     let reason = GantryReason::MessageTooLarge;
@@ -99,7 +99,7 @@ async fn requests_are_compressed_if_the_settings_say_so() {
 }
 
 #[tokio::test]
-async fn a_caller_that_brings_its_own_headers_reads_the_answer_itself() {
+async fn a_caller_that_sets_encodings_decodes_the_response() {
     let text = "a".repeat(5_000);
     let message = gzip(&text);
     let sent = message.clone();

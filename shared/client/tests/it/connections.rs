@@ -1,5 +1,5 @@
-//! How many connections an endpoint has, as the load rises and falls. A burst opens them over
-//! real sockets, and the clock is paused only to let the time pass.
+//! Number of connections of an endpoint under rising and falling load. A burst opens them over real
+//! sockets, and paused time only skips the waits.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,16 +13,16 @@ use crate::{
     server::{Server, reply},
 };
 
-/// What is said in the pool: a connection that was not needed for so long is closed.
+/// Time after which the pool closes an unneeded connection.
 const NOT_NEEDED: Duration = Duration::from_secs(60);
 
-/// Connections that a few calls crowd, calls that last, and no pings in between.
+/// Returns settings with connections that few calls fill, calls without a time limit, and no pings.
 fn settings(calls_per_connection: usize) -> ClientSettings {
     let keep_alive_interval = Duration::from_secs(3_600);
     patient().calls_per_connection(calls_per_connection).keep_alive_interval(keep_alive_interval)
 }
 
-/// A service whose calls wait at a gate.
+/// Service with calls that wait at a gate.
 struct Gated {
     setup: Setup,
     server: Server,
@@ -48,12 +48,12 @@ impl Gated {
         Self { setup, server, gate, calls: JoinSet::new(), _registration: registration }
     }
 
-    /// Has one more call wait at the gate.
+    /// Adds a call that waits at the gate.
     async fn one_more(&mut self) {
         let (channel, before) = (self.setup.channel.clone(), self.server.hits());
         self.calls.spawn(async move { drop(call(&channel, ADD).await.unwrap()) });
-        within(5, "call", || (self.server.hits() > before).then_some(()).ok_or(before)).await;
-        // One that crowds has another connection opened: let that happen.
+        within("call", || (self.server.hits() > before).then_some(()).ok_or(before)).await;
+        // A call that fills its connection opens another one: let that happen.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
@@ -63,8 +63,8 @@ impl Gated {
         }
     }
 
-    /// Has calls wait at the gate until they have opened so many connections. How many it
-    /// takes depends on how soon each of these is there.
+    /// Adds calls at the gate until they have opened this many connections. The number of calls
+    /// depends on the time that each connection takes.
     async fn crowd_into(&mut self, connections: usize) {
         loop {
             self.one_more().await;
@@ -87,9 +87,9 @@ impl Gated {
         (self.setup.channel.snapshot().endpoints[0].connections, self.server.open())
     }
 
-    /// Waits until so many connections are left, as both sides see it.
+    /// Waits until both sides see this many connections.
     async fn are_left(&self, connections: usize) {
-        within(5, "number of connections", || {
+        within("number of connections", || {
             let now = self.connections();
             (now == (connections, connections)).then_some(()).ok_or(now)
         })
@@ -97,8 +97,7 @@ impl Gated {
     }
 }
 
-/// Lets the time pass at once. Who waited for that does what is then to be done before a
-/// sleep that began later is over.
+/// Skips this time. Tasks that waited for it run before a later sleep ends.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -107,7 +106,7 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn connections_that_are_not_needed_any_more_are_closed_one_a_minute_but_for_the_first() {
+async fn one_unneeded_connection_is_closed_each_minute() {
     let mut gated = Gated::new(1).await;
     gated.crowd_into(4).await;
     gated.release(gated.calls.len()).await;
@@ -123,14 +122,14 @@ async fn connections_that_are_not_needed_any_more_are_closed_one_a_minute_but_fo
     pass(10 * NOT_NEEDED).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(gated.connections(), (1, 1));
-    // And the next burst opens them again.
+    // The next burst opens them again.
     gated.crowd_into(4).await;
     assert_eq!(gated.server.connections(), 7);
     gated.release(gated.calls.len()).await;
 }
 
 #[tokio::test]
-async fn a_connection_with_a_call_is_not_closed_however_long_the_call_lasts() {
+async fn a_connection_with_a_call_is_not_closed() {
     let mut gated = Gated::new(1).await;
     gated.crowd_into(4).await;
     gated.release(gated.calls.len() - 1).await;
@@ -170,10 +169,11 @@ async fn no_call_is_lost_while_connections_are_closed() {
     let _registration = setup.register(server.address).await;
     let load = Load::start(&setup, 8);
     load.pass(200).await;
-    within(5, "second connection", || (server.open() > 1).then_some(()).ok_or(server.open())).await;
+    within("second connection", || (server.open() > 1).then_some(()).ok_or(server.open())).await;
     load.stop().await;
     let load = Load::start(&setup, 1);
-    // One a minute, but for the first minute and the last connection; it has four at most.
+    // It has four at most. One closes each minute, except in the first minute and for the last
+    // connection.
     for _ in 0..=4 {
         load.pass(20).await;
         pass(NOT_NEEDED).await;
@@ -181,5 +181,5 @@ async fn no_call_is_lost_while_connections_are_closed() {
     load.pass(20).await;
     let (good, failed) = load.stop().await;
     assert!(failed.is_empty(), "{} of {good}: {:?}", failed.len(), failed.first());
-    within(5, "one connection", || (server.open() == 1).then_some(()).ok_or(server.open())).await;
+    within("one connection", || (server.open() == 1).then_some(()).ok_or(server.open())).await;
 }

@@ -1,5 +1,5 @@
-//! Steady calls while a real Consul fails in every way it can: none is lost, and what
-//! changed meanwhile is found afterwards.
+//! Steady calls while a real Consul fails in every way. No call is lost, and later changes are
+//! found.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use crate::{
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
-/// Answers Consul that it serves, and all other calls with its address.
+/// Starts a server that passes Consul's health check and answers all other calls with its address.
 async fn replica() -> Server {
     Server::answering(|hit| async move {
         if hit.request.uri().path() == HEALTH {
@@ -44,7 +44,7 @@ fn setup(agent: &Agent, change: impl FnOnce(&mut Settings)) -> Setup {
     Setup { registry, channel }
 }
 
-/// Calls that must not be repeated, from several tasks, until it ends.
+/// Non-repeatable calls from several tasks, until it ends.
 struct Steady {
     answered: Arc<Mutex<BTreeMap<String, usize>>>,
     callers: JoinSet<tonic::Status>,
@@ -73,11 +73,11 @@ impl Steady {
         self.answered.lock().unwrap().get(&address.to_string()).copied().unwrap_or_default()
     }
 
-    /// Waits until each of these has answered twenty more.
+    /// Waits until each of these servers has answered twenty more calls.
     async fn reach(&mut self, servers: &[&Server]) {
         for server in servers {
             let enough = self.by(server.address) + 20;
-            within(30, "further calls", || {
+            within("further calls", || {
                 let by = self.by(server.address);
                 (by >= enough).then_some(()).ok_or((server.address, by))
             })
@@ -93,14 +93,14 @@ impl Steady {
     async fn end(mut self) {
         self.callers.abort_all();
         while let Some(ended) = self.callers.join_next().await {
-            // Those that were under way when it ended are not lost.
+            // The calls in flight at the end are not lost.
             assert!(ended.as_ref().is_err_and(|error| error.is_cancelled()), "{ended:?}");
         }
     }
 }
 
 async fn is_stale(setup: &Setup) {
-    within(30, "stale set", || match setup.channel.snapshot().registry {
+    within("stale set", || match setup.channel.snapshot().registry {
         Status::Stale { .. } => Ok(()),
         other => Err(other),
     })
@@ -108,7 +108,7 @@ async fn is_stale(setup: &Setup) {
 }
 
 async fn finds(setup: &Setup, count: usize) {
-    within(30, "endpoints", || {
+    within("endpoints", || {
         let snapshot = setup.channel.snapshot();
         let listed: Vec<_> = snapshot.endpoints.iter().filter(|one| one.listed).collect();
         let connected = listed.iter().all(|one| one.connections > 0);
@@ -119,7 +119,7 @@ async fn finds(setup: &Setup, count: usize) {
     .await;
 }
 
-/// Two replicas, known to Consul and connected.
+/// Two replicas, registered in Consul and connected.
 async fn two(setup: &Setup) -> [(Server, Registration); 2] {
     let (first, second) = (replica().await, replica().await);
     let registrations = (setup.register(first.address).await, setup.register(second.address).await);
@@ -148,7 +148,7 @@ async fn an_agent_that_restarts_without_its_data_costs_no_call() {
     restarts(Agent::start().await).await;
 }
 
-/// It calls every instance critical until it has checked it again.
+/// Every instance is critical until Consul has checked it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_restarts_with_its_data_costs_no_call() {
     restarts(Agent::start_with(KEPT).await).await;
@@ -162,7 +162,7 @@ async fn a_leader_that_is_killed_costs_no_call() {
     let mut steady = Steady::start(&setup.channel);
     leader.kill();
     steady.reach(&[&first, &second]).await;
-    // Comes while nobody leads.
+    // A replica joins while there is no leader.
     let third = replica().await;
     let _third = setup.register(third.address).await;
     steady.reach(&[&first, &second, &third]).await;
@@ -170,7 +170,7 @@ async fn a_leader_that_is_killed_costs_no_call() {
     steady.end().await;
 }
 
-/// The replica that leaves meanwhile cannot say so to Consul either.
+/// The leaving replica cannot reach Consul either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_costs_no_call_even_while_a_replica_drains() {
     let agent = Agent::start_at(Ipv4Addr::new(127, 0, 0, 10)).await;
@@ -190,7 +190,7 @@ async fn a_partition_costs_no_call_even_while_a_replica_drains() {
     steady.reach(&[&first]).await;
 
     drop(partition);
-    // Consul finds by itself that the second is gone.
+    // Consul's own check finds that the second is gone.
     steady.reach(&[&first, &third]).await;
     finds(&setup, 2).await;
     steady.end().await;

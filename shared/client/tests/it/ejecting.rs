@@ -1,4 +1,4 @@
-//! Endpoints that fail more than the others get no calls for a while.
+//! Ejected endpoints get no calls for a while.
 
 use std::{
     net::SocketAddr,
@@ -21,14 +21,14 @@ use crate::{
     server::{Server, answer, encode, reply, trailers_only},
 };
 
-/// An ejection ends so close to its time.
+/// Tolerance for the end of an ejection.
 const MARGIN: Duration = Duration::from_millis(200);
 
 fn sick() -> Response<Body> {
     trailers_only(&[("grpc-status", "14")])
 }
 
-/// Ejections of 2 s, soon reconnected, and a breaker that does not open.
+/// Returns settings with ejections of 2 s, fast reconnects, and a breaker that stays closed.
 fn settings() -> ClientSettings {
     let ejection = EjectionSettings::default().base_time(Duration::from_secs(2));
     let mut settings = ClientSettings::default()
@@ -40,7 +40,7 @@ fn settings() -> ClientSettings {
     settings
 }
 
-/// A server that is sick as long as the flag stands.
+/// Returns a server that fails calls while the flag is set.
 async fn sometimes_sick() -> (Server, Arc<AtomicBool>) {
     let flag = Arc::new(AtomicBool::new(true));
     let is_sick = Arc::clone(&flag);
@@ -51,7 +51,7 @@ async fn sometimes_sick() -> (Server, Arc<AtomicBool>) {
     (server, flag)
 }
 
-/// An address where nobody listens.
+/// Returns an address without a listener.
 async fn nowhere() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
@@ -61,7 +61,7 @@ fn endpoint(setup: &Setup, address: SocketAddr) -> EndpointSnapshot {
     endpoints.find(|endpoint| endpoint.address == address).unwrap()
 }
 
-/// A sick endpoint that is ejected, beside one that is not there.
+/// Returns a sick endpoint that is ejected, beside one that cannot be connected.
 async fn ejected() -> (Setup, Server, Arc<AtomicBool>, SocketAddr, [Registration; 2]) {
     let (failing, is_sick) = sometimes_sick().await;
     let other = nowhere().await;
@@ -81,7 +81,7 @@ async fn ejected() -> (Setup, Server, Arc<AtomicBool>, SocketAddr, [Registration
 #[tokio::test]
 async fn an_ejected_endpoint_gets_no_calls_until_its_time_is_over() {
     let (setup, failing, is_sick, other, _registrations) = ejected().await;
-    // Slow, so that nothing but the ejection keeps calls away from the other one.
+    // Slow, so that only the ejection keeps calls away from the other one.
     let well = Server::at(other, 100, |_| async {
         tokio::time::sleep(Duration::from_millis(10)).await;
         reply("other")
@@ -113,7 +113,7 @@ async fn when_all_endpoints_would_be_ejected_the_calls_go_on() {
 }
 
 #[tokio::test]
-async fn a_healthy_endpoint_that_is_full_does_not_send_calls_to_an_ejected_one() {
+async fn a_full_healthy_endpoint_goes_before_an_ejected_one() {
     let (setup, failing, is_sick, other, _registrations) = ejected().await;
     let _full = Server::at(other, 1, |_| async {
         tokio::time::sleep(Duration::from_millis(15)).await;

@@ -1,4 +1,4 @@
-//! What one endpoint does alone does not open the breaker, and no outage hides behind that.
+//! Failures of one endpoint do not open the breaker, and do not hide an outage.
 
 use std::{
     sync::{
@@ -17,8 +17,8 @@ use crate::{
     server::{Server, reply, trailers_only},
 };
 
-/// The calls that must not be repeated that fail before the breaker opens; panics where
-/// they are more than `most`.
+/// Returns the number of non-repeatable calls that fail before the breaker opens. Panics above
+/// `most`.
 async fn failures_until_open(setup: &Setup, most: usize) -> usize {
     for failed in 0..=most {
         if setup.channel.snapshot().breaker.state == State::Open {
@@ -31,7 +31,7 @@ async fn failures_until_open(setup: &Setup, most: usize) -> usize {
 
 const INTERNAL_ERROR: u32 = 2;
 
-/// An endpoint is connected again soon after it was lost.
+/// Returns settings with fast reconnects.
 fn reconnecting() -> ClientSettings {
     ClientSettings::default()
         .reconnect_initial(Duration::from_millis(2))
@@ -47,12 +47,12 @@ async fn an_outage_of_nothing_but_writes_opens_it() {
         kept.push((setup.register(server.address).await, server));
     }
     warm(&setup.channel, 3).await;
-    // Some of them eject an endpoint, at most half of which are.
+    // Some of them eject endpoints, at most half of the set.
     failures_until_open(&setup, 10).await;
 }
 
 #[tokio::test]
-async fn the_failures_of_one_endpoint_open_it_where_the_other_is_ejected_for_long() {
+async fn one_failing_endpoint_opens_it_if_the_other_is_ejected() {
     let sick = Arc::new(AtomicBool::new(false));
     let server = || {
         let sick = Arc::clone(&sick);
@@ -73,7 +73,7 @@ async fn the_failures_of_one_endpoint_open_it_where_the_other_is_ejected_for_lon
     let _registrations =
         [setup.register(always.address).await, setup.register(sometimes.address).await];
     warm(&setup.channel, 2).await;
-    // Calls that fail there make it look slow: many others go to the one that is well.
+    // Failed calls make it look slow, so many others go to the healthy one.
     let ejected = || {
         let endpoints = setup.channel.snapshot().endpoints;
         endpoints.iter().any(|one| one.address == always.address && one.ejected_for.is_some())
@@ -102,7 +102,7 @@ async fn resetting() -> Peer {
     .await
 }
 
-/// Closes the connection with the first call on it.
+/// Closes the connection at the first call on it.
 async fn hanging_up() -> Peer {
     raw::peer(|mut wire| async move {
         wire.greet(&[]).await;
@@ -121,7 +121,7 @@ async fn opens_where_all_are(peers: [Peer; 3]) {
         if setup.channel.snapshot().breaker.state == State::Open {
             return;
         }
-        // That the others are connected is what makes each look like one that died alone.
+        // The others stay connected, so each looks like the only one that died.
         warm(&setup.channel, 3).await;
         call(&setup.channel, ADD).await.unwrap_err();
     }
@@ -129,13 +129,13 @@ async fn opens_where_all_are(peers: [Peer; 3]) {
 }
 
 #[tokio::test]
-async fn endpoints_that_all_break_off_what_must_not_be_repeated_open_it() {
+async fn writes_that_all_endpoints_lose_open_it() {
     opens_where_all_are([resetting().await, resetting().await, resetting().await]).await;
     opens_where_all_are([hanging_up().await, hanging_up().await, hanging_up().await]).await;
 }
 
 #[tokio::test]
-async fn what_dying_endpoints_take_with_them_does_not_open_it_where_one_is_left() {
+async fn dying_endpoints_do_not_open_it_if_one_is_left() {
     let setup = Setup::new();
     let mut replicas = Vec::new();
     for _ in 0..3 {
@@ -149,7 +149,7 @@ async fn what_dying_endpoints_take_with_them_does_not_open_it_where_one_is_left(
         calls.spawn(async move { call(&channel, ADD).await });
     }
     let hits = || replicas.iter().map(|(_, server)| server.hits()).collect::<Vec<_>>();
-    within(5, "calls", || {
+    within("calls", || {
         let hits = hits();
         (hits.iter().sum::<usize>() == 60).then_some(()).ok_or(hits)
     })
@@ -169,7 +169,7 @@ async fn what_dying_endpoints_take_with_them_does_not_open_it_where_one_is_left(
 }
 
 #[tokio::test]
-async fn a_sick_endpoint_does_not_open_it_for_what_must_not_be_repeated() {
+async fn a_sick_endpoint_does_not_open_it_for_writes() {
     let sick = Server::answering(|_| async { trailers_only(&[("grpc-status", "14")]) }).await;
     let well = Server::slow(Duration::from_millis(20)).await;
     let setup = Setup::new();

@@ -1,4 +1,4 @@
-//! What a caller, an admin page and a counter are told.
+//! Reports to callers, admin pages and metrics.
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ use crate::{
 const SICK: [(&str, &str); 2] = [("grpc-status", "14"), ("grpc-message", "the database is down")];
 
 #[tokio::test]
-async fn a_status_of_the_service_keeps_its_words_and_names_its_endpoint_and_attempts() {
+async fn a_status_keeps_its_message_and_names_its_endpoint() {
     for late in [false, true] {
         let server = Server::answering(move |_| async move {
             if late { answer([], &SICK) } else { trailers_only(&SICK) }
@@ -47,7 +47,7 @@ async fn a_status_of_the_service_keeps_its_words_and_names_its_endpoint_and_atte
 }
 
 #[tokio::test]
-async fn an_error_names_the_endpoint_the_attempts_the_breaker_and_the_time_left() {
+async fn an_error_names_endpoint_attempts_breaker_and_time_left() {
     let refusing = raw::refusing(raw::Refusal::RefusedStream).await;
     let setup = Setup::new();
     let _registration = setup.register(refusing.address).await;
@@ -87,11 +87,11 @@ async fn the_snapshot_shows_endpoints_breaker_and_budget() {
     let of = |address| snapshot.endpoints.iter().find(|e| e.address == address).unwrap();
     assert_eq!((of(sick.address).weight, of(sick.address).consecutive_failures), (1, 1));
     assert!(of(sick.address).estimate > Some(Duration::from_secs(4)));
-    assert!(of(well.address).estimate < Some(Duration::from_secs(1)));
+    assert!(of(well.address).estimate < of(sick.address).estimate);
     assert_eq!(of(well.address).ejected_for, None);
 }
 
-/// Writes down what it is told.
+/// Records all reports.
 #[derive(Debug, Default)]
 struct Told(Mutex<Vec<String>>);
 
@@ -125,7 +125,7 @@ impl Metrics for Told {
 }
 
 #[tokio::test]
-async fn metrics_are_told_of_calls_attempts_retries_ejections_and_the_breaker() {
+async fn metrics_get_calls_attempts_retries_and_transitions() {
     let first = std::sync::atomic::AtomicBool::new(true);
     let pushback = [("grpc-status", "14"), ("grpc-retry-pushback-ms", "7")];
     let server = Server::answering(move |_| {
@@ -147,7 +147,7 @@ async fn metrics_are_told_of_calls_attempts_retries_ejections_and_the_breaker() 
     assert_eq!(*told.0.lock().unwrap(), expected);
     registration.deregister().await;
     drop(server);
-    within(2, "removal", || {
+    within("removal", || {
         let snapshot = setup.channel.snapshot();
         snapshot.endpoints.is_empty().then_some(()).ok_or(snapshot.endpoints)
     })
@@ -158,7 +158,7 @@ async fn metrics_are_told_of_calls_attempts_retries_ejections_and_the_breaker() 
     let nowhere: SocketAddr = "127.0.0.1:1".parse().unwrap();
     let _registrations = [setup.register(sick.address).await, setup.register(nowhere).await];
     warm(&setup.channel, 1).await;
-    // The failure that ejects does not count for the service, the next one does.
+    // The ejecting failure does not count for the service, the next one does.
     for _ in 0..6 {
         call(&setup.channel, ADD).await.unwrap_err();
     }
@@ -178,7 +178,7 @@ async fn metrics_are_told_of_calls_attempts_retries_ejections_and_the_breaker() 
 }
 
 #[tokio::test]
-async fn a_call_that_is_given_up_is_told_as_cancelled() {
+async fn a_dropped_call_is_reported_as_cancelled() {
     let server = Server::slow(Duration::from_secs(60)).await;
     let mut setup = Setup::new();
     let told = Arc::<Told>::default();
@@ -187,7 +187,7 @@ async fn a_call_that_is_given_up_is_told_as_cancelled() {
     warm(&setup.channel, 1).await;
     let channel = setup.channel.clone();
     let calling = tokio::spawn(async move { call(&channel, ADD).await });
-    within(5, "call", || (server.hits() == 1).then_some(()).ok_or(server.hits())).await;
+    within("call", || (server.hits() == 1).then_some(()).ok_or(server.hits())).await;
     calling.abort();
     calling.await.unwrap_err();
     assert_eq!(*told.0.lock().unwrap(), ["call echo/test.Echo/Add Cancelled 1"]);

@@ -1,4 +1,4 @@
-//! A server that is none of ours: stock grpcio, in Python.
+//! A foreign server: stock grpcio, in Python.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -25,7 +25,7 @@ use crate::{
     load::Load,
 };
 
-/// A running server; killed when it is dropped.
+/// Running server. Dropping it kills it.
 struct Foreign {
     address: SocketAddr,
     child: Child,
@@ -65,7 +65,7 @@ impl Foreign {
         line.trim_end().to_owned()
     }
 
-    /// Sends GOAWAY, and ends when the calls under way have.
+    /// Sends GOAWAY, and ends with the last call.
     async fn drain(mut self) {
         let drained = spawn_blocking(move || {
             self.input.write_all(b"drain\n").unwrap();
@@ -82,7 +82,7 @@ impl Drop for Foreign {
     }
 }
 
-/// As a registry knows it that nobody told who made it.
+/// Registered without the name of its implementation.
 async fn register(setup: &Setup, server: &Foreign) -> Registration {
     let mut instance = Instance::new("echo", server.address);
     instance.meta.clear();
@@ -97,7 +97,7 @@ async fn started() -> (Setup, Foreign, Registration) {
 }
 
 #[tokio::test]
-async fn unary_calls_retries_and_statuses_with_details_work_with_a_foreign_server() {
+async fn unary_calls_work_with_a_foreign_server() {
     let (setup, server, _registration) = started().await;
     assert_eq!(call(&setup.channel, ADD).await.unwrap(), "hello, deadline");
     assert_eq!(call(&setup.channel, FIND).await.unwrap(), "attempt after 1");
@@ -136,9 +136,9 @@ async fn messages_are_compressed_both_ways_with_a_foreign_server() {
 }
 
 #[tokio::test]
-async fn a_deadline_holds_with_a_foreign_server_and_the_server_hears_of_it() {
+async fn a_deadline_reaches_a_foreign_server_and_holds() {
     let (setup, mut server, _registration) = started().await;
-    // Python takes its time for the first call, and the handler is to have this one.
+    // Python is slow at the first call, and the handler must get this one.
     call(&setup.channel, ADD).await.unwrap();
     let mut request = Request::new("hello".to_owned());
     request.set_timeout(Duration::from_secs(2));
@@ -150,7 +150,7 @@ async fn a_deadline_holds_with_a_foreign_server_and_the_server_hears_of_it() {
 }
 
 #[tokio::test]
-async fn streams_go_both_ways_with_a_foreign_server_and_their_failures_are_told() {
+async fn streams_with_a_foreign_server_work_and_fail_well() {
     let (setup, _server, _registration) = started().await;
     let codec = ProstCodec::<String, String>::default();
     let request = Request::new("number".to_owned());
@@ -199,10 +199,10 @@ async fn a_foreign_server_that_shuts_down_under_calls_loses_none() {
     warm(&setup.channel, 2).await;
     let load = Load::start(&setup, 8);
     load.pass(100).await;
-    // In this order: a call that comes between its decision to stop and its GOAWAY is
-    // answered by grpcio itself, with CANCELLED.
+    // In this order, since grpcio itself answers a call between its decision to stop and its GOAWAY
+    // with CANCELLED.
     registration.deregister().await;
-    within(2, "removal from the list", || {
+    within("removal from the list", || {
         let endpoints = setup.channel.snapshot().endpoints;
         (endpoints.iter().filter(|e| e.listed).count() == 1).then_some(()).ok_or(endpoints)
     })
@@ -214,7 +214,7 @@ async fn a_foreign_server_that_shuts_down_under_calls_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_foreign_server_that_is_killed_is_an_unknown_outcome_and_named() {
+async fn a_killed_foreign_server_is_a_named_unknown_outcome() {
     let (setup, server, _registration) = started().await;
     let address = server.address.to_string();
     let channel = setup.channel.clone();
@@ -234,8 +234,8 @@ async fn a_foreign_server_that_is_killed_is_an_unknown_outcome_and_named() {
 }
 
 #[tokio::test]
-async fn an_idle_foreign_server_is_not_pinged_and_so_does_not_hang_up() {
-    // It answers the third ping without a call with GOAWAY, too_many_pings.
+async fn an_idle_foreign_server_is_not_pinged() {
+    // It answers the third ping without a call by GOAWAY, too_many_pings.
     let settings = ClientSettings::default().keep_alive_interval(Duration::from_millis(100));
     let (setup, server) = (Setup::with(settings), Foreign::start());
     let _registration = register(&setup, &server).await;
@@ -249,7 +249,7 @@ async fn an_idle_foreign_server_is_not_pinged_and_so_does_not_hang_up() {
 
 #[tokio::test]
 async fn a_silent_call_to_a_foreign_server_is_not_ended_by_pings() {
-    // It takes the third ping within 5 min for too many.
+    // The third ping within 5 min is too many for it.
     let settings = patient().keep_alive_interval(Duration::from_millis(50));
     let (setup, server) = (Setup::with(settings), Foreign::start());
     let _registration = register(&setup, &server).await;

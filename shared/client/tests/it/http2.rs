@@ -1,4 +1,4 @@
-//! What HTTP/2 asks of a client, as its peer sees it frame by frame.
+//! Requirements of HTTP/2 for a client, seen by its peer frame by frame.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tonic::{Request, Status, Streaming, client::Grpc};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    caller::{ADD, CHAT, Setup, UNLISTED, call, idle, patient, send, warm, within},
+    caller::{ADD, CHAT, GUARD, Setup, UNLISTED, call, idle, patient, send, warm, within},
     raw::{
         CANCEL, DATA, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEAD, INITIAL_WINDOW, NO_ERROR, Peer,
         RST_STREAM, WINDOW_UPDATE, Wire, peer, serving,
@@ -21,18 +21,16 @@ use crate::{
     server::{Hit, Server, reply},
 };
 
-const SOON: Duration = Duration::from_secs(10);
-
-/// What a peer has seen.
+/// Channel for the observations of a peer.
 fn seen<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
     mpsc::unbounded_channel()
 }
 
 async fn soon<T>(seen: &mut UnboundedReceiver<T>) -> T {
-    timeout(SOON, seen.recv()).await.expect("it never came").expect("the peer has gone")
+    timeout(GUARD, seen.recv()).await.expect("it never came").expect("the peer has gone")
 }
 
-/// A channel to the peer, and no limit to how long its calls take.
+/// Returns a channel to the peer, with calls that may take an hour.
 async fn setup(peer: &Peer) -> (Setup, gantry_discovery::Registration) {
     let setup = Setup::with(patient());
     let registration = setup.register(peer.address).await;
@@ -45,7 +43,7 @@ fn requests() -> (Sender<String>, Request<ReceiverStream<String>>) {
     (sender, Request::new(ReceiverStream::new(receiver)))
 }
 
-/// Opens a stream both ways.
+/// Opens a bidirectional stream.
 async fn chat(channel: &Channel) -> Result<(Sender<String>, Streaming<String>), Status> {
     let (sender, requests) = requests();
     let codec = ProstCodec::<String, String>::default();
@@ -54,14 +52,14 @@ async fn chat(channel: &Channel) -> Result<(Sender<String>, Streaming<String>), 
     Ok((sender, response.into_inner()))
 }
 
-/// Uploads, for one answer.
+/// Uploads messages for one response.
 async fn upload(channel: Channel, requests: Request<ReceiverStream<String>>) -> Result<(), Status> {
     let codec = ProstCodec::<String, String>::default();
     let path = PathAndQuery::from_static(CHAT);
     Grpc::new(channel).client_streaming(requests, path, codec).await.map(|_| ())
 }
 
-/// Says with which code each stream was reset.
+/// Reports the code of each reset stream.
 async fn told_of_resets(head_first: bool) -> (Peer, UnboundedReceiver<u32>) {
     let (tell, resets) = seen();
     let peer = serving(move |mut wire: Wire, stream| {
@@ -82,14 +80,14 @@ async fn told_of_resets(head_first: bool) -> (Peer, UnboundedReceiver<u32>) {
 }
 
 #[tokio::test]
-async fn a_call_that_is_given_up_resets_its_stream_before_and_after_the_head() {
+async fn a_cancelled_call_resets_its_stream() {
     let (peer, mut resets) = told_of_resets(false).await;
     let (setup, _registration) = setup(&peer).await;
     let calling = tokio::spawn({
         let channel = setup.channel.clone();
         async move { call(&channel, ADD).await }
     });
-    within(10, "stream", || (peer.streams() == 1).then_some(()).ok_or(())).await;
+    within("stream", || (peer.streams() == 1).then_some(()).ok_or(())).await;
     calling.abort();
     assert_eq!(soon(&mut resets).await, CANCEL);
 
@@ -98,14 +96,14 @@ async fn a_call_that_is_given_up_resets_its_stream_before_and_after_the_head() {
     let (requests, answers) = chat(&setup.channel).await.unwrap();
     drop(answers);
     assert_eq!(soon(&mut resets).await, CANCEL);
-    // And nobody goes on to send what is for nobody.
-    timeout(SOON, requests.closed()).await.expect("the upload goes on");
+    // The upload ends too.
+    timeout(GUARD, requests.closed()).await.expect("the upload goes on");
     idle(&setup.channel).await;
     assert_eq!(peer.connections(), 1);
 }
 
 #[tokio::test]
-async fn a_head_that_only_informs_is_passed_over() {
+async fn an_informational_head_is_skipped() {
     let peer = serving(|mut wire: Wire, stream| async move {
         for status in ["100", "103"] {
             wire.headers(stream, &[(":status", status), ("grpc-status", "13")], 0).await;
@@ -119,7 +117,7 @@ async fn a_head_that_only_informs_is_passed_over() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_before_the_request_is_sent_ends_the_sending() {
+async fn an_early_response_ends_the_upload() {
     for resets in [false, true] {
         let peer = serving(move |mut wire: Wire, stream| async move {
             wire.answer(stream).await;
@@ -136,8 +134,8 @@ async fn an_answer_that_comes_before_the_request_is_sent_ends_the_sending() {
         for _ in 0..3 {
             let (sender, requests) = requests();
             let upload = upload(setup.channel.clone(), requests);
-            timeout(SOON, upload).await.expect("the answer is not heard").unwrap();
-            timeout(SOON, sender.closed()).await.expect("the upload goes on");
+            timeout(GUARD, upload).await.expect("the answer is not heard").unwrap();
+            timeout(GUARD, sender.closed()).await.expect("the upload goes on");
         }
         idle(&setup.channel).await;
         assert_eq!(peer.connections(), 1);
@@ -145,7 +143,7 @@ async fn an_answer_that_comes_before_the_request_is_sent_ends_the_sending() {
 }
 
 #[tokio::test]
-async fn an_upload_waits_for_room_and_takes_no_more_from_its_caller_meanwhile() {
+async fn an_upload_waits_for_room_and_holds_its_caller_back() {
     const MESSAGES: usize = 20;
     let (tell, mut data) = seen();
     let (make_room, room) = seen::<u32>();
@@ -173,7 +171,7 @@ async fn an_upload_waits_for_room_and_takes_no_more_from_its_caller_meanwhile() 
     let (sender, requests) = requests();
     let uploading = tokio::spawn(upload(setup.channel.clone(), requests));
     let mut taken = 0;
-    // Until a message is not taken for a while that is long for a machine.
+    // Until a message is not accepted for a long time.
     while let Ok(sent) = timeout(Duration::from_millis(300), sender.send("x".repeat(100))).await {
         sent.unwrap();
         taken += 1;
@@ -195,16 +193,16 @@ async fn an_upload_waits_for_room_and_takes_no_more_from_its_caller_meanwhile() 
 }
 
 #[tokio::test]
-async fn what_is_read_makes_room_for_more_and_what_is_not_does_not() {
+async fn only_read_data_makes_room_for_more() {
     const CHUNK: usize = 16_000;
-    /// The room of a stream, in chunks.
+    /// Window of a stream, in chunks.
     const ROOM: usize = (2 << 20) / CHUNK;
     let (tell, mut updates) = seen();
     let peer = serving(move |mut wire: Wire, stream| {
         let tell = tell.clone();
         async move {
             wire.headers(stream, &HEAD, 0).await;
-            // A message of one string of bytes in each.
+            // One message with one string in each.
             let length = CHUNK - 5;
             let mut message = vec![0];
             message.extend(u32::try_from(length).unwrap().to_be_bytes());
@@ -233,7 +231,7 @@ async fn what_is_read_makes_room_for_more_and_what_is_not_does_not() {
 }
 
 #[tokio::test]
-async fn a_goaway_under_calls_has_another_connection_made_at_once_and_lets_them_end() {
+async fn a_goaway_under_calls_opens_another_connection_at_once() {
     let (tell, mut went) = seen();
     let peer = peer(move |mut wire: Wire| {
         let tell = tell.clone();
@@ -241,7 +239,7 @@ async fn a_goaway_under_calls_has_another_connection_made_at_once_and_lets_them_
             wire.greet(&[]).await;
             let Some(stream) = wire.request().await else { return };
             wire.go_away(stream, NO_ERROR).await;
-            // Answers when it is told to.
+            // Answers on request.
             let (go_on, mut told) = mpsc::channel::<()>(1);
             let _ = tell.send(go_on);
             told.recv().await;
@@ -254,8 +252,8 @@ async fn a_goaway_under_calls_has_another_connection_made_at_once_and_lets_them_
     let channel = setup.channel.clone();
     let calling = tokio::spawn(async move { call(&channel, ADD).await });
     let go_on = soon(&mut went).await;
-    // No other call has to find out.
-    within(10, "second connection", || (peer.connections() == 2).then_some(()).ok_or(())).await;
+    // No other call fails first.
+    within("second connection", || (peer.connections() == 2).then_some(()).ok_or(())).await;
     warm(&setup.channel, 1).await;
     assert_eq!(setup.channel.snapshot().endpoints[0].in_flight, 1);
     go_on.send(()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who calls, for whom, and what ties calls together.
+//! Identities of callers and users, and correlation of calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ use crate::{
     server::{Server, reply},
 };
 
-/// A server that notes the headers of the last call.
+/// Returns a server that records the headers of the last call.
 async fn noting() -> (Server, Arc<Mutex<HeaderMap>>) {
     let noted = Arc::<Mutex<HeaderMap>>::default();
     let notes = Arc::clone(&noted);
@@ -45,7 +45,7 @@ fn bearer(headers: &Mutex<HeaderMap>) -> String {
 }
 
 #[tokio::test]
-async fn a_call_is_signed_for_the_callee_in_the_name_of_whoever_is_served() {
+async fn a_call_is_signed_for_the_callee_and_names_the_user() {
     let (server, noted) = noting().await;
     let registry = Registry::memory();
     let instance = Instance::new("echo", server.address);
@@ -69,7 +69,7 @@ async fn a_call_is_signed_for_the_callee_in_the_name_of_whoever_is_served() {
     context(inbound).scope(call(&channel, GET)).await.unwrap();
     assert_eq!(caller(), delegate(actor("ben")));
 
-    // Another service's own call gains no user's rights on the way.
+    // A call of another service gains no user's rights on the way.
     let inbound = Caller::Service { service: "gateway".into(), cause: Some(actor("ann")) };
     context(inbound).scope(call(&channel, GET)).await.unwrap();
     assert_eq!(caller(), service(Some(actor("ann"))));
@@ -80,7 +80,7 @@ async fn a_call_is_signed_for_the_callee_in_the_name_of_whoever_is_served() {
     inbound.scope(send(&channel, GET, request)).await.unwrap();
     assert_eq!(caller(), service(Some(actor("eve"))));
 
-    // What the caller was let in with never goes further.
+    // The token of the incoming call is never forwarded.
     let mut request = Request::new(String::new());
     request.metadata_mut().insert("authorization", "Bearer the-users-own".parse().unwrap());
     send(&channel, GET, request).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_call_is_signed_for_the_callee_in_the_name_of_whoever_is_served() {
 }
 
 #[tokio::test]
-async fn without_a_signer_the_requests_own_authorization_goes_as_it_is() {
+async fn without_a_signer_the_authorization_is_passed_on() {
     let (server, noted) = noting().await;
     let setup = Setup::new();
     let _registration = setup.register(server.address).await;
@@ -101,7 +101,7 @@ async fn without_a_signer_the_requests_own_authorization_goes_as_it_is() {
 }
 
 #[tokio::test]
-async fn the_request_id_of_the_served_call_goes_on_unless_the_request_has_its_own() {
+async fn the_request_id_is_inherited_unless_it_is_set() {
     let (server, noted) = noting().await;
     let setup = Setup::new();
     let _registration = setup.register(server.address).await;
@@ -118,7 +118,7 @@ async fn the_request_id_of_the_served_call_goes_on_unless_the_request_has_its_ow
 }
 
 #[tokio::test]
-async fn a_call_says_what_it_is() {
+async fn a_call_has_the_headers_of_grpc() {
     let (server, noted) = noting().await;
     let setup = Setup::new();
     let _registration = setup.register(server.address).await;
@@ -135,7 +135,7 @@ async fn the_trace_goes_on_through_the_attempts_span() {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let provider = SdkTracerProvider::builder().build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    // For all threads: a scoped one is not seen by callsites that others met first.
+    // For all threads: a scoped subscriber misses callsites that others registered first.
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::set_global_default(subscriber).unwrap();
 

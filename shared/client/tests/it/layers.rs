@@ -1,4 +1,4 @@
-//! A team's own layers around the channel.
+//! Layers of another team around the channel.
 
 use std::sync::{
     Arc, Mutex,
@@ -31,7 +31,7 @@ fn saying(
 }
 
 #[tokio::test]
-async fn layers_stand_in_order_around_the_call_not_around_its_attempts() {
+async fn layers_wrap_the_call_and_not_its_attempts() {
     let noted = Arc::new(Mutex::new(HeaderMap::new()));
     let notes = Arc::clone(&noted);
     let server = Server::answering(move |request| {

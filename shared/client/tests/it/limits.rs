@@ -1,4 +1,4 @@
-//! The peer's limit of streams, and what happens above it.
+//! Peer's limit of streams, and calls above it.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use tokio::{
 use tonic::Code;
 
 use crate::{
-    caller::{ADD, GET, QUICK, Setup, assert_failed, call, idle, patient, warm, within},
+    caller::{ADD, GET, GUARD, QUICK, Setup, assert_failed, call, idle, patient, warm, within},
     server::{Server, reply},
 };
 
@@ -41,7 +41,7 @@ async fn more_calls_than_one_connection_allows_open_more_connections() {
         let channel = setup.channel.clone();
         calls.spawn(async move { call(&channel, ADD).await });
     }
-    within(5, "350 calls in flight", || (server.hits() == 350).then_some(()).ok_or(server.hits()))
+    within("350 calls in flight", || (server.hits() == 350).then_some(()).ok_or(server.hits()))
         .await;
     assert_eq!(server.connections(), 4);
     gate.add_permits(350);
@@ -73,7 +73,7 @@ async fn a_peer_gets_four_connections_whatever_it_allows_on_one() {
             let channel = setup.channel.clone();
             calls.spawn(async move { call(&channel, ADD).await });
         }
-        within(5, "full connections", || {
+        within("full connections", || {
             let now = server.hits() - 3;
             (now >= fill).then_some(()).ok_or((now, server.connections()))
         })
@@ -94,7 +94,7 @@ async fn call_through(setup: &Setup, gate: &Semaphore) {
 }
 
 #[tokio::test]
-async fn where_there_are_more_than_16_endpoints_each_has_one_connection_however_crowded() {
+async fn above_16_endpoints_each_has_one_connection() {
     let gate = Arc::new(Semaphore::new(0));
     let at_gate = Arc::clone(&gate);
     let server = Server::answering(move |_| {
@@ -107,7 +107,7 @@ async fn where_there_are_more_than_16_endpoints_each_has_one_connection_however_
     .await;
     let setup = Setup::with(patient());
     let mut registrations = vec![setup.register(server.address).await];
-    // Nobody is there, but they count.
+    // They are not reachable, but count.
     for port in 1..=16 {
         registrations.push(setup.register(([127, 0, 0, 1], port).into()).await);
     }
@@ -117,19 +117,19 @@ async fn where_there_are_more_than_16_endpoints_each_has_one_connection_however_
         let channel = setup.channel.clone();
         calls.spawn(async move { call(&channel, ADD).await });
     }
-    within(5, "100 calls in flight", || (server.hits() == 100).then_some(()).ok_or(server.hits()))
+    within("100 calls in flight", || (server.hits() == 100).then_some(()).ok_or(server.hits()))
         .await;
     assert_eq!(server.connections(), 1);
-    // With one less there may be more.
+    // One endpoint less allows more connections.
     registrations.pop().unwrap().deregister().await;
-    within(5, "16 endpoints", || {
+    within("16 endpoints", || {
         let count = setup.channel.snapshot().endpoints.len();
         (count == 16).then_some(()).ok_or(count)
     })
     .await;
     let channel = setup.channel.clone();
     calls.spawn(async move { call(&channel, ADD).await });
-    within(5, "a second connection", || {
+    within("a second connection", || {
         (server.connections() > 1).then_some(()).ok_or(server.connections())
     })
     .await;
@@ -138,11 +138,11 @@ async fn where_there_are_more_than_16_endpoints_each_has_one_connection_however_
 }
 
 #[tokio::test]
-async fn calls_above_the_peers_limit_wait_for_a_stream_and_none_is_lost() {
+async fn calls_above_the_peers_limit_wait_for_a_stream() {
     const LIMIT: usize = 10;
     let (now, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     let peak = Arc::clone(&most);
-    // Answers ten at a time: were there ever less at once, the rest would wait in vain.
+    // Answers ten calls at a time: with fewer at once, the rest would wait for ever.
     let all = Arc::new(Barrier::new(LIMIT));
     let server = Server::limited(LIMIT as u32, move |_| {
         let (now, most, all) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&all));
@@ -154,7 +154,7 @@ async fn calls_above_the_peers_limit_wait_for_a_stream_and_none_is_lost() {
         }
     })
     .await;
-    // Thirty turns of ten: on a busy machine these take longer than a call of 5 s may.
+    // Thirty turns of ten may take longer than the usual 5 s on a busy machine.
     let setup = Setup::with(patient().max_connections(1));
     let _registration = setup.register(server.address).await;
     warm(&setup.channel, 1).await;
@@ -163,7 +163,7 @@ async fn calls_above_the_peers_limit_wait_for_a_stream_and_none_is_lost() {
         let channel = setup.channel.clone();
         calls.spawn(async move { call(&channel, ADD).await.unwrap() });
     }
-    let answers = timeout(Duration::from_secs(60), calls.join_all()).await.unwrap();
+    let answers = timeout(GUARD, calls.join_all()).await.unwrap();
     assert_eq!(answers.len(), 30 * LIMIT);
     assert_eq!(server.connections(), 1);
     assert_eq!(peak.load(Ordering::SeqCst), LIMIT);
@@ -194,7 +194,7 @@ async fn a_call_that_gets_no_stream_until_its_deadline_says_so() {
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_stream_wait_for_an_endpoint_once_nothing_is_connected() {
+async fn queued_calls_wait_for_an_endpoint_if_all_are_lost() {
     let server = Server::limited(1, |_| std::future::pending()).await;
     let setup = Setup::with(patient().max_connections(1).endpoint_wait(Duration::from_millis(300)));
     let _registration = setup.register(server.address).await;
@@ -204,9 +204,9 @@ async fn those_who_wait_for_a_stream_wait_for_an_endpoint_once_nothing_is_connec
         let channel = setup.channel.clone();
         calls.spawn(async move { call(&channel, ADD).await.unwrap_err() });
     }
-    within(5, "call", || (server.hits() == 1).then_some(()).ok_or(server.hits())).await;
+    within("call", || (server.hits() == 1).then_some(()).ok_or(server.hits())).await;
     drop(server);
-    let failed = timeout(Duration::from_secs(10), calls.join_all()).await.expect("callers hang");
+    let failed = timeout(GUARD, calls.join_all()).await.expect("callers hang");
     let waited = failed.iter().filter(|status| GantryReason::NoEndpoint.is_given_by(status));
     assert_eq!(waited.count(), 9, "{failed:?}");
 }

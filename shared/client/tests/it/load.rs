@@ -1,4 +1,4 @@
-//! Calls from many tasks at once.
+//! Concurrent calls from many tasks.
 
 use std::sync::{
     Arc,
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::caller::{ADD, Setup, call, within};
 
-/// Calls from many tasks until told to stop.
+/// Calls from many tasks until stopped.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     good: Arc<AtomicUsize>,
@@ -36,17 +36,17 @@ impl Load {
         Self { stop, good, tasks }
     }
 
-    /// Waits until so many more calls have succeeded.
+    /// Waits until this many more calls have succeeded.
     pub(crate) async fn pass(&self, calls: usize) {
         let until = self.good.load(Ordering::Relaxed) + calls;
-        within(30, "progress", || {
+        within("progress", || {
             let good = self.good.load(Ordering::Relaxed);
             (good >= until).then_some(()).ok_or(good)
         })
         .await;
     }
 
-    /// The good calls and the failures.
+    /// Ends the load. Returns the number of successful calls and the failures.
     pub(crate) async fn stop(self) -> (usize, Vec<tonic::Status>) {
         self.stop.store(true, Ordering::Relaxed);
         let failed = self.tasks.join_all().await.into_iter().flatten().collect();

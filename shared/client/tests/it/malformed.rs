@@ -1,5 +1,5 @@
-//! Peers whose answers are not what they should be: none makes a caller panic or hang, and
-//! every error names its endpoint.
+//! Peers with malformed responses: none makes a caller panic or hang, and every error names its
+//! endpoint.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -8,15 +8,12 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use crate::{
-    caller::{ADD, QUICK, Setup, assert_failed, call, idle, warm, within},
+    caller::{ADD, GUARD, QUICK, Setup, assert_failed, call, idle, warm, within},
     raw::{
         CONTINUATION, DATA, END_STREAM, HEAD, HEADERS, INITIAL_WINDOW, Peer, Wire, block, peer,
         serving,
     },
 };
-
-/// Far longer than anything here may take, and shorter than a call.
-const SOON: Duration = Duration::from_secs(4);
 
 fn assert_named(status: &Status, address: SocketAddr) {
     let address = address.to_string();
@@ -25,18 +22,18 @@ fn assert_named(status: &Status, address: SocketAddr) {
     assert!(is_named, "{address} is not named: {status:?}");
 }
 
-/// How a call to this peer fails, and that it leaves nothing behind.
+/// Returns the failure of a call to this peer, which leaves no call in flight.
 async fn failure(peer: &Peer, path: &'static str) -> Status {
     let setup = Setup::new();
     let _registration = setup.register(peer.address).await;
-    let failed = timeout(SOON, call(&setup.channel, path)).await.expect("the caller hangs");
+    let failed = timeout(GUARD, call(&setup.channel, path)).await.expect("the caller hangs");
     idle(&setup.channel).await;
     let status = failed.expect_err("that was no answer");
     assert_named(&status, peer.address);
     status
 }
 
-/// How a call fails whose head is well and whose rest is this.
+/// Returns the failure of a call with a valid response head and this rest.
 async fn failure_after_head(rest: Vec<(u8, u8, &'static [u8])>) -> Status {
     let peer = serving(move |mut wire: Wire, stream| {
         let rest = rest.clone();
@@ -53,7 +50,7 @@ async fn failure_after_head(rest: Vec<(u8, u8, &'static [u8])>) -> Status {
 }
 
 const TRAILERS: u8 = HEADERS;
-/// The end of the headers and of the stream.
+/// End of the headers and of the stream.
 const END: u8 = 5;
 /// `grpc-status: 0`, literal.
 const OK: &[u8] = b"\x00\x0bgrpc-status\x010";
@@ -61,7 +58,7 @@ const OK: &[u8] = b"\x00\x0bgrpc-status\x010";
 #[tokio::test]
 async fn garbage_for_trailers_is_an_error() {
     for garbage in [
-        // Not HPACK; an index that is not there; an integer without an end.
+        // Not HPACK, a missing index, an endless integer.
         &b"\x00\x7f\xff\xff"[..],
         b"\xff\xff\xff\xff\x0f",
         b"\x3f\xff\xff\xff\xff\xff\xff\xff\xff\xff",
@@ -69,7 +66,7 @@ async fn garbage_for_trailers_is_an_error() {
         b"\x00\x07:status\x03200",
         // An upper-case name.
         b"\x00\x04GRPC\x010",
-        // No status, an empty one, and one that is no number.
+        // No status, an empty one, and one that is not a number.
         b"\x00\x01a\x01b",
         b"\x00\x0bgrpc-status\x00",
         b"\x00\x0bgrpc-status\x02\xff\xfe",
@@ -109,7 +106,7 @@ async fn a_message_that_is_not_utf8_keeps_its_status() {
 }
 
 #[tokio::test]
-async fn details_that_are_not_base64_are_left_out_wherever_they_stand() {
+async fn details_that_are_not_base64_are_left_out() {
     const FIELDS: [(&str, &str); 3] = [
         ("grpc-status", "9"),
         ("grpc-message", "not now"),
@@ -131,7 +128,7 @@ async fn details_that_are_not_base64_are_left_out_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn a_stream_reset_with_any_code_is_an_error_before_and_after_the_head() {
+async fn a_stream_reset_with_any_code_is_an_error() {
     for after_head in [false, true] {
         for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 99, u32::MAX] {
             let peer = serving(move |mut wire: Wire, stream| async move {
@@ -143,7 +140,7 @@ async fn a_stream_reset_with_any_code_is_an_error_before_and_after_the_head() {
             })
             .await;
             let status = failure(&peer, ADD).await;
-            // The table of gRPC's PROTOCOL-HTTP2.md.
+            // Table of gRPC's PROTOCOL-HTTP2.md.
             let expected = match code {
                 7 => Code::Unavailable,
                 8 => Code::Cancelled,
@@ -152,7 +149,7 @@ async fn a_stream_reset_with_any_code_is_an_error_before_and_after_the_head() {
                 _ => Code::Internal,
             };
             assert_eq!(status.code(), expected, "{code}: {status:?}");
-            // Refused is certainly not executed: that was made again, once.
+            // A refused call was certainly not executed: it is repeated once.
             let streams = if code == 7 && !after_head { 2 } else { 1 };
             assert_eq!(peer.streams(), streams, "{code}");
         }
@@ -189,7 +186,7 @@ async fn a_head_that_dribbles_is_waited_for_until_the_deadline() {
 
 #[tokio::test]
 async fn a_head_that_never_ends_is_an_error() {
-    // CONTINUATION after CONTINUATION, each with a field: the list grows too long.
+    // Endless CONTINUATION frames, each with a field: the list grows too long.
     let peer = serving(|mut wire: Wire, stream| async move {
         wire.write(HEADERS, 0, stream, &block(&HEAD)).await;
         let long = "x".repeat(1_000);
@@ -201,7 +198,7 @@ async fn a_head_that_never_ends_is_an_error() {
     })
     .await;
     failure(&peer, ADD).await;
-    // And without any: h2 counts the frames.
+    // Without fields h2 counts the frames.
     let peer = serving(|mut wire: Wire, stream| async move {
         wire.write(HEADERS, 0, stream, &[]).await;
         for _ in 0..10_000 {
@@ -215,7 +212,7 @@ async fn a_head_that_never_ends_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_giant_list_of_headers_is_an_error_in_the_head_and_in_the_trailers() {
+async fn a_giant_list_of_headers_or_trailers_is_an_error() {
     for in_trailers in [false, true] {
         let peer = serving(move |mut wire: Wire, stream| async move {
             let long = "x".repeat(8_000);
@@ -302,7 +299,7 @@ async fn a_foreign_content_type_is_an_error_that_names_it() {
 #[tokio::test]
 async fn a_message_cut_in_the_middle_is_an_error() {
     for rest in [
-        // In its length, in itself; with good trailers, without any.
+        // Cut in the length or in the message, with valid trailers or without any.
         vec![(DATA, 0, &[0, 0, 0][..]), (TRAILERS, END, OK)],
         vec![(DATA, 0, &[0, 0, 0, 0, 9, 1, 2, 3]), (TRAILERS, END, OK)],
         vec![(DATA, END_STREAM, &[0, 0, 0, 0, 9, 1, 2, 3])],
@@ -314,7 +311,7 @@ async fn a_message_cut_in_the_middle_is_an_error() {
 }
 
 #[tokio::test]
-async fn no_message_where_one_is_meant_is_an_error() {
+async fn a_missing_message_is_an_error() {
     let status = failure_after_head(vec![(TRAILERS, END, OK)]).await;
     let says = ["OK without a message"];
     assert_failed(&status, Code::Unimplemented, GantryReason::MalformedMessage, &says);
@@ -328,7 +325,7 @@ async fn no_message_where_one_is_meant_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_second_message_where_one_is_meant_is_an_error() {
+async fn a_second_message_is_an_error() {
     let rest = vec![(DATA, 0, &[0; 5][..]), (DATA, 0, &[0; 5]), (TRAILERS, END, OK)];
     let status = failure_after_head(rest).await;
     let says = ["second message"];
@@ -336,7 +333,7 @@ async fn a_second_message_where_one_is_meant_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_connection_cut_in_the_middle_of_a_message_is_an_unknown_outcome() {
+async fn a_connection_cut_in_a_message_is_an_unknown_outcome() {
     let peer = peer(|mut wire: Wire| async move {
         wire.greet(&[]).await;
         let Some(stream) = wire.request().await else { return };
@@ -381,13 +378,13 @@ async fn a_message_of_4_gib_is_refused_when_it_is_announced() {
 #[tokio::test]
 async fn frames_that_make_no_sense_are_an_error() {
     for (kind, flags, stream, payload) in [
-        // Data before the head, a push, a head for another stream, a window beyond all.
+        // Data before the head, a push, a head for another stream, a window beyond the maximum.
         (DATA, 0, 1, &[0; 5][..]),
         (5, 4, 1, &[0, 0, 0, 2, 0x88]),
         (HEADERS, 4, 2, &[0x88]),
         (8, 0, 1, &[0x7f, 255, 255, 255]),
         (8, 0, 0, &[0, 0, 0, 0]),
-        // Settings of a wrong length, and a ping of one.
+        // Settings and a ping of a wrong length.
         (4, 0, 0, &[1]),
         (6, 0, 0, &[1]),
         (CONTINUATION, 4, 1, &[0x88]),
@@ -402,7 +399,7 @@ async fn frames_that_make_no_sense_are_an_error() {
 }
 
 #[tokio::test]
-async fn a_peer_that_says_nothing_or_speaks_something_else_gets_no_call() {
+async fn a_silent_or_foreign_peer_gets_no_call() {
     for (greeting, says) in [
         (&b""[..], "no answer within"),
         (b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", "does not speak HTTP/2"),
@@ -434,10 +431,10 @@ async fn a_window_that_stays_shut_holds_no_call_beyond_its_deadline() {
     let _registration = setup.register(peer.address).await;
     warm(&setup.channel, 1).await;
     for turn in 1..=5 {
-        let status = timeout(SOON, call(&setup.channel, QUICK)).await.unwrap().unwrap_err();
+        let status = timeout(GUARD, call(&setup.channel, QUICK)).await.unwrap().unwrap_err();
         assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &[]);
         assert_named(&status, peer.address);
-        within(2, "stream", || (peer.streams() == turn).then_some(()).ok_or(peer.streams())).await;
+        within("stream", || (peer.streams() == turn).then_some(()).ok_or(peer.streams())).await;
     }
     idle(&setup.channel).await;
     assert_eq!(peer.connections(), 1);

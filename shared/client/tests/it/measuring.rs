@@ -1,4 +1,4 @@
-//! What a channel measures, and what it shows of itself.
+//! Metrics and snapshot of a channel.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     server::{Server, reply, trailers_only},
 };
 
-/// Whether a line begins so and ends with this value.
+/// Returns true if a line begins and ends like this.
 fn has(text: &str, series: &str, labels: &[&str], value: &str) -> bool {
     text.lines().any(|line| {
         line.starts_with(series)
@@ -22,7 +22,7 @@ fn has(text: &str, series: &str, labels: &[&str], value: &str) -> bool {
 }
 
 #[tokio::test]
-async fn calls_attempts_retries_and_connections_are_measured_under_grpcs_names() {
+async fn measurements_have_the_names_that_grpc_defines() {
     let failing = std::sync::atomic::AtomicBool::new(true);
     let server = Server::answering(move |_| {
         let fails = failing.swap(false, std::sync::atomic::Ordering::SeqCst);
@@ -57,14 +57,14 @@ async fn calls_attempts_retries_and_connections_are_measured_under_grpcs_names()
     assert!(has(&text, "gantry_client_endpoints{", &["\"connected\""], "1"), "{text}");
     assert!(text.contains("grpc_subchannel_open_connections{grpc_target=\"echo\"}"), "{text}");
 
-    // Whoever is gone is not measured any more, and is not kept by being measured.
+    // A dropped channel is no longer measured, and the measurement does not keep it alive.
     drop((measured, other));
     let text = metrics.text();
     assert!(!text.contains("grpc_subchannel_open_connections{"), "{text}");
 }
 
 #[tokio::test]
-async fn an_open_breaker_and_an_ejected_endpoint_are_measured_and_shown() {
+async fn open_breakers_and_ejections_are_measured_and_shown() {
     let server = Server::answering(|_| async { trailers_only(&[("grpc-status", "14")]) }).await;
     let metrics = Metrics::new("test").unwrap();
     let setup = Setup::new();
@@ -94,7 +94,7 @@ async fn an_open_breaker_and_an_ejected_endpoint_are_measured_and_shown() {
 #[tokio::test]
 async fn a_registry_that_fails_is_measured_by_its_state_and_its_age() {
     let metrics = Metrics::new("test").unwrap();
-    // Nobody listens there.
+    // Without a listener.
     let url = "http://127.0.0.1:1".to_owned();
     let consul = consul::Settings::default().url(url);
     let settings = Settings::default().kind(Kind::Consul).consul(consul);

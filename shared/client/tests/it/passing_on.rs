@@ -1,4 +1,4 @@
-//! A peer whose own dependency is cut off by a circuit breaker passes that on.
+//! A peer that passes on the rejection of its own circuit breaker.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::{
     server::{Server, reply, trailers_only},
 };
 
-/// What a service answers whose calls to the stock are rejected.
+/// Status of a service whose calls to the stock are rejected.
 fn rejected(reason: impl Reason, retry_after: Duration) -> Status {
     Failure::new(Code::Unavailable, reason, "the stock is cut off").retry_after(retry_after).into()
 }
@@ -29,7 +29,7 @@ fn cut_off() -> Status {
     rejected(GantryReason::CircuitOpen, Duration::from_secs(60))
 }
 
-/// The status with the head of the response, or after it.
+/// Returns the status in the head of the response, or after it.
 pub(crate) fn answer(status: &Status, late: bool) -> Response<Body> {
     let mut headers = HeaderMap::new();
     status.add_header(&mut headers).unwrap();
@@ -58,7 +58,7 @@ async fn setup(
 }
 
 #[tokio::test]
-async fn it_is_not_asked_again_and_keeps_its_words() {
+async fn a_passed_on_rejection_is_not_retried() {
     for path in [FIND, SEEK] {
         let server = Server::answering(|_| async { answer(&cut_off(), false) }).await;
         let (setup, _registration) = setup(ClientSettings::default(), &server).await;
@@ -73,11 +73,11 @@ async fn it_is_not_asked_again_and_keeps_its_words() {
 }
 
 #[tokio::test]
-async fn it_speaks_neither_against_the_peer_nor_against_its_service() {
+async fn a_passed_on_rejection_blames_no_service() {
     for late in [false, true] {
         let server = Server::answering(move |_| async move { answer(&cut_off(), late) }).await;
         let (setup, _registration) = setup(ClientSettings::default(), &server).await;
-        // Beside it there is one that could be better, so that it might be ejected.
+        // Beside another replica, so that it might be ejected.
         let _nowhere = setup.register("127.0.0.1:1".parse().unwrap()).await;
         for path in [ADD, FIND].repeat(20) {
             call(&setup.channel, path).await.unwrap_err();
@@ -92,7 +92,7 @@ async fn it_speaks_neither_against_the_peer_nor_against_its_service() {
 }
 
 #[tokio::test]
-async fn other_replicas_get_the_calls_for_as_long_as_it_asks() {
+async fn a_rejecting_replica_gets_no_calls_until_its_delay_ends() {
     let (cut, well) = (
         Server::answering(|_| async { answer(&cut_off(), false) }).await,
         Server::slow(Duration::from_millis(2)).await,
@@ -109,7 +109,7 @@ async fn other_replicas_get_the_calls_for_as_long_as_it_asks() {
 }
 
 #[tokio::test]
-async fn only_a_breaker_of_ours_is_believed_and_details_that_cannot_be_read_never_panic() {
+async fn only_gantry_breakers_count_and_no_details_panic() {
     struct Theirs;
     impl Reason for Theirs {
         fn reason(&self) -> &'static str {
@@ -148,7 +148,7 @@ async fn only_a_breaker_of_ours_is_believed_and_details_that_cannot_be_read_neve
 }
 
 #[tokio::test]
-async fn a_probe_that_learns_no_more_than_that_leaves_the_breaker_to_the_next() {
+async fn a_neutral_probe_leaves_the_breaker_to_the_next() {
     let (fails, is_cut) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
     let (failing, cut) = (Arc::clone(&fails), Arc::clone(&is_cut));
     let server = Server::answering(move |_| {

@@ -1,4 +1,4 @@
-//! Whatever happens to endpoints and callers, nothing is held that was let go.
+//! Sequences of events at endpoints and callers, after which no stream or connection is left.
 
 use std::{
     sync::{
@@ -19,26 +19,25 @@ use tokio::{
 };
 
 use crate::{
-    caller::{ADD, CHAT, FIND, QUICK, Setup, call, idle, patient, within},
+    caller::{ADD, CHAT, FIND, GUARD, QUICK, Setup, call, idle, patient, within},
     server::{Server, reply},
 };
 
 const PLACES: usize = 3;
-/// The streams of a connection, of which an endpoint has one: so that one that is not given
-/// back is missed.
+/// Streams of a connection, of which an endpoint has one, so that a leaked stream shows.
 const STREAMS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A server comes up, if there is none in that place, and is listed.
+    /// A server starts in that place, if there is none, and is listed.
     Start(usize),
-    /// It says GOAWAY and ends when its calls have.
+    /// It sends GOAWAY and ends with its last call.
     Drain(usize),
     /// It dies with its connections.
     Kill(usize),
     Delist(usize),
     List(usize),
-    /// So many calls at once, each given up after so many milliseconds.
+    /// Concurrent calls, each dropped after some milliseconds.
     Calls {
         count: usize,
         path: &'static str,
@@ -76,11 +75,11 @@ impl Place {
     }
 }
 
-/// The calls that are being answered.
+/// Calls in flight at a server.
 #[derive(Default)]
 struct Gathering {
     now: AtomicUsize,
-    /// Whether there were as many at once as there are streams.
+    /// True once there were as many at once as there are streams.
     full: watch::Sender<bool>,
 }
 
@@ -94,7 +93,7 @@ impl Gathering {
     }
 }
 
-/// Also where the call is given up meanwhile.
+/// Counts a dropped call down as well.
 struct Leaves<'a>(&'a AtomicUsize);
 
 impl Drop for Leaves<'_> {
@@ -103,7 +102,7 @@ impl Drop for Leaves<'_> {
     }
 }
 
-/// Answers after a moment; once they are gathered, when as many are there as streams.
+/// Answers after a moment. With `gathered` set, answers when there are as many calls as streams.
 async fn server(gathering: &Arc<AtomicBool>) -> Server {
     let (gathering, gathered) = (Arc::clone(gathering), Arc::<Gathering>::default());
     Server::limited(STREAMS as u32, move |_| {
@@ -126,7 +125,7 @@ async fn run(steps: Vec<Step>) {
         .reconnect_initial(Duration::from_millis(5))
         .reconnect_max(Duration::from_millis(5))
         .endpoint_wait(Duration::from_millis(50));
-    // What it rejects tries nothing.
+    // A rejected call would test nothing.
     settings.breaker.consecutive_failures = 1_000_000;
     settings.breaker.window_calls = 10_000;
     settings.breaker.minimum_calls = 10_000;
@@ -162,10 +161,10 @@ async fn run(steps: Vec<Step>) {
             Step::Wait(millis) => sleep(Duration::from_millis(millis)).await,
         }
     }
-    timeout(Duration::from_secs(60), calls.join_all()).await.expect("a caller hangs");
+    timeout(GUARD, calls.join_all()).await.expect("a caller hangs");
     idle(&setup.channel).await;
 
-    // Every stream can be taken: none is held by a call that is over.
+    // Every stream can be taken: no ended call holds one.
     for place in &mut places {
         drop(place.registration.take());
     }
@@ -173,7 +172,7 @@ async fn run(steps: Vec<Step>) {
     for place in &mut places {
         let Some(server) = &place.server else { continue };
         let registration = setup.register(server.address).await;
-        within(20, "the only endpoint", || {
+        within("the only endpoint", || {
             let endpoints = setup.channel.snapshot().endpoints;
             let listed: Vec<_> = endpoints.iter().filter(|one| one.listed).collect();
             let is_there =
@@ -187,19 +186,17 @@ async fn run(steps: Vec<Step>) {
             let channel = setup.channel.clone();
             all.spawn(async move { call(&channel, ADD).await.unwrap() });
         }
-        timeout(Duration::from_secs(60), all.join_all()).await.expect("a stream is missing");
+        timeout(GUARD, all.join_all()).await.expect("a stream is missing");
         drop(registration);
     }
-    // And every connection ends with the channel.
+    // Every connection ends with the channel.
     let Setup { channel, .. } = setup;
     drop(channel);
     for server in places.iter().filter_map(|place| place.server.as_ref()) {
-        within(20, "end of connections", || {
-            (server.open() == 0).then_some(()).ok_or(server.open())
-        })
-        .await;
+        within("end of connections", || (server.open() == 0).then_some(()).ok_or(server.open()))
+            .await;
     }
-    timeout(Duration::from_secs(60), draining.join_all()).await.expect("a drain hangs");
+    timeout(GUARD, draining.join_all()).await.expect("a drain hangs");
 }
 
 proptest! {
@@ -211,7 +208,7 @@ proptest! {
     })]
 
     #[test]
-    fn no_sequence_of_comings_goings_and_cancellations_leaks_a_stream_or_a_connection(
+    fn no_sequence_of_events_leaks_a_stream_or_a_connection(
         steps in steps(),
     ) {
         runtime::Builder::new_multi_thread()

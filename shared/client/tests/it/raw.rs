@@ -1,4 +1,4 @@
-//! A peer that speaks just enough HTTP/2 to misbehave, byte by byte.
+//! Peer with just enough HTTP/2 to misbehave, byte by byte.
 
 use std::{
     future::Future,
@@ -27,7 +27,7 @@ pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
-/// The number of a setting: the room of a stream.
+/// Id of the setting for the window of a stream.
 pub(crate) const INITIAL_WINDOW: u16 = 4;
 
 pub(crate) const END_STREAM: u8 = 1;
@@ -38,14 +38,14 @@ pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
-/// Larger than any stream: the GOAWAY of a server that begins to drain.
+/// Above every stream: in the GOAWAY of a server that starts to drain.
 pub(crate) const LAST_STREAM: u32 = 0x7fff_ffff;
 
-/// Fields of a head as a gRPC server sends it.
+/// Fields of a valid response head.
 pub(crate) const HEAD: [(&str, &str); 2] =
     [(":status", "200"), ("content-type", "application/grpc")];
 
-/// A listening peer. Dropped, it dies with all of its connections.
+/// Listening peer. Dropping it kills it and all of its connections.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -54,12 +54,12 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The connections accepted so far.
+    /// Returns the number of connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The streams opened so far.
+    /// Returns the number of streams opened so far.
     pub(crate) fn streams(&self) -> usize {
         self.streams.load(Ordering::SeqCst)
     }
@@ -71,7 +71,7 @@ impl Drop for Peer {
     }
 }
 
-/// A peer that does this on every connection, and closes it then.
+/// Starts a peer that runs this on every connection, and then closes it.
 pub(crate) async fn peer<F, A>(script: F) -> Peer
 where
     F: Fn(Wire) -> A + Send + 'static,
@@ -93,7 +93,7 @@ where
     Peer { address, connections, streams, task }
 }
 
-/// A peer that greets as it should and does this with every stream.
+/// Starts a peer that greets normally and runs this on every stream.
 pub(crate) async fn serving<F, A>(answer: F) -> Peer
 where
     F: Fn(Wire, u32) -> A + Clone + Send + 'static,
@@ -113,13 +113,13 @@ where
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Refusal {
-    /// RST_STREAM with REFUSED_STREAM.
+    /// Sends RST_STREAM with REFUSED_STREAM.
     RefusedStream,
-    /// GOAWAY whose last stream is 0, then the end.
+    /// Sends GOAWAY with last stream 0, then closes.
     GoAway,
 }
 
-/// A peer that refuses every stream.
+/// Starts a peer that refuses every stream.
 pub(crate) async fn refusing(refusal: Refusal) -> Peer {
     peer(move |mut wire| async move {
         wire.greet(&[]).await;
@@ -133,7 +133,7 @@ pub(crate) async fn refusing(refusal: Refusal) -> Peer {
     .await
 }
 
-/// One connection, as the peer sees it.
+/// Peer's side of one connection.
 pub(crate) struct Wire {
     stream: TcpStream,
     streams: Arc<AtomicUsize>,
@@ -147,7 +147,7 @@ pub(crate) struct Frame {
 }
 
 impl Wire {
-    /// Reads the preface and sends these settings: their numbers and values.
+    /// Reads the preface and sends these settings, as ids and values.
     pub(crate) async fn greet(&mut self, settings: &[(u16, u32)]) {
         let mut preface = [0; PREFACE];
         if self.stream.read_exact(&mut preface).await.is_ok() {
@@ -163,7 +163,7 @@ impl Wire {
         self.write(SETTINGS, 0, 0, &payload).await;
     }
 
-    /// The next frame. Settings and pings are acknowledged.
+    /// Reads the next frame. Acknowledges settings and pings.
     pub(crate) async fn read(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).await.ok()?;
@@ -178,12 +178,12 @@ impl Wire {
         Some(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
-    /// Whether there is something to read within this time.
+    /// Returns true if data arrives within this time.
     pub(crate) async fn has_more(&mut self, within: Duration) -> bool {
         timeout(within, self.stream.peek(&mut [0])).await.is_ok()
     }
 
-    /// The next frame of this kind.
+    /// Reads the next frame of this kind.
     pub(crate) async fn next(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.read().await?;
@@ -193,14 +193,14 @@ impl Wire {
         }
     }
 
-    /// Waits for a stream to be opened.
+    /// Waits for a new stream.
     pub(crate) async fn request(&mut self) -> Option<u32> {
         let stream = self.next(HEADERS).await?.stream;
         self.streams.fetch_add(1, Ordering::SeqCst);
         Some(stream)
     }
 
-    /// Reads until the client closes, and answers nothing at all.
+    /// Reads until the client closes, without any response.
     pub(crate) async fn swallow(&mut self) {
         while self.stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
     }
@@ -210,7 +210,7 @@ impl Wire {
         while self.read().await.is_some() {}
     }
 
-    /// Writes a frame. That the client may be gone is for the next read to find out.
+    /// Writes a frame. If the client is gone, the next read fails.
     pub(crate) async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let mut frame = vec![length[1], length[2], length[3], kind, flags];
@@ -219,7 +219,7 @@ impl Wire {
         self.bytes(&frame).await;
     }
 
-    /// Writes something that need not be HTTP/2.
+    /// Writes arbitrary bytes.
     pub(crate) async fn bytes(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
@@ -237,7 +237,7 @@ impl Wire {
         self.write(GOAWAY, 0, 0, &payload).await;
     }
 
-    /// A whole answer of one empty message.
+    /// Sends a complete response with one empty message.
     pub(crate) async fn answer(&mut self, stream: u32) {
         self.headers(stream, &HEAD, 0).await;
         self.write(DATA, 0, stream, &[0; 5]).await;
@@ -245,7 +245,7 @@ impl Wire {
     }
 }
 
-/// A header block: every field literal and not indexed.
+/// Returns a header block with literal fields, not indexed.
 pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -258,7 +258,7 @@ pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// A length in HPACK's way: seven bits, and what is more in further bytes.
+/// Encodes a length as HPACK does: seven bits, and the rest in further bytes.
 fn length(block: &mut Vec<u8>, length: usize) {
     if length < 127 {
         return block.push(length as u8);

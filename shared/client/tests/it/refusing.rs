@@ -1,5 +1,5 @@
-//! Replicas that refuse calls at once: an older version, a wrong clock, no data. Fast as they
-//! are, they attract no calls.
+//! Replicas that refuse calls at once: an older version, a wrong clock, no data. They are fast, but
+//! attract no calls.
 
 use std::{
     sync::{
@@ -24,10 +24,10 @@ use crate::{
 };
 
 const CALLS: usize = 1_000;
-/// Calls at a time.
+/// Concurrent calls.
 const CLIENTS: usize = 8;
 
-/// Three replicas that take a little while, and one that answers so at once.
+/// Three replicas that take a few milliseconds, and one that responds at once.
 struct Four {
     setup: Setup,
     refusing: Server,
@@ -56,8 +56,8 @@ impl Four {
         Self { setup, refusing, _well: well, _registrations: registrations }
     }
 
-    /// The one that refuses got a few calls before each ejection, and a few since the last: 4 %
-    /// of them where 1,000 calls take less than an ejection, as on any but a busy machine.
+    /// Asserts that the refusing replica got few calls before each ejection and since the last: 4 %
+    /// of them, if 1,000 calls take less than an ejection.
     fn assert_few(&self, before: usize) {
         let hits = self.refusing.hits() - before;
         let endpoints = self.setup.channel.snapshot().endpoints;
@@ -164,7 +164,7 @@ async fn streams_that_one_of_four_replicas_refuses_are_as_few() {
 
 #[tokio::test]
 async fn an_unknown_method_is_called_on_another_replica() {
-    // Also what must not be executed twice: it was not executed.
+    // Non-repeatable calls too: they were not executed.
     for path in [ADD, FIND, SEEK] {
         let four = Four::new(patient(), || passing_on::answer(&method_unknown(), false)).await;
         let failed = four.calls(path).await;
@@ -188,7 +188,7 @@ async fn a_method_that_nobody_knows_is_tried_on_five_replicas() {
         servers.push(server);
     }
     warm(&setup.channel, 7).await;
-    // Hedges come on top, if the machine is busy.
+    // A busy machine adds hedges.
     for (path, most) in [(ADD, 5), (SEEK, 7)] {
         let before: usize = servers.iter().map(Server::hits).sum();
         let status = call(&setup.channel, path).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What is sent again, when, and what never is.
+//! Retries: which calls are sent again, and when.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use crate::{
 
 const UNAVAILABLE: [(&str, &str); 2] = [("grpc-status", "14"), ("grpc-message", "not now")];
 
-/// Fails the first calls with these fields, and answers the others.
+/// Returns a server that fails the first calls with these fields, and answers the others.
 async fn failing_first(failures: usize, fields: &'static [(&'static str, &'static str)]) -> Server {
     let left = AtomicUsize::new(failures);
     Server::answering(move |_| {
@@ -41,7 +41,7 @@ async fn setup(server: &Server) -> (Setup, gantry_discovery::Registration) {
     (setup, registration)
 }
 
-/// The waits before further attempts.
+/// Waits before further attempts.
 #[derive(Debug, Default)]
 struct Waits(Mutex<Vec<Duration>>);
 
@@ -51,7 +51,7 @@ impl Metrics for Waits {
     }
 }
 
-/// As [`setup`], and told of the waits.
+/// Like [`setup`], with the recorded waits.
 async fn waiting(server: &Server) -> (Setup, gantry_discovery::Registration, Arc<Waits>) {
     let waits = Arc::<Waits>::default();
     let mut setup = Setup::new();
@@ -62,7 +62,7 @@ async fn waiting(server: &Server) -> (Setup, gantry_discovery::Registration, Arc
 }
 
 #[tokio::test]
-async fn what_may_be_executed_twice_is_made_again_and_what_may_not_is_not() {
+async fn only_repeatable_calls_are_retried() {
     for path in [FIND, PUT] {
         let server = failing_first(2, &UNAVAILABLE).await;
         let (setup, _registration) = setup(&server).await;
@@ -101,7 +101,7 @@ async fn attempts_end_with_the_policy_and_say_how_many_came_before() {
 }
 
 #[tokio::test]
-async fn a_status_that_another_attempt_cannot_mend_is_handed_on() {
+async fn a_final_status_is_passed_on() {
     for code in ["2", "4", "8", "10", "13"] {
         let server =
             Server::answering(move |_| async move { trailers_only(&[("grpc-status", code)]) })
@@ -113,7 +113,7 @@ async fn a_status_that_another_attempt_cannot_mend_is_handed_on() {
 }
 
 #[tokio::test]
-async fn a_pushback_is_honoured_exactly_and_a_negative_one_ends_the_attempts() {
+async fn a_pushback_is_waited_for_and_a_negative_one_ends_it() {
     let server = failing_first(1, &[("grpc-status", "8"), ("grpc-retry-pushback-ms", "300")]).await;
     let (first, _registration, waits) = waiting(&server).await;
     let started = Instant::now();
@@ -188,14 +188,14 @@ async fn a_retry_avoids_the_endpoints_already_tried() {
         registrations.push(setup.register(server.address).await);
     }
     warm(&setup.channel, 3).await;
-    // Each of three attempts goes somewhere else: one meets the one that is well.
+    // Each of three attempts goes to another endpoint: one reaches the healthy one.
     for _ in 0..4 {
         assert_eq!(call(&setup.channel, FIND).await.unwrap(), well.address.to_string());
     }
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_made_good_where_the_call_may_be_repeated() {
+async fn a_repeatable_call_survives_a_lost_connection() {
     let dying = Server::slow(Duration::from_secs(60)).await;
     let setup = Setup::new();
     let _dying = setup.register(dying.address).await;
@@ -212,13 +212,13 @@ async fn a_lost_connection_is_made_good_where_the_call_may_be_repeated() {
     drop(dying);
     assert_eq!(finding.await.unwrap().unwrap(), other.address.to_string());
     let status = adding.await.unwrap().unwrap_err();
-    let says = ["may have been executed", "must not be twice"];
+    let says = ["may have been executed", "must not be executed twice"];
     assert_failed(&status, Code::Unavailable, GantryReason::OutcomeUnknown, &says);
     assert_eq!(other.hits(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_non_idempotent_call_is_never_executed_twice_while_replicas_die() {
+async fn dying_replicas_never_execute_a_call_twice() {
     let executed = Arc::<Mutex<std::collections::HashMap<String, usize>>>::default();
     let start = || {
         let executed = Arc::clone(&executed);
@@ -242,7 +242,7 @@ async fn a_non_idempotent_call_is_never_executed_twice_while_replicas_die() {
     let (stop, ended) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
     let pass = async |calls: usize| {
         let until = ended.load(Ordering::Relaxed) + calls;
-        within(60, "progress", || {
+        within("progress", || {
             let ended = ended.load(Ordering::Relaxed);
             (ended >= until).then_some(()).ok_or(ended)
         })
@@ -257,7 +257,7 @@ async fn a_non_idempotent_call_is_never_executed_twice_while_replicas_die() {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                // Half of the calls must not be executed twice.
+                // Half of the calls must not be repeated.
                 let path = if turn % 2 == 0 { ADD } else { PUT };
                 let name = format!("{path} {client} {turn}");
                 let result = send(&channel, path, Request::new(name.clone())).await;
@@ -269,7 +269,7 @@ async fn a_non_idempotent_call_is_never_executed_twice_while_replicas_die() {
     }
     for _ in 0..4 {
         pass(200).await;
-        // Dies with all its connections, and another one takes its place.
+        // The server dies with all its connections, and another takes its place.
         let (registration, server) = replicas.remove(0);
         drop(server);
         registration.deregister().await;
@@ -297,7 +297,7 @@ async fn a_non_idempotent_call_is_never_executed_twice_while_replicas_die() {
 }
 
 #[tokio::test]
-async fn the_budget_ends_the_retries_of_an_outage_and_successes_bring_them_back() {
+async fn the_budget_stops_retries_until_successes_refill_it() {
     let down = Arc::new(AtomicBool::new(true));
     let is_down = Arc::clone(&down);
     let server = Server::answering(move |_| {
@@ -306,7 +306,7 @@ async fn the_budget_ends_the_retries_of_an_outage_and_successes_bring_them_back(
     })
     .await;
     let retry = RetrySettings::default().budget_tokens(10).budget_per_success(1.0);
-    // The breaker would hide what the budget does.
+    // The breaker would hide the effect of the budget.
     let mut settings = ClientSettings::default().retry(retry);
     settings.breaker.consecutive_failures = 1_000;
     settings.breaker.minimum_calls = 100;
@@ -316,7 +316,7 @@ async fn the_budget_ends_the_retries_of_an_outage_and_successes_bring_them_back(
     for _ in 0..20 {
         call(&setup.channel, FIND).await.unwrap_err();
     }
-    // Three attempts, two attempts, and with half of the tokens left one each.
+    // Three attempts, two attempts, and one each from half of the tokens on.
     assert_eq!(server.hits(), 23);
     assert!(setup.channel.snapshot().retry_tokens <= 5.0);
     down.store(false, Ordering::SeqCst);
@@ -335,7 +335,7 @@ async fn list(setup: &Setup) -> Result<tonic::Streaming<String>, tonic::Status> 
 }
 
 #[tokio::test]
-async fn a_stream_of_answers_is_begun_again_but_not_replayed_once_it_began() {
+async fn a_response_stream_is_retried_only_before_it_begins() {
     let server = failing_first(1, &UNAVAILABLE).await;
     let (setup_, _registration) = setup(&server).await;
     let mut answers = list(&setup_).await.unwrap();

@@ -1,4 +1,4 @@
-//! A gRPC server that a test holds in its hand: hyper's, with a handler of the test's.
+//! gRPC server with a handler of the test's, on hyper.
 
 use std::{
     future::Future,
@@ -27,7 +27,7 @@ use tonic::{Status, body::Body};
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 type Handler = Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 
-/// A running server. Dropped, it dies with all of its connections.
+/// Running server. Dropping it kills it and all of its connections.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     hits: Arc<AtomicUsize>,
@@ -36,7 +36,7 @@ pub(crate) struct Server {
     task: Option<JoinHandle<()>>,
 }
 
-/// The connections of a server.
+/// Connections of a server.
 #[derive(Default)]
 struct Connections {
     accepted: AtomicUsize,
@@ -44,12 +44,12 @@ struct Connections {
 }
 
 impl Server {
-    /// Answers every call with the server's own address.
+    /// Starts a server that answers every call with its own address.
     pub(crate) async fn start() -> Self {
         Self::answering(|hit| async move { reply(&hit.address.to_string()) }).await
     }
 
-    /// Answers every call so late.
+    /// Starts a server that answers every call after this time.
     pub(crate) async fn slow(delay: Duration) -> Self {
         Self::answering(move |hit| async move {
             tokio::time::sleep(delay).await;
@@ -66,7 +66,7 @@ impl Server {
         Self::limited(1_000, answer).await
     }
 
-    /// Allows so many streams at once on a connection.
+    /// Starts a server that allows this many concurrent streams on a connection.
     pub(crate) async fn limited<F, A>(streams: u32, answer: F) -> Self
     where
         F: Fn(Hit) -> A + Send + Sync + 'static,
@@ -93,23 +93,23 @@ impl Server {
         Self { address, hits, connections, drain, task: Some(tokio::spawn(task)) }
     }
 
-    /// The calls that reached a handler.
+    /// Returns the number of calls that reached a handler.
     pub(crate) fn hits(&self) -> usize {
         self.hits.load(Ordering::SeqCst)
     }
 
-    /// The connections accepted so far.
+    /// Returns the number of connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.accepted.load(Ordering::SeqCst)
     }
 
-    /// The connections that have not ended.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         let ended = self.connections.ended.load(Ordering::SeqCst);
         self.connections() - ended
     }
 
-    /// Stops accepting, sends GOAWAY, finishes what is in flight.
+    /// Stops accepting, sends GOAWAY, and finishes the calls in flight.
     pub(crate) async fn drain(mut self) {
         self.drain.send_replace(true);
         self.task.take().unwrap().await.unwrap();
@@ -165,7 +165,7 @@ async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// One call as the server sees it.
+/// Call at the server.
 pub(crate) struct Hit {
     pub(crate) address: SocketAddr,
     pub(crate) request: Request<Incoming>,
@@ -176,14 +176,14 @@ impl Hit {
         self.request.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
     }
 
-    /// The message of a unary request, if it arrives.
+    /// Returns the message of a unary request, if it arrives.
     pub(crate) async fn message(self) -> Option<String> {
         let body = self.request.into_body().collect().await.ok()?.to_bytes();
         Some(decode(&body))
     }
 }
 
-/// A frame with a `google.protobuf.StringValue`.
+/// Returns a frame with a `google.protobuf.StringValue`.
 pub(crate) fn encode(text: &str) -> Bytes {
     let mut message = BytesMut::new();
     if !text.is_empty() {
@@ -203,19 +203,19 @@ pub(crate) fn encode(text: &str) -> Bytes {
     frame.freeze()
 }
 
-/// The text of one frame.
+/// Returns the text of one frame.
 pub(crate) fn decode(frame: &[u8]) -> String {
     let message = &frame[5..];
     let text = message.iter().skip(1).skip_while(|byte| **byte >= 0x80).skip(1);
     String::from_utf8(text.copied().collect()).unwrap()
 }
 
-/// A whole answer with the status OK.
+/// Returns a complete response with the status OK.
 pub(crate) fn reply(text: &str) -> Response<Body> {
     answer([encode(text)], &[("grpc-status", "0")])
 }
 
-/// An answer of these frames and trailers.
+/// Returns a response of these frames and trailers.
 pub(crate) fn answer<const N: usize>(
     data: [Bytes; N],
     trailers: &[(&'static str, &str)],
@@ -233,7 +233,7 @@ pub(crate) fn answer<const N: usize>(
     response
 }
 
-/// An answer that ends with its head.
+/// Returns a response that ends with its head.
 pub(crate) fn trailers_only(fields: &[(&'static str, &str)]) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers(fields);

@@ -28,7 +28,7 @@ fn attempts(most: u32) -> MethodSettings {
 }
 
 #[tokio::test]
-async fn a_methods_settings_go_before_its_services_and_these_before_the_contract() {
+async fn method_settings_override_service_settings_and_contract() {
     let server = Server::answering(|_| async { trailers_only(&[("grpc-status", "14")]) }).await;
     let setup = Setup::with(methods([("test.Echo", attempts(2)), ("test.Echo/Find", attempts(4))]));
     let _registration = setup.register(server.address).await;
@@ -47,13 +47,13 @@ fn hedging(max_attempts: Option<u32>, millis: Option<u64>) -> MethodSettings {
 }
 
 #[tokio::test]
-async fn hedging_can_be_configured_and_what_must_not_be_hedged_is_left_out() {
+async fn hedging_settings_skip_methods_that_must_not_be_hedged() {
     let server = Server::answering(|_| std::future::pending()).await;
     let setup = Setup::with(methods([
         ("test.Echo", hedging(None, Some(10))),
-        // The narrower name makes it a retried one.
+        // The narrower name turns it into a retried method.
         ("test.Echo/Find", attempts(2)),
-        // The delay remains the contract's.
+        // The contract's delay remains.
         ("test.Echo/Seek", hedging(Some(2), None)),
     ]));
     let _registration = setup.register(server.address).await;
@@ -63,8 +63,8 @@ async fn hedging_can_be_configured_and_what_must_not_be_hedged_is_left_out() {
         let channel = setup.channel.clone();
         let calling = tokio::spawn(async move { call(&channel, path).await });
         let hit = || server.hits() - before;
-        within(5, path, || (hit() == hits).then_some(()).ok_or(hit())).await;
-        // Longer than the delays are.
+        within(path, || (hit() == hits).then_some(()).ok_or(hit())).await;
+        // Longer than the delays.
         tokio::time::sleep(Duration::from_millis(150)).await;
         assert_eq!(hit(), hits, "{path}");
         calling.abort();
@@ -86,7 +86,7 @@ async fn a_methods_time_can_be_configured() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_hold_are_refused_when_the_channel_is_built() {
+async fn invalid_settings_fail_the_build() {
     let zero = ClientSettings::default().max_connections(0);
     let longest = Duration::from_secs(1);
     let backoff = MethodSettings::default().initial_backoff(2 * longest).max_backoff(longest);
@@ -123,7 +123,7 @@ async fn another_teams_contract_is_refused_and_what_it_has_is_named() {
         assert!(matches!(error.problems(), [BuildProblem::Contract { .. }]), "{error:?}");
         let says = format!("has no gRPC service of {name}: it has test.Echo");
         assert!(error.to_string().contains(&says), "{error}");
-        // Unless it is said what the service serves.
+        // Unless the builder names the served contract.
         let named = channel(name).grpc_service("test.Echo").registry(registry.clone());
         named.build().unwrap();
     }

@@ -1,4 +1,4 @@
-//! Streaming calls: passed through, limited in their silences and in their age.
+//! Streaming calls: passed through, bounded by idle timeout and maximum age.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use tonic::{Code, Request, Status, Streaming, body::Body, client::Grpc};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    caller::{CHAT, Setup, UNLISTED, assert_failed, idle, warm},
+    caller::{CHAT, GUARD, Setup, UNLISTED, assert_failed, idle, warm},
     server::{Hit, Server, encode, reply},
 };
 
-/// A server that sends back every frame it gets.
+/// Returns a server that returns every frame.
 async fn echoing() -> Server {
     Server::answering(|hit: Hit| async {
         let body = hit.request.into_body();
@@ -48,7 +48,7 @@ async fn open(
     Ok((sender, response.into_inner()))
 }
 
-/// Calls to CHAT may be silent for so long, and no pings come in between.
+/// Returns a channel with an idle timeout of 30 s for CHAT and no pings.
 fn silent_for_30_s() -> Setup {
     let silent = MethodSettings::default().timeout(Duration::from_secs(30));
     Setup::with(
@@ -58,7 +58,7 @@ fn silent_for_30_s() -> Setup {
     )
 }
 
-/// Lets the time pass at once, without anything that would have happened in it.
+/// Skips this time, without the events within it.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -82,7 +82,7 @@ async fn messages_go_both_ways_as_they_come() {
 }
 
 #[tokio::test]
-async fn a_stream_lives_longer_than_its_timeout_as_long_as_it_is_not_silent() {
+async fn a_stream_with_messages_outlives_its_timeout() {
     let server = echoing().await;
     let setup = silent_for_30_s();
     let _registration = setup.register(server.address).await;
@@ -142,7 +142,7 @@ async fn a_stream_whose_server_dies_is_an_unknown_outcome() {
 }
 
 #[tokio::test]
-async fn a_stream_opened_while_nothing_is_connected_waits_like_any_call() {
+async fn a_stream_waits_for_an_endpoint_like_any_call() {
     let setup = Setup::with(ClientSettings::default().endpoint_wait(Duration::from_millis(100)));
     let status = open(&setup, UNLISTED).await.unwrap_err();
     assert_failed(&status, Code::Unavailable, GantryReason::NoEndpoint, &["echo"]);
@@ -150,7 +150,7 @@ async fn a_stream_opened_while_nothing_is_connected_waits_like_any_call() {
 
 #[tokio::test]
 async fn an_upload_is_not_silent_as_long_as_messages_are_sent() {
-    // Nothing is answered before the upload is over.
+    // No response before the end of the upload.
     let server = Server::answering(|hit: Hit| async {
         hit.request.into_body().collect().await.map_or_else(|_| reply("cut"), |_| reply("whole"))
     })
@@ -163,7 +163,7 @@ async fn an_upload_is_not_silent_as_long_as_messages_are_sent() {
         for _ in 0..8 {
             pass(Duration::from_secs(10)).await;
             sender.send("a part".to_owned()).unwrap();
-            // Not the silence of the next turn.
+            // Not the idle time of the next turn.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
@@ -178,7 +178,7 @@ async fn an_upload_is_not_silent_as_long_as_messages_are_sent() {
 }
 
 #[tokio::test]
-async fn a_stream_that_never_pauses_ends_at_its_deadline_all_the_same() {
+async fn a_busy_stream_ends_at_its_deadline() {
     let server = Server::answering(|_| async {
         let frames = tokio_stream::iter(std::iter::repeat_with(|| {
             Ok::<_, Status>(http_body::Frame::data(encode("more")))
@@ -195,11 +195,11 @@ async fn a_stream_that_never_pauses_ends_at_its_deadline_all_the_same() {
     let reading = async {
         let (_sender, mut answers) = match open(&setup, UNLISTED).await {
             Ok(opened) => opened,
-            // It takes a very busy machine for that.
+            // Reached on a very busy machine only.
             Err(status) => return status,
         };
         loop {
-            // Slower than what comes: there is always something to read.
+            // Slower than the stream: there is always a message to read.
             tokio::time::sleep(Duration::from_millis(1)).await;
             match answers.message().await {
                 Ok(message) => assert_eq!(message.unwrap(), "more"),
@@ -207,18 +207,18 @@ async fn a_stream_that_never_pauses_ends_at_its_deadline_all_the_same() {
             }
         }
     };
-    let status = timeout(Duration::from_secs(10), reading).await.expect("it goes on");
+    let status = timeout(GUARD, reading).await.expect("it goes on");
     assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &["echo at"]);
     idle(&setup.channel).await;
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_sent_is_the_callers_failure_and_nobody_elses() {
+async fn a_message_that_cannot_be_sent_is_the_callers_failure() {
     let server = echoing().await;
     let setup = Setup::new();
     let _registrations = [
         setup.register(server.address).await,
-        // Beside it there is one that could be better, so that it might be ejected.
+        // Beside another replica, so that it might be ejected.
         setup.register("127.0.0.1:1".parse().unwrap()).await,
     ];
     for late in [false, true].repeat(5) {

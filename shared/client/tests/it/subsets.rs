@@ -1,4 +1,4 @@
-//! Which endpoints are called at all, and other ways to choose among them.
+//! Subsets of endpoints, and other balancing policies.
 
 use std::time::Duration;
 
@@ -28,11 +28,11 @@ fn by(policy: BalancePolicy) -> ClientSettings {
     ClientSettings::default().balance(balance)
 }
 
-/// Waits until these are the endpoints that are called.
+/// Waits until these are the called endpoints.
 async fn called(setup: &Setup, servers: &[&Server]) -> Vec<EndpointSnapshot> {
     let mut expected: Vec<_> = servers.iter().map(|server| server.address).collect();
     expected.sort();
-    within(5, "set of endpoints", || {
+    within("set of endpoints", || {
         let endpoints = setup.channel.snapshot().endpoints;
         let called: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address).collect();
         let connected = endpoints.iter().all(|endpoint| endpoint.connections > 0);
@@ -78,7 +78,7 @@ async fn all_the_tags_are_needed() {
 }
 
 #[tokio::test]
-async fn a_call_without_an_endpoint_in_the_subset_fails_and_says_what_none_of_them_has() {
+async fn an_empty_subset_fails_the_call_and_is_named() {
     let servers = [Server::start().await, Server::start().await];
     let version = Setup::with(subset(Some("2.1"), &[], Otherwise::Nobody));
     let _registrations = [
@@ -97,7 +97,7 @@ async fn a_call_without_an_endpoint_in_the_subset_fails_and_says_what_none_of_th
 }
 
 #[tokio::test]
-async fn a_preference_is_everybody_until_somebody_fits_and_then_nobody_else() {
+async fn a_preference_matches_all_until_an_endpoint_fits() {
     let (other, preferred) = (Server::start().await, Server::start().await);
     let setup = Setup::with(subset(None, &["near"], Otherwise::Everybody));
     let _other = setup.register_as(other.address, "1", &[]).await;
@@ -119,15 +119,15 @@ async fn a_preference_is_everybody_until_somebody_fits_and_then_nobody_else() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_leaves_the_subset_finishes_its_calls_and_is_no_last_resort() {
+async fn an_endpoint_outside_the_subset_only_finishes_its_calls() {
     let server = Server::slow(Duration::from_millis(300)).await;
     let setup = Setup::with(subset(Some("1"), &[], Otherwise::Nobody));
     let registration = setup.register_as(server.address, "1.0", &[]).await;
     called(&setup, &[&server]).await;
     let channel = setup.channel.clone();
     let under_way = tokio::spawn(async move { call(&channel, ADD).await });
-    within(5, "call", || (server.hits() == 1).then_some(()).ok_or(server.hits())).await;
-    // The same address is registered anew, as another version.
+    within("call", || (server.hits() == 1).then_some(()).ok_or(server.hits())).await;
+    // The same address is registered again with another version.
     let _replaced = setup.register_as(server.address, "2.0", &[]).await;
     called(&setup, &[]).await;
     assert_eq!(under_way.await.unwrap().unwrap(), server.address.to_string());
@@ -154,15 +154,15 @@ async fn round_robin_gives_each_endpoint_the_same_whatever_it_costs() {
 }
 
 #[tokio::test]
-async fn least_request_avoids_who_has_calls_already() {
+async fn least_request_avoids_busy_endpoints() {
     let busy = Server::answering(|_| std::future::pending()).await;
     let setup = Setup::with(by(BalancePolicy::LeastRequest));
     let _busy = setup.register(busy.address).await;
     warm(&setup.channel, 1).await;
     let channel = setup.channel.clone();
     let hanging = tokio::spawn(async move { call(&channel, GET).await });
-    within(5, "call", || (busy.hits() == 1).then_some(()).ok_or(busy.hits())).await;
-    // Slow: but it is idle whenever the next call comes.
+    within("call", || (busy.hits() == 1).then_some(()).ok_or(busy.hits())).await;
+    // Slow, but idle at each next call.
     let idle_one = Server::answering(|_| async {
         tokio::time::sleep(Duration::from_millis(5)).await;
         reply("idle")

@@ -1,5 +1,4 @@
-//! Endpoints behind TLS: what is believed, what is shown, and errors that say which of
-//! the two sides is wrong.
+//! Endpoints behind TLS: verification of both sides, and errors that name the wrong one.
 
 use std::{
     net::SocketAddr,
@@ -26,10 +25,10 @@ use crate::{
     server::{Server, reply},
 };
 
-/// Speaks TLS in front of a server that does not.
+/// TLS proxy in front of a plaintext server.
 struct Terminator {
     address: SocketAddr,
-    /// The certificates that clients have shown, oldest first.
+    /// Certificates that clients have presented, oldest first.
     shown: Arc<Mutex<Vec<CertificateDer<'static>>>>,
     _connections: JoinSet<()>,
 }
@@ -71,9 +70,9 @@ fn settings(tls: impl Into<Option<ClientTls>>) -> ClientSettings {
     settings
 }
 
-/// Waits until the only endpoint is known not to be one: the wait of a call is short here.
+/// Waits until the only endpoint has failed to connect, since the wait of a call is short here.
 async fn refused(setup: &Setup) {
-    within(5, "failure to connect", || {
+    within("failure to connect", || {
         let endpoints = setup.channel.snapshot().endpoints;
         endpoints.iter().any(|one| one.last_error.is_some()).then_some(()).ok_or(endpoints)
     })
@@ -92,7 +91,7 @@ fn showing(authority: &Authority, issued: &Issued) -> ClientTls {
 }
 
 #[tokio::test]
-async fn calls_go_through_tls_to_who_bears_the_services_name_or_the_one_configured() {
+async fn tls_checks_the_name_of_the_service_or_the_configured_one() {
     let authority = Authority::new();
     let server =
         Server::answering(
@@ -111,7 +110,7 @@ async fn calls_go_through_tls_to_who_bears_the_services_name_or_the_one_configur
 }
 
 #[tokio::test]
-async fn an_endpoint_that_does_not_prove_who_it_is_gets_no_call_and_the_error_says_why() {
+async fn an_endpoint_without_a_valid_certificate_gets_no_call() {
     let (authority, strangers) = (Authority::new(), Authority::new());
     let server = Server::start().await;
     let expired = authority.issue_until("expired", &["echo"], time::Duration::hours(-1));
@@ -132,7 +131,7 @@ async fn an_endpoint_that_does_not_prove_who_it_is_gets_no_call_and_the_error_sa
 }
 
 #[tokio::test]
-async fn plaintext_to_a_tls_port_and_tls_to_a_plaintext_port_are_told_apart() {
+async fn plaintext_to_tls_and_tls_to_plaintext_are_named() {
     let authority = Authority::new();
     let server = Server::start().await;
     let echo = Terminator::start(&authority.issue("echo", &["echo"]), None, &server).await;
@@ -150,7 +149,7 @@ async fn plaintext_to_a_tls_port_and_tls_to_a_plaintext_port_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_caller_whom_the_endpoint_does_not_believe_hears_so() {
+async fn an_untrusted_caller_gets_the_reason() {
     let (authority, strangers) = (Authority::new(), Authority::new());
     let server = Server::start().await;
     let issued = authority.issue("echo", &["echo"]);
@@ -175,7 +174,7 @@ async fn a_caller_whom_the_endpoint_does_not_believe_hears_so() {
 }
 
 #[tokio::test]
-async fn the_own_certificate_changes_under_load_and_new_connections_show_the_new_one() {
+async fn new_connections_present_a_renewed_certificate() {
     let authority = Authority::new();
     let server = Server::start().await;
     let issued = authority.issue("echo", &["echo"]);
@@ -195,7 +194,8 @@ async fn the_own_certificate_changes_under_load_and_new_connections_show_the_new
     for _ in 0..4 {
         authority.issue("order", &["order"]);
         let new = CertificateDer::from_pem_file(&caller.cert_file).unwrap();
-        // Each that joins is connected anew: soon one of them is shown it.
+        // Each joining endpoint gets a new connection, so one of them soon sees the new
+        // certificate.
         let until = Instant::now() + Duration::from_secs(10);
         loop {
             let joining = Terminator::start(&issued, Some(&authority), &server).await;
@@ -214,7 +214,7 @@ async fn the_own_certificate_changes_under_load_and_new_connections_show_the_new
 }
 
 #[tokio::test]
-async fn files_that_are_no_certificates_are_refused_when_the_channel_is_built() {
+async fn invalid_certificate_files_fail_the_build() {
     let authority = Authority::new();
     let setup = Setup::new();
     let build = |tls| builder(&setup.registry).settings(settings(tls)).build();

@@ -1,5 +1,4 @@
-//! Peers whose connections behave wildly: calls are made as far as that is possible, and
-//! nobody dials in a loop.
+//! Peers with misbehaving connections: calls are made if possible, and no dial loop starts.
 
 use std::{
     sync::{
@@ -15,7 +14,7 @@ use tokio::time::timeout;
 use tonic::Code;
 
 use crate::{
-    caller::{ADD, QUICK, Setup, assert_failed, call, idle, patient, warm, within},
+    caller::{ADD, GUARD, QUICK, Setup, assert_failed, call, idle, patient, warm, within},
     load::Load,
     raw::{ACK, HEADERS, LAST_STREAM, NO_ERROR, Peer, SETTINGS, Wire, peer},
 };
@@ -24,7 +23,7 @@ const MAX_STREAMS: u16 = 3;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 #[tokio::test]
-async fn a_goaway_on_every_connection_at_once_is_dialled_with_growing_pauses() {
+async fn an_immediate_goaway_is_redialled_with_growing_pauses() {
     for (last, code) in [(0, NO_ERROR), (LAST_STREAM, NO_ERROR), (0, ENHANCE_YOUR_CALM)] {
         let peer = peer(move |mut wire: Wire| async move {
             wire.greet(&[]).await;
@@ -38,7 +37,7 @@ async fn a_goaway_on_every_connection_at_once_is_dialled_with_growing_pauses() {
         let mut calls = tokio::task::JoinSet::new();
         for _ in 0..20 {
             let channel = setup.channel.clone();
-            calls.spawn(async move { timeout(Duration::from_secs(10), call(&channel, ADD)).await });
+            calls.spawn(async move { timeout(GUARD, call(&channel, ADD)).await });
         }
         for result in calls.join_all().await {
             let status = result.expect("a caller hangs").unwrap_err();
@@ -53,7 +52,7 @@ async fn a_goaway_on_every_connection_at_once_is_dialled_with_growing_pauses() {
 
 #[tokio::test]
 async fn a_goaway_after_every_few_streams_loses_no_call() {
-    // As a proxy does that closes connections after so many requests.
+    // A proxy that closes connections after a number of requests.
     for (streams, clients) in [(1, 1), (3, 1), (50, 4)] {
         let peer = peer(move |mut wire: Wire| async move {
             wire.greet(&[]).await;
@@ -73,7 +72,7 @@ async fn a_goaway_after_every_few_streams_loses_no_call() {
         load.pass(200).await;
         let (good, failed) = load.stop().await;
         assert!(failed.is_empty(), "{} of {good}: {:?}", failed.len(), failed.first());
-        // A dial serves calls: no more connections than these need, and some in passing.
+        // Each dial serves calls: the connections are bounded by the streams, plus some in passing.
         let most = 2 * (peer.streams() / streams) + 8;
         assert!(peer.connections() <= most, "{} dials for {good} calls", peer.connections());
         idle(&setup.channel).await;
@@ -81,7 +80,7 @@ async fn a_goaway_after_every_few_streams_loses_no_call() {
 }
 
 #[tokio::test]
-async fn a_limit_of_streams_that_is_raised_is_heard_by_those_who_wait() {
+async fn a_raised_limit_of_streams_wakes_waiting_calls() {
     for initial in [0, 1] {
         let raised = Arc::<AtomicBool>::default();
         let raise = Arc::clone(&raised);
@@ -117,13 +116,13 @@ async fn a_limit_of_streams_that_is_raised_is_heard_by_those_who_wait() {
             let channel = setup.channel.clone();
             calls.spawn(async move { call(&channel, ADD).await.unwrap() });
         }
-        within(2, "streams", || {
+        within("streams", || {
             let streams = u32::try_from(peer.streams()).unwrap();
             (streams == initial).then_some(()).ok_or(streams)
         })
         .await;
         raised.store(true, Ordering::SeqCst);
-        timeout(Duration::from_secs(5), calls.join_all()).await.expect("nobody heard of it");
+        timeout(GUARD, calls.join_all()).await.expect("nobody heard of it");
         idle(&setup.channel).await;
         assert_eq!(peer.connections(), 1);
     }
@@ -161,7 +160,7 @@ async fn a_limit_that_falls_to_0_and_rises_again_is_no_end() {
     let _registration = setup.register(peer.address).await;
     let change = async |to: u32| {
         limit.store(to, Ordering::SeqCst);
-        within(5, "acknowledgement", || {
+        within("acknowledgement", || {
             let heard = heard.load(Ordering::SeqCst);
             (heard == to).then_some(()).ok_or(heard)
         })
@@ -170,22 +169,22 @@ async fn a_limit_that_falls_to_0_and_rises_again_is_no_end() {
     for _ in 0..3 {
         call(&setup.channel, ADD).await.unwrap();
         change(0).await;
-        // The first one is sent in good faith, the second finds no stream to be had.
+        // The first call is sent before the new limit applies, the second finds no stream.
         for _ in 0..2 {
-            let status = timeout(Duration::from_secs(4), call(&setup.channel, QUICK)).await;
+            let status = timeout(GUARD, call(&setup.channel, QUICK)).await;
             let status = status.unwrap().unwrap_err();
             let says = [&*peer.address.to_string()];
             assert_failed(&status, Code::DeadlineExceeded, GantryReason::DeadlineExceeded, &says);
         }
         change(100).await;
-        let again = timeout(Duration::from_secs(4), call(&setup.channel, ADD)).await;
+        let again = timeout(GUARD, call(&setup.channel, ADD)).await;
         again.expect("it never recovers").unwrap();
     }
     idle(&setup.channel).await;
     assert_eq!(peer.connections(), 1);
 }
 
-/// Its first connection takes everything and answers nothing, not even pings.
+/// Peer with a first connection that accepts everything and answers nothing, not even pings.
 async fn dead_at_first() -> Peer {
     let is_first = AtomicBool::new(true);
     peer(move |mut wire: Wire| {
@@ -207,7 +206,7 @@ fn pinging() -> Setup {
     Setup::with(
         patient()
             .keep_alive_interval(Duration::from_millis(50))
-            // Longer than the other connection may stand still on a busy machine.
+            // Longer than a stall of the other connection on a busy machine.
             .keep_alive_timeout(Duration::from_secs(1)),
     )
 }
@@ -217,7 +216,7 @@ async fn a_connection_that_died_silently_is_noticed_without_a_call() {
     let peer = dead_at_first().await;
     let setup = pinging();
     let _registration = setup.register(peer.address).await;
-    within(5, "second connection", || {
+    within("second connection", || {
         (peer.connections() == 2).then_some(()).ok_or(peer.connections())
     })
     .await;
@@ -225,12 +224,12 @@ async fn a_connection_that_died_silently_is_noticed_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_connection_that_died_silently_is_noticed_by_its_call_long_before_the_deadline() {
+async fn a_call_on_a_silently_dead_connection_fails_early() {
     let peer = dead_at_first().await;
     let setup = pinging();
     let _registration = setup.register(peer.address).await;
     warm(&setup.channel, 1).await;
-    let status = timeout(Duration::from_secs(5), call(&setup.channel, ADD)).await.unwrap();
+    let status = timeout(GUARD, call(&setup.channel, ADD)).await.unwrap();
     let (status, says) = (status.unwrap_err(), [&*peer.address.to_string()]);
     assert_failed(&status, Code::Unavailable, GantryReason::OutcomeUnknown, &says);
     call(&setup.channel, ADD).await.unwrap();

@@ -19,16 +19,16 @@ const DEFAULT_SECONDS: f32 = 0.03;
 /// Pause after a search for joiners that found none to try.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Something that can be picked; cheap to clone.
+/// Endpoint that can be picked. Cheap to clone.
 pub trait Candidate: Clone {
-    /// Its load.
+    /// Returns its load.
     fn load(&self) -> &Load;
 
-    /// Its share relative to the others: at least 1.
+    /// Returns its weight relative to the others: at least 1.
     fn weight(&self) -> u32;
 }
 
-/// A set of endpoints to pick from.
+/// Set of endpoints to pick from.
 #[derive(Debug)]
 pub struct Balancer<T> {
     members: Box<[T]>,
@@ -38,7 +38,7 @@ pub struct Balancer<T> {
     unknown: f32,
 }
 
-/// A policy and what it has to remember.
+/// Policy with its state.
 #[derive(Debug)]
 enum Chooser {
     PeakEwma(Joiners),
@@ -46,13 +46,13 @@ enum Chooser {
     RoundRobin(Turns),
 }
 
-/// The members that were unknown when the set was built.
+/// Members that were unknown when the set was built.
 #[derive(Debug)]
 struct Joiners {
     indices: Box<[usize]>,
     built: Instant,
-    /// Microseconds since `built` before which nobody looks for them; [`FOUND`] once
-    /// all are known.
+    /// Microseconds after `built` before which no search for them begins; [`FOUND`] once all are
+    /// known.
     look_again: AtomicU64,
 }
 
@@ -63,11 +63,12 @@ struct Look {
     index: usize,
     rank: Rank,
     cost: f32,
-    /// True if it was not picked for long.
+    /// True if its last pick is too long ago, so that it may get a call out of turn.
     forgotten: bool,
 }
 
-/// First comes whom nothing is known of, and last whose one call is under way.
+/// Rank of a member, best first: an untried member goes first, one whose only call is under way
+/// last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Untried,
@@ -76,12 +77,12 @@ enum Rank {
 }
 
 impl<T: Candidate> Balancer<T> {
-    /// A balancer over these members, by [`Policy::PeakEwma`].
+    /// Creates a balancer over these members with [`Policy::PeakEwma`].
     pub fn new(members: impl IntoIterator<Item = T>, now: Instant) -> Self {
         Self::with_policy(Policy::PeakEwma, members, now)
     }
 
-    /// A balancer over these members.
+    /// Creates a balancer over these members.
     pub fn with_policy(policy: Policy, members: impl IntoIterator<Item = T>, now: Instant) -> Self {
         let members: Box<[T]> = members.into_iter().collect();
         let weights = Weights::new(members.iter().map(Candidate::weight));
@@ -97,15 +98,14 @@ impl<T: Candidate> Balancer<T> {
         Self { members, weights, policy, unknown }
     }
 
-    /// The members, in the order they were given.
+    /// Returns the members in the given order.
     pub fn members(&self) -> &[T] {
         &self.members
     }
 
-    /// Picks a member for a call that starts now, among those that stand best; `None`
-    /// where all are unusable. `repeatable` says that the call does no harm when it has
-    /// to be made again, so that a member which was long not picked may get it out of
-    /// turn.
+    /// Picks a member for a call that starts now, among those of the best standing. Returns `None`
+    /// if all are unusable. `repeatable`: the call may be repeated without harm, so a member that
+    /// was not picked for long may get it out of turn.
     pub fn pick<S: Into<Standing>>(
         &self,
         now: Instant,
@@ -114,7 +114,7 @@ impl<T: Candidate> Balancer<T> {
         standing: impl Fn(&T) -> S,
     ) -> Option<Picked<T>> {
         [Standing::Fit, Standing::Tried, Standing::Ejected].into_iter().find_map(|worst| {
-            // A member that has become better since the last round will do as well.
+            // A member whose standing has improved since the last round will do as well.
             let will_do = |index: usize| standing(&self.members[index]).into() <= worst;
             let (index, trial) = match &self.policy {
                 Chooser::PeakEwma(joiners) => {
@@ -127,7 +127,7 @@ impl<T: Candidate> Balancer<T> {
         })
     }
 
-    /// Gives the member, and whether this is its trial.
+    /// Returns the index of a member and true if this call is its trial.
     fn cheapest(
         &self,
         joiners: &Joiners,
@@ -153,7 +153,7 @@ impl<T: Candidate> Balancer<T> {
         }
         let second_first = (second.rank, second.cost) < (first.rank, first.cost);
         let (better, worse) = if second_first { (second, first) } else { (first, second) };
-        // If another thread was faster, the trial is its.
+        // Another thread may have claimed the trial.
         match self.is_trial(&better) {
             false if better.rank == Rank::Untried => Some((worse.index, self.is_trial(&worse))),
             trial => Some((better.index, trial)),
@@ -183,8 +183,8 @@ impl<T: Candidate> Balancer<T> {
         second.filter(|&second| self.queue(second) < self.queue(first)).or(Some(first))
     }
 
-    /// The calls in flight for its weight, and the next one. The weight is not in the
-    /// latter: idle members are drawn by weight already.
+    /// Returns the calls in flight per weight, plus one for the next call. The weight does not
+    /// divide that one: idle members are drawn by weight already.
     fn queue(&self, index: usize) -> f32 {
         self.members[index].load().in_flight() as f32 / self.weights.share(index) + 1.0
     }
@@ -198,7 +198,7 @@ impl Joiners {
         Self { indices, built: now, look_again }
     }
 
-    /// One that will do and has no call yet; its trial is claimed.
+    /// Returns a usable member without a call, with its trial claimed.
     fn next<T: Candidate>(
         &self,
         members: &[T],

@@ -16,19 +16,19 @@ const FAILURE: Duration = Duration::from_secs(5);
 /// Longest time that a failure counts as, whatever the server says.
 const LONGEST_FAILURE: Duration = Duration::from_secs(300);
 
-/// An estimate is worth nothing so long after the last answer, and as long again as it
-/// was itself: what is left of it then says that the endpoint is fast, and a burst
-/// would go there. Shorter than an ejection, whose end comes as something new.
+/// An estimate expires this long after the last response, plus its own length. By then decay would
+/// make a slow endpoint look fast, and a burst would go there. Shorter than an ejection, so that an
+/// endpoint returns from one as unknown.
 const EXPIRES_SECONDS: f32 = 20.0;
 
-/// An endpoint that was not picked for so long may get a call out of turn.
+/// Time without a pick after which an endpoint may get a call out of turn.
 const UNPICKED: Duration = Duration::from_secs(3);
 
-/// Ticks of 100 microseconds tell five days apart; a longer silence counts as a
-/// shorter one, which does no harm.
+/// Ticks of 100 microseconds wrap after five days. A longer silence counts as a shorter one, which
+/// does no harm.
 const TICKS_PER_SECOND: u64 = 10_000;
 
-/// The ticks that a clock read earlier may be ahead: ten seconds.
+/// Ticks by which an earlier clock reading may be ahead: ten seconds.
 const SKEW: u32 = 100_000;
 
 /// Outcome of a call, with regard to the endpoint's load.
@@ -36,29 +36,28 @@ const SKEW: u32 = 100_000;
 pub enum Outcome {
     /// The endpoint answered.
     Answered,
-    /// The endpoint answered without doing the work: the call was refused. Counts as its last
-    /// success at least, or the median of its set before the first: else an endpoint that
-    /// refuses at once would look fast.
+    /// The endpoint refused the call without doing the work. Counts as at least its last success,
+    /// or before the first one as the median of its set: an endpoint that refuses at once must not
+    /// look fast.
     Refused,
     /// The endpoint failed, however fast.
     Failed,
-    /// The endpoint failed, and said for how long it would. A shorter time than any
-    /// failure counts as changes nothing: else an endpoint that fails fast could look
-    /// fast by saying so.
+    /// The endpoint failed and announced for how long. A time shorter than that of any failure has
+    /// no effect: an endpoint that fails fast must not look fast by announcing so.
     FailedFor(Duration),
-    /// The caller stopped waiting: the answer would have taken at least so long.
+    /// The caller stopped waiting: the response would have taken at least this long.
     Abandoned,
 }
 
-/// The load of one endpoint. Lives as long as the endpoint, over many sets.
+/// Load of one endpoint. Lives as long as the endpoint, over many sets.
 #[derive(Debug)]
 pub struct Load {
     epoch: Instant,
-    /// Seconds to headers as `f32` bits above, the tick of the estimate below;
-    /// [`NEVER`] before the first answer.
+    /// Seconds to response headers as `f32` bits in the upper half, tick of the estimate in the
+    /// lower; [`NEVER`] before the first response.
     estimate: AtomicU64,
     in_flight: AtomicU32,
-    /// The tick of the last pick.
+    /// Tick of the last pick.
     picked: AtomicU32,
     /// True while the one call to an unknown endpoint is under way.
     trying: AtomicBool,
@@ -68,9 +67,9 @@ pub struct Load {
 
 /// State of an endpoint at a moment.
 pub(super) struct Known {
-    /// The estimated time to headers.
+    /// Estimated time to response headers, in seconds.
     pub(super) seconds: Option<f32>,
-    /// True if it was not picked for long.
+    /// True if the last pick is at least [`UNPICKED`] ago.
     pub(super) forgotten: bool,
 }
 
@@ -86,7 +85,7 @@ fn unpack(packed: u64) -> Option<(f32, u32)> {
 }
 
 impl Load {
-    /// The load of an endpoint that nothing is known of.
+    /// Creates the load of an unknown endpoint.
     pub fn new(now: Instant) -> Self {
         Self {
             epoch: now,
@@ -98,20 +97,19 @@ impl Load {
         }
     }
 
-    /// The calls sent and not ended.
+    /// Returns the number of calls in flight.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The estimated time to response headers; `None` where nothing is known, or
-    /// nothing lately.
+    /// Returns the estimated time to response headers; `None` if it is unknown or expired.
     pub fn estimate(&self, now: Instant) -> Option<Duration> {
         self.seconds(now).map(Duration::from_secs_f32)
     }
 
-    /// Makes the endpoint an unknown one again: whoever answers from now on need not be who
-    /// answered before. What a crash failed with would otherwise keep the calls away from a
-    /// replica that was restarted at its address, for a minute and more.
+    /// Makes the endpoint unknown again, because another process may serve its address from now on.
+    /// Otherwise the failures of a crash would keep calls away from the restarted replica for a
+    /// minute or more.
     pub fn forget(&self) {
         self.estimate.store(NEVER, Ordering::Relaxed);
         self.success.store(0, Ordering::Relaxed);
@@ -122,7 +120,7 @@ impl Load {
         self.trying.load(Ordering::Relaxed)
     }
 
-    /// Takes the one call that an unknown endpoint gets.
+    /// Claims the one call of an unknown endpoint.
     pub(super) fn claim_trial(&self) -> bool {
         !self.is_on_trial() && !self.trying.swap(true, Ordering::Relaxed)
     }
@@ -131,7 +129,7 @@ impl Load {
         self.trying.store(false, Ordering::Relaxed);
     }
 
-    /// Takes the one call that an endpoint gets which was long not picked.
+    /// Claims the one call of an endpoint that was not picked for long.
     pub(super) fn claim_forgotten(&self, now: Instant) -> bool {
         let (now, picked) = (self.tick(now), self.picked.load(Ordering::Relaxed));
         let swap = |from, to| {
@@ -162,7 +160,8 @@ impl Load {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Learns from a call. `unknown` is what an unknown endpoint is taken for, in seconds.
+    /// Updates the estimate with a call. `unknown` is the assumed time of an unknown endpoint, in
+    /// seconds.
     pub(super) fn observe(&self, now: Instant, took: Duration, outcome: Outcome, unknown: f32) {
         let took = match outcome {
             Outcome::Answered => {
@@ -179,15 +178,15 @@ impl Load {
             Outcome::FailedFor(hint) => took.max(hint.clamp(FAILURE, LONGEST_FAILURE)),
         };
         let (took, tick) = (took.as_secs_f32(), self.tick(now));
-        // A lost race repeats with what the winner stored; the closure never gives up.
+        // A lost race repeats with the value that the winner stored. The closure never gives up.
         let _ = self.estimate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |packed| {
             let known = unpack(packed).and_then(|(old, at)| {
                 let ticks = elapsed(tick, at);
                 decayed(old, ticks).map(|left| (left, remaining(ticks)))
             });
             let estimate = match (known, outcome) {
-                // The caller may have been impatient: that says something only where
-                // it waited longer than was to be expected.
+                // The caller may have stopped early: the wait is evidence only if it exceeded the
+                // expected time.
                 (None, Outcome::Abandoned) if took < unknown => return None,
                 (Some((left, _)), Outcome::Abandoned) if took < left => return None,
                 (Some((left, kept)), _) if took < left => left + took * (1.0 - kept),
@@ -205,8 +204,8 @@ impl Load {
     }
 }
 
-/// The ticks from `then` to `now`. Threads that read the clock at about the same time may
-/// come in either order: a `then` that lies a little ahead is no time at all.
+/// Returns the ticks from `then` to `now`. Two threads may read the clock in either order, so a
+/// `then` that is slightly ahead counts as `now`.
 fn elapsed(now: u32, then: u32) -> u32 {
     let ticks = now.wrapping_sub(then);
     if then.wrapping_sub(now) <= SKEW { 0 } else { ticks }
@@ -216,12 +215,12 @@ fn is_long(ticks: u32) -> bool {
     u64::from(ticks) >= UNPICKED.as_secs() * TICKS_PER_SECOND
 }
 
-/// Returns the remainder of an estimate after this many ticks; `None` if it is worth nothing.
+/// Returns the remainder of an estimate after this many ticks; `None` if it has expired.
 fn decayed(seconds: f32, ticks: u32) -> Option<f32> {
     (in_seconds(ticks) < EXPIRES_SECONDS + seconds).then(|| seconds * remaining(ticks))
 }
 
-/// The share of an estimate that is left after so many ticks.
+/// Returns the share of an estimate that is left after this many ticks.
 fn remaining(ticks: u32) -> f32 {
     (-in_seconds(ticks) / DECAY_SECONDS).exp()
 }

@@ -1,36 +1,36 @@
 //! Choice of the endpoint for the next call.
 //!
-//! A [`Balancer`] is built for one set of endpoints and replaced whole; the [`Load`]s
-//! live on with the endpoints. Everything is atomics: picking takes no lock, costs the
-//! same for ten endpoints as for a thousand, and is safe from any thread.
+//! A [`Balancer`] is built for one set of endpoints and replaced as a whole; the [`Load`]s live on
+//! with the endpoints. All state is atomic: a pick takes no lock, costs the same for ten endpoints
+//! as for a thousand, and is safe from any thread.
 //!
 //! # The policies
-//! [`Policy::PeakEwma`] draws two endpoints at random, in proportion to their weights,
-//! and takes the cheaper one. What an endpoint costs is its estimated time to response
-//! headers, times the calls in flight and one more. The estimate jumps to a peak at
-//! once and forgets it over ten seconds. Its rules:
-//! - a failure counts as five seconds, or as long as the server says it will go on
-//!   ([`Outcome::FailedFor`]), else an endpoint that fails fast would look fast;
-//! - a refusal ([`Outcome::Refused`]) counts as the endpoint's last success at least, so that it
-//!   never lowers an estimate, and makes an unknown endpoint as good as the median of its set;
-//! - an endpoint of which nothing is known, or nothing lately, gets the next call, and
-//!   no second one until that is answered: a cold or broken joiner costs one call, not
-//!   a burst. [`Load::forget`] makes it so again, for one that was connected anew;
-//! - an endpoint that was not picked for three seconds, while others were, gets one
-//!   call that may be repeated elsewhere: else one bad estimate could starve it.
+//! [`Policy::PeakEwma`] draws two endpoints at random, in proportion to their weights, and picks
+//! the cheaper one. The cost of an endpoint is its estimated time to response headers, times the
+//! calls in flight plus one. The estimate jumps to a peak at once and decays over ten seconds.
+//! Rules:
+//! - A failure counts as five seconds, or as the time that the server announces
+//!   ([`Outcome::FailedFor`]). Otherwise an endpoint that fails fast would look fast.
+//! - A refusal ([`Outcome::Refused`]) counts as at least the endpoint's last success. It never
+//!   lowers an estimate, and makes an unknown endpoint as good as the median of its set.
+//! - An unknown endpoint, or one whose estimate has expired, gets the next call, and no second one
+//!   until the response to that: a cold or broken joiner costs one call, not a burst.
+//!   [`Load::forget`] makes an endpoint unknown again, for one that was reconnected.
+//! - An endpoint that was not picked for three seconds, while others were, gets one call that may
+//!   be repeated elsewhere. Otherwise one bad estimate could starve it.
 //!
-//! [`Policy::LeastRequest`] compares the calls in flight of the two only, and
-//! [`Policy::RoundRobin`] compares nothing. Neither knows slow from fast, and to the
-//! former one that fails fast looks idle: they need ejection beside them.
+//! [`Policy::LeastRequest`] compares only the calls in flight of the two, and
+//! [`Policy::RoundRobin`] compares nothing. Neither distinguishes slow from fast, and to the former
+//! an endpoint that fails fast looks idle: use ejection with both.
 //!
-//! # What is to be avoided
-//! The caller says of each endpoint what it thinks of it ([`Standing`]; a plain `bool`
-//! says whether it is usable). What was tried already or is ejected is picked only
-//! where nothing better is, and what is unusable never. Ejection thus fails open.
+//! # Standing
+//! The caller rates each endpoint for the call ([`Standing`]; a plain `bool` means usable or not). An
+//! endpoint that was tried already or is ejected is picked only if there is no better one, an unusable
+//! one never. Ejection thus fails open.
 //!
 //! # Subsets
-//! A [`Subset`] keeps the endpoints of a version or with some tags; a balancer is
-//! built over what it leaves.
+//! A [`Subset`] selects the endpoints of a version or with some tags. Build a balancer over the
+//! selected ones.
 //!
 //! ```
 //! use fastrand::Rng;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{balancer::Candidate, load::Outcome};
 
-/// A member with a call in flight, until it is dropped.
+/// Picked member with a call in flight until this is dropped.
 pub struct Picked<T: Candidate> {
     member: T,
     started: Instant,
@@ -32,8 +32,8 @@ impl<T: Candidate> Picked<T> {
         self.started
     }
 
-    /// Learns from the call: to be called once, when the headers arrive or fail to. A
-    /// call that was never sent teaches nothing: drop it without this.
+    /// Records the outcome of the call. Call it once, when the response headers arrive or fail to.
+    /// If the call was never sent, drop the pick instead.
     pub fn learn(&mut self, now: Instant, outcome: Outcome) {
         let took = now.saturating_duration_since(self.started);
         self.member.load().observe(now, took, outcome, self.unknown);

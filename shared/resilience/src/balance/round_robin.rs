@@ -6,21 +6,21 @@ use fastrand::Rng;
 
 use super::weights::Weights;
 
-/// Whose turn it is: gRPC's static stride scheduler (gRFC A58), which needs nothing but
-/// a counter. The heaviest member has its turn in every round, and a lighter one in as
-/// many of them as its weight is of the heaviest.
+/// Turns of the members: gRPC's static stride scheduler (gRFC A58), which needs only a counter. The
+/// heaviest member takes part in every round, a lighter one in a share of the rounds: its weight
+/// divided by the greatest.
 #[derive(Debug)]
 pub(super) struct Turns {
     count: usize,
-    /// The share of the rounds that each takes part in, of [`EVERY`]; empty where
-    /// all do in all.
+    /// Share of the rounds that each member takes part in, out of [`EVERY`]; empty if all take part
+    /// in every round.
     strides: Box<[u64]>,
     next: AtomicU64,
 }
 
 const EVERY: u64 = 1 << 16;
 
-/// Never reached by counting.
+/// Initial value, never reached by counting.
 const NOT_BEGUN: u64 = u64::MAX;
 
 impl Turns {
@@ -33,9 +33,9 @@ impl Turns {
         Self { count, strides, next: AtomicU64::new(NOT_BEGUN) }
     }
 
-    /// The next member that will do. Who will not loses the turn to the one after it,
-    /// which does not get two of them: the turn goes on from there. Where none will
-    /// the turn stays.
+    /// Returns the next usable member. An unusable member loses its turn to the one after it, which
+    /// does not get a second turn: the next search starts after it. If no member is usable, the
+    /// turn stays.
     pub(super) fn next(&self, rng: &mut Rng, will_do: impl Fn(usize) -> bool) -> Option<usize> {
         if self.count == 0 {
             return None;
@@ -46,8 +46,8 @@ impl Turns {
         loop {
             let turn = self.next.load(Ordering::Relaxed);
             let turns = turn..turn + 2 * self.count as u64;
-            // Lighter members wait for their round; where the heavy ones will not do that
-            // could be long.
+            // Lighter members wait for their round, which may be long if the heavy ones are
+            // unusable.
             let taken = turns
                 .clone()
                 .find(|&turn| self.takes_part(turn) && will_do(member(turn)))
@@ -64,11 +64,11 @@ impl Turns {
         }
     }
 
-    /// Begins anywhere: else all clients would begin with the same member.
+    /// Starts at a random member, so that clients do not all start with the same one.
     fn begin(&self, rng: &mut Rng) {
         if self.next.load(Ordering::Relaxed) == NOT_BEGUN {
             let start = u64::from(rng.u32(..));
-            // Where it fails another thread has begun.
+            // If it fails, another thread has started.
             let _ =
                 self.next.compare_exchange(NOT_BEGUN, start, Ordering::Relaxed, Ordering::Relaxed);
         }

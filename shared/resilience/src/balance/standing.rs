@@ -5,16 +5,16 @@
 pub enum Standing {
     /// Nothing speaks against it.
     Fit,
-    /// This call was tried there already.
+    /// It already had an attempt of this call.
     Tried,
     /// It is ejected.
     Ejected,
-    /// It cannot take the call: never picked.
+    /// It cannot take the call, and is never picked.
     Unusable,
 }
 
 impl From<bool> for Standing {
-    /// Converts the answer to "is it usable?".
+    /// Returns `Fit` for true and `Unusable` for false.
     fn from(usable: bool) -> Self {
         if usable { Self::Fit } else { Self::Unusable }
     }

@@ -1,32 +1,32 @@
-//! A part of a service's endpoints, by version or tags.
+//! Subset of a service's endpoints, by version or tags.
 
 use std::fmt;
 
 /// Registered labels of an endpoint.
 pub trait Labelled {
-    /// Its version, as in `2.1.0`.
+    /// Returns its version, such as `2.1.0`.
     fn version(&self) -> &str;
 
-    /// Its tags.
+    /// Returns its tags.
     fn tags(&self) -> &[String];
 }
 
 /// Fallback if no endpoint belongs to a subset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Otherwise {
-    /// There is none to call: for endpoints that differ in what they do.
+    /// No endpoint: for endpoints that differ in what they do.
     #[default]
     Nobody,
-    /// Any endpoint will do: for a preference.
+    /// All endpoints: for a preference.
     Everybody,
 }
 
 /// Subset of the endpoints to call. Default: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subset {
-    /// The version, or its leading parts: `2.1` is `2.1` and `2.1.7`, not `2.10`.
+    /// Version, or its leading parts: `2.1` matches `2.1` and `2.1.7`, not `2.10`.
     pub version: Option<String>,
-    /// The tags an endpoint must have, all of them.
+    /// Tags that an endpoint must have, all of them.
     pub tags: Vec<String>,
     /// Fallback if no endpoint fits.
     pub otherwise: Otherwise,
@@ -39,7 +39,7 @@ impl Subset {
             && self.tags.iter().all(|tag| endpoint.tags().contains(tag))
     }
 
-    /// The endpoints to balance among, in the order they were given.
+    /// Returns the endpoints to balance among, in the given order.
     pub fn of<'a, T: Labelled>(&self, endpoints: &'a [T]) -> Vec<&'a T> {
         let within: Vec<&T> =
             endpoints.iter().filter(|endpoint| self.contains(*endpoint)).collect();

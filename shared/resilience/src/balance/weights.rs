@@ -2,29 +2,29 @@
 
 use fastrand::Rng;
 
-/// How many draws are made for a member that will do before all are looked through.
+/// Number of random draws for a usable member before all members are searched.
 const DRAWS: usize = 4;
 
-/// The weights of a set.
+/// Weights of a set.
 #[derive(Debug)]
 pub(super) struct Weights {
     count: usize,
-    /// `None` where all weigh the same.
+    /// `None` if all weights are equal.
     unequal: Option<Unequal>,
 }
 
 #[derive(Debug)]
 struct Unequal {
     weights: Box<[u32]>,
-    /// Each weight over the mean.
+    /// Each weight divided by the mean.
     shares: Box<[f32]>,
-    /// Walker's alias method: column `n` is `n` with the given probability, and else
+    /// Walker's alias method: column `n` stands for `n` with the given probability, otherwise for
     /// another member.
     columns: Box<[(f32, usize)]>,
 }
 
 impl Weights {
-    /// A weight of 0 counts as 1: it is for the registry to leave members out.
+    /// A weight of 0 counts as 1: the registry removes members, the balancer does not.
     pub(super) fn new(weights: impl IntoIterator<Item = u32>) -> Self {
         let weights: Box<[u32]> = weights.into_iter().map(|weight| weight.max(1)).collect();
         let count = weights.len();
@@ -32,18 +32,18 @@ impl Weights {
         Self { count, unequal: (!equal).then(|| Unequal::new(weights)) }
     }
 
-    /// A member's weight over the mean: 1 where all weigh the same.
+    /// Returns a member's weight divided by the mean: 1 if all weights are equal.
     pub(super) fn share(&self, index: usize) -> f32 {
         self.unequal.as_ref().map_or(1.0, |unequal| unequal.shares[index])
     }
 
-    /// The weights, where they differ.
+    /// Returns the weights if they differ.
     pub(super) fn unequal(&self) -> Option<&[u32]> {
         self.unequal.as_ref().map(|unequal| &*unequal.weights)
     }
 
-    /// Draws a member other than `taken` that will do. What will not do is drawn again,
-    /// so that its neighbour does not get its share; but not for ever.
+    /// Draws a usable member other than `taken`. An unusable member is drawn again, so that its
+    /// neighbour does not get its share; after [`DRAWS`] the next usable one is taken.
     pub(super) fn draw(
         &self,
         rng: &mut Rng,
@@ -64,7 +64,7 @@ impl Weights {
         (start..self.count).chain(0..start).find(will_do)
     }
 
-    /// The caller has seen that there is a member other than `taken`.
+    /// Requires a member other than `taken`.
     fn draw_one(&self, rng: &mut Rng, taken: Option<usize>) -> usize {
         match (&self.unequal, taken) {
             (None, None) => rng.usize(..self.count),
@@ -87,7 +87,7 @@ impl Unequal {
             weights.iter().map(|&weight| f64::from(weight)).sum::<f64>() / weights.len() as f64;
         let mut left: Vec<f64> = weights.iter().map(|&weight| f64::from(weight) / mean).collect();
         let shares = left.iter().map(|&share| share as f32).collect();
-        // Each column is filled up to 1 by a member that has more than that.
+        // Each column is filled up to 1 by a member that has more than 1.
         let mut columns: Box<[(f32, usize)]> = (0..left.len()).map(|index| (1.0, index)).collect();
         let (mut small, mut large): (Vec<usize>, Vec<usize>) =
             (0..left.len()).partition(|&index| left[index] < 1.0);

@@ -56,7 +56,7 @@ where
 {
     type Output = Result<P::Response, Error<S::Error>>;
 
-    #[expect(clippy::expect_used, reason = "nobody polls a future that is ready")]
+    #[expect(clippy::expect_used, reason = "a finished future is not polled again")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {

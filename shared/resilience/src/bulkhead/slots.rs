@@ -31,7 +31,7 @@ pub struct Slot {
 
 /// Rejection of a call: nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{concurrent} calls to the dependency are under way, which is all it may hold; waited {waited:?}{}",
+#[error("{concurrent} calls to the dependency are in flight, which is the limit; waited {waited:?}{}",
     if *.late { ", until the deadline" } else { "" })]
 pub struct Full {
     /// Number of slots.

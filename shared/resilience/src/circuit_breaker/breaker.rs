@@ -53,7 +53,7 @@ impl CircuitBreaker {
     /// be sent.
     pub fn admit(&self, now: Instant) -> Result<Permit, Rejected> {
         let (admission, changed) = self.0.gate.admit(now);
-        self.tell(changed);
+        self.report(changed);
         Ok(Permit {
             breaker: self.clone(),
             admission: admission?,
@@ -69,7 +69,7 @@ impl CircuitBreaker {
         self.0.gate.snapshot(now)
     }
 
-    fn tell(&self, changed: Option<Transition>) {
+    fn report(&self, changed: Option<Transition>) {
         if let (Some(transition), Some(observer)) = (changed, &self.0.observer) {
             observer(&transition);
         }
@@ -133,7 +133,7 @@ impl Permit {
             Outcome::Neutral => None,
         };
         let changed = self.breaker.0.gate.record(self.admission, ended, now);
-        self.breaker.tell(changed);
+        self.breaker.report(changed);
     }
 }
 

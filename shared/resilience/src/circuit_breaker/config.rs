@@ -56,7 +56,7 @@ pub struct Parameters {
     /// Random deviation of each wait: a factor from `1 - jitter` to `1 + jitter`. At least 0, below 1.
     /// Default 0.2.
     pub jitter: f64,
-    /// Number of probes of a half-open breaker, all of which must succeed. Default 5.
+    /// Number of probes of a half-open breaker. All must succeed. Default 5.
     pub probes: u32,
     /// Time after which outstanding probes count as lost and their permits are issued again. Default
     /// 60 s. Calls have deadlines, so only a forgotten stream takes that long.

@@ -50,7 +50,7 @@ where
 {
     type Output = Result<P::Response, Error<E>>;
 
-    #[expect(clippy::expect_used, reason = "nobody polls a future that is ready")]
+    #[expect(clippy::expect_used, reason = "a finished future is not polled again")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().stage.project() {
             StageProjection::Admitted { call, permit, policy } => {

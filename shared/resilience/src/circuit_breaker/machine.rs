@@ -81,7 +81,7 @@ impl Machine {
         now: Instant,
     ) -> (Result<Admission, Rejected>, Option<Transition>) {
         let probes = self.config.parameters().probes;
-        let patience = self.config.parameters().probe_timeout;
+        let timeout = self.config.parameters().probe_timeout;
         let changed = match &mut self.phase {
             Phase::Closed => None,
             Phase::Open { until, .. } if now < *until => {
@@ -97,7 +97,7 @@ impl Machine {
             }
             // half-open -> half-open: the outstanding probes count as lost.
             Phase::HalfOpen { granted, .. }
-                if now.saturating_duration_since(*granted) >= patience =>
+                if now.saturating_duration_since(*granted) >= timeout =>
             {
                 Some(self.half_open(Cause::ProbesLost, now))
             }

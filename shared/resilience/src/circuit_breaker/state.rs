@@ -96,7 +96,7 @@ impl fmt::Display for Cause {
             Self::ProbeFailed => f.write_str("a probe failed"),
             Self::ProbesSlow => f.write_str("the probes were slow"),
             Self::WaitOver => f.write_str("the wait is over"),
-            Self::ProbesLost => f.write_str("nothing was heard of the probes"),
+            Self::ProbesLost => f.write_str("the probes had no outcome in time"),
             Self::ProbesSucceeded => f.write_str("all probes succeeded"),
         }
     }

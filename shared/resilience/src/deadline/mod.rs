@@ -50,7 +50,7 @@ impl Deadline {
         Self(now + timeout.min(LONGEST))
     }
 
-    /// Returns the earlier of two deadlines, of which the other may be missing.
+    /// Returns the earlier of two deadlines; the other may be missing.
     #[must_use]
     pub fn earlier(self, other: Option<Self>) -> Self {
         other.map_or(self, |other| self.min(other))

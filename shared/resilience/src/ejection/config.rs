@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The longest a time may be here: nobody waits longer for an endpoint.
+/// Longest duration of any parameter.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Parameters of a detector, unchecked: see [`Config::try_new`].
@@ -10,7 +10,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Parameters {
     /// Consecutive failures that eject an endpoint. Default 5.
     pub consecutive_failures: u32,
-    /// Interval at which the endpoints are compared, and after which an ejection is forgotten. Default 10 s.
+    /// Interval at which the endpoints are compared, and after which one ejection is forgotten.
+    /// Default 10 s.
     pub interval: Duration,
     /// Length of the first ejection. Default 30 s.
     pub base_ejection: Duration,
@@ -37,7 +38,7 @@ pub struct SuccessRate {
     pub request_volume: u32,
 }
 
-/// Ejection of endpoints of which most calls fail, whatever the others do (gRFC A50).
+/// Ejection of endpoints with mostly failed calls, regardless of the others (gRFC A50).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailurePercentage {
     /// Share of failed calls above which an endpoint is ejected, in percent. Default 85.
@@ -107,7 +108,7 @@ impl Parameters {
     }
 }
 
-/// Numbers that no detector can work with.
+/// Invalid parameter of a detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
     /// A count is zero.
@@ -116,16 +117,16 @@ pub enum InvalidConfig {
         /// Name of the parameter.
         name: &'static str,
     },
-    /// A percentage is none.
+    /// A percentage is above 100.
     #[error("{name} must be 0 to 100")]
     Percentage {
         /// Name of the parameter.
         name: &'static str,
     },
-    /// The factor is no number above 0.
+    /// The factor is not a finite number above 0.
     #[error("success_rate.stdev_factor must be finite and above 0")]
     StdevFactor,
-    /// A time is zero or longer than a day.
+    /// A duration is zero or longer than a day.
     #[error("{name} must be longer than 0 s and at most a day")]
     Time {
         /// Name of the parameter.
@@ -137,7 +138,7 @@ pub enum InvalidConfig {
 }
 
 impl InvalidConfig {
-    /// The parameter that is wrong, by its name.
+    /// Returns the name of the invalid parameter.
     pub fn parameter(&self) -> &'static str {
         match self {
             Self::Count { name } | Self::Percentage { name } | Self::Time { name } => name,
@@ -147,12 +148,12 @@ impl InvalidConfig {
     }
 }
 
-/// The numbers of a detector, checked.
+/// Checked parameters of a detector.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Config(Parameters);
 
 impl Config {
-    /// Checks the numbers.
+    /// Checks the parameters.
     ///
     /// # Errors
     /// The first [`InvalidConfig`] found.
@@ -163,12 +164,12 @@ impl Config {
         }
     }
 
-    /// The numbers.
+    /// Returns the parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.0
     }
 
-    /// Returns the number of endpoints, of a set of this size, that may be ejected.
+    /// Returns the maximum number of ejected endpoints in a set of this size.
     pub(super) fn most_ejected(&self, endpoints: usize) -> usize {
         let percent = self.0.max_ejected_percent as usize;
         if endpoints < 2 || percent == 0 {
@@ -182,8 +183,8 @@ impl Config {
         self.0.base_ejection.saturating_mul(times).min(self.0.max_ejection)
     }
 
-    /// The number of ejections above which they last no longer: it need not be counted
-    /// any further, else it would take long to be forgotten.
+    /// Returns the ejection count above which ejections no longer grow. It is not counted further:
+    /// a higher count would take long to decay.
     pub(super) fn most_times(&self) -> u32 {
         let times = self.0.max_ejection.as_nanos().div_ceil(self.0.base_ejection.as_nanos());
         // A day of nanoseconds does not fit.

@@ -1,4 +1,4 @@
-//! The detector, to which calls are reported.
+//! Detector of failing endpoints.
 
 use std::sync::{Arc, PoisonError};
 
@@ -11,20 +11,20 @@ use super::{
     sync::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
-/// Refusals in a row between two comparisons with the other endpoints.
+/// Consecutive refusals between two comparisons with the other endpoints.
 const COMPARED_EVERY: u32 = 5;
 
-/// Returns if a run of refusals of this length is compared with the others: each takes the lock
-/// and looks at all endpoints, so a run that goes on is compared at twice its length.
+/// Returns true if a run of refusals of this length is compared with the other endpoints. A
+/// comparison takes the lock and reads all endpoints, so the next one of a run is due at twice its
+/// length.
 fn is_compared(run: u32) -> bool {
     let turns = run / COMPARED_EVERY;
     run.is_multiple_of(COMPARED_EVERY) && (turns <= 8 || turns.is_power_of_two())
 }
 
-/// Ejects endpoints of one set; `K` names them.
+/// Detector that ejects endpoints of one set. `K` is their key.
 ///
-/// Calls report without a lock. It is taken when an endpoint is to be ejected, once an
-/// interval, and when the set changes.
+/// Reports take no lock, except to eject an endpoint, once an interval, and when the set changes.
 #[derive(Debug)]
 pub struct Detector<K> {
     config: Config,
@@ -32,12 +32,13 @@ pub struct Detector<K> {
     set: Mutex<Set<K>>,
     /// Time of the next comparison, in microseconds after the epoch.
     look_at: AtomicU64,
-    /// Until when nobody can be ejected: saves the lock while everything fails.
+    /// Time until which no endpoint can be ejected, in microseconds after the epoch. Saves the lock
+    /// while everything fails.
     full_until: AtomicU64,
 }
 
 impl<K: Ord + Clone> Detector<K> {
-    /// A detector of no endpoints.
+    /// Creates a detector without endpoints.
     pub fn new(config: Config, now: Instant) -> Self {
         Self {
             config,
@@ -48,9 +49,9 @@ impl<K: Ord + Clone> Detector<K> {
         }
     }
 
-    /// Changes the set to these endpoints, which are returned in the same order. Those
-    /// that are in it already keep their state; those that are no longer are not ejected
-    /// any more, and what is reported of them counts for nothing.
+    /// Changes the set to these endpoints and returns them in the same order. Endpoints that stay
+    /// keep their state. Endpoints that leave are no longer ejected, and reports about them have no
+    /// effect.
     pub fn replace(
         &self,
         keys: impl IntoIterator<Item = K>,
@@ -63,8 +64,8 @@ impl<K: Ord + Clone> Detector<K> {
         endpoints
     }
 
-    /// Reports a success of the endpoint. Returns the endpoints that were ejected because the comparison of
-    /// all was due.
+    /// Reports a success of the endpoint. Returns the endpoints that a due comparison of all
+    /// ejected.
     pub fn succeeded(&self, endpoint: &Endpoint<K>, now: Instant) -> Vec<Ejected<K>> {
         if !endpoint.is_ejected(now) {
             endpoint.succeeded();
@@ -72,9 +73,9 @@ impl<K: Ord + Clone> Detector<K> {
         self.look(now)
     }
 
-    /// Reports a refusal, which may be the caller's fault or the endpoint's: a version without the method, a
-    /// wrong clock, no data. Returns the endpoints that were ejected: this one, if it alone refuses, and
-    /// those that the comparison of all ejects.
+    /// Reports a refusal, which may be the fault of the caller or of the endpoint: a version
+    /// without the method, a wrong clock, no data. Returns the ejected endpoints: this one, if it
+    /// alone refuses, and those that a due comparison of all ejected.
     pub fn refused(&self, endpoint: &Endpoint<K>, now: Instant) -> Vec<Ejected<K>> {
         let mut ejected = None;
         if !endpoint.is_ejected(now) {
@@ -90,8 +91,8 @@ impl<K: Ord + Clone> Detector<K> {
         more
     }
 
-    /// Reports a failure of the endpoint. Returns the endpoints that were ejected: this one, and those that
-    /// the comparison of all ejects.
+    /// Reports a failure of the endpoint. Returns the ejected endpoints: this one, and those that a
+    /// due comparison of all ejected.
     pub fn failed(&self, endpoint: &Endpoint<K>, now: Instant) -> Vec<Ejected<K>> {
         let mut ejected = None;
         if !endpoint.is_ejected(now) {
@@ -114,7 +115,7 @@ impl<K: Ord + Clone> Detector<K> {
         self.lock().snapshot(self.epoch, self.micros(now), &self.config)
     }
 
-    /// Looks at the calls of all endpoints if it is time to.
+    /// Compares all endpoints if the interval has passed.
     fn look(&self, now: Instant) -> Vec<Ejected<K>> {
         let now = self.micros(now);
         if now < self.look_at.load(Ordering::Relaxed) {
@@ -127,7 +128,7 @@ impl<K: Ord + Clone> Detector<K> {
         }
         let interval = length(self.config.parameters().interval);
         self.look_at.store(now + interval, Ordering::Relaxed);
-        // Nothing ended for a whole interval: what there is says nothing of today.
+        // No call ended for a whole interval, so the counts are outdated.
         if now - due > interval {
             set.forget_counts();
             return Vec::new();
@@ -146,7 +147,7 @@ impl<K: Ord + Clone> Detector<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Set<K>> {
-        // Keys that panic when they are compared could leave it half done, but whole.
+        // A key that panics in a comparison leaves the set usable.
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

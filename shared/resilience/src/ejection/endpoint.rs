@@ -9,28 +9,28 @@ use super::{
     sync::{AtomicU32, AtomicU64, Ordering},
 };
 
-/// A failure in the packed counts.
+/// One failure in the packed counts.
 const FAILURE: u64 = 1 << 32;
 
-/// An endpoint of a [`Detector`](super::Detector)'s set, as long as it stays in the set.
+/// Endpoint in the set of a [`Detector`](super::Detector), as long as it stays there.
 ///
-/// All atomics are relaxed: each is a number by itself. Ejecting happens under the set's
-/// lock; that a call which ends at the same moment still counts as before does no harm.
+/// All atomics are relaxed, since each is independent. Ejection happens under the set's lock; a
+/// call that ends at the same moment may still count as before, which does no harm.
 #[derive(Debug)]
 pub struct Endpoint<K> {
     key: K,
     epoch: Instant,
-    /// Microseconds after the epoch at which its ejection is over; 0 where it is not
-    /// ejected. Written under the set's lock only.
+    /// End of its ejection, in microseconds after the epoch; 0 if not ejected. Written under the
+    /// set's lock only.
     until: AtomicU64,
-    /// The failures in a row.
+    /// Consecutive failures.
     run: AtomicU32,
-    /// The calls since the last look: failures above, successes below. Neither reaches
-    /// 32 bits within an interval.
+    /// Calls since the last comparison: failures in the upper half, successes in the lower. Neither
+    /// overflows 32 bits within an interval.
     counts: AtomicU64,
-    /// Refusals in a row: a success ends the run.
+    /// Consecutive refusals: a success ends the run.
     refused_run: AtomicU32,
-    /// Refusals since the last look, which are successes in `counts`.
+    /// Refusals since the last comparison, which are successes in `counts`.
     refusals: AtomicU32,
 }
 
@@ -52,7 +52,7 @@ impl<K> Endpoint<K> {
         &self.key
     }
 
-    /// Returns true if it gets no calls now. Cheap, for the picker.
+    /// Returns true if the endpoint is ejected. Cheap: one atomic load.
     pub fn is_ejected(&self, now: Instant) -> bool {
         let until = self.until();
         until != 0 && micros(self.epoch, now) < until
@@ -80,7 +80,7 @@ impl<K> Endpoint<K> {
         }
     }
 
-    /// Returns the length of the run of refusals.
+    /// Records a refusal. Returns the number of consecutive ones.
     pub(super) fn refused(&self) -> u32 {
         self.answered();
         self.refusals.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +94,7 @@ impl<K> Endpoint<K> {
         }
     }
 
-    /// Returns the length of the run of failures.
+    /// Records a failure. Returns the number of consecutive ones.
     pub(super) fn failed(&self) -> u32 {
         self.counts.fetch_add(FAILURE, Ordering::Relaxed);
         self.run.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
@@ -108,7 +108,7 @@ impl<K> Endpoint<K> {
         self.refused_run.load(Ordering::Relaxed)
     }
 
-    /// Answers since the last look.
+    /// Returns the responses since the last comparison.
     pub(super) fn answers(&self) -> Answers {
         let refused = self.refusals.load(Ordering::Relaxed);
         let done = self.counts().successes.saturating_sub(refused);
@@ -130,12 +130,12 @@ fn unpack(packed: u64) -> Counts {
     Counts { successes: packed as u32, failures: (packed >> 32) as u32 }
 }
 
-/// Microseconds from the epoch to `now`; 0 where it lies ahead.
+/// Returns the microseconds from the epoch to `now`; 0 if `now` is earlier.
 pub(super) fn micros(epoch: Instant, now: Instant) -> u64 {
     length(now.saturating_duration_since(epoch))
 }
 
-/// A time in microseconds: 64 bits hold half a million years.
+/// Returns a duration in microseconds. 64 bits hold half a million years.
 pub(super) fn length(time: Duration) -> u64 {
     time.as_micros() as u64
 }

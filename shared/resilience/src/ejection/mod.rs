@@ -1,32 +1,32 @@
-//! Ejecting endpoints that fail more than the others of their set, for a while.
+//! Ejection: temporary removal of endpoints that fail more than the others of their set.
 //!
-//! Rules (Envoy's outlier detection, and what gRFC A50 makes of it):
-//! - 5 failures in a row eject an endpoint at once; a success ends the run;
-//! - every 10 s the calls since the last time are looked at. Where at least 5 endpoints
-//!   had 100 calls each, those are ejected whose success rate lies more than 1.9 standard
-//!   deviations below the mean; where at least 5 had 50 calls each, those of which more
-//!   than 85 % failed. The worst first;
-//! - an endpoint that refuses calls in a row while the others do not is ejected: when a run of
-//!   at least 5 goes on by so many that at the others' rate of refusals, meanwhile, it would be
-//!   a coincidence of one in a billion (10 more while the others do 7 calls or more). When all
-//!   refuse it is the caller's fault, and nobody is ejected;
-//! - an ejection lasts 30 s times the number of ejections, at most 300 s, and is over at
-//!   that moment. Every 10 s that an endpoint then keeps its place take one off the number;
-//! - at most half of the set is ejected, rounded down, but one may always be where another
-//!   remains: 0 of 1, 1 of 2 and of 3, 2 of 4 and of 5. A50 rounds up; then 2 of 3 could
-//!   go. Whoever would be one too many is ejected with its next failure after a place is
-//!   free. Where the set shrinks, those whose time is over soonest return early;
-//! - what an ejected endpoint answers counts for nothing: it comes back with a clean slate;
-//! - an endpoint keeps its state as long as it stays in the set.
+//! Rules, after Envoy's outlier detection and gRFC A50:
+//! - 5 consecutive failures eject an endpoint at once. A success ends the run.
+//! - Every 10 s the endpoints are compared by their calls since the last comparison. If at least 5
+//!   endpoints had 100 calls each, those with a success rate more than 1.9 standard deviations
+//!   below the mean are ejected. If at least 5 had 50 calls each, those with more than 85 % failed
+//!   calls are ejected. The worst come first.
+//! - An endpoint that refuses consecutive calls while the others do not is ejected: if a run of at
+//!   least 5 continues so long that, at the others' rate of refusals meanwhile, its probability is
+//!   below one in a billion (10 more while the others serve 7 calls or more). If all refuse, the
+//!   fault is the caller's, and none is ejected.
+//! - An ejection lasts 30 s times the ejection count, at most 300 s. Every 10 s that an endpoint
+//!   then stays in the set lowers the count by one.
+//! - At most half of the set is ejected, rounded down, but always one if another remains: 0 of 1, 1
+//!   of 2 and of 3, 2 of 4 and of 5. (A50 rounds up, so 2 of 3 could go.) An endpoint beyond that
+//!   is ejected at its next failure after a place is free. If the set shrinks, the endpoints with
+//!   the least time left return early.
+//! - Responses of an ejected endpoint do not count: it returns with a clean slate.
+//! - An endpoint keeps its state as long as it stays in the set.
 //!
-//! So the endpoints are never all ejected; but all that are not may be of no use for other
-//! reasons, say not connected. Then fail open: pick again and let ejection not matter. The
-//! failure of such a pick is paid for (it takes a token from the retry budget), that of a call
-//! whose endpoint was ejected while it was under way is not.
+//! The endpoints are thus never all ejected. The others may be unusable for another reason, such as
+//! a lost connection. Then fail open: pick again and ignore ejection. A failure of such a pick
+//! costs a token of the retry budget; a failure of a call whose endpoint was ejected while it was
+//! under way does not.
 //!
-//! What is a failure is for the caller to say; a call that the caller gave up early is
-//! neither. Nothing runs in the background: the calls that end drive it, and time alone
-//! brings endpoints back. [`Endpoint::is_ejected`] is one atomic load, for the picker.
+//! The caller classifies failures; a call that the caller cancelled early counts as neither.
+//! Nothing runs in the background: ending calls drive the detector, and time alone brings endpoints
+//! back. [`Endpoint::is_ejected`] is one atomic load.
 //!
 //! ```
 //! use gantry_resilience::ejection::{Config, Detector, Reason};

@@ -2,7 +2,7 @@
 
 use super::config::{FailurePercentage, SuccessRate};
 
-/// The calls of an endpoint within one interval.
+/// Calls of an endpoint within one interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) successes: u32,
@@ -15,12 +15,12 @@ impl Counts {
     }
 
     fn success_rate(self) -> f64 {
-        // Asked only where there was a call; both numbers are exact.
+        // Called only if there was a call. Both numbers are exact.
         f64::from(self.successes) / self.total() as f64
     }
 }
 
-/// Answers of several endpoints within some time.
+/// Responses of several endpoints within some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Answers {
     pub(super) done: u64,
@@ -40,22 +40,23 @@ impl Answers {
     }
 }
 
-/// Returns if so many refusals in a row are the endpoint's own fault, judged by what the others
-/// answered meanwhile: if the calls were as bad everywhere, such a run would be a coincidence
-/// of one in a billion. With few answers the others' rate is taken for high (Laplace's rule of
-/// succession), and without any nothing is judged.
+/// Returns true if this many consecutive refusals are the endpoint's own fault, given the others'
+/// responses meanwhile: if calls were refused everywhere alike, such a run would have a probability
+/// below one in a billion. With few responses the others' rate is assumed to be high (Laplace's
+/// rule of succession); with fewer than [`ENOUGH`] the result is false.
 pub(super) fn refuses_alone(run: u32, others: Answers) -> bool {
-    /// Answers of others that say anything.
+    /// Minimum number of successful responses of the others.
     const ENOUGH: u64 = 5;
     const COINCIDENCE: f64 = 1e-9;
     let Answers { done, refused } = others;
     let rate = (refused as f64 + 1.0) / ((done + refused) as f64 + 2.0);
-    // A run that long has been judged many times before.
+    // A run that long was compared many times before.
     let run = i32::try_from(run).unwrap_or(i32::MAX);
     done >= ENOUGH && rate.powi(run) < COINCIDENCE
 }
 
-/// Positions of those whose success rate is too far below the mean, the worst first.
+/// Returns the indices of the endpoints with a success rate too far below the mean, the worst
+/// first.
 pub(super) fn by_success_rate(counts: &[Counts], rule: &SuccessRate) -> Vec<usize> {
     let judged = with_volume(counts, rule.request_volume, rule.minimum_hosts);
     let rates = judged.iter().map(|&index| counts[index].success_rate());
@@ -66,7 +67,7 @@ pub(super) fn by_success_rate(counts: &[Counts], rule: &SuccessRate) -> Vec<usiz
     worst_first(counts, judged, |counts| counts.success_rate() < lowest)
 }
 
-/// Positions of those that fail too often, the worst first.
+/// Returns the indices of the endpoints that fail too often, the worst first.
 pub(super) fn by_failure_percentage(counts: &[Counts], rule: &FailurePercentage) -> Vec<usize> {
     let judged = with_volume(counts, rule.request_volume, rule.minimum_hosts);
     worst_first(counts, judged, |counts| {
@@ -74,7 +75,7 @@ pub(super) fn by_failure_percentage(counts: &[Counts], rule: &FailurePercentage)
     })
 }
 
-/// Positions of those with enough calls; none where there are too few such.
+/// Returns the indices of the endpoints with enough calls; none if there are too few of them.
 fn with_volume(counts: &[Counts], volume: u32, hosts: u32) -> Vec<usize> {
     let enough = |index: &usize| counts[*index].total() >= u64::from(volume);
     let judged: Vec<usize> = (0..counts.len()).filter(enough).collect();

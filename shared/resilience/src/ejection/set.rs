@@ -1,4 +1,4 @@
-//! The endpoints and who of them is ejected. Everything here is under the detector's lock.
+//! Endpoints of a set and their ejections. Everything here is under the detector's lock.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The name for metrics and admin pages.
+    /// Returns the name for metrics and admin pages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ConsecutiveFailures => "consecutive_failures",
@@ -57,22 +57,22 @@ pub struct EndpointSnapshot<K> {
     pub ejected_until: Option<Instant>,
     /// Reason of its last ejection, if any.
     pub reason: Option<Reason>,
-    /// The ejections that are not forgotten yet.
+    /// Ejection count, excluding decayed ejections.
     pub times: u32,
-    /// All its ejections since it joined the set.
+    /// Number of ejections since the endpoint joined the set.
     pub ejections: u64,
-    /// The failures in a row.
+    /// Consecutive failures.
     pub consecutive_failures: u32,
-    /// The calls since the last look that succeeded.
+    /// Successful calls since the last comparison.
     pub successes: u32,
-    /// The calls since the last look that failed.
+    /// Failed calls since the last comparison.
     pub failures: u32,
 }
 
 #[derive(Debug)]
 pub(super) struct Set<K> {
     members: BTreeMap<K, Member<K>>,
-    /// Number of times that the counts began again.
+    /// Number of comparisons. Each resets the counts.
     looks: u64,
 }
 
@@ -81,20 +81,20 @@ struct Member<K> {
     endpoint: Arc<Endpoint<K>>,
     reason: Option<Reason>,
     ejections: u64,
-    /// The number of ejections, as of the end of the last one.
+    /// Ejection count at the end of the last ejection.
     times: u32,
     /// End of the last ejection, in microseconds after the epoch.
     ended: u64,
-    /// Start of the comparison of its run of refusals with the others.
+    /// Start of the current run of refusals, as far as it is compared with the others.
     compared: Option<Compared>,
 }
 
-/// Moment at which a run of refusals began to be compared.
+/// Start of the comparison of a run of refusals.
 #[derive(Clone, Copy, Debug)]
 struct Compared {
-    /// Refusals in a row by then.
+    /// Consecutive refusals at that time.
     run: u32,
-    /// Answers of the others by then, within the look.
+    /// Responses of the others at that time, since the comparison `look`.
     others: Answers,
     look: u64,
 }
@@ -108,7 +108,7 @@ impl<K> Member<K> {
         self.endpoint.until() != 0
     }
 
-    /// The number of ejections that are not forgotten yet.
+    /// Returns the ejection count, excluding decayed ejections.
     fn times(&self, now: u64, config: &Config) -> u32 {
         let forgotten =
             now.saturating_sub(self.ended) / length(config.parameters().interval).max(1);
@@ -126,7 +126,7 @@ impl<K: Ord + Clone> Set<K> {
         Self { members: BTreeMap::new(), looks: 0 }
     }
 
-    /// Becomes the set of these, with the state of those that stay.
+    /// Changes the set to these keys. Endpoints that stay keep their state.
     pub(super) fn replace(
         &mut self,
         keys: impl IntoIterator<Item = K>,
@@ -145,9 +145,9 @@ impl<K: Ord + Clone> Set<K> {
                 Arc::clone(&member.endpoint)
             })
             .collect();
-        // Other endpoints are the others from now on.
+        // The runs were compared with other endpoints.
         self.members.values_mut().for_each(|member| member.compared = None);
-        // Calls may hold those that left for a while yet.
+        // Calls may still hold the endpoints that left.
         left.into_values().for_each(|member| member.endpoint.come_back());
         self.settle(now);
         let room = config.most_ejected(self.members.len());
@@ -166,8 +166,8 @@ impl<K: Ord + Clone> Set<K> {
         now: u64,
         config: &Config,
     ) -> Option<Ejected<K>> {
-        // So that those that are out are counted by what is stored, not by the time: were
-        // the clock of another thread a little behind, there would be more.
+        // Brings back all whose time is over before the count: another thread's clock may be
+        // slightly behind, and the count would be too high.
         self.settle(now);
         if self.is_full(config) {
             return None;
@@ -178,7 +178,7 @@ impl<K: Ord + Clone> Set<K> {
         }
         member.times = member.times(now, config).saturating_add(1).min(config.most_times());
         let time = config.ejection(member.times);
-        // An ejection takes a microsecond at least: 0 would be none.
+        // At least a microsecond: 0 means not ejected.
         member.ended = now + length(time).max(1);
         member.reason = Some(reason);
         member.compared = None;
@@ -187,9 +187,9 @@ impl<K: Ord + Clone> Set<K> {
         Some(Ejected { key: endpoint.key().clone(), reason, time, times: member.times })
     }
 
-    /// Compares a run of refusals with what the others answered since the run was first looked
-    /// at, and ejects the endpoint if it refuses alone. Every run is looked at first at the
-    /// same length, which so begins the comparison anew.
+    /// Compares a run of refusals with the others' responses since the start of the comparison.
+    /// Ejects the endpoint if it alone refuses. The first comparison of each run comes at the same
+    /// length, and starts the comparison.
     pub(super) fn compare(
         &mut self,
         endpoint: &Endpoint<K>,
@@ -204,7 +204,7 @@ impl<K: Ord + Clone> Set<K> {
             member.compared = Some(Compared { run, others, look });
             return None;
         };
-        // Since the look the counts began at nothing.
+        // The counts restarted at zero with that comparison.
         let before = if began.look == look { began.others } else { Answers::default() };
         if !outliers::refuses_alone(run - began.run, others.since(before)) {
             return None;
@@ -212,13 +212,13 @@ impl<K: Ord + Clone> Set<K> {
         self.eject(endpoint, Reason::Refusals, now, config)
     }
 
-    /// Answers of all endpoints but this since the last look.
+    /// Returns the responses of all other endpoints since the last comparison.
     fn others(&self, endpoint: &Endpoint<K>) -> Answers {
         let others = self.members.values().filter(|one| one.endpoint.key() != endpoint.key());
         others.fold(Answers::default(), |sum, one| sum.plus(one.endpoint.answers()))
     }
 
-    /// Ejects whoever stands out among the calls since the last look.
+    /// Ejects the outliers among the calls since the last comparison.
     pub(super) fn judge(&mut self, now: u64, config: &Config) -> Vec<Ejected<K>> {
         self.looks += 1;
         let endpoints = self.endpoints();
@@ -239,19 +239,20 @@ impl<K: Ord + Clone> Set<K> {
         ejected
     }
 
-    /// Forgets the calls since the last look.
+    /// Discards the calls since the last comparison.
     pub(super) fn forget_counts(&mut self) {
         self.looks += 1;
         self.members.values().for_each(|member| _ = member.endpoint.take_counts());
     }
 
-    /// Until when nobody can be ejected, as the set is now.
+    /// Returns the time until which no endpoint can be ejected, in microseconds after the epoch,
+    /// given the current set.
     pub(super) fn full_until(&self, config: &Config) -> u64 {
         if !self.is_full(config) {
             return 0;
         }
         let ends = self.members.values().filter(|member| member.is_out()).map(|out| out.ended);
-        // Where nobody is out, nobody ever can be.
+        // If no endpoint is ejected, the set allows no ejection at all.
         ends.min().unwrap_or(u64::MAX)
     }
 
@@ -287,7 +288,7 @@ impl<K: Ord + Clone> Set<K> {
         out >= config.most_ejected(self.members.len())
     }
 
-    /// Brings back whose time is over.
+    /// Brings back the endpoints whose time is over.
     fn settle(&mut self, now: u64) {
         for member in self.members.values_mut() {
             if (1..=now).contains(&member.endpoint.until()) {

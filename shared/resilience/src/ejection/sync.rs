@@ -1,5 +1,5 @@
-//! What the shared state is made of. The model check compiles the same sources with
-//! loom's types in the place of these.
+//! Synchronisation types of the shared state. The model check compiles the same sources with loom's
+//! types instead.
 
 pub(super) use std::sync::{
     Mutex, MutexGuard,

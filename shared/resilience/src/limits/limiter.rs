@@ -50,7 +50,7 @@ struct Shared {
 
 /// Error of a refused call; nothing was done for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{limit} calls are under way, which is all that can be worked at")]
+#[error("{limit} calls are in flight, which is the limit")]
 pub struct Overloaded {
     /// Limit of calls at once.
     pub limit: u32,

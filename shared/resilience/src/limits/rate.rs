@@ -24,7 +24,7 @@ pub enum InvalidRate {
     #[error("the burst must be at least 1")]
     Burst,
     /// The bucket takes longer than a year to fill.
-    #[error("the burst must be there again within a year")]
+    #[error("the burst must refill within a year")]
     TooSlow,
 }
 

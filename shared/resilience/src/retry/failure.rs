@@ -6,18 +6,18 @@ use super::Pushback;
 
 /// Meaning of a failed attempt for further attempts of its call.
 ///
-/// Whoever classifies answers makes one of these, from the kind of failure and from the peer's
-/// [`Pushback`], once: nothing else looks at the status again.
+/// The code that classifies responses makes one of these once, from the kind of failure and from
+/// the peer's [`Pushback`]. Nothing else reads the status again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Another attempt may succeed.
     Retryable {
-        /// Exact wait that the peer asks for. `None`: a backoff.
+        /// Exact wait that the peer requests. `None`: a backoff.
         after: Option<Duration>,
     },
-    /// The peer asks not to be called again.
+    /// The peer rejects retries.
     PushedBack,
-    /// The peer has too much to do and does not say until when. Further attempts would make it
+    /// The peer is overloaded and does not announce for how long. Further attempts would make it
     /// worse; those under way may still succeed.
     Exhausted,
     /// Another attempt would end the same way, or must not be made.
@@ -25,14 +25,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Returns the failure of an endpoint that could not serve the call, where another one or a later
-    /// attempt may: gRPC's UNAVAILABLE, a broken connection, HTTP's 502, 503 and 504.
+    /// Returns the failure of an endpoint that could not serve the call, while another one or a
+    /// later attempt may: gRPC's UNAVAILABLE, a broken connection, HTTP's 502, 503 and 504.
     pub fn unavailable(pushback: Option<Pushback>) -> Self {
         Self::of(pushback, Self::Retryable { after: None }, true)
     }
 
-    /// Returns the failure of an endpoint that sheds load: gRPC's RESOURCE_EXHAUSTED, HTTP's 429. It
-    /// is retried only if the peer says when.
+    /// Returns the failure of an endpoint that sheds load: gRPC's RESOURCE_EXHAUSTED, HTTP's 429.
+    /// It is retried only with a pushback.
     pub fn exhausted(pushback: Option<Pushback>) -> Self {
         Self::of(pushback, Self::Exhausted, true)
     }
@@ -51,7 +51,7 @@ impl Failure {
     }
 
     /// Returns true if the failure takes a token from the [`Budget`](super::Budget): A6 counts
-    /// retryable failures and those that the peer does not want again.
+    /// retryable failures and those whose peer rejects retries.
     pub fn costs(self) -> bool {
         matches!(self, Self::Retryable { .. } | Self::PushedBack)
     }

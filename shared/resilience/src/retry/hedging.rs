@@ -1,4 +1,4 @@
-//! Sending a call again before it has failed.
+//! Hedging: further attempts before the first has failed.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ pub struct HedgingPolicy {
 }
 
 impl HedgingPolicy {
-    /// `max_attempts` includes the first one; a `delay` of 0 sends all of them at once.
+    /// Creates a policy. `max_attempts` includes the first one. A `delay` of 0 sends all of them at
+    /// once.
     ///
     /// # Errors
     /// [`InvalidPolicy::Attempts`] unless there are 2 to 5 of them.
@@ -27,14 +28,13 @@ impl HedgingPolicy {
     }
 }
 
-/// The attempts of one hedged call: further ones are sent while none has answered. Only
-/// for calls that may be executed several times, and at the same time; instead of retrying.
+/// Attempts of one hedged call: further ones are sent while none has a response. Replaces retries,
+/// and only for calls that may be executed several times and concurrently.
 ///
-/// The first good answer is the call's: whoever gets it drops the others. A failure that
-/// could be retried brings the next attempt forward, or puts it off for as long as the
-/// peer asks; a peer that asks not to be asked again, or is exhausted and does not say for
-/// how long, ends the sending; any other failure is the call's. Further attempts are paid
-/// from the retries' budget.
+/// The first successful response is the call's, and its receiver drops the other attempts. A
+/// retryable failure brings the next attempt forward, or postpones it by the peer's pushback. A
+/// peer that rejects retries, or is exhausted without announcing for how long, ends the sending.
+/// Any other failure is the call's. Further attempts are paid from the retry budget.
 #[derive(Clone, Debug)]
 pub struct Hedges {
     policy: HedgingPolicy,
@@ -43,16 +43,16 @@ pub struct Hedges {
     failed: u32,
     /// Time of the next attempt, or the reason for making none.
     next: Result<Instant, GiveUp>,
-    /// It stays with what `next` says.
+    /// True if `next` is final.
     stopped: bool,
-    /// Nothing more is awaited either.
+    /// True if no response is awaited any more.
     over: bool,
-    /// The attempts made elsewhere because an endpoint did not know the method.
+    /// Number of attempts sent elsewhere because an endpoint did not know the method.
     elsewhere: u32,
 }
 
 impl Hedges {
-    /// The first attempt is sent now.
+    /// Creates the state of a call whose first attempt is sent now.
     pub fn begin(policy: HedgingPolicy, deadline: Deadline, now: Instant) -> Self {
         let next = Err(GiveUp::AttemptsSpent);
         let mut hedges = Self {
@@ -69,30 +69,30 @@ impl Hedges {
         hedges
     }
 
-    /// Returns the time at which to ask [`Self::due`]; `None` if nothing more is sent.
+    /// Returns the time of the next call of [`Self::due`]; `None` if nothing more is sent.
     pub fn next_at(&self) -> Option<Instant> {
         self.next.ok()
     }
 
-    /// Returns why nothing more is sent; `None` while an attempt is planned.
+    /// Returns the reason for sending nothing more; `None` while an attempt is planned.
     pub fn gave_up(&self) -> Option<GiveUp> {
         self.next.err()
     }
 
-    /// Returns the number of attempts that were sent: what
-    /// [`PREVIOUS_ATTEMPTS`](super::PREVIOUS_ATTEMPTS) says on the next one.
+    /// Returns the number of attempts sent: the value of
+    /// [`PREVIOUS_ATTEMPTS`](super::PREVIOUS_ATTEMPTS) on the next one.
     pub fn sent(&self) -> u32 {
         self.sent
     }
 
-    /// Returns true if no answer is awaited any more: the last failure is the call's, and attempts in flight
-    /// are dropped.
+    /// Returns true if no response is awaited any more: the last failure is the call's, and
+    /// attempts in flight are dropped.
     pub fn is_over(&self) -> bool {
         self.over || (self.next.is_err() && self.failed >= self.sent)
     }
 
-    /// Returns true if another attempt is to be sent now. The budget is asked at this moment; if it does not
-    /// allow one, nothing more is sent.
+    /// Returns true if another attempt must be sent now. If the budget does not allow it at this
+    /// moment, nothing more is sent.
     pub fn due(&mut self, now: Instant, budget: &Budget) -> bool {
         if self.next.map_or(true, |next| now < next) {
             return false;
@@ -110,8 +110,8 @@ impl Hedges {
         true
     }
 
-    /// Plans what follows a failed attempt. To be called once for each, after the budget was charged
-    /// for it ([`Failure::costs`]).
+    /// Plans what follows a failed attempt. Call it once for each, after charging the budget for it
+    /// ([`Failure::costs`]).
     pub fn failed(&mut self, now: Instant, failure: Failure) {
         self.failed += 1;
         match failure {
@@ -125,14 +125,15 @@ impl Hedges {
         }
     }
 
-    /// The endpoint does not know the method: see [`Attempts::elsewhere`](super::Attempts::elsewhere).
+    /// Records that the endpoint does not know the method; see
+    /// [`Attempts::elsewhere`](super::Attempts::elsewhere).
     pub fn elsewhere(&mut self) -> bool {
         self.elsewhere += 1;
         self.elsewhere < Policy::MOST_ATTEMPTS
     }
 
-    /// An attempt that was due found no place: nothing more is sent, and the others are
-    /// awaited.
+    /// Records that a due attempt found no endpoint: nothing more is sent, and the other attempts
+    /// are awaited.
     pub fn not_sent(&mut self) {
         self.sent -= 1;
         self.stop(GiveUp::Final);

@@ -8,8 +8,7 @@ use tokio::time::Instant;
 use super::{Failure, Pushback, Replay, Verdict};
 use crate::{circuit_breaker::Probe, deadline::Deadline};
 
-/// Request header by which a server recognises a repeated request (an IETF draft that payment
-/// providers follow).
+/// Request header that identifies repeated requests (an IETF draft that payment providers follow).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Retry policy for requests to an HTTP API.

@@ -4,16 +4,17 @@
 //! of a service into several times its load. Rules:
 //!
 //! - A call is retried only if it may be executed twice, as its caller declares.
-//! - Only [`Failure::Retryable`] is retried: an endpoint was [unavailable](Failure::unavailable), or
-//!   [exhausted](Failure::exhausted) and says when ([`Pushback`]). Rejections by a circuit breaker are not.
+//! - Only [`Failure::Retryable`] is retried: an endpoint was [unavailable](Failure::unavailable),
+//!   or [exhausted](Failure::exhausted) with a [`Pushback`]. Rejections by a circuit breaker are
+//!   not.
 //! - A call has up to 5 attempts with growing waits ([`Policy`]). A pushback is waited for exactly,
 //!   and the backoff starts again after it.
 //! - No wait exceeds the deadline: the failure is returned at once instead.
-//! - Every retryable failure takes a token from the service's [`Budget`], a success returns a tenth of
-//!   one, and at half nothing is retried. An outage then costs one attempt per call. Whoever classifies
-//!   the answers charges the budget: the gRPC client takes none for a failure of an endpoint that was
-//!   already ejected, or one sick endpoint would spend the budget of the healthy ones. This deviates
-//!   from A6.
+//! - Every retryable failure takes a token from the service's [`Budget`], a success returns a tenth
+//!   of one, and at half nothing is retried. An outage then costs one attempt per call. The code
+//!   that classifies the responses charges the budget: the gRPC client charges nothing for a
+//!   failure of an endpoint that was already ejected, or one sick endpoint would spend the budget
+//!   of the healthy ones. This deviates from A6.
 //!
 //! [`Attempts`] decides for one call, [`Hedges`] for a hedged one; both are pure. [`RetryLayer`]
 //! applies [`Attempts`] to any [`tower::Service`] with a [`Replay`] policy; [`HttpReplay`] is the one

@@ -1,4 +1,4 @@
-//! How many calls one dependency holds.
+//! Bound on the calls that one dependency holds.
 
 use std::{
     convert::Infallible,
@@ -32,7 +32,7 @@ use crate::{at_once, sent};
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Ends a call with its answer; there is no deadline.
+/// Ends a call with its response, without a deadline.
 #[derive(Clone, Copy)]
 struct UntilAnswer;
 
@@ -52,7 +52,7 @@ fn bulkhead(concurrent: u32, wait: Option<Wait>) -> Bulkhead {
     Bulkhead::new(Config::try_new(Parameters { concurrent, wait }).unwrap())
 }
 
-/// One slot, and so many who may wait for a second.
+/// Returns a bulkhead with one slot and a queue of this length.
 fn narrow(calls: u32) -> Bulkhead {
     bulkhead(1, Some(Wait { calls, longest: SECOND }))
 }
@@ -102,7 +102,7 @@ async fn a_call_waits_in_turn_and_takes_the_slot_that_comes_free() {
     assert!(polled_once(second.as_mut()).await.is_pending());
     assert_eq!(bulkhead.snapshot(), Snapshot { in_flight: 1, waiting: 2 });
     drop(slot);
-    // Nobody overtakes those who wait.
+    // No call overtakes the waiting ones.
     assert!(bulkhead.try_enter().is_err());
     assert!(polled_once(second.as_mut()).await.is_pending());
     drop(first.await.unwrap());
@@ -140,13 +140,13 @@ async fn nobody_waits_longer_than_allowed_or_past_the_deadline() {
     let full = bulkhead.enter(after(300 * MS)).await.unwrap_err();
     assert_eq!(
         full.to_string(),
-        "1 calls to the dependency are under way, which is all it may hold; waited 300ms, until \
+        "1 calls to the dependency are in flight, which is the limit; waited 300ms, until \
          the deadline"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_stops_waiting_leaves_the_queue() {
+async fn a_dropped_call_leaves_the_queue() {
     let bulkhead = narrow(1);
     let slot = bulkhead.try_enter().unwrap();
     for _ in 0..100 {
@@ -171,7 +171,7 @@ async fn the_service_is_refused_in_call_and_never_in_poll_ready() {
     assert!(service.poll_ready().is_ready());
     let refused = at_once(service.call("second")).await.unwrap_err();
     assert!(matches!(refused, Error::Full(Full { concurrent: 1, .. })));
-    // The refused one never arrived.
+    // The rejected call never arrived.
     sent(&mut handle, "first").await.send_response("answer");
     assert_eq!(first.await.unwrap(), "answer");
     assert!(service.poll_ready().is_ready());
@@ -198,7 +198,7 @@ async fn a_call_that_waited_is_made_with_the_service_that_was_ready() {
     assert!(polled_once(second.as_mut()).await.is_pending());
     sent(&mut handle, "second").await.send_response("two");
     assert_eq!(second.await.unwrap(), "two");
-    // What remains in the service is a clone, which has to become ready of its own.
+    // The service now holds a clone, which must become ready by itself.
     assert!(service.poll_ready().is_pending());
 }
 
@@ -254,13 +254,14 @@ async fn a_slow_dependency_holds_no_more_than_its_slots_of_a_burst() {
         let refused = |result: &&Result<(), Error<Infallible>>| matches!(result, Err(Error::Full(full)) if (full.waited > Duration::ZERO) == long);
         results.iter().filter(refused).count()
     };
-    // 10 at once, 20 more within 250 ms, 20 who waited for nothing, 50 who found no place.
+    // Of 100 calls, 10 run at once, 20 more start within 250 ms, 20 wait in vain, and 50 find no
+    // place.
     assert_eq!(most.load(Ordering::SeqCst), 10);
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 30);
     assert_eq!((waited(true), waited(false)), (20, 50));
 }
 
-/// A service whose only answer has this body.
+/// Returns a service whose only response has this body.
 fn http(
     bulkhead: &Bulkhead,
     body: Channel<Bytes>,
@@ -292,7 +293,7 @@ async fn an_http_call_holds_its_slot_until_its_body_ends() {
 #[tokio::test(start_paused = true)]
 async fn an_http_call_gives_its_slot_back_when_its_body_is_dropped() {
     let bulkhead = bulkhead(1, None);
-    // One of which there is nothing to read gives it back at once.
+    // An empty body returns the slot at once.
     let _held = HeldBody::new(Empty::<Bytes>::new(), bulkhead.try_enter().unwrap());
     assert_eq!(bulkhead.snapshot().in_flight, 0);
     let (_body, given) = Channel::new(4);

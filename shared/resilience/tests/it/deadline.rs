@@ -1,4 +1,4 @@
-//! What a deadline is within a process and on the wire.
+//! Deadlines within a process and on the wire.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn every_unit_is_read() {
 }
 
 #[test]
-fn what_grpc_does_not_allow_is_refused() {
+fn an_invalid_timeout_header_is_rejected() {
     for text in ["", "5", "S", "123456789m", "-1S", "+1S", "1.5S", "1s", "1 S", " 1S", "0x1S"] {
         let header = HeaderValue::from_str(text).unwrap();
         assert_eq!(decode(&header), Err(InvalidTimeout), "{text:?}");
@@ -61,7 +61,7 @@ fn what_grpc_does_not_allow_is_refused() {
 
 proptest! {
     #[test]
-    fn a_server_is_never_told_less_than_is_left_and_hardly_more(nanos in 0..LONGEST.as_nanos()) {
+    fn a_header_is_never_less_than_is_left_and_hardly_more(nanos in 0..LONGEST.as_nanos()) {
         let left = Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32);
         let told = decode(&encode(left)).unwrap();
         prop_assert!(told >= left);

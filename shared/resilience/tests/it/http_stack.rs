@@ -23,14 +23,14 @@ use tower::{Layer, Service, ServiceBuilder, service_fn};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How the provider takes an attempt.
+/// Behaviour of the provider in an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mood {
     Well,
     Unavailable,
     /// It never answers.
     Silent,
-    /// It begins to answer and stops.
+    /// It starts a response and stops.
     Stalled,
 }
 
@@ -41,17 +41,17 @@ struct World {
 }
 
 struct Provider {
-    /// For the next attempts; the last one stays.
+    /// Behaviours for the next attempts; the last one repeats.
     moods: Vec<Mood>,
     attempts: u32,
-    /// Bodies that nobody ends.
+    /// Senders of bodies that do not end.
     stalled: Vec<Sender<Bytes>>,
 }
 
 type Refused = Error<circuit_breaker::Error<bulkhead::Error<Infallible>>>;
 
 impl Provider {
-    /// An answer, unless it stays silent.
+    /// Returns a response, unless it stays silent.
     fn attempt(&mut self) -> Option<Response<Channel<Bytes>>> {
         self.attempts += 1;
         let mood = if self.moods.len() > 1 { self.moods.remove(0) } else { self.moods[0] };
@@ -82,7 +82,7 @@ impl World {
         self.provider.lock().unwrap().moods = vec![mood];
     }
 
-    /// The provider behind all layers.
+    /// Returns the provider behind all layers.
     fn stack(
         &self,
     ) -> impl Service<
@@ -115,7 +115,7 @@ impl World {
             .service(provider)
     }
 
-    /// A call, to the end of its body.
+    /// Makes a call and reads its body to the end.
     async fn call(&self) -> Result<StatusCode, String> {
         let response = self.stack().call(Request::new(Bytes::new())).await;
         let response = response.map_err(|error| error.to_string())?;
@@ -124,12 +124,12 @@ impl World {
         body.map(|_| status).map_err(|error| error.to_string())
     }
 
-    /// The attempts that arrived since the last look.
+    /// Returns the number of attempts since the last call of this.
     fn attempts(&self) -> u32 {
         std::mem::take(&mut self.provider.lock().unwrap().attempts)
     }
 
-    /// The breaker's state, its calls and its failed calls.
+    /// Returns the breaker's state, its calls and its failed calls.
     fn seen(&self) -> (State, u32, u32) {
         let snapshot = self.breaker.snapshot(Instant::now());
         (snapshot.state, snapshot.counts.calls, snapshot.counts.failed)
@@ -146,7 +146,7 @@ async fn a_failed_attempt_is_no_failed_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_opens_the_breaker_which_then_fails_fast_and_probes_with_single_attempts() {
+async fn silence_opens_the_breaker_and_probes_are_single_attempts() {
     let world = World::new([Mood::Silent]);
     let started = Instant::now();
     for _ in 0..5 {
@@ -191,7 +191,7 @@ async fn a_full_bulkhead_is_neither_retried_nor_a_failure() {
     let slots: Vec<_> = std::iter::from_fn(|| world.bulkhead.try_enter().ok()).collect();
     for _ in 0..100 {
         let error = world.call().await.unwrap_err();
-        assert!(error.starts_with("25 calls to the dependency are under way"), "{error}");
+        assert!(error.starts_with("25 calls to the dependency are in flight"), "{error}");
     }
     assert_eq!((world.seen(), world.attempts()), ((State::Closed, 0, 0), 0));
     drop(slots);
@@ -199,7 +199,7 @@ async fn a_full_bulkhead_is_neither_retried_nor_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nearer_deadline_of_the_caller_holds_and_is_nobodys_failure() {
+async fn an_earlier_deadline_of_the_caller_is_no_failure() {
     let world = World::new([Mood::Silent]);
     for left in [Duration::from_millis(300), Duration::ZERO] {
         let started = Instant::now();
@@ -208,7 +208,7 @@ async fn a_nearer_deadline_of_the_caller_holds_and_is_nobodys_failure() {
         let Err(error) = world.stack().call(request).await else { panic!("answered") };
         assert_eq!((error, started.elapsed()), (Error::Exceeded { granted: left }, left));
     }
-    // Nothing was sent where nothing was left.
+    // Without time left, nothing was sent.
     assert_eq!((world.seen(), world.attempts()), ((State::Closed, 0, 0), 1));
 }
 

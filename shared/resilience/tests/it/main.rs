@@ -1,4 +1,4 @@
-//! Rules of the pure machines and of the layers made of them.
+//! Rules of the pure state machines and of their layers.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -16,12 +16,12 @@ use std::{fmt::Debug, future::Future, time::Duration};
 
 use tower_test::mock::{Handle, SendResponse};
 
-/// What is ready without anybody doing anything; a test fails here instead of hanging.
+/// Returns the output of a future that needs no other event. Panics instead of hanging.
 async fn at_once<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(1), future).await.unwrap()
 }
 
-/// The request that was sent to a mock, which must be this one.
+/// Expects this request at a mock, and returns its response handle.
 async fn sent<T: PartialEq + Debug, U>(handle: &mut Handle<T, U>, request: T) -> SendResponse<U> {
     let (sent, answer) = at_once(handle.next_request()).await.unwrap();
     assert_eq!(sent, request);

@@ -1,4 +1,4 @@
-//! How the balancer chooses, on a clock of the test's own.
+//! Choices of the balancer, with a clock of the test's own.
 
 mod peak_ewma;
 mod policies;
@@ -47,7 +47,7 @@ pub(crate) fn all(_: &Endpoint) -> bool {
     true
 }
 
-/// Makes each endpoint known with this time to headers.
+/// Gives each endpoint this estimated time to headers.
 pub(crate) fn teach(balancer: &Balancer<Endpoint>, now: Instant, took: impl Fn(usize) -> Duration) {
     for _ in balancer.members() {
         let mut picked = balancer.pick(now, &mut Rng::with_seed(1), true, all).unwrap();

@@ -1,4 +1,4 @@
-//! Estimates of the time to headers, and what is made of them.
+//! Estimates of the time to headers, and choices based on them.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Endpoint, MS, all, endpoint, endpoints, teach};
 
-/// The calls each endpoint gets of `calls` that are made one after the other.
+/// Returns the number of calls that each endpoint gets of `calls` sequential ones.
 fn shares(balancer: &Balancer<Endpoint>, mut now: Instant, calls: usize) -> HashMap<usize, usize> {
     let mut rng = Rng::with_seed(7);
     let mut shares = HashMap::new();
@@ -21,7 +21,7 @@ fn shares(balancer: &Balancer<Endpoint>, mut now: Instant, calls: usize) -> Hash
 }
 
 #[test]
-fn nothing_to_pick_from_is_nothing_picked() {
+fn an_empty_set_picks_nothing() {
     let now = Instant::now();
     let mut rng = Rng::with_seed(1);
     let empty = Balancer::<Endpoint>::new([], now);
@@ -80,7 +80,7 @@ fn a_weight_of_three_gets_three_times_the_calls() {
 }
 
 #[test]
-fn a_joiner_gets_the_next_call_and_no_second_before_it_answered() {
+fn a_joiner_gets_the_next_call_and_only_one() {
     let now = Instant::now();
     let mut members = endpoints(3, now);
     teach(&Balancer::new(members.clone(), now), now, |_| MS);
@@ -131,7 +131,7 @@ fn an_endpoint_that_is_forgotten_is_tried_again_with_one_call() {
 }
 
 #[test]
-fn a_joiner_that_becomes_usable_later_is_found_within_milliseconds() {
+fn a_joiner_that_becomes_usable_later_is_found_soon() {
     let now = Instant::now();
     let mut members = endpoints(2, now);
     teach(&Balancer::new(members.clone(), now), now, |_| MS);
@@ -157,7 +157,7 @@ fn a_cold_set_is_shared_by_a_burst() {
 }
 
 #[test]
-fn a_starved_endpoint_gets_one_repeatable_call_every_three_seconds() {
+fn a_starved_endpoint_gets_a_call_every_three_seconds() {
     let now = Instant::now();
     let balancer = Balancer::new(endpoints(2, now), now);
     teach(&balancer, now, |name| if name == 0 { 5_000 * MS } else { MS });
@@ -196,7 +196,7 @@ fn a_peak_counts_at_once_and_is_forgotten_over_ten_seconds() {
 }
 
 #[test]
-fn a_failure_counts_as_five_seconds_or_as_long_as_the_server_says_up_to_five_minutes() {
+fn a_failure_counts_as_five_seconds_or_as_its_pushback() {
     let now = Instant::now();
     for (outcome, seconds) in [
         (Outcome::Failed, 5),
@@ -227,7 +227,7 @@ fn a_refusal_never_lowers_an_estimate() {
         let estimate = 1_000.0 * estimate(at);
         assert!((estimate - millis).abs() < 0.5, "{estimate} ms, not {millis}");
     };
-    // Unknown: as good as the others of its set, of which nothing is known either.
+    // Unknown: as good as the others of its set, which are unknown too.
     call(now, MS, Outcome::Refused);
     is(now + MS, 30.0);
     call(now + MS, 50 * MS, Outcome::Answered);
@@ -238,7 +238,7 @@ fn a_refusal_never_lowers_an_estimate() {
     is(later, 50.0);
     call(later, 800 * MS, Outcome::Refused);
     is(later + 800 * MS, 800.0);
-    // A peak is forgotten, down to the last success and no further.
+    // A peak decays to the last success and no further.
     for _ in 0..1_000 {
         later += 100 * MS;
         call(later, Duration::ZERO, Outcome::Refused);
@@ -253,7 +253,7 @@ fn a_refusal_never_lowers_an_estimate() {
 }
 
 #[test]
-fn an_endpoint_that_answered_none_of_the_late_calls_is_as_slow_as_they_waited() {
+fn unanswered_late_calls_make_an_endpoint_slow() {
     let now = Instant::now();
     let balancer = Balancer::new(endpoints(1, now), now);
     let mut late = balancer.pick(now, &mut Rng::with_seed(1), false, all).unwrap();
@@ -263,7 +263,7 @@ fn an_endpoint_that_answered_none_of_the_late_calls_is_as_slow_as_they_waited() 
 }
 
 #[test]
-fn what_was_not_heard_of_for_long_is_unknown_and_gets_one_call_of_a_burst() {
+fn a_long_silent_endpoint_gets_one_call_of_a_burst() {
     let now = Instant::now();
     let balancer = Balancer::new(endpoints(3, now), now);
     teach(&balancer, now, |_| 5 * MS);

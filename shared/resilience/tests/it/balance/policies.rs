@@ -1,4 +1,4 @@
-//! Round robin and least request, and what weights mean.
+//! Round robin, least request, and weights.
 
 use fastrand::Rng;
 use gantry_resilience::balance::{Balancer, Outcome, Policy};
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Endpoint, MS, all, endpoint, endpoints, teach};
 
-/// The calls of each of these weights, one call at a time.
+/// Returns the calls that each weight gets, one call at a time.
 fn shares(policy: Policy, weights: &[u32], calls: usize) -> Vec<usize> {
     let now = Instant::now();
     let members = weights.iter().enumerate().map(|(name, weight)| endpoint(name, *weight, now));
@@ -46,7 +46,7 @@ fn round_robin_gives_each_as_many_turns_as_it_weighs() {
 }
 
 #[test]
-fn round_robin_finds_a_light_one_where_the_heavy_ones_are_unusable() {
+fn round_robin_finds_a_light_endpoint_among_unusable_ones() {
     let now = Instant::now();
     let members = [endpoint(0, u32::MAX, now), endpoint(1, 1, now)];
     let balancer = Balancer::with_policy(Policy::RoundRobin, members, now);
@@ -85,7 +85,7 @@ fn a_heavy_endpoint_of_many_gets_its_share_also_while_idle() {
 }
 
 #[test]
-fn a_heavy_endpoint_of_many_gets_its_share_of_what_is_in_flight() {
+fn a_heavy_endpoint_of_many_gets_its_share_in_flight() {
     let now = Instant::now();
     let weights = [10, 1, 1, 1, 1, 1, 1, 1, 1, 1];
     for policy in [Policy::PeakEwma, Policy::LeastRequest] {

@@ -1,4 +1,4 @@
-//! What holds whatever happens.
+//! Invariants under every sequence of events.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Endpoint, MS, all, endpoint};
 
-/// The endpoints there are; a set has some of them.
+/// Number of endpoints; a set has some of them.
 const MANY: usize = 12;
 
 #[derive(Clone, Debug)]
@@ -60,10 +60,10 @@ fn policy() -> impl Strategy<Value = Policy> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Picks, outcomes, cancellations, new sets and a clock that jumps ahead or differs
-    /// between threads: the calls in flight are exact, no member is picked while another
-    /// stands better, none is returned only where all are unusable, no estimate is
-    /// nonsense; and then each gets calls again.
+    /// Runs picks, outcomes, cancellations, new sets and a clock that jumps ahead or differs
+    /// between threads. The calls in flight are exact, no member is picked while another has a
+    /// better standing, `None` is returned only if all are unusable, and every estimate is valid.
+    /// At the end each endpoint gets calls again.
     #[test]
     fn the_balancer_keeps_its_books(
         policy in policy(),
@@ -104,7 +104,7 @@ proptest! {
             for one in &all_of_them {
                 let expected = held.iter().filter(|held| held.member().0.name == one.0.name);
                 prop_assert_eq!(one.load().in_flight() as usize, expected.count());
-                // A negative or infinite one would panic; all jumps together are years.
+                // A negative or infinite estimate would panic. All jumps together are years.
                 if let Some(estimate) = one.load().estimate(now) {
                     prop_assert!(estimate <= Duration::from_secs(200_000_000));
                 }
@@ -126,7 +126,7 @@ proptest! {
 }
 
 #[test]
-fn threads_that_share_it_lose_no_call_and_never_try_an_unknown_member_twice() {
+fn threads_that_share_it_lose_no_call() {
     let now = Instant::now();
     let members: Vec<Endpoint> = (0..8).map(|name| endpoint(name, 1, now)).collect();
     for round in 0..200 {

@@ -1,4 +1,4 @@
-//! Calls over simulated time: what reaches an endpoint that is not well.
+//! Calls over simulated time to a set with one unhealthy endpoint.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Endpoint, MS, endpoint, endpoints};
 
-/// Calls that come at fixed times, however long the earlier ones take.
+/// Calls at fixed times, regardless of the duration of earlier ones.
 struct Simulation {
     balancer: Balancer<Endpoint>,
     now: Instant,
@@ -17,7 +17,7 @@ struct Simulation {
     under_way: BTreeMap<(Instant, u64), (Picked<Endpoint>, Outcome)>,
 }
 
-/// How an endpoint is: the time it takes, and what becomes of the call.
+/// Behaviour of an endpoint: its response time and its outcome.
 type Behaviour = (Duration, Outcome);
 
 const WELL: Behaviour = (MS, Outcome::Answered);
@@ -28,7 +28,7 @@ impl Simulation {
         Self { balancer: Balancer::new(endpoints, now), now, rng, number: 0, under_way }
     }
 
-    /// One call, now. Gives who got it.
+    /// Starts a call now. Returns its endpoint.
     fn call(
         &mut self,
         repeatable: bool,
@@ -44,7 +44,7 @@ impl Simulation {
         name
     }
 
-    /// Time passes, and calls end.
+    /// Advances the time, and ends calls.
     fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(ended) = self.under_way.first_entry()
@@ -56,8 +56,8 @@ impl Simulation {
         self.now = until;
     }
 
-    /// The calls of each of three in 30 s, with one every half millisecond, beginning
-    /// with a burst.
+    /// Returns the calls of each of three endpoints in 30 s, at one every half millisecond after an
+    /// initial burst.
     fn shares(repeatable: bool, behaviour: impl Fn(usize) -> Behaviour) -> [usize; 3] {
         let now = Instant::now();
         let mut simulation = Self::new(endpoints(3, now), now);
@@ -81,7 +81,7 @@ fn a_slow_replica_gets_less_than_one_call_in_a_hundred() {
 }
 
 #[test]
-fn a_replica_that_fails_fast_gets_less_than_one_call_in_a_hundred() {
+fn a_replica_that_fails_fast_gets_under_one_call_in_100() {
     for outcome in [Outcome::Failed, Outcome::FailedFor(Duration::ZERO)] {
         let behaviour =
             |name| if name == 0 { (MS / 10, outcome) } else { (20 * MS, Outcome::Answered) };
@@ -108,13 +108,13 @@ fn a_replica_that_refuses_at_once_attracts_no_calls() {
             refused += usize::from(simulation.call(true, behaviour, |_| Standing::Fit) == 0);
             simulation.pass(10 * MS);
         }
-        // Its fair share, though it is fifty times as fast.
+        // It gets its fair share, though it is fifty times as fast.
         assert!(refused < 330, "{refused} of 1,000, warm: {warm}");
     }
 }
 
 #[test]
-fn a_replica_that_never_answers_gets_less_than_one_call_in_a_hundred() {
+fn a_replica_that_never_answers_gets_under_one_call_in_100() {
     let behaviour = |name| if name == 0 { (1_000 * MS, Outcome::Abandoned) } else { WELL };
     for repeatable in [true, false] {
         let [silent, ..] = Simulation::shares(repeatable, behaviour);
@@ -137,7 +137,7 @@ fn a_joiner_gets_the_very_next_call_of_a_thousand_members() {
 }
 
 #[test]
-fn an_ejected_replica_returns_within_a_second_to_its_full_share() {
+fn an_ejected_replica_regains_its_share_within_a_second() {
     let now = Instant::now();
     for repeatable in [true, false] {
         let mut simulation = Simulation::new(endpoints(3, now), now);

@@ -1,4 +1,4 @@
-//! Endpoints to be avoided.
+//! Standings of endpoints.
 
 use fastrand::Rng;
 use gantry_resilience::balance::{Balancer, Policy, Standing};
@@ -9,7 +9,7 @@ use super::{MS, endpoints, teach};
 const POLICIES: [Policy; 3] = [Policy::PeakEwma, Policy::LeastRequest, Policy::RoundRobin];
 
 #[test]
-fn what_is_avoided_is_picked_only_where_nothing_better_is() {
+fn an_avoided_endpoint_is_picked_only_as_a_last_resort() {
     use Standing::{Ejected, Fit, Tried, Unusable};
     let now = Instant::now();
     for policy in POLICIES {
@@ -33,7 +33,7 @@ fn what_is_avoided_is_picked_only_where_nothing_better_is() {
 }
 
 #[test]
-fn where_all_are_ejected_all_are_picked() {
+fn if_all_are_ejected_all_are_picked() {
     let now = Instant::now();
     for policy in POLICIES {
         let balancer = Balancer::with_policy(policy, endpoints(3, now), now);
@@ -49,7 +49,7 @@ fn where_all_are_ejected_all_are_picked() {
 }
 
 #[test]
-fn the_neighbour_of_what_is_ejected_does_not_get_its_calls_too() {
+fn the_neighbour_of_an_ejected_endpoint_gets_no_double_load() {
     let now = Instant::now();
     for policy in POLICIES {
         let balancer = Balancer::with_policy(policy, endpoints(10, now), now);

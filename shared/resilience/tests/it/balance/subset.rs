@@ -1,4 +1,4 @@
-//! Which endpoints are balanced among.
+//! Subsets of endpoints.
 
 use gantry_resilience::balance::{Labelled, Otherwise, Subset};
 
@@ -39,7 +39,7 @@ fn a_subset_says_what_its_endpoints_have() {
 }
 
 #[test]
-fn no_subset_is_everybody() {
+fn no_subset_matches_all() {
     assert_eq!(versions(&Subset::default()), ["1.9", "2.1.0", "2.10.3", ""]);
 }
 
@@ -63,7 +63,7 @@ fn all_tags_must_be_there() {
 }
 
 #[test]
-fn a_preference_that_nobody_meets_is_dropped_and_a_demand_is_not() {
+fn an_unmet_preference_is_dropped_and_a_demand_is_not() {
     let mut subset = tagged(&["us"]);
     assert!(versions(&subset).is_empty());
     subset.otherwise = Otherwise::Everybody;

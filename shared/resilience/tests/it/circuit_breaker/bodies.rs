@@ -1,4 +1,4 @@
-//! Responses whose bodies a test writes.
+//! Responses with bodies that the test writes.
 
 use std::{
     convert::Infallible,
@@ -33,7 +33,7 @@ pub(super) fn counts(breaker: &CircuitBreaker) -> (u32, u32) {
     (counts.calls, counts.failed)
 }
 
-/// A body whose frames the test sends: `Err` breaks it off.
+/// Body with frames that the test sends: `Err` breaks it off.
 pub(super) struct Scripted(mpsc::UnboundedReceiver<Result<Frame<Bytes>, &'static str>>);
 
 impl Body for Scripted {

@@ -51,7 +51,7 @@ async fn the_status_says_how_a_request_went() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_what_the_function_says() {
+async fn the_function_classifies_errors() {
     let breaker = breaker();
     let policy = HttpStatus::new(|error: &&'static str| match *error {
         "bulkhead full" => Outcome::Neutral,
@@ -117,7 +117,7 @@ async fn a_body_that_is_given_up_half_read_says_nothing() {
 async fn the_last_frame_of_a_body_of_known_length_ends_the_call() {
     let breaker = breaker();
     let permit = breaker.admit(Instant::now()).unwrap();
-    // One of which there is nothing to read ends it at once.
+    // An empty body ends the call at once.
     let _held = RecordedBody::new(Empty::<Bytes>::new(), permit, Outcome::Neutral);
     assert_eq!(counts(&breaker), (1, 0));
     let permit = breaker.admit(Instant::now()).unwrap();
@@ -125,7 +125,7 @@ async fn the_last_frame_of_a_body_of_known_length_ends_the_call() {
     let mut body = RecordedBody::new(full, permit, Outcome::Neutral);
     assert_eq!((body.size_hint().exact(), counts(&breaker)), (Some(4), (1, 0)));
     body.frame().await.unwrap().unwrap();
-    // A client that knows the length does not ask for more.
+    // A client that knows the length reads no further.
     assert!(body.is_end_stream());
     assert_eq!(counts(&breaker), (2, 0));
 }
@@ -161,8 +161,8 @@ async fn a_probe_is_marked_for_the_inner_layers() {
     assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
 }
 
-/// Calls a service that never answers, with this deadline, and gives up at that time.
-async fn hang(breaker: &CircuitBreaker, deadline: Option<Duration>, patience: Duration) {
+/// Calls a service that never responds, with this deadline, and drops the call after `given_up`.
+async fn hang(breaker: &CircuitBreaker, deadline: Option<Duration>, given_up: Duration) {
     let never = service_fn(|_: Request<()>| {
         std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
     });
@@ -172,11 +172,11 @@ async fn hang(breaker: &CircuitBreaker, deadline: Option<Duration>, patience: Du
     if let Some(deadline) = deadline {
         request.extensions_mut().insert(Deadline::after(Instant::now(), deadline));
     }
-    tokio::time::timeout(patience, service.call(request)).await.unwrap_err();
+    tokio::time::timeout(given_up, service.call(request)).await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_dropped_at_its_deadline_failed_and_one_dropped_before_did_not() {
+async fn only_a_call_dropped_at_its_deadline_is_a_failure() {
     let breaker = breaker();
     hang(&breaker, Some(SECOND), SECOND - MS).await;
     hang(&breaker, None, 3600 * SECOND).await;

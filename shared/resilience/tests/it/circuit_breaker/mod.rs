@@ -1,4 +1,4 @@
-//! When a circuit breaker lets calls through.
+//! Admission of calls by a circuit breaker.
 
 mod bodies;
 mod config;
@@ -19,12 +19,12 @@ use tokio::time::Instant;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The defaults, without jitter.
+/// Returns the defaults without jitter.
 fn exact() -> Parameters {
     Parameters { jitter: 0.0, ..Parameters::default() }
 }
 
-/// A breaker on a clock of the test's own.
+/// Breaker with a clock of the test's own.
 struct Tester {
     breaker: CircuitBreaker,
     now: Instant,
@@ -36,7 +36,7 @@ impl Tester {
         Self { breaker, now: Instant::now() }
     }
 
-    /// A breaker with these parameters that five failures have just opened.
+    /// Returns a breaker with these parameters that five failures have just opened.
     fn opened(parameters: Parameters) -> Self {
         let tester = Self::new(parameters);
         tester.calls(parameters.consecutive_failures, Outcome::Failed);
@@ -52,7 +52,7 @@ impl Tester {
         self.breaker.admit(self.now)
     }
 
-    /// One call that ends at once.
+    /// Makes a call that ends at once.
     fn call(&self, outcome: Outcome) {
         self.admit().unwrap().record(outcome, self.now);
     }
@@ -69,7 +69,7 @@ impl Tester {
         self.snapshot().state
     }
 
-    /// All the permits that are there now.
+    /// Takes all available permits.
     fn admit_all(&self) -> Vec<Permit> {
         std::iter::from_fn(|| self.admit().ok()).take(1000).collect()
     }

@@ -2,7 +2,7 @@ use gantry_resilience::circuit_breaker::Counts;
 
 use super::*;
 
-/// The rules once more, as slow and as plain as can be: it remembers every call.
+/// Reference model of the rules, slow and plain: it remembers every call.
 pub(super) struct Model {
     parameters: Parameters,
     pub(super) state: State,
@@ -11,7 +11,7 @@ pub(super) struct Model {
     pub(super) until: Instant,
     pub(super) granted: Instant,
     pub(super) out: u32,
-    /// Since the state began: when (by the window's clock), failed, slow.
+    /// Calls since the state began: time (by the window's clock), failed, slow.
     ended: Vec<(u128, bool, bool)>,
     began: Option<Instant>,
     pub(super) run: u32,
@@ -105,7 +105,7 @@ impl Model {
         if self.state == State::HalfOpen { self.ended.len() as u32 } else { 0 }
     }
 
-    /// The period of a window by time; it never goes back.
+    /// Returns the period of a time window. It never goes back.
     fn period(&self, now: Instant) -> u128 {
         let WindowKind::Time { bucket, .. } = self.parameters.window else { return 0 };
         let since = self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));

@@ -1,4 +1,4 @@
-//! What other breakers suffer from, each by its name in RESILIENCE.
+//! Pitfalls of other breakers, named as in docs/RESILIENCE.md.
 
 use std::sync::{
     Arc, Barrier,
@@ -17,14 +17,14 @@ fn half_open_is_not_stuck_after_cancelled_probes() {
         drop(probes);
         assert_eq!((tester.state(), tester.snapshot().probes_out), (State::HalfOpen, 0));
     }
-    // Neither do neutral ends use permits up.
+    // Neutral outcomes do not use up permits either.
     tester.calls(100, Outcome::Neutral);
     tester.calls(5, Outcome::Success);
     assert_eq!(tester.state(), State::Closed);
 }
 
 #[test]
-fn half_open_is_not_stuck_after_probes_that_are_never_heard_of() {
+fn half_open_is_not_stuck_after_lost_probes() {
     let mut tester = Tester::opened(exact());
     tester.sleep(5 * SECOND);
     let lost = tester.admit_all();
@@ -33,7 +33,7 @@ fn half_open_is_not_stuck_after_probes_that_are_never_heard_of() {
     tester.sleep(MS);
     let anew = tester.admit_all();
     assert_eq!(anew.len(), 5);
-    // The lost ones are of another generation now.
+    // The lost probes belong to an older generation now.
     for permit in lost {
         permit.record(Outcome::Failed, tester.now);
     }
@@ -83,7 +83,7 @@ fn a_stale_success_does_not_close_an_open_breaker() {
 }
 
 #[test]
-fn no_mutex_is_held_while_the_observer_is_told() {
+fn no_mutex_is_held_while_the_observer_runs() {
     let looking = Arc::new(std::sync::OnceLock::<CircuitBreaker>::new());
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
     let (inside, told) = (Arc::clone(&looking), Arc::clone(&seen));
@@ -113,8 +113,8 @@ fn no_mutex_is_held_while_the_observer_is_told() {
 
 #[test]
 fn it_is_not_open_long_after_recovery() {
-    // However long the outage, the first probe comes after the current wait, at most
-    // 72 s with jitter; and however long nobody called, with the first call.
+    // After an outage of any length the first probe comes after the current wait, at most 72 s with
+    // jitter. After silence of any length it is the first call.
     let mut tester = Tester::opened(Parameters::default());
     for _ in 0..50 {
         let wait = tester.snapshot().half_open_in.unwrap();
@@ -135,7 +135,7 @@ fn it_is_not_opened_by_load_shedding() {
     let tester = Tester::new(exact());
     tester.calls(10_000, Outcome::Neutral);
     assert_eq!((tester.state(), tester.snapshot().counts.calls), (State::Closed, 0));
-    // Nor does shedding half-way hide a real outage, or end a run of failures.
+    // Shedding does not hide a real outage either, or end a run of failures.
     for _ in 0..5 {
         tester.call(Outcome::Failed);
         if tester.state() == State::Closed {

@@ -1,4 +1,4 @@
-//! What holds after every sequence of calls, ends, cancellations and clock jumps.
+//! Invariants after every sequence of calls, outcomes, cancellations and clock jumps.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::{model::Model, *};
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Milliseconds; back a little, as between threads, or far ahead.
+    /// Milliseconds: slightly back, as between threads, or far ahead.
     Clock(i64),
     Admit,
     End(usize, Outcome),
@@ -158,8 +158,8 @@ proptest! {
                 prop_assert_eq!(snapshot.probes_out as usize, out);
             }
         }
-        // The dependency is well from here on: one wait and the probes, and once more
-        // where slow ones were among those that succeeded already.
+        // The dependency is healthy from here on: one wait and the probes suffice, or twice that if
+        // slow probes succeeded before.
         drop(held);
         for _ in 0..2 {
             tester.sleep(73 * SECOND);

@@ -55,7 +55,7 @@ fn policy(result: Result<&&'static str, &&'static str>) -> Outcome {
     }
 }
 
-/// A service that answers at once with its request.
+/// Returns a service that responds at once with its request.
 fn echo(
     breaker: CircuitBreaker,
 ) -> impl Service<Answer, Response = &'static str, Error = Error<&'static str>> {
@@ -64,7 +64,7 @@ fn echo(
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_ready_while_open_and_rejects_in_call_without_calling_the_service() {
+async fn it_is_ready_while_open_and_rejects_in_call() {
     let breaker = breaker(Parameters { consecutive_failures: 1, ..exact() });
     let (mut service, mut handle) = mock::spawn_layer(CircuitBreakerLayer::new(
         breaker.clone(),
@@ -149,7 +149,7 @@ async fn no_mutex_is_held_across_a_poll_or_a_call_of_the_service() {
     let breaker = breaker(Parameters { consecutive_failures: 1, ..exact() });
     let inside = breaker.clone();
     let look = move || {
-        // Blocks for ever if anybody on this thread holds the state.
+        // Blocks for ever if this thread holds the state.
         let now = Instant::now();
         drop(inside.admit(now));
         inside.snapshot(now).state
@@ -195,7 +195,7 @@ async fn a_dropped_call_gives_its_permit_back() {
         drop(calls);
         assert_eq!(breaker.snapshot(Instant::now()).probes_out, 0);
     }
-    // One that was never polled too.
+    // A call that was never polled returns it too.
     drop(hanging.call(()));
     for _ in 0..5 {
         service.ready().await.unwrap().call(Ok("well")).await.unwrap();
@@ -239,6 +239,6 @@ async fn its_readiness_is_that_of_the_service() {
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
     handle.send_error("dead");
-    // It errs only where the service is dead.
+    // It errs only if the service is dead.
     assert!(matches!(service.poll_ready(), Poll::Ready(Err(Error::Inner(_)))));
 }

@@ -14,7 +14,7 @@ fn it_opens_at_the_fifth_failure_in_a_row() {
 }
 
 #[test]
-fn a_success_ends_the_run_of_failures_and_a_neutral_call_does_not() {
+fn only_a_success_ends_the_run_of_failures() {
     let tester = Tester::new(exact());
     tester.calls(4, Outcome::Failed);
     tester.call(Outcome::Success);
@@ -29,7 +29,7 @@ fn a_success_ends_the_run_of_failures_and_a_neutral_call_does_not() {
 }
 
 #[test]
-fn it_opens_where_half_of_at_least_20_calls_failed() {
+fn it_opens_if_half_of_at_least_20_calls_failed() {
     let tester = Tester::new(exact());
     for _ in 0..9 {
         tester.call(Outcome::Failed);
@@ -37,14 +37,14 @@ fn it_opens_where_half_of_at_least_20_calls_failed() {
     }
     tester.call(Outcome::Failed);
     assert_eq!((tester.state(), tester.snapshot().counts.calls), (State::Closed, 19));
-    // It takes calls, whatever they are, to know the rate.
+    // A rate needs a minimum number of calls.
     tester.call(Outcome::Success);
     assert_eq!(tester.snapshot().cause, Some(Cause::FailureRate { failed: 10, calls: 20 }));
     assert_eq!(tester.state(), State::Open);
 }
 
 #[test]
-fn it_opens_where_four_fifths_were_slow() {
+fn it_opens_if_four_fifths_were_slow() {
     let tester = Tester::new(Parameters { slow_after: SECOND, ..exact() });
     tester.calls(4, Outcome::Success);
     tester.calls(15, Outcome::Slow);
@@ -79,7 +79,7 @@ fn a_window_of_calls_forgets_all_but_the_last_hundred() {
     assert_eq!(spoiled(tester.snapshot()), (100, 1));
     tester.calls(1000, Outcome::Success);
     assert_eq!(spoiled(tester.snapshot()), (100, 0));
-    // The successes that were counted past the mutex take the places they should.
+    // Successes that were counted outside the mutex take their places in the window.
     tester.calls(2, Outcome::Failed);
     tester.calls(98, Outcome::Success);
     assert_eq!(spoiled(tester.snapshot()), (100, 2));
@@ -90,7 +90,7 @@ fn a_window_of_calls_forgets_all_but_the_last_hundred() {
 #[test]
 fn a_healthy_breaker_counts_no_further_than_its_window() {
     let tester = Tester::new(exact());
-    // More than the 16 bits that the shared word has for them.
+    // More than the 16 bits of the shared word.
     tester.calls(70_000, Outcome::Success);
     tester.call(Outcome::Failed);
     assert_eq!(tester.snapshot().counts.failed, 1);
@@ -139,7 +139,7 @@ fn open_it_rejects_and_says_what_is_left_of_the_wait() {
 }
 
 #[test]
-fn half_open_it_lets_five_probes_through_and_closes_when_all_succeed() {
+fn half_open_it_admits_five_probes_and_closes_after_them() {
     let mut tester = Tester::opened(exact());
     tester.sleep(5 * SECOND);
     let mut probes = tester.admit_all();
@@ -150,7 +150,7 @@ fn half_open_it_lets_five_probes_through_and_closes_when_all_succeed() {
     let last = probes.pop().unwrap();
     for probe in probes {
         probe.record(Outcome::Success, tester.now);
-        // A success does not free its permit: five calls in all.
+        // A success does not free its permit: five calls in total.
         assert!(tester.admit().is_err());
     }
     assert_eq!((tester.snapshot().probes_out, tester.snapshot().probes_good), (1, 4));
@@ -210,11 +210,11 @@ fn an_outcome_counts_only_in_the_state_that_let_it_through() {
     tester.calls(5, Outcome::Failed);
     tester.sleep(5 * SECOND);
     let mut probes = tester.admit_all();
-    // Stragglers of the closed state neither open a half-open breaker nor close it.
+    // Outdated outcomes of the closed state neither open a half-open breaker nor close it.
     of_closed.into_iter().for_each(|permit| permit.record(Outcome::Failed, tester.now));
     also_of_closed.into_iter().for_each(|permit| permit.record(Outcome::Success, tester.now));
     assert_eq!((tester.state(), tester.snapshot().probes_out), (State::HalfOpen, 5));
-    // And a straggling probe takes nothing from the next half-open state.
+    // An outdated probe takes no permit of the next half-open state.
     probes.pop().unwrap().record(Outcome::Failed, tester.now);
     tester.sleep(10 * SECOND);
     let held = tester.admit_all();
@@ -253,7 +253,7 @@ fn a_clock_that_steps_back_does_not_end_the_wait() {
     let now = tester.now;
     tester.sleep(3 * SECOND);
     tester.calls(4, Outcome::Failed);
-    // As threads do that read the clock and come to the breaker in another order.
+    // Threads may reach the breaker in another order than they read the clock.
     tester.now = now;
     tester.call(Outcome::Failed);
     assert_eq!(tester.snapshot().half_open_in, Some(5 * SECOND));

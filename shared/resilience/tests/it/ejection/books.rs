@@ -1,4 +1,4 @@
-//! What holds whatever happens.
+//! Invariants under every sequence of events.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ enum Step {
     Pass {
         millis: u64,
     },
-    /// A thread whose clock reading is an older one.
+    /// A thread with an older clock reading.
     Behind {
         millis: u64,
     },
@@ -47,10 +47,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Never more than half is ejected at any moment that anybody may look at, never all;
-    /// nobody is longer than the longest ejection; those that left are not.
+    /// At no moment more than half or all of the endpoints are ejected, none for longer than the
+    /// longest ejection, and none that has left the set.
     #[test]
-    fn no_sequence_of_outcomes_ejects_too_many_or_loses_one_for_ever(
+    fn no_sequence_of_outcomes_ejects_too_many(
         number in 0_u8..12,
         steps in proptest::collection::vec(step(), 0..80),
     ) {
@@ -76,7 +76,7 @@ proptest! {
                 Step::Succeed { .. } | Step::Fail { .. } | Step::Refuse { .. } => {}
                 Step::Pass { millis } => now += Duration::from_millis(millis),
                 Step::Behind { millis } => {
-                    // Before the very first moment there was no clock to read.
+                    // No clock reading precedes the start.
                     let then = now.checked_sub(Duration::from_millis(millis)).unwrap_or(start);
                     now = then.max(start);
                 }

@@ -1,4 +1,4 @@
-//! The numbers of a detector.
+//! Parameters of a detector.
 
 use std::time::Duration;
 

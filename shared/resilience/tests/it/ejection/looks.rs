@@ -1,4 +1,4 @@
-//! What the calls of an interval eject.
+//! Comparisons of the calls of an interval.
 
 use gantry_resilience::ejection::{Parameters, Reason};
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ fn a_success_rate_far_below_the_others_ejects() {
 #[test]
 fn a_success_rate_needs_a_hundred_calls_of_five_endpoints() {
     let start = Instant::now();
-    // Of four that hardly fail one makes `fourth` calls, and one that does fail `fifth`.
+    // One of the four endpoints that hardly fail gets `fourth` calls, the failing one `fifth`.
     for (fourth, fifth, expected) in [(100, 100, 1), (99, 100, 0), (100, 99, 0)] {
         let set = endpoints(5, start);
         for (name, calls) in [100, 100, 100, fourth].into_iter().enumerate() {
@@ -47,10 +47,10 @@ fn a_success_rate_within_the_spread_of_all_ejects_nobody() {
 }
 
 #[test]
-fn a_failure_percentage_of_more_than_85_ejects_whatever_the_others_do() {
+fn a_failure_percentage_above_85_ejects() {
     let start = Instant::now();
     for (failures, expected) in [(85, 0), (86, 2)] {
-        // Two of five are half of the set, and their spread hides them from the rates.
+        // Two of five are half of the set. Their spread hides them from the success rates.
         let set =
             with(Parameters { consecutive_failures: 1000, ..Parameters::default() }, 5, start);
         for (name, failures) in [0, 0, 0, failures, failures].into_iter().enumerate() {
@@ -92,7 +92,7 @@ fn with_fewer_than_five_endpoints_only_failures_in_a_row_eject() {
 }
 
 #[test]
-fn the_worst_are_ejected_first_where_there_are_too_many() {
+fn the_worst_are_ejected_first_if_there_are_too_many() {
     let start = Instant::now();
     let parameters = Parameters { consecutive_failures: 1000, ..Parameters::default() };
     let set = with(parameters, 5, start);

@@ -1,4 +1,4 @@
-//! Which endpoints are ejected, and when they come back.
+//! Ejections of endpoints and their return.
 
 mod books;
 mod config;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A set of endpoints named by numbers.
+/// Set of endpoints whose keys are numbers.
 struct Endpoints {
     detector: Detector<usize>,
     all: Vec<Arc<Endpoint<usize>>>,
@@ -36,7 +36,7 @@ impl Endpoints {
         }
     }
 
-    /// Returns who was ejected by the last one.
+    /// Returns the endpoints that the last failure ejected.
     fn fail(&self, name: usize, calls: usize, now: Instant) -> Vec<Ejected<usize>> {
         for _ in 1..calls {
             assert_eq!(self.detector.failed(&self.all[name], now), []);
@@ -44,7 +44,7 @@ impl Endpoints {
         self.detector.failed(&self.all[name], now)
     }
 
-    /// So many calls of which so many fail, never five in a row. Ejects nobody.
+    /// Makes `calls` calls, of which `failures` fail, never five in a row. Ejects no endpoint.
     fn serve(&self, name: usize, calls: usize, failures: usize, now: Instant) {
         for call in 0..calls {
             if call * failures / calls == (call + 1) * failures / calls {

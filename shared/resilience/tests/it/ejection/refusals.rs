@@ -1,4 +1,4 @@
-//! Endpoints that refuse calls: alone, or as the others do.
+//! Endpoints that refuse calls, alone or together with the others.
 
 use gantry_resilience::ejection::{Parameters, Reason};
 use tokio::time::Instant;
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::{Endpoints, SECOND, endpoints, with};
 
 impl Endpoints {
-    /// Returns if the refusal ejected the endpoint.
+    /// Returns true if the refusal ejected the endpoint.
     fn refuse(&self, name: usize, now: Instant) -> bool {
         let ejected = self.detector.refused(&self.all[name], now);
         assert!(ejected.iter().all(|one| (one.key, one.reason) == (name, Reason::Refusals)));
@@ -14,8 +14,9 @@ impl Endpoints {
     }
 }
 
-/// Refusals of endpoint 0 until it is ejected, while each other one answers so many calls for
-/// each of them, of which one in `refused` is a refusal; `None` after 1,000.
+/// Returns the number of refusals of endpoint 0 until it is ejected; `None` after 1,000. Meanwhile
+/// each other endpoint gets `each` calls per refusal, and one in `refused` of them is a
+/// refusal too.
 fn until_ejected(set: &Endpoints, each: usize, refused: usize, now: Instant) -> Option<usize> {
     let mut calls = 0;
     (1..=1_000).find(|_| {
@@ -60,7 +61,7 @@ fn when_all_refuse_nobody_is_ejected() {
     let now = Instant::now();
     for number in 1..6 {
         let set = endpoints(number, now);
-        // Well at first, so that a rate of before would condemn whoever refuses first.
+        // Healthy at first: a rate from that time would condemn the first endpoint that refuses.
         (0..number).for_each(|name| set.succeed(name, 1_000, now));
         for _ in 0..1_000 {
             assert!((0..number).all(|name| !set.refuse(name, now)), "of {number} endpoints");
@@ -94,7 +95,7 @@ fn refusals_that_come_in_turns_with_successes_eject_nobody() {
 #[test]
 fn calls_that_are_refused_at_random_eject_nobody() {
     let start = Instant::now();
-    // A million calls at each rate, spread over an hour.
+    // At each rate a million calls, spread over an hour.
     for percent in [1, 10, 30, 50, 90, 99] {
         let set = endpoints(4, start);
         let mut rng = fastrand::Rng::with_seed(percent);
@@ -117,7 +118,7 @@ fn a_comparison_outlives_a_look_and_ends_with_its_set() {
         assert!(!set.refuse(0, start));
         (1..4).for_each(|name| set.succeed(name, 1, start));
     }
-    // The counts begin again; what the others do from then on is enough.
+    // The counts restart; the others' calls from then on suffice.
     let now = start + 10 * SECOND;
     let calls = until_ejected(&set, 1, 0, now);
     assert!(calls.is_some_and(|calls| calls <= 15), "{calls:?}");

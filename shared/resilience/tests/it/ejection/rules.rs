@@ -1,4 +1,4 @@
-//! Failures in a row, how long an ejection lasts, and how many there may be.
+//! Consecutive failures, the length of an ejection, and the maximum number of them.
 
 use gantry_resilience::ejection::{Parameters, Reason};
 use tokio::time::Instant;
@@ -30,7 +30,7 @@ fn an_ejected_endpoint_returns_when_its_time_is_over() {
 }
 
 #[test]
-fn what_an_ejected_endpoint_answers_counts_for_nothing() {
+fn responses_of_an_ejected_endpoint_do_not_count() {
     let now = Instant::now();
     let set = endpoints(2, now);
     set.fail(0, 5, now);
@@ -53,7 +53,7 @@ fn each_further_ejection_lasts_longer_up_to_five_minutes() {
 }
 
 #[test]
-fn every_interval_in_its_place_takes_one_off_the_number_of_ejections() {
+fn each_interval_in_the_set_forgets_one_ejection() {
     let mut now = Instant::now();
     let set = endpoints(2, now);
     for times in 1..=3 {
@@ -71,7 +71,7 @@ fn every_interval_in_its_place_takes_one_off_the_number_of_ejections() {
 }
 
 #[test]
-fn at_most_half_is_ejected_but_always_one_where_another_remains() {
+fn at_most_half_is_ejected_but_one_if_another_remains() {
     let now = Instant::now();
     for (endpoints, most) in
         [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (9, 4), (10, 5)]
@@ -101,7 +101,7 @@ fn another_limit_holds_likewise() {
 fn all_endpoints_ejected_cannot_be() {
     let mut now = Instant::now();
     let set = endpoints(3, now);
-    // A total outage of an hour: somebody can be picked at every moment.
+    // In a total outage of an hour one endpoint can be picked at every moment.
     for _ in 0..36_000 {
         now += SECOND / 10;
         for name in 0..3 {
@@ -112,7 +112,7 @@ fn all_endpoints_ejected_cannot_be() {
 }
 
 #[test]
-fn one_too_many_is_ejected_with_its_next_failure_after_a_place_is_free() {
+fn a_freed_place_ejects_one_at_its_next_failure() {
     let now = Instant::now();
     let set = endpoints(3, now);
     set.fail(0, 5, now);
@@ -134,7 +134,7 @@ fn a_place_is_free_as_soon_as_the_first_one_is_back() {
 }
 
 #[test]
-fn zero_endpoints_are_no_trouble() {
+fn an_empty_set_works() {
     let now = Instant::now();
     let set = endpoints(0, now);
     assert!(set.detector.snapshot(now).is_empty());
@@ -176,7 +176,7 @@ fn one_that_leaves_is_no_longer_ejected_and_comes_back_unknown() {
 }
 
 #[test]
-fn where_the_set_shrinks_those_whose_time_is_over_soonest_return() {
+fn a_shrinking_set_returns_the_soonest_to_end_first() {
     let now = Instant::now();
     let set = endpoints(6, now);
     for (name, later) in [(0, 2), (1, 0), (2, 1)] {
@@ -195,7 +195,7 @@ fn where_the_set_shrinks_those_whose_time_is_over_soonest_return() {
 }
 
 #[test]
-fn a_snapshot_tells_what_is_known_of_each_endpoint() {
+fn a_snapshot_has_the_state_of_each_endpoint() {
     let now = Instant::now();
     let set = endpoints(3, now);
     set.serve(2, 10, 4, now);

@@ -1,4 +1,4 @@
-//! The circuit breaker: permits, and the word beside the mutex.
+//! Circuit breaker: permits, and the word beside the mutex.
 
 #[path = "../../../src/circuit_breaker/breaker.rs"]
 #[allow(dead_code, unreachable_pub, reason = "written for users outside of its crate")]
@@ -58,22 +58,22 @@ fn breaker(consecutive_failures: u32, probes: u32) -> CircuitBreaker {
     CircuitBreaker::build(Config::try_new(parameters).unwrap(), Rng::with_seed(1), None)
 }
 
-/// A breaker that was opened at this moment by one failure.
+/// Returns a breaker that one failure opened at this moment.
 fn opened(probes: u32, now: Instant) -> CircuitBreaker {
     let breaker = breaker(1, probes);
     breaker.admit(now).unwrap().record(Outcome::Failed, now);
     breaker
 }
 
-/// Tries every order of two threads; of three, those with up to two switches away from a
-/// thread that could have gone on, which takes a second where all would take an hour.
+/// Tries every order of two threads. Of three threads it tries the orders with up to two
+/// preemptions, which takes a second; all of them would take an hour.
 fn model(threads: usize, act: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = (threads > 2).then_some(2);
     model.check(act);
 }
 
-/// Runs each on a thread of its own, and waits for all.
+/// Runs each on its own thread, and waits for all.
 fn at_once<const N: usize>(acts: [Box<dyn FnOnce() + Send>; N]) {
     let threads = acts.map(|act| thread::spawn(act));
     for thread in threads {
@@ -119,7 +119,7 @@ fn no_call_is_lost_between_the_word_and_the_mutex() {
         assert_eq!(state, State::Closed);
         assert_eq!((counts.calls, counts.failed), (3, 1));
         assert!(consecutive_failures <= 1);
-        // Nothing was forgotten: it opens when the successes have left the window.
+        // No failure was lost: it opens when the successes have left the window.
         let after = consecutive_failures;
         for failed in after..3 {
             assert_eq!(breaker.snapshot(now).state, State::Closed, "after {failed} failures");

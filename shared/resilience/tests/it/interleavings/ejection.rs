@@ -1,4 +1,4 @@
-//! The set that endpoints are ejected of.
+//! Set of endpoints under ejection.
 
 mod sync {
     pub(super) use loom::sync::{
@@ -70,7 +70,7 @@ fn the_failure_that_completes_a_run_ejects_whoever_reports_it() {
 }
 
 #[test]
-fn a_set_that_shrinks_meanwhile_leaves_nobody_ejected_that_is_alone() {
+fn a_shrinking_set_never_ejects_its_only_endpoint() {
     let now = Instant::now();
     loom::model(move || {
         let detector = detector(1, now);
@@ -82,7 +82,7 @@ fn a_set_that_shrinks_meanwhile_leaves_nobody_ejected_that_is_alone() {
         detector.replace([0], now);
         failing.join().unwrap();
         assert!(!endpoints[0].is_ejected(now));
-        // Not for ever: with another one beside it, it can be ejected.
+        // Not for good: beside another one it can be ejected.
         detector.replace([0, 1], now);
         detector.failed(&endpoints[0], now);
         assert!(endpoints[0].is_ejected(now));

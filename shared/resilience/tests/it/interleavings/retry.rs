@@ -1,4 +1,4 @@
-//! The budget of retries.
+//! Retry budget.
 
 mod sync {
     pub(super) use loom::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! The rules of the adaptive limit, one at a time.
+//! Rules of the adaptive limit, one at a time.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ fn limit(limiter: &Limiter) -> u32 {
     limiter.snapshot().limit
 }
 
-/// So many calls at once, which take so long. A window is judged by ten of them, once it
-/// is old enough.
+/// Makes concurrent calls of one duration. A window ends with the tenth call after its minimum
+/// length.
 async fn calls(limiter: &Limiter, class: usize, count: u32, millis: u64) {
     let permits: Vec<_> =
         (0..count).filter_map(|_| limiter.try_enter(class, Instant::now()).ok()).collect();
@@ -63,7 +63,7 @@ async fn a_limit_that_is_used_up_grows_while_nothing_is_slow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_calls_lower_it_by_as_much_as_they_are_too_slow_but_a_half_at_most() {
+async fn slow_calls_lower_the_limit_by_half_at_most() {
     let learned = || async {
         let limiter = limiter(10, 100, 1000);
         calls(&limiter, 0, 10, 100).await;
@@ -97,7 +97,7 @@ async fn a_few_milliseconds_are_never_slow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_take_long_by_nature_are_not_slow_beside_short_ones() {
+async fn long_calls_are_not_slow_beside_short_ones() {
     let limiter = limiter(10, 100, 100);
     for _ in 0..100 {
         calls(&limiter, 0, 10, 20).await;
@@ -111,7 +111,7 @@ async fn calls_that_take_long_by_nature_are_not_slow_beside_short_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_was_given_up_counts_only_where_it_took_too_long() {
+async fn a_dropped_call_counts_only_if_it_took_too_long() {
     let limiter = limiter(10, 100, 100);
     calls(&limiter, 0, 10, 100).await;
     let give_up = async |millis| {
@@ -141,7 +141,7 @@ async fn a_slow_first_call_does_not_make_slow_calls_fast_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_learned_before_a_change_is_not_held_against_it() {
+async fn a_limit_learned_before_a_change_does_not_hold_it_down() {
     let limiter = limiter(10, 100, 100);
     calls(&limiter, 0, 10, 100).await;
     let before: Vec<_> = (0..50).map(|_| limiter.try_enter(0, Instant::now()).unwrap()).collect();
@@ -154,7 +154,7 @@ async fn what_was_learned_before_a_change_is_not_held_against_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_refused_stays_away_the_longer_the_more_are() {
+async fn the_retry_delay_grows_with_the_number_of_refusals() {
     let limiter = limiter(10, 10, 10);
     let away = || limiter.try_enter(0, Instant::now()).unwrap_err().retry_after(0.5);
     let full =
@@ -180,7 +180,8 @@ async fn who_is_refused_stays_away_the_longer_the_more_are() {
     assert!(away().as_secs() <= 2);
 }
 
-/// Has each caller take what it can get, one after the other, and gives how much that was.
+/// Lets each caller take all the permits it gets, one caller after the other. Returns the number of
+/// each and the permits.
 fn taken(limiter: &Limiter, callers: impl IntoIterator<Item = u64>) -> (Vec<usize>, Vec<Permit>) {
     let mut all = Vec::new();
     let enter = |caller| limiter.try_enter_for(caller, 0, Instant::now()).ok();
@@ -196,7 +197,7 @@ fn taken(limiter: &Limiter, callers: impl IntoIterator<Item = u64>) -> (Vec<usiz
 async fn a_caller_alone_has_the_limit_and_others_find_places() {
     let limiter = limiter(64, 64, 64);
     let (each, _permits) = taken(&limiter, 1..=30);
-    // A third more is kept, one for each that has none.
+    // A third more is reserved, one call for each caller without any.
     let mut expected = vec![64];
     expected.extend([1; 21]);
     expected.resize(30, 0);
@@ -204,7 +205,7 @@ async fn a_caller_alone_has_the_limit_and_others_find_places() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_says_whether_it_is_the_callers_share_that_is_full() {
+async fn a_refusal_names_the_full_share_of_its_caller() {
     let limiter = limiter(9, 9, 9);
     let refused = |caller| limiter.try_enter_for(caller, 0, Instant::now()).unwrap_err();
     let (_, mut permits) = taken(&limiter, [1]);
@@ -221,7 +222,7 @@ async fn freed_places_are_shared_with_newcomers() {
     let (_, mut permits) = taken(&limiter, [1]);
     let one = || limiter.try_enter_for(2, 0, Instant::now());
     let mut others = vec![one().unwrap()];
-    // Each call that ends is followed by one of each of the two.
+    // Each ended call is followed by one of each caller.
     for _ in 0..64 {
         permits.remove(0).answered();
         others.extend(one().ok());
@@ -247,7 +248,7 @@ async fn a_limit_that_is_very_low_is_not_shared_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_as_long_as_its_caller_likes_is_not_judged() {
+async fn calls_of_any_length_are_not_measured() {
     let limiter = limiter(10, 100, 100);
     calls(&limiter, 0, 10, 100).await;
     for _ in 0..10 {
@@ -277,7 +278,7 @@ fn numbers_that_are_no_limit_are_refused() {
     assert_eq!(check(|p| p.fast = Duration::ZERO), InvalidConcurrency::Fast);
 }
 
-/// Something that happens to a limiter.
+/// Event of a limiter.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Enter(usize),
@@ -299,7 +300,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_happens_the_count_is_right_and_the_limit_within_its_bounds(events in events()) {
+    fn no_sequence_breaks_the_count_or_the_bounds(events in events()) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
@@ -322,7 +323,7 @@ proptest! {
                 }
                 let Snapshot { limit, in_flight } = limiter.snapshot();
                 assert_eq!(in_flight as usize, permits.len());
-                // A quarter of the lowest one while it learns anew.
+                // A quarter of the minimum while the baseline is relearned.
                 assert!((8..=40).contains(&limit) || limit == 2, "{limit}");
             }
         });

@@ -1,4 +1,4 @@
-//! What a server does not take on.
+//! Limits of a server: concurrency and rates.
 
 mod concurrency;
 mod overload;

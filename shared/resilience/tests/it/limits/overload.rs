@@ -1,4 +1,4 @@
-//! A server under more load than it can work at, in simulated time.
+//! A server under more load than it can serve, in simulated time.
 
 use std::{
     sync::{Arc, Mutex},
@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// A handler with so many slots, and a limiter before it.
+/// Handler with a number of slots, behind a limiter.
 #[derive(Clone)]
 struct Server {
     limiter: Limiter,
@@ -21,7 +21,7 @@ struct Server {
 
 #[derive(Default)]
 struct Seen {
-    /// What the answered calls took, slots awaited included.
+    /// Durations of the answered calls, the wait for a slot included.
     took: Vec<Duration>,
     refused: usize,
 }
@@ -32,7 +32,7 @@ impl Server {
         Self { limiter, slots: Arc::new(Semaphore::new(slots)), seen: Arc::default() }
     }
 
-    /// Whether it was let in.
+    /// Makes a call. Returns true if it was admitted.
     async fn call(&self, work: Duration) -> bool {
         let started = Instant::now();
         let Ok(permit) = self.limiter.try_enter(0, started) else {
@@ -47,8 +47,8 @@ impl Server {
         true
     }
 
-    /// So many calls a millisecond for so long, however they fare. Gives the answered
-    /// calls a second, and what 99 of 100 of them took at most.
+    /// Starts `per_ms` calls a millisecond, without waiting for them. Returns the answered calls a
+    /// second and the 99th percentile of their duration.
     async fn load(&self, per_ms: u32, seconds: u64, work: Duration) -> (f64, Duration) {
         *self.seen.lock().unwrap() = Seen::default();
         for _ in 0..seconds * 1000 {
@@ -63,7 +63,7 @@ impl Server {
         (took.len() as f64 / seconds as f64, took[took.len() * 99 / 100])
     }
 
-    /// Clients of which each makes one call after the other.
+    /// Clients that make one call after the other.
     async fn clients(&self, clients: usize, seconds: u64, work: Duration) {
         *self.seen.lock().unwrap() = Seen::default();
         let until = Instant::now() + Duration::from_secs(seconds);
@@ -91,12 +91,12 @@ impl Server {
 
 const WORK: Duration = Duration::from_millis(20);
 
-/// 32 slots x 20 ms: the target of RESILIENCE.
+/// Load of 32 slots x 20 ms: the target in docs/RESILIENCE.md.
 const SLOTS: usize = 32;
 const PEAK: f64 = 1600.0;
 
 #[tokio::test(start_paused = true)]
-async fn five_times_the_load_is_worked_at_nine_tenths_of_the_peak_and_in_three_times_the_time() {
+async fn an_overload_keeps_nine_tenths_of_the_peak_throughput() {
     let server = Server::new(SLOTS);
     for run in ["cold", "warm"] {
         let (answered, p99) = server.load(8, 10, WORK).await;
@@ -109,7 +109,7 @@ async fn five_times_the_load_is_worked_at_nine_tenths_of_the_peak_and_in_three_t
 #[tokio::test(start_paused = true)]
 async fn more_slots_than_the_first_limit_are_found() {
     let server = Server::new(400);
-    // 20,000 a second are the peak.
+    // The peak is 20,000 calls a second.
     server.load(60, 5, WORK).await;
     let (answered, p99) = server.load(60, 3, WORK).await;
     assert!(answered >= 0.9 * 20_000.0, "{answered} calls a second");
@@ -130,7 +130,7 @@ async fn a_load_that_fits_is_never_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_takes_longer_than_it_used_to_is_not_taken_for_overload_for_ever() {
+async fn slower_work_is_not_taken_for_overload_for_ever() {
     let server = Server::new(256);
     server.clients(40, 2, WORK).await;
     server.load(60, 5, WORK).await;

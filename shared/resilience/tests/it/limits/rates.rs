@@ -43,7 +43,7 @@ fn a_refusal_costs_nothing() {
 }
 
 #[test]
-fn a_bucket_is_full_until_it_is_used_and_when_it_has_filled_again() {
+fn an_unused_or_refilled_bucket_is_full() {
     let (start, rate) = (Instant::now(), rate(10.0, 20));
     let buckets = Buckets::new(100, start);
     assert!(buckets.is_full(&1, start));
@@ -55,7 +55,7 @@ fn a_bucket_is_full_until_it_is_used_and_when_it_has_filled_again() {
 }
 
 #[test]
-fn keys_are_bounded_and_who_calls_often_is_not_forgotten_for_a_flood() {
+fn a_flood_of_keys_does_not_displace_a_frequent_caller() {
     let (start, rate) = (Instant::now(), rate(10.0, 20));
     let buckets = Buckets::new(1000, start);
     let mut granted = 0;
@@ -105,8 +105,8 @@ fn numbers_that_are_no_rate_are_refused() {
 }
 
 proptest! {
-    /// What the definition of a token bucket says: in no time more than its burst and what
-    /// that time fills.
+    /// Definition of a token bucket: no interval admits more calls than the burst plus the refill
+    /// of that interval.
     #[test]
     fn no_time_gives_more_than_the_burst_and_what_it_fills(
         per_second in 1_u32..1000,

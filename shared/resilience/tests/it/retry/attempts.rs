@@ -1,4 +1,4 @@
-//! What follows a failed attempt.
+//! Decisions after a failed attempt.
 
 use std::time::Duration;
 
@@ -78,10 +78,10 @@ fn the_longest_waits_do_not_overflow() {
 }
 
 #[test]
-fn only_what_another_attempt_can_mend_is_retried() {
+fn only_failures_that_may_pass_are_retried() {
     let now = Instant::now();
     let (after, stop) = (Some(Pushback::After(7 * MS)), Some(Pushback::Stop));
-    // What costs a token is as in A6.
+    // Failures cost tokens as in A6.
     let rows = [
         (Failure::unavailable(None), true, None),
         (Failure::unavailable(after), true, None),
@@ -116,7 +116,7 @@ fn a_non_idempotent_call_is_not_retried_after_side_effects() {
 }
 
 #[test]
-fn what_the_peer_refused_is_sent_again_once_whatever_the_call_and_uncounted() {
+fn a_refused_call_is_sent_again_once_and_uncounted() {
     let now = Instant::now();
     for repeatable in [true, false] {
         let mut attempts = attempts(Policy::DEFAULT, repeatable, now, MINUTE);
@@ -153,7 +153,7 @@ fn each_retry_says_how_many_attempts_preceded_it() {
 }
 
 #[test]
-fn a_pushback_is_waited_for_exactly_and_then_the_backoff_restarts() {
+fn after_a_pushback_the_backoff_restarts() {
     let now = Instant::now();
     let (budget, mut rng) = (Budget::default(), Rng::with_seed(7));
     let policy = Policy::try_new(5, 50 * MS, MINUTE, 10.0).unwrap();
@@ -195,8 +195,8 @@ fn nothing_is_retried_without_a_budget() {
 }
 
 proptest! {
-    /// Whatever comes: never more attempts than the policy says, none of a call that must
-    /// not be repeated, none beyond the deadline, none without a budget.
+    /// No sequence has more attempts than the policy allows, repeats a call that must not be
+    /// repeated, exceeds the deadline, or retries without a budget.
     #[test]
     fn no_sequence_of_failures_leads_beyond_the_policy(
         max in 1_u32..=5,

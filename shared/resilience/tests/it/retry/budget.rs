@@ -1,4 +1,4 @@
-//! The tokens that retries are paid with.
+//! Tokens of the retry budget.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ fn nothing_is_retried_at_half_of_the_tokens() {
     assert_eq!(budget.tokens(), 51.0);
     assert!(!budget.failed());
     assert!(!budget.allows());
-    // The first success leads above half again.
+    // The first success raises it above half again.
     budget.succeeded();
     assert!(budget.allows());
     assert_eq!(budget.tokens(), 50.1);
@@ -62,12 +62,12 @@ fn threads_that_share_it_lose_nothing() {
             scope.spawn(|| (0..1000).for_each(|_| budget.succeeded()));
         }
     });
-    // Successes that come while it is full are cut off, so the end is a range.
+    // Successes are cut off while it is full, so the end is a range.
     assert!((600.0..=604.0).contains(&budget.tokens()), "{budget:?}");
 }
 
 proptest! {
-    /// No sequence of outcomes leads out of 0 and the maximum, and every step is exact.
+    /// Every sequence of outcomes stays between 0 and the maximum, and every step is exact.
     #[test]
     fn the_budget_stays_between_empty_and_full(
         max in 1_u32..=1000,

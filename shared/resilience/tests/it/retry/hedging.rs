@@ -1,4 +1,4 @@
-//! Sending a call again before it has failed.
+//! Hedged calls: further attempts before a failure.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn a_policy_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn each_delay_without_an_answer_sends_another_attempt_up_to_the_last() {
+fn each_delay_without_a_response_sends_another_attempt() {
     let now = Instant::now();
     let budget = Budget::default();
     let mut hedges = begin(3, now);
@@ -63,7 +63,7 @@ fn a_failure_brings_the_next_attempt_forward() {
 }
 
 #[test]
-fn the_last_failure_is_the_calls_when_nothing_is_awaited_or_sent_any_more() {
+fn the_last_failure_ends_the_call_if_nothing_is_pending() {
     let now = Instant::now();
     let budget = Budget::default();
     let mut hedges = begin(2, now);
@@ -124,7 +124,7 @@ fn nothing_is_sent_at_or_after_the_deadline() {
     let mut late = hedges(101 * MS);
     assert!(!late.due(now + 101 * MS, &budget));
     assert_eq!(late.next_at(), None);
-    // The delay was too long, but a failure leaves time enough for another attempt.
+    // The delay was too long, but after the failure there is time for another attempt.
     let mut early = hedges(100 * MS);
     early.failed(now + 10 * MS, Failure::unavailable(None));
     assert_eq!(early.next_at(), Some(now + 10 * MS));
@@ -144,7 +144,7 @@ fn a_spent_budget_stops_hedging() {
 }
 
 #[test]
-fn it_says_why_nothing_more_is_sent() {
+fn the_reason_for_no_further_attempt_is_given() {
     let now = Instant::now();
     let budget = Budget::default();
     let mut hedges = begin(2, now);
@@ -171,7 +171,7 @@ fn it_says_why_nothing_more_is_sent() {
 }
 
 #[test]
-fn an_attempt_that_found_no_place_is_not_awaited_and_the_last() {
+fn an_unplaced_attempt_is_the_last_and_not_awaited() {
     let now = Instant::now();
     let budget = Budget::default();
     let mut hedges = begin(3, now);
@@ -187,7 +187,7 @@ fn an_attempt_that_found_no_place_is_not_awaited_and_the_last() {
 }
 
 proptest! {
-    /// Whatever comes: no more attempts than allowed, none at or after the deadline, and a
+    /// Every sequence has no more attempts than allowed and none at or after the deadline, and a
     /// call whose attempts all failed ends.
     #[test]
     fn every_hedged_call_ends(
@@ -226,7 +226,7 @@ proptest! {
             }
             hedges.failed(now, failure);
         }
-        // Left alone, it ends: each planned moment either sends or stops.
+        // Without further events it ends: each planned moment either sends or stops.
         while let Some(next) = hedges.next_at() {
             if hedges.due(next, &budget) {
                 in_flight += 1;

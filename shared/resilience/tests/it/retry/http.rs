@@ -22,7 +22,7 @@ enum Broken {
     Certificate,
 }
 
-/// What the provider answers before it is well again.
+/// Responses of the provider until it recovers.
 #[derive(Clone, Copy)]
 enum Trouble {
     Status(StatusCode),
@@ -36,7 +36,7 @@ struct Outcome {
     took: Duration,
 }
 
-/// A provider that has trouble with the first call.
+/// Provider that fails the first calls.
 async fn charge(request: Request<&'static str>, trouble: Trouble) -> Outcome {
     let attempts = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&attempts);
@@ -79,7 +79,7 @@ fn request(method: Method, key: bool) -> Request<&'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_may_be_executed_twice_is_sent_twice() {
+async fn only_repeatable_requests_are_sent_twice() {
     let rows = [
         (Method::GET, false, 2),
         (Method::PUT, false, 2),
@@ -119,7 +119,7 @@ async fn retry_after_is_waited_for_exactly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_of_the_request_holds_where_it_is_earlier() {
+async fn an_earlier_deadline_of_the_request_holds() {
     let busy = Trouble::Busy(StatusCode::SERVICE_UNAVAILABLE, "7");
     for (left, attempts) in [(7, 1), (8, 2), (1000, 2)] {
         let mut request = request(Method::GET, false);
@@ -132,7 +132,7 @@ async fn the_deadline_of_the_request_holds_where_it_is_earlier() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_of_the_transport_are_what_the_caller_says() {
+async fn the_caller_classifies_transport_errors() {
     let reset = charge(request(Method::GET, false), Trouble::Broken(Broken::Reset)).await;
     assert_eq!((reset.result, reset.attempts), (Ok(StatusCode::OK), 2));
     let forged = charge(request(Method::GET, false), Trouble::Broken(Broken::Certificate)).await;

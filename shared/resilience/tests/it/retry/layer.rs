@@ -1,4 +1,4 @@
-//! The layer, on a clock that stands still while nobody waits.
+//! The layer, with paused time.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,12 +17,12 @@ const MS: Duration = Duration::from_millis(1);
 
 type Told = Arc<Mutex<Vec<(String, u32, Decision)>>>;
 
-/// Requests and responses are words: "once" cannot be sent again, and a response that is
-/// no "ok" failed.
+/// Requests and responses are words: "once" cannot be sent again, and every response but "ok" is a
+/// failure.
 #[derive(Default)]
 struct Words {
     told: Told,
-    /// One second where it is not set.
+    /// Time until the deadline. Default: one second.
     left: Option<Duration>,
 }
 
@@ -107,7 +107,7 @@ async fn the_last_failure_is_handed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_sent_again_gets_a_single_attempt() {
+async fn a_request_that_cannot_be_resent_gets_one_attempt() {
     let budget = Arc::new(Budget::default());
     let (mut service, mut handle) = retried(Words::default(), &budget);
     assert!(service.poll_ready().is_ready());
@@ -155,7 +155,7 @@ async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_does_not_get_ready_is_waited_for_until_the_deadline() {
+async fn an_unready_service_is_awaited_until_the_deadline() {
     let budget = Arc::new(Budget::default());
     let (mut service, mut handle) = retried(Words::default(), &budget);
     handle.allow(1);

@@ -1,4 +1,4 @@
-//! When a failed call is made again.
+//! Retries of failed calls.
 
 mod attempts;
 mod budget;

@@ -1,4 +1,4 @@
-//! What a server says about being asked again.
+//! Hints of a server about retries.
 
 use std::time::Duration;
 

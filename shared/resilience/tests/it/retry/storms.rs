@@ -28,7 +28,7 @@ impl Candidate for Replica {
     }
 }
 
-/// How a replica behaves: its time to answer, and of how many calls in a hundred it fails.
+/// Behaviour of a replica: its response time, and its failures in a hundred calls.
 #[derive(Clone, Copy)]
 struct Manner {
     millis: u64,
@@ -48,7 +48,7 @@ struct Report {
     calls: u32,
     failed: u32,
     attempts: u32,
-    /// Calls begun and attempts made since the budget was spent for the first time.
+    /// Calls and attempts since the budget was spent for the first time.
     spent: Option<(u32, u32)>,
 }
 
@@ -59,11 +59,11 @@ struct World {
     detector: Detector<usize>,
     budget: Budget,
     rng: Rng,
-    /// What happens at which moment, in the order it was planned.
+    /// Events by time, then in the order of their planning.
     events: BTreeMap<(Instant, u64), Event>,
     planned: u64,
     report: Report,
-    /// Whether a failure of an ejected endpoint costs nothing.
+    /// True if a failure of an ejected endpoint costs nothing.
     deviates_from_a6: bool,
 }
 
@@ -122,7 +122,7 @@ impl World {
         self.manners[*picked.member().endpoint.key()]
     }
 
-    /// Whether the call is over.
+    /// Ends an attempt. Returns true if its call is over.
     fn answer(
         &mut self,
         mut attempts: Attempts,
@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    /// So many callers, each of which makes the next call when the one before is over.
+    /// Runs callers that each make the next call when the one before is over.
     fn run(mut self, callers: u32, calls: u32) -> (Report, Budget) {
         (0..callers).for_each(|_| self.begin_call());
         while let Some(((now, _), event)) = self.events.pop_first() {
@@ -178,9 +178,9 @@ impl World {
 }
 
 #[test]
-fn a_retry_budget_is_not_dried_by_one_sick_replica_at_400_concurrent() {
-    // Everybody calls at once, cold: a third of 400 is under way to the sick one before its
-    // first failure is known, three times what the budget holds.
+fn one_sick_replica_does_not_spend_the_budget() {
+    // All call at once, cold: a third of the 400 calls is in flight to the sick replica before its
+    // first failure is known, three times the budget.
     let sick = Manner { millis: 20, failing: 100 };
     let world = World::new(&[sick, WELL, WELL]);
     let (report, budget) = world.run(400, 20_000);
@@ -188,7 +188,7 @@ fn a_retry_budget_is_not_dried_by_one_sick_replica_at_400_concurrent() {
     assert_eq!(report.spent, None);
     assert!(budget.tokens() > 90.0, "{budget:?}");
 
-    // What this test is about does happen where such failures cost as in A6.
+    // The storm does happen if such failures cost tokens as in A6.
     let world = World { deviates_from_a6: false, ..World::new(&[sick, WELL, WELL]) };
     let (report, _) = world.run(400, 20_000);
     assert!(report.spent.is_some() && report.failed > 20, "{report:?}");
@@ -229,8 +229,8 @@ fn retries_are_back_soon_after_an_outage() {
 
 #[test]
 fn few_failures_are_all_retried() {
-    // 5 in 100: the budget gets back more than it gives, and a call fails three times in a
-    // row once in 8,000.
+    // Of 100 calls 5 fail: the budget regains more than it spends, and one call in 8,000 fails
+    // three times in a row.
     let (report, _) = World::new(&[Manner { millis: 5, failing: 5 }; 3]).run(64, 20_000);
     assert_eq!(report.spent, None);
     assert!(report.failed < 10, "{report:?}");
