@@ -1,4 +1,4 @@
-//! Building of a channel.
+//! Builder of a channel.
 
 use std::{
     fmt,
@@ -28,8 +28,8 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// Builder of a [`Channel`]. `C` and `R` say whether the contract and the registry were given, `L` is
-/// what is laid around the channel.
+/// Builder of a [`Channel`]. `C` and `R` are the types of the contract and the registry once set,
+/// `L` is the stack of layers.
 #[must_use]
 #[derive(Debug)]
 pub struct Builder<C, R, L = Identity> {
@@ -64,8 +64,8 @@ pub enum BuildProblem {
     /// The service's name is also the authority of its requests.
     #[error("{0:?} cannot be the name of a service")]
     Name(String),
-    /// No gRPC service of the contract is one of the called service: it is another team's, and
-    /// no timeout and no retry of it would ever hold.
+    /// No gRPC service of the contract belongs to the called service: the contract is another
+    /// team's, and its timeouts and retries would never apply.
     #[error(
         "the contract has no gRPC service of {service}: it has {}. If one of them is served by \
          {service}, name it with Builder::grpc_service",
@@ -77,10 +77,10 @@ pub enum BuildProblem {
         /// The gRPC services that the contract has.
         contract: Vec<&'static str>,
     },
-    /// The contract does not have the gRPC service that the called service is said to serve.
+    /// The contract does not have the gRPC service that the builder names.
     #[error("the contract has no gRPC service {0}")]
     GrpcService(String),
-    /// A setting is out of range, or names what the contract does not have.
+    /// A setting is out of range, or names a method that the contract does not have.
     #[error("the client's settings: {0}")]
     Setting(#[from] InvalidSetting),
     /// A certificate or a key cannot be used.
@@ -116,8 +116,8 @@ fn list(names: &[&str]) -> String {
 }
 
 impl Channel {
-    /// Begins a channel to a service, by the name it is registered under. It is also the audience of
-    /// the tokens that are signed for it.
+    /// Starts a builder for a service, by its registered name. The name is also the audience of its
+    /// tokens.
     pub fn builder(service: impl Into<String>) -> Builder<(), ()> {
         Builder {
             contract: (),
@@ -137,30 +137,31 @@ impl Channel {
 }
 
 impl<C, R, L> Builder<C, R, L> {
-    /// Sets the contract whose policies hold. A method that it does not know is passed through as a
-    /// stream, without a policy: it is never sent again once it may have been executed, and has the
-    /// caller's deadline only.
+    /// Sets the contract with the policies. A method outside of it is passed through as a stream
+    /// without a policy: it is not repeated once it may have been executed, and has the caller's
+    /// deadline only.
     pub fn contract(self, contract: &'static Contract) -> Builder<&'static Contract, R, L> {
         let Self { registry, layers, parts, .. } = self;
         Builder { contract, registry, layers, parts }
     }
 
-    /// Sets where the service is found.
+    /// Sets the registry of the service.
     pub fn registry(self, registry: Registry) -> Builder<C, Registry, L> {
         let Self { contract, layers, parts, .. } = self;
         Builder { contract, registry, layers, parts }
     }
 
-    /// Lays a tower layer around the channel. The first one that is added is the outermost.
+    /// Adds a tower layer around the channel. The first layer added is the outermost.
     ///
-    /// All of them stand outside of the whole stack: span, metrics, deadline, circuit breaker, retries,
-    /// balancer, connection. They see one logical call: the request as the generated client made it,
-    /// and the response whose body ends the call. A header, a [`Deadline`](crate::Deadline) or an
-    /// [`ActingFor`](crate::ActingFor) that a layer adds holds for the call. There is no place for a
-    /// layer between the retries and the connection: it would see attempts, some of which do not count.
+    /// Layers wrap the whole stack: span, metrics, deadline, circuit breaker, retries, balancer,
+    /// connection. They see one logical call: the request of the generated client, and the
+    /// response. The body of the response ends the call. A header, a [`Deadline`](crate::Deadline)
+    /// or an [`ActingFor`](crate::ActingFor) that a layer adds applies to the call. A layer cannot
+    /// stand between the retries and the connection: it would see attempts, and some of them do not
+    /// count.
     ///
-    /// [`build`](Self::build) returns the wrapped channel. To keep [`Channel::snapshot`] at hand, build
-    /// the channel without layers and wrap a clone of it.
+    /// [`build`](Self::build) returns the wrapped channel. For [`Channel::snapshot`], build the
+    /// channel without layers and wrap a clone of it.
     ///
     /// ```no_run
     /// # use gantry_contract::Contract;
@@ -184,21 +185,22 @@ impl<C, R, L> Builder<C, R, L> {
         Builder { contract, registry, layers: layers.layer(layer), parts }
     }
 
-    /// Names a gRPC service of the contract, in full, that the called service serves. Needed only
-    /// if no name of the contract has a word of the called service's: `accounts` serves
-    /// `shop.user.v1.UserService`.
+    /// Names a gRPC service of the contract, by its full name, that the called service serves.
+    /// Required only if no name in the contract shares a word with the called service: `accounts`
+    /// serves `shop.user.v1.UserService`.
     pub fn grpc_service(mut self, name: impl Into<String>) -> Self {
         self.parts.grpc_service = Some(name.into());
         self
     }
 
-    /// Sets the signer of the calls. Without one, the requests' own `authorization` is sent as it is.
+    /// Sets the signer of the calls. Default: none, and the `authorization` of the request is
+    /// passed on.
     pub fn signer(mut self, signer: Arc<ServiceSigner>) -> Self {
         self.parts.signer = Some(signer);
         self
     }
 
-    /// Sets how the channel connects and waits, and when it gives up.
+    /// Sets connections, waits, limits and policies.
     pub fn settings(mut self, settings: ClientSettings) -> Self {
         self.parts.settings = settings;
         self
@@ -210,16 +212,16 @@ impl<C, R, L> Builder<C, R, L> {
         self
     }
 
-    /// Sets the meter of calls, attempts, connections, ejections and the state of the breaker, in the
-    /// place of [`metrics`](Self::metrics). The names are gRPC's where it has them (gRFC A66, A91,
-    /// A94, A96). Default: nothing is measured.
+    /// Sets the meter of calls, attempts, connections, ejections and the state of the breaker,
+    /// instead of [`metrics`](Self::metrics). The names are gRPC's if it defines them (gRFC A66,
+    /// A91, A94, A96). Default: none.
     pub fn meter(mut self, meter: Meter) -> Self {
         self.parts.meter = Some(meter);
         self
     }
 
-    /// Names the calling service, for what is measured: a process in which several services call the
-    /// same one tells them apart by it.
+    /// Sets the name of the calling service in the measurements. It distinguishes several services
+    /// of one process that call the same service.
     pub fn caller(mut self, service: &str) -> Self {
         self.parts.caller = Some(service.to_owned());
         self
@@ -230,9 +232,9 @@ impl<L: Layer<Channel>> Builder<&'static Contract, Registry, L> {
     /// Builds the channel and starts to connect, within the current tokio runtime.
     ///
     /// # Errors
-    /// [`BuildError`] with every problem: a name that cannot be a service's, another team's contract,
-    /// settings that are out of range or name methods that the contract does not have, and files that
-    /// are no certificates.
+    /// [`BuildError`] with every problem: an invalid service name, another team's contract,
+    /// settings that are out of range or name methods outside the contract, and invalid certificate
+    /// files.
     pub fn build(self) -> Result<L::Service, BuildError> {
         let Self { contract, registry, layers, parts } = self;
         Ok(layers.service(parts.build(contract, &registry)?))

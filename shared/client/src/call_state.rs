@@ -1,4 +1,4 @@
-//! State of a logical call, and the one place that applies what an answer means.
+//! State of a logical call, and the one place that applies a verdict.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     verdict::{Answer, Budget, Circumstances, Kind, Load, Retry, Verdict, classify},
 };
 
-/// One logical call. Dropped before its end, it was given up by its caller.
+/// One logical call. Dropping it before its end cancels it.
 #[derive(Debug)]
 pub(crate) struct CallState {
     pub(crate) pool: Arc<Shared>,
@@ -92,7 +92,7 @@ impl CallState {
         self.observer.span()
     }
 
-    /// Asks the circuit breaker. Returns true if the call is a probe.
+    /// Requests admission by the circuit breaker. Returns true if the call is a probe.
     ///
     /// # Errors
     /// [`Rejected`]: nothing may be sent.
@@ -118,8 +118,8 @@ impl CallState {
         (Attempt { lease, had_time: self.method.is_fair(left) }, span)
     }
 
-    /// Applies what an answer means: to the load and the ejection of its endpoint, to the retry
-    /// budget, and to what the breaker hears if it is the last one. The attempt ends with it.
+    /// Ends an attempt and applies the meaning of its answer: to the load and the ejection of its
+    /// endpoint, to the retry budget and, if it is the last answer, to the breaker.
     pub(crate) fn conclude(&mut self, mut attempt: Attempt, answer: &Answer) -> Retry {
         let (lease, now) = (&mut attempt.lease, Instant::now());
         let mut verdict = classify(
@@ -127,7 +127,8 @@ impl CallState {
             Circumstances {
                 attempt_had_time: attempt.had_time,
                 call_had_time: self.had_time(),
-                // Read before this answer counts: the failure that ejects is not one of an ejected endpoint.
+                // Read before this answer counts: the ejecting failure itself is not one of an
+                // ejected endpoint.
                 was_ejected: lease.is_ejected(now),
             },
         );
@@ -140,10 +141,10 @@ impl CallState {
         if verdict.budget == Budget::Charge {
             self.pool.health.budget.failed();
         }
-        // The endpoint gets no further calls: were its failures to count, the calls that must not be
-        // repeated would open the breaker for the healthy ones. No outage hides here: at least half
-        // of the endpoints are never ejected by default, and a call that gets an ejected one for want
-        // of a better one counts.
+        // The endpoint gets no further calls. If its failures counted, the non-repeatable calls
+        // would open the breaker for the healthy endpoints. This hides no outage: by default at
+        // least half of the endpoints are never ejected, and a call to an ejected endpoint counts
+        // if there was no better one.
         if verdict.breaker == Outcome::Failed && lease.is_ejected(now) {
             verdict.breaker = Outcome::Neutral;
         }
@@ -158,7 +159,8 @@ impl CallState {
         verdict.retry
     }
 
-    /// Ends an attempt that another one outran. That says nothing of its endpoint's health.
+    /// Ends an attempt that lost against another one, which is no evidence of its endpoint's
+    /// health.
     pub(crate) fn outrun(&self, attempt: Attempt) {
         self.ended(&attempt.lease, Some(Code::Cancelled));
     }
@@ -173,41 +175,41 @@ impl CallState {
         });
     }
 
-    /// The response headers have arrived, without a status.
+    /// Records the endpoint of the response headers, if they bring no status.
     pub(crate) fn answered(&mut self, attempt: &Attempt) {
         self.progress.endpoint = Some(attempt.lease.address());
     }
 
-    /// The service has begun to answer: what follows does not make the call slow.
+    /// Records the start of the response: later time does not make the call slow.
     pub(crate) fn responded(&mut self) {
         if let Some(permit) = &mut self.permit {
             permit.answered(Instant::now());
         }
     }
 
-    /// Keeps how an attempt failed, for people.
+    /// Records the failure of an attempt, for error messages.
     pub(crate) fn note(&mut self, endpoint: SocketAddr, why: String) {
         self.progress.failed.push(FailedAttempt { endpoint, why });
     }
 
-    /// Keeps why no other attempt is made, for people.
+    /// Records the reason for making no further attempt, for error messages.
     pub(crate) fn give_up(&mut self, why: GiveUp) {
         self.progress.gave_up = Some(why);
     }
 
-    /// Another attempt is made after a wait.
+    /// Records that another attempt follows after a wait.
     pub(crate) fn retrying(&mut self, after: Duration) {
         self.progress.verdict = None;
         self.observer.retrying(&self.pool.service, self.uri.path(), after);
     }
 
-    /// Another attempt is made beside those that have not ended.
+    /// Records that another attempt starts beside the open ones.
     pub(crate) fn hedging(&mut self) {
         self.progress.verdict = None;
         self.observer.hedging(&self.pool.service, self.uri.path());
     }
 
-    /// Nothing was answered: the call ends with a failure of its own.
+    /// Discards the verdict: the call ends with a failure of its own.
     pub(crate) fn unanswered(&mut self) {
         self.progress.verdict = None;
     }
@@ -230,8 +232,8 @@ impl CallState {
         }
     }
 
-    /// Ends the call with this status. Tells the breaker what the last answer means; without one, what
-    /// the status means.
+    /// Ends the call with this status. The breaker records the verdict on the last answer; without
+    /// one, that on the status.
     pub(crate) fn end(&mut self, code: Code) {
         let verdict = self.progress.verdict.unwrap_or_else(|| {
             let call_had_time = self.had_time();
@@ -270,7 +272,7 @@ impl CallState {
 
 impl Drop for CallState {
     fn drop(&mut self) {
-        // The caller went away. The permit, dropped after this, tells the breaker.
+        // The caller dropped the call. The permit, dropped after this, informs the breaker.
         self.finish(Code::Cancelled);
     }
 }

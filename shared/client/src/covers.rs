@@ -1,21 +1,21 @@
-//! Check, by names, that a contract is the called service's.
+//! Check that a contract belongs to the called service, by their names.
 //!
-//! A contract does not say which process serves what. It says so by its words: `user`, `users`,
-//! `user-service` and `shop-user-eu1` serve `shop.user.v1.UserService`. A contract without any
-//! word of the called service is another team's; a client of it would work, silently without
-//! its timeouts and retries.
+//! A contract does not name the process that serves it, but shares words with it: `user`, `users`,
+//! `user-service` and `shop-user-eu1` serve `shop.user.v1.UserService`. A contract without any word
+//! of the called service is another team's. A client of it would work, but silently without its
+//! timeouts and retries.
 
-/// Words of every other name, which say nothing.
+/// Words without a meaning, in many names.
 const NOTHING: &[&str] = &["service", "svc", "server", "api", "grpc", "rpc", "app", "prod"];
 
-/// Returns if a gRPC service, by its full name, belongs to the service of this name.
+/// Returns true if a gRPC service, by its full name, belongs to the service of this name.
 pub(crate) fn is_served_by(grpc_service: &str, service: &str) -> bool {
     let offered = words(grpc_service);
     words(service).iter().any(|word| offered.contains(word))
 }
 
-/// Words of a name in small letters: what stands between marks and capitals, and all of what
-/// stands between marks. Without what says nothing, numbers at the end and the plural.
+/// Returns the words of a name in lower case: the parts between marks, whole and split at capitals.
+/// Leaves out meaningless words, trailing digits and the plural.
 fn words(name: &str) -> Vec<String> {
     let parts = name.split(|c: char| !c.is_ascii_alphanumeric());
     let words = parts.flat_map(|part| capitals(part).into_iter().chain([part]));
@@ -30,7 +30,7 @@ fn word(part: &str) -> String {
     bare.strip_suffix('s').unwrap_or(bare).to_owned()
 }
 
-/// `UserService` is `User` and `Service`.
+/// Splits `UserService` into `User` and `Service`.
 fn capitals(part: &str) -> Vec<&str> {
     let mut starts: Vec<usize> = vec![0];
     let letters = part.as_bytes();

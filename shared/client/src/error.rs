@@ -1,4 +1,4 @@
-//! Failures of calls that the channel itself reports.
+//! Failures of calls, as the channel reports them.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
@@ -20,24 +20,23 @@ const CALLED: HeaderName = HeaderName::from_static(CALLED_SERVICE);
 const ORIGIN: HeaderName = HeaderName::from_static(STATUS_ORIGIN);
 const FAILED_BEFORE: HeaderName = HeaderName::from_static("gantry-failed-attempts");
 
-/// A failure on the way to the server or back. Generated clients turn it into the
-/// [`Status`] that it holds, with its details.
+/// Failure of a call. Generated clients convert it to its [`Status`], with details.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", status.message())]
 pub struct Error {
-    // Boxed by tonic already: the error is one pointer wide, and a reason.
+    // Boxed by tonic already, so the error is small.
     #[source]
     status: Status,
     reason: Option<GantryReason>,
 }
 
 impl Error {
-    /// The status that callers see.
+    /// Returns the status for the caller.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// The code of the status.
+    /// Returns the code of the status.
     pub fn code(&self) -> Code {
         self.status.code()
     }
@@ -47,7 +46,7 @@ impl Error {
         self.reason
     }
 
-    /// A failure that somebody else has put into words already.
+    /// Creates an error from a foreign status, unchanged.
     pub(crate) fn foreign(status: Status) -> Self {
         Self { status, reason: None }
     }
@@ -56,7 +55,8 @@ impl Error {
         Self::of(Self::failure(code, reason, message, about).into(), Some(reason), about)
     }
 
-    /// A failure in our own words, which are for us alone: see [`gantry_contract::called`].
+    /// Creates an error of the channel. Its message is for our own side only: see
+    /// [`gantry_contract::called`].
     fn of(mut status: Status, reason: Option<GantryReason>, about: &About<'_>) -> Self {
         if let Ok(service) = about.service.parse() {
             let metadata = status.metadata_mut();
@@ -111,15 +111,15 @@ impl From<Error> for Status {
 pub(crate) struct About<'a> {
     pub(crate) service: &'a str,
     pub(crate) path: &'a str,
-    /// The attempts that were sent, or may have been.
+    /// Number of attempts that were or may have been sent.
     pub(crate) attempts: u32,
-    /// The endpoint of the last attempt.
+    /// Endpoint of the last attempt.
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) started: Instant,
     pub(crate) left: Option<Duration>,
-    /// The service's, where it was asked.
+    /// Circuit breaker of the service, if the call has reached it.
     pub(crate) breaker: Option<&'a CircuitBreaker>,
-    /// Those before the last included.
+    /// All failed attempts, in order.
     pub(crate) failed: &'a [FailedAttempt],
     /// Reason for making no further attempt.
     pub(crate) gave_up: Option<GiveUp>,
@@ -129,7 +129,7 @@ pub(crate) struct About<'a> {
     pub(crate) signed: bool,
 }
 
-/// A failed attempt, for people.
+/// Failed attempt, for error messages.
 #[derive(Debug)]
 pub(crate) struct FailedAttempt {
     pub(crate) endpoint: SocketAddr,
@@ -144,7 +144,7 @@ fn list(failed: &[FailedAttempt]) -> String {
 }
 
 impl About<'_> {
-    /// Adds to a status that the service gave where it came from. Its own words stay as they are.
+    /// Adds the origin to a status of the service. Its message stays unchanged.
     pub(crate) fn explain(&self, headers: &mut HeaderMap) {
         // Its details are sanitized: tonic does not panic on them.
         let status = Status::from_header_map(headers);
@@ -176,7 +176,7 @@ impl About<'_> {
         Duration::from_millis(self.started.elapsed().as_millis() as u64)
     }
 
-    /// No endpoint could take the call. It was not executed.
+    /// Returns the error of a call without an endpoint. It was not executed.
     pub(crate) fn no_endpoint(&self, why: &str) -> Error {
         let message = format!(
             "no endpoint of {} could take {} within {:?}: {why}",
@@ -187,13 +187,13 @@ impl About<'_> {
         Error::new(Code::Unavailable, GantryReason::NoEndpoint, message, self)
     }
 
-    /// The time is over, spent on `why`.
+    /// Returns the error of a call whose deadline passed, with this reason.
     pub(crate) fn deadline_exceeded(&self, why: &str) -> Error {
         let message = format!("the time for {} of {} is over: {why}", self.path, self.service);
         Error::new(Code::DeadlineExceeded, GantryReason::DeadlineExceeded, message, self)
     }
 
-    /// The deadline passed while the endpoint had the call.
+    /// Returns the error of a call whose deadline passed while the endpoint had it.
     pub(crate) fn unanswered(&self) -> Error {
         let why = format!(
             "{} did not answer within {:?}, attempt {}",
@@ -204,8 +204,8 @@ impl About<'_> {
         self.deadline_exceeded(&why)
     }
 
-    /// The connection broke, or the stream was reset with this code. The call may have been
-    /// executed.
+    /// Returns the error of a call whose connection broke, or whose stream was reset, with this
+    /// code. The call may have been executed.
     pub(crate) fn outcome_unknown(&self, code: Code, why: &str) -> Error {
         let may = if self.repeatable { "be repeated" } else { "have been executed" };
         let mut message = format!(
@@ -219,13 +219,13 @@ impl About<'_> {
         Error::new(code, GantryReason::OutcomeUnknown, message, self)
     }
 
-    /// The endpoint said that it would not take the stream. It was not executed.
+    /// Returns the error of a call that the endpoint refused. It was not executed.
     pub(crate) fn refused(&self, why: &str) -> Error {
         let message = format!("{} took no further calls: {why}", self.at());
         Error::new(Code::Unavailable, GantryReason::NoEndpoint, message, self)
     }
 
-    /// The circuit breaker did not let the call through. It was not executed.
+    /// Returns the error of a call that the circuit breaker rejected. It was not executed.
     pub(crate) fn circuit_open(&self, rejected: &Rejected) -> Error {
         let Rejected { state, retry_after, cause } = rejected;
         let message = format!(
@@ -238,30 +238,30 @@ impl About<'_> {
         Error::of(failure.retry_after(*retry_after).into(), Some(reason), self)
     }
 
-    /// The answer is not gRPC.
+    /// Returns the error of a response that is not gRPC.
     pub(crate) fn not_grpc(&self, code: Code, what: &str) -> Error {
         Error::of(Status::new(code, format!("{} answered {what}", self.at())), None, self)
     }
 
-    /// The answer ends without a status: something on the way cut it off.
+    /// Returns the error of a response that was cut off before its status.
     pub(crate) fn no_status(&self) -> Error {
         self.not_grpc(Code::Unknown, "without a status at its end")
     }
 
-    /// The answer has another number of messages than one (statuscodes.md: a violation of
+    /// Returns the error of a response without exactly one message (statuscodes.md: a violation of
     /// the response's cardinality).
     pub(crate) fn not_one_message(&self, what: &str) -> Error {
         let message = format!("{} answered {} with {what}", self.at(), self.path);
         Error::new(Code::Unimplemented, GantryReason::MalformedMessage, message, self)
     }
 
-    /// The answer cannot be read.
+    /// Returns the error of an unreadable response.
     pub(crate) fn malformed_answer(&self, what: &str) -> Error {
         let message = format!("{} answered {} with {what}", self.at(), self.path);
         Error::new(Code::Internal, GantryReason::MalformedMessage, message, self)
     }
 
-    /// The answer has a message of so many bytes.
+    /// Returns the error of a response with a message of this many bytes.
     pub(crate) fn too_long(&self, length: impl fmt::Display) -> Error {
         let message = format!(
             "{} answered {} with a message of {length} bytes, more than are taken",
@@ -271,20 +271,20 @@ impl About<'_> {
         Error::new(Code::ResourceExhausted, GantryReason::MessageTooLarge, message, self)
     }
 
-    /// The request is longer than is sent.
+    /// Returns the error of a request above the limit.
     pub(crate) fn too_large(&self, limit: usize) -> Error {
         let message = format!("the request of {} is longer than {limit} bytes", self.path);
         Error::new(Code::ResourceExhausted, GantryReason::MessageTooLarge, message, self)
     }
 
-    /// A header that decides how the call is made cannot be read.
+    /// Returns the error of a request with an invalid header.
     pub(crate) fn malformed(&self, what: &str) -> Error {
         let message = format!("{} was not sent: {what}", self.path);
         Error::new(Code::InvalidArgument, GantryReason::MalformedMetadata, message, self)
     }
 }
 
-/// An error with the causes below it, which transports tend to hide there.
+/// Returns the message of an error with those of its causes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

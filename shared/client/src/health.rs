@@ -1,5 +1,5 @@
-//! Health of a service: its breaker, its retry budget and its ejected endpoints. One per channel,
-//! shared by all of its calls.
+//! Health of a service: circuit breaker, retry budget and ejections. One per channel, shared by all
+//! of its calls.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     verdict::Ejection,
 };
 
-/// The health of one service.
+/// Health of one service.
 pub(crate) struct Health {
     pub(crate) breaker: CircuitBreaker,
     pub(crate) budget: Budget,
@@ -31,10 +31,10 @@ impl Health {
         settings: &ClientSettings,
         metrics: Option<Arc<dyn Metrics>>,
     ) -> Result<Self, InvalidSetting> {
-        let (told, name) = (metrics.clone(), Arc::clone(&service));
+        let (reported, name) = (metrics.clone(), Arc::clone(&service));
         let breaker = CircuitBreaker::observed(settings.breaker.config()?, move |transition| {
             log(&name, transition);
-            if let Some(metrics) = &told {
+            if let Some(metrics) = &reported {
                 metrics.breaker(&name, transition);
             }
         });
@@ -42,7 +42,7 @@ impl Health {
         Ok(Self { breaker, budget: settings.retry.budget()?, detector, metrics, service })
     }
 
-    /// An endpoint has ended an attempt, well or not.
+    /// Records an ended attempt of an endpoint.
     pub(crate) fn judge(
         &self,
         endpoint: &ejection::Endpoint<SocketAddr>,
@@ -55,10 +55,10 @@ impl Health {
             Ejection::Failed => self.detector.failed(endpoint, now),
             Ejection::Nothing => return,
         };
-        ejected.iter().for_each(|ejected| self.tell(ejected));
+        ejected.iter().for_each(|ejected| self.report(ejected));
     }
 
-    fn tell(&self, ejected: &Ejected<SocketAddr>) {
+    fn report(&self, ejected: &Ejected<SocketAddr>) {
         let Ejected { key, reason, time, times } = ejected;
         tracing::warn!(service = %self.service, endpoint = %key, ?reason, ?time, times,
             "endpoint ejected");

@@ -1,8 +1,8 @@
-//! The channel's numbers as instruments of OpenTelemetry.
+//! Measurements of a channel as OpenTelemetry instruments.
 //!
-//! Names and attributes are gRPC's where gRPC has them: A66 (calls and attempts), A96
-//! (retries), A91 (ejections) and A94 (connections). `grpc.target` is the name of the
-//! service, `gantry.service` who calls it; endpoints are no attribute, for they come and go without an end.
+//! Names and attributes are gRPC's if it defines them: A66 (calls and attempts), A96 (retries), A91
+//! (ejections) and A94 (connections). `grpc.target` is the called service, `gantry.service` the
+//! calling one. Endpoints are no attribute, because their number is unbounded over time.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,22 +26,22 @@ use crate::{
     snapshot::{EndpointSnapshot, Snapshot},
 };
 
-/// Stands for every method that the contract does not have (A66).
+/// Name for all methods outside the contract (A66).
 const OTHER: &str = "other";
 
-/// Instruments of a method. Those of every call are bound once for each status, by the first call that
-/// ends with it: no call looks them up by labels.
+/// Instruments of a method. Those of calls and attempts are bound once for each status, at the
+/// first call with it, so that no call looks them up by labels.
 struct Measured {
     name: KeyValue,
     calls: ByStatus,
     attempts: ByStatus,
-    /// True if its further attempts are hedges; else they are retries.
+    /// True if its further attempts are hedges, false if they are retries.
     hedged: bool,
 }
 
 type ByStatus = [OnceLock<BoundHistogram<f64>>; NOT_SENT + 1];
 
-/// The number of what was not sent, after those of gRPC's statuses.
+/// Index for unsent attempts, after those of gRPC's statuses.
 const NOT_SENT: usize = 17;
 
 /// Counts and measures the calls of one channel.
@@ -169,7 +169,7 @@ fn with<const N: usize>(who: &[KeyValue], more: [KeyValue; N]) -> Vec<KeyValue> 
     who.iter().cloned().chain(more).collect()
 }
 
-/// Tells the state of a channel whenever somebody asks, for as long as `snapshot` gives one.
+/// Observes the state of a channel at each collection, as long as `snapshot` returns one.
 pub(crate) fn observe<S>(meter: &Meter, channel: &[KeyValue], snapshot: S)
 where
     S: Fn() -> Option<Snapshot> + Clone + Send + Sync + 'static,
@@ -232,7 +232,7 @@ where
         .with_description("How long ago the registry last confirmed the endpoints.")
         .with_callback(move |gauge| {
             let Some(now) = now() else { return };
-            // Nothing before its first answer.
+            // No value before its first answer.
             if let Some(age) = now.registry.age(Instant::now()) {
                 gauge.observe(age.as_secs_f64(), &who);
             }
@@ -258,8 +258,8 @@ where
     gantry_tls::observe(meter, &with(who, [side]), followed);
 }
 
-/// Every state with its count, those without endpoints included: a series that ends would
-/// look as if nothing had changed.
+/// Counts the endpoints of every state, empty states included: a series that ends would look
+/// unchanged.
 fn by_state(endpoints: &[EndpointSnapshot]) -> BTreeMap<&'static str, u64> {
     let mut counts = BTreeMap::from([("connected", 0), ("ejected", 0), ("unconnected", 0)]);
     for endpoint in endpoints {

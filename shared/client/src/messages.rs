@@ -1,13 +1,13 @@
-//! The messages of a response, followed as their bytes go by.
+//! Messages of a response, checked as their bytes pass.
 //!
-//! Generated clients read them again, but what they say of a malformed one does not name
-//! the endpoint that sent it. Compressed ones are decompressed here, which they know nothing of.
+//! Generated clients check them again, but their errors do not name the endpoint. Compressed
+//! messages are decompressed here, unnoticed by generated clients.
 
 use bytes::Bytes;
 use gantry_contract::gzip::{self, GZIP, InflateError, Recoder};
 use http::{HeaderMap, HeaderValue};
 
-/// A flag and a length stand before each message.
+/// Length of the prefix of a message: a flag and a length.
 const PREFIX: usize = 5;
 
 /// Position of a response within its messages.
@@ -15,11 +15,11 @@ const PREFIX: usize = 5;
 pub(crate) struct Messages {
     /// True if a message may be compressed.
     compressible: bool,
-    /// Decompresses them.
+    /// Decompressor, if messages are decompressed here.
     inflater: Option<Recoder>,
-    /// The longest message, in bytes.
+    /// Maximum length of a message, in bytes.
     limit: usize,
-    /// True if exactly one message is due.
+    /// True if the response must have exactly one message.
     single: bool,
     prefix: [u8; PREFIX],
     /// Bytes of the prefix that have arrived.
@@ -32,23 +32,23 @@ pub(crate) struct Messages {
 /// Fault of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
-    /// Its first byte.
+    /// Invalid first byte.
     Flag(u8),
-    /// Its length in bytes.
+    /// Length above the limit, in bytes.
     TooLong(usize),
-    /// There is to be one only.
+    /// More than the one allowed message.
     TooMany,
 }
 
 impl Messages {
-    /// The messages of a response with this head; `single`: there is to be one.
+    /// Creates the state for a response with this head. `single`: it must have exactly one message.
     pub(crate) fn new(head: &HeaderMap, limit: usize, single: bool) -> Self {
         let encoding = head.get("grpc-encoding");
         let compressible = encoding.is_some_and(|encoding| encoding != "identity");
         Self::of(compressible, None, limit, single)
     }
 
-    /// The messages of a response in this encoding, which are decompressed.
+    /// Creates the state for a response in this encoding, with decompression.
     pub(crate) fn inflating(encoding: Option<HeaderValue>, limit: usize, single: bool) -> Self {
         let gzip = encoding.is_some_and(|encoding| encoding == GZIP);
         Self::of(gzip, gzip.then(|| Recoder::inflating(limit)), limit, single)
@@ -59,7 +59,7 @@ impl Messages {
         Self { compressible, inflater, limit, single, prefix, arrived: 0, missing: 0, any: false }
     }
 
-    /// The bytes that have gone by as the caller is to get them.
+    /// Returns checked bytes for the caller, decompressed if necessary.
     ///
     /// # Errors
     /// A message cannot be decompressed.
@@ -70,10 +70,10 @@ impl Messages {
         }
     }
 
-    /// More of them goes by.
+    /// Checks further bytes.
     ///
     /// # Errors
-    /// [`Malformed`]: what comes then cannot be read.
+    /// [`Malformed`]: the rest cannot be read.
     pub(crate) fn pass(&mut self, mut data: &[u8]) -> Result<(), Malformed> {
         loop {
             let (message, rest) = data.split_at(self.missing.min(data.len()));
@@ -107,12 +107,12 @@ impl Messages {
         }
     }
 
-    /// Returns true if no message has arrived in part only.
+    /// Returns true if no message is incomplete.
     pub(crate) fn are_whole(&self) -> bool {
         self.arrived == 0 && self.missing == 0
     }
 
-    /// Returns `true` if there is to be one, and was none.
+    /// Returns true if the required message is missing.
     pub(crate) fn are_missing(&self) -> bool {
         self.single && !self.any
     }

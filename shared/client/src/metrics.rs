@@ -5,47 +5,46 @@ use std::{fmt, net::SocketAddr, time::Duration};
 use gantry_resilience::{circuit_breaker::Transition, ejection::Ejected};
 use tonic::Code;
 
-/// Counts and measures what a channel does; every method does nothing by default.
+/// Receiver of a channel's events. Every method does nothing by default.
 ///
-/// Called on the tasks that make the calls: must not block and must not panic.
+/// Called on the tasks that make the calls: it must not block or panic.
 pub trait Metrics: fmt::Debug + Send + Sync {
-    /// A logical call has ended, all of its attempts included.
+    /// A logical call ended, with all of its attempts.
     fn call(&self, _ended: &CallEnded<'_>) {}
 
-    /// An attempt has ended. What was certainly not executed and is made again at once
-    /// is told as well, and with `CANCELLED` what another attempt of a hedged call was
-    /// faster than.
+    /// An attempt ended. Includes unexecuted attempts that are repeated at once, and attempts of a
+    /// hedged call that lost (`CANCELLED`).
     fn attempt(&self, _ended: &AttemptEnded<'_>) {}
 
-    /// A call will be made again after this wait.
+    /// A call is retried after this wait.
     fn retry(&self, _service: &str, _method: &str, _after: Duration) {}
 
-    /// Another attempt of a hedged call is made beside those that have not ended.
+    /// A hedged call starts another attempt beside the open ones.
     fn hedge(&self, _service: &str, _method: &str) {}
 
     /// The circuit breaker of the service changed its state.
     fn breaker(&self, _service: &str, _transition: &Transition) {}
 
-    /// An endpoint gets no calls for a while.
+    /// An endpoint was ejected.
     fn ejected(&self, _service: &str, _ejected: &Ejected<SocketAddr>) {}
 }
 
-/// A logical call that has ended.
+/// Ended logical call.
 #[derive(Clone, Copy, Debug)]
 pub struct CallEnded<'a> {
     /// The name of the service that was called.
     pub service: &'a str,
-    /// The path of the method: `/shop.user.v1.UserService/GetUser`.
+    /// Path of the method: `/shop.user.v1.UserService/GetUser`.
     pub method: &'a str,
-    /// The status; `CANCELLED` also where the caller went away.
+    /// Status; `CANCELLED` if the caller dropped the call.
     pub code: Code,
-    /// The attempts that were sent, or may have been.
+    /// Number of attempts that were or may have been sent.
     pub attempts: u32,
-    /// From the call to its end.
+    /// Duration of the call.
     pub took: Duration,
 }
 
-/// An attempt that has ended.
+/// Ended attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptEnded<'a> {
     /// The name of the service that was called.
@@ -54,8 +53,8 @@ pub struct AttemptEnded<'a> {
     pub method: &'a str,
     /// Endpoint that it was sent to.
     pub endpoint: SocketAddr,
-    /// Its status; `None` where it was certainly not executed.
+    /// Status; `None` if it was certainly not executed.
     pub code: Option<Code>,
-    /// From the choice of the endpoint to the end of the attempt.
+    /// Duration from the pick of the endpoint to the end of the attempt.
     pub took: Duration,
 }

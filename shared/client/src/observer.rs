@@ -53,28 +53,28 @@ impl CallObserver {
         )
     }
 
-    /// An attempt has ended.
+    /// Reports an ended attempt.
     pub(crate) fn attempt_ended<'a>(&self, ended: impl FnOnce() -> AttemptEnded<'a>) {
         if let Some(metrics) = &self.metrics {
             metrics.attempt(&ended());
         }
     }
 
-    /// Another attempt is made after a wait.
+    /// Reports a retry after a wait.
     pub(crate) fn retrying(&self, service: &str, path: &str, after: Duration) {
         if let Some(metrics) = &self.metrics {
             metrics.retry(service, path, after);
         }
     }
 
-    /// Another attempt is made beside those that have not ended.
+    /// Reports a hedge.
     pub(crate) fn hedging(&self, service: &str, path: &str) {
         if let Some(metrics) = &self.metrics {
             metrics.hedge(service, path);
         }
     }
 
-    /// The call has ended with this status. Only the first time counts.
+    /// Reports the end of the call with this status. Only the first report counts.
     pub(crate) fn call_ended<'a>(&mut self, code: Code, ended: impl FnOnce() -> CallEnded<'a>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -101,7 +101,7 @@ struct Headers<'a>(&'a mut HeaderMap);
 
 impl Injector for Headers<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // Propagators write tokens and printable values; anything else is left out.
+        // Propagators write tokens and printable values; any other value is left out.
         if let (Ok(name), Ok(value)) =
             (HeaderName::from_bytes(key.as_bytes()), HeaderValue::from_str(&value))
         {

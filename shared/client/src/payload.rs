@@ -1,4 +1,4 @@
-//! The body of a request: a whole message that can be sent again, or a stream that cannot.
+//! Body of a request: a whole message that can be sent again, or a stream that cannot.
 
 use std::pin::Pin;
 
@@ -11,12 +11,12 @@ use crate::{
     call_state::CallState, call_timer::CallTimer, error::Error, prepare::Encoding, upload::Upload,
 };
 
-/// The body of one attempt.
+/// Body of one attempt.
 #[derive(Debug)]
 pub(crate) enum RequestBody {
-    /// A unary call's message, framed.
+    /// Framed message of a unary call.
     Whole(Bytes),
-    /// Anything else, as it comes.
+    /// Stream of messages.
     Stream(Upload),
 }
 
@@ -30,20 +30,20 @@ impl RequestBody {
     }
 }
 
-/// The body of a call, for as long as it can be sent.
+/// Body of a call, as long as it can be sent.
 pub(crate) enum Payload {
-    /// Any number of times.
+    /// Can be sent any number of times.
     Whole(Bytes),
-    /// Once.
+    /// Can be sent once.
     Stream(Upload),
     Gone,
 }
 
 impl Payload {
-    /// Collects the one message of a request; a stream is passed through.
+    /// Collects a single-message request. A stream is passed through.
     ///
     /// # Errors
-    /// It is too long, could not be encoded, or does not end in time.
+    /// The message is too long, could not be encoded, or does not end in time.
     pub(crate) async fn new(
         body: tonic::body::Body,
         encoding: Encoding,
@@ -69,13 +69,13 @@ impl Payload {
             NotCollected::TooLarge => call.about().too_large(limit),
             NotCollected::Failed(status) => Error::foreign(status),
         })?;
-        // Compressed once for all attempts. What cannot be compressed is sent as it is.
+        // Compressed once for all attempts. If compression fails, the message is sent as it is.
         let compressed =
             encoding.deflate.then(|| Recoder::deflating().pass(&message)).and_then(Result::ok);
         Ok(Self::Whole(compressed.unwrap_or(message)))
     }
 
-    /// Returns true if it can be sent again after it was sent, and is no longer than this.
+    /// Returns true if it can be sent again, and has at most this many bytes.
     pub(crate) fn is_replayable(&self, most: usize) -> bool {
         matches!(self, Self::Whole(bytes) if bytes.len() <= most)
     }
@@ -107,7 +107,7 @@ impl Payload {
 /// Failure to collect a body.
 #[derive(Debug)]
 enum NotCollected {
-    /// It is longer than the limit.
+    /// The body exceeds the limit.
     TooLarge,
     /// The message could not be encoded.
     Failed(Status),

@@ -1,4 +1,4 @@
-//! Policies of the methods: the contract's, and the configuration over it.
+//! Policies of the methods: those of the contract, overridden by the settings.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,25 +10,26 @@ use crate::settings::{ClientSettings, InvalidSetting, MethodSettings};
 /// Policy of one method.
 #[derive(Debug)]
 pub(crate) struct Method {
-    /// True if the request is one message, kept so that it can be sent again. Else it is passed through.
+    /// True if the request is a single message, kept for further attempts. Otherwise it is passed
+    /// through.
     pub(crate) whole: bool,
     /// True if either side streams.
     pub(crate) streams: bool,
-    /// The response has exactly one message.
+    /// True if the response has exactly one message.
     pub(crate) one_response: bool,
     /// True if it may be executed more than once.
     pub(crate) repeatable: bool,
     pub(crate) repeats: Repeats,
-    /// `None` for a method that the contract does not know.
+    /// `None` for a method outside the contract.
     timeout: Option<Duration>,
 }
 
-/// Way in which a call is made more than once.
+/// Kind of repetition of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Repeats {
-    /// After it failed; a policy of one attempt is none.
+    /// Retries after a failure; a policy of one attempt means none.
     Retry(Policy),
-    /// Before it has failed.
+    /// Hedges before a failure.
     Hedging(HedgingPolicy),
 }
 
@@ -59,7 +60,7 @@ fn is_whole(kind: MethodKind) -> bool {
     matches!(kind, MethodKind::Unary | MethodKind::ServerStreaming)
 }
 
-/// Returns why a method cannot be hedged, if it cannot.
+/// Returns the reason why a method cannot be hedged, if there is one.
 fn why_not_hedged(policy: &MethodPolicy) -> Option<&'static str> {
     if policy.idempotency == Idempotency::NotIdempotent {
         return Some("it must not be executed twice, so that it is never hedged");
@@ -68,7 +69,7 @@ fn why_not_hedged(policy: &MethodPolicy) -> Option<&'static str> {
 }
 
 impl Method {
-    /// A method that the contract does not know: passed through.
+    /// Policy of a method outside the contract: passed through.
     const UNKNOWN: Self = Self {
         whole: false,
         streams: true,
@@ -82,7 +83,7 @@ impl Method {
         let (mut timeout, mut repeats) = (policy.timeout, policy.repeats);
         let method = policy.path.trim_start_matches('/');
         let service = method.split_once('/').map_or(method, |(service, _)| service);
-        // The narrower name last, so that it prevails.
+        // The narrower name comes last and prevails.
         for name in [service, method] {
             let Some(over) = settings.methods.get(name) else { continue };
             timeout = over.timeout.unwrap_or(timeout);
@@ -113,7 +114,7 @@ impl Method {
         self.timeout.is_some()
     }
 
-    /// The longest the whole call may take.
+    /// Returns the longest duration of the whole call.
     pub(crate) fn longest(&self, stream_max_age: Duration) -> Duration {
         match self.timeout {
             Some(timeout) if !self.streams => timeout,
@@ -121,19 +122,19 @@ impl Method {
         }
     }
 
-    /// The longest silence of a stream that the contract knows.
+    /// Returns the idle timeout of a stream in the contract.
     pub(crate) fn silence(&self) -> Option<Duration> {
         self.timeout.filter(|_| self.streams)
     }
 
-    /// Returns true if running out of this time is the service's fault: it is at least half of the method's
-    /// timeout.
+    /// Returns true if expiry of this time is the service's fault: it is at least half of the
+    /// method's timeout.
     pub(crate) fn is_fair(&self, left: Duration) -> bool {
         self.timeout.is_some_and(|timeout| left >= timeout / 2)
     }
 }
 
-/// The methods of a contract by their paths.
+/// Methods of a contract by path.
 #[derive(Debug)]
 pub(crate) struct Methods {
     known: HashMap<&'static str, Arc<Method>>,
@@ -142,8 +143,8 @@ pub(crate) struct Methods {
 
 impl Methods {
     /// # Errors
-    /// Every [`InvalidSetting`]: a name that the contract does not have, a repetition of what must not
-    /// be executed twice, a policy that cannot be.
+    /// Every [`InvalidSetting`]: an unknown name, a repetition of a non-repeatable method, an
+    /// invalid policy.
     pub(crate) fn new(
         contract: &'static Contract,
         settings: &ClientSettings,
@@ -160,7 +161,7 @@ impl Methods {
         for policy in contract.methods() {
             match Method::new(policy, settings) {
                 Ok(method) => drop(known.insert(policy.path, Arc::new(method))),
-                // A problem of a whole service is told once.
+                // A problem of a whole service is reported once.
                 Err(problem) if problems.contains(&problem) => {}
                 Err(problem) => problems.push(problem),
             }
@@ -177,7 +178,7 @@ impl Methods {
     }
 }
 
-/// Returns why the contract does not allow these settings of a method or of a service.
+/// Returns the reason why the contract does not allow these settings of a method or service.
 fn unfit(contract: &'static Contract, name: &str, over: &MethodSettings) -> Option<&'static str> {
     if contract.services.iter().any(|service| service.name == name) {
         return None;
@@ -197,8 +198,8 @@ fn method(key: &str) -> Option<&str> {
 }
 
 impl ClientSettings {
-    /// Returns everything that is wrong with them, by key. The contract says which names `methods` may
-    /// have, and which of these may be called twice.
+    /// Returns all problems, by key. The contract defines the valid names in `methods`, and the
+    /// repeatable ones.
     pub fn problems(&self, contract: &'static Contract) -> Vec<InvalidSetting> {
         let mut problems = self.own_problems();
         let of_contract = Methods::new(contract, self).err().into_iter().flatten();

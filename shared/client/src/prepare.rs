@@ -16,11 +16,11 @@ use tokio::time::Instant;
 
 use crate::{observer::inject, policy::Method};
 
-/// The header that ties log lines and calls together.
+/// Header that correlates log lines and calls.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Fields that HTTP/2 forbids (RFC 9113, 8.2.2), as who passes on the head of another request
-/// may bring them.
+/// Fields that HTTP/2 forbids (RFC 9113, 8.2.2). A caller that passes on the head of another
+/// request may bring them.
 const OF_A_CONNECTION: [HeaderName; 5] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
@@ -29,7 +29,7 @@ const OF_A_CONNECTION: [HeaderName; 5] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Encoding of the request's messages, and those that are accepted in answers.
+/// Encoding of the request's messages, and the accepted encodings of the response's.
 pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
@@ -38,17 +38,16 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("gantry/", env!("CARGO_PKG_VERSION")));
 
-/// A request extension: in whose name the call is made. Without it, in the name of
-/// the user whose call is being served, or else in the service's own.
+/// Request extension that names the user of the call. Default: the user of the inbound call, or
+/// else the service itself.
 #[derive(Clone, Debug)]
 pub struct ActingFor(pub Acting);
 
-/// The earliest of: the method's own limit, what the caller asks for by the header
-/// `grpc-timeout` or a [`Deadline`] in the extensions, and the end of the call that
-/// is being served.
+/// Returns the earliest of the method's timeout, the caller's timeout (the header `grpc-timeout` or
+/// a [`Deadline`] extension), and the end of the inbound call.
 ///
 /// # Errors
-/// The header's name and form where the caller's is malformed.
+/// The caller's header is malformed.
 pub(crate) fn deadline_of(
     method: &Method,
     request: &mut http::request::Parts,
@@ -56,17 +55,18 @@ pub(crate) fn deadline_of(
     now: Instant,
     stream_max_age: Duration,
 ) -> Result<Deadline, deadline::InvalidTimeout> {
-    let asked = match request.headers.entry(GRPC_TIMEOUT) {
+    let requested = match request.headers.entry(GRPC_TIMEOUT) {
         Entry::Occupied(timeout) => Some(Deadline::after(now, deadline::decode(timeout.get())?)),
         Entry::Vacant(place) => {
-            // Each attempt inserts its remaining time, into a copy that need not grow.
+            // Placeholder: each attempt inserts its remaining time into a copy, which then need not
+            // grow.
             place.insert(HeaderValue::from_static(""));
             None
         }
     };
     let inherited = context.and_then(|context| context.deadline).map(Deadline::at);
     Ok(Deadline::after(now, method.longest(stream_max_age))
-        .earlier(asked)
+        .earlier(requested)
         .earlier(request.extensions.get().copied())
         .earlier(inherited))
 }
@@ -74,7 +74,7 @@ pub(crate) fn deadline_of(
 /// Adds the token of the caller, the user it acts for, and the request id.
 ///
 /// # Errors
-/// What cannot be a header.
+/// Name of the value that is not a valid header.
 pub(crate) fn identify(
     request: &mut http::request::Parts,
     context: Option<&CallContext>,
@@ -82,7 +82,7 @@ pub(crate) fn identify(
     audience: &str,
 ) -> Result<(), &'static str> {
     let headers = &mut request.headers;
-    // Of the call that is being served, if it is there: this is another one.
+    // Belongs to the inbound call, if present.
     headers.remove(PREVIOUS_ATTEMPTS);
     if let Some(signer) = signer {
         let acting = request
@@ -111,14 +111,14 @@ pub(crate) fn identify(
 /// Compression of one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Encoding {
-    /// The request's messages are to be compressed.
+    /// True if the request's messages are compressed here.
     pub(crate) deflate: bool,
-    /// The answer's messages may be compressed, and the caller has not asked for it: it gets
-    /// them decompressed.
+    /// True if the response's messages may be compressed and are decompressed here: the caller did
+    /// not request compression.
     pub(crate) inflate: bool,
 }
 
-/// Adds the headers of compression. A caller that brings its own does for itself what they say.
+/// Adds the headers of compression. A caller that sets them does the compression itself.
 pub(crate) fn encode(headers: &mut HeaderMap, compression: bool) -> Encoding {
     const OURS: HeaderValue = HeaderValue::from_static(GZIP);
     let mut encoding = Encoding::default();
@@ -133,8 +133,8 @@ pub(crate) fn encode(headers: &mut HeaderMap, compression: bool) -> Encoding {
     encoding
 }
 
-/// For whom a call is made while another one is served: a user's call goes on in the
-/// user's name; a service's own call remains the service's, and tells its cause.
+/// Returns the principal of a call made while another is served. A user's call continues in the
+/// user's name; a service's own call remains the service's, and carries its cause.
 fn acting(context: Option<&CallContext>) -> Acting {
     match context.map(|context| &context.caller) {
         Some(Caller::User(actor) | Caller::Delegate { actor, .. }) => Acting::For(actor.clone()),
@@ -143,8 +143,8 @@ fn acting(context: Option<&CallContext>) -> Acting {
     }
 }
 
-/// The headers of one attempt: what is left of the time, how many attempts failed before,
-/// and the trace it belongs to.
+/// Returns the headers of one attempt: the remaining time, the number of failed attempts before it,
+/// and its trace.
 pub(crate) fn attempt_headers(
     headers: &HeaderMap,
     left: Duration,

@@ -1,4 +1,4 @@
-//! The head of a response, or its trailers: read, and repaired for tonic.
+//! Head or trailers of a response: read, and repaired for tonic.
 
 use std::borrow::Cow;
 
@@ -15,10 +15,10 @@ use tonic_types::StatusExt;
 
 use crate::verdict::{Answer, Kind, PeerReason};
 
-/// Longest part of a peer's message that is kept for people, in characters.
+/// Longest part of a peer's message in an error, in characters.
 const MESSAGE_CHARS: usize = 120;
 
-/// As tonic decodes it.
+/// Same decoder settings as tonic's.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -29,7 +29,7 @@ pub(crate) fn grpc_code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// Description of a unary answer that is OK and nothing else.
+/// Description of a unary response with the status OK and no message.
 pub(crate) const NO_MESSAGE: &str = "OK without a message";
 
 /// Repairs the fields of a status that tonic cannot read.
@@ -38,8 +38,8 @@ pub(crate) fn sanitize(headers: &mut HeaderMap) {
     sanitize_details(headers);
 }
 
-/// Replaces what is not UTF-8 in a message: tonic would give up the status with it
-/// (PROTOCOL-HTTP2.md: implementations must not error or throw away the message).
+/// Replaces invalid UTF-8 in a message. Tonic would drop the whole status (PROTOCOL-HTTP2.md:
+/// implementations must not error or throw away the message).
 fn sanitize_message(headers: &mut HeaderMap) {
     let Some(message) = headers.get(Status::GRPC_MESSAGE) else { return };
     let decoded = Cow::from(percent_decode(message.as_bytes()));
@@ -48,13 +48,13 @@ fn sanitize_message(headers: &mut HeaderMap) {
     }
     let text = String::from_utf8_lossy(&decoded);
     let encoded = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
-    // Letters, digits and percent signs are always a value.
+    // Letters, digits and percent signs are a valid value.
     if let Ok(message) = HeaderValue::try_from(encoded) {
         headers.insert(Status::GRPC_MESSAGE, message);
     }
 }
 
-/// Takes out details that are not base64: tonic would panic on them.
+/// Removes details that are not base64: tonic would panic on them.
 fn sanitize_details(headers: &mut HeaderMap) {
     let Some(details) = headers.get(Status::GRPC_STATUS_DETAILS) else { return };
     if BASE64.decode(details.as_bytes()).is_err() {
@@ -63,11 +63,11 @@ fn sanitize_details(headers: &mut HeaderMap) {
     }
 }
 
-/// Returns the reason of Gantry's own that a status gives. Looks only at what [`sanitize`] has let
-/// through; details that do not parse say nothing.
+/// Returns Gantry's reason in a status. Requires sanitized headers; details that do not parse have
+/// none.
 fn reason(code: Code, headers: &HeaderMap) -> Option<PeerReason> {
-    let is_told = matches!(code, Code::Unavailable | Code::Unimplemented);
-    if !is_told || !headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+    let can_have_reason = matches!(code, Code::Unavailable | Code::Unimplemented);
+    if !can_have_reason || !headers.contains_key(Status::GRPC_STATUS_DETAILS) {
         return None;
     }
     let status = Status::from_header_map(headers)?;
@@ -83,7 +83,7 @@ fn reason(code: Code, headers: &HeaderMap) -> Option<PeerReason> {
     }
 }
 
-/// Reads all that counts of an answer with this status, from its head or its trailers.
+/// Reads an answer with this status from its head or trailers.
 pub(crate) fn answer(code: Code, headers: &HeaderMap) -> Answer {
     if code == Code::Ok {
         return Answer::status(code);
@@ -92,7 +92,7 @@ pub(crate) fn answer(code: Code, headers: &HeaderMap) -> Answer {
     Answer { code, kind: Kind::Status { reason, pushback } }
 }
 
-/// Returns a status in a few words. Looks only at what [`sanitize`] has let through.
+/// Returns a short description of a status. Requires sanitized headers.
 pub(crate) fn describe(code: Code, headers: &HeaderMap) -> String {
     let message = Status::from_header_map(headers).map(|status| status.message().to_owned());
     match message.as_deref() {
@@ -104,8 +104,8 @@ pub(crate) fn describe(code: Code, headers: &HeaderMap) -> String {
     }
 }
 
-/// Returns why a response without a gRPC status is not gRPC: a code and a description. Proxies and
-/// other servers answer in plain HTTP.
+/// Returns the code and description of a response that is not gRPC, if it has no gRPC status and is
+/// plain HTTP, such as that of a proxy.
 pub(crate) fn not_grpc(status: StatusCode, headers: &HeaderMap) -> Option<(Code, String)> {
     if status != StatusCode::OK {
         let code = match status {
@@ -159,7 +159,7 @@ mod tests {
             headers.insert(Status::GRPC_STATUS, HeaderValue::from_static("13"));
             sanitize(&mut headers);
             assert_eq!(headers.contains_key(Status::GRPC_STATUS_DETAILS), kept, "{details:?}");
-            // What is left does not make tonic panic.
+            // The remaining headers do not make tonic panic.
             assert_eq!(Status::from_header_map(&headers).unwrap().code(), Code::Internal);
         }
     }

@@ -1,4 +1,4 @@
-//! The state of a channel at one moment, for people to look at.
+//! Snapshot of a channel, for admin pages and logs.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::pool::{Labels, Shared};
 /// State of a channel.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The service's name.
+    /// Name of the service.
     pub service: String,
     /// Trustworthiness of the registry.
     pub registry: Status,
@@ -20,11 +20,11 @@ pub struct Snapshot {
     pub listed: usize,
     /// Reason for failing calls; `None` while an endpoint is connected.
     pub trouble: Option<String>,
-    /// The endpoints that are called or were, in the order of their addresses.
+    /// Current and former endpoints with connections, in the order of their addresses.
     pub endpoints: Vec<EndpointSnapshot>,
-    /// The circuit breaker.
+    /// Circuit breaker of the service.
     pub breaker: circuit_breaker::Snapshot,
-    /// The tokens that are left to pay retries with; at half of them nothing is retried.
+    /// Remaining tokens of the retry budget; at half of them nothing is retried.
     pub retry_tokens: f64,
 }
 
@@ -39,21 +39,22 @@ pub struct EndpointSnapshot {
     pub zone: Option<String>,
     /// Its tags, as registered.
     pub tags: Vec<String>,
-    /// Its share relative to the others.
+    /// Its weight relative to the others.
     pub weight: u32,
-    /// True if it is in the configured subset. Else the subset is empty, and all are called.
+    /// True if it is in the configured subset. If false, the subset is empty and all endpoints are
+    /// called.
     pub in_subset: bool,
-    /// True if the registry lists it. Else it is a last resort: it gets calls only while no listed endpoint
-    /// is connected, and is gone with its last connection.
+    /// True if the registry lists it. If false, it is a last resort: it gets calls only while no
+    /// listed endpoint is connected, and disappears with its last connection.
     pub listed: bool,
     /// Live connections to it.
     pub connections: usize,
-    /// Calls that have not ended.
+    /// Calls in flight.
     pub in_flight: u32,
-    /// The estimated time to response headers; `None` before the first answer.
+    /// Estimated time to response headers; `None` if unknown.
     #[serde(rename = "estimate_ms", serialize_with = "millis")]
     pub estimate: Option<Duration>,
-    /// Error of the last attempt to connect that failed.
+    /// Error of the last failed attempt to connect.
     pub last_error: Option<String>,
     /// Remaining time of its ejection; `None` if it is not ejected.
     #[serde(rename = "ejected_for_ms", serialize_with = "millis")]
@@ -63,7 +64,7 @@ pub struct EndpointSnapshot {
     /// Reason of its last ejection, if any.
     #[serde(serialize_with = "words")]
     pub ejection_reason: Option<ejection::Reason>,
-    /// The failures in a row.
+    /// Consecutive failures.
     pub consecutive_failures: u32,
 }
 
@@ -80,7 +81,7 @@ impl Snapshot {
         let subset = pool.settings.balance.to_subset();
         let endpoints = pool.members().into_iter().map(|member| {
             let (connections, endpoint) = (member.connections(), member.endpoint());
-            // In the order of their keys.
+            // Ordered by key.
             let found = ejections.binary_search_by_key(&connections.address, |one| one.key);
             let ejection = found.ok().map(|index| &ejections[index]);
             let until = ejection.and_then(|one| one.ejected_until);
@@ -104,7 +105,7 @@ impl Snapshot {
         });
         let mut endpoints: Vec<_> = endpoints.collect();
         endpoints.sort_by_key(|endpoint| endpoint.address);
-        // One that leaves the list at this moment may be seen there and as a last resort.
+        // An endpoint that leaves the list at this moment may appear in both sets.
         endpoints.dedup_by_key(|endpoint| endpoint.address);
         let connected = endpoints.iter().any(|endpoint| endpoint.connections > 0);
         Self {

@@ -1,4 +1,4 @@
-//! The body of a request that comes in parts, on its way.
+//! Upload of a streamed request body.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,24 +15,24 @@ use tonic::Status;
 
 use crate::call_timer::Activity;
 
-/// A request's body as it comes. Each message is recorded for the idle timeout, if there is one.
+/// Body of a request. Each message is recorded for the idle timeout, if there is one.
 #[derive(Debug)]
 pub(crate) struct Upload {
     body: tonic::body::Body,
     activity: Option<Arc<Activity>>,
 }
 
-/// A body that is being sent, by a task of its own: callers read answers when they like, and
-/// what they send must not wait for that. The task ends with this.
+/// Upload in a task of its own, since callers may read responses late without delaying it. The task
+/// ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Uploading {
-    /// `None` where everything could be sent at once.
+    /// `None` if everything was sent at once.
     task: Option<JoinHandle<()>>,
     failure: Arc<OnceLock<Status>>,
 }
 
 impl Uploading {
-    /// Returns why the body broke off and the stream was reset, if so.
+    /// Returns the failure of the body, if it broke off and the stream was reset.
     pub(crate) fn failure(&self) -> Option<Status> {
         self.failure.get().cloned()
     }
@@ -53,7 +53,7 @@ impl Upload {
         self.body.is_end_stream()
     }
 
-    /// Sends what is there, and has a task send the rest.
+    /// Sends the available data. A task sends the rest.
     pub(crate) async fn begin(self, stream: SendStream<Bytes>) -> Uploading {
         let failure = Arc::<OnceLock<_>>::default();
         let failed = Arc::clone(&failure);
@@ -71,11 +71,11 @@ impl Upload {
     }
 }
 
-/// Sends a body to its end, or until the peer wants no more of it: its response says why.
+/// Sends a body to its end, or until the peer rejects the rest: the response has the reason.
 struct Sending {
     upload: Upload,
     stream: SendStream<Bytes>,
-    /// Data that the peer has no room for yet. Nothing more is taken from the caller meanwhile.
+    /// Data beyond the peer's window. No more is read from the caller meanwhile.
     next: Option<Bytes>,
     /// Failure of the body.
     failed: Arc<OnceLock<Status>>,
@@ -103,7 +103,7 @@ impl Future for Sending {
                 // Requests have no trailers.
                 Some(Ok(frame)) => *next = frame.into_data().ok().filter(|data| !data.is_empty()),
                 Some(Err(status)) => {
-                    // Before the reset, by which it is noticed. It is the only one.
+                    // Set before the reset, which makes it visible. It is the only failure.
                     let _ = failed.set(status);
                     stream.send_reset(Reason::INTERNAL_ERROR);
                     return Poll::Ready(());

@@ -1,5 +1,5 @@
-//! The meaning of an answer: for the load and the ejection of its endpoint, for the circuit breaker
-//! and the retry budget of the service, and for the call.
+//! Meaning of an answer for the load and the ejection of its endpoint, for the circuit breaker and
+//! the retry budget of the service, and for the call.
 //!
 //! [`classify`] decides all of it, once, without I/O and without a clock. `CallState::conclude` is
 //! the one place that applies a verdict.
@@ -15,13 +15,13 @@ use gantry_resilience::{
 use tokio::time::Instant;
 use tonic::Code;
 
-/// A peer's timer may fire this much before ours: its CANCELLED is our deadline.
+/// Maximum advance of a peer's timer: its CANCELLED means our deadline.
 const CLOCK_SLACK: Duration = Duration::from_millis(5);
 
 /// Result of an attempt, as far as it counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    /// Status of the attempt, as metrics have it.
+    /// Status of the attempt in the metrics.
     pub(crate) code: Code,
     pub(crate) kind: Kind,
 }
@@ -29,9 +29,9 @@ pub(crate) struct Answer {
 /// Kind of answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A status, with what its head or its trailers say beside the code.
+    /// Status, with further information from its head or trailers.
     Status { reason: Option<PeerReason>, pushback: Option<Pushback> },
-    /// An answer that breaks the protocol, whatever its status says.
+    /// Answer that violates the protocol, regardless of its status.
     Malformed,
     /// The connection broke or the stream was reset. The call may have been executed.
     Lost {
@@ -43,24 +43,24 @@ pub(crate) enum Kind {
     },
     /// The peer did not take the stream. The call was not executed.
     Refused,
-    /// The call was not executed, which does not count: it is sent again at once.
+    /// The call was not executed, does not count, and is repeated at once.
     NotExecuted {
-        /// True if the peer did not take the stream. Else nothing was sent.
+        /// True if the peer did not take the stream; false if nothing was sent.
         refused: bool,
     },
-    /// No answer within the deadline, or a peer's word for it.
+    /// No answer within the deadline, or a peer's report of that.
     Late,
-    /// A stream that had begun came to its maximum age or its longest silence.
+    /// A stream reached its maximum age or its idle timeout.
     StreamOver,
     /// The request's own body broke off.
     BrokenRequest,
 }
 
-/// A reason of Gantry's own in the details of a status.
+/// Gantry's reason in the details of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeerReason {
-    /// UNAVAILABLE: a circuit breaker on the peer's side is open, for this long if the peer says so.
-    /// That is not the peer's fault.
+    /// UNAVAILABLE: a circuit breaker on the peer's side is open, for this long if announced. Not
+    /// the peer's fault.
     CircuitOpen(Option<Duration>),
     /// UNIMPLEMENTED: the peer does not know the method, so nothing was executed.
     MethodUnknown,
@@ -77,7 +77,7 @@ pub(crate) struct Circumstances {
     pub(crate) was_ejected: bool,
 }
 
-/// The meaning of an answer.
+/// Meaning of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) load: Load,
@@ -92,7 +92,7 @@ pub(crate) struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
     Learn(balance::Outcome),
-    /// An answer would have taken at least as long as was waited for it.
+    /// An answer would have taken at least as long as the wait.
     AtLeast,
     Nothing,
 }
@@ -101,7 +101,7 @@ pub(crate) enum Load {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ejection {
     Succeeded,
-    /// By the endpoint's own fault or by the caller's: the comparison with other endpoints tells.
+    /// Refused by the endpoint's or the caller's fault: a comparison with other endpoints decides.
     Refused,
     Failed,
     Nothing,
@@ -112,18 +112,18 @@ pub(crate) enum Ejection {
 pub(crate) enum Retry {
     /// The call ends with it.
     Never,
-    /// It is sent again on another endpoint at once, whatever the method and uncounted.
+    /// The call is repeated on another endpoint at once, for every method and uncounted.
     Elsewhere,
-    /// It failed: policy, budget and deadline decide.
+    /// The attempt failed: policy, budget and deadline decide.
     Failed(Failure),
 }
 
 /// Change of the service's retry budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Budget {
-    /// Gets back a part of a token when the call ends with this answer.
+    /// Returns a fraction of a token when the call ends with this answer.
     Refund,
-    /// Pays a token.
+    /// Takes a token.
     Charge,
     Nothing,
 }
@@ -134,12 +134,12 @@ impl Answer {
         Self { code, kind: Kind::Status { reason: None, pushback: None } }
     }
 
-    /// Returns no answer in time.
+    /// Answer that did not arrive in time.
     pub(crate) const LATE: Self = Self { code: Code::DeadlineExceeded, kind: Kind::Late };
 }
 
-/// Returns true if a status is only the peer's way of saying that our deadline passed. Many servers
-/// cancel a call, or reset its stream, once its `grpc-timeout` is over.
+/// Returns true if a status reports only that our deadline passed. Many servers cancel a call, or
+/// reset its stream, once its `grpc-timeout` is over.
 pub(crate) fn is_our_deadline(code: Code, deadline: Deadline) -> bool {
     code == Code::Cancelled && deadline.left(Instant::now()).is_none_or(|left| left <= CLOCK_SLACK)
 }
@@ -162,7 +162,7 @@ pub(crate) fn classify(answer: &Answer, circumstances: Circumstances) -> Verdict
             let breaker = if excused { Outcome::Neutral } else { Outcome::Failed };
             let retry = match (committed, answer.code) {
                 (true, _) => Retry::Never,
-                // Another attempt may do better, except on a peer that has too much to do.
+                // Another attempt may succeed, except on an overloaded peer.
                 (false, Code::ResourceExhausted) => Retry::Failed(Failure::Exhausted),
                 (false, _) => Retry::Failed(Failure::unavailable(None)),
             };
@@ -191,7 +191,7 @@ pub(crate) fn classify(answer: &Answer, circumstances: Circumstances) -> Verdict
     }
 }
 
-/// Says nothing of anybody; the call ends.
+/// Verdict without evidence; the call ends.
 const NEUTRAL: Verdict = Verdict {
     load: Load::AtLeast,
     ejection: Ejection::Nothing,
@@ -232,7 +232,7 @@ fn of_status(
             Verdict { retry: Retry::Failed(Failure::exhausted(pushback)), ..shed }
         }
         Code::DeadlineExceeded => Verdict { retry: other, ..late(circumstances) },
-        // The service works. Whether the endpoint does, the others' answers tell.
+        // The service works. A comparison with other endpoints shows if this endpoint does.
         _ => Verdict {
             load: Load::Learn(balance::Outcome::Refused),
             ejection: Ejection::Refused,
@@ -246,7 +246,7 @@ fn of_status(
     }
 }
 
-/// Time that ran out is a failure of whoever had enough of it.
+/// An expired deadline is a failure of the endpoint or the service if it had enough time.
 fn late(circumstances: Circumstances) -> Verdict {
     let Circumstances { attempt_had_time, call_had_time, .. } = circumstances;
     Verdict {

@@ -1,4 +1,4 @@
-//! The pauses between attempts to connect.
+//! Pauses between attempts to connect.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use fastrand::Rng;
 const FACTOR: f64 = 1.6;
 const JITTER: f64 = 0.2;
 
-/// Pauses that grow by [`FACTOR`] from an initial to a longest one, each spread by
-/// [`JITTER`] to either side, so that clients do not come back in step.
+/// Pauses that grow by [`FACTOR`] from an initial to a maximum length. Each has a jitter of
+/// [`JITTER`], so that clients do not reconnect in step.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     initial: Duration,
@@ -21,14 +21,14 @@ impl Backoff {
         Self { initial, longest, next: initial }
     }
 
-    /// The pause to make now; the following one will be longer.
+    /// Returns the next pause, and lengthens the following one.
     pub(crate) fn pause(&mut self, rng: &mut Rng) -> Duration {
         let pause = self.next.min(self.longest);
         self.next = pause.mul_f64(FACTOR);
         pause.mul_f64(1.0 - JITTER + 2.0 * JITTER * rng.f64())
     }
 
-    /// Begins again.
+    /// Returns to the initial pause.
     pub(crate) fn reset(&mut self) {
         self.next = self.initial;
     }

@@ -1,4 +1,4 @@
-//! One HTTP/2 connection, and the calls on it.
+//! HTTP/2 connection with its calls.
 
 use std::{
     future::{Future, poll_fn},
@@ -31,16 +31,16 @@ use crate::settings::ClientSettings;
 
 type Driver = client::Connection<FrameFilter<DrainBeforeClose<Transport>, EmptyDataPolicy>, Bytes>;
 
-/// A connection that the peer has answered on.
+/// Connection with a peer that has sent its settings.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: Sender,
-    /// Whether a call was lost with it, or with another connection to the same endpoint that
-    /// was alive when it was made: they die together.
+    /// True once a call was lost with it, or with another connection to the same endpoint that was
+    /// open when this one was made: they die together.
     lost: Arc<AtomicBool>,
 }
 
-/// A handle to send on.
+/// Handle for sending requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
     requests: SendRequest<Bytes>,
@@ -51,7 +51,7 @@ pub(crate) struct Sender {
 #[derive(Debug, Default)]
 struct State {
     in_flight: AtomicUsize,
-    /// Streams that the peer allows at once, as last heard.
+    /// Number of concurrent streams that the peer allows, as last read.
     limit: AtomicUsize,
     /// True if it takes no further calls.
     closed: AtomicBool,
@@ -67,15 +67,15 @@ impl State {
     }
 }
 
-/// Stands for a limit that was not heard yet: wider than what a peer can say.
-const NOT_HEARD: usize = usize::MAX - 1;
+/// Placeholder before the peer's limit is known: above every valid limit.
+const UNKNOWN_LIMIT: usize = usize::MAX - 1;
 
-/// Nothing wakes a task when the peer changes its limit. It is looked for this often while
-/// no stream is free: else a connection whose limit was 0 once would never recover.
-const LOOK: Duration = Duration::from_millis(10);
+/// Interval for reading the peer's limit while no stream is free. A changed limit wakes no task, so
+/// a connection whose limit was once 0 would never recover.
+const READ_LIMIT_EVERY: Duration = Duration::from_millis(10);
 
-/// Drives a connection until it ends. Once the last sender is gone it ends by itself,
-/// when the calls under way do: that is how a removed endpoint drains.
+/// Driver of a connection until its end. Once the last sender is dropped, the connection ends with
+/// its last call: a removed endpoint drains this way.
 pub(super) struct Drive {
     driver: Driver,
     keep_alive: KeepAlive,
@@ -84,12 +84,12 @@ pub(super) struct Drive {
 
 /// End of a connection for further calls.
 pub(super) enum Closed {
-    /// The peer said so, and may still answer those under way.
+    /// The peer sent GOAWAY, and may still answer the calls under way.
     Drains(h2::Error),
     Ended(Result<(), Broken>),
 }
 
-/// Failure of a connection that was alive.
+/// Failure of an open connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
     #[error(transparent)]
@@ -109,22 +109,22 @@ pub(super) enum ConnectError {
     Timeout(Duration),
 }
 
-/// Bytes that a peer may send on one connection before they are read: the most that HTTP/2
-/// can say. What a peer can make us hold is bounded by the windows of the calls in flight.
+/// Window of a connection, in bytes: the maximum of HTTP/2. The windows of the calls in flight
+/// bound the memory that a peer can occupy.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
-/// Bytes that a peer may send on one stream before they are read.
+/// Window of a stream, in bytes.
 const STREAM_WINDOW: u32 = 2 << 20;
 
-/// Bytes of a request that are buffered before its caller has to wait.
+/// Buffer for the data of requests, in bytes. Beyond it, the caller waits.
 const SEND_BUFFER: usize = 1 << 20;
 
-/// Bytes of a list of headers.
+/// Maximum size of a list of headers, in bytes.
 const HEADERS: u32 = 16 << 10;
 
 impl Connection {
-    /// Connects, and waits until the peer has sent its settings: a peer that accepts
-    /// but is stuck, or speaks something else, must never get a call.
+    /// Connects, and waits for the peer's settings: a peer that is stuck after accepting, or speaks
+    /// another protocol, must never get a call.
     pub(super) async fn open(
         address: SocketAddr,
         pace: Pace,
@@ -139,13 +139,13 @@ impl Connection {
             let stream = FrameFilter::for_client(stream, EmptyDataPolicy::new());
             let (requests, mut driver) = client::Builder::new()
                 .enable_push(false)
-                // The peer's settings replace it: that is how their arrival shows.
-                .initial_max_send_streams(NOT_HEARD)
-                // Counted are also answers to calls that were given up, as all but one of a
-                // hedged call are, where they cross our reset: after 1,024 of them in all its
-                // life the connection would be closed under everybody else's calls.
+                // The peer's settings replace it, which shows their arrival.
+                .initial_max_send_streams(UNKNOWN_LIMIT)
+                // h2 also counts responses that cross the reset of a cancelled call, as in all but
+                // one attempt of a hedged call. After 1,024 of them it would close the connection
+                // under all other calls.
                 .max_local_error_reset_streams(None)
-                // The budget that small frames of such answers take is never returned either.
+                // Such responses never return their share of this budget either.
                 .data_frame_budget(usize::MAX)
                 .initial_connection_window_size(CONNECTION_WINDOW)
                 .initial_window_size(STREAM_WINDOW)
@@ -154,7 +154,7 @@ impl Connection {
                 .handshake(stream)
                 .await?;
             let state = Arc::new(State { traffic, ..State::default() });
-            // Nobody else has taken them.
+            // Taken only here.
             let pings = driver.ping_pong().ok_or(io::Error::from(io::ErrorKind::NotConnected));
             let pings = pings.map_err(TransportError::Tcp)?;
             let keep_alive = KeepAlive::new(pings, pace);
@@ -170,23 +170,23 @@ impl Connection {
             .unwrap_or(Err(ConnectError::Timeout(settings.connect_timeout)))
     }
 
-    /// A further connection to an endpoint that has this one.
+    /// Returns a further connection to the endpoint of another one.
     pub(super) fn beside(self, other: &Self) -> Self {
         Self { lost: Arc::clone(&other.lost), ..self }
     }
 
-    /// To be asked for each call that is lost because the connection broke: whether it is the
-    /// first.
+    /// Returns true at the first call that is lost with a broken connection of the endpoint. Call
+    /// it once for each lost call.
     pub(super) fn is_first_lost(&self) -> bool {
         !self.lost.swap(true, Ordering::Relaxed)
     }
 
-    /// A handle to send on.
+    /// Returns a handle for sending requests.
     pub(crate) fn sender(&self) -> Sender {
         self.sender.clone()
     }
 
-    /// The calls on it.
+    /// Returns the number of calls on it.
     pub(crate) fn in_flight(&self) -> usize {
         self.sender.state.in_flight.load(Ordering::Relaxed)
     }
@@ -196,13 +196,13 @@ impl Connection {
         self.sender.state.has_room() && !self.is_closed()
     }
 
-    /// Streams that the peer allows at once, as last heard.
+    /// Returns the number of concurrent streams that the peer allows, as last read.
     pub(super) fn limit(&self) -> usize {
         self.sender.state.limit.load(Ordering::Relaxed)
     }
 
-    /// Returns if calls have taken all of the peer's streams. A peer that allows none at the
-    /// moment would allow none on another connection either.
+    /// Returns true if calls have taken all of the peer's streams. A limit of 0 does not count as
+    /// full: another connection would allow none either.
     pub(super) fn is_full(&self) -> bool {
         let limit = self.limit();
         limit > 0 && self.in_flight() >= limit && !self.is_closed()
@@ -218,7 +218,7 @@ impl Connection {
         false
     }
 
-    /// Gives a stream back.
+    /// Returns a stream.
     pub(super) fn release(&self) {
         self.sender.state.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
@@ -230,8 +230,8 @@ impl Connection {
 }
 
 impl Sender {
-    /// Opens a stream; `is_whole`: nothing follows the head. The error is of no use to the
-    /// call: nothing was sent, and nothing will be on this connection.
+    /// Opens a stream. `is_whole`: nothing follows the head. On an error nothing was sent, and the
+    /// connection takes no further calls.
     pub(crate) fn open(
         &mut self,
         request: Request<()>,
@@ -244,13 +244,13 @@ impl Sender {
         opened
     }
 
-    /// Returns the number of writes. If it is what it was before a stream was opened, nothing of this stream
-    /// was written.
+    /// Returns the number of writes. If it has not changed since a stream was opened, nothing of
+    /// the stream was written.
     pub(crate) fn writes(&self) -> usize {
         self.state.traffic.writes()
     }
 
-    /// Returns true if the connection was given up because the peer did not answer a ping.
+    /// Returns true if the connection was closed because the peer did not answer a ping.
     pub(crate) fn is_dead(&self) -> bool {
         self.state.dead.load(Ordering::Relaxed)
     }
@@ -258,14 +258,14 @@ impl Sender {
 
 impl Drive {
     async fn settings_arrived(&mut self) -> Result<(), ConnectError> {
-        // Nothing wakes a task when settings arrive, so they are looked for.
+        // The arrival of settings wakes no task.
         loop {
             let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.driver).poll(cx))).await;
             if let Poll::Ready(ended) = polled {
                 ended?;
                 return Err(TransportError::Tcp(io::ErrorKind::ConnectionReset.into()).into());
             }
-            if self.driver.max_concurrent_send_streams() != NOT_HEARD {
+            if self.driver.max_concurrent_send_streams() != UNKNOWN_LIMIT {
                 self.publish();
                 return Ok(());
             }
@@ -273,14 +273,14 @@ impl Drive {
         }
     }
 
-    /// Runs until the connection takes no further calls. Tells when the peer allows more
-    /// streams than before.
+    /// Runs until the connection takes no further calls. Calls `more_room` when the peer allows
+    /// more streams than before.
     pub(super) async fn until_closed(
         &mut self,
         connection: &Weak<Connection>,
         more_room: impl Fn(),
     ) -> Closed {
-        let mut look = pin!(sleep(LOOK));
+        let mut next_read = pin!(sleep(READ_LIMIT_EVERY));
         let closed = poll_fn(|cx| {
             loop {
                 let polled = self.poll_driver(cx);
@@ -296,8 +296,8 @@ impl Drive {
                 if self.state.has_room() {
                     return Poll::Pending;
                 }
-                ready!(look.as_mut().poll(cx));
-                look.as_mut().reset(Instant::now() + LOOK);
+                ready!(next_read.as_mut().poll(cx));
+                next_read.as_mut().reset(Instant::now() + READ_LIMIT_EVERY);
             }
         })
         .await;
@@ -307,16 +307,16 @@ impl Drive {
 
     /// Runs until the calls under way have ended.
     pub(super) async fn until_ended(mut self) {
-        // Each of them is told how.
+        // Each call gets its own error.
         let _ = poll_fn(|cx| self.poll_driver(cx)).await;
     }
 
     fn poll_driver(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        // What has arrived comes first: a sign of life counts however late it is looked at, as
-        // by a process that stood still meanwhile.
+        // Reads first: a pong counts even if it is read late, for example after the process was
+        // stopped.
         let polled = Pin::new(&mut self.driver).poll(cx);
         if self.state.traffic.was_read() {
-            self.keep_alive.heard();
+            self.keep_alive.record_arrival();
         }
         let is_idle = self.state.in_flight.load(Ordering::Relaxed) == 0;
         if polled.is_pending() && self.keep_alive.poll_dead(cx, is_idle).is_ready() {
@@ -326,7 +326,7 @@ impl Drive {
         polled.map_err(Broken::Http2)
     }
 
-    /// Publishes the peer's limit; gives whether it is higher than before.
+    /// Publishes the peer's limit. Returns true if it has grown.
     fn publish(&self) -> bool {
         let limit = self.driver.max_concurrent_send_streams();
         self.state.limit.swap(limit, Ordering::Relaxed) < limit
@@ -360,7 +360,7 @@ impl Closed {
         error.is_go_away()
             && error.is_remote()
             && error.reason() == Some(Reason::ENHANCE_YOUR_CALM)
-            // h2 shows the debug data of a GOAWAY in no other way.
+            // h2 exposes the debug data of a GOAWAY only in the message.
             && error.to_string().contains("too_many_pings")
     }
 }

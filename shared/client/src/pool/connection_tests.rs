@@ -77,14 +77,14 @@ async fn an_arrived_pong_counts_even_if_it_is_read_late() {
     // Now the ping is written.
     assert!(after(&mut drive, Duration::ZERO).await.is_pending());
     let mut read = Vec::new();
-    let asked = loop {
-        let asked = read.windows(17).find_map(|part| part.strip_prefix(&PING));
-        if let Some(asked) = asked {
-            break asked.to_vec();
+    let payload = loop {
+        let payload = read.windows(17).find_map(|part| part.strip_prefix(&PING));
+        if let Some(payload) = payload {
+            break payload.to_vec();
         }
         assert!(peer.read_buf(&mut read).await.unwrap() > 0);
     };
-    peer.write_all(&[&PONG, &*asked].concat()).await.unwrap();
+    peer.write_all(&[&PONG, &*payload].concat()).await.unwrap();
     // Time to cross the loopback without a poll.
     sleep(Duration::from_millis(100)).await;
     assert!(after(&mut drive, 2 * keep_alive_timeout).await.is_pending());

@@ -1,4 +1,4 @@
-//! The task that keeps an endpoint connected, and those that drive its connections.
+//! Tasks that keep an endpoint connected and drive its connections.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
@@ -16,16 +16,14 @@ use super::{
     shared::Shared,
 };
 
-/// A connection that lived for less, and on which nothing was answered, did not prove that
-/// the endpoint is well.
+/// Minimum lifetime of a connection without a response that counts as success of its endpoint.
 const PROVEN: Duration = Duration::from_secs(1);
 
-/// Calls that wait for an endpoint cut a pause between attempts short after so long.
+/// Time after which waiting calls cut a reconnect pause short.
 const HURRIED: Duration = Duration::from_secs(1);
 
-/// Keeps an endpoint connected for as long as the registry lists it: one connection,
-/// and more while the calls crowd, which it closes when they do not any more. Ends by
-/// being aborted.
+/// Keeps an endpoint connected while the registry lists it: with one connection, and more while
+/// calls fill them. Runs until aborted.
 pub(super) async fn keep_connected(endpoint: Arc<EndpointConnections>, pool: Weak<Shared>) {
     let Some((settings, tls)) =
         pool.upgrade().map(|pool| (pool.settings.clone(), pool.tls.clone()))
@@ -83,7 +81,7 @@ pub(super) async fn keep_connected(endpoint: Arc<EndpointConnections>, pool: Wea
     }
 }
 
-/// Pauses before another attempt; calls that wait may cut it short, and a probe ends it.
+/// Pauses before another attempt. Waiting calls may cut it short, and a probe ends it.
 async fn pause(endpoint: &EndpointConnections, pause: Duration) {
     let hurried = async {
         sleep(HURRIED).await;
@@ -96,7 +94,7 @@ async fn pause(endpoint: &EndpointConnections, pause: Duration) {
     }
 }
 
-/// Owned by the connection's senders and calls: it ends when the last of them does.
+/// Owned by the connection's senders and calls, and ends with the last of them.
 async fn drive_to_end(
     mut drive: Drive,
     connection: Weak<Connection>,
@@ -109,7 +107,7 @@ async fn drive_to_end(
         }
     };
     let closed = drive.until_closed(&connection, more_room).await;
-    // One that has ended fails its calls when it is dropped.
+    // An ended connection fails its calls when dropped.
     let drains = matches!(closed, Closed::Drains(_)).then_some(drive);
     if let Some(endpoint) = endpoint.upgrade() {
         if closed.complains_of_pings() {

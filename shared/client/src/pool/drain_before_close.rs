@@ -1,11 +1,10 @@
-//! A connection's socket, which is read to its end before a failed write counts.
+//! Socket that is read to its end before a failed write counts.
 //!
-//! A draining server says in its last GOAWAY which streams it will not process, and
-//! closes. A write that meets the closed socket fails at once, and HTTP/2 gives up all
-//! streams then, with that GOAWAY (or even answers) unread: calls that were certainly
-//! not executed would look as if they might have been. So what is written to a closed
-//! socket is thrown away here, and the reader comes to the end soon: it gets what
-//! arrived before, and then the end of the stream or its error.
+//! A draining server lists the unprocessed streams in its last GOAWAY, and closes. A write to the
+//! closed socket then fails at once, and HTTP/2 fails all streams with that GOAWAY (or even
+//! responses) unread: calls that were certainly not executed would look as if they might have been.
+//! So writes to a closed socket are discarded here, and the reader soon reaches the end: first the
+//! data that arrived before, then the end of the stream or its error.
 
 use std::{
     io::{self, ErrorKind, IoSlice},
@@ -38,7 +37,7 @@ impl Traffic {
     }
 }
 
-/// Reads to the end what the peer had said before it closed.
+/// Socket that reads all data of a closed peer to the end.
 #[derive(Debug)]
 pub(super) struct DrainBeforeClose<T> {
     inner: T,
@@ -51,13 +50,14 @@ impl<T> DrainBeforeClose<T> {
         Self { inner, traffic, closed: false }
     }
 
-    /// Something is about to be written.
+    /// Counts a write before it happens.
     fn count(&self) {
-        // Read by who opens a stream and, under its lock, after this one by who loses it.
+        // Opening a stream reads it, and losing the stream reads it after this, under the stream's
+        // lock.
         self.traffic.writes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A write of `length` bytes came to this.
+    /// Handles the result of a write of `length` bytes.
     fn written(
         &mut self,
         result: Poll<io::Result<usize>>,
@@ -156,11 +156,10 @@ mod tests {
     use crate::exchange::is_refusal;
 
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-    /// The last stream is 0: none was processed.
+    /// Last stream 0: none was processed.
     const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-    /// A socket whose peer has closed after a GOAWAY that is read only once a write
-    /// has failed.
+    /// Returns a socket whose peer closed after a GOAWAY that is read only once a write has failed.
     #[derive(Debug, Default)]
     struct Closing {
         greeted: bool,
@@ -194,7 +193,7 @@ mod tests {
             _: &mut Context<'_>,
             buf: &[u8],
         ) -> Poll<io::Result<usize>> {
-            // The preface and the settings get through, with their acknowledgement.
+            // The preface, the settings and their acknowledgement get through.
             self.written += buf.len();
             if self.written <= 100 {
                 return Poll::Ready(Ok(buf.len()));
@@ -229,9 +228,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_goaway_before_a_failed_write_is_read() {
-        let heard = call_over(DrainBeforeClose::new(Closing::default(), Arc::default())).await;
-        assert!(is_refusal(&heard), "{heard:?}");
-        // That is what it takes: else the call looks as if it might have been executed.
+        let error = call_over(DrainBeforeClose::new(Closing::default(), Arc::default())).await;
+        assert!(is_refusal(&error), "{error:?}");
+        // Otherwise the call would look as if it might have been executed.
         let lost = call_over(Closing::default()).await;
         assert!(!is_refusal(&lost), "{lost:?}");
     }

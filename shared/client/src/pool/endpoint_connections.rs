@@ -1,4 +1,4 @@
-//! One endpoint: its live connections, and what its dialer is to do about them.
+//! Endpoint: its live connections, and requests to its dialer.
 
 use std::{
     net::SocketAddr,
@@ -18,38 +18,38 @@ use tokio::{
 
 use super::connection::Connection;
 
-/// A connection beyond the first is closed when it was not needed for so long. Before a
-/// middlebox forgets it: an idle connection to a server that is not asked for signs of life
-/// may be dead, and the burst that needs it would find that out. Long after a burst: calls
-/// come and go in waves, and each connection costs round trips to open.
+/// Time without need after which a connection beyond the first is closed. Shorter than the memory
+/// of middleboxes: an idle connection to a server that is not pinged may be dead, and the next
+/// burst would fail on it. Longer than the pauses between bursts, since each connection costs round
+/// trips to open.
 const NOT_NEEDED: Duration = Duration::from_secs(60);
 
-/// One endpoint, as long as it is listed or connected, or a call knows it.
+/// Endpoint, as long as it is listed, connected, or held by a call.
 #[derive(Debug)]
 pub(crate) struct EndpointConnections {
     pub(crate) address: SocketAddr,
-    /// True if it is known as one of Gantry's servers, which take pings at our pace.
+    /// True for a Gantry server, which accepts pings at our pace.
     pub(super) is_gantry: bool,
-    /// Times that it complained of too many pings.
+    /// Number of its complaints about too many pings.
     pub(super) complaints: AtomicU32,
     pub(crate) load: Load,
     connections: ArcSwap<Vec<Arc<Connection>>>,
     /// Serialises changes of `connections`.
     changing: Mutex<()>,
-    /// True if the registry lists it. Else nothing is dialled.
+    /// True if the registry lists it. Otherwise it is not dialled.
     listed: AtomicBool,
     max_connections: AtomicUsize,
     crowded: AtomicBool,
-    /// Whether a call found half as many calls on the emptiest connection as open another
-    /// one or fill it, since that was last asked. One connection less would soon be too few.
+    /// True if, since the last query, a call found even the emptiest connection at least half
+    /// loaded. With one connection less there would soon be too few.
     busy: AtomicBool,
     /// True if it has answered a call since the last query.
     answered: AtomicBool,
-    /// Tells the dialer that a connection is gone or another one is wanted.
+    /// Wakes the dialer when a connection is gone or another one is wanted.
     changed: Notify,
-    /// Tells the dialer that calls wait.
+    /// Informs the dialer of waiting calls.
     pub(super) hurry: Notify,
-    /// Tells the dialer not to pause at all.
+    /// Ends the dialer's pause.
     pub(super) dial: Notify,
     last_error: Mutex<Option<String>>,
 }
@@ -75,8 +75,8 @@ impl EndpointConnections {
         }
     }
 
-    /// Returns if it can take a call now. If all of its connections are at the peer's limit of
-    /// streams, asks for another one: a peer that allows fewer streams than crowd a connection
+    /// Returns true if it can take a call now. If all of its connections are at the peer's limit of
+    /// streams, requests another one: a peer whose limit is below the usual load of a connection
     /// would otherwise never get a second.
     pub(super) fn has_room(&self) -> bool {
         let connections = self.connections.load();
@@ -90,7 +90,7 @@ impl EndpointConnections {
         false
     }
 
-    /// The connections that are alive.
+    /// Returns the number of open connections.
     pub(crate) fn connected(&self) -> usize {
         self.connections.load().iter().filter(|connection| !connection.is_closed()).count()
     }
@@ -118,7 +118,7 @@ impl EndpointConnections {
         }
     }
 
-    /// Asks for a connection beside these, up to the maximum.
+    /// Requests another connection, up to the maximum.
     fn crowd(&self, connections: usize) {
         if connections < self.max_connections.load(Ordering::Relaxed)
             && !self.crowded.swap(true, Ordering::Relaxed)
@@ -127,8 +127,7 @@ impl EndpointConnections {
         }
     }
 
-    /// The registry lists it: it is to have one connection, and up to so many when calls
-    /// crowd.
+    /// Marks it as listed: it gets one connection, and up to this many under load.
     pub(super) fn list(&self, max_connections: usize) {
         self.max_connections.store(max_connections, Ordering::Relaxed);
         if !self.listed.swap(true, Ordering::Relaxed) {
@@ -136,7 +135,7 @@ impl EndpointConnections {
         }
     }
 
-    /// The registry lists it no more.
+    /// Marks it as delisted.
     pub(super) fn delist(&self) {
         self.listed.store(false, Ordering::Relaxed);
     }
@@ -149,8 +148,7 @@ impl EndpointConnections {
         self.hurry.notify_one();
     }
 
-    /// Connects without a further pause, unless it is connected: for a call that is to find
-    /// out whether the service is back.
+    /// Connects without a further pause, unless it is connected: for a probe of the service.
     pub(super) fn dial(&self) {
         if self.connected() == 0 {
             self.dial.notify_one();
@@ -167,7 +165,7 @@ impl EndpointConnections {
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Vec<Arc<Connection>>) -> R) -> R {
-        // Nothing in here panics; were it to, the list would still be whole.
+        // No code under the lock panics, and each step leaves a usable list.
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut connections = Vec::clone(&self.connections.load());
         let result = change(&mut connections);
@@ -180,7 +178,7 @@ impl EndpointConnections {
             let other = connections.iter().find(|other| !other.is_closed());
             let connection = Arc::new(match other {
                 Some(other) => connection.beside(other),
-                // Perhaps to a process that was started since: it gets its chance.
+                // It may be another process now, so its load is unknown.
                 None => {
                     self.load.forget();
                     connection
@@ -191,29 +189,29 @@ impl EndpointConnections {
         })
     }
 
-    /// Lets go of all connections: each ends when its last call does.
+    /// Drops all connections. Each ends with its last call.
     pub(super) fn retire(&self) {
         self.change(Vec::clear);
     }
 
-    /// It has answered a call: what is dialled for it serves.
+    /// Records a response: dialling it is worthwhile.
     pub(super) fn answered(&self) {
         if !self.answered.load(Ordering::Relaxed) {
             self.answered.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Returns true if it has answered a call since this was last asked.
+    /// Returns true if it has answered a call since the last query.
     pub(super) fn take_answered(&self) -> bool {
         self.answered.swap(false, Ordering::Relaxed)
     }
 
-    /// Calls do not crowd its connections any more, or no other one can be opened.
+    /// Withdraws the request for another connection: it is not needed, or cannot be opened.
     pub(super) fn not_crowded(&self) {
         self.crowded.store(false, Ordering::Relaxed);
     }
 
-    /// Forgets a connection that takes no further calls.
+    /// Removes a connection that takes no further calls.
     pub(super) fn forget(&self, gone: &Arc<Connection>) {
         let was_there = self.change(|connections| {
             let before = connections.len();
@@ -225,8 +223,7 @@ impl EndpointConnections {
         }
     }
 
-    /// Waits for a change, and closes a connection after a time in which one less would
-    /// have done.
+    /// Waits for a change, and closes a connection after a period that needed one less.
     pub(super) async fn rest(&self) {
         if self.connections.load().len() < 2 {
             return self.changed.notified().await;
@@ -235,15 +232,15 @@ impl EndpointConnections {
             return;
         }
         let busy = self.busy.swap(false, Ordering::Relaxed);
-        // There are more than there may be where many endpoints have joined.
+        // The maximum may have fallen, because endpoints have joined.
         let too_many = self.connections.load().len() > self.max_connections.load(Ordering::Relaxed);
         if too_many || !busy {
             self.close_idle();
         }
     }
 
-    /// Closes the last connection that carries no call, if there are others. A call that
-    /// takes a stream on it at this moment keeps it open until it has ended.
+    /// Closes the last idle connection, if there are others. A call that takes a stream on it at
+    /// this moment keeps it open until the call ends.
     fn close_idle(&self) {
         self.change(|connections| {
             let idle = connections.iter().rposition(|connection| connection.in_flight() == 0);

@@ -1,15 +1,12 @@
-//! Who is kept connected: the endpoints that the registry lists, and those that it lists
-//! no more for as long as they are connected anyway.
+//! Set of connected endpoints: the listed ones, and delisted ones as long as they stay connected.
 //!
-//! A registry can be wrong: an agent that lost its data lists nobody, a check that cannot
-//! get through fails everybody. Who was delisted is therefore kept as a last resort, for
-//! calls that find no listed endpoint connected. Nothing is dialled for it: what goes
-//! away, and a draining server says GOAWAY after it was deregistered, is gone when its
-//! last connection is. An endpoint that comes back meanwhile keeps its connections, and
-//! what is known of its load.
+//! A registry can be wrong: an agent without its data lists no endpoint, and a check without a
+//! network fails all. A delisted endpoint therefore stays as a last resort, for calls that find no
+//! listed endpoint connected. It is not dialled again: a stopped or draining server disappears with
+//! its last connection. An endpoint that returns meanwhile keeps its connections and its load.
 //!
-//! Memory is bounded under churn: no more endpoints are a last resort than were ever
-//! listed at once, and who left first goes first.
+//! Memory is bounded under churn: the number of last resorts never exceeds the largest number of
+//! listed endpoints, and the oldest is dropped first.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -29,24 +26,24 @@ use super::{
     task::Task,
 };
 
-/// Above so many endpoints each has one connection only.
+/// Number of endpoints above which each has one connection only.
 const MANY_ENDPOINTS: usize = 16;
 
-/// The address, and whether it answers pings on an idle connection.
+/// Key of an endpoint: its address, and true if it accepts pings on an idle connection.
 type Key = (SocketAddr, bool);
 
-/// Keeps the set of endpoints as the registry says it is.
+/// Reconciler of the endpoints with the registry.
 pub(super) struct EndpointReconciler {
     pool: Arc<Shared>,
     kept: HashMap<Key, Kept>,
-    /// The most endpoints that were listed at once.
+    /// Largest number of endpoints listed at once.
     most: usize,
 }
 
 /// An endpoint and the task that keeps it connected.
 struct Kept {
     member: Member,
-    /// Time at which the registry ceased to list it; `None` while it does.
+    /// Time of its delisting; `None` while it is listed.
     delisted: Option<Instant>,
     _dialer: Task,
 }
@@ -70,15 +67,15 @@ impl EndpointReconciler {
                 () = watch.changed() => self.list(&watch.current()),
                 () = self.pool.unconnected.notified() => {
                     drop(self.settle());
-                    // Who waits for a stream, for as long as the deadline allows, may wait for
-                    // an endpoint now, and that is bounded.
+                    // A call may wait for a stream until its deadline, but now it must wait for an
+                    // endpoint, bounded.
                     self.pool.available.notify_waiters();
                 }
             }
         }
     }
 
-    /// The registry lists these.
+    /// Applies a new list of the registry.
     fn list(&mut self, set: &EndpointSet) {
         let now = Instant::now();
         let configured = self.pool.settings.max_connections.max(1);
@@ -105,14 +102,14 @@ impl EndpointReconciler {
             kept.delisted.get_or_insert(now);
         }
         self.most = self.most.max(chosen.len());
-        // What the registry says something else of now is no last resort. Given up last of
-        // all, so that no call sees an endpoint without connections for it.
+        // An endpoint with another registration at its address is not a last resort. It is dropped
+        // last, so that no call sees the new endpoint without connections.
         let known: HashSet<SocketAddr> = set.endpoints().iter().map(|one| one.address).collect();
         let is_other = |key: &Key, _: &mut Kept| known.contains(&key.0) && !listed.contains(key);
         let _other: Vec<(Key, Kept)> = self.kept.extract_if(is_other).collect();
         let _gone = self.settle();
         self.pool.current.store(self.balancer(members));
-        // So that nobody who is told so is picked among the listed any more.
+        // Before the notification, so that no delisted endpoint is picked as listed.
         let delisted = self.kept.values().filter(|kept| kept.delisted.is_some());
         delisted.for_each(|kept| kept.member.connections().delist());
         tracing::debug!(service = %self.pool.service, endpoints = set.len(), chosen = chosen.len(), "endpoints changed");
@@ -130,8 +127,7 @@ impl EndpointReconciler {
         self.kept.insert(key, Kept { member, delisted: None, _dialer: dialer });
     }
 
-    /// Makes those a last resort that are not listed and still connected, and gives the
-    /// others up.
+    /// Turns delisted endpoints with connections into last resorts, and drops the others.
     fn settle(&mut self) -> Vec<Kept> {
         let is_gone = |_: &Key, kept: &mut Kept| {
             kept.delisted.is_some() && kept.member.connections().connected() == 0

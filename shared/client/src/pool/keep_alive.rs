@@ -1,9 +1,9 @@
-//! Signs of life: a connection that died silently shows by a ping that is not answered.
+//! Keep-alive: an unanswered ping reveals a connection that died silently.
 //!
-//! gRPC servers count pings that come sooner than they allow, by default within 5 min of each
-//! other or without a call, and end the connection with all of its calls at the third (gRFC
-//! A8, `too_many_pings`). Only peers that are known as Gantry's are asked at the pace of the
-//! settings. All others are asked at gRPC's default, and half as often after each complaint.
+//! gRPC servers count pings that come too soon, by default within 5 min of each other or without a
+//! call, and close the connection with all of its calls at the third (gRFC A8, `too_many_pings`).
+//! Only Gantry's servers are pinged at the interval of the settings. All others are pinged at
+//! gRPC's default, and half as often after each complaint.
 
 use std::{
     pin::Pin,
@@ -16,13 +16,13 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::settings::ClientSettings;
 
-/// Shortest time between pings that a gRPC server allows by default (gRFC A8).
+/// Minimum time between pings that a gRPC server allows by default (gRFC A8).
 const GRPC_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// Most doublings of an interval: of 5 min to almost a day.
+/// Maximum number of doublings of an interval: from 5 min to almost a day.
 const MAX_DOUBLINGS: u32 = 8;
 
-/// Longest wait: a clock can tell when it is over.
+/// Longest wait that a clock can represent.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Pace of pings to one peer.
@@ -30,14 +30,14 @@ const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(super) struct Pace {
     /// Silence before a ping.
     interval: Duration,
-    /// Time for its answer.
+    /// Timeout of a ping.
     timeout: Duration,
-    /// Pings are sent without a call in flight as well.
+    /// True if pings are sent without a call in flight too.
     while_idle: bool,
 }
 
 impl Pace {
-    /// Pace for a peer that complained of too many pings so many times.
+    /// Returns the pace for a peer with this many complaints about pings.
     pub(super) fn new(settings: &ClientSettings, is_gantry: bool, complaints: u32) -> Self {
         let shortest = if is_gantry { Duration::ZERO } else { GRPC_INTERVAL };
         let interval = settings.keep_alive_interval.max(shortest);
@@ -54,47 +54,47 @@ impl Pace {
 struct Policy {
     pace: Pace,
     /// Time of the last arrival.
-    heard: Instant,
-    /// Time of a ping that was not answered yet.
-    asked: Option<Instant>,
+    last_arrival: Instant,
+    /// Time of an unanswered ping.
+    pinged: Option<Instant>,
 }
 
 /// Next step of the schedule.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// Nothing, until there is a call.
+    /// No ping until there is a call.
     Rest,
-    /// Nothing, until then.
+    /// No ping until then.
     Wait(Instant),
     Ask,
-    /// The peer is not there any more.
+    /// The peer is dead.
     GiveUp,
 }
 
 impl Policy {
     fn step(&mut self, now: Instant, is_idle: bool) -> Step {
-        if let Some(asked) = self.asked {
-            let until = asked + self.pace.timeout;
+        if let Some(pinged) = self.pinged {
+            let until = pinged + self.pace.timeout;
             return if now < until { Step::Wait(until) } else { Step::GiveUp };
         }
-        let due = self.heard + self.pace.interval;
+        let due = self.last_arrival + self.pace.interval;
         if is_idle && !self.pace.while_idle {
             Step::Rest
         } else if now < due {
             Step::Wait(due)
         } else {
-            self.asked = Some(now);
+            self.pinged = Some(now);
             Step::Ask
         }
     }
 
     fn answered(&mut self, now: Instant) {
-        self.heard = now;
-        self.asked = None;
+        self.last_arrival = now;
+        self.pinged = None;
     }
 }
 
-/// Asks a peer for signs of life.
+/// Pings a peer and detects its death.
 pub(super) struct KeepAlive {
     policy: Policy,
     pings: PingPong,
@@ -104,19 +104,19 @@ pub(super) struct KeepAlive {
 
 impl KeepAlive {
     pub(super) fn new(pings: PingPong, pace: Pace) -> Self {
-        let policy = Policy { pace, heard: Instant::now(), asked: None };
+        let policy = Policy { pace, last_arrival: Instant::now(), pinged: None };
         Self { timer: Box::pin(sleep(pace.interval)), policy, pings, resting: false }
     }
 
-    /// Something has arrived.
-    pub(super) fn heard(&mut self) {
-        self.policy.heard = Instant::now();
+    /// Records an arrival.
+    pub(super) fn record_arrival(&mut self) {
+        self.policy.last_arrival = Instant::now();
     }
 
-    /// Ready when the peer owes a sign of life for too long. To be polled whenever the
-    /// connection is, after it: what has arrived is known then. What this asks for wakes it.
+    /// Ready when a ping was not answered in time. Poll it after each poll of the connection, which
+    /// records arrivals. Wakes the task for its own timers.
     pub(super) fn poll_dead(&mut self, cx: &mut Context<'_>, is_idle: bool) -> Poll<()> {
-        if self.policy.asked.is_some() && matches!(self.pings.poll_pong(cx), Poll::Ready(Ok(_))) {
+        if self.policy.pinged.is_some() && matches!(self.pings.poll_pong(cx), Poll::Ready(Ok(_))) {
             self.policy.answered(Instant::now());
             self.resting = true;
         }
@@ -134,7 +134,7 @@ impl KeepAlive {
                     self.timer.as_mut().reset(until);
                 }
                 Step::Ask => {
-                    // It fails where the connection ends, which then says so itself.
+                    // It fails if the connection ends, which reports its own error.
                     let _ = self.pings.send_ping(Ping::opaque());
                     let _ = self.pings.poll_pong(cx);
                     self.resting = true;
@@ -154,7 +154,7 @@ mod tests {
     fn policy(while_idle: bool) -> (Policy, Instant) {
         let now = Instant::now();
         let pace = Pace { interval: 20 * SECOND, timeout: 10 * SECOND, while_idle };
-        (Policy { pace, heard: now, asked: None }, now)
+        (Policy { pace, last_arrival: now, pinged: None }, now)
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
         let minutes = |count: u32| 60 * count * SECOND;
         for (is_gantry, complaints, interval, while_idle) in [
             (true, 0, 20 * SECOND, true),
-            // A proxy in between may complain.
+            // A proxy on the way may complain.
             (true, 1, 40 * SECOND, false),
             (true, 2, 80 * SECOND, false),
             (false, 0, minutes(5), false),
@@ -185,7 +185,7 @@ mod tests {
     fn a_ping_follows_silence_and_must_be_answered_in_time() {
         let (mut policy, now) = policy(false);
         assert_eq!(policy.step(now, false), Step::Wait(now + 20 * SECOND));
-        policy.heard = now + 5 * SECOND;
+        policy.last_arrival = now + 5 * SECOND;
         assert_eq!(policy.step(now + 20 * SECOND, false), Step::Wait(now + 25 * SECOND));
         assert_eq!(policy.step(now + 25 * SECOND, false), Step::Ask);
         assert_eq!(policy.step(now + 26 * SECOND, false), Step::Wait(now + 35 * SECOND));
@@ -200,7 +200,7 @@ mod tests {
         let (mut foreign, now) = policy(false);
         assert_eq!(foreign.step(now + 60 * SECOND, true), Step::Rest);
         assert_eq!(foreign.step(now + 61 * SECOND, false), Step::Ask);
-        // What was asked is waited for, also where the call has ended meanwhile.
+        // An open ping is awaited even if the call has ended meanwhile.
         assert_eq!(foreign.step(now + 62 * SECOND, true), Step::Wait(now + 71 * SECOND));
         let (mut ours, now) = policy(true);
         assert_eq!(ours.step(now + 20 * SECOND, true), Step::Ask);

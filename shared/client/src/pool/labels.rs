@@ -1,9 +1,9 @@
-//! The configured subset of the listed endpoints.
+//! Configured subset of the listed endpoints.
 
 use gantry_discovery::{Endpoint, EndpointSet};
 use gantry_resilience::balance::{Labelled, Subset};
 
-/// Registered labels of an endpoint, which decide about its subset.
+/// Registered labels of an endpoint, for the choice of the subset.
 pub(crate) struct Labels<'a>(pub(crate) &'a Endpoint);
 
 impl Labelled for Labels<'_> {
@@ -16,7 +16,7 @@ impl Labelled for Labels<'_> {
     }
 }
 
-/// The endpoints to call.
+/// Returns the endpoints to call.
 pub(super) fn chosen<'a>(set: &'a EndpointSet, subset: &Subset) -> Vec<&'a Endpoint> {
     let all: Vec<Labels<'a>> = set.endpoints().iter().map(Labels).collect();
     subset.of(&all).into_iter().map(|Labels(endpoint)| *endpoint).collect()

@@ -1,16 +1,16 @@
-//! The endpoints of one service: connected, counted and chosen among.
+//! Endpoints of one service: their connections, their calls, and the choice among them.
 //!
-//! A task follows the registry and swaps the set of endpoints whole; calls read it
-//! without a lock. Each endpoint has a task that keeps it connected. Calls never
-//! connect: they take a stream on a live connection, or wait until there is one.
+//! A task follows the registry and replaces the set of endpoints as a whole; calls read it without
+//! a lock. Each endpoint has a task that keeps it connected. Calls never connect: they reserve a
+//! stream on a live connection, or wait for one.
 //!
-//! - a stream is never taken above the peer's limit;
-//! - an endpoint has one connection, more while calls crowd, and one less for each minute
-//!   in which fewer would have done;
-//! - an endpoint that cannot be connected is not picked;
-//! - an endpoint that leaves the set keeps the calls and the connections it has, and
-//!   gets new calls only while no listed one is connected (see `endpoint_reconciler`);
-//! - everything ends when the [`Pool`] is dropped, but for the calls under way.
+//! - No stream exceeds the peer's limit.
+//! - An endpoint has one connection, more under load, and one less after each minute that needed
+//!   fewer.
+//! - An endpoint without a connection is not picked.
+//! - An endpoint that leaves the set keeps its calls and connections, and gets new calls only while
+//!   no listed one is connected (see `endpoint_reconciler`).
+//! - Everything but the calls under way ends when the [`Pool`] is dropped.
 
 mod backoff;
 mod connection;
@@ -41,7 +41,7 @@ pub(crate) use self::{
 use self::{endpoint_reconciler::EndpointReconciler, task::Task};
 use crate::{health::Health, settings::ClientSettings};
 
-/// The endpoints of one service.
+/// Endpoints of one service.
 #[derive(Debug)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -49,7 +49,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Follows the watch from now on, within the current runtime.
+    /// Creates a pool that follows the watch, within the current runtime.
     pub(crate) fn new(
         service: Arc<str>,
         watch: Watch,
@@ -67,7 +67,7 @@ impl Pool {
         Self { shared, _tasks: tasks }
     }
 
-    /// Returns what calls use.
+    /// Returns the state that calls use.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

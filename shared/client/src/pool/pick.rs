@@ -1,4 +1,4 @@
-//! The choice of an endpoint and a connection for an attempt, and the wait for one.
+//! Pick of an endpoint and a connection for an attempt, and the wait for one.
 
 use std::{
     net::SocketAddr,
@@ -23,48 +23,48 @@ use super::{
     shared::{Member, Shared},
 };
 
-/// Endpoints that an error names; the others are counted.
+/// Number of endpoints named in an error; the others are counted.
 const NAMED: usize = 3;
 
-/// Bytes of one endpoint's error in another error.
+/// Maximum length of an endpoint's error within another error, in bytes.
 const WHY_BYTES: usize = 200;
 
-/// Pause between two warnings that calls find no endpoint.
+/// Minimum time between two warnings about calls without an endpoint.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
 
-/// Failure to find a place in time.
+/// Failure to get a stream in time.
 #[derive(Debug)]
 pub(crate) enum PickError {
-    /// Nothing was connected.
+    /// No endpoint was connected.
     NoEndpoint(String),
-    /// All streams of all connections were taken until the deadline.
+    /// All streams of all connections were in use until the deadline.
     Full(String),
 }
 
-/// Needs of an attempt.
+/// Request for a stream.
 #[derive(Debug)]
 pub(crate) struct PickRequest {
     deadline: Deadline,
-    /// End of the wait for an endpoint, once it has begun.
+    /// End of the wait for an endpoint, once it has started.
     wait_until: Option<Instant>,
-    /// True if the call is sent again if it fails, so that it does no harm to try an endpoint with it.
+    /// True if a failed attempt is repeated, so that the call may try out an endpoint.
     repeatable: bool,
-    /// Endpoints that have had the call: any other is better.
+    /// Endpoints that have had the call: any other is preferred.
     pub(crate) tried: Vec<SocketAddr>,
-    /// True if it does not wait out the pause before an endpoint is connected again.
+    /// True if it does not wait for the reconnect pause of an endpoint.
     probe: bool,
 }
 
 impl PickRequest {
-    /// Returns a request of the first attempt.
+    /// Creates the request of the first attempt.
     pub(crate) fn new(deadline: Deadline, repeatable: bool, probe: bool) -> Self {
         Self { deadline, wait_until: None, repeatable, tried: Vec::new(), probe }
     }
 }
 
 impl Shared {
-    /// Takes a stream on the endpoint that the balancer picks. Waits while there is none, for as long
-    /// as the deadline and `endpoint_wait` allow.
+    /// Reserves a stream on the endpoint that the balancer picks. Waits for one within the deadline
+    /// and `endpoint_wait`.
     ///
     /// # Errors
     /// [`PickError`] when that time is over. Nothing was sent.
@@ -77,15 +77,15 @@ impl Shared {
             self.current.load().members().iter().for_each(|member| member.connections().dial());
         }
         loop {
-            let mut told = pin!(self.available.notified());
-            // From here on nothing that is told is missed.
-            told.as_mut().enable();
+            let mut notified = pin!(self.available.notified());
+            // From here on no notification is missed.
+            notified.as_mut().enable();
             if let Some(lease) = self.try_pick(call) {
                 return Ok(lease);
             }
             let full = self.hurry();
             let until = if full { call.deadline.instant() } else { self.wait_until(call) };
-            if timeout_at(until, told).await.is_err() {
+            if timeout_at(until, notified).await.is_err() {
                 let why = self.why();
                 if full {
                     return Err(PickError::Full(why));
@@ -96,8 +96,8 @@ impl Shared {
         }
     }
 
-    /// End of the wait for an endpoint. Half of the time left is kept, so that the caller hears
-    /// that nobody is there and not that nobody answered.
+    /// Returns the end of the wait for an endpoint. Keeps half of the remaining time, so that the
+    /// caller gets this error and not an expired deadline.
     fn wait_until(&self, call: &mut PickRequest) -> Instant {
         let deadline = call.deadline;
         *call.wait_until.get_or_insert_with(|| {
@@ -106,7 +106,7 @@ impl Shared {
         })
     }
 
-    /// Logs that calls find no endpoint: at once, then every [`WARN_AGAIN`] while it goes on.
+    /// Logs that calls find no endpoint: at once, then at most every [`WARN_AGAIN`].
     fn warn_unplaced(&self, why: &str) {
         let now = Instant::now();
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +120,7 @@ impl Shared {
         let listed = self.current.load();
         self.try_pick_among(&listed, call).or_else(|| {
             let last_resort = self.last_resort.load();
-            // If a listed endpoint only has no room, its calls end soon.
+            // If a listed endpoint is only full, the call waits for a stream on it.
             if last_resort.members().is_empty() || is_any_connected(&listed) {
                 return None;
             }
@@ -148,24 +148,24 @@ impl Shared {
         };
         loop {
             let picked = set.pick(now, &mut rng, call.repeatable, standing)?;
-            // Fail open: better an ejected endpoint than none. Not where a healthy one
-            // only has no room: its calls end soon.
-            let failed_open = picked.member().is_ejected(now);
-            if failed_open && self.has_untried(&[picked.member().connections().address]) {
+            // Fail open: an ejected endpoint is better than none, unless a healthy one is only
+            // full.
+            let fail_open = picked.member().is_ejected(now);
+            if fail_open && self.has_untried(&[picked.member().connections().address]) {
                 return None;
             }
-            // Another call may have taken the last stream meanwhile: then there is
-            // less room than before, and the loop comes to its end.
+            // Another call may have taken the last stream meanwhile. Then there is less room than
+            // before, so the loop ends.
             let reserved =
                 picked.member().connections().reserve(self.settings.calls_per_connection);
             if let Some(connection) = reserved {
-                return Some(Lease::new(picked, connection, Arc::clone(self), failed_open));
+                return Some(Lease::new(picked, connection, Arc::clone(self), fail_open));
             }
         }
     }
 
-    /// Has all endpoints connect soon; gives whether some are connected already, so
-    /// that what is missing are streams.
+    /// Requests a connection of all endpoints. Returns true if some are connected, so that only
+    /// streams are missing.
     fn hurry(&self) -> bool {
         let listed = self.current.load();
         if is_any_connected(&listed) {
@@ -175,7 +175,7 @@ impl Shared {
         is_any_connected(&self.last_resort.load())
     }
 
-    /// Returns true if another listed endpoint than these is connected and not ejected.
+    /// Returns true if a listed endpoint other than these is connected and not ejected.
     pub(crate) fn has_untried(&self, tried: &[SocketAddr]) -> bool {
         let now = Instant::now();
         self.current.load().members().iter().any(|member| {
@@ -186,7 +186,8 @@ impl Shared {
         })
     }
 
-    /// Returns why no call can be placed, for people. Bounded: names [`NAMED`] endpoints.
+    /// Returns the reason why no endpoint takes a call, for error messages. Bounded: names
+    /// [`NAMED`] endpoints.
     pub(crate) fn why(&self) -> String {
         let members = self.members();
         if members.is_empty() {
@@ -236,7 +237,7 @@ fn is_any_connected(set: &Balancer<Member>) -> bool {
     set.members().iter().any(|member| member.connections().connected() > 0)
 }
 
-/// Counts a waiting call, also when it is cancelled.
+/// Counter of a waiting call. Dropping it decrements the count.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

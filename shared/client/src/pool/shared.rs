@@ -23,22 +23,22 @@ pub(crate) struct Shared {
     pub(crate) settings: ClientSettings,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) health: Health,
-    /// Those that the registry lists.
+    /// Listed endpoints.
     pub(super) current: ArcSwap<Balancer<Member>>,
-    /// Those that it lists no more, and which are still connected.
+    /// Delisted endpoints that are still connected.
     pub(super) last_resort: ArcSwap<Balancer<Member>>,
     pub(super) watch: Watch,
-    /// Told when a call that could not be placed might be now, or waits for something else.
+    /// Notified when a waiting call may find a stream, or must wait for something else.
     pub(super) available: Notify,
-    /// The calls that wait to be told.
+    /// Number of waiting calls.
     pub(super) waiting: AtomicUsize,
-    /// Told when an endpoint has lost its last connection.
+    /// Notified when an endpoint has lost its last connection.
     pub(super) unconnected: Notify,
-    /// Last warning that calls find no endpoint.
+    /// Time of the last warning about calls without an endpoint.
     pub(super) warned: Mutex<Option<Instant>>,
 }
 
-/// An endpoint as it was last listed.
+/// Endpoint with its last registration.
 #[derive(Clone, Debug)]
 pub(crate) struct Member(pub(super) Arc<Listed>);
 
@@ -97,7 +97,7 @@ impl Shared {
         }
     }
 
-    /// The endpoints of the moment, those of the last resort after the others.
+    /// Returns the current endpoints, last resorts after the others.
     pub(crate) fn members(&self) -> Vec<Member> {
         [self.current.load().members(), self.last_resort.load().members()].concat()
     }

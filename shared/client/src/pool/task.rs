@@ -1,10 +1,10 @@
-//! A task that ends with its owner.
+//! Task that ends with its owner.
 
 use std::future::Future;
 
 use tokio::task::JoinHandle;
 
-/// A task that is aborted when this is dropped.
+/// Task that is aborted on drop.
 #[derive(Debug)]
 pub(super) struct Task(JoinHandle<()>);
 

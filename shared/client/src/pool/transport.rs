@@ -1,4 +1,4 @@
-//! The bytes below HTTP/2: a socket, with TLS around it where that is asked for.
+//! Transport below HTTP/2: a socket, with TLS if configured.
 
 use std::{
     io::{self, IoSlice},
@@ -16,11 +16,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// What a TLS record begins with: an alert, or the handshake (RFC 8446, section 5.1). A
-/// frame of HTTP/2 that began so would be longer than any peer may send unasked.
+/// First bytes of a TLS record: an alert, or the handshake (RFC 8446, section 5.1). An HTTP/2 frame
+/// with this first byte would exceed the default maximum length.
 const TLS_RECORDS: [u8; 2] = [21, 22];
 
-/// TLS of the connections: the name that endpoints have to prove, and our own certificate.
+/// TLS of the connections: the name that endpoints must prove, and our own certificate.
 #[derive(Debug)]
 pub(crate) struct Tls {
     live: Live<ClientConfig>,
@@ -37,13 +37,13 @@ impl Tls {
         self.live.followed()
     }
 
-    /// Follows the files for as long as it is polled.
+    /// Follows the files while polled.
     pub(crate) async fn follow(&self) {
         match self.live.follow().await {}
     }
 }
 
-/// A socket, or TLS over one.
+/// Socket, with or without TLS.
 pub(super) struct Transport {
     stream: Stream,
     /// True until the first byte is read.
@@ -56,7 +56,7 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Failure of the handshake as its bytes show it; HTTP/2 passes it on in part only.
+/// Failure of the handshake, recorded here because HTTP/2 reports it in part only.
 pub(super) type HandshakeFailure = Arc<OnceLock<String>>;
 
 /// Failure to open a transport.
@@ -69,7 +69,7 @@ pub(super) enum TransportError {
 }
 
 impl Transport {
-    /// Connects, and shakes hands.
+    /// Connects, with the TLS handshake if configured.
     pub(super) async fn open(
         address: SocketAddr,
         tls: Option<&Tls>,
@@ -105,7 +105,7 @@ impl Transport {
     }
 }
 
-/// A handshake's failure in words.
+/// Returns the description of a failed handshake.
 fn explain(error: &io::Error) -> String {
     match of_tls(error) {
         Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS".to_owned(),
@@ -141,7 +141,7 @@ impl AsyncRead for Transport {
         if let Err(error) = &read
             && let Some(error) = of_tls(error)
         {
-            // That the peer does not believe who we are is heard only now (TLS 1.3).
+            // In TLS 1.3 the peer rejects our certificate only now.
             this.failure.get_or_init(|| error.to_string());
         }
         Poll::Ready(read)

@@ -23,16 +23,16 @@ pub struct BalanceSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BalancePolicy {
-    /// The cheaper of two by time to response headers and calls in flight.
+    /// Cheaper of two by time to response headers and calls in flight.
     #[default]
     PeakEwma,
-    /// One after the other: for endpoints that are all alike and never slow.
+    /// Round robin: for endpoints that are alike and never slow.
     RoundRobin,
-    /// The one of two with fewer calls in flight.
+    /// One of two with fewer calls in flight.
     LeastRequest,
 }
 
-/// Subset of the endpoints that is called. The others are not even connected.
+/// Subset of the endpoints that is called. Other endpoints are not connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

@@ -1,12 +1,12 @@
 //! Invalid settings.
 
-/// A setting that no channel can work with: its key and what is wrong.
+/// Invalid setting: its key and the problem.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {why}")]
 pub struct InvalidSetting {
-    /// The key within the section: `breaker.open`.
+    /// Key within the section: `breaker.open`.
     pub key: String,
-    /// What is wrong with its value.
+    /// Problem with its value.
     pub why: String,
 }
 

@@ -13,14 +13,14 @@ use super::invalid::InvalidSetting;
 /// Default number of attempts of a hedged call.
 const HEDGED_ATTEMPTS: u32 = 2;
 
-/// Overrides of the contract's policy for a method, or for all methods of a gRPC service. A missing key
-/// changes nothing. Only the contract says that a method may be executed twice.
+/// Overrides of the contract's policy for a method, or for all methods of a gRPC service. A missing
+/// key changes nothing. The contract alone decides if a method may be executed twice.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[setters(strip_option)]
 pub struct MethodSettings {
-    /// Time limit of a call; of a stream, its longest silence.
+    /// Timeout of a call; for a stream, its idle timeout.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Duration>,
@@ -36,11 +36,11 @@ pub struct MethodSettings {
     pub max_backoff: Option<Duration>,
     /// Factor between one wait and the next.
     pub backoff_multiplier: Option<f64>,
-    /// Makes further attempts while none has answered, instead of retrying.
+    /// Hedging instead of retries: further attempts while none has a response.
     pub hedging: Option<HedgingSettings>,
 }
 
-/// Hedging of a method. A missing key is as the contract says.
+/// Hedging of a method. A missing key keeps the contract's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -55,7 +55,7 @@ pub struct HedgingSettings {
 }
 
 impl MethodSettings {
-    /// Returns what is wrong with it without regard to a contract.
+    /// Returns the problems that need no contract to be found.
     pub(super) fn problems(&self, name: &str) -> Vec<InvalidSetting> {
         let mut problems = Vec::new();
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
@@ -84,12 +84,11 @@ impl MethodSettings {
             || backoff_multiplier.is_some()
     }
 
-    /// Changes the policy of a method to what is said here. Of two ways to repeat a call the
-    /// one that is said here holds. Retries of what must not be repeated never happen,
-    /// whatever the numbers.
+    /// Applies the overrides to the policy of a method. If retries and hedging conflict, the
+    /// override prevails. Non-repeatable methods are never retried, regardless of the numbers.
     ///
     /// # Errors
-    /// The method is to be hedged and has no delay.
+    /// The override hedges the method without a delay.
     pub(crate) fn change(&self, name: &str, repeats: &mut Repeats) -> Result<(), InvalidSetting> {
         if let Some(hedging) = &self.hedging {
             let (most, delay) = match *repeats {

@@ -110,7 +110,7 @@ pub struct SuccessRateSettings {
     pub request_volume: u32,
 }
 
-/// Ejection of endpoints of which most calls fail, whatever the others do (gRFC A50).
+/// Ejection of endpoints with mostly failed calls, regardless of the others (gRFC A50).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
