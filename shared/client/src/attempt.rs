@@ -1,5 +1,5 @@
-//! One attempt: sent on a leased stream, and what comes of it. Retrying and hedging share it, and add
-//! their schedules.
+//! One attempt: its request on a leased stream, and its outcome. Retrying and hedging share it, and
+//! add their schedules.
 
 use std::future::Future;
 
@@ -12,7 +12,7 @@ use tracing::Instrument;
 use crate::{
     call_state::{Attempt, CallState},
     error::{About, Error},
-    exchange::{Incoming, Loss, Unanswered, exchange, request},
+    exchange::{Exchanged, Incoming, Loss, Unanswered, exchange, request},
     payload::RequestBody,
     pool::{Lease, PickError},
     prepare::attempt_headers,
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) enum AttemptOutcome {
     Answered(Answered),
     NotGrpc(Code, String),
-    /// OK without the message that is due.
+    /// OK without the required message.
     NoMessage,
     Refused(String),
     Lost {
@@ -57,10 +57,10 @@ pub(crate) enum Rest {
 }
 
 impl AttemptOutcome {
-    /// Hands it to the caller.
+    /// Returns the result of the call, whose last attempt this is.
     ///
     /// # Errors
-    /// It is no response.
+    /// The outcome is not a response.
     pub(crate) fn last(self, call: &CallState) -> Result<Answered, Error> {
         let about = call.about();
         Err(match self {
@@ -85,10 +85,7 @@ fn not_placed(about: &About<'_>, error: PickError) -> Error {
     }
 }
 
-/// Result of an exchange.
-pub(crate) type Exchanged = Result<Response<Incoming>, Unanswered>;
-
-/// Sends an attempt. Returns it with the exchange to wait for; `None` if no time is left. `previous`
+/// Sends an attempt. Returns it with the exchange to await; `None` if no time is left. `previous`
 /// is the number of attempts before it.
 pub(crate) fn send(
     call: &mut CallState,
@@ -98,7 +95,7 @@ pub(crate) fn send(
     body: RequestBody,
 ) -> Option<(Attempt, impl Future<Output = Exchanged> + Send + use<>)> {
     let Some(left) = call.deadline.left(Instant::now()) else {
-        lease.unused();
+        lease.discard();
         return None;
     };
     let (attempt, span) = call.begin(lease, left);
@@ -109,17 +106,17 @@ pub(crate) fn send(
     Some((attempt, exchanged))
 }
 
-/// An attempt that was not executed, which does not count: it is made again at once.
+/// Unexecuted attempt. It does not count and is repeated at once.
 pub(crate) enum Again {
-    /// Nothing was sent: the body is whole.
+    /// Nothing was sent: the body is complete.
     NeverSent(RequestBody),
     /// The endpoint did not take the stream.
     Refused,
 }
 
-/// Ends an attempt with the result of its exchange. Returns its outcome, which is the caller's unless
-/// another attempt is made. `again` says, if the endpoint did not take the stream, whether it is sent
-/// again at once: once in a call, while the body can be sent again.
+/// Ends an attempt with the result of its exchange. Returns its outcome, which is the caller's
+/// unless another attempt follows. `again`: true if an attempt that the endpoint refused is
+/// repeated at once, which happens once in a call while its body can be sent again.
 ///
 /// # Errors
 /// [`Again`]: the attempt was not executed.
@@ -155,7 +152,7 @@ pub(crate) fn finish(
     })
 }
 
-/// Ends an attempt that got no answer in time.
+/// Ends an attempt without a response in time.
 pub(crate) fn late(call: &mut CallState, attempt: Attempt) -> (AttemptOutcome, Retry) {
     (AttemptOutcome::Late, call.conclude(attempt, &Answer::LATE))
 }
@@ -201,15 +198,15 @@ fn read(
     (AttemptOutcome::Answered(Answered { response, rest: Rest::Nothing(code) }), retry)
 }
 
-/// The connection or the stream broke.
+/// Ends an attempt with a broken connection or stream.
 fn lost(call: &mut CallState, attempt: Attempt, loss: Loss) -> (AttemptOutcome, Retry) {
     let Loss { why, code, connection } = loss;
-    // A peer that resets the stream at our deadline means the deadline.
+    // A reset at our deadline means the deadline.
     if is_our_deadline(code, call.deadline) {
         return late(call, attempt);
     }
     let endpoint = attempt.lease.address();
-    // One endpoint died: that is one failure, whatever it took with it.
+    // One endpoint died: that is one failure, regardless of the number of lost calls.
     let excused = connection
         && !attempt.lease.is_first_lost()
         && !call.resendable

@@ -1,4 +1,4 @@
-//! The body of a response: it ends the call, in its trailers as a rule.
+//! Body of a response. It ends the call, usually with its trailers.
 
 use std::{
     fmt,
@@ -25,8 +25,8 @@ use crate::{
     verdict::{Answer, Kind, is_our_deadline},
 };
 
-/// A response's body. It holds its stream on the connection until its trailers have
-/// arrived, it has failed, or it is dropped; a body that is dropped before cancels the call.
+/// Body of a response. It holds its stream until the trailers have arrived, it has failed, or it is
+/// dropped. Dropping it earlier cancels the call.
 pub struct ResponseBody {
     inner: Incoming,
     timer: CallTimer,
@@ -35,14 +35,14 @@ pub struct ResponseBody {
     open: Option<Open>,
 }
 
-/// State of a call that has not ended. Dropped before that, its reader went away.
+/// State of an open call. Dropping it cancels the call.
 struct Open {
-    call: CallState,
+    call: Box<CallState>,
     attempt: Attempt,
 }
 
 impl Open {
-    /// Ends the call with an answer, and for its caller with this status.
+    /// Ends the call with an answer, and with this status for the caller.
     fn end(self, answer: &Answer, code: Code) {
         let Self { mut call, attempt } = self;
         call.conclude(attempt, answer);
@@ -55,7 +55,7 @@ impl ResponseBody {
         inner: Incoming,
         timer: CallTimer,
         messages: Messages,
-        mut call: CallState,
+        mut call: Box<CallState>,
         rest: Rest,
     ) -> Self {
         let open = match rest {
@@ -68,7 +68,7 @@ impl ResponseBody {
         Self { inner, timer, messages, open }
     }
 
-    /// Fails the call with what came instead of the rest of its answer.
+    /// Fails the call with this kind of answer and this error.
     fn fail(
         &mut self,
         kind: Kind,
@@ -87,13 +87,13 @@ impl ResponseBody {
         self.fail(Kind::Malformed, error)
     }
 
-    /// The time is over. A stream that has begun may well end so.
+    /// Ends the call at the deadline or the idle timeout. For a stream that is no failure.
     fn late(&mut self) -> Option<Result<Frame<Bytes>, Error>> {
         let kind = if self.streams() { Kind::StreamOver } else { Kind::Late };
         self.fail(kind, |about| about.unanswered())
     }
 
-    /// The caller's request could not be sent to its end.
+    /// Ends the call with the failure of the request's own body.
     fn broke_off(&mut self, status: Status) -> Option<Result<Frame<Bytes>, Error>> {
         let answer = Answer { code: Code::Cancelled, kind: Kind::BrokenRequest };
         self.open.take()?.end(&answer, status.code());
@@ -103,7 +103,7 @@ impl ResponseBody {
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Error>> {
         let Ok(data) = frame.into_data() else { return None };
         match self.messages.pass(&data) {
-            // A response that has arrived is not thrown away. A stream without an end has one here.
+            // A late response counts: it has arrived already. An endless stream ends here.
             Ok(()) if self.streams() && self.timer.is_late() => self.late(),
             Ok(()) => match self.messages.read(data) {
                 Ok(data) => Some(Ok(Frame::data(data))),
@@ -128,7 +128,8 @@ impl ResponseBody {
         }
     }
 
-    /// A message is longer than the caller takes: that says nothing of the service.
+    /// Fails the call with a message above the caller's limit, which is no evidence of the
+    /// service's health.
     fn too_long(&mut self, length: &dyn fmt::Display) -> Option<Result<Frame<Bytes>, Error>> {
         let answer = Answer::status(Code::ResourceExhausted);
         self.fail(answer.kind, |about| about.too_long(length))
@@ -142,7 +143,7 @@ impl ResponseBody {
         self.open.as_ref().is_none_or(|open| open.call.method.streams)
     }
 
-    /// The stream was reset, or its connection broke.
+    /// Fails the call with the error of its stream or connection.
     fn lost(
         &mut self,
         cx: &mut Context<'_>,
@@ -151,7 +152,7 @@ impl ResponseBody {
         if let Some(status) = self.inner.broken_request() {
             return self.broke_off(status);
         }
-        // A peer that resets the stream at our deadline means the deadline.
+        // A reset at our deadline means the deadline.
         let reset_at_deadline = error.reason() == Some(Reason::CANCEL)
             && is_our_deadline(Code::Cancelled, self.timer.deadline());
         if reset_at_deadline || self.timer.poll_over(cx).is_ready() {
@@ -175,7 +176,7 @@ impl ResponseBody {
         Poll::Ready(match frame.into_trailers() {
             Err(data) => {
                 if let Some(open) = self.open.as_mut().filter(|open| open.call.method.streams) {
-                    // A message of a stream is an answer, however the stream ends.
+                    // A message of a stream counts as an answer, regardless of the stream's end.
                     open.attempt.lease.learn(balance::Outcome::Answered);
                 }
                 self.pass(data)
@@ -184,7 +185,7 @@ impl ResponseBody {
         })
     }
 
-    /// The server ended the call.
+    /// Ends the call with the server's trailers.
     fn end(&mut self, mut trailers: HeaderMap) -> Option<Result<Frame<Bytes>, Error>> {
         head::sanitize(&mut trailers);
         let Some(code) = head::grpc_code(&trailers) else { return self.no_status() };
@@ -226,7 +227,7 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        // False even if the peer has said all: without a status that is an error yet.
+        // False even after the last data: a missing status is still an error.
         self.open.is_none()
     }
 }

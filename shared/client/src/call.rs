@@ -1,17 +1,19 @@
-//! One logical call: attempts, until one was executed or can be said to have failed.
+//! One logical call: attempts until one is executed or the call has failed.
 //!
-//! A call that was certainly not executed is sent again at once, whatever the method and uncounted:
+//! A call that was certainly not executed is repeated at once, for every method and uncounted:
 //!
-//! - *never sent*: the connection closed before the request was written. The call goes on to the next
-//!   live connection, or waits for one, bounded;
-//! - *refused*: the peer said REFUSED_STREAM, or GOAWAY with a last stream before ours. Once, and
-//!   preferably elsewhere. The body of a stream is gone by then, so the call fails.
+//! - *Never sent*: the connection closed before the request was written. The call goes to the next
+//!   live connection, or waits for one, bounded.
+//! - *Refused*: the peer sent REFUSED_STREAM, or GOAWAY with an earlier last stream. Repeated once,
+//!   on another endpoint if possible. A streamed body is gone by then, so such a call fails.
 //!
-//! Anything else that fails on the way may have been executed, and a status says that it was. If the
-//! contract allows to execute it twice, it is sent again as the method's policy, the budget and the
-//! peer's pushback say: after it failed (`retrying`) or before (`hedging`). A lost call that is not
-//! sent again is `OUTCOME_UNKNOWN`. Response headers without a status commit: what follows them is the
-//! caller's.
+//! After any other failure the call may have been executed. If the contract allows a second
+//! execution, the call is repeated within the method's policy, the budget and the peer's pushback:
+//! after a failure (`retrying`) or before (`hedging`). A lost call that is not repeated is
+//! `OUTCOME_UNKNOWN`. Response headers without a status commit: all that follows goes to the
+//! caller.
+
+use std::future::Future;
 
 use gantry_resilience::retry::Policy;
 use http::{HeaderMap, Response};
@@ -32,9 +34,10 @@ use crate::{
     retrying,
 };
 
-/// A call that was prepared and not yet made.
+/// Prepared call.
 pub(crate) struct Call {
-    pub(crate) state: CallState,
+    /// Boxed: it moves from here to the body of the response.
+    pub(crate) state: Box<CallState>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: tonic::body::Body,
     pub(crate) encoding: Encoding,
@@ -42,38 +45,52 @@ pub(crate) struct Call {
 
 impl Call {
     /// Makes the call.
-    pub(crate) async fn run(self) -> Result<Response<ResponseBody>, Error> {
+    ///
+    /// Not an async function: its future would hold the parts of the call twice.
+    pub(crate) fn run(
+        self,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Error>> + Send + use<> {
         let Self { mut state, headers, body, encoding } = self;
-        let mut timer = CallTimer::new(state.started, state.deadline, state.method.silence());
-        let Answered { response, rest } =
+        async move {
+            let mut timer = CallTimer::new(state.started, state.deadline, state.method.silence());
             match attempts(&mut state, &headers, body, encoding, &mut timer).await {
-                Ok(answered) => answered,
+                Ok(answered) => Ok(respond(state, answered, timer, encoding)),
                 Err(error) => {
                     state.end(error.code());
-                    // A call that an open circuit breaker rejects waits for nothing. Callers that
-                    // repeat it at once must not keep the runtime from everything else.
+                    // A call that an open circuit breaker rejects waits for nothing. Without this,
+                    // a caller that repeats it at once would starve all other tasks.
                     consume_budget().await;
-                    return Err(error);
+                    Err(error)
                 }
-            };
-        state.responded();
-        let (mut head, body) = response.into_parts();
-        match &rest {
-            Rest::Body(attempt) => state.answered(attempt),
-            Rest::Nothing(Code::Ok) => {}
-            Rest::Nothing(_) => state.about().explain(&mut head.headers),
+            }
         }
-        let limit = state.pool.settings.max_response_bytes;
-        let single = state.method.one_response;
-        let messages = if encoding.inflate {
-            let encoding = head.headers.remove(ENCODING);
-            Messages::inflating(encoding, limit, single)
-        } else {
-            Messages::new(&head.headers, limit, single)
-        };
-        let body = ResponseBody::new(body, timer, messages, state, rest);
-        Ok(Response::from_parts(head, body))
     }
+}
+
+/// Returns the response to the caller. Its body ends the call.
+fn respond(
+    mut state: Box<CallState>,
+    answered: Answered,
+    timer: CallTimer,
+    encoding: Encoding,
+) -> Response<ResponseBody> {
+    let Answered { response, rest } = answered;
+    state.responded();
+    let (mut head, body) = response.into_parts();
+    match &rest {
+        Rest::Body(attempt) => state.answered(attempt),
+        Rest::Nothing(Code::Ok) => {}
+        Rest::Nothing(_) => state.about().explain(&mut head.headers),
+    }
+    let limit = state.pool.settings.max_response_bytes;
+    let single = state.method.one_response;
+    let messages = if encoding.inflate {
+        let encoding = head.headers.remove(ENCODING);
+        Messages::inflating(encoding, limit, single)
+    } else {
+        Messages::new(&head.headers, limit, single)
+    };
+    Response::from_parts(head, ResponseBody::new(body, timer, messages, state, rest))
 }
 
 /// Makes the attempts that the circuit breaker and the method's policy allow.

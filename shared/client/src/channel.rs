@@ -1,4 +1,4 @@
-//! The channel: what a generated client calls through.
+//! Channel: the service behind a generated client.
 
 use std::{
     fmt,
@@ -29,8 +29,8 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// A way to one service. Clones share everything; the connections end with the last
-/// of them, once the calls under way are done.
+/// Channel to one service. Clones share everything. The connections end when the last clone is
+/// dropped and its calls are done.
 #[derive(Clone, Debug)]
 pub struct Channel {
     pub(crate) inner: Arc<Inner>,
@@ -42,17 +42,17 @@ pub(crate) struct Inner {
     pub(crate) authority: uri::Authority,
     pub(crate) methods: Methods,
     pub(crate) signer: Option<Arc<ServiceSigner>>,
-    /// True once a method that the contract does not know was logged.
+    /// True once a warning about a method outside the contract was logged.
     pub(crate) warned: AtomicBool,
 }
 
 impl Channel {
-    /// The name of the service.
+    /// Returns the name of the service.
     pub fn service(&self) -> &str {
         &self.inner.pool.shared().service
     }
 
-    /// The endpoints and their state at this moment, for people to look at.
+    /// Returns the current state of the channel and its endpoints.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(self.inner.pool.shared())
     }
@@ -93,23 +93,23 @@ impl Channel {
         let uri = self.uri(&parts.uri).ok_or_else(|| about.malformed("it has no path"))?;
         let encoding = encode(&mut parts.headers, pool.settings.compression);
         let (pool, signed) = (Arc::clone(pool), signer.is_some());
-        let state = CallState::new(pool, uri, method, started, deadline, signed);
+        let state = Box::new(CallState::new(pool, uri, method, started, deadline, signed));
         Ok(Call { state, headers: parts.headers, body, encoding })
     }
 
-    fn uri(&self, asked: &Uri) -> Option<Uri> {
+    fn uri(&self, requested: &Uri) -> Option<Uri> {
         let mut parts = uri::Parts::default();
         parts.scheme = Some(match self.inner.pool.shared().tls {
             Some(_) => uri::Scheme::HTTPS,
             None => uri::Scheme::HTTP,
         });
         parts.authority = Some(self.inner.authority.clone());
-        parts.path_and_query = Some(asked.path_and_query()?.clone());
+        parts.path_and_query = Some(requested.path_and_query()?.clone());
         Uri::from_parts(parts).ok()
     }
 }
 
-/// A call under way. Dropping it cancels the call.
+/// Call under way. Dropping it cancels the call.
 pub struct ResponseFuture(
     Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Error>> + Send>>,
 );
@@ -133,13 +133,13 @@ impl Service<Request<tonic::body::Body>> for Channel {
     type Error = Error;
     type Future = ResponseFuture;
 
-    /// Always ready: a call that cannot be placed waits within its own deadline.
+    /// Always ready: a call without an endpoint waits within its own deadline.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> ResponseFuture {
-        // The context is the caller's task's, which may not be the one that polls.
+        // The context belongs to the caller's task, and another task may poll the future.
         match self.start(request) {
             Ok(call) => {
                 let span = call.state.span().clone();

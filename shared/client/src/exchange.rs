@@ -1,7 +1,7 @@
-//! The exchange of an attempt on its connection: the request, the head of the response, and its body
-//! as it arrives.
+//! Exchange of an attempt on its connection: the request, the head of the response, and its body.
 
 use std::{
+    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -14,11 +14,11 @@ use tonic::{Code, Status};
 
 use crate::{error::chain, payload::RequestBody, pool::Sender, upload::Uploading};
 
-/// Failure of an exchange without an answer.
+/// Failure of an exchange without a response.
 pub(crate) enum Unanswered {
-    /// Nothing was written; here is the body again.
+    /// Nothing was written. The body can be sent again.
     NeverSent(RequestBody),
-    /// The peer says that it did not process the stream.
+    /// The peer did not process the stream.
     Refused(String),
     /// The request's own body broke off.
     BrokeOff(Status),
@@ -45,50 +45,55 @@ pub(crate) fn request(uri: &Uri, headers: HeaderMap) -> Request<()> {
     request
 }
 
-/// Sends the request and waits for the head of the response. Dropped before that, it resets the
-/// stream.
-pub(crate) async fn exchange(
+/// Result of an exchange.
+pub(crate) type Exchanged = Result<Response<Incoming>, Unanswered>;
+
+/// Opens a stream with the request. The future sends the body and waits for the head of the response.
+/// Dropping it before that resets the stream.
+///
+/// Not an async function: its future would hold the request until the response.
+pub(crate) fn exchange(
     mut sender: Sender,
     request: Request<()>,
     body: RequestBody,
-) -> Result<Response<Incoming>, Unanswered> {
+) -> impl Future<Output = Exchanged> + Send + use<> {
     let writes = sender.writes();
     let is_whole = body.is_end_stream();
-    let Ok((response, mut stream)) = sender.open(request, is_whole) else {
-        return Err(Unanswered::NeverSent(body));
-    };
-    let (upload, kept) = match body {
-        RequestBody::Whole(message) => {
-            if !is_whole {
-                // If the stream has failed meanwhile, the response says how.
-                let _ = stream.send_data(message.clone(), true);
+    let opened = sender.open(request, is_whole);
+    async move {
+        let Ok((response, mut stream)) = opened else { return Err(Unanswered::NeverSent(body)) };
+        let (upload, kept) = match body {
+            RequestBody::Whole(message) => {
+                if !is_whole {
+                    // If the stream has failed meanwhile, the response has the reason.
+                    let _ = stream.send_data(message.clone(), true);
+                }
+                drop(stream);
+                (None, Some(message))
             }
-            drop(stream);
-            (None, Some(RequestBody::Whole(message)))
-        }
-        RequestBody::Stream(upload) => (Some(upload.begin(stream).await), None),
-    };
-    let error = match response.await {
-        Ok(response) => return Ok(response.map(|stream| Incoming::new(stream, upload))),
-        Err(error) => error,
-    };
-    if let Some(status) = upload.and_then(|upload| upload.failure()) {
-        return Err(Unanswered::BrokeOff(status));
+            RequestBody::Stream(upload) => (Some(upload.begin(stream).await), None),
+        };
+        let error = match response.await {
+            Ok(response) => return Ok(response.map(|stream| Incoming::new(stream, upload))),
+            Err(error) => error,
+        };
+        let broken = upload.and_then(|upload| upload.failure());
+        let unwritten = kept.filter(|_| !error.is_reset() && sender.writes() == writes);
+        Err(match (broken, unwritten) {
+            (Some(status), _) => Unanswered::BrokeOff(status),
+            (None, Some(message)) => Unanswered::NeverSent(RequestBody::Whole(message)),
+            (None, None) if is_refusal(&error) => Unanswered::Refused(chain(&error)),
+            (None, None) => Unanswered::Lost(Loss::new(&error, sender.is_dead())),
+        })
     }
-    match kept {
-        Some(body) if !error.is_reset() && sender.writes() == writes => {
-            Err(Unanswered::NeverSent(body))
-        }
-        _ if is_refusal(&error) => Err(Unanswered::Refused(chain(&error))),
-        _ => {
-            let why = if sender.is_dead() {
-                "the endpoint did not answer a ping".to_owned()
-            } else {
-                chain(&error)
-            };
-            let (code, connection) = (lost_code(&error), !error.is_reset());
-            Err(Unanswered::Lost(Loss { why, code, connection }))
-        }
+}
+
+impl Loss {
+    /// Creates the loss from the error of the stream. `is_dead`: the peer did not answer a ping.
+    fn new(error: &h2::Error, is_dead: bool) -> Self {
+        let why =
+            if is_dead { "the endpoint did not answer a ping".to_owned() } else { chain(error) };
+        Self { why, code: lost_code(error), connection: !error.is_reset() }
     }
 }
 
@@ -108,7 +113,7 @@ pub(crate) fn lost_code(error: &h2::Error) -> Code {
     }
 }
 
-/// Returns true if the peer itself said that it did not process the stream. A remote GOAWAY reaches
+/// Returns true if the peer did not process the stream, by its own account. A remote GOAWAY reaches
 /// the streams above the last one that the peer will process.
 pub(crate) fn is_refusal(error: &h2::Error) -> bool {
     error.is_remote()
@@ -116,15 +121,15 @@ pub(crate) fn is_refusal(error: &h2::Error) -> bool {
             || (error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM)))
 }
 
-/// A body on its way. What is read makes room for more; dropped before its end, it resets the
-/// stream, and what had arrived makes room for other calls.
+/// Body of a response. Reading it reopens the peer's window. Dropping it before its end resets the
+/// stream, and releases the arrived data.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     stream: RecvStream,
-    /// Nothing but trailers can follow.
+    /// True if only trailers can follow.
     is_read: bool,
-    /// The request may take longer than its response begins. It ends with it, and by itself
-    /// if the stream fails.
+    /// Upload that outlives the start of the response. It ends with the response, or by itself if
+    /// the stream fails.
     upload: Option<Uploading>,
 }
 
@@ -133,7 +138,7 @@ impl Incoming {
         Self { stream, is_read: false, upload }
     }
 
-    /// Returns why the request's own body broke off, if it did.
+    /// Returns the failure of the request's own body, if it broke off.
     pub(crate) fn broken_request(&self) -> Option<Status> {
         self.upload.as_ref()?.failure()
     }
@@ -141,7 +146,7 @@ impl Incoming {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, h2::Error>> {
         if !self.is_read {
             if let Some(data) = ready!(self.stream.poll_data(cx)).transpose()? {
-                // Cannot fail: no more is given back than has arrived.
+                // Cannot fail: it returns no more than has arrived.
                 let _ = self.stream.flow_control().release_capacity(data.len());
                 return Poll::Ready(Ok(Some(Frame::data(data))));
             }

@@ -1,9 +1,9 @@
-//! Schedule of the attempts of a hedged call: further ones are sent while none has answered, and the
-//! first good answer is the call's.
+//! Schedule of a hedged call: further attempts start while none has a response, and the first
+//! successful response wins.
 //!
-//! All attempts are part of the call's own future. Those that lose are dropped, which resets their
-//! streams and returns their places. The load of their endpoints learns that an answer would have
-//! taken at least so long. Their health learns nothing: being slower than another is no failure.
+//! All attempts are part of the call's own future. Losing attempts are dropped, which resets their
+//! streams and returns their places. The load of their endpoints records that a response would have
+//! taken at least this long. Their health records nothing: slower than another is no failure.
 
 use std::{
     future::{Future, poll_fn},
@@ -19,19 +19,20 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    attempt::{Again, Answered, AttemptOutcome, Exchanged, finish, late, send},
+    attempt::{Again, Answered, AttemptOutcome, finish, late, send},
     call_state::{Attempt, CallState},
     call_timer::CallTimer,
     error::Error,
+    exchange::Exchanged,
     payload::RequestBody,
     pool::{Lease, PickError, PickRequest},
     verdict::Retry,
 };
 
-/// Makes attempts until one has answered well or no further answer is worth waiting for.
+/// Makes attempts until one succeeds or no further response is worth the wait.
 ///
 /// # Errors
-/// The last one got no response.
+/// The last attempt got no response.
 pub(crate) async fn run(
     call: &mut CallState,
     headers: &HeaderMap,
@@ -41,14 +42,14 @@ pub(crate) async fn run(
 ) -> Result<Answered, Error> {
     let first = Runner { previous: 0, refused: false };
     let (first, picked) = pick(call, first, Vec::new()).await;
-    // The delay begins once there is an attempt that could answer.
+    // The delay starts with the first attempt that can get a response.
     let hedges = Hedges::begin(policy, call.deadline, Instant::now());
     let mut race = Race::new(call, headers, body, hedges);
     race.picked(first, picked);
     while !race.hedges.is_over() {
         let next_at = race.hedges.next_at();
         tokio::select! {
-            // Late answers count: what has arrived is not thrown away.
+            // A late response counts: it has arrived already.
             biased;
             event = poll_fn(|cx| race.poll_next(cx)) => match event {
                 Event::Picked(runner, picked) => race.picked(runner, picked),
@@ -77,25 +78,25 @@ struct Race<'a> {
     headers: &'a HeaderMap,
     body: Bytes,
     hedges: Hedges,
-    /// Those that wait for a place.
+    /// Attempts that wait for an endpoint.
     picking: Vec<Wait<(Runner, Picked)>>,
-    /// Those that wait for an answer.
+    /// Attempts that wait for a response.
     sent: Vec<Sent>,
     /// Endpoints that have had the call.
     tried: Vec<SocketAddr>,
-    /// Outcome for the caller if nothing better comes.
+    /// Outcome for the caller unless a better one comes.
     last: AttemptOutcome,
 }
 
-/// One of the attempts.
+/// One attempt, sent or not.
 struct Runner {
     /// Number of attempts before it.
     previous: u32,
-    /// True if an endpoint did not take it, after which it is sent again once.
+    /// True if an endpoint refused it. It is repeated once after that.
     refused: bool,
 }
 
-/// An attempt that waits for its answer.
+/// Attempt that waits for its response.
 struct Sent {
     runner: Runner,
     attempt: Attempt,
@@ -129,7 +130,7 @@ impl<'a> Race<'a> {
         Poll::Pending
     }
 
-    /// Another attempt may be due.
+    /// Starts another attempt, if it is due.
     fn due(&mut self) {
         let previous = self.hedges.sent();
         if self.hedges.due(Instant::now(), &self.call.pool.health.budget) {
@@ -138,12 +139,12 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Looks for a place.
+    /// Starts the pick of an endpoint.
     fn pick(&mut self, runner: Runner) {
         self.picking.push(Box::pin(pick(self.call, runner, self.tried.clone())));
     }
 
-    /// An attempt has a place, or will have none.
+    /// Sends a picked attempt, or records that it got no endpoint.
     fn picked(&mut self, runner: Runner, picked: Picked) {
         let lease = match picked {
             Ok(lease) => lease,
@@ -165,7 +166,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// An attempt has ended. Returns true if its answer is the call's.
+    /// Ends an attempt. Returns true if its answer is the call's.
     fn exchanged(&mut self, runner: Runner, attempt: Attempt, exchanged: Exchanged) -> bool {
         let Runner { previous, refused } = runner;
         let (outcome, retry) = match finish(self.call, attempt, exchanged, || !refused) {
@@ -192,12 +193,13 @@ impl<'a> Race<'a> {
         failure.is_none()
     }
 
-    /// Returns true if a call of a method that an endpoint does not know goes to another one.
+    /// Returns true if the call goes to another endpoint, because this one does not know the
+    /// method.
     fn looks_elsewhere(&mut self) -> bool {
         self.call.pool.has_untried(&self.tried) && self.hedges.elsewhere()
     }
 
-    /// The time is over for all of them.
+    /// Ends all attempts at the deadline.
     fn late(&mut self) {
         self.call.unanswered();
         self.last = AttemptOutcome::Late;
@@ -208,7 +210,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// The others have lost, or nothing more is to be had.
+    /// Ends the call: drops the other attempts.
     fn end(self) -> Result<Answered, Error> {
         let Self { call, hedges, sent, last, .. } = self;
         sent.into_iter().for_each(|Sent { attempt, .. }| call.outrun(attempt));
@@ -233,7 +235,7 @@ fn pick(
     }
 }
 
-/// Returns the first that is ready, and which.
+/// Returns the output and the index of the first ready future.
 fn first<'a, T: 'a>(
     waits: impl Iterator<Item = &'a mut Wait<T>>,
     cx: &mut Context<'_>,

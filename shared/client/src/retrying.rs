@@ -20,7 +20,7 @@ use crate::{
 /// Makes attempts until one of them is the last.
 ///
 /// # Errors
-/// The last one got no response.
+/// The last attempt got no response.
 pub(crate) async fn run(
     call: &mut CallState,
     headers: &HeaderMap,
@@ -39,11 +39,13 @@ pub(crate) async fn run(
             Err(error) => return AttemptOutcome::NotPlaced(error).last(call),
         };
         let endpoint = lease.address();
-        let body = payload.take();
-        let sent = body.and_then(|body| send(call, headers, attempts.previous(), lease, body));
-        let Some((attempt, exchange)) = sent else { return AttemptOutcome::Unsent.last(call) };
+        let Some((attempt, exchange)) =
+            payload.take().and_then(|body| send(call, headers, attempts.previous(), lease, body))
+        else {
+            return AttemptOutcome::Unsent.last(call);
+        };
         let exchanged = tokio::select! {
-            // Late answers count: what has arrived is not thrown away.
+            // A late response counts: it has arrived already.
             biased;
             exchanged = exchange => exchanged,
             () = timer.over() => return late(call, attempt).0.last(call),
@@ -81,7 +83,7 @@ pub(crate) async fn run(
         match attempts.failed(Instant::now(), failure, &pool.health.budget, &mut Rng::new()) {
             Decision::GiveUp(why) => {
                 call.give_up(match why {
-                    // It could be executed again, had it been kept to be sent again.
+                    // It might be executed again if it had been kept.
                     GiveUp::NotRepeatable if call.method.repeatable => {
                         GiveUp::NotKept { limit: pool.settings.retry.max_request_bytes }
                     }
@@ -90,7 +92,7 @@ pub(crate) async fn run(
                 return outcome.last(call);
             }
             Decision::Retry { after } => {
-                // Nothing of it is held during the wait.
+                // Drops the response before the wait.
                 drop(outcome);
                 call.retrying(after);
                 pick.tried.push(endpoint);

@@ -1,4 +1,5 @@
-//! A stream for one attempt, and the lessons of the attempt for its endpoint.
+//! Reserved stream for one attempt. Reports the attempt's outcome to the endpoint's load and
+//! health.
 
 use std::{
     net::SocketAddr,
@@ -14,28 +15,28 @@ use super::{
 };
 use crate::verdict::Ejection;
 
-/// A stream on a connection, until it is dropped: with it the counters go back.
+/// Reserved stream on a connection. Dropping it releases the stream and its counters.
 #[derive(Debug)]
 pub(crate) struct Lease {
     picked: Picked<Member>,
     connection: Arc<Connection>,
     pool: Arc<Shared>,
-    /// Picked although it was ejected.
-    failed_open: bool,
-    /// Arrival of the head of the response.
+    /// True if picked while ejected, because no healthy endpoint was available.
+    fail_open: bool,
+    /// Time of the response headers.
     headed: Option<Instant>,
-    learned: bool,
+    load_recorded: bool,
 }
 
 impl Lease {
-    /// The stream is taken already.
+    /// Creates the lease of a stream that is reserved already.
     pub(super) fn new(
         picked: Picked<Member>,
         connection: Arc<Connection>,
         pool: Arc<Shared>,
-        failed_open: bool,
+        fail_open: bool,
     ) -> Self {
-        Self { picked, connection, pool, failed_open, headed: None, learned: false }
+        Self { picked, connection, pool, fail_open, headed: None, load_recorded: false }
     }
 
     /// Returns the address of the endpoint.
@@ -43,14 +44,14 @@ impl Lease {
         self.picked.member().connections().address
     }
 
-    /// A handle to send on.
+    /// Returns a handle for sending.
     pub(crate) fn sender(&self) -> Sender {
         self.connection.sender()
     }
 
-    /// The head of the response arrived without a status: that measures the time, and whether it
-    /// counts the status will tell. A stream's may be long in coming, so that until its first
-    /// message the head alone counts, which lowers no estimate.
+    /// Records response headers without a status: they measure the time, and the later status
+    /// decides if it counts. The headers of a stream count at once without lowering the estimate,
+    /// since its first message may take long.
     pub(crate) fn headed(&mut self, streams: bool) {
         let now = Instant::now();
         self.headed = Some(now);
@@ -60,9 +61,9 @@ impl Lease {
         self.picked.member().connections().answered();
     }
 
-    /// The attempt is answered, or failed. Only the first time counts.
+    /// Records the outcome of the attempt for the load. Only the first outcome counts.
     pub(crate) fn learn(&mut self, outcome: Outcome) {
-        if std::mem::replace(&mut self.learned, true) {
+        if std::mem::replace(&mut self.load_recorded, true) {
             return;
         }
         self.picked.learn(self.headed.unwrap_or_else(Instant::now), outcome);
@@ -76,29 +77,29 @@ impl Lease {
         self.picked.started()
     }
 
-    /// Counts the attempt for the endpoint's health.
+    /// Records the outcome of the attempt for the endpoint's health.
     pub(crate) fn judge(&self, ejection: Ejection, now: Instant) {
         self.pool.health.judge(&self.picked.member().0.ejection, ejection, now);
     }
 
-    /// Returns true if the endpoint gets no calls now, and did not get this one as a last resort.
+    /// Returns true if the endpoint is ejected and this attempt was not a fail-open pick.
     pub(crate) fn is_ejected(&self, now: Instant) -> bool {
-        !self.failed_open && self.picked.member().is_ejected(now)
+        !self.fail_open && self.picked.member().is_ejected(now)
     }
 
-    /// Returns true the first time, for a call that was lost with its connection: the first of those that the
-    /// endpoint has taken with it since it was connected.
+    /// Returns true at the first call that is lost with a connection of this endpoint since it was
+    /// connected.
     pub(crate) fn is_first_lost(&self) -> bool {
         self.connection.is_first_lost()
     }
 
-    /// Nothing was sent, so nothing is to be learned.
+    /// Discards the outcome: nothing was sent.
     pub(crate) fn forget(&mut self) {
-        self.learned = true;
+        self.load_recorded = true;
     }
 
-    /// Ends it without an attempt.
-    pub(crate) fn unused(mut self) {
+    /// Releases the stream without an attempt.
+    pub(crate) fn discard(mut self) {
         self.forget();
     }
 }
@@ -107,8 +108,8 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.learn(Outcome::Abandoned);
         self.connection.release();
-        // A waiting call counts itself before it looks for room, and room is made
-        // here before the count is read: one of the two sees the other.
+        // A waiting call increments the count before it looks for room, and room is made here
+        // before the count is read: one of the two sees the other.
         if self.pool.waiting.load(Ordering::SeqCst) > 0 {
             self.pool.available.notify_one();
         }
