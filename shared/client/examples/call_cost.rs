@@ -253,7 +253,7 @@ impl tower::Service<Request<Body>> for H2 {
     }
 }
 
-/// What is received of a response.
+/// Body of a response.
 struct Received {
     body: h2::RecvStream,
     data: bool,

@@ -1,4 +1,4 @@
-//! What finding services through Consul costs, measured on a real agent:
+//! Cost of service discovery through Consul, measured on a real agent:
 //!
 //! - from an instance passing its check to watchers being told, and to the first call
 //!   that the instance answers;
@@ -169,7 +169,7 @@ async fn latency(agent: &Agent, fleet: &Fleet) {
             "Check": {"CheckID": format!("passes-{number}"), "TTL": "600s", "Status": "critical"},
         });
         agent.send("PUT", "/v1/agent/service/register", Some(body)).await;
-        // Consul tells of the critical instance first.
+        // Consul reports the critical instance first.
         sleep(Duration::from_millis(100)).await;
 
         let passing = Instant::now();

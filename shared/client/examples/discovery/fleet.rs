@@ -26,7 +26,7 @@ use tokio::{
 };
 use tonic::{Status, body::Body};
 
-/// How a process is told that it is this one.
+/// Argument that selects this process.
 pub(crate) const ROLE: &str = "fleet";
 
 /// Changes to the set in each round of churn, and the time between rounds.

@@ -20,7 +20,7 @@ use crate::{
     server::{Server, reply, trailers_only},
 };
 
-/// Status of a service whose calls to the stock are rejected.
+/// Status of a service that may not call the stock at the moment.
 fn rejected(reason: impl Reason, retry_after: Duration) -> Status {
     Failure::new(Code::Unavailable, reason, "the stock is cut off").retry_after(retry_after).into()
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 const PLACES: usize = 3;
-/// Streams of a connection, of which an endpoint has one, so that a leaked stream shows.
+/// Streams of a connection. An endpoint has one connection, so that a leaked stream shows.
 const STREAMS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
