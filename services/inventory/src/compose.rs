@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gantry_common::USERS_KEYS;
 use gantry_contract::Contract;
-use gantry_process::{Base, KeysApi, Migrator, NoSettings, OpenError};
+use gantry_process::{Base, KeysApi, Migrations, NoSettings, OpenError};
 use gantry_proto::{
     CONTRACT, shop::inventory::v1::inventory_service_server::InventoryServiceServer,
 };
@@ -13,7 +13,7 @@ use gantry_server::ServerBuilder;
 use crate::{
     application::UseCases,
     inbound::grpc::Api,
-    outbound::sqlite::{MIGRATIONS, SqliteRepository},
+    outbound::sql::{MIGRATIONS, SqlRepository},
 };
 
 /// Inventory service.
@@ -27,12 +27,12 @@ impl gantry_process::Service for Service {
     const ABOUT: &'static str = "Keeps the catalogue and the stock";
     const CONTRACT: &'static Contract = &CONTRACT;
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
-    const MIGRATIONS: Option<&'static Migrator> = Some(&MIGRATIONS);
+    const MIGRATIONS: Option<&'static Migrations> = Some(&MIGRATIONS);
     const KEYS: Option<KeysApi> = Some(USERS_KEYS);
     type Settings = NoSettings;
 
     async fn open(base: &Base, _: NoSettings) -> Result<Self, OpenError> {
-        let inventory = Arc::new(SqliteRepository::new(base.database()?));
+        let inventory = Arc::new(SqlRepository::new(base.database()?));
         let use_cases = UseCases::new(inventory, base.clock());
         let api = Api::new(use_cases, base.fingerprints()?);
         Ok(Self { api: InventoryServiceServer::new(api) })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gantry_common::USERS_KEYS;
 use gantry_contract::Contract;
-use gantry_process::{Base, Callee, KeysApi, Migrator, OpenError};
+use gantry_process::{Base, Callee, KeysApi, Migrations, OpenError};
 use gantry_proto::{CONTRACT, shop::order::v1::order_service_server::OrderServiceServer};
 use gantry_saga::Engine;
 use gantry_server::{Fingerprints, ServerBuilder};
@@ -14,7 +14,7 @@ use crate::{
     inbound::grpc::Api,
     outbound::{
         clients::{InventoryClient, UserClient},
-        sqlite::{MIGRATIONS, SqliteRepository, SqliteSagaLog},
+        sql::{MIGRATIONS, SqlRepository, SqlSagaLog},
     },
     settings::{DraftSettings, Settings},
 };
@@ -34,7 +34,7 @@ impl gantry_process::Service for Service {
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     const CALLS: &'static [Callee] =
         &[Callee::new("user", &CONTRACT), Callee::new("inventory", &CONTRACT)];
-    const MIGRATIONS: Option<&'static Migrator> = Some(&MIGRATIONS);
+    const MIGRATIONS: Option<&'static Migrations> = Some(&MIGRATIONS);
     const SAGAS: bool = true;
     const KEYS: Option<KeysApi> = Some(USERS_KEYS);
     type Settings = Settings;
@@ -43,7 +43,7 @@ impl gantry_process::Service for Service {
     async fn open(base: &Base, settings: Settings) -> Result<Self, OpenError> {
         let inventory = Arc::new(InventoryClient::new(base.channel("inventory")?));
         let ports = Ports {
-            orders: Arc::new(SqliteRepository::new(base.database()?)),
+            orders: Arc::new(SqlRepository::new(base.database()?)),
             users: Arc::new(UserClient::new(base.channel("user")?)),
             catalogue: inventory.clone(),
             stock: inventory,
@@ -51,7 +51,7 @@ impl gantry_process::Service for Service {
             ids: base.ids(),
         };
         let steps = PlaceOrderSaga::new(&ports, Self::NAME);
-        let log = SqliteSagaLog::open(base.database()?, base.clock()).await;
+        let log = SqlSagaLog::open(base.database()?, base.clock()).await;
         let log = Arc::new(log.map_err(OpenError::service("cannot open the saga log"))?);
         let sagas = base.saga_engine(log)?.definition(steps.definition());
         let sagas = sagas.map_err(OpenError::service("cannot start the sagas"))?.start();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gantry_contract::{Clock as _, Contract};
 use gantry_identity::{KeyError, PublicKey};
-use gantry_process::{Base, Migrator, OpenError, System};
+use gantry_process::{Base, Migrations, OpenError, System};
 use gantry_proto::{
     CONTRACT,
     shop::user::v1::{
@@ -18,7 +18,7 @@ use crate::{
     inbound::grpc::Api,
     outbound::{
         argon2id::Argon2id,
-        sqlite::{EXPIRED_TOKENS, MIGRATIONS, SqliteRepository},
+        sql::{EXPIRED_TOKENS, MIGRATIONS, SqlRepository},
         tokens::Tokens,
     },
     settings::Settings,
@@ -36,7 +36,7 @@ impl gantry_process::Service for Service {
     const ABOUT: &'static str = "Keeps the users and lets them log in";
     const CONTRACT: &'static Contract = &CONTRACT;
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
-    const MIGRATIONS: Option<&'static Migrator> = Some(&MIGRATIONS);
+    const MIGRATIONS: Option<&'static Migrations> = Some(&MIGRATIONS);
     type Settings = Settings;
 
     fn published_keys(settings: &Settings) -> Result<Vec<PublicKey>, KeyError> {
@@ -47,7 +47,7 @@ impl gantry_process::Service for Service {
     async fn open(base: &Base, settings: Settings) -> Result<Self, OpenError> {
         let Settings { tokens, passwords, bootstrap } = settings;
         let hasher = Argon2id::new(&passwords).await;
-        let repository = Arc::new(SqliteRepository::new(base.database()?));
+        let repository = Arc::new(SqlRepository::new(base.database()?));
         base.spawn(EXPIRED_TOKENS.keep_running(base.database()?, || System.now()));
         let ports = Ports {
             users: repository.clone(),

@@ -12,7 +12,7 @@ use gantry_discovery::Registry;
 use gantry_identity::{Issues, KeySource, TrustedKey, USERS, Verifier};
 use gantry_saga::{Engine, Log, Policy};
 use gantry_server::{Fingerprints, Server, ServerBuilder};
-use gantry_sql::{Sqlite, requests};
+use gantry_sql::{Database, requests};
 use gantry_telemetry::{BUILD, Meter};
 use tokio::task::JoinSet;
 
@@ -41,7 +41,7 @@ pub struct Base {
 /// Database, and the fingerprints of the requests recorded in it.
 #[derive(Debug)]
 struct Storage {
-    database: Sqlite,
+    database: Database,
     fingerprints: Fingerprints,
 }
 
@@ -79,7 +79,7 @@ impl Base {
         let storage = match (S::MIGRATIONS, common.storage) {
             (Some(migrations), Some(StorageSettings { database, idempotency })) => Some(Storage {
                 fingerprints: idempotency.fingerprints()?,
-                database: Sqlite::open(&database, migrations).await?,
+                database: Database::open(&database, migrations).await?,
             }),
             _ => None,
         };
@@ -118,7 +118,7 @@ impl Base {
     ///
     /// # Errors
     /// [`OpenError::NoDatabase`] without a schema.
-    pub fn database(&self) -> Result<Sqlite, OpenError> {
+    pub fn database(&self) -> Result<Database, OpenError> {
         Ok(self.storage()?.database.clone())
     }
 

@@ -58,7 +58,7 @@ mod system;
 pub use base::Base;
 pub use bounds::{PROCESS_BOUNDS, SERVICE_BOUNDS};
 pub use files::FileChecks;
-pub use gantry_sql::Migrator;
+pub use gantry_sql::Migrations;
 pub use open::OpenService;
 pub use run::{Shutdown, block_on};
 pub use sagas::saga_context;

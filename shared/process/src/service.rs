@@ -6,7 +6,7 @@ use gantry_client::{BuildError, Channel};
 use gantry_contract::Contract;
 use gantry_identity::{KeyError, KeySource, PublicKey};
 use gantry_server::ServerBuilder;
-use gantry_sql::Migrator;
+use gantry_sql::Migrations;
 
 use crate::{Base, OwnSettings};
 
@@ -31,7 +31,7 @@ pub trait Service: Sized + Send + Sync + 'static {
 
     /// Schema of its database. None: no database, no request records, and the settings `database`
     /// and `idempotency` are unknown keys.
-    const MIGRATIONS: Option<&'static Migrator> = None;
+    const MIGRATIONS: Option<&'static Migrations> = None;
 
     /// True if the service drives sagas: only then it has the settings `saga`, which
     /// [`Base::saga_engine`] uses.

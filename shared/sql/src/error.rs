@@ -1,11 +1,9 @@
 //! Meanings of database errors.
 
-use std::error::Error;
+use std::{error::Error, io};
 
 use gantry_contract::Failure;
-use sqlx::error::ErrorKind;
-
-use crate::files::Trouble;
+use sqlx::{postgres::PgDatabaseError, sqlite::SqliteError};
 
 /// Cause of a failure: for the log, never for a caller.
 type Cause = Box<dyn Error + Send + Sync>;
@@ -75,68 +73,102 @@ impl From<sqlx::Error> for StorageError {
     }
 }
 
-/// Returns the constraint that a write would have broken, if `error` is a unique violation:
-/// `table.column` (several are joined by `, `), or the name of the index if it is one on an
-/// expression.
-///
-/// Adapters compare it with the constraints they know and make a domain error of
-/// it; any other name is a bug, not a conflict.
-pub fn unique_violation(error: &sqlx::Error) -> Option<&str> {
-    let error = error.as_database_error()?;
-    if error.kind() != ErrorKind::UniqueViolation {
-        return None;
+/// Another unit has written meanwhile what this one did not see when it looked.
+#[derive(Debug, thiserror::Error)]
+#[error("another unit of work wrote the same row at the same time")]
+pub(crate) struct Conflict;
+
+/// A unit went on after one of its statements had failed.
+#[derive(Debug, thiserror::Error)]
+#[error("a statement of the unit failed, so the unit is not committed")]
+pub(crate) struct IgnoredFailure;
+
+/// The connection broke during a COMMIT, which may have taken effect.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection broke during a commit, which may have taken effect: {0}")]
+pub(crate) struct UnknownOutcome(#[source] pub(crate) io::Error);
+
+/// Returns true if a unit conflicted with another one: it may succeed if it runs again.
+pub(crate) fn must_repeat(error: &sqlx::Error) -> bool {
+    const SERIALIZATION_FAILURE: &str = "40001";
+    const DEADLOCK_DETECTED: &str = "40P01";
+    match error {
+        sqlx::Error::AnyDriverError(error) => error.is::<Conflict>(),
+        error => sqlstate(error)
+            .is_some_and(|state| [SERIALIZATION_FAILURE, DEADLOCK_DETECTED].contains(&&*state)),
     }
-    let name = error.message().strip_prefix("UNIQUE constraint failed: ")?;
-    Some(name.strip_prefix("index '").and_then(|name| name.strip_suffix('\'')).unwrap_or(name))
 }
 
-/// Returns whether the database was merely occupied: trying again may succeed.
+/// Returns the code that PostgreSQL gave the error
+/// (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    error.try_downcast_ref::<PgDatabaseError>().map(|error| error.code().to_owned())
+}
+
+/// Returns the extended result code that SQLite gave the error (https://sqlite.org/rescode.html).
+fn result_code(error: &sqlx::Error) -> Option<i64> {
+    let error = error.as_database_error()?;
+    error.try_downcast_ref::<SqliteError>()?;
+    error.code()?.parse().ok()
+}
+
+/// Returns true if the database was merely occupied: trying again may succeed.
 fn is_busy(error: &sqlx::Error) -> bool {
-    // The primary result code is the low byte of the extended one.
+    // Primary result codes: the low byte of the extended ones.
     const BUSY: i64 = 5;
     const LOCKED: i64 = 6;
-    match error {
-        sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<i64>().ok())
-            .is_some_and(|code| matches!(code & 0xff, BUSY | LOCKED)),
-        _ => false,
-    }
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    // A statement that took too long.
+    const QUERY_CANCELED: &str = "57014";
+    matches!(error, sqlx::Error::PoolTimedOut)
+        || must_repeat(error)
+        || result_code(error).is_some_and(|code| matches!(code & 0xff, BUSY | LOCKED))
+        || sqlstate(error)
+            .is_some_and(|code| [LOCK_NOT_AVAILABLE, QUERY_CANCELED].contains(&&*code))
 }
 
-/// Returns whether nothing can be written for now, with no fault of the write: the disk is full,
-/// the file system is read-only, or the files were removed. Nothing was written, so the caller may
-/// try again later.
+/// Returns true if nothing can be written for now, with no fault of the write: the disk is full,
+/// the file system is read-only, the files were removed, or the server is away. Nothing was written,
+/// so the caller may try again later.
 ///
-/// Errors after which a commit may be on the disk (a failed sync) are not among them.
+/// Errors after which a commit may be on the disk (a failed sync, a connection that broke during it)
+/// are not among them.
 fn is_unavailable(error: &sqlx::Error) -> bool {
-    // Primary result codes (https://sqlite.org/rescode.html).
+    // Primary result codes.
     const READONLY: i64 = 8;
     const FULL: i64 = 13;
     const CANTOPEN: i64 = 14;
     // Extended ones.
     const IOERR_WRITE: i64 = 778;
     const IOERR_SHMSIZE: i64 = 4874;
+    // Classes of PostgreSQL's codes: the connection failed, resources are exhausted.
+    const CONNECTION: &str = "08";
+    const RESOURCES: &str = "53";
+    const READ_ONLY_TRANSACTION: &str = "25006";
+    // The server shuts down, or starts.
+    const SHUTDOWN: [&str; 3] = ["57P01", "57P02", "57P03"];
     match error {
-        sqlx::Error::Io(error) => error.get_ref().is_some_and(|cause| cause.is::<Trouble>()),
-        sqlx::Error::Database(error) => {
-            error.code().and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| {
+        // A commit's own is an UnknownOutcome.
+        sqlx::Error::Io(_) => true,
+        error => {
+            result_code(error).is_some_and(|code| {
                 matches!(code & 0xff, READONLY | FULL | CANTOPEN)
                     || matches!(code, IOERR_WRITE | IOERR_SHMSIZE)
+            }) || sqlstate(error).is_some_and(|code| {
+                code.starts_with(CONNECTION)
+                    || code.starts_with(RESOURCES)
+                    || code == READ_ONLY_TRANSACTION
+                    || SHUTDOWN.contains(&&*code)
             })
         }
-        _ => false,
     }
 }
 
-/// Returns whether the file holds something else than a database.
+/// Returns true if the file holds something else than a database.
 pub(crate) fn is_not_a_database(error: &sqlx::Error) -> bool {
-    const NOT_A_DATABASE: &str = "26";
-    error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .is_some_and(|code| code == NOT_A_DATABASE)
+    const NOT_A_DATABASE: i64 = 26;
+    result_code(error) == Some(NOT_A_DATABASE)
 }
 
 #[cfg(test)]

@@ -1,71 +1,87 @@
-//! How a service keeps its data in SQLite.
+//! Data of a service, in SQLite or PostgreSQL.
 //!
-//! - [`Sqlite::open`] makes the folder, takes the database for this process alone,
-//!   applies the migrations and opens one connection that writes and a few that
-//!   only read.
-//! - [`Sqlite::write`] is the unit of work: one `BEGIN IMMEDIATE` transaction that is
-//!   committed or rolled back, and finished even where its caller goes away.
-//! - [`Sqlite::reader`] is the pool for queries; SQLite itself refuses writes there.
+//! - [`Database::open`] opens the engine that the [`Settings`] name and applies the [`Migrations`].
+//! - [`Database::write`] and [`Database::write_locked`] are the unit of work: one transaction that is
+//!   committed or rolled back, and finished even if its caller goes away.
+//! - [`Database::reader`] and [`Database::replica`] return connections for queries; the database
+//!   refuses writes on them.
+//! - [`Connection`] runs the statements of a repository, one text for both engines. [`Value`], [`Row`]
+//!   and [`TextList`] are what they take and return.
 //! - [`requests`] keeps the records that make a repeated mutation recognisable.
-//! - [`Sqlite::probe`] tells whether it can be written to, for a readiness check.
-//! - [`StorageError`] is the one error of repositories, with its mapping to a status;
-//!   [`unique_violation`] names the constraint that a write would have broken.
+//! - [`Database::probe`] checks that the storage takes writes, for a readiness check.
+//! - [`StorageError`] is the one error of repositories, with its mapping to a status.
 //! - [`Purge`] deletes rows that are past their time.
 //! - [`StoredTime`] reads and writes the columns that hold times.
 //!
-//! The database, the files that SQLite keeps beside it and the lock are 0600: they hold personal
-//! data. Once one of them is removed, or the disk is full, writes are refused instead of lost.
+//! # SQLite
+//! One process has the file open: one connection writes and a few only read. Writers queue for it in
+//! memory, in order, instead of colliding inside SQLite. The file, those that SQLite keeps beside it
+//! and the lock are 0600: they hold personal data. Once one of them is removed, or the disk is full,
+//! writes are refused instead of lost. `synchronous = FULL` makes each commit wait for the disk, so an
+//! acknowledged write survives a power cut.
 //!
-//! Committed means on disk: `synchronous = FULL` makes each commit wait for the
-//! disk, so an acknowledged write survives a power cut. Writers queue for the one
-//! connection in memory, in order, instead of colliding inside SQLite; waiting there
-//! is abandoned with the caller, and only a unit that has begun is finished.
+//! # PostgreSQL
+//! Any number of processes share the database. Units run at REPEATABLE READ and run again, at most
+//! three times, if they conflict with another one (40001, 40P01); units that lock their rows first run
+//! at READ COMMITTED. A COMMIT whose outcome is unknown is an error and is never repeated: the request
+//! record makes the caller's retry safe.
 //!
-//! Statements are checked by running them: every repository has a test suite that
-//! runs each of them on a real database.
+//! # Tests
+//! Statements are checked by running them: every repository has a test suite that runs each of them on
+//! both engines.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! use gantry_sql::{Settings, Sqlite};
+//! use gantry_sql::{Database, Migrations, Settings};
 //!
-//! static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("tests/it/migrations");
+//! static MIGRATIONS: Migrations = Migrations {
+//!     sqlite: sqlx::migrate!("tests/it/migrations/sqlite"),
+//!     postgres: sqlx::migrate!("tests/it/migrations/postgres"),
+//! };
 //!
-//! let db = Sqlite::open(&Settings::new(folder.path().join("things.db")), &MIGRATIONS).await?;
+//! let settings = Settings::sqlite_file(folder.path().join("things.db"));
+//! let db = Database::open(&settings, &MIGRATIONS).await?;
 //! let added: Result<_, sqlx::Error> = db
-//!     .write(|conn| {
-//!         Box::pin(async move {
-//!             sqlx::query("INSERT INTO things (name) VALUES ('mug')").execute(conn).await
-//!         })
+//!     .write("mug", |conn, name| {
+//!         Box::pin(conn.query("INSERT INTO things (name) VALUES ($1)").bind(*name).execute())
 //!     })
 //!     .await;
 //! added?;
-//! let names: Vec<String> =
-//!     sqlx::query_scalar("SELECT name FROM things").fetch_all(db.reader()).await?;
-//! assert_eq!(names, ["mug"]);
+//! let names: Vec<(String,)> =
+//!     db.reader().await?.query("SELECT name FROM things").fetch_all().await?;
+//! assert_eq!(names, [("mug".to_owned(),)]);
 //! db.close().await;
 //! # Ok(())
 //! # }
 //! ```
 
+mod connection;
+mod database;
 mod error;
-mod files;
-mod lock;
-mod open;
-mod path;
+mod list;
+mod migrations;
+mod open_error;
+mod postgres;
 mod probe;
 mod purge;
+mod query;
 pub mod requests;
 mod settings;
+mod sqlite;
 mod time;
-mod write;
+mod unit;
 
 pub use self::time::StoredTime;
-pub use error::{StorageError, unique_violation};
-pub use open::{OpenError, Sqlite};
+pub use connection::Connection;
+pub use database::Database;
+pub use error::StorageError;
+pub use list::TextList;
+pub use migrations::Migrations;
+pub use open_error::OpenError;
 pub use probe::ProbeError;
 pub use purge::Purge;
-pub use settings::Settings;
-pub use sqlx::migrate::Migrator;
-pub use write::Unit;
+pub use query::{Query, Row, Value};
+pub use settings::{Kind, PostgresSettings, Settings, SettingsError, SqliteSettings, TlsSettings};
+pub use unit::Unit;

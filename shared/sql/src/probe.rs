@@ -1,8 +1,8 @@
-//! Readiness of the storage: that it can be written to, and not only read.
+//! Readiness of the storage for writes.
 //!
-//! A full disk, a file system that became read-only and a removed folder all let queries pass. A
-//! probe is a write of its own, at most once in [`RECHECK`], and none at all while calls write:
-//! their success in the last [`FRESH`] is proof enough.
+//! A full disk, a file system that became read-only and a removed folder all let queries pass. So a
+//! probe of SQLite is a write of its own, and one of PostgreSQL looks for a server that takes writes:
+//! at most once in [`RECHECK`], and not at all if a call wrote in the last [`FRESH`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,17 +11,20 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::Sqlite;
+use crate::{Connection, Database, database::Engine, sqlite::Sqlite};
 
 /// Time for which a probe's answer is reused.
 const RECHECK: Duration = Duration::from_secs(1);
 /// Time for which a committed write proves that the storage can be written to.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Number in the file's header that is nobody's: migrations have a table of their own.
+/// Number in the header of a SQLite file that is nobody's: migrations have a table of their own.
 const READ: &str = "PRAGMA user_version";
+/// A server that recovers, and a replica, take no writes.
+const WRITABLE: &str =
+    "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";
 
-/// Why nothing can be written, in words.
+/// Reason for which nothing can be written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ProbeError(Arc<str>);
@@ -49,47 +52,65 @@ impl Probe {
     }
 }
 
-impl Sqlite {
-    /// Checks that a write can be made: the files are those that were opened, the disk has room,
-    /// and its header can be written. For a readiness check; cheap enough to be asked at any rate.
+impl Database {
+    /// Checks that a write can be made. For a readiness check; cheap enough to be called at any rate.
+    ///
+    /// A SQLite file is the one that was opened, its disk has room, and its header can be written. A
+    /// PostgreSQL server answers and takes writes.
     ///
     /// # Errors
     /// [`ProbeError`].
     pub async fn probe(&self) -> Result<(), ProbeError> {
-        // Whoever asks meanwhile waits for the same answer.
+        // Callers that come meanwhile wait for the same answer.
         let mut last = self.probe.last.lock().await;
         if let Some((at, answer)) = &*last
             && at.elapsed() < RECHECK
         {
             return answer.clone();
         }
-        let answer = self.check_storage().await.map_err(|why| ProbeError(why.into()));
+        let answer = self.check().await.map_err(|why| ProbeError(why.into()));
         *last = Some((Instant::now(), answer.clone()));
         answer
     }
 
-    async fn check_storage(&self) -> Result<(), String> {
-        let files = self.files.clone();
-        let looked = move || files.present().and_then(|()| files.has_room());
-        match tokio::task::spawn_blocking(looked).await {
-            Ok(looked) => looked.map_err(|trouble| trouble.to_string())?,
-            Err(cancelled) => return Err(cancelled.to_string()),
+    async fn check(&self) -> Result<(), String> {
+        if let Engine::Sqlite(sqlite) = &self.engine {
+            check_files(sqlite).await?;
         }
         if self.probe.is_fresh() {
             return Ok(());
         }
-        let written: Result<_, sqlx::Error> = self
-            .write(|conn| {
-                Box::pin(async move {
-                    let now: i64 = sqlx::query_scalar(READ).fetch_one(&mut *conn).await?;
-                    let other = match now {
-                        0 => "PRAGMA user_version = 1",
-                        _ => "PRAGMA user_version = 0",
-                    };
-                    sqlx::query(other).execute(conn).await
-                })
-            })
-            .await;
-        written.map(drop).map_err(|error| format!("nothing can be written: {error}"))
+        let written: Result<bool, sqlx::Error> = match self.engine {
+            Engine::Sqlite(_) => self.write((), |conn, ()| Box::pin(write_header(conn))).await,
+            Engine::Postgres(_) => self.is_writable().await,
+        };
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("nothing can be written: the server is a replica".to_owned()),
+            Err(error) => Err(format!("nothing can be written: {error}")),
+        }
     }
+
+    async fn is_writable(&self) -> Result<bool, sqlx::Error> {
+        self.writer().await?.query(WRITABLE).fetch_value().await
+    }
+}
+
+async fn check_files(sqlite: &Sqlite) -> Result<(), String> {
+    let files = sqlite.files.clone();
+    let looked = move || files.present().and_then(|()| files.has_room());
+    match tokio::task::spawn_blocking(looked).await {
+        Ok(looked) => looked.map_err(|trouble| trouble.to_string()),
+        Err(cancelled) => Err(cancelled.to_string()),
+    }
+}
+
+async fn write_header(conn: &mut Connection) -> Result<bool, sqlx::Error> {
+    let now: i64 = conn.query(READ).fetch_value().await?;
+    let other = match now {
+        0 => "PRAGMA user_version = 1",
+        _ => "PRAGMA user_version = 0",
+    };
+    conn.query(other).execute().await?;
+    Ok(true)
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::MissedTickBehavior;
 
-use crate::{Sqlite, StoredTime};
+use crate::{Database, StoredTime};
 
 /// Interval of [`Purge::keep_running`].
 const EVERY: Duration = Duration::from_secs(10 * 60);
 /// Rows deleted in one transaction, so that other writers wait a moment only.
-const AT_ONCE: u32 = 1000;
+const AT_ONCE: i64 = 1000;
 
 /// Rows of a table that are deleted once they are past their time.
 ///
@@ -21,7 +21,7 @@ const AT_ONCE: u32 = 1000;
 ///     rows: "old things",
 ///     kept: Duration::from_secs(60),
 ///     statement: "DELETE FROM things WHERE name IN
-///         (SELECT name FROM things WHERE create_time < ? LIMIT ?)",
+///         (SELECT name FROM things WHERE create_time < $1 LIMIT $2)",
 /// };
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +30,7 @@ pub struct Purge {
     pub rows: &'static str,
     /// Age up to which they are kept.
     pub kept: Duration,
-    /// Statement that deletes rows whose time lies before its first parameter, at most as many as its
-    /// second one says.
+    /// Statement that deletes rows whose time lies before `$1`, at most `$2` of them.
     pub statement: &'static str,
 }
 
@@ -40,26 +39,26 @@ impl Purge {
     ///
     /// # Errors
     /// What the database said; rows deleted before stay deleted.
-    pub async fn run(self, db: &Sqlite, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    pub async fn run(self, db: &Database, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
         let before = StoredTime(now - self.kept);
         let mut purged = 0;
         loop {
+            // Another process may purge at the same time: a row that is gone conflicts with nothing.
             let deleted: Result<u64, sqlx::Error> = db
-                .write(move |conn| {
-                    let delete = sqlx::query(self.statement).bind(before).bind(AT_ONCE);
-                    Box::pin(async move { Ok(delete.execute(conn).await?.rows_affected()) })
+                .write_locked(before, move |conn, before| {
+                    Box::pin(conn.query(self.statement).bind(*before).bind(AT_ONCE).execute())
                 })
                 .await;
             let deleted = deleted?;
             purged += deleted;
-            if deleted < u64::from(AT_ONCE) {
+            if deleted < AT_ONCE.unsigned_abs() {
                 return Ok(purged);
             }
         }
     }
 
     /// Runs at once and every 10 minutes, until it is dropped. `now` returns the time of day.
-    pub async fn keep_running(self, db: Sqlite, now: impl Fn() -> OffsetDateTime) {
+    pub async fn keep_running(self, db: Database, now: impl Fn() -> OffsetDateTime) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -18,6 +18,8 @@
 //! CREATE INDEX request_records_by_create_time ON request_records (create_time);
 //! ```
 //!
+//! On PostgreSQL the types are `TEXT COLLATE "C"`, `UUID`, `BYTEA` and `BIGINT`.
+//!
 //! In a unit of work, [`find`] first and [`insert`] where it is [`Found::New`]. To
 //! look before the unit as well, on a reader, saves costly work on a repetition, but
 //! decides nothing: two repetitions may run at the same time.
@@ -25,17 +27,16 @@
 use std::time::Duration;
 
 use gantry_contract::idempotency::RequestKey;
-use sqlx::SqliteConnection;
 use time::OffsetDateTime;
 
-use crate::{Purge, StoredTime};
+use crate::{Connection, Purge, StoredTime};
 
 /// Purge of the records that are a day old.
 pub const PURGE: Purge = Purge {
     rows: "old request records",
     kept: Duration::from_secs(24 * 60 * 60),
     statement: "DELETE FROM request_records WHERE (subject, method, request_id) IN
-        (SELECT subject, method, request_id FROM request_records WHERE create_time < ? LIMIT ?)",
+        (SELECT subject, method, request_id FROM request_records WHERE create_time < $1 LIMIT $2)",
 };
 
 /// Record of a request.
@@ -56,16 +57,17 @@ pub enum Found {
 ///
 /// # Errors
 /// What the database said.
-pub async fn find(conn: &mut SqliteConnection, key: &RequestKey) -> Result<Found, sqlx::Error> {
-    let record: Option<(Vec<u8>, String)> = sqlx::query_as(
-        "SELECT fingerprint, resource_id FROM request_records
-         WHERE subject = ? AND method = ? AND request_id = ?",
-    )
-    .bind(&key.subject)
-    .bind(key.method)
-    .bind(key.request_id)
-    .fetch_optional(conn)
-    .await?;
+pub async fn find(conn: &mut Connection, key: &RequestKey) -> Result<Found, sqlx::Error> {
+    let record: Option<(Vec<u8>, String)> = conn
+        .query(
+            "SELECT fingerprint, resource_id FROM request_records
+             WHERE subject = $1 AND method = $2 AND request_id = $3",
+        )
+        .bind(&key.subject)
+        .bind(key.method)
+        .bind(key.request_id)
+        .fetch_optional()
+        .await?;
     Ok(match record {
         None => Found::New,
         Some((fingerprint, resource_id)) if fingerprint == key.fingerprint => {
@@ -75,24 +77,31 @@ pub async fn find(conn: &mut SqliteConnection, key: &RequestKey) -> Result<Found
     })
 }
 
-/// Records that the request was made, at `now`, and was about `resource_id`.
+/// Records that the request was made, at `now`, and was about `resource_id`. Call it in a unit in
+/// which [`find`] returned [`Found::New`].
 ///
 /// # Errors
-/// What the database said: a unique violation where there is a record already.
+/// What the database said. If another unit has recorded the request meanwhile, this one runs again.
 pub async fn insert(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     key: &RequestKey,
     resource_id: &str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO request_records VALUES (?, ?, ?, ?, ?, ?)")
+    let inserted = conn
+        .query(
+            "INSERT INTO request_records
+                 (subject, method, request_id, fingerprint, resource_id, create_time)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (subject, method, request_id) DO NOTHING",
+        )
         .bind(&key.subject)
         .bind(key.method)
         .bind(key.request_id)
         .bind(key.fingerprint.as_slice())
         .bind(resource_id)
         .bind(StoredTime(now))
-        .execute(conn)
-        .await
-        .map(drop)
+        .execute()
+        .await?;
+    if inserted == 0 { Err(conn.conflict()) } else { Ok(()) }
 }

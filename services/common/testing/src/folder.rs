@@ -36,7 +36,7 @@ impl Folder {
         }
         let storage = match S::MIGRATIONS {
             Some(_) => format!(
-                "database.path = '{{folder}}/data/{}.db'
+                "database.sqlite.path = '{{folder}}/data/{}.db'
                 idempotency.key_file = '{{folder}}/requests.key'",
                 S::NAME
             ),

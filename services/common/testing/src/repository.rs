@@ -9,7 +9,8 @@ use gantry_contract::{
     idempotency::RequestKey,
     page::{Page, PageRequest},
 };
-use gantry_sql::{Migrator, Settings, Sqlite};
+use gantry_sql::{Database, Migrations, Settings};
+use gantry_sql_testing::Server;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -63,48 +64,68 @@ pub fn fresh() -> u128 {
 }
 
 /// Opens an empty database in a folder that is deleted when the first value is dropped.
-pub async fn database(migrations: &Migrator) -> (TempDir, Sqlite) {
+pub async fn database(migrations: &Migrations) -> (TempDir, Database) {
     let folder = tempfile::tempdir().unwrap();
     let database = open(folder.path(), migrations).await;
     (folder, database)
 }
 
 /// Opens the database of this folder.
-pub async fn open(folder: &Path, migrations: &Migrator) -> Sqlite {
+pub async fn open(folder: &Path, migrations: &Migrations) -> Database {
     open_file(&folder.join("test.db"), migrations).await
 }
 
 /// Opens the database in this file.
-pub async fn open_file(file: &Path, migrations: &Migrator) -> Sqlite {
-    Sqlite::open(&Settings::new(file), migrations).await.unwrap()
+pub async fn open_file(file: &Path, migrations: &Migrations) -> Database {
+    Database::open(&Settings::sqlite_file(file), migrations).await.unwrap()
+}
+
+/// Opens an empty database on the PostgreSQL server of this process.
+pub async fn postgres(migrations: &Migrations) -> Database {
+    let [database] = replicas(migrations).await;
+    database
+}
+
+/// Opens an empty PostgreSQL database `N` times, as replicas of a service do: each has connections of
+/// its own.
+pub async fn replicas<const N: usize>(migrations: &Migrations) -> [Database; N] {
+    let settings = Server::shared().database().await;
+    let mut databases = Vec::new();
+    for _ in 0..N {
+        databases.push(Database::open(&settings, migrations).await.unwrap());
+    }
+    databases.try_into().unwrap()
 }
 
 /// Executes a statement without the repository. Returns the number of changed rows.
 ///
 /// # Errors
 /// The error of the database.
-pub async fn execute(database: &Sqlite, statement: &'static str) -> Result<u64, sqlx::Error> {
-    database
-        .write(move |conn| {
-            Box::pin(async move { Ok(sqlx::query(statement).execute(conn).await?.rows_affected()) })
-        })
-        .await
+pub async fn execute(database: &Database, statement: &'static str) -> Result<u64, sqlx::Error> {
+    database.write(statement, |conn, statement| Box::pin(conn.query(statement).execute())).await
 }
 
-/// Asserts that the migrations can be undone, leave nothing behind, and can be applied again.
-pub async fn assert_reversible(migrations: &Migrator) {
+/// Asserts that the migrations of both engines can be undone, leave nothing behind, and can be applied
+/// again.
+pub async fn assert_reversible(migrations: &Migrations) {
     let (folder, database) = database(migrations).await;
     database.close().await;
     let url = format!("sqlite:{}", folder.path().join("test.db").display());
     let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    migrations.undo(&pool, 0).await.unwrap();
-    let left: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'
-         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-    )
-    .fetch_all(&pool)
-    .await
-    .unwrap();
+    migrations.sqlite.undo(&pool, 0).await.unwrap();
+    let tables = "SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'
+         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let left: Vec<String> = sqlx::query_scalar(tables).fetch_all(&pool).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
-    migrations.run(&pool).await.unwrap();
+    migrations.sqlite.run(&pool).await.unwrap();
+
+    let settings = Server::shared().database().await;
+    Database::open(&settings, migrations).await.unwrap().close().await;
+    let pool = sqlx::PgPool::connect(&settings.postgres.url).await.unwrap();
+    migrations.postgres.undo(&pool, 0).await.unwrap();
+    let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+         AND tablename NOT LIKE '\\_sqlx%'";
+    let left: Vec<String> = sqlx::query_scalar(tables).fetch_all(&pool).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    migrations.postgres.run(&pool).await.unwrap();
 }

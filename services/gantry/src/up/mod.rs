@@ -165,7 +165,7 @@ fn load(args: &UpArgs, keys: &Keys) -> Result<Loaded<Settings>, UpError> {
         return Err(UpError::ConsulWithoutRegistry(url.clone()));
     }
     if let Some(storage) = &settings.user.common.storage {
-        admin::check(&storage.database.path, &args.admin_password_file())?;
+        admin::check(&storage.database.sqlite.path, &args.admin_password_file())?;
     }
     Ok(loaded)
 }

@@ -45,7 +45,7 @@ fn in_data_dir<T: SuiteSettings>(data_dir: &Path, keys: &Keys) -> Sources {
         let key = |key: &str| format!("{name}.{key}");
         let sources = match service.has_database {
             true => sources
-                .set(&key("database.path"), data_dir.join(format!("{name}.db")), FLAG)
+                .set(&key("database.sqlite.path"), data_dir.join(format!("{name}.db")), FLAG)
                 .set(&key("idempotency.key_file"), keys.request_records(name), FLAG),
             false => sources,
         };

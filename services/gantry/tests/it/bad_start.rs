@@ -75,8 +75,11 @@ fn a_second_process_on_the_data_folder_is_rejected() {
 fn every_bad_setting_is_named_with_its_source() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("gantry.toml");
-    fs::write(&config, "[user.server]\ncolour = \"red\"\n[order.database]\nreaders = \"many\"\n")
-        .unwrap();
+    fs::write(
+        &config,
+        "[user.server]\ncolour = \"red\"\n[order.database.sqlite]\nreaders = \"many\"\n",
+    )
+    .unwrap();
     let data = folder.path().join("data");
     let offset = free_offset().to_string();
     let args = ["--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
@@ -86,7 +89,7 @@ fn every_bad_setting_is_named_with_its_source() {
         &output,
         &[
             "user.server.colour",
-            "order.database.readers",
+            "order.database.sqlite.readers",
             config.to_str().unwrap(),
             "inventory.shelf",
             "GANTRY_INVENTORY__SHELF",

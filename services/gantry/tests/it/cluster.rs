@@ -81,7 +81,7 @@ impl Cluster {
             let own = format!("GANTRY_{}__", service.to_uppercase());
             command.envs(variables.iter().copied().filter(|(key, _)| key.starts_with(&own)));
             if places[..number].iter().any(|(earlier, _)| earlier == service) {
-                let key = format!("GANTRY_{}__DATABASE__PATH", service.to_uppercase());
+                let key = format!("GANTRY_{}__DATABASE__SQLITE__PATH", service.to_uppercase());
                 command.env(key, format!("{service}-{number}.db"));
             }
             let log = folder.path().join(format!("{number}.log"));

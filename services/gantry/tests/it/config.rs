@@ -89,7 +89,10 @@ fn the_schema_refuses_a_wrong_key_type_or_bound() {
             (json!({ table: { "server": { "weight": 0 } } }), "/server/weight"),
             (json!({ table: { "server": { "drain_timeout": 20 } } }), "/server/drain_timeout"),
             (json!({ table: { "server": { "drain_timeout": "long" } } }), "/server/drain_timeout"),
-            (json!({ table: { "database": { "readers": 65 } } }), "/database/readers"),
+            (
+                json!({ table: { "database": { "sqlite": { "readers": 65 } } } }),
+                "/database/sqlite/readers",
+            ),
             (json!({ table: { "clients": { "user": { "breaker": { "probes": 0 } } } } }), "probes"),
             (json!({ "discovery": { "kind": "dns" } }), "/discovery/kind"),
             (json!({ "discovery": { "consul": { "wait": 30 } } }), "/discovery/consul/wait"),

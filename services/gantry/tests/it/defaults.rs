@@ -50,7 +50,7 @@ fn defaults_are_enough<S: Service>(port: u16) {
     assert_eq!(common.server, gantry_server::Settings::default());
     let database = format!(".gantry/{}.db", S::NAME);
     let storage = common.storage.unwrap();
-    assert_eq!(storage.database.path.to_str(), Some(&*database));
+    assert_eq!(storage.database.sqlite.path.to_str(), Some(&*database));
     let called: Vec<_> = S::CALLS.iter().map(|callee| callee.name).collect();
     assert!(called.iter().all(|name| common.clients.contains_key(*name)), "{called:?}");
     assert!(common.clients.values().all(|client| *client == ClientSettings::default()));

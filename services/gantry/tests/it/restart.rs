@@ -42,7 +42,7 @@ async fn acknowledged_writes_outlive_a_kill() {
 fn a_database_stays_at_its_configured_path() {
     let folder = tempfile::tempdir().unwrap();
     let (config, database) = (folder.path().join("gantry.toml"), folder.path().join("own/user.db"));
-    std::fs::write(&config, format!("[user.database]\npath = {database:?}\n")).unwrap();
+    std::fs::write(&config, format!("[user.database.sqlite]\npath = {database:?}\n")).unwrap();
     let mut suite = Suite::start(&["--config", config.to_str().unwrap()]);
     assert!(database.exists() && suite.data().join("order.db").exists());
     assert!(!suite.data().join("user.db").exists());

@@ -1,3 +1,3 @@
 //! Adapters: the implementations of the application's ports.
 
-pub mod sqlite;
+pub mod sql;

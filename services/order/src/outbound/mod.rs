@@ -1,4 +1,4 @@
 //! Adapters: the implementations of the application's ports.
 
 pub mod clients;
-pub mod sqlite;
+pub mod sql;

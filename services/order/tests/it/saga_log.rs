@@ -1,14 +1,14 @@
-//! Contract of the saga log, checked on SQLite.
+//! Contract of the saga log, checked on both engines.
 
 use std::{sync::Arc, time::Duration};
 
-use gantry_common_testing::repository::execute;
+use gantry_common_testing::repository::{execute, postgres};
 use gantry_order::{
     application::{OrderRepository, UnitOfWork},
-    outbound::sqlite::{SqliteRepository, SqliteSagaLog},
+    outbound::sql::{MIGRATIONS, SqlRepository, SqlSagaLog},
 };
 use gantry_saga::{Append, Claimed, Context, Entry, Failure, Log, LogError, NewSaga, Status};
-use gantry_sql::Sqlite;
+use gantry_sql::Database;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -17,29 +17,70 @@ use crate::support::{ANN, TestClock, database, draft, open, unit};
 const LEASE: Duration = Duration::from_secs(10);
 
 struct Fixture {
-    folder: TempDir,
-    database: Sqlite,
+    /// Folder of the database, if it is a file.
+    folder: Option<TempDir>,
+    database: Database,
     clock: TestClock,
-    log: SqliteSagaLog,
+    log: SqlSagaLog,
 }
 
 impl Fixture {
-    async fn new() -> Self {
+    async fn sqlite() -> Self {
         let (folder, database) = database().await;
+        Self::new(Some(folder), database).await
+    }
+
+    async fn postgres() -> Self {
+        Self::new(None, postgres(&MIGRATIONS).await).await
+    }
+
+    async fn new(folder: Option<TempDir>, database: Database) -> Self {
         let clock = TestClock::default();
-        let log = SqliteSagaLog::open(database.clone(), Arc::new(clock.clone())).await.unwrap();
+        let log = SqlSagaLog::open(database.clone(), Arc::new(clock.clone())).await.unwrap();
         Self { folder, database, clock, log }
     }
 
     async fn begin(&self, id: u128, name: &'static str) {
         let saga = NewSaga::new(Uuid::from_u128(id), name, &"input", Context::default()).unwrap();
         let unit = UnitOfWork { saga: Some(saga), ..unit(draft(ANN, &[("mug", 1)])) };
-        SqliteRepository::new(self.database.clone()).commit(unit).await.unwrap();
+        SqlRepository::new(self.database.clone()).commit(unit).await.unwrap();
     }
 
     async fn claim(&self) -> Vec<Claimed> {
         self.log.claim(&["test"], 9, LEASE).await.unwrap()
     }
+}
+
+/// Declares each test on both engines.
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::Fixture::sqlite().await).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::Fixture::postgres().await).await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    a_claimed_saga_is_held_until_its_lease_ends
+    a_write_renews_the_lease
+    a_stale_epoch_is_refused_and_writes_nothing
+    entries_read_back_in_order
+    a_position_is_written_once
+    an_ended_saga_is_never_claimed
+    a_released_saga_pauses
+    a_claim_takes_the_oldest_of_a_name_up_to_its_limit
+    concurrent_claims_never_share_a_saga
+    an_unreadable_log_does_not_block_the_others
 }
 
 fn started(step: &str) -> Entry {
@@ -55,9 +96,7 @@ fn ids(claimed: &[Claimed]) -> Vec<u128> {
     claimed.iter().map(|saga| saga.id.as_u128()).collect()
 }
 
-#[tokio::test]
-async fn a_claimed_saga_is_held_until_its_lease_ends() {
-    let it = Fixture::new().await;
+async fn a_claimed_saga_is_held_until_its_lease_ends(it: Fixture) {
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
     assert_eq!((held.input.as_str(), held.epoch, held.entries.len()), ("\"input\"", 1, 0));
@@ -67,9 +106,7 @@ async fn a_claimed_saga_is_held_until_its_lease_ends() {
     assert_eq!(it.claim().await[0].epoch, 2);
 }
 
-#[tokio::test]
-async fn a_write_renews_the_lease() {
-    let it = Fixture::new().await;
+async fn a_write_renews_the_lease(it: Fixture) {
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
     for position in 0..3 {
@@ -80,9 +117,7 @@ async fn a_write_renews_the_lease() {
     }
 }
 
-#[tokio::test]
-async fn a_stale_epoch_is_refused_and_writes_nothing() {
-    let it = Fixture::new().await;
+async fn a_stale_epoch_is_refused_and_writes_nothing(it: Fixture) {
     it.begin(1, "test").await;
     let stale = it.claim().await.remove(0);
     it.clock.advance(LEASE);
@@ -98,9 +133,7 @@ async fn a_stale_epoch_is_refused_and_writes_nothing() {
     assert_eq!(it.claim().await[0].entries, [started("b")]);
 }
 
-#[tokio::test]
-async fn entries_read_back_in_order() {
-    let it = Fixture::new().await;
+async fn entries_read_back_in_order(it: Fixture) {
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
     let failure = Failure::refused("NO", "'quoted'; -- 🦀");
@@ -115,9 +148,7 @@ async fn entries_read_back_in_order() {
     assert_eq!(it.claim().await[0].entries, entries);
 }
 
-#[tokio::test]
-async fn a_position_is_written_once() {
-    let it = Fixture::new().await;
+async fn a_position_is_written_once(it: Fixture) {
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
     it.log.append(append(&held, 0, &started("a"), Status::Running)).await.unwrap();
@@ -128,11 +159,9 @@ async fn a_position_is_written_once() {
     assert_eq!(it.claim().await[0].entries, [started("a")]);
 }
 
-#[tokio::test]
-async fn an_ended_saga_is_never_claimed() {
-    for status in [Status::Completed, Status::Undone, Status::Stuck] {
-        let it = Fixture::new().await;
-        it.begin(1, "test").await;
+async fn an_ended_saga_is_never_claimed(it: Fixture) {
+    for (id, status) in [(1, Status::Completed), (2, Status::Undone), (3, Status::Stuck)] {
+        it.begin(id, "test").await;
         let held = it.claim().await.remove(0);
         it.log.append(append(&held, 0, &started("a"), status)).await.unwrap();
         it.clock.advance(LEASE * 100);
@@ -142,9 +171,7 @@ async fn an_ended_saga_is_never_claimed() {
     }
 }
 
-#[tokio::test]
-async fn a_released_saga_pauses() {
-    let it = Fixture::new().await;
+async fn a_released_saga_pauses(it: Fixture) {
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
     it.log.release(held.id, held.epoch, Duration::from_secs(60)).await.unwrap();
@@ -154,9 +181,7 @@ async fn a_released_saga_pauses() {
     assert_eq!(it.claim().await[0].epoch, 2);
 }
 
-#[tokio::test]
-async fn a_claim_takes_the_oldest_of_a_name_up_to_its_limit() {
-    let it = Fixture::new().await;
+async fn a_claim_takes_the_oldest_of_a_name_up_to_its_limit(it: Fixture) {
     for (id, name) in [(3, "test"), (1, "other"), (4, "test"), (2, "test")] {
         it.begin(id, name).await;
     }
@@ -165,9 +190,7 @@ async fn a_claim_takes_the_oldest_of_a_name_up_to_its_limit() {
     assert_eq!(ids(&it.log.claim(&["other"], 2, LEASE).await.unwrap()), [1]);
 }
 
-#[tokio::test]
-async fn concurrent_claims_never_share_a_saga() {
-    let it = Fixture::new().await;
+async fn concurrent_claims_never_share_a_saga(it: Fixture) {
     for id in 0..20 {
         it.begin(id, "test").await;
     }
@@ -179,22 +202,31 @@ async fn concurrent_claims_never_share_a_saga() {
 }
 
 #[tokio::test]
+async fn a_lease_of_another_replica_is_kept() {
+    let it = Fixture::postgres().await;
+    it.begin(1, "test").await;
+    assert_eq!(ids(&it.claim().await), [1]);
+    let log = SqlSagaLog::open(it.database.clone(), Arc::new(it.clock.clone())).await.unwrap();
+    assert!(log.claim(&["test"], 9, LEASE).await.unwrap().is_empty());
+    it.clock.advance(LEASE);
+    assert_eq!(log.claim(&["test"], 9, LEASE).await.unwrap()[0].epoch, 2);
+}
+
+#[tokio::test]
 async fn leases_of_an_ended_process_are_void() {
-    let it = Fixture::new().await;
+    let it = Fixture::sqlite().await;
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
     it.log.append(append(&held, 0, &started("a"), Status::Running)).await.unwrap();
     it.database.close().await;
 
-    let database = open(&it.folder).await;
-    let log = SqliteSagaLog::open(database, Arc::new(it.clock.clone())).await.unwrap();
+    let database = open(it.folder.as_ref().unwrap()).await;
+    let log = SqlSagaLog::open(database, Arc::new(it.clock.clone())).await.unwrap();
     let resumed = log.claim(&["test"], 9, LEASE).await.unwrap().remove(0);
     assert_eq!((resumed.epoch, resumed.entries), (2, vec![started("a")]));
 }
 
-#[tokio::test]
-async fn an_unreadable_log_does_not_block_the_others() {
-    let it = Fixture::new().await;
+async fn an_unreadable_log_does_not_block_the_others(it: Fixture) {
     it.begin(1, "test").await;
     let held = it.claim().await.remove(0);
     it.log.append(append(&held, 0, &started("a"), Status::Running)).await.unwrap();

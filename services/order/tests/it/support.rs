@@ -15,9 +15,9 @@ use gantry_money::{Currency, Money};
 use gantry_order::{
     application::UnitOfWork,
     domain::{Address, Change, Line, Lines, Order, OrderId, Pricing, Quantity, Sku, Tier, UserId},
-    outbound::sqlite::MIGRATIONS,
+    outbound::sql::MIGRATIONS,
 };
-use gantry_sql::Sqlite;
+use gantry_sql::Database;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -42,12 +42,12 @@ impl Clock for TestClock {
 }
 
 /// Opens an empty database in a folder that is deleted when the first value is dropped.
-pub(crate) async fn database() -> (TempDir, Sqlite) {
+pub(crate) async fn database() -> (TempDir, Database) {
     repository::database(&MIGRATIONS).await
 }
 
 /// Opens the database of this folder.
-pub(crate) async fn open(folder: &TempDir) -> Sqlite {
+pub(crate) async fn open(folder: &TempDir) -> Database {
     repository::open(folder.path(), &MIGRATIONS).await
 }
 

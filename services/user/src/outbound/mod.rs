@@ -1,5 +1,5 @@
 //! Adapters: the implementations of the application's ports.
 
 pub mod argon2id;
-pub mod sqlite;
+pub mod sql;
 pub mod tokens;

@@ -56,10 +56,13 @@ impl CommonSettings {
         if self.identity.trusted.is_empty() {
             problems.expected("identity.trusted", "at least one key");
         }
-        if let Some(StorageSettings { idempotency, .. }) = &self.storage
-            && idempotency.key_file.as_os_str().is_empty()
-        {
-            problems.expected("idempotency.key_file", "a file");
+        if let Some(StorageSettings { database, idempotency }) = &self.storage {
+            if idempotency.key_file.as_os_str().is_empty() {
+                problems.expected("idempotency.key_file", "a file");
+            }
+            for problem in database.problems() {
+                problems.add(&format!("database.{}", problem.key), problem.why);
+            }
         }
         for problem in self.saga.iter().flat_map(gantry_saga::Policy::problems) {
             problems.expected(&format!("saga.{}", problem.key), problem.expected);

@@ -2,20 +2,23 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod open;
+mod postgres;
 mod requests;
 mod storage;
 mod time;
-mod write;
+mod unit;
 
-use gantry_sql::{OpenError, Settings, Sqlite};
-use sqlx::migrate::Migrator;
+use gantry_sql::{Connection, Database, Migrations, OpenError, Settings};
 
-static MIGRATOR: Migrator = sqlx::migrate!("tests/it/migrations");
+static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("tests/it/migrations/sqlite"),
+    postgres: sqlx::migrate!("tests/it/migrations/postgres"),
+};
 
 /// A database in a folder of its own.
 struct Fixture {
     folder: tempfile::TempDir,
-    db: Sqlite,
+    db: Database,
 }
 
 impl Fixture {
@@ -26,13 +29,33 @@ impl Fixture {
     }
 
     async fn names(&self) -> Vec<String> {
-        sqlx::query_scalar("SELECT name FROM things ORDER BY name")
-            .fetch_all(self.db.reader())
-            .await
-            .unwrap()
+        names(&self.db).await
     }
 }
 
-async fn open(folder: &tempfile::TempDir) -> Result<Sqlite, OpenError> {
-    Sqlite::open(&Settings::new(folder.path().join("data/test.db")), &MIGRATOR).await
+async fn open(folder: &tempfile::TempDir) -> Result<Database, OpenError> {
+    let settings = Settings::sqlite_file(folder.path().join("data/test.db"));
+    Database::open(&settings, &MIGRATIONS).await
+}
+
+/// Inserts a thing, in a unit.
+async fn add(conn: &mut Connection, name: &str, code: &str) -> Result<(), sqlx::Error> {
+    let insert = conn.query("INSERT INTO things (name, code) VALUES ($1, $2)");
+    insert.bind(name).bind(code).execute().await.map(drop)
+}
+
+/// Inserts a thing.
+async fn insert(
+    db: &Database,
+    name: impl Into<String>,
+    code: impl Into<String>,
+) -> Result<(), sqlx::Error> {
+    db.write((name.into(), code.into()), |conn, (name, code)| Box::pin(add(conn, name, code))).await
+}
+
+/// Returns the names of all things, in their order.
+async fn names(db: &Database) -> Vec<String> {
+    let mut conn = db.reader().await.unwrap();
+    let names = conn.query("SELECT name FROM things ORDER BY name").fetch_all().await.unwrap();
+    names.into_iter().map(|(name,)| name).collect()
 }

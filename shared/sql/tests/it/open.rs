@@ -1,30 +1,27 @@
 use std::{fs, path::Path};
 
-use gantry_sql::{OpenError, Settings, Sqlite};
+use gantry_sql::{Connection, Database, Migrations, OpenError, Settings, SqliteSettings};
 use sqlx::migrate::Migrator;
 
-use crate::{Fixture, MIGRATOR, open};
+use crate::{Fixture, MIGRATIONS, insert, open};
 
 async fn refusal(path: impl AsRef<Path>) -> String {
-    Sqlite::open(&Settings::new(path), &MIGRATOR).await.unwrap_err().to_string()
+    let settings = Settings::sqlite_file(path);
+    Database::open(&settings, &MIGRATIONS).await.unwrap_err().to_string()
 }
 
-async fn pragma(pool: &sqlx::SqlitePool, statement: &'static str) -> String {
-    sqlx::query_scalar::<_, String>(statement).fetch_one(pool).await.unwrap()
+async fn durability(conn: &mut Connection) -> Result<(String, i64, i64), sqlx::Error> {
+    Ok((
+        conn.query("PRAGMA journal_mode").fetch_value().await?,
+        conn.query("PRAGMA synchronous").fetch_value().await?,
+        conn.query("PRAGMA foreign_keys").fetch_value().await?,
+    ))
 }
 
 #[tokio::test]
 async fn the_folder_is_made_and_data_outlives_a_restart() {
     let fixture = Fixture::new().await;
-    fixture
-        .db
-        .write(|conn| {
-            Box::pin(async move {
-                sqlx::query("INSERT INTO things VALUES ('a', 'x')").execute(conn).await
-            })
-        })
-        .await
-        .unwrap();
+    insert(&fixture.db, "a", "x").await.unwrap();
     fixture.db.close().await;
 
     let fixture = Fixture { db: open(&fixture.folder).await.unwrap(), ..fixture };
@@ -34,33 +31,20 @@ async fn the_folder_is_made_and_data_outlives_a_restart() {
 #[tokio::test]
 async fn an_acknowledged_write_is_on_disk() {
     let fixture = Fixture::new().await;
-    let db = &fixture.db;
-    let (mode, synchronous, keys) = db
-        .write(|conn| {
-            Box::pin(async move {
-                let mode: String =
-                    sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *conn).await?;
-                let synchronous: i64 =
-                    sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *conn).await?;
-                let keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(conn).await?;
-                Ok::<_, sqlx::Error>((mode, synchronous, keys))
-            })
-        })
-        .await
-        .unwrap();
     const FULL: i64 = 2;
-    assert_eq!((mode.as_str(), synchronous, keys), ("wal", FULL, 1));
-    assert_eq!(pragma(db.reader(), "PRAGMA journal_mode").await, "wal");
+    let expected = ("wal".to_owned(), FULL, 1);
+    let writer: Result<_, sqlx::Error> =
+        fixture.db.write((), |conn, ()| Box::pin(durability(conn))).await;
+    assert_eq!(writer.unwrap(), expected);
+    let mut reader = fixture.db.reader().await.unwrap();
+    assert_eq!(durability(&mut reader).await.unwrap(), expected);
 }
 
 #[tokio::test]
 async fn readers_cannot_write() {
     let fixture = Fixture::new().await;
-    let db = &fixture.db;
-    let error = sqlx::query("INSERT INTO things (name) VALUES ('a')")
-        .execute(db.reader())
-        .await
-        .unwrap_err();
+    let mut reader = fixture.db.reader().await.unwrap();
+    let error = crate::add(&mut reader, "a", "x").await.unwrap_err();
     assert!(error.to_string().contains("readonly"), "{error}");
 }
 
@@ -152,7 +136,7 @@ async fn a_path_that_keeps_nothing_is_refused_before_anything_is_made() {
         assert!(!Path::new(":memory:").exists());
     }
     let setting =
-        |path: &str| serde_json::from_value::<Settings>(serde_json::json!({"path": path}));
+        |path: &str| serde_json::from_value::<SqliteSettings>(serde_json::json!({"path": path}));
     let error = setting(":memory:").unwrap_err().to_string();
     assert!(error.starts_with("expected the path of a file, such as .gantry/user.db"), "{error}");
     assert!(setting("data/user.db").is_ok());
@@ -189,9 +173,10 @@ async fn an_unwritable_folder_is_named() {
 async fn a_database_of_a_newer_release_is_left_alone() {
     let fixture = Fixture::new().await;
     fixture.db.close().await;
-    let older = Migrator::with_migrations(Vec::new());
+    let none = || Migrator::with_migrations(Vec::new());
+    let older = Migrations { sqlite: none(), postgres: none() };
     let path = fixture.folder.path().join("data/test.db");
-    let error = Sqlite::open(&Settings::new(path), &older).await.unwrap_err();
+    let error = Database::open(&Settings::sqlite_file(path), &older).await.unwrap_err();
     assert!(matches!(error, OpenError::Newer { version: 1, .. }), "{error}");
 }
 
@@ -204,7 +189,7 @@ async fn migrations_can_be_undone_and_applied_again() {
         sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(path))
             .await
             .unwrap();
-    MIGRATOR.undo(&pool, 0).await.unwrap();
+    MIGRATIONS.sqlite.undo(&pool, 0).await.unwrap();
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'things'";
     assert_eq!(sqlx::query_scalar::<_, i64>(tables).fetch_one(&pool).await.unwrap(), 0);
     pool.close().await;

@@ -1,8 +1,7 @@
 use gantry_contract::idempotency::RequestKey;
 use gantry_sql::{
-    Sqlite,
+    Database, StorageError,
     requests::{self, Found, PURGE},
-    unique_violation,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -20,20 +19,17 @@ fn key(subject: &str, method: &'static str, request_id: u128, fingerprint: u8) -
     }
 }
 
-async fn find(db: &Sqlite, key: RequestKey) -> Found {
-    requests::find(&mut db.reader().acquire().await.unwrap(), &key).await.unwrap()
+async fn find(db: &Database, key: RequestKey) -> Found {
+    requests::find(&mut db.reader().await.unwrap(), &key).await.unwrap()
 }
 
 async fn insert(
-    db: &Sqlite,
+    db: &Database,
     key: RequestKey,
     resource_id: &'static str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    db.write(move |conn| {
-        Box::pin(async move { requests::insert(conn, &key, resource_id, now).await })
-    })
-    .await
+    db.write(key, move |conn, key| Box::pin(requests::insert(conn, key, resource_id, now))).await
 }
 
 #[tokio::test]
@@ -51,19 +47,19 @@ async fn a_request_is_known_by_subject_method_and_id_and_told_from_another_by_it
 }
 
 #[tokio::test]
-async fn a_second_record_of_a_request_is_a_unique_violation() {
+async fn a_second_record_of_a_request_is_a_conflict() {
     let Fixture { db, folder: _folder } = Fixture::new().await;
     let now = OffsetDateTime::UNIX_EPOCH;
     insert(&db, key("ann", CREATE, 1, 1), "u1", now).await.unwrap();
     let error = insert(&db, key("ann", CREATE, 1, 2), "u2", now).await.unwrap_err();
-    assert!(unique_violation(&error).is_some_and(|name| name.contains("request_records")));
+    assert!(matches!(error.into(), StorageError::Busy(_)));
 }
 
 #[tokio::test]
 async fn records_are_forgotten_after_a_day_however_many() {
     let Fixture { db, folder: _folder } = Fixture::new().await;
     let then = OffsetDateTime::UNIX_EPOCH;
-    db.write(move |conn| {
+    db.write((), move |conn, ()| {
         Box::pin(async move {
             for n in 0..2500 {
                 requests::insert(conn, &key("ann", CREATE, n, 1), "u", then).await?;

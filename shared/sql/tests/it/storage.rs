@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gantry_sql::{ProbeError, Settings, Sqlite, StorageError};
+use gantry_sql::{Database, ProbeError, Settings, StorageError};
 
-use crate::{Fixture, MIGRATOR};
+use crate::{Fixture, MIGRATIONS, insert};
 
 /// Longer than it takes to notice, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The first answer of the probe that is as expected.
-async fn until(db: &Sqlite, is_ready: bool) -> Result<(), ProbeError> {
+async fn until(db: &Database, is_ready: bool) -> Result<(), ProbeError> {
     let started = Instant::now();
     loop {
         let answer = db.probe().await;
@@ -27,22 +27,12 @@ async fn until(db: &Sqlite, is_ready: bool) -> Result<(), ProbeError> {
     }
 }
 
-async fn insert(db: &Sqlite, name: String) -> Result<(), sqlx::Error> {
-    db.write(move |conn| {
-        Box::pin(async move {
-            let insert = sqlx::query("INSERT INTO things (name) VALUES (?)");
-            insert.bind(name).execute(conn).await.map(drop)
-        })
-    })
-    .await
-}
-
 #[tokio::test]
 async fn a_probe_writes_and_repeats_itself() {
     let fixture = Fixture::new().await;
     let written = async || -> i64 {
-        let version = sqlx::query_scalar("PRAGMA user_version");
-        version.fetch_one(fixture.db.reader()).await.unwrap()
+        let mut conn = fixture.db.reader().await.unwrap();
+        conn.query("PRAGMA user_version").fetch_value().await.unwrap()
     };
     let before = written().await;
     fixture.db.probe().await.unwrap();
@@ -56,12 +46,12 @@ async fn a_probe_writes_and_repeats_itself() {
 async fn files_that_vanished_are_noticed_and_take_no_write() {
     for gone in ["", "test.db", "test.db-wal", "test.db.lock"] {
         let fixture = Fixture::new().await;
-        insert(&fixture.db, "a".into()).await.unwrap();
+        insert(&fixture.db, "a", "a").await.unwrap();
         let path = fixture.folder.path().join("data").join(gone);
         if gone.is_empty() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
         let error = fixture.db.probe().await.unwrap_err().to_string();
         assert!(error.contains("was removed or replaced while it was open"), "{gone}: {error}");
-        let refused = insert(&fixture.db, "b".into()).await.unwrap_err();
+        let refused = insert(&fixture.db, "b", "b").await.unwrap_err();
         let refused = StorageError::from(refused);
         assert!(matches!(refused, StorageError::Unavailable(_)), "{gone}: {refused}");
     }
@@ -74,7 +64,7 @@ async fn a_replaced_file_is_not_the_database() {
     let copy = fixture.folder.path().join("copy");
     fs::copy(&path, &copy).unwrap();
     fs::rename(&copy, &path).unwrap();
-    assert!(insert(&fixture.db, "a".into()).await.is_err());
+    assert!(insert(&fixture.db, "a", "a").await.is_err());
     assert!(fixture.db.probe().await.is_err());
 }
 
@@ -111,19 +101,19 @@ fn a_full_disk_is_unavailable_until_there_is_room() {
 }
 
 async fn on_a_small_disk(folder: &Path) {
-    let db = Sqlite::open(&Settings::new(folder.join("data/test.db")), &MIGRATOR).await.unwrap();
+    let settings = Settings::sqlite_file(folder.join("data/test.db"));
+    let db = Database::open(&settings, &MIGRATIONS).await.unwrap();
     db.probe().await.unwrap();
-    insert(&db, "before".into()).await.unwrap();
+    insert(&db, "before", "before").await.unwrap();
     let filler = fill(folder);
     let long = || "x".repeat(100_000);
-    let refused = insert(&db, long()).await.unwrap_err();
+    let refused = insert(&db, long(), long()).await.unwrap_err();
     let refused = StorageError::from(refused);
     assert!(matches!(refused, StorageError::Unavailable(_)), "{refused}");
     let full = until(&db, false).await.unwrap_err().to_string();
     assert!(full.contains("full"), "{full}");
     fs::remove_file(filler).unwrap();
     until(&db, true).await.unwrap();
-    insert(&db, long()).await.unwrap();
-    let names = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM things");
-    assert_eq!(names.fetch_one(db.reader()).await.unwrap(), 2);
+    insert(&db, long(), long()).await.unwrap();
+    assert_eq!(crate::names(&db).await.len(), 2);
 }

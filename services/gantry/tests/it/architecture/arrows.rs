@@ -33,7 +33,7 @@ pub(super) const KEPT_IN: &[(&str, &str)] = &[
     ("jsonwebtoken", "identity"),
     ("opentelemetry_sdk", "telemetry"),
     ("prometheus", "telemetry"),
-    ("sqlx", "sql SERVICES common-testing"),
+    ("sqlx", "sql sql-testing SERVICES common-testing"),
     // Ways to a peer beside the client: `gantry` compares them.
     ("h2", "client server discovery consul-agent gantry"),
     ("hyper", "client server discovery consul-agent gantry"),

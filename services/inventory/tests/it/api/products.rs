@@ -4,7 +4,7 @@ use gantry_common_testing::{
     Folder, eventually,
     repository::{execute, open_file},
 };
-use gantry_inventory::outbound::sqlite::MIGRATIONS;
+use gantry_inventory::outbound::sql::MIGRATIONS;
 use gantry_proto::{
     google::r#type::Money,
     shop::inventory::v1::{

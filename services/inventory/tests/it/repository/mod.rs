@@ -1,5 +1,30 @@
 //! Contract of the repository, checked on every adapter.
 
+/// Declares the tests of the suite, on the repository that `$open` opens.
+macro_rules! contract {
+    ($open:path) => {
+        gantry_common_testing::repository_contract! { super::suite, $open:
+            a_product_reads_back_as_created
+            a_taken_sku_is_refused_and_changes_nothing
+            a_repeated_creation_returns_the_current_product
+            a_request_id_stands_for_one_request
+            a_reservation_holds_all_of_its_items
+            too_little_of_one_product_reserves_nothing
+            every_unknown_product_is_named
+            a_refusal_leaves_no_record_of_the_request
+            a_committed_reservation_stays_committed
+            a_released_reservation_stays_released
+            an_early_release_refuses_the_late_reservation
+            a_reservation_id_outlives_the_request_record
+            a_reused_request_id_changes_nothing
+            pages_neither_repeat_nor_skip
+            the_last_page_has_no_token
+        }
+    };
+}
+
+mod postgres;
+mod races;
 mod sequences;
 mod sqlite;
 mod suite;

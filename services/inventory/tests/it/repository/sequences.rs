@@ -7,7 +7,7 @@ use gantry_inventory::{
 use proptest::{prelude::*, test_runner::Config};
 use uuid::Uuid;
 
-use super::{fresh, product, sqlite, untimed};
+use super::{fresh, postgres, product, sqlite, untimed};
 use crate::support::{Model, NOW, commands, sku};
 
 const PRODUCTS: [&str; 3] = ["a", "b", "c"];
@@ -51,10 +51,24 @@ proptest! {
         sequence in prop::collection::vec(commands(), 0..30),
         stocks in prop::array::uniform3(0u32..20),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        runtime().block_on(async {
             let (_folder, repository) = sqlite::inventory().await;
             follows_the_model(&repository, stocks, &sequence).await;
         });
     }
+
+    #[test]
+    fn postgres_follows_the_model(
+        sequence in prop::collection::vec(commands(), 0..30),
+        stocks in prop::array::uniform3(0u32..20),
+    ) {
+        runtime().block_on(async {
+            let ((), repository) = postgres::inventory().await;
+            follows_the_model(&repository, stocks, &sequence).await;
+        });
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }

@@ -20,13 +20,13 @@ use gantry_order::{
         StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
     },
     domain::{OrderId, PlacedBy, Quantity, RejectReason, Sku, Status, Tier, UserId},
-    outbound::sqlite::{SqliteRepository, SqliteSagaLog},
+    outbound::sql::{SqlRepository, SqlSagaLog},
 };
 use gantry_saga::{
     Append, Claimed, Context, Engine, Filter, History, Intervention, Log, LogError, NewSaga,
     Policy, Summary,
 };
-use gantry_sql::Sqlite;
+use gantry_sql::Database;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -219,7 +219,7 @@ impl Stock for FakeServices {
 /// Placed order whose saga has not run yet.
 pub(super) struct TestOrder {
     folder: TempDir,
-    database: Sqlite,
+    database: Database,
     pub(super) policy: Policy,
     pub(super) services: FakeServices,
     pub(super) id: OrderId,
@@ -233,7 +233,7 @@ impl TestOrder {
 
     pub(super) async fn with(items: &[(&str, u32)]) -> Self {
         let (folder, database) = database().await;
-        let orders = SqliteRepository::new(database.clone());
+        let orders = SqlRepository::new(database.clone());
         let draft = draft(ANN, items);
         let id = draft.order.id();
         let saga = Uuid::from_u128(fresh());
@@ -253,13 +253,13 @@ impl TestOrder {
     }
 
     /// Opens the log as a new process does.
-    pub(super) async fn log(&self) -> SqliteSagaLog {
-        SqliteSagaLog::open(self.database.clone(), Arc::new(TestClock::default())).await.unwrap()
+    pub(super) async fn log(&self) -> SqlSagaLog {
+        SqlSagaLog::open(self.database.clone(), Arc::new(TestClock::default())).await.unwrap()
     }
 
     pub(super) fn start(&self, log: impl Log) -> Engine {
         let saga = PlaceOrderSaga {
-            orders: Arc::new(SqliteRepository::new(self.database.clone())),
+            orders: Arc::new(SqlRepository::new(self.database.clone())),
             users: Arc::new(self.services.clone()),
             stock: Arc::new(self.services.clone()),
             notifier: CompletionNotifier::default(),
@@ -276,15 +276,14 @@ impl TestOrder {
     }
 
     pub(super) async fn stored(&self) -> StoredOrder {
-        SqliteRepository::new(self.database.clone()).find(self.id).await.unwrap().unwrap()
+        SqlRepository::new(self.database.clone()).find(self.id).await.unwrap().unwrap()
     }
 
     /// Returns the saga's status and the number of its log entries.
     pub(super) async fn saga(&self) -> (String, i64) {
-        sqlx::query_as("SELECT status, (SELECT count(*) FROM saga_entries) FROM sagas")
-            .fetch_one(self.database.reader())
-            .await
-            .unwrap()
+        let mut conn = self.database.reader().await.unwrap();
+        let saga = conn.query("SELECT status, (SELECT count(*) FROM saga_entries) FROM sagas");
+        saga.fetch_one().await.unwrap()
     }
 
     /// Waits for the end of the saga. Returns its status.
@@ -338,7 +337,7 @@ fn policy() -> Policy {
 /// Log of a process that crashes at one of its writes.
 #[derive(Clone, Debug)]
 pub(super) struct CrashingLog {
-    pub(super) inner: SqliteSagaLog,
+    pub(super) inner: SqlSagaLog,
     /// Number of writes until the crash, including the one that crashes.
     pub(super) left: Arc<AtomicUsize>,
     /// True if the write that crashes takes effect.

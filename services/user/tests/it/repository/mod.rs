@@ -1,5 +1,24 @@
 //! Contract of the repository, checked on every adapter.
 
+/// Declares the tests of the suite, on the repository that `$open` opens.
+macro_rules! contract {
+    ($open:path) => {
+        gantry_common_testing::repository_contract! { super::suite, $open:
+            a_user_reads_back_as_created
+            an_unknown_user_is_not_found
+            an_address_belongs_to_one_user_in_any_case
+            a_repeated_request_creates_one_user
+            a_request_id_stands_for_one_request
+            concurrent_creations_of_an_address_have_one_winner
+            concurrent_repetitions_create_one_user
+            pages_neither_repeat_nor_skip
+            a_list_can_be_limited_to_one_user
+            a_refresh_token_is_unique_and_has_an_owner
+        }
+    };
+}
+
+mod postgres;
 mod sqlite;
 mod suite;
 

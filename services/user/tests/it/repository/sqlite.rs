@@ -1,46 +1,32 @@
 //! The suite on SQLite, and tests of SQLite alone.
 
-use gantry_common_testing::{
-    repository::{assert_reversible, database, open},
-    repository_contract,
-};
+use gantry_common_testing::repository::{assert_reversible, database, execute, open};
 use gantry_sql::StorageError;
 use gantry_user::{
     application::{Created, RefreshTokens, UserRepository},
-    outbound::sqlite::{EXPIRED_TOKENS, MIGRATIONS, SqliteRepository},
+    outbound::sql::{EXPIRED_TOKENS, MIGRATIONS, SqlRepository},
 };
 use tempfile::TempDir;
 use time::Duration;
 
 use super::{NOW, email, grant, id, new, request, requested, user};
 
-async fn users() -> (TempDir, SqliteRepository) {
+async fn users() -> (TempDir, SqlRepository) {
     let (folder, database) = database(&MIGRATIONS).await;
-    (folder, SqliteRepository::new(database))
+    (folder, SqlRepository::new(database))
 }
 
-repository_contract! { super::suite, users:
-    a_user_reads_back_as_created
-    an_unknown_user_is_not_found
-    an_address_belongs_to_one_user_in_any_case
-    a_repeated_request_creates_one_user
-    a_request_id_stands_for_one_request
-    concurrent_creations_of_an_address_have_one_winner
-    concurrent_repetitions_create_one_user
-    pages_neither_repeat_nor_skip
-    a_list_can_be_limited_to_one_user
-    a_refresh_token_is_unique_and_has_an_owner
-}
+contract!(users);
 
 #[tokio::test]
 async fn users_survive_a_restart() {
     let (folder, first) = database(&MIGRATIONS).await;
-    let repository = SqliteRepository::new(first.clone());
+    let repository = SqlRepository::new(first.clone());
     repository.create(requested(1, "Ann@example.org", request(1, 1))).await.unwrap();
     repository.add(grant(1, id(1), Duration::DAY)).await.unwrap();
     first.close().await;
 
-    let repository = SqliteRepository::new(open(folder.path(), &MIGRATIONS).await);
+    let repository = SqlRepository::new(open(folder.path(), &MIGRATIONS).await);
     assert_eq!(repository.find(id(1)).await.unwrap(), Some(user(1, "Ann@example.org")));
     let account = repository.find_account(&email("ann@example.org")).await.unwrap().unwrap();
     assert_eq!(account.password_hash.as_str(), "hash of 1");
@@ -52,16 +38,21 @@ async fn users_survive_a_restart() {
 #[tokio::test]
 async fn an_unreadable_row_is_named_but_not_shown() {
     let (_folder, database) = database(&MIGRATIONS).await;
-    let repository = SqliteRepository::new(database.clone());
-    for (number, column) in ["email", "name", "status", "tier", "roles"].into_iter().enumerate() {
+    let repository = SqlRepository::new(database.clone());
+    for (number, (column, damage)) in [
+        ("email", "UPDATE users SET email = '\u{1}secret'"),
+        ("name", "UPDATE users SET name = '\u{1}secret'"),
+        ("status", "UPDATE users SET status = '\u{1}secret'"),
+        ("tier", "UPDATE users SET tier = '\u{1}secret'"),
+        ("roles", "UPDATE users SET roles = '\u{1}secret'"),
+        ("version", "UPDATE users SET version = -1"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let number = number as u128;
         repository.create(new(number, &format!("{number}@example.org"))).await.unwrap();
-        let damage = format!("UPDATE users SET {column} = '\u{1}secret' WHERE id = ?");
-        let damaged = database.write::<_, sqlx::Error, _>(move |conn| {
-            let damage = sqlx::AssertSqlSafe(damage);
-            Box::pin(async move { sqlx::query(damage).bind(id(number).0).execute(conn).await })
-        });
-        damaged.await.unwrap();
+        execute(&database, damage).await.unwrap();
         let Err(StorageError::Corrupt(error)) = repository.find(id(number)).await else { panic!() };
         let expected = format!("column {column} of user {} cannot be read", id(number));
         assert_eq!(error.to_string(), expected);
@@ -71,18 +62,17 @@ async fn an_unreadable_row_is_named_but_not_shown() {
 #[tokio::test]
 async fn expired_refresh_tokens_are_deleted() {
     let (_folder, database) = database(&MIGRATIONS).await;
-    let repository = SqliteRepository::new(database.clone());
+    let repository = SqlRepository::new(database.clone());
     repository.create(new(1, "ann@example.org")).await.unwrap();
     for (hash, valid_for) in [(1, 9), (2, 10), (3, 11)] {
         repository.add(grant(hash, id(1), Duration::seconds(valid_for))).await.unwrap();
     }
     let purged = EXPIRED_TOKENS.run(&database, NOW + Duration::seconds(10)).await.unwrap();
     assert_eq!(purged, 2);
-    let left: Vec<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM refresh_tokens")
-        .fetch_all(database.reader())
-        .await
-        .unwrap();
-    assert_eq!(left, [vec![3; 32]]);
+    let mut conn = database.reader().await.unwrap();
+    let left: Vec<(Vec<u8>,)> =
+        conn.query("SELECT hash FROM refresh_tokens").fetch_all().await.unwrap();
+    assert_eq!(left, [(vec![3; 32],)]);
 }
 
 #[tokio::test]

@@ -186,8 +186,8 @@ struct AddressData {
 struct AddressRecord(#[serde(with = "AddressData")] Address);
 
 /// An address as it is stored.
-pub(super) fn address_record(address: Address) -> Result<String, StorageError> {
-    json(&AddressRecord(address))
+pub(super) fn address_record(address: &Address) -> Result<String, StorageError> {
+    json(&AddressRecord(address.clone()))
 }
 
 /// An event, and beside each the address that its order has.

@@ -1,4 +1,4 @@
-//! Orders and their sagas in SQLite.
+//! Orders and their sagas in a database.
 //!
 //! A unit of work is one transaction: the event, the row that lists go by, the address,
 //! the saga and the request record are there together or not at all.
@@ -7,13 +7,16 @@ mod orders;
 mod records;
 mod sagas;
 
-use sqlx::migrate::Migrator;
+use gantry_sql::Migrations;
 
-pub use self::{orders::SqliteRepository, sagas::SqliteSagaLog};
+pub use self::{orders::SqlRepository, sagas::SqlSagaLog};
 use crate::application::CommitError;
 
 /// The schema, from its first version on.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("migrations/sqlite"),
+    postgres: sqlx::migrate!("migrations/postgres"),
+};
 
 impl From<sqlx::Error> for CommitError {
     fn from(error: sqlx::Error) -> Self {

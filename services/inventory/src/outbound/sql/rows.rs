@@ -12,9 +12,9 @@ pub(super) struct ProductRow {
     name: String,
     currency: String,
     price: i64,
-    available: u32,
-    reserved: u32,
-    sold: u32,
+    available: i64,
+    reserved: i64,
+    sold: i64,
     create_time: StoredTime,
     update_time: StoredTime,
 }
@@ -22,9 +22,9 @@ pub(super) struct ProductRow {
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct StockRow {
     sku: String,
-    available: u32,
-    reserved: u32,
-    sold: u32,
+    available: i64,
+    reserved: i64,
+    sold: i64,
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -38,7 +38,7 @@ pub(super) struct ReservationRow {
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct ItemRow {
     sku: String,
-    quantity: u32,
+    quantity: i64,
 }
 
 impl TryFrom<ProductRow> for Product {
@@ -50,8 +50,7 @@ impl TryFrom<ProductRow> for Product {
             sku: Sku::parse(row.sku).map_err(StorageError::corrupt)?,
             name: ProductName::stored(row.name),
             price: Money::new(row.price, currency).map_err(StorageError::corrupt)?,
-            stock: Stock::stored(row.available, row.reserved, row.sold)
-                .map_err(StorageError::corrupt)?,
+            stock: stock(row.available, row.reserved, row.sold)?,
             create_time: row.create_time.0,
             update_time: row.update_time.0,
         })
@@ -60,10 +59,17 @@ impl TryFrom<ProductRow> for Product {
 
 impl StockRow {
     pub(super) fn stock(self) -> Result<(Sku, Stock), StorageError> {
-        let stock = Stock::stored(self.available, self.reserved, self.sold)
-            .map_err(StorageError::corrupt)?;
+        let stock = stock(self.available, self.reserved, self.sold)?;
         Ok((Sku::parse(self.sku).map_err(StorageError::corrupt)?, stock))
     }
+}
+
+fn stock(available: i64, reserved: i64, sold: i64) -> Result<Stock, StorageError> {
+    Stock::stored(count(available)?, count(reserved)?, count(sold)?).map_err(StorageError::corrupt)
+}
+
+fn count(stored: i64) -> Result<u32, StorageError> {
+    u32::try_from(stored).map_err(StorageError::corrupt)
 }
 
 impl ReservationRow {
@@ -71,7 +77,8 @@ impl ReservationRow {
         let items = items
             .into_iter()
             .map(|row| {
-                let quantity = Quantity::new(row.quantity).map_err(StorageError::corrupt)?;
+                let quantity =
+                    Quantity::new(count(row.quantity)?).map_err(StorageError::corrupt)?;
                 Ok((Sku::parse(row.sku).map_err(StorageError::corrupt)?, quantity))
             })
             .collect::<Result<Vec<_>, StorageError>>()?;
@@ -98,10 +105,4 @@ pub(super) fn status_name(status: Status) -> &'static str {
         Status::Committed => "COMMITTED",
         Status::Released => "RELEASED",
     }
-}
-
-/// SKUs as a JSON list, which `json_each` makes rows of.
-pub(super) fn json<'a>(skus: impl IntoIterator<Item = &'a Sku>) -> Result<String, StorageError> {
-    let skus: Vec<_> = skus.into_iter().map(Sku::as_str).collect();
-    serde_json::to_string(&skus).map_err(StorageError::corrupt)
 }

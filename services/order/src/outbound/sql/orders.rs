@@ -5,8 +5,7 @@ use gantry_contract::{
     idempotency::RequestKey,
     page::{MAX_TOTAL, Page, PageRequest},
 };
-use gantry_sql::{Sqlite, StorageError, StoredTime, requests};
-use sqlx::SqliteConnection;
+use gantry_sql::{Connection, Database, StorageError, StoredTime, requests};
 use uuid::Uuid;
 
 use super::{
@@ -18,15 +17,15 @@ use crate::{
     domain::{Change, OrderId, UserId},
 };
 
-/// The orders in a SQLite database that has [`MIGRATIONS`](super::MIGRATIONS).
+/// The orders in a database that has [`MIGRATIONS`](super::MIGRATIONS).
 #[derive(Clone, Debug)]
-pub struct SqliteRepository {
-    database: Sqlite,
+pub struct SqlRepository {
+    database: Database,
 }
 
-impl SqliteRepository {
-    /// The orders in this database.
-    pub fn new(database: Sqlite) -> Self {
+impl SqlRepository {
+    /// Returns the orders in this database.
+    pub fn new(database: Database) -> Self {
         Self { database }
     }
 }
@@ -46,41 +45,42 @@ macro_rules! histories {
     };
 }
 
-const ONE: &str = histories!("SELECT ? AS id");
-const ALL: &str = histories!("SELECT id FROM orders WHERE id < ? ORDER BY id DESC LIMIT ?");
+const ONE: &str = histories!("SELECT id FROM orders WHERE id = $1");
+const ALL: &str = histories!("SELECT id FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2");
 const OWN: &str =
-    histories!("SELECT id FROM orders WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?");
-const COUNT_ALL: &str = "SELECT count(*) FROM (SELECT 1 FROM orders LIMIT ?)";
-const COUNT_OWN: &str = "SELECT count(*) FROM (SELECT 1 FROM orders WHERE user_id = ? LIMIT ?)";
+    histories!("SELECT id FROM orders WHERE id < $1 AND user_id = $3 ORDER BY id DESC LIMIT $2");
+const COUNT_ALL: &str = "SELECT count(*) FROM (SELECT 1 FROM orders LIMIT $1) AS counted";
+const COUNT_OWN: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM orders WHERE user_id = $2 LIMIT $1) AS counted";
 
 /// Counts no further than it has to, in an index of drafts alone.
 const COUNT_OPEN_DRAFTS: &str = "SELECT count(*) FROM (SELECT 1 FROM orders
-    WHERE user_id = ? AND status = 'DRAFT' AND update_time >= ? LIMIT ?)";
+    WHERE user_id = $1 AND status = 'DRAFT' AND update_time >= $2 LIMIT $3) AS counted";
 
 #[async_trait]
-impl OrderRepository for SqliteRepository {
+impl OrderRepository for SqlRepository {
     async fn find(&self, id: OrderId) -> Result<Option<StoredOrder>, StorageError> {
-        let rows: Vec<EventRow> =
-            sqlx::query_as(ONE).bind(id.0).fetch_all(self.database.reader()).await?;
+        let mut conn = self.database.reader().await?;
+        let rows: Vec<EventRow> = conn.query(ONE).bind(id.0).fetch_all().await?;
         Ok(orders(&rows)?.pop())
     }
 
     async fn seen(&self, request: &RequestKey) -> Result<Seen, StorageError> {
-        let mut reader = self.database.reader().acquire().await?;
-        seen(&mut reader, request).await
+        seen(&mut self.database.reader().await?, request).await
     }
 
     async fn commit(&self, unit: UnitOfWork) -> Result<(), CommitError> {
-        self.database.write(|conn| Box::pin(write(conn, unit))).await
+        self.database.write(unit, |conn, unit| Box::pin(write(conn, unit))).await
     }
 
     async fn create(&self, unit: UnitOfWork, quota: DraftQuota) -> Result<(), CommitError> {
-        self.database.write(move |conn| Box::pin(create(conn, unit, quota))).await
+        self.database
+            .write_locked((unit, quota), |conn, (unit, quota)| Box::pin(create(conn, unit, *quota)))
+            .await
     }
 
     async fn has_all_drafts(&self, user: UserId, quota: DraftQuota) -> Result<bool, StorageError> {
-        let mut reader = self.database.reader().acquire().await?;
-        has_all_drafts(&mut reader, user, quota).await
+        has_all_drafts(&mut self.database.reader().await?, user, quota).await
     }
 
     async fn list(
@@ -93,18 +93,21 @@ impl OrderRepository for SqliteRepository {
             Some(key) => Uuid::parse_str(key).map_err(StorageError::corrupt)?,
             None => Uuid::max(),
         };
-        let reader = self.database.reader();
+        let mut conn = self.database.replica().await?;
+        let limit = i64::from(page.limit());
         let query = match owner {
-            Some(owner) => sqlx::query_as(OWN).bind(owner.0),
-            None => sqlx::query_as(ALL),
+            Some(owner) => conn.query(OWN).bind(before).bind(limit).bind(owner.0),
+            None => conn.query(ALL).bind(before).bind(limit),
         };
-        let rows: Vec<EventRow> = query.bind(before).bind(page.limit()).fetch_all(reader).await?;
+        let rows: Vec<EventRow> = query.fetch_all().await?;
         let total = if page.include_total {
+            let most = i64::from(MAX_TOTAL);
             let query = match owner {
-                Some(owner) => sqlx::query_scalar(COUNT_OWN).bind(owner.0),
-                None => sqlx::query_scalar(COUNT_ALL),
+                Some(owner) => conn.query(COUNT_OWN).bind(most).bind(owner.0),
+                None => conn.query(COUNT_ALL).bind(most),
             };
-            Some(query.bind(MAX_TOTAL).fetch_one(reader).await?)
+            let total: i64 = query.fetch_value().await?;
+            Some(u32::try_from(total).map_err(StorageError::corrupt)?)
         } else {
             None
         };
@@ -112,7 +115,7 @@ impl OrderRepository for SqliteRepository {
     }
 }
 
-async fn seen(conn: &mut SqliteConnection, request: &RequestKey) -> Result<Seen, StorageError> {
+async fn seen(conn: &mut Connection, request: &RequestKey) -> Result<Seen, StorageError> {
     Ok(match requests::find(conn, request).await? {
         requests::Found::New => Seen::New,
         requests::Found::Same { resource_id } => {
@@ -123,25 +126,27 @@ async fn seen(conn: &mut SqliteConnection, request: &RequestKey) -> Result<Seen,
 }
 
 async fn has_all_drafts(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     user: UserId,
     quota: DraftQuota,
 ) -> Result<bool, StorageError> {
-    let open: i64 = sqlx::query_scalar(COUNT_OPEN_DRAFTS)
+    let open: i64 = conn
+        .query(COUNT_OPEN_DRAFTS)
         .bind(user.0)
         .bind(StoredTime(quota.changed_since))
-        .bind(quota.max)
-        .fetch_one(conn)
+        .bind(i64::from(quota.max))
+        .fetch_value()
         .await?;
     Ok(open >= quota.max.into())
 }
 
 async fn create(
-    conn: &mut SqliteConnection,
-    unit: UnitOfWork,
+    conn: &mut Connection,
+    unit: &UnitOfWork,
     quota: DraftQuota,
 ) -> Result<(), CommitError> {
     let user = unit.change.order.user();
+    conn.lock(&format!("drafts of {user}")).await?;
     let full = has_all_drafts(conn, user, quota).await?;
     // A repetition is a repetition however many drafts there are by now: it is told first,
     // and what was written is undone.
@@ -149,39 +154,42 @@ async fn create(
     if full { Err(CommitError::TooManyDrafts) } else { Ok(()) }
 }
 
-async fn write(conn: &mut SqliteConnection, unit: UnitOfWork) -> Result<(), CommitError> {
+async fn write(conn: &mut Connection, unit: &UnitOfWork) -> Result<(), CommitError> {
     let UnitOfWork { change, address, request, saga } = unit;
     let (id, now) = (change.order.id(), change.recorded.at);
     // First of all: a repetition is a repetition even where the order has changed since.
     if let Some(request) = request {
-        match seen(conn, &request).await? {
-            Seen::New => requests::insert(conn, &request, &id.to_string(), now).await?,
+        match seen(conn, request).await? {
+            Seen::New => requests::insert(conn, request, &id.to_string(), now).await?,
             Seen::Same(id) => return Err(CommitError::Repeated(id)),
             Seen::Reused => return Err(CommitError::Reused),
         }
     }
-    append(conn, &change).await?;
+    append(conn, change).await?;
     if let Some(address) = address {
-        sqlx::query("INSERT OR REPLACE INTO order_addresses (order_id, address) VALUES (?, ?)")
-            .bind(id.0)
-            .bind(address_record(address)?)
-            .execute(&mut *conn)
-            .await?;
+        conn.query(
+            "INSERT INTO order_addresses (order_id, address) VALUES ($1, $2)
+             ON CONFLICT (order_id) DO UPDATE SET address = excluded.address",
+        )
+        .bind(id.0)
+        .bind(address_record(address)?)
+        .execute()
+        .await?;
     }
     if let Some(saga) = saga {
-        sagas::begin(conn, &saga, now).await?;
+        sagas::begin(conn, saga, now).await?;
     }
     Ok(())
 }
 
 /// Appends the event to the history it was decided on, and to no other.
-async fn append(conn: &mut SqliteConnection, change: &Change) -> Result<(), CommitError> {
+async fn append(conn: &mut Connection, change: &Change) -> Result<(), CommitError> {
     let Change { order, recorded } = change;
     let version = i64::try_from(recorded.version).map_err(StorageError::corrupt)?;
     let row = if version == 1 {
-        sqlx::query(
+        conn.query(
             "INSERT INTO orders (status, version, update_time, id, user_id, create_time)
-             VALUES (?, ?, ?, ?, ?, ?)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (id) DO NOTHING",
         )
         .bind(order.status().as_str())
@@ -191,9 +199,9 @@ async fn append(conn: &mut SqliteConnection, change: &Change) -> Result<(), Comm
         .bind(order.user().0)
         .bind(StoredTime(recorded.at))
     } else {
-        sqlx::query(
-            "UPDATE orders SET status = ?, version = ?, update_time = ?
-             WHERE id = ? AND version = ?",
+        conn.query(
+            "UPDATE orders SET status = $1, version = $2, update_time = $3
+             WHERE id = $4 AND version = $5",
         )
         .bind(order.status().as_str())
         .bind(version)
@@ -201,19 +209,20 @@ async fn append(conn: &mut SqliteConnection, change: &Change) -> Result<(), Comm
         .bind(order.id().0)
         .bind(version - 1)
     };
-    if row.execute(&mut *conn).await?.rows_affected() == 0 {
+    if row.execute().await? == 0 {
         return Err(CommitError::Stale);
     }
     let (kind, data) = event_record(&recorded.event)?;
-    sqlx::query(
-        "INSERT INTO order_events (order_id, version, create_time, type, data) VALUES (?, ?, ?, ?, ?)",
+    conn.query(
+        "INSERT INTO order_events (order_id, version, create_time, type, data)
+         VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(order.id().0)
     .bind(version)
     .bind(StoredTime(recorded.at))
     .bind(kind)
     .bind(data)
-    .execute(conn)
+    .execute()
     .await?;
     Ok(())
 }

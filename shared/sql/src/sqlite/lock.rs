@@ -11,18 +11,18 @@ use std::{
     path::Path,
 };
 
-use crate::files::beside;
+use super::files::beside;
 
-/// Why the lock was not taken.
+/// Reason for which the lock was not taken.
 #[derive(Debug)]
 pub(crate) enum LockError {
-    /// Somebody holds it: the process of this id, where it could be read.
+    /// Another process holds it: that of this id, if it could be read.
     Held { by: Option<u32> },
     /// The lock file could not be made or locked.
     Io(io::Error),
 }
 
-/// Held for as long as it lives.
+/// Lock of a database, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ProcessLock {
     _file: File,
@@ -48,7 +48,7 @@ fn note_holder(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-/// Only for the error message: the holder may not have written it yet.
+/// Reads the id of the holder, for the error message. The holder may not have written it yet.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;

@@ -20,7 +20,7 @@ pub(super) struct UserRow {
     status: String,
     tier: String,
     roles: String,
-    version: u32,
+    version: i64,
     create_time: StoredTime,
     update_time: StoredTime,
 }
@@ -54,7 +54,7 @@ impl TryFrom<UserRow> for User {
             status: Status::parse(&row.status).ok_or_else(corrupt("status"))?,
             tier: Tier::parse(&row.tier).ok_or_else(corrupt("tier"))?,
             roles: roles.ok_or_else(corrupt("roles"))?,
-            version: row.version,
+            version: row.version.try_into().ok().ok_or_else(corrupt("version"))?,
             create_time: row.create_time.0,
             update_time: row.update_time.0,
         })

@@ -6,14 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Free space below which no unit of work can be counted on, in bytes.
+/// Free space below which a unit of work may fail, in bytes.
 const LEAST_FREE: u64 = 256 * 1024;
 
 /// Makes the database file for its owner alone, and tightens it and the files that SQLite keeps
 /// beside it. Later ones get the mode of the database.
 ///
 /// # Errors
-/// The file that cannot be used, and why.
+/// The file that cannot be used, and its error.
 pub(crate) fn make_private(database: &Path) -> Result<(), (PathBuf, io::Error)> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -29,27 +29,27 @@ pub(crate) fn make_private(database: &Path) -> Result<(), (PathBuf, io::Error)> 
     Ok(())
 }
 
-/// The path of a file beside the database: `user.db-wal`.
+/// Returns the path of a file beside the database: `user.db-wal`.
 pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(database);
     name.push(suffix);
     name.into()
 }
 
-/// The files as they were when the database was opened. Opened once more they would be others:
-/// closing them would release SQLite's locks.
+/// Files of the database, as they were when it was opened. They are not opened again: closing them would
+/// release SQLite's locks.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenFiles {
     folder: PathBuf,
     files: Vec<(PathBuf, Identity)>,
 }
 
-/// Why a write to the files would be lost or refused.
+/// Reason for which a write to the files would be lost or refused.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// What is written goes to a file that has no name any more.
+    /// The open file has no name any more: a write to it would be lost.
     Gone(PathBuf),
-    /// Bytes left.
+    /// The disk is full: its folder, and the free bytes.
     Full(PathBuf, u64),
 }
 
@@ -78,7 +78,7 @@ impl OpenFiles {
         Ok(Self { folder: folder.to_owned(), files: files.collect::<io::Result<_>>()? })
     }
 
-    /// Whether every file is still the one that is open. Takes a few microseconds.
+    /// Checks that every file is still the open one. Takes a few microseconds.
     pub(crate) fn present(&self) -> Result<(), Trouble> {
         let gone = self
             .files
@@ -87,7 +87,7 @@ impl OpenFiles {
         gone.map_or(Ok(()), |(path, _)| Err(Trouble::Gone(path.clone())))
     }
 
-    /// Whether the disk has room for a unit of work. Where that cannot be told, it has.
+    /// Checks that the disk has room for a unit of work. A disk of unknown size has.
     pub(crate) fn has_room(&self) -> Result<(), Trouble> {
         match free(&self.folder) {
             Some(free) if free < LEAST_FREE => Err(Trouble::Full(self.folder.clone(), free)),
@@ -96,7 +96,7 @@ impl OpenFiles {
     }
 }
 
-/// Tells a file from another one of the same name.
+/// Identity of a file, which another one of the same name does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     #[cfg(unix)]

@@ -1,7 +1,11 @@
-//! Opening and closing.
+//! A database in a SQLite file, which one process has open.
+
+mod files;
+mod lock;
+pub(crate) mod path;
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -11,128 +15,31 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio_util::task::TaskTracker;
 
-use crate::{
-    Settings,
-    error::is_not_a_database,
-    files::{self, OpenFiles},
+use self::{
+    files::OpenFiles,
     lock::{LockError, ProcessLock},
-    path,
-    probe::Probe,
 };
+use crate::{OpenError, SqliteSettings, error::is_not_a_database};
 
 /// The write-ahead log is cut back to this after a checkpoint, in bytes.
 const WAL_LIMIT: &str = "67108864";
 
-/// Why a database could not be opened. Each says which path it is about.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The path names no file.
-    #[error("database path {path:?}: {why}")]
-    NoFile {
-        /// The path.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// The path, or its folder, is something else than it must be.
-    #[error("{} is {is}, not {expected}", path.display())]
-    WrongKind {
-        /// What was looked at.
-        path: PathBuf,
-        /// `a file`, `a folder`, `a symbolic link` or `a device or a pipe`.
-        is: &'static str,
-        /// What was expected there.
-        expected: &'static str,
-    },
-    /// The folder could not be made.
-    #[error("cannot make the folder {}: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Nothing can be written in the folder.
-    #[error("cannot write in the folder {}: {source}", path.display())]
-    Unwritable {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file, or one of those beside it, is not private or cannot be opened.
-    #[error("cannot use the database file {}: {source}", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another process has the database open.
-    #[error("the database {} is in use by {}", path.display(), holder(*by))]
-    InUse {
-        /// The database.
-        path: PathBuf,
-        /// The process, where it is known.
-        by: Option<u32>,
-    },
-    /// The file is not a SQLite database.
-    #[error("{} is not a SQLite database", path.display())]
-    NotADatabase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The database was written by a version of the service that this one does not know.
-    #[error(
-        "the database {} was migrated to version {version} by a newer release: start that one",
-        path.display()
-    )]
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// The migration that is not known here.
-        version: i64,
-    },
-    /// A migration failed, or differs from what was once applied.
-    #[error("cannot migrate the database {}: {source}", path.display())]
-    Migration {
-        /// The database.
-        path: PathBuf,
-        /// Why.
-        source: MigrateError,
-    },
-    /// SQLite refused.
-    #[error("cannot open the database {}: {source}", path.display())]
-    Database {
-        /// The database.
-        path: PathBuf,
-        /// Why.
-        source: sqlx::Error,
-    },
-}
-
-/// An open database. Clones share it.
+/// An open file.
 #[derive(Clone, Debug)]
-pub struct Sqlite {
-    /// One connection: whoever holds it is the only writer.
+pub(crate) struct Sqlite {
+    /// One connection: its holder is the only writer.
     pub(crate) writer: SqlitePool,
-    reader: SqlitePool,
+    pub(crate) reader: SqlitePool,
     pub(crate) files: OpenFiles,
-    pub(crate) probe: Probe,
-    /// Owns the units of work that have begun.
-    pub(crate) units: TaskTracker,
     lock: Arc<Mutex<Option<ProcessLock>>>,
 }
 
 impl Sqlite {
-    /// Opens the database for this process alone and brings its schema up to date.
-    ///
-    /// # Errors
-    /// [`OpenError`] where the path is unusable, another process has the database,
-    /// or a migration fails; a migration that fails changes nothing.
-    pub async fn open(settings: &Settings, migrations: &Migrator) -> Result<Self, OpenError> {
+    pub(crate) async fn open(
+        settings: &SqliteSettings,
+        migrations: &Migrator,
+    ) -> Result<Self, OpenError> {
         let path = prepare(&settings.path)?;
         let lock = lock(&path)?;
         // After the lock: closing these files would release the locks of another opening.
@@ -169,7 +76,7 @@ impl Sqlite {
             MigrateError::VersionMissing(version) => {
                 OpenError::Newer { path: path.clone(), version }
             }
-            source => OpenError::Migration { path: path.clone(), source },
+            source => OpenError::Migration { database: path.display().to_string(), source },
         })?;
         // Opened last: a reader cannot create the files of the write-ahead log.
         let reader = pool()
@@ -181,30 +88,18 @@ impl Sqlite {
         let files = OpenFiles::of(&path)
             .map_err(|source| OpenError::Unusable { path: path.clone(), source })?;
         tracing::debug!(path = %path.display(), "database open");
-        Ok(Self {
-            writer,
-            reader,
-            files,
-            probe: Probe::default(),
-            units: TaskTracker::new(),
-            lock: Arc::new(Mutex::new(Some(lock))),
-        })
+        Ok(Self { writer, reader, files, lock: Arc::new(Mutex::new(Some(lock))) })
     }
 
-    /// The pool for queries. SQLite refuses a write on it.
-    pub fn reader(&self) -> &SqlitePool {
-        &self.reader
-    }
-
-    /// Waits for the units of work that have begun, then closes every connection
-    /// and lets another process have the file. Later uses of any clone fail.
-    pub async fn close(&self) {
+    /// Closes every connection. The writer's comes back when the last unit is done; as the last to
+    /// close, it folds the write-ahead log into the database.
+    pub(crate) async fn close_pools(&self) {
         self.reader.close().await;
-        // The writer's connection comes back when the last unit is done; as the last
-        // to close, it folds the write-ahead log into the database.
         self.writer.close().await;
-        self.units.close();
-        self.units.wait().await;
+    }
+
+    /// Lets another process have the file.
+    pub(crate) fn unlock(&self) {
         // A poisoned lock still holds a file to let go of.
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -249,7 +144,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn connect_options(path: &Path, settings: &Settings) -> SqliteConnectOptions {
+fn connect_options(path: &Path, settings: &SqliteSettings) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -258,11 +153,4 @@ fn connect_options(path: &Path, settings: &Settings) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(settings.busy_timeout)
         .pragma("journal_size_limit", WAL_LIMIT)
-}
-
-fn holder(by: Option<u32>) -> String {
-    match by {
-        Some(id) => format!("process {id}"),
-        None => "another process".to_owned(),
-    }
 }

@@ -1,0 +1,78 @@
+-- Times are microseconds since 1970.
+
+-- The truth: what happened to each order. Only ever added to, and free of anything
+-- personal.
+CREATE TABLE order_events (
+    order_id    UUID             NOT NULL,
+    -- The order's version after the event.
+    version     BIGINT           NOT NULL CHECK (version >= 1),
+    create_time BIGINT           NOT NULL,
+    -- What happened, and the form of its data: order.placed.v1
+    type        TEXT COLLATE "C" NOT NULL,
+    -- JSON.
+    data        TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (order_id, version)
+);
+
+-- What lists go by; follows from the events and changes with them.
+CREATE TABLE orders (
+    id          UUID             NOT NULL PRIMARY KEY,
+    user_id     UUID             NOT NULL,
+    status      TEXT COLLATE "C" NOT NULL,
+    version     BIGINT           NOT NULL,
+    create_time BIGINT           NOT NULL,
+    update_time BIGINT           NOT NULL
+);
+
+CREATE INDEX orders_by_user ON orders (user_id, id);
+-- Open drafts are counted by user. The status is that of a draft, as the domain writes it.
+CREATE INDEX orders_open_drafts ON orders (user_id, update_time) WHERE status = 'DRAFT';
+
+-- Personal, so apart: it can be erased without touching history.
+CREATE TABLE order_addresses (
+    order_id UUID             NOT NULL PRIMARY KEY REFERENCES orders (id),
+    -- JSON.
+    address  TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE sagas (
+    id                UUID             NOT NULL PRIMARY KEY,
+    name              TEXT COLLATE "C" NOT NULL,
+    -- JSON.
+    input             TEXT COLLATE "C" NOT NULL,
+    -- JSON, as gantry_saga has it.
+    context           TEXT COLLATE "C" NOT NULL,
+    status            TEXT COLLATE "C" NOT NULL CHECK (status IN ('running', 'completed', 'undone', 'stuck')),
+    -- Raised by every claim: only the latest claimant may write.
+    epoch             BIGINT           NOT NULL CHECK (epoch >= 0),
+    -- Number of its entries.
+    length            BIGINT           NOT NULL CHECK (length >= 0),
+    -- Until then no other process may claim it.
+    lease_expire_time BIGINT           NOT NULL,
+    create_time       BIGINT           NOT NULL,
+    update_time       BIGINT           NOT NULL
+);
+
+CREATE INDEX sagas_by_status ON sagas (status, id);
+
+CREATE TABLE saga_entries (
+    saga_id     UUID             NOT NULL REFERENCES sagas (id),
+    position    BIGINT           NOT NULL CHECK (position >= 0),
+    create_time BIGINT           NOT NULL,
+    -- JSON, as gantry_saga has it.
+    entry       TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (saga_id, position)
+);
+
+-- As gantry_sql::requests has it.
+CREATE TABLE request_records (
+    subject     TEXT COLLATE "C" NOT NULL,
+    method      TEXT COLLATE "C" NOT NULL,
+    request_id  UUID             NOT NULL,
+    fingerprint BYTEA            NOT NULL,
+    resource_id TEXT COLLATE "C" NOT NULL,
+    create_time BIGINT           NOT NULL,
+    PRIMARY KEY (subject, method, request_id)
+);
+
+CREATE INDEX request_records_by_create_time ON request_records (create_time);

@@ -1,0 +1,4 @@
+DROP TABLE request_records;
+DROP TABLE refresh_tokens;
+DROP TABLE passwords;
+DROP TABLE users;

@@ -1,0 +1,206 @@
+//! One connection, to either engine.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use sqlx::{
+    PgConnection, SqlStr, SqliteConnection, Transaction, pool::PoolConnection, postgres::Postgres,
+    sqlite::Sqlite,
+};
+
+use crate::{
+    Query,
+    error::{Conflict, IgnoredFailure, UnknownOutcome, must_repeat},
+};
+
+/// Connection to the database, on which a repository runs its statements.
+///
+/// A statement's text is PostgreSQL's: its parameters are `$1`, `$2`, ..., its rows are locked by
+/// `FOR UPDATE`. What SQLite spells otherwise is replaced for it.
+///
+/// In a unit of work the connection remembers a statement that failed: the unit cannot be
+/// committed any more, even if it ignores the error. PostgreSQL would roll it back, and answer the
+/// COMMIT with success.
+pub struct Connection {
+    handle: Handle,
+    state: State,
+}
+
+enum Handle {
+    Sqlite(PoolConnection<Sqlite>),
+    SqliteUnit(Transaction<'static, Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+    PostgresUnit(Transaction<'static, Postgres>),
+}
+
+/// A future whose type is hidden.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A connection of one engine.
+enum Engine<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+/// Failures of the statements of a unit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct State {
+    /// A statement failed.
+    failed: bool,
+    /// The unit met another one. It may succeed if it runs again.
+    repeat: bool,
+}
+
+impl State {
+    /// Runs a statement and notes its failure.
+    pub(crate) async fn watch<T>(
+        &mut self,
+        statement: Boxed<'_, Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        // A statement that is dropped on its way counts as failed: nobody knows how it ended.
+        let before = std::mem::replace(&mut self.failed, true);
+        let result = statement.await;
+        match &result {
+            Ok(_) => self.failed = before,
+            Err(error) => self.repeat |= must_repeat(error),
+        }
+        result
+    }
+}
+
+impl From<PoolConnection<Sqlite>> for Connection {
+    fn from(conn: PoolConnection<Sqlite>) -> Self {
+        Self { handle: Handle::Sqlite(conn), state: State::default() }
+    }
+}
+
+impl From<PoolConnection<Postgres>> for Connection {
+    fn from(conn: PoolConnection<Postgres>) -> Self {
+        Self { handle: Handle::Postgres(conn), state: State::default() }
+    }
+}
+
+impl Connection {
+    /// Makes a statement of its text. See [`Connection`] for what SQLite reads otherwise.
+    pub fn query(&mut self, text: &'static str) -> Query<'_> {
+        let state = &mut self.state;
+        match self.handle.engine() {
+            Engine::Sqlite(conn) => Query::on_sqlite(conn, text, state),
+            Engine::Postgres(conn) => Query::on_postgres(conn, text, state),
+        }
+    }
+
+    /// Waits for other units that locked the same name, and locks it until the end of this unit.
+    ///
+    /// For a decision on rows that do not exist yet, such as their number. The unit must run in
+    /// [`Database::write_locked`](crate::Database::write_locked), or it does not see what the
+    /// others wrote. Nothing happens on SQLite, which has one writer.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn lock(&mut self, name: &str) -> Result<(), sqlx::Error> {
+        if matches!(self.handle, Handle::Sqlite(_) | Handle::SqliteUnit(_)) {
+            return Ok(());
+        }
+        // Two names of one hash only wait for each other.
+        let lock = self.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))");
+        lock.bind(name).execute().await.map(drop)
+    }
+
+    /// Notes that another unit has written meanwhile what this one did not see when it looked:
+    /// the unit is rolled back and runs again. Return the error from the unit.
+    pub fn conflict(&mut self) -> sqlx::Error {
+        self.state = State { failed: true, repeat: true };
+        sqlx::Error::AnyDriverError(Box::new(Conflict))
+    }
+
+    /// Begins a unit of work.
+    pub(crate) async fn begin(self, isolation: Isolation) -> Result<Self, sqlx::Error> {
+        let begin = |text: &'static str| Some(SqlStr::from_static(text));
+        let handle = match self.handle {
+            Handle::Sqlite(conn) => {
+                // IMMEDIATE: a transaction that began by reading could find, when it
+                // comes to write, that it may not, after half of its work.
+                Handle::SqliteUnit(Transaction::begin(conn, begin("BEGIN IMMEDIATE")).await?)
+            }
+            Handle::Postgres(conn) => {
+                Handle::PostgresUnit(Transaction::begin(conn, begin(isolation.begin())).await?)
+            }
+            unit => unit,
+        };
+        Ok(Self { handle, state: State::default() })
+    }
+
+    /// Commits the unit, or rolls it back and fails if one of its statements failed.
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        if self.state.failed {
+            self.roll_back().await;
+            return Err(sqlx::Error::AnyDriverError(Box::new(IgnoredFailure)));
+        }
+        let committed = match self.handle {
+            Handle::SqliteUnit(unit) => unit.commit().await,
+            Handle::PostgresUnit(unit) => unit.commit().await,
+            Handle::Sqlite(_) | Handle::Postgres(_) => Ok(()),
+        };
+        committed.map_err(|error| match error {
+            sqlx::Error::Io(error) => sqlx::Error::AnyDriverError(Box::new(UnknownOutcome(error))),
+            error => error,
+        })
+    }
+
+    /// Rolls the unit back.
+    pub(crate) async fn roll_back(self) {
+        let rolled_back = match self.handle {
+            Handle::SqliteUnit(unit) => unit.rollback().await,
+            Handle::PostgresUnit(unit) => unit.rollback().await,
+            Handle::Sqlite(_) | Handle::Postgres(_) => Ok(()),
+        };
+        // What is left of it is undone when the connection is next used.
+        if let Err(error) = rolled_back {
+            tracing::warn!(%error, "rollback failed");
+        }
+    }
+
+    /// Returns true if the unit may succeed if it runs again.
+    pub(crate) fn must_repeat(&self) -> bool {
+        self.state.repeat
+    }
+}
+
+impl Handle {
+    fn engine(&mut self) -> Engine<'_> {
+        match self {
+            Self::Sqlite(conn) => Engine::Sqlite(conn),
+            Self::SqliteUnit(unit) => Engine::Sqlite(unit),
+            Self::Postgres(conn) => Engine::Postgres(conn),
+            Self::PostgresUnit(unit) => Engine::Postgres(unit),
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let engine = match self.handle {
+            Handle::Sqlite(_) | Handle::SqliteUnit(_) => "SQLite",
+            Handle::Postgres(_) | Handle::PostgresUnit(_) => "PostgreSQL",
+        };
+        f.debug_struct("Connection").field("engine", &engine).field("state", &self.state).finish()
+    }
+}
+
+/// Isolation of a unit of work on PostgreSQL. On SQLite units run one after another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Isolation {
+    /// The unit sees the database as it was when it began.
+    RepeatableRead,
+    /// Each statement sees what was committed before it.
+    ReadCommitted,
+}
+
+impl Isolation {
+    fn begin(self) -> &'static str {
+        match self {
+            Self::RepeatableRead => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+            Self::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! An open database.
+
+use std::io;
+
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Connection, Kind, Migrations, OpenError, Settings, connection::Boxed, postgres::Postgres,
+    probe::Probe, sqlite::Sqlite,
+};
+
+/// An open database. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub(crate) engine: Engine,
+    pub(crate) probe: Probe,
+    /// Owns the units of work that have begun.
+    pub(crate) units: TaskTracker,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+impl Database {
+    /// Opens the database and brings its schema up to date.
+    ///
+    /// A SQLite file is opened for this process alone. A PostgreSQL database is shared: a schema that
+    /// a newer release migrated is left as it is.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the settings lead to no database that can be used, or a migration fails; a
+    /// migration that fails changes nothing.
+    pub async fn open(settings: &Settings, migrations: &Migrations) -> Result<Self, OpenError> {
+        // Boxed, so that no type of sqlx is a part of what a caller spawns.
+        let open: Boxed<'_, Result<Engine, OpenError>> = match settings.kind {
+            Kind::Sqlite => Box::pin(async {
+                Sqlite::open(&settings.sqlite, &migrations.sqlite).await.map(Engine::Sqlite)
+            }),
+            Kind::Postgres => Box::pin(async {
+                let opened = Postgres::open(&settings.postgres, &migrations.postgres);
+                opened.await.map(Engine::Postgres)
+            }),
+        };
+        Ok(Self { engine: open.await?, probe: Probe::default(), units: TaskTracker::new() })
+    }
+
+    /// Returns a connection for queries that must see every write that was acknowledged before. The
+    /// database refuses a write on it.
+    ///
+    /// # Errors
+    /// What the database said; [`sqlx::Error::PoolTimedOut`] if no connection becomes free in time.
+    pub async fn reader(&self) -> Result<Connection, sqlx::Error> {
+        Ok(match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.reader.acquire().await?.into(),
+            Engine::Postgres(postgres) => postgres.reader.acquire().await?.into(),
+        })
+    }
+
+    /// As [`reader`](Self::reader), for queries whose answer may be a little old: lists and searches.
+    /// With `postgres.read_url` they run on a replica.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader).
+    pub async fn replica(&self) -> Result<Connection, sqlx::Error> {
+        match &self.engine {
+            Engine::Postgres(Postgres { replica: Some(replica), .. }) => {
+                Ok(replica.acquire().await?.into())
+            }
+            _ => self.reader().await,
+        }
+    }
+
+    /// Returns a connection that writes.
+    pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => {
+                let conn = sqlite.writer.acquire().await?;
+                // A commit to a removed file would succeed, and be lost.
+                sqlite.files.present().map_err(|gone| sqlx::Error::Io(io::Error::other(gone)))?;
+                Ok(conn.into())
+            }
+            Engine::Postgres(postgres) => Ok(postgres.writer.acquire().await?.into()),
+        }
+    }
+
+    /// Returns true if other processes may have the database open at the same time.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
+    /// Waits for the units of work that have begun, then closes every connection
+    /// and lets another process have a SQLite file. Later uses of any clone fail.
+    pub async fn close(&self) {
+        // A connection that writes comes back when its unit is done.
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.close_pools().await,
+            Engine::Postgres(postgres) => postgres.close().await,
+        }
+        self.units.close();
+        self.units.wait().await;
+        if let Engine::Sqlite(sqlite) = &self.engine {
+            sqlite.unlock();
+        }
+    }
+}

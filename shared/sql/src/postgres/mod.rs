@@ -1,0 +1,137 @@
+//! A database on a PostgreSQL server, shared by any number of processes.
+
+pub(crate) mod url;
+
+use std::{borrow::Cow, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
+};
+
+pub(crate) use self::url::Server;
+use crate::{OpenError, PostgresSettings};
+
+/// Pools of connections to one database.
+#[derive(Clone, Debug)]
+pub(crate) struct Postgres {
+    pub(crate) writer: PgPool,
+    pub(crate) reader: PgPool,
+    /// Connections to a replica, if there is one.
+    pub(crate) replica: Option<PgPool>,
+}
+
+impl Postgres {
+    pub(crate) async fn open(
+        settings: &PostgresSettings,
+        migrations: &Migrator,
+    ) -> Result<Self, OpenError> {
+        let primary = server(&settings.url, settings)?;
+        migrate(&primary, settings, migrations).await?;
+        let replica = match &settings.read_url {
+            Some(url) => Some(reader(&server(url, settings)?, settings).await?),
+            None => None,
+        };
+        Ok(Self {
+            writer: pool(&primary, primary.options.clone(), settings.writers.get(), settings)
+                .await?,
+            reader: reader(&primary, settings).await?,
+            replica,
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Some(replica) = &self.replica {
+            replica.close().await;
+        }
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Reads the URL of a server and adds how to connect to it.
+fn server(url: &str, settings: &PostgresSettings) -> Result<Server, OpenError> {
+    let invalid = |why| OpenError::NoServer { why };
+    let server = Server::parse(url).map_err(invalid)?;
+    let mut options = server.options.application_name("gantry").options([
+        ("statement_timeout", millis(settings.statement_timeout)),
+        ("lock_timeout", millis(settings.lock_timeout)),
+    ]);
+    options = match &settings.tls {
+        None => options.ssl_mode(PgSslMode::Disable),
+        Some(tls) => {
+            let options = options.ssl_mode(PgSslMode::VerifyFull);
+            match &tls.ca_file {
+                Some(path) => options.ssl_root_cert(path),
+                None => options,
+            }
+        }
+    };
+    if let Some(path) = &settings.password_file {
+        let failed = |source| OpenError::PasswordFile { path: path.clone(), source };
+        let text = gantry_files::read_secret(path).map_err(failed)?;
+        options = options.password(gantry_files::value(&text).map_err(failed)?);
+    }
+    Ok(Server { url: server.url, options })
+}
+
+/// Brings the schema up to date, on a connection of its own: a lock that a failed migration leaves
+/// ends with it.
+async fn migrate(
+    server: &Server,
+    settings: &PostgresSettings,
+    migrations: &Migrator,
+) -> Result<(), OpenError> {
+    // A migration may take longer than a statement of a service.
+    let options = server.options.clone().options([("statement_timeout", "0")]);
+    let mut conn = connect(server, &options, settings.acquire_timeout).await?;
+    let migrations = Migrator {
+        migrations: Cow::Owned(migrations.migrations.to_vec()),
+        // A newer release may have added to the schema while this one still runs.
+        ignore_missing: true,
+        ..Migrator::DEFAULT
+    };
+    let migrated = migrations.run_direct(None, &mut conn, false).await;
+    if let Err(error) = conn.close().await {
+        tracing::debug!(%error, "connection that migrated not closed");
+    }
+    migrated.map_err(|source| OpenError::Migration { database: server.url.clone(), source })
+}
+
+async fn connect(
+    server: &Server,
+    options: &PgConnectOptions,
+    timeout: Duration,
+) -> Result<PgConnection, OpenError> {
+    let connected = match tokio::time::timeout(timeout, options.connect()).await {
+        Ok(connected) => connected,
+        Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
+    };
+    connected.map_err(|source| OpenError::Server { url: server.url.clone(), source })
+}
+
+/// Opens connections that only read.
+async fn reader(server: &Server, settings: &PostgresSettings) -> Result<PgPool, OpenError> {
+    let options = server.options.clone().options([("default_transaction_read_only", "on")]);
+    pool(server, options, settings.readers.get(), settings).await
+}
+
+async fn pool(
+    server: &Server,
+    options: PgConnectOptions,
+    connections: u32,
+    settings: &PostgresSettings,
+) -> Result<PgPool, OpenError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .idle_timeout(settings.idle_timeout)
+        .max_lifetime(settings.max_lifetime);
+    let connected = pool.connect_with(options).await;
+    connected.map_err(|source| OpenError::Server { url: server.url.clone(), source })
+}
+
+fn millis(time: Duration) -> String {
+    time.as_millis().to_string()
+}

@@ -1,0 +1,156 @@
+//! Real PostgreSQL servers for tests. For tests alone: nothing that ships names it.
+//!
+//! All functions panic on errors, as tests do. Install the server with `apt-get install postgresql`.
+//!
+//! ```no_run
+//! # async fn run() {
+//! let settings = gantry_sql_testing::Server::shared().database().await;
+//! # }
+//! ```
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    io::Read,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use gantry_sql::Settings;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+
+/// Time that a server has to start. Generous, because the machine may be busy.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Starts a server in a folder and stops it once nobody holds its standard input any more, however the
+/// holder ended. PostgreSQL refuses to run as root.
+const SCRIPT: &str = r#"
+set -eu
+bin=$1 folder=$2
+as=
+if [ "$(id -u)" = 0 ]; then
+    as='setpriv --reuid=postgres --regid=postgres --init-groups'
+    chown postgres "$folder"
+fi
+cd "$folder"
+if $as "$bin/initdb" -D data -U gantry -A trust -E UTF8 --locale=C.UTF-8 --locale-provider=icu \
+    --icu-locale=en-US --no-sync >log 2>&1
+then
+    $as "$bin/postgres" -D data -k "$folder" -c listen_addresses= -c fsync=off \
+        -c max_connections=500 -c shared_buffers=64MB -c deadlock_timeout=100ms >>log 2>&1 &
+    server=$!
+    cat >/dev/null
+    kill -INT "$server" && wait "$server" || true
+fi
+cat >/dev/null
+rm -rf "$folder"
+"#;
+
+/// A PostgreSQL server on a Unix socket in a folder of its own.
+///
+/// Its order of texts is not that of their bytes, so a column that lacks `COLLATE "C"` is noticed. It
+/// does not wait for the disk. It is stopped when it is dropped, or when its process ends.
+#[derive(Debug)]
+pub struct Server {
+    /// Shell that stops the server when its input ends.
+    keeper: Child,
+    folder: PathBuf,
+    databases: AtomicU32,
+}
+
+impl Server {
+    /// Returns the server of this process, which is started at the first call.
+    pub fn shared() -> &'static Self {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        SERVER.get_or_init(Self::start)
+    }
+
+    /// Starts a server of the caller's own.
+    pub fn start() -> Self {
+        let bin = binaries();
+        let folder = tempfile::tempdir().unwrap().keep();
+        let keeper = Command::new("sh")
+            .args(["-c", SCRIPT, "sh"])
+            .args([&bin, &folder])
+            .stdin(Stdio::piped())
+            // Ctrl-C is for the tests: the end of their process stops the server.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let server = Self { keeper, folder, databases: AtomicU32::new(0) };
+        server.wait_until_ready(&bin);
+        server
+    }
+
+    /// Creates an empty database and returns the settings that lead to it.
+    pub async fn database(&self) -> Settings {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut conn = self.connect("postgres").await;
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(create).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+        Settings::postgres_url(self.url(&name))
+    }
+
+    /// Connects to a database of the server.
+    pub async fn connect(&self, database: &str) -> PgConnection {
+        self.url(database).parse::<PgConnectOptions>().unwrap().connect().await.unwrap()
+    }
+
+    fn url(&self, database: &str) -> String {
+        let host = self.folder.to_str().unwrap().replace('/', "%2F");
+        format!("postgres://gantry@{host}/{database}")
+    }
+
+    fn wait_until_ready(&self, bin: &Path) {
+        let started = Instant::now();
+        let is_ready = || {
+            let mut command = Command::new(bin.join("pg_isready"));
+            command.arg("-q").arg("-h").arg(&self.folder).status().unwrap().success()
+        };
+        while !is_ready() {
+            if started.elapsed() > START_TIMEOUT {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                panic!("PostgreSQL does not start: {log}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _stopped = self.keeper.wait();
+    }
+}
+
+/// Returns the folder of the server's programs: that of `pg_config`, or Debian's newest.
+fn binaries() -> PathBuf {
+    let debian = || {
+        let versions = fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
+        let newest = versions.max_by_key(|entry| {
+            entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
+        });
+        Some(newest?.path().join("bin"))
+    };
+    let configured = || {
+        let mut child =
+            Command::new("pg_config").arg("--bindir").stdout(Stdio::piped()).spawn().ok()?;
+        let mut text = String::new();
+        child.stdout.take()?.read_to_string(&mut text).ok()?;
+        child.wait().ok()?;
+        Some(PathBuf::from(text.trim()))
+    };
+    let has_server = |bin: &PathBuf| bin.join("initdb").exists();
+    let found = configured().filter(has_server).or_else(|| debian().filter(has_server));
+    found.unwrap_or_else(|| panic!("PostgreSQL is missing: apt-get install postgresql"))
+}
