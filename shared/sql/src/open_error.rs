@@ -96,9 +96,11 @@ pub enum OpenError {
         /// Fault of it.
         why: &'static str,
     },
-    /// The password cannot be read.
-    #[error("cannot read the password of the database from {}: {source}", path.display())]
-    PasswordFile {
+    /// A file that the settings name cannot be read.
+    #[error("cannot read {what} of the database from {}: {source}", path.display())]
+    Unreadable {
+        /// `the password` or `the authorities`.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// Cause.

@@ -2,7 +2,7 @@
 
 pub(crate) mod url;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, io, path::Path, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
@@ -63,17 +63,25 @@ fn server(url: &str, settings: &PostgresSettings) -> Result<Server, OpenError> {
         Some(tls) => {
             let options = options.ssl_mode(PgSslMode::VerifyFull);
             match &tls.ca_file {
-                Some(path) => options.ssl_root_cert(path),
+                Some(path) => {
+                    let pem = gantry_files::read_text(path);
+                    let pem = pem.map_err(unreadable("the authorities", path))?;
+                    options.ssl_root_cert_from_pem(pem.into_bytes())
+                }
                 None => options,
             }
         }
     };
     if let Some(path) = &settings.password_file {
-        let failed = |source| OpenError::PasswordFile { path: path.clone(), source };
-        let text = gantry_files::read_secret(path).map_err(failed)?;
-        options = options.password(gantry_files::value(&text).map_err(failed)?);
+        let failed = || unreadable("the password", path);
+        let text = gantry_files::read_secret(path).map_err(failed())?;
+        options = options.password(gantry_files::value(&text).map_err(failed())?);
     }
     Ok(Server { url: server.url, options })
+}
+
+fn unreadable(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    move |source| OpenError::Unreadable { what, path: path.to_owned(), source }
 }
 
 /// Brings the schema up to date, on a connection of its own: a lock that a failed migration leaves
@@ -93,10 +101,41 @@ async fn migrate(
         ..Migrator::DEFAULT
     };
     let migrated = migrations.run_direct(None, &mut conn, false).await;
+    if let Err(error) = inspect(&mut conn, server, settings).await {
+        tracing::debug!(%error, "server not inspected");
+    }
     if let Err(error) = conn.close().await {
         tracing::debug!(%error, "connection that migrated not closed");
     }
     migrated.map_err(|source| OpenError::Migration { database: server.url.clone(), source })
+}
+
+/// Warns of a server that takes fewer connections than the pools have, or that loses acknowledged
+/// writes in a crash.
+async fn inspect(
+    conn: &mut PgConnection,
+    server: &Server,
+    settings: &PostgresSettings,
+) -> Result<(), sqlx::Error> {
+    let (free, is_durable): (i64, bool) = sqlx::query_as(
+        "SELECT current_setting('max_connections')::bigint
+                - current_setting('superuser_reserved_connections')::bigint
+                - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+                current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'",
+    )
+    .fetch_one(conn)
+    .await?;
+    let wanted = i64::from(settings.writers.get()) + i64::from(settings.readers.get());
+    if free < wanted {
+        tracing::warn!(url = server.url, free, wanted, "the server has too few connections left");
+    }
+    if !is_durable {
+        tracing::warn!(
+            url = server.url,
+            "the server may lose acknowledged writes in a crash: set fsync and synchronous_commit"
+        );
+    }
+    Ok(())
 }
 
 async fn connect(

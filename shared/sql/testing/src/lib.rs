@@ -27,8 +27,8 @@ use std::{
 use gantry_sql::Settings;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
-/// Time that a server has to start. Generous, because the machine may be busy.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Limit of a start, a statement and a wait. Generous, because the machine may be busy.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Starts a server in a folder and stops it once nobody holds its standard input any more, however the
 /// holder ended. PostgreSQL refuses to run as root.
@@ -97,7 +97,12 @@ impl Server {
         let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::query(create).execute(&mut conn).await.unwrap();
         conn.close().await.unwrap();
-        Settings::postgres_url(self.url(&name))
+        let mut settings = Settings::postgres_url(self.url(&name));
+        // No test may depend on the speed of the machine.
+        settings.postgres.acquire_timeout = TIMEOUT;
+        settings.postgres.statement_timeout = TIMEOUT;
+        settings.postgres.lock_timeout = TIMEOUT;
+        settings
     }
 
     /// Connects to a database of the server.
@@ -117,7 +122,7 @@ impl Server {
             command.arg("-q").arg("-h").arg(&self.folder).status().unwrap().success()
         };
         while !is_ready() {
-            if started.elapsed() > START_TIMEOUT {
+            if started.elapsed() > TIMEOUT {
                 let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 panic!("PostgreSQL does not start: {log}");
             }
