@@ -83,5 +83,5 @@ pub use open_error::OpenError;
 pub use probe::ProbeError;
 pub use purge::Purge;
 pub use query::{Query, Row, Value};
-pub use settings::{Kind, PostgresSettings, Settings, SettingsError, SqliteSettings, TlsSettings};
+pub use settings::{Kind, PostgresSettings, Settings, SettingsError, SqliteSettings};
 pub use unit::Unit;

@@ -96,11 +96,9 @@ pub enum OpenError {
         /// Fault of it.
         why: &'static str,
     },
-    /// A file that the settings name cannot be read.
-    #[error("cannot read {what} of the database from {}: {source}", path.display())]
-    Unreadable {
-        /// `the password` or `the authorities`.
-        what: &'static str,
+    /// The password cannot be read.
+    #[error("cannot read the password of the database from {}: {source}", path.display())]
+    PasswordFile {
         /// The file.
         path: PathBuf,
         /// Cause.

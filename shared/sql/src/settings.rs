@@ -133,9 +133,7 @@ pub struct PostgresSettings {
     pub read_url: Option<String>,
     /// File of the user's password. Default: no password is sent.
     pub password_file: Option<PathBuf>,
-    /// TLS to the server, which must offer it and prove its name. Default: no TLS.
-    pub tls: Option<TlsSettings>,
-    /// Allows a connection without TLS to a server on another machine; default false.
+    /// Allows a connection to a server on another machine, which has no TLS; default false.
     pub allow_plaintext: bool,
     /// Connections that write.
     pub writers: NonZeroU32,
@@ -164,16 +162,6 @@ pub struct PostgresSettings {
     pub lock_timeout: Duration,
 }
 
-/// TLS to a PostgreSQL server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Setters)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-#[setters(strip_option)]
-pub struct TlsSettings {
-    /// Authorities (PEM) that may vouch for the server, besides the public ones.
-    pub ca_file: Option<PathBuf>,
-}
-
 impl Default for PostgresSettings {
     fn default() -> Self {
         let connections = NonZeroU32::MIN.saturating_add(7);
@@ -181,7 +169,6 @@ impl Default for PostgresSettings {
             url: String::new(),
             read_url: None,
             password_file: None,
-            tls: None,
             allow_plaintext: false,
             writers: connections,
             readers: connections,
@@ -201,8 +188,8 @@ impl PostgresSettings {
         let problems = urls.into_iter().filter_map(|(key, url)| {
             let why = match Server::parse(url?) {
                 Err(why) => format!("{}, and {why}", crate::postgres::url::EXPECTED),
-                Ok(server) if !server.is_local() && self.tls.is_none() && !self.allow_plaintext => {
-                    "its server is on another machine: set postgres.tls, or \
+                Ok(server) if !server.is_local() && !self.allow_plaintext => {
+                    "its server is on another machine, and the connection has no TLS: set \
                      postgres.allow_plaintext = true"
                         .to_owned()
                 }

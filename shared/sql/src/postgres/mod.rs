@@ -2,7 +2,7 @@
 
 pub(crate) mod url;
 
-use std::{borrow::Cow, io, path::Path, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
@@ -58,30 +58,13 @@ fn server(url: &str, settings: &PostgresSettings) -> Result<Server, OpenError> {
         ("statement_timeout", millis(settings.statement_timeout)),
         ("lock_timeout", millis(settings.lock_timeout)),
     ]);
-    options = match &settings.tls {
-        None => options.ssl_mode(PgSslMode::Disable),
-        Some(tls) => {
-            let options = options.ssl_mode(PgSslMode::VerifyFull);
-            match &tls.ca_file {
-                Some(path) => {
-                    let pem = gantry_files::read_text(path);
-                    let pem = pem.map_err(unreadable("the authorities", path))?;
-                    options.ssl_root_cert_from_pem(pem.into_bytes())
-                }
-                None => options,
-            }
-        }
-    };
+    options = options.ssl_mode(PgSslMode::Disable);
     if let Some(path) = &settings.password_file {
-        let failed = || unreadable("the password", path);
-        let text = gantry_files::read_secret(path).map_err(failed())?;
-        options = options.password(gantry_files::value(&text).map_err(failed())?);
+        let failed = |source| OpenError::PasswordFile { path: path.clone(), source };
+        let text = gantry_files::read_secret(path).map_err(failed)?;
+        options = options.password(gantry_files::value(&text).map_err(failed)?);
     }
     Ok(Server { url: server.url, options })
-}
-
-fn unreadable(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    move |source| OpenError::Unreadable { what, path: path.to_owned(), source }
 }
 
 /// Brings the schema up to date, on a connection of its own: a lock that a failed migration leaves

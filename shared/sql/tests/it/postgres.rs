@@ -198,10 +198,6 @@ async fn each_refusal_of_the_server_is_named() {
     assert!(nobody.contains("cannot open the database postgres://gantry@127.0.0.1:1"), "{nobody}");
     let no_url = refusal(at("user.db".to_owned())).await;
     assert!(no_url.starts_with("database.postgres.url: expected postgres://"), "{no_url}");
-    let mut tls = good.clone();
-    tls.postgres.tls = Some(gantry_sql::TlsSettings::default());
-    let tls = refusal(tls).await;
-    assert!(tls.contains("TLS"), "{tls}");
     let mut password = good.clone();
     password.postgres.password_file = Some("/nonexistent".into());
     let password = refusal(password).await;
