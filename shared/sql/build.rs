@@ -1,5 +1,6 @@
-//! Compiles the tests again when their migrations change.
+//! Compiles the crate and its tests again when their migrations change.
 
 fn main() {
+    println!("cargo::rerun-if-changed=migrations");
     println!("cargo::rerun-if-changed=tests/it/migrations");
 }

@@ -14,7 +14,7 @@ use crate::{
     inbound::grpc::Api,
     outbound::{
         clients::{InventoryClient, UserClient},
-        sql::{MIGRATIONS, SqlRepository, SqlSagaLog},
+        sql::{MIGRATIONS, SqlRepository},
     },
     settings::{DraftSettings, Settings},
 };
@@ -51,9 +51,7 @@ impl gantry_process::Service for Service {
             ids: base.ids(),
         };
         let steps = PlaceOrderSaga::new(&ports, Self::NAME);
-        let log = SqlSagaLog::open(base.database()?, base.clock()).await;
-        let log = Arc::new(log.map_err(OpenError::service("cannot open the saga log"))?);
-        let sagas = base.saga_engine(log)?.definition(steps.definition());
+        let sagas = base.saga_engine().await?.definition(steps.definition());
         let sagas = sagas.map_err(OpenError::service("cannot start the sagas"))?.start();
         let DraftSettings { max_per_user: max, open_for } = settings.drafts;
         let (pricing, drafts) = (settings.pricing.into(), DraftLimit { max, open_for });

@@ -10,9 +10,9 @@ use gantry_client::Channel;
 use gantry_contract::{Clock, Contract, Ids, access::Grants};
 use gantry_discovery::Registry;
 use gantry_identity::{Issues, KeySource, TrustedKey, USERS, Verifier};
-use gantry_saga::{Engine, Log, Policy};
+use gantry_saga::{Engine, Policy};
 use gantry_server::{Fingerprints, Server, ServerBuilder};
-use gantry_sql::{Database, requests};
+use gantry_sql::{Database, requests, sagas::SagaLog};
 use gantry_telemetry::{BUILD, Meter};
 use tokio::task::JoinSet;
 
@@ -130,14 +130,18 @@ impl Base {
         Ok(self.storage()?.fingerprints.clone())
     }
 
-    /// Begins the service's saga engine over a log, with the settings `saga`. Its steps run in the
-    /// context of the calls that began their sagas: see [`saga_context`](crate::saga_context).
+    /// Begins the service's saga engine, with the settings `saga` and the log in the database. Its
+    /// steps run in the context of the calls that began their sagas: see
+    /// [`saga_context`](crate::saga_context).
     ///
     /// # Errors
-    /// [`OpenError::NoSagas`] if [`Service::SAGAS`] is false.
-    pub fn saga_engine(&self, log: Arc<dyn Log>) -> Result<gantry_saga::Builder, OpenError> {
+    /// [`OpenError::NoSagas`] if [`Service::SAGAS`] is false, [`OpenError::NoDatabase`] if there is no
+    /// schema, [`OpenError::Service`] if the log cannot be opened.
+    pub async fn saga_engine(&self) -> Result<gantry_saga::Builder, OpenError> {
         let policy = self.saga.clone().ok_or(OpenError::NoSagas(self.name))?;
-        Ok(Engine::builder(log, policy).carrier(SagaCarrier::new(self.name)))
+        let log = SagaLog::open(self.database()?).await;
+        let log = log.map_err(OpenError::service("cannot open the saga log"))?;
+        Ok(Engine::builder(Arc::new(log), policy).carrier(SagaCarrier::new(self.name)))
     }
 
     /// Returns the clock.

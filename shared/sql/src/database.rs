@@ -37,10 +37,10 @@ impl Database {
         // Boxed, so that no type of sqlx is a part of what a caller spawns.
         let open: Boxed<'_, Result<Engine, OpenError>> = match settings.kind {
             Kind::Sqlite => Box::pin(async {
-                Sqlite::open(&settings.sqlite, &migrations.sqlite).await.map(Engine::Sqlite)
+                Sqlite::open(&settings.sqlite, migrations).await.map(Engine::Sqlite)
             }),
             Kind::Postgres => Box::pin(async {
-                let opened = Postgres::open(&settings.postgres, &migrations.postgres);
+                let opened = Postgres::open(&settings.postgres, migrations);
                 opened.await.map(Engine::Postgres)
             }),
         };

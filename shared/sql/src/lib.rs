@@ -8,6 +8,7 @@
 //! - [`Connection`] runs the statements of a repository, one text for both engines. [`Value`], [`Row`]
 //!   and [`TextList`] are what they take and return.
 //! - [`requests`] keeps the records that make a repeated mutation recognisable.
+//! - [`sagas`] keeps the log of sagas.
 //! - [`Database::probe`] checks that the storage takes writes, for a readiness check.
 //! - [`StorageError`] is the one error of repositories, with its mapping to a status.
 //! - [`Purge`] deletes rows that are past their time.
@@ -39,6 +40,7 @@
 //! static MIGRATIONS: Migrations = Migrations {
 //!     sqlite: sqlx::migrate!("tests/it/migrations/sqlite"),
 //!     postgres: sqlx::migrate!("tests/it/migrations/postgres"),
+//!     shared: &[],
 //! };
 //!
 //! let settings = Settings::sqlite_file(folder.path().join("things.db"));
@@ -68,6 +70,7 @@ mod probe;
 mod purge;
 mod query;
 pub mod requests;
+pub mod sagas;
 mod settings;
 mod sqlite;
 mod time;
@@ -78,7 +81,7 @@ pub use connection::Connection;
 pub use database::Database;
 pub use error::StorageError;
 pub use list::TextList;
-pub use migrations::Migrations;
+pub use migrations::{Migrations, SharedTables};
 pub use open_error::OpenError;
 pub use probe::ProbeError;
 pub use purge::Purge;

@@ -1,5 +1,7 @@
 //! Schemas of a service's database, one for each engine.
 
+use std::borrow::Cow;
+
 use sqlx::migrate::Migrator;
 
 /// Migrations of a database, from its first version on, for both engines.
@@ -8,6 +10,7 @@ use sqlx::migrate::Migrator;
 /// static MIGRATIONS: gantry_sql::Migrations = gantry_sql::Migrations {
 ///     sqlite: sqlx::migrate!("tests/it/migrations/sqlite"),
 ///     postgres: sqlx::migrate!("tests/it/migrations/postgres"),
+///     shared: &[&gantry_sql::sagas::TABLES],
 /// };
 /// ```
 ///
@@ -25,4 +28,46 @@ pub struct Migrations {
     pub sqlite: Migrator,
     /// Migrations of a PostgreSQL database. A release must run on the schema of the one after it.
     pub postgres: Migrator,
+    /// Tables of this crate that the service uses, each with migrations of their own.
+    pub shared: &'static [&'static SharedTables],
+}
+
+/// Tables that this crate keeps in the databases of services, such as
+/// [`sagas::TABLES`](crate::sagas::TABLES). They are migrated apart from the service's own tables, so
+/// that neither knows the other's versions.
+#[derive(Debug)]
+pub struct SharedTables {
+    /// Table of the migrations that were applied.
+    pub(crate) history: &'static str,
+    pub(crate) sqlite: Migrator,
+    pub(crate) postgres: Migrator,
+}
+
+impl Migrations {
+    /// Returns the migrations of a SQLite file: the service's own first, then those of the shared
+    /// tables.
+    pub fn on_sqlite(&self) -> impl Iterator<Item = Migrator> {
+        let shared = self.shared.iter().map(|tables| copy(&tables.sqlite, tables.history));
+        std::iter::once(copy(&self.sqlite, OWN)).chain(shared)
+    }
+
+    /// Returns the migrations of a PostgreSQL database, as [`on_sqlite`](Self::on_sqlite) does. A
+    /// newer release may have added to the schema while this one still runs.
+    pub fn on_postgres(&self) -> impl Iterator<Item = Migrator> {
+        let shared = self.shared.iter().map(|tables| copy(&tables.postgres, tables.history));
+        let all = std::iter::once(copy(&self.postgres, OWN)).chain(shared);
+        all.map(|migrator| Migrator { ignore_missing: true, ..migrator })
+    }
+}
+
+/// Table of the service's own migrations that were applied.
+const OWN: &str = "_sqlx_migrations";
+
+/// Copies migrations, which note what was applied in the table `history`.
+fn copy(migrator: &Migrator, history: &'static str) -> Migrator {
+    Migrator {
+        migrations: Cow::Owned(migrator.migrations.to_vec()),
+        table_name: Cow::Borrowed(history),
+        ..Migrator::DEFAULT
+    }
 }

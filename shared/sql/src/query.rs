@@ -11,6 +11,16 @@ use sqlx::{
 
 use crate::connection::State;
 
+/// Text of the database's clock in a statement, as [`StoredTime`](crate::StoredTime) stores it: the
+/// time at which the unit began, on SQLite that of the statement.
+macro_rules! clock {
+    () => {
+        "(extract(epoch FROM now()) * 1000000)::bigint"
+    };
+}
+
+pub(crate) use clock;
+
 /// A value that both engines store.
 ///
 /// `u32` and `u64` are none: PostgreSQL has no unsigned integers, so bind an `i64`.
@@ -149,15 +159,20 @@ impl<'c> Query<'c> {
     }
 }
 
-/// Returns a statement as SQLite takes it. The text is PostgreSQL's but for two things:
+/// Returns a statement as SQLite takes it. The text is PostgreSQL's but for three things:
 ///
 /// - `= ANY($n)` of a [`TextList`](crate::TextList): SQLite reads the list as rows;
-/// - `FOR UPDATE` and `FOR UPDATE SKIP LOCKED`: SQLite has one writer, so nothing is to be locked.
+/// - `FOR UPDATE` and `FOR UPDATE SKIP LOCKED`: SQLite has one writer, so nothing is to be locked;
+/// - [`clock!`]: SQLite's has milliseconds.
 fn for_sqlite(text: &'static str) -> Cow<'static, str> {
     const LIST: &str = " = ANY(";
     const LOCK: &str = " FOR UPDATE";
     const SKIP: &str = " SKIP LOCKED";
+    const CLOCK: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
     let mut text = Cow::Borrowed(text);
+    while let Some(at) = text.find(clock!()) {
+        text.to_mut().replace_range(at..at + clock!().len(), CLOCK);
+    }
     while let Some(at) = text.find(LOCK) {
         let mut end = at + LOCK.len();
         if text[end..].starts_with(SKIP) {
@@ -195,6 +210,11 @@ mod tests {
         ] {
             assert_eq!(for_sqlite(text), taken);
         }
+        assert_eq!(
+            for_sqlite(concat!("UPDATE t SET a = ", clock!(), " + $1, b = ", clock!())),
+            "UPDATE t SET a = CAST(unixepoch('subsec') * 1000000 AS INTEGER) + $1, \
+             b = CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+        );
         assert!(matches!(for_sqlite("SELECT 1"), Cow::Borrowed(_)));
     }
 }

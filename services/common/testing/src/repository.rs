@@ -112,20 +112,28 @@ pub async fn assert_reversible(migrations: &Migrations) {
     database.close().await;
     let url = format!("sqlite:{}", folder.path().join("test.db").display());
     let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    migrations.sqlite.undo(&pool, 0).await.unwrap();
+    for migrator in migrations.on_sqlite() {
+        migrator.undo(&pool, 0).await.unwrap();
+    }
     let tables = "SELECT name FROM sqlite_schema WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'
          AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
     let left: Vec<String> = sqlx::query_scalar(tables).fetch_all(&pool).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
-    migrations.sqlite.run(&pool).await.unwrap();
+    for migrator in migrations.on_sqlite() {
+        migrator.run(&pool).await.unwrap();
+    }
 
     let settings = Server::shared().database().await;
     Database::open(&settings, migrations).await.unwrap().close().await;
     let pool = sqlx::PgPool::connect(&settings.postgres.url).await.unwrap();
-    migrations.postgres.undo(&pool, 0).await.unwrap();
+    for migrator in migrations.on_postgres() {
+        migrator.undo(&pool, 0).await.unwrap();
+    }
     let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'
          AND tablename NOT LIKE '\\_sqlx%'";
     let left: Vec<String> = sqlx::query_scalar(tables).fetch_all(&pool).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
-    migrations.postgres.run(&pool).await.unwrap();
+    for migrator in migrations.on_postgres() {
+        migrator.run(&pool).await.unwrap();
+    }
 }

@@ -35,35 +35,6 @@ CREATE TABLE order_addresses (
     address  TEXT COLLATE "C" NOT NULL
 );
 
-CREATE TABLE sagas (
-    id                UUID             NOT NULL PRIMARY KEY,
-    name              TEXT COLLATE "C" NOT NULL,
-    -- JSON.
-    input             TEXT COLLATE "C" NOT NULL,
-    -- JSON, as gantry_saga has it.
-    context           TEXT COLLATE "C" NOT NULL,
-    status            TEXT COLLATE "C" NOT NULL CHECK (status IN ('running', 'completed', 'undone', 'stuck')),
-    -- Raised by every claim: only the latest claimant may write.
-    epoch             BIGINT           NOT NULL CHECK (epoch >= 0),
-    -- Number of its entries.
-    length            BIGINT           NOT NULL CHECK (length >= 0),
-    -- Until then no other process may claim it.
-    lease_expire_time BIGINT           NOT NULL,
-    create_time       BIGINT           NOT NULL,
-    update_time       BIGINT           NOT NULL
-);
-
-CREATE INDEX sagas_by_status ON sagas (status, id);
-
-CREATE TABLE saga_entries (
-    saga_id     UUID             NOT NULL REFERENCES sagas (id),
-    position    BIGINT           NOT NULL CHECK (position >= 0),
-    create_time BIGINT           NOT NULL,
-    -- JSON, as gantry_saga has it.
-    entry       TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (saga_id, position)
-);
-
 -- As gantry_sql::requests has it.
 CREATE TABLE request_records (
     subject     TEXT COLLATE "C" NOT NULL,

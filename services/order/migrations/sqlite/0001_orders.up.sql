@@ -35,35 +35,6 @@ CREATE TABLE order_addresses (
     address  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE sagas (
-    id                BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
-    name              TEXT    NOT NULL,
-    -- JSON.
-    input             TEXT    NOT NULL,
-    -- JSON, as gantry_saga has it.
-    context           TEXT    NOT NULL,
-    status            TEXT    NOT NULL CHECK (status IN ('running', 'completed', 'undone', 'stuck')),
-    -- Raised by every claim: only the latest claimant may write.
-    epoch             INTEGER NOT NULL CHECK (epoch >= 0),
-    -- Number of its entries.
-    length            INTEGER NOT NULL CHECK (length >= 0),
-    -- Until then no other process may claim it.
-    lease_expire_time INTEGER NOT NULL,
-    create_time       INTEGER NOT NULL,
-    update_time       INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX sagas_by_status ON sagas (status, id);
-
-CREATE TABLE saga_entries (
-    saga_id     BLOB    NOT NULL REFERENCES sagas (id),
-    position    INTEGER NOT NULL CHECK (position >= 0),
-    create_time INTEGER NOT NULL,
-    -- JSON, as gantry_saga has it.
-    entry       TEXT    NOT NULL,
-    PRIMARY KEY (saga_id, position)
-) STRICT, WITHOUT ROWID;
-
 -- As gantry_sql::requests has it.
 CREATE TABLE request_records (
     subject     TEXT    NOT NULL,

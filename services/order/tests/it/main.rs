@@ -10,5 +10,4 @@
 mod api;
 mod repository;
 mod saga;
-mod saga_log;
 mod support;

@@ -1,13 +1,5 @@
 //! Fixtures that several modules share.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
-
 use gantry_common_testing::repository;
 pub(crate) use gantry_common_testing::repository::{NOW, fresh};
 use gantry_contract::{Clock, idempotency::RequestKey};
@@ -25,19 +17,13 @@ use uuid::Uuid;
 pub(crate) const ANN: UserId = UserId(Uuid::from_u128(0xa));
 pub(crate) const BOB: UserId = UserId(Uuid::from_u128(0xb));
 
-/// Clock that only [`advance`](Self::advance) moves.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TestClock(Arc<AtomicI64>);
-
-impl TestClock {
-    pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Relaxed);
-    }
-}
+/// Clock that stands still.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TestClock;
 
 impl Clock for TestClock {
     fn now(&self) -> OffsetDateTime {
-        NOW + time::Duration::microseconds(self.0.load(Relaxed))
+        NOW
     }
 }
 

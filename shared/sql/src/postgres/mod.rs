@@ -2,16 +2,15 @@
 
 pub(crate) mod url;
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
-    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
 pub(crate) use self::url::Server;
-use crate::{OpenError, PostgresSettings};
+use crate::{Migrations, OpenError, PostgresSettings};
 
 /// Pools of connections to one database.
 #[derive(Clone, Debug)]
@@ -25,7 +24,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) async fn open(
         settings: &PostgresSettings,
-        migrations: &Migrator,
+        migrations: &Migrations,
     ) -> Result<Self, OpenError> {
         let primary = server(&settings.url, settings)?;
         migrate(&primary, settings, migrations).await?;
@@ -72,18 +71,17 @@ fn server(url: &str, settings: &PostgresSettings) -> Result<Server, OpenError> {
 async fn migrate(
     server: &Server,
     settings: &PostgresSettings,
-    migrations: &Migrator,
+    migrations: &Migrations,
 ) -> Result<(), OpenError> {
     // A migration may take longer than a statement of a service.
     let options = server.options.clone().options([("statement_timeout", "0")]);
     let mut conn = connect(server, &options, settings.acquire_timeout).await?;
-    let migrations = Migrator {
-        migrations: Cow::Owned(migrations.migrations.to_vec()),
-        // A newer release may have added to the schema while this one still runs.
-        ignore_missing: true,
-        ..Migrator::DEFAULT
-    };
-    let migrated = migrations.run_direct(None, &mut conn, false).await;
+    let mut migrated = Ok(());
+    for migrator in migrations.on_postgres() {
+        if migrated.is_ok() {
+            migrated = migrator.run_direct(None, &mut conn, false).await;
+        }
+    }
     if let Err(error) = inspect(&mut conn, server, settings).await {
         tracing::debug!(%error, "server not inspected");
     }

@@ -12,7 +12,7 @@ use std::{
 
 use sqlx::{
     Connection, SqlitePool,
-    migrate::{MigrateError, Migrator},
+    migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -20,7 +20,7 @@ use self::{
     files::OpenFiles,
     lock::{LockError, ProcessLock},
 };
-use crate::{OpenError, SqliteSettings, error::is_not_a_database};
+use crate::{Migrations, OpenError, SqliteSettings, error::is_not_a_database};
 
 /// The write-ahead log is cut back to this after a checkpoint, in bytes.
 const WAL_LIMIT: &str = "67108864";
@@ -38,7 +38,7 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) async fn open(
         settings: &SqliteSettings,
-        migrations: &Migrator,
+        migrations: &Migrations,
     ) -> Result<Self, OpenError> {
         let path = prepare(&settings.path)?;
         let lock = lock(&path)?;
@@ -72,12 +72,14 @@ impl Sqlite {
             .connect_with(connect.clone())
             .await
             .map_err(&failed)?;
-        migrations.run(&writer).await.map_err(|source| match source {
-            MigrateError::VersionMissing(version) => {
-                OpenError::Newer { path: path.clone(), version }
-            }
-            source => OpenError::Migration { database: path.display().to_string(), source },
-        })?;
+        for migrator in migrations.on_sqlite() {
+            migrator.run(&writer).await.map_err(|source| match source {
+                MigrateError::VersionMissing(version) => {
+                    OpenError::Newer { path: path.clone(), version }
+                }
+                source => OpenError::Migration { database: path.display().to_string(), source },
+            })?;
+        }
         // Opened last: a reader cannot create the files of the write-ahead log.
         let reader = pool()
             .max_connections(settings.readers.get())

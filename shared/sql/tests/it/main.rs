@@ -4,6 +4,7 @@
 mod open;
 mod postgres;
 mod requests;
+mod sagas;
 mod storage;
 mod time;
 mod unit;
@@ -13,6 +14,7 @@ use gantry_sql::{Connection, Database, Migrations, OpenError, Settings};
 static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("tests/it/migrations/sqlite"),
     postgres: sqlx::migrate!("tests/it/migrations/postgres"),
+    shared: &[&gantry_sql::sagas::TABLES],
 };
 
 /// A database in a folder of its own.

@@ -209,7 +209,7 @@ async fn an_older_release_runs_on_a_newer_schema() {
     let settings = settings().await;
     let newer = open(&settings).await;
     let none = || sqlx::migrate::Migrator::with_migrations(Vec::new());
-    let older = gantry_sql::Migrations { sqlite: none(), postgres: none() };
+    let older = gantry_sql::Migrations { sqlite: none(), postgres: none(), shared: &[] };
     let older = Database::open(&settings, &older).await.unwrap();
     insert(&older, "a", "x").await.unwrap();
     assert_eq!(names(&newer).await, ["a"]);

@@ -1,21 +1,21 @@
-//! Orders and their sagas in a database.
+//! Orders in a database.
 //!
 //! A unit of work is one transaction: the event, the row that lists go by, the address,
 //! the saga and the request record are there together or not at all.
 
 mod orders;
 mod records;
-mod sagas;
 
-use gantry_sql::Migrations;
+use gantry_sql::{Migrations, sagas};
 
-pub use self::{orders::SqlRepository, sagas::SqlSagaLog};
+pub use self::orders::SqlRepository;
 use crate::application::CommitError;
 
 /// The schema, from its first version on.
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("migrations/sqlite"),
     postgres: sqlx::migrate!("migrations/postgres"),
+    shared: &[&sagas::TABLES],
 };
 
 impl From<sqlx::Error> for CommitError {

@@ -5,13 +5,10 @@ use gantry_contract::{
     idempotency::RequestKey,
     page::{MAX_TOTAL, Page, PageRequest},
 };
-use gantry_sql::{Connection, Database, StorageError, StoredTime, requests};
+use gantry_sql::{Connection, Database, StorageError, StoredTime, requests, sagas};
 use uuid::Uuid;
 
-use super::{
-    records::{EventRow, address_record, event_record, orders},
-    sagas,
-};
+use super::records::{EventRow, address_record, event_record, orders};
 use crate::{
     application::{CommitError, DraftQuota, OrderRepository, Seen, StoredOrder, UnitOfWork},
     domain::{Change, OrderId, UserId},
@@ -177,7 +174,7 @@ async fn write(conn: &mut Connection, unit: &UnitOfWork) -> Result<(), CommitErr
         .await?;
     }
     if let Some(saga) = saga {
-        sagas::begin(conn, saga, now).await?;
+        sagas::begin(conn, saga).await?;
     }
     Ok(())
 }

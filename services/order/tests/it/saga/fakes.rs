@@ -20,13 +20,13 @@ use gantry_order::{
         StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
     },
     domain::{OrderId, PlacedBy, Quantity, RejectReason, Sku, Status, Tier, UserId},
-    outbound::sql::{SqlRepository, SqlSagaLog},
+    outbound::sql::SqlRepository,
 };
 use gantry_saga::{
     Append, Claimed, Context, Engine, Filter, History, Intervention, Log, LogError, NewSaga,
     Policy, Summary,
 };
-use gantry_sql::Database;
+use gantry_sql::{Database, sagas::SagaLog};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -253,8 +253,8 @@ impl TestOrder {
     }
 
     /// Opens the log as a new process does.
-    pub(super) async fn log(&self) -> SqlSagaLog {
-        SqlSagaLog::open(self.database.clone(), Arc::new(TestClock::default())).await.unwrap()
+    pub(super) async fn log(&self) -> SagaLog {
+        SagaLog::open(self.database.clone()).await.unwrap()
     }
 
     pub(super) fn start(&self, log: impl Log) -> Engine {
@@ -263,7 +263,7 @@ impl TestOrder {
             users: Arc::new(self.services.clone()),
             stock: Arc::new(self.services.clone()),
             notifier: CompletionNotifier::default(),
-            clock: Arc::new(TestClock::default()),
+            clock: Arc::new(TestClock),
             service: "order",
         };
         let engine = Engine::builder(Arc::new(log), self.policy.clone());
@@ -337,7 +337,7 @@ fn policy() -> Policy {
 /// Log of a process that crashes at one of its writes.
 #[derive(Clone, Debug)]
 pub(super) struct CrashingLog {
-    pub(super) inner: SqlSagaLog,
+    pub(super) inner: SagaLog,
     /// Number of writes until the crash, including the one that crashes.
     pub(super) left: Arc<AtomicUsize>,
     /// True if the write that crashes takes effect.

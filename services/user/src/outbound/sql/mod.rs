@@ -18,6 +18,7 @@ use crate::application::UserError;
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("migrations/sqlite"),
     postgres: sqlx::migrate!("migrations/postgres"),
+    shared: &[],
 };
 
 /// Users and refresh tokens in a database that has [`MIGRATIONS`].

@@ -1,0 +1,2 @@
+DROP TABLE saga_entries;
+DROP TABLE sagas;
