@@ -2,17 +2,27 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use gantry_sql::StorageError;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
-use crate::domain::OrderId;
+use super::{OrderRepository, StoredOrder};
+use crate::domain::{OrderId, Status};
+
+/// Interval at which a waiting call reads its order: another process may run the saga.
+const READ_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Waiting calls of this process, by order. Clones share them.
 ///
-/// Notifications are hints. A spurious one costs a read of the order. A missing one, because another
-/// process ran the saga, costs the rest of the wait.
+/// Notifications are hints. A spurious one costs a read of the order. If another process runs the saga,
+/// there is none: a waiting call reads its order now and then.
 #[derive(Clone, Debug, Default)]
 pub struct CompletionNotifier(Arc<Mutex<HashMap<OrderId, Waiters>>>);
 
@@ -24,7 +34,7 @@ struct Waiters {
 
 /// One waiting call. Dropping it ends the wait.
 #[derive(Debug)]
-pub(crate) struct Waiter {
+struct Waiter {
     notifier: CompletionNotifier,
     id: OrderId,
     notify: Arc<Notify>,
@@ -38,8 +48,39 @@ impl CompletionNotifier {
         }
     }
 
+    /// Waits until the order's saga has ended, for `wait` and until `leave` at the latest. Returns the
+    /// order as it is then.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub(crate) async fn outcome(
+        &self,
+        orders: &dyn OrderRepository,
+        id: OrderId,
+        wait: Duration,
+        leave: impl Future<Output = ()> + Send,
+    ) -> Result<Option<StoredOrder>, StorageError> {
+        let waiter = self.waiter(id);
+        let started = Instant::now();
+        let mut leave = pin!(leave);
+        loop {
+            // Register before reading, or an end in between would be missed.
+            let ended = waiter.notified();
+            let found = orders.find(id).await?;
+            let is_open = found.as_ref().is_some_and(|it| it.order.status() == Status::Placed);
+            let left = wait.saturating_sub(started.elapsed());
+            if !is_open || left.is_zero() {
+                return Ok(found);
+            }
+            tokio::select! {
+                _ = timeout(left.min(READ_INTERVAL), ended) => {}
+                () = &mut leave => return orders.find(id).await,
+            }
+        }
+    }
+
     /// Begins to wait for this order.
-    pub(crate) fn waiter(&self, id: OrderId) -> Waiter {
+    fn waiter(&self, id: OrderId) -> Waiter {
         let mut waiters = self.waiters();
         let waiters = waiters.entry(id).or_default();
         waiters.count += 1;
@@ -54,7 +95,7 @@ impl CompletionNotifier {
 
 impl Waiter {
     /// Resolves at the first [`CompletionNotifier::notify`] of the order after this call.
-    pub(crate) fn notified(&self) -> impl Future<Output = ()> + Send + '_ {
+    fn notified(&self) -> impl Future<Output = ()> + Send + '_ {
         // `Notified` takes effect at its creation, not at its first poll.
         self.notify.notified()
     }
@@ -73,36 +114,4 @@ impl Drop for Waiter {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-    use uuid::Uuid;
-
-    use super::*;
-
-    const ID: OrderId = OrderId(Uuid::from_u128(1));
-    const OTHER: OrderId = OrderId(Uuid::from_u128(2));
-
-    #[tokio::test(start_paused = true)]
-    async fn waiters_of_the_order_are_notified() {
-        let notifier = CompletionNotifier::default();
-        let (one, two, other) = (notifier.waiter(ID), notifier.waiter(ID), notifier.waiter(OTHER));
-        let notified = (one.notified(), two.notified(), other.notified());
-        notifier.notify(ID);
-        notified.0.await;
-        notified.1.await;
-        assert!(timeout(Duration::from_secs(1), notified.2).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn dropped_waiters_are_forgotten() {
-        let notifier = CompletionNotifier::default();
-        let (one, two) = (notifier.waiter(ID), notifier.waiter(ID));
-        drop(one);
-        assert_eq!(notifier.waiters().len(), 1);
-        drop(two);
-        assert!(notifier.waiters().is_empty());
-        notifier.notify(ID);
-    }
-}
+mod tests;

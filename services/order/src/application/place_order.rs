@@ -6,7 +6,6 @@ use gantry_contract::{Actor, Authorized, Clock, Ids, idempotency::RequestKey};
 use gantry_money::Money;
 use gantry_saga::{Context, NewSaga};
 use gantry_sql::StorageError;
-use tokio::time::timeout;
 
 use super::{
     CommitError, CompletionNotifier, OrderError, OrderRepository, PlaceOrderSaga, Seen,
@@ -71,7 +70,7 @@ impl PlaceOrder {
             }
             placed => placed?,
         };
-        let found = self.outcome(id, wait, leave).await?;
+        let found = self.notifier.outcome(&*self.orders, id, wait, leave).await?;
         found.ok_or(OrderError::OrderNotFound(id))
     }
 
@@ -124,28 +123,5 @@ impl PlaceOrder {
             Err(CommitError::Repeated(id)) => Ok(id),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Waits for the end of the order's saga, for `wait` and until `leave` at the latest. Returns the
-    /// order as it is then.
-    async fn outcome(
-        &self,
-        id: OrderId,
-        wait: Duration,
-        leave: impl Future<Output = ()> + Send,
-    ) -> Result<Option<StoredOrder>, StorageError> {
-        let waiter = self.notifier.waiter(id);
-        // Register before reading, or an end in between would be missed.
-        let ended = waiter.notified();
-        let found = self.orders.find(id).await?;
-        let open = found.as_ref().is_some_and(|found| found.order.status() == Status::Placed);
-        if !open || wait.is_zero() {
-            return Ok(found);
-        }
-        tokio::select! {
-            _ = timeout(wait, ended) => {}
-            () = leave => {}
-        }
-        self.orders.find(id).await
     }
 }
