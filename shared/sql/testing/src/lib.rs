@@ -12,7 +12,7 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -30,8 +30,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::Pg
 /// Limit of a start, a statement and a wait. Generous, because the machine may be busy.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Starts a server in a folder and stops it once nobody holds its standard input any more, however the
-/// holder ended. PostgreSQL refuses to run as root.
+/// Starts a server in a folder, and starts it again for each line of standard input. Stops it once nobody
+/// holds that input any more, however the holder ended. PostgreSQL refuses to run as root.
+///
+/// The role `locked`, if it exists, needs its password; every other role needs none.
 const SCRIPT: &str = r#"
 set -eu
 bin=$1 folder=$2
@@ -41,14 +43,21 @@ if [ "$(id -u)" = 0 ]; then
     chown postgres "$folder"
 fi
 cd "$folder"
-if $as "$bin/initdb" -D data -U gantry -A trust -E UTF8 --locale=C.UTF-8 --locale-provider=icu \
-    --icu-locale=en-US --no-sync >log 2>&1
-then
+serve() {
     $as "$bin/postgres" -D data -k "$folder" -c listen_addresses= -c fsync=off \
         -c max_connections=500 -c shared_buffers=64MB -c deadlock_timeout=100ms >>log 2>&1 &
     server=$!
-    cat >/dev/null
-    kill -INT "$server" && wait "$server" || true
+}
+if $as "$bin/initdb" -D data -U gantry -A trust -E UTF8 --locale=C.UTF-8 --locale-provider=icu \
+    --icu-locale=en-US --no-sync >log 2>&1
+then
+    sed -i '1i local all locked scram-sha-256' data/pg_hba.conf
+    serve
+    while read -r _again; do
+        wait "$server" || true
+        serve
+    done
+    kill -INT "$server" 2>/dev/null && wait "$server" || true
 fi
 cat >/dev/null
 rm -rf "$folder"
@@ -110,6 +119,29 @@ impl Server {
         self.url(database).parse::<PgConnectOptions>().unwrap().connect().await.unwrap()
     }
 
+    /// Kills all processes of the server with SIGKILL. Its folder stays.
+    pub fn kill(&self) {
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let server = file.lines().next().unwrap().to_owned();
+        // Stopped first, or it could start another process meanwhile.
+        signal("-STOP", &[&server]);
+        let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children"));
+        let children = children.unwrap();
+        let all: Vec<_> = children.split_whitespace().chain([&*server]).collect();
+        signal("-KILL", &all);
+        let started = Instant::now();
+        while all.iter().any(|id| is_running(id)) {
+            assert!(started.elapsed() < TIMEOUT, "PostgreSQL runs on after SIGKILL");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts the server again after [`kill`](Self::kill) and waits until it is ready.
+    pub fn start_again(&self) {
+        self.keeper.stdin.as_ref().unwrap().write_all(b"\n").unwrap();
+        self.wait_until_ready(&binaries());
+    }
+
     fn url(&self, database: &str) -> String {
         let host = self.folder.to_str().unwrap().replace('/', "%2F");
         format!("postgres://gantry@{host}/{database}")
@@ -136,6 +168,18 @@ impl Drop for Server {
         drop(self.keeper.stdin.take());
         let _stopped = self.keeper.wait();
     }
+}
+
+/// Sends a signal to processes. One that has ended meanwhile is left out.
+fn signal(signal: &str, ids: &[&str]) {
+    Command::new("kill").arg(signal).args(ids).stderr(Stdio::null()).status().unwrap();
+}
+
+/// Returns true if the process has not ended, although nobody may have waited for it yet.
+fn is_running(id: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // The state follows the name, which is in parentheses.
+    status.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 /// Returns the folder of the server's programs: that of `pg_config`, or Debian's newest.
