@@ -27,7 +27,7 @@ pub struct Cluster {
     members: Vec<Member>,
     registry: Registry,
     admin_password: String,
-    _keys: Suite,
+    keys: Suite,
     _folder: TempDir,
 }
 
@@ -95,7 +95,7 @@ impl Cluster {
             Through::Consul(agent) => at_consul(agent),
         };
         let admin_password = keys.admin_password();
-        Self { members, registry, admin_password, _keys: keys, _folder: folder }
+        Self { members, registry, admin_password, keys, _folder: folder }
     }
 
     /// Returns clients of the cluster, logged in as its admin.
@@ -137,6 +137,21 @@ impl Cluster {
     fn member(&mut self, service: &str, replica: usize) -> &mut Member {
         let mut of = self.members.iter_mut().filter(|member| member.service == service);
         of.nth(replica).expect("a member of this name")
+    }
+
+    /// Returns the number of replicas of a service.
+    pub fn replicas(&self, service: &str) -> usize {
+        self.members.iter().filter(|member| member.service == service).count()
+    }
+
+    /// Returns the address of a replica's calls.
+    pub fn address(&mut self, service: &str, replica: usize) -> SocketAddr {
+        self.member(service, replica).address
+    }
+
+    /// Returns the folder of the keys of all services.
+    pub fn keys(&self) -> PathBuf {
+        self.keys.data().join("keys")
     }
 
     /// Waits until every process has logged `text` as often as `lines` returns for its service.

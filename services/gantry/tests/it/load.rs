@@ -84,8 +84,13 @@ impl Calls {
 
 /// Waits until `holds` returns true.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    until(what, async || holds()).await;
+}
+
+/// Waits until `holds` resolves to true.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
-    while !holds() {
+    while !holds().await {
         assert!(started.elapsed() < HANG_GUARD, "not in time: {what}");
         sleep(Duration::from_millis(10)).await;
     }

@@ -27,6 +27,7 @@ mod mtls;
 mod new_service;
 mod own_binaries;
 mod pages;
+mod postgres;
 mod process;
 mod published_keys;
 mod rates;

@@ -26,7 +26,7 @@ fn required(service: &str) -> &'static [&'static str] {
 }
 
 /// Creates the keys that the files in deploy/local name, in a temporary folder.
-fn keys() -> TempDir {
+pub fn keys() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in SERVICES.iter().chain(&["users-tokens"]) {
         SigningKey::load_or_create(&folder.path().join(format!(".gantry/keys/{name}.pem")))
@@ -36,14 +36,14 @@ fn keys() -> TempDir {
 }
 
 /// Returns the command of a binary with its file in deploy/local, on free ports.
-fn command(service: &str, folder: &Path) -> Command {
+pub fn command(service: &str, folder: &Path) -> Command {
     let mut command = own_binary(service);
     command.current_dir(folder).arg("--config").arg(local_file(service));
     command.env("GANTRY_LISTEN", "127.0.0.1:0").env("GANTRY_ADMIN__LISTEN", "127.0.0.1:0");
     command
 }
 
-fn serving(service: &str, folder: &Path) -> Process {
+pub fn serving(service: &str, folder: &Path) -> Process {
     let mut process =
         Process::start(&mut command(service, folder), &folder.join(format!("{service}.log")));
     process.until_logged("serving");
@@ -52,7 +52,7 @@ fn serving(service: &str, folder: &Path) -> Process {
 
 /// Panics unless the exit code is 2 and standard error has a line with each of `lines`.
 #[track_caller]
-fn assert_refused(output: &Output, lines: &[&str]) {
+pub fn assert_refused(output: &Output, lines: &[&str]) {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{told}");
     for line in lines {

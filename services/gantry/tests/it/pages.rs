@@ -11,14 +11,19 @@ use crate::{process::Suite, shop::Shop};
 
 /// Returns the body of a page.
 pub fn page(suite: &Suite, path: &str) -> String {
-    let address = suite.ready()["admin"].as_str().unwrap().to_owned();
+    let (head, body) = get(suite.ready()["admin"].as_str().unwrap(), path);
+    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+    body
+}
+
+/// Returns the status line and the body of a page at an admin address.
+pub fn get(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-    body.to_owned()
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::TcpStream,
     time::{Duration, Instant},
 };
 
@@ -11,20 +9,10 @@ use gantry_contract::{GantryReason, Reason as _};
 use tonic::Code;
 
 use crate::{
+    pages::get,
     process::{HANG_GUARD, Suite},
     shop::Shop,
 };
-
-/// Returns the status line and the body of `/readyz`.
-fn readiness(suite: &Suite) -> (String, String) {
-    let address = suite.ready()["admin"].as_str().unwrap().to_owned();
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.lines().next().unwrap().to_owned(), body.to_owned())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_database_is_not_ready_and_takes_no_write() {
@@ -32,14 +20,16 @@ async fn a_removed_database_is_not_ready_and_takes_no_write() {
     let shop = Shop::open(&suite).await;
     let (customer, product) = (shop.customer().await, shop.product(5).await);
     shop.draft(&customer, &[(&product.sku, 1)]).await.unwrap();
-    assert!(readiness(&suite).0.contains("200"));
+    let admin = suite.ready()["admin"].as_str().unwrap().to_owned();
+    let readiness = || get(&admin, "/readyz");
+    assert!(readiness().0.contains("200"));
 
     for file in ["order.db", "order.db-wal", "order.db-shm"] {
         fs::remove_file(suite.data().join(file)).unwrap();
     }
     let started = Instant::now();
     let (head, body) = loop {
-        let (head, body) = readiness(&suite);
+        let (head, body) = readiness();
         if !head.contains("200") || started.elapsed() > HANG_GUARD {
             break (head, body);
         }
