@@ -121,10 +121,10 @@ impl Typed<'_> {
         };
         let one_point = ends.0.is_some() && ends.0 == ends.1;
         let empty = one_point && ends.0.is_some_and(|point| !fits(&point));
-        let outside = named.iter().any(|order| !fits(order));
+        let excludes_named = named.iter().any(|order| !fits(order));
         if empty {
             self.problem(": no value is within both bounds");
-        } else if outside {
+        } else if excludes_named {
             self.problem(": a value of const or in is not within the bounds");
         }
         match (low, high) {
