@@ -3,6 +3,7 @@
 fn main() -> Result<(), gantry_contract_build::Error> {
     gantry_contract_build::compile(
         &[
+            "../shared/operator/proto/gantry/operator/v1/sagas.proto",
             "shop/access/v1/access.proto",
             "shop/errors/v1/reason.proto",
             "shop/inventory/v1/inventory.proto",
@@ -10,6 +11,6 @@ fn main() -> Result<(), gantry_contract_build::Error> {
             "shop/user/v1/auth.proto",
             "shop/user/v1/user.proto",
         ],
-        &["."],
+        &[".", "../shared/operator/proto"],
     )
 }

@@ -10,6 +10,8 @@
 //! | `shop/inventory/v1/` | products, stock, reservations |
 //! | `shop/order/v1/` | orders |
 //!
+//! The order service also serves `gantry/operator/v1/sagas.proto` of `gantry-operator`.
+//!
 //! Each package is a module of the same name ([`shop::user::v1`]) with its messages, and a client
 //! and a server for each service. [`CONTRACT`] has the rules of every method: timeout, permission,
 //! idempotency, retries. [`SERVICE_CONFIG`] states them for gRPC clients in other languages,

@@ -20,6 +20,7 @@ fn every_service_is_in_the_contract() {
     assert_eq!(
         names,
         [
+            "gantry.operator.v1.Sagas",
             "shop.inventory.v1.InventoryService",
             "shop.order.v1.OrderService",
             "shop.user.v1.AuthService",
@@ -29,8 +30,9 @@ fn every_service_is_in_the_contract() {
 }
 
 #[test]
-fn all_methods_but_login_can_be_repeated() {
-    for method in CONTRACT.methods() {
+fn all_methods_of_the_shop_but_login_can_be_repeated() {
+    let shop = CONTRACT.methods().filter(|method| method.path.starts_with("/shop."));
+    for method in shop {
         let name = method.path.rsplit('/').next().unwrap();
         let reads = ["Get", "List", "BatchGet"].iter().any(|verb| name.starts_with(verb));
         let expected = match name {

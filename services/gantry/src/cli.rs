@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use gantry_client::ClientTls;
 use gantry_config::ConfigCommand;
 
-use crate::{bench::BenchArgs, new::CALLEES, suite::NAMES};
+use crate::{bench::BenchArgs, new::CALLEES, sagas::SagasArgs, suite::NAMES};
 
 /// Command line of `gantry`.
 #[derive(Debug, Parser)]
@@ -39,6 +39,8 @@ pub enum Command {
     New(NewArgs),
     /// Call a running suite: log in, create products, place orders, and check each response
     Demo(DemoArgs),
+    /// List, show, resume or abort the sagas of a running suite, as its admin
+    Sagas(SagasArgs),
     /// Measure the client and the server beside their baselines, in a build of the profile `dist`
     Bench(BenchArgs),
     /// Print the contract for clients in other languages, or as a reference
@@ -140,7 +142,7 @@ pub struct SourceArgs {
     pub branch: Option<String>,
 }
 
-/// Arguments of `gantry demo`: address and credentials of the suite.
+/// Arguments of `gantry demo`, and of `gantry sagas`: address and credentials of the suite.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
     /// The suite's --port-offset

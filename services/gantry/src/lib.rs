@@ -6,6 +6,7 @@
 //! - [`keys`]: key pairs of further services;
 //! - [`new`]: new services, each a workspace of its own;
 //! - [`up`]: all services in one process, each on its own loopback port;
+//! - [`sagas`]: list, show, resume and abort sagas of a running suite;
 //! - [`demo`]: a checked walk through a running suite;
 //! - [`mod@bench`]: measurements of the client and the server.
 
@@ -15,5 +16,6 @@ pub mod contract;
 pub mod demo;
 pub mod keys;
 pub mod new;
+pub mod sagas;
 pub mod suite;
 pub mod up;

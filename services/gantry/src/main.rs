@@ -6,7 +6,7 @@ use clap::Parser;
 use gantry::{
     bench,
     cli::{Cli, Command},
-    contract, demo, keys, new, up,
+    contract, demo, keys, new, sagas, up,
 };
 
 fn main() -> ExitCode {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Keys(args) => code(keys::run(&args)),
         Command::New(args) => code(new::run(&args)),
         Command::Demo(args) => code(run(demo::run(&args))),
+        Command::Sagas(args) => code(run(sagas::run(&args))),
         Command::Bench(args) => code(run(bench::run(&args))),
         Command::Contract(part) => code(contract::print(part)),
     }

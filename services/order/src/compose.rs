@@ -61,7 +61,8 @@ impl gantry_process::Service for Service {
 
     fn serve(&self, server: ServerBuilder) -> ServerBuilder {
         let api = Api::new(self.use_cases.clone(), self.fingerprints.clone(), server.drain());
-        server.service(OrderServiceServer::new(api))
+        let sagas = gantry_operator::sagas(self.sagas.operator());
+        server.service(OrderServiceServer::new(api)).service(sagas)
     }
 
     /// Stops the sagas at their next safe points. The next start resumes them.

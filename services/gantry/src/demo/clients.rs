@@ -2,6 +2,7 @@
 
 use gantry_client::{Channel, ClientSettings, ClientTls};
 use gantry_discovery::Registry;
+use gantry_operator::gantry::operator::v1::sagas_client::SagasClient;
 use gantry_proto::{
     CONTRACT,
     shop::{
@@ -22,6 +23,7 @@ pub(crate) struct Clients {
     pub users: UserServiceClient<Channel>,
     pub inventory: InventoryServiceClient<Channel>,
     pub orders: OrderServiceClient<Channel>,
+    pub sagas: SagasClient<Channel>,
 }
 
 /// Error of creating the clients.
@@ -55,12 +57,13 @@ impl Clients {
                 .settings(settings.clone())
                 .build()
         };
-        let users = channel(USER)?;
+        let (users, orders) = (channel(USER)?, channel(ORDER)?);
         Ok(Self {
             auth: AuthServiceClient::new(users.clone()),
             users: UserServiceClient::new(users),
             inventory: InventoryServiceClient::new(channel(INVENTORY)?),
-            orders: OrderServiceClient::new(channel(ORDER)?),
+            orders: OrderServiceClient::new(orders.clone()),
+            sagas: SagasClient::new(orders),
         })
     }
 }

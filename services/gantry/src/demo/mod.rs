@@ -81,12 +81,28 @@ struct Goods {
 /// # Errors
 /// [`DemoError`] of the first step that fails.
 pub async fn run(args: &DemoArgs) -> Result<(), DemoError> {
-    let path = args.admin_password_file();
-    let password = gantry_files::read_secret(&path)
-        .and_then(|text| gantry_files::value(&text).map(str::to_owned))
-        .map_err(|source| DemoError::Password { path, source })?;
+    let password = admin_password(args)?;
     let clients = Clients::new(args.port_offset, args.tls())?;
     Walk { clients, steps: 0, started: Instant::now() }.walk(&password).await
+}
+
+/// Returns clients of the suite and a token of its admin.
+///
+/// # Errors
+/// [`DemoError`].
+pub(crate) async fn admin(args: &DemoArgs) -> Result<(Clients, String), DemoError> {
+    let password = admin_password(args)?;
+    let mut clients = Clients::new(args.port_offset, args.tls())?;
+    let request = LoginRequest { email: ADMIN_EMAIL.to_owned(), password };
+    let pair = clients.auth.login(request).await.map_err(refused("log in as admin"))?;
+    Ok((clients, pair.into_inner().access_token))
+}
+
+fn admin_password(args: &DemoArgs) -> Result<String, DemoError> {
+    let path = args.admin_password_file();
+    gantry_files::read_secret(&path)
+        .and_then(|text| gantry_files::value(&text).map(str::to_owned))
+        .map_err(|source| DemoError::Password { path, source })
 }
 
 struct Walk {
@@ -263,7 +279,7 @@ fn expect<T: PartialEq + std::fmt::Debug>(
     Err(DemoError::Unexpected { step, expected: format!("{expected:?}"), got: format!("{got:?}") })
 }
 
-fn refused(step: &'static str) -> impl FnOnce(Status) -> DemoError {
+pub(crate) fn refused(step: &'static str) -> impl FnOnce(Status) -> DemoError {
     move |status| DemoError::Refused { step, status: Box::new(status) }
 }
 

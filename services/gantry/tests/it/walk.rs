@@ -25,6 +25,34 @@ fn our_own_demo_walks_a_running_suite() {
 }
 
 #[test]
+fn an_operator_lists_and_shows_sagas() {
+    let suite = Suite::start(&[]);
+    let run = |arguments: &[&str]| {
+        let mut gantry = gantry();
+        gantry.arg(arguments[0]).args(["--port-offset", &suite.offset().to_string()]);
+        gantry.arg("--data-dir").arg(suite.data()).args(&arguments[1..]);
+        let output = gantry.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    assert!(run(&["demo"]).0);
+    // The demo places one order that is confirmed and one that is rejected.
+    let (listed, sagas, error) = run(&["sagas", "list"]);
+    assert!(listed, "{error}");
+    let undone = sagas.lines().find(|line| line.contains(" place-order/1 UNDONE ")).unwrap();
+    let id = undone.split(' ').next().unwrap();
+    let (shown, saga, error) = run(&["sagas", "show", id]);
+    assert!(shown, "{error}");
+    assert!(saga.contains(" FAILED reserve-stock INSUFFICIENT_STOCK "), "{saga}");
+    let (resumed, _, error) = run(&["sagas", "resume", id]);
+    assert!(!resumed && error.contains("the saga is not stuck: it is undone"), "{error}");
+    let (aborted, _, error) = run(&["sagas", "abort", id, "--note", "late"]);
+    assert!(!aborted && error.contains("the saga has ended: it is undone"), "{error}");
+    let (_, stuck, _) = run(&["sagas", "list", "--status", "stuck"]);
+    assert_eq!(stuck, "");
+}
+
+#[test]
 fn a_foreign_client_walks_by_reflection_alone() {
     let python = std::env::var_os("FOREIGN_PYTHON").expect(
         "FOREIGN_PYTHON names a Python with services/gantry/tests/foreign/requirements.txt \

@@ -5,6 +5,7 @@ mod fakes;
 mod place;
 mod read;
 mod restart;
+mod sagas;
 
 use std::{sync::Arc, time::Duration};
 
