@@ -62,6 +62,11 @@ impl Failure {
         Self::new(Code::Unavailable, GantryReason::StorageUnavailable, WHY)
     }
 
+    /// Creates DEADLINE_EXCEEDED with reason DEADLINE_EXCEEDED: the deadline passed during the call.
+    pub fn deadline_exceeded() -> Self {
+        Self::new(Code::DeadlineExceeded, GantryReason::DeadlineExceeded, "the deadline has passed")
+    }
+
     /// Creates RESOURCE_EXHAUSTED with reason OVERLOADED: nothing was changed, and the same call
     /// may succeed in a second.
     pub fn overloaded() -> Self {

@@ -2,14 +2,14 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use sqlx::{
-    PgConnection, SqlStr, SqliteConnection, Transaction, pool::PoolConnection, postgres::Postgres,
-    sqlite::Sqlite,
-};
+use gantry_resilience::deadline::Deadline;
+use sqlx::{SqlStr, SqliteConnection, Transaction, pool::PoolConnection, sqlite::Sqlite};
 
 use crate::{
     Query,
     error::{Conflict, IgnoredFailure, UnknownOutcome, must_repeat},
+    postgres::Session,
+    sqlite::UnitDeadline,
 };
 
 /// Connection to the database, on which a repository runs its statements.
@@ -27,9 +27,8 @@ pub struct Connection {
 
 enum Handle {
     Sqlite(PoolConnection<Sqlite>),
-    SqliteUnit(Transaction<'static, Sqlite>),
-    Postgres(PoolConnection<Postgres>),
-    PostgresUnit(Transaction<'static, Postgres>),
+    SqliteUnit(Transaction<'static, Sqlite>, UnitDeadline),
+    Postgres(Session),
 }
 
 /// A future whose type is hidden.
@@ -38,7 +37,7 @@ pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A connection of one engine.
 enum Engine<'c> {
     Sqlite(&'c mut SqliteConnection),
-    Postgres(&'c mut PgConnection),
+    Postgres(&'c mut Session),
 }
 
 /// Failures of the statements of a unit.
@@ -73,9 +72,9 @@ impl From<PoolConnection<Sqlite>> for Connection {
     }
 }
 
-impl From<PoolConnection<Postgres>> for Connection {
-    fn from(conn: PoolConnection<Postgres>) -> Self {
-        Self { handle: Handle::Postgres(conn), state: State::default() }
+impl From<Session> for Connection {
+    fn from(session: Session) -> Self {
+        Self { handle: Handle::Postgres(session), state: State::default() }
     }
 }
 
@@ -85,7 +84,7 @@ impl Connection {
         let state = &mut self.state;
         match self.handle.engine() {
             Engine::Sqlite(conn) => Query::on_sqlite(conn, text, state),
-            Engine::Postgres(conn) => Query::on_postgres(conn, text, state),
+            Engine::Postgres(session) => Query::on_postgres(session, text, state),
         }
     }
 
@@ -98,7 +97,7 @@ impl Connection {
     /// # Errors
     /// What the database said.
     pub async fn lock(&mut self, name: &str) -> Result<(), sqlx::Error> {
-        if matches!(self.handle, Handle::Sqlite(_) | Handle::SqliteUnit(_)) {
+        if !matches!(self.handle, Handle::Postgres(_)) {
             return Ok(());
         }
         // Two names of one hash only wait for each other.
@@ -110,49 +109,51 @@ impl Connection {
     /// the unit is rolled back and runs again. Return the error from the unit.
     pub fn conflict(&mut self) -> sqlx::Error {
         self.state = State { failed: true, repeat: true };
-        sqlx::Error::AnyDriverError(Box::new(Conflict))
+        Conflict.into()
     }
 
-    /// Begins a unit of work.
-    pub(crate) async fn begin(self, isolation: Isolation) -> Result<Self, sqlx::Error> {
-        let begin = |text: &'static str| Some(SqlStr::from_static(text));
-        let handle = match self.handle {
-            Handle::Sqlite(conn) => {
-                // IMMEDIATE: a transaction that began by reading could find, when it
-                // comes to write, that it may not, after half of its work.
-                Handle::SqliteUnit(Transaction::begin(conn, begin("BEGIN IMMEDIATE")).await?)
-            }
-            Handle::Postgres(conn) => {
-                Handle::PostgresUnit(Transaction::begin(conn, begin(isolation.begin())).await?)
-            }
-            unit => unit,
-        };
-        Ok(Self { handle, state: State::default() })
+    /// Begins a unit of work on SQLite. Its statements are interrupted at the deadline.
+    pub(crate) async fn begin_on_sqlite(
+        conn: PoolConnection<Sqlite>,
+        unit: UnitDeadline,
+        deadline: Option<Deadline>,
+    ) -> Result<Self, sqlx::Error> {
+        // IMMEDIATE: a transaction that began by reading could find, when it comes to write, that it
+        // may not, after half of its work.
+        let begin = SqlStr::from_static("BEGIN IMMEDIATE");
+        let begun = Transaction::begin(conn, Some(begin)).await?;
+        unit.set(deadline);
+        Ok(Self { handle: Handle::SqliteUnit(begun, unit), state: State::default() })
     }
 
     /// Commits the unit, or rolls it back and fails if one of its statements failed.
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         if self.state.failed {
             self.roll_back().await;
-            return Err(sqlx::Error::AnyDriverError(Box::new(IgnoredFailure)));
+            return Err(IgnoredFailure.into());
         }
-        let committed = match self.handle {
-            Handle::SqliteUnit(unit) => unit.commit().await,
-            Handle::PostgresUnit(unit) => unit.commit().await,
-            Handle::Sqlite(_) | Handle::Postgres(_) => Ok(()),
-        };
-        committed.map_err(|error| match error {
-            sqlx::Error::Io(error) => sqlx::Error::AnyDriverError(Box::new(UnknownOutcome(error))),
-            error => error,
-        })
+        match self.handle {
+            Handle::SqliteUnit(unit, deadline) => {
+                deadline.clear();
+                unit.commit().await.map_err(|error| match error {
+                    sqlx::Error::Io(_) => UnknownOutcome(error).into(),
+                    error => error,
+                })
+            }
+            Handle::Postgres(mut session) => session.commit().await,
+            Handle::Sqlite(_) => Ok(()),
+        }
     }
 
     /// Rolls the unit back.
     pub(crate) async fn roll_back(self) {
         let rolled_back = match self.handle {
-            Handle::SqliteUnit(unit) => unit.rollback().await,
-            Handle::PostgresUnit(unit) => unit.rollback().await,
-            Handle::Sqlite(_) | Handle::Postgres(_) => Ok(()),
+            Handle::SqliteUnit(unit, deadline) => {
+                deadline.clear();
+                unit.rollback().await
+            }
+            Handle::Postgres(mut session) => session.roll_back().await,
+            Handle::Sqlite(_) => Ok(()),
         };
         // What is left of it is undone when the connection is next used.
         if let Err(error) = rolled_back {
@@ -170,9 +171,8 @@ impl Handle {
     fn engine(&mut self) -> Engine<'_> {
         match self {
             Self::Sqlite(conn) => Engine::Sqlite(conn),
-            Self::SqliteUnit(unit) => Engine::Sqlite(unit),
-            Self::Postgres(conn) => Engine::Postgres(conn),
-            Self::PostgresUnit(unit) => Engine::Postgres(unit),
+            Self::SqliteUnit(unit, _) => Engine::Sqlite(unit),
+            Self::Postgres(session) => Engine::Postgres(session),
         }
     }
 }
@@ -180,8 +180,8 @@ impl Handle {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let engine = match self.handle {
-            Handle::Sqlite(_) | Handle::SqliteUnit(_) => "SQLite",
-            Handle::Postgres(_) | Handle::PostgresUnit(_) => "PostgreSQL",
+            Handle::Sqlite(_) | Handle::SqliteUnit(..) => "SQLite",
+            Handle::Postgres(_) => "PostgreSQL",
         };
         f.debug_struct("Connection").field("engine", &engine).field("state", &self.state).finish()
     }
@@ -197,7 +197,8 @@ pub(crate) enum Isolation {
 }
 
 impl Isolation {
-    fn begin(self) -> &'static str {
+    /// Returns the text that begins a unit.
+    pub(crate) fn begin(self) -> &'static str {
         match self {
             Self::RepeatableRead => "BEGIN ISOLATION LEVEL REPEATABLE READ",
             Self::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",

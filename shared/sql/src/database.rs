@@ -2,11 +2,17 @@
 
 use std::io;
 
+use gantry_resilience::deadline::Deadline;
+use sqlx::pool::PoolConnection;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Connection, Kind, Migrations, OpenError, Settings, connection::Boxed, postgres::Postgres,
-    probe::Probe, sqlite::Sqlite,
+    Connection, Kind, Migrations, OpenError, Settings,
+    connection::{Boxed, Isolation},
+    deadline::{current, within},
+    postgres::{Postgres, Session},
+    probe::Probe,
+    sqlite::{Sqlite, UnitDeadline},
 };
 
 /// An open database. Clones share it.
@@ -22,6 +28,29 @@ pub struct Database {
 pub(crate) enum Engine {
     Sqlite(Sqlite),
     Postgres(Postgres),
+}
+
+/// A connection that writes, before its unit has begun.
+pub(crate) enum Writer {
+    Sqlite(PoolConnection<sqlx::Sqlite>, UnitDeadline),
+    Postgres(Session),
+}
+
+impl Writer {
+    /// Begins a unit of work.
+    pub(crate) async fn begin(
+        self,
+        isolation: Isolation,
+        deadline: Option<Deadline>,
+    ) -> Result<Connection, sqlx::Error> {
+        match self {
+            Self::Sqlite(conn, unit) => Connection::begin_on_sqlite(conn, unit, deadline).await,
+            Self::Postgres(mut session) => {
+                session.begin(isolation).await?;
+                Ok(session.into())
+            }
+        }
+    }
 }
 
 impl Database {
@@ -48,15 +77,16 @@ impl Database {
     }
 
     /// Returns a connection for queries that must see every write that was acknowledged before. The
-    /// database refuses a write on it.
+    /// database refuses a write on it, and ends its statements at the deadline of the call of this
+    /// task.
     ///
     /// # Errors
     /// What the database said; [`sqlx::Error::PoolTimedOut`] if no connection becomes free in time.
     pub async fn reader(&self) -> Result<Connection, sqlx::Error> {
-        Ok(match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.reader.acquire().await?.into(),
-            Engine::Postgres(postgres) => postgres.reader.acquire().await?.into(),
-        })
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.read(current()).await,
+            Engine::Postgres(postgres) => postgres.read(&postgres.reader, current()).await,
+        }
     }
 
     /// As [`reader`](Self::reader), for queries whose answer may be a little old: lists and searches.
@@ -66,23 +96,33 @@ impl Database {
     /// As [`reader`](Self::reader).
     pub async fn replica(&self) -> Result<Connection, sqlx::Error> {
         match &self.engine {
-            Engine::Postgres(Postgres { replica: Some(replica), .. }) => {
-                Ok(replica.acquire().await?.into())
+            Engine::Postgres(postgres @ Postgres { replica: Some(replica), .. }) => {
+                postgres.read(replica, current()).await
             }
             _ => self.reader().await,
         }
     }
 
     /// Returns a connection that writes.
-    pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
+    pub(crate) async fn writer(&self, deadline: Option<Deadline>) -> Result<Writer, sqlx::Error> {
         match &self.engine {
             Engine::Sqlite(sqlite) => {
-                let conn = sqlite.writer.acquire().await?;
+                let conn = within(deadline, sqlite.writer.acquire()).await?;
                 // A commit to a removed file would succeed, and be lost.
                 sqlite.files.present().map_err(|gone| sqlx::Error::Io(io::Error::other(gone)))?;
-                Ok(conn.into())
+                Ok(Writer::Sqlite(conn, sqlite.unit_deadline.clone()))
             }
-            Engine::Postgres(postgres) => Ok(postgres.writer.acquire().await?.into()),
+            Engine::Postgres(postgres) => {
+                postgres.session(&postgres.writer, deadline).await.map(Writer::Postgres)
+            }
+        }
+    }
+
+    /// Returns the number of connections that write.
+    pub(crate) fn connections(&self) -> u32 {
+        match &self.engine {
+            Engine::Sqlite(_) => 1,
+            Engine::Postgres(postgres) => postgres.writer.options().get_max_connections(),
         }
     }
 

@@ -20,6 +20,9 @@ pub enum StorageError {
     /// Nothing can be written for now, as on a full disk. Nothing was.
     #[error("storage unavailable: {0}")]
     Unavailable(#[source] Cause),
+    /// The caller's deadline passed. Nothing was written.
+    #[error("{0}")]
+    DeadlineExceeded(#[source] Cause),
     /// Stored data that cannot be read, or contradicts itself.
     #[error("stored data cannot be read: {0}")]
     Corrupt(#[source] Cause),
@@ -51,6 +54,8 @@ impl StorageError {
                 tracing::error!(error = %self, "nothing can be stored");
                 Failure::storage_unavailable()
             }
+            // The log of the call has its status.
+            Self::DeadlineExceeded(_) => Failure::deadline_exceeded(),
             Self::Corrupt(_) | Self::Failed(_) => {
                 tracing::error!(error = %self, "storage failed");
                 Failure::internal()
@@ -61,7 +66,9 @@ impl StorageError {
 
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
-        if is_busy(&error) {
+        if is_late(&error) {
+            Self::DeadlineExceeded(error.into())
+        } else if is_busy(&error) {
             Self::Busy(error.into())
         } else if is_unavailable(&error) {
             Self::Unavailable(error.into())
@@ -86,7 +93,25 @@ pub(crate) struct IgnoredFailure;
 /// The connection broke during a COMMIT, which may have taken effect.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection broke during a commit, which may have taken effect: {0}")]
-pub(crate) struct UnknownOutcome(#[source] pub(crate) io::Error);
+pub(crate) struct UnknownOutcome(#[source] pub(crate) sqlx::Error);
+
+/// The caller's deadline passed during a wait for a connection, or ended a statement.
+#[derive(Debug, thiserror::Error)]
+#[error("the deadline of the call passed")]
+pub(crate) struct DeadlineExceeded;
+
+/// Makes errors of the database of this crate's own.
+macro_rules! into_sqlx {
+    ($($error:ident),*) => {
+        $(impl From<$error> for sqlx::Error {
+            fn from(error: $error) -> Self {
+                Self::AnyDriverError(Box::new(error))
+            }
+        })*
+    };
+}
+
+into_sqlx!(Conflict, IgnoredFailure, UnknownOutcome, DeadlineExceeded);
 
 /// Returns true if a unit conflicted with another one: it may succeed if it runs again.
 pub(crate) fn must_repeat(error: &sqlx::Error) -> bool {
@@ -113,19 +138,56 @@ fn result_code(error: &sqlx::Error) -> Option<i64> {
     error.code()?.parse().ok()
 }
 
+/// Returns true if the caller's deadline ended the wait or the statement. Only a deadline interrupts a
+/// statement of SQLite.
+fn is_late(error: &sqlx::Error) -> bool {
+    const INTERRUPT: i64 = 9;
+    match error {
+        sqlx::Error::AnyDriverError(error) => error.is::<DeadlineExceeded>(),
+        error => result_code(error).is_some_and(|code| code & 0xff == INTERRUPT),
+    }
+}
+
+/// Returns true if PostgreSQL ended the statement, since it took too long.
+pub(crate) fn is_canceled(error: &sqlx::Error) -> bool {
+    const QUERY_CANCELED: &str = "57014";
+    sqlstate(error).is_some_and(|code| code == QUERY_CANCELED)
+}
+
+/// Returns true if the connection to a PostgreSQL server cannot be used any more.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    const CONNECTION: &str = "08";
+    // The server shuts down, crashed, or ended the session.
+    const SHUTDOWN: [&str; 5] = ["57P01", "57P02", "57P03", "57P05", "25P03"];
+    match error {
+        // The protocol's state is unknown after a message that is none.
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        error => sqlstate(error)
+            .is_some_and(|code| code.starts_with(CONNECTION) || SHUTDOWN.contains(&&*code)),
+    }
+}
+
+/// Returns true if the first statement of a pooled connection failed since the server had closed the
+/// connection, after a restart for example. Nothing was executed, so another connection may be used.
+/// A server that does not answer is none of these.
+pub(crate) fn is_stale(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() != io::ErrorKind::TimedOut,
+        error => is_lost(error),
+    }
+}
+
 /// Returns true if the database was merely occupied: trying again may succeed.
 fn is_busy(error: &sqlx::Error) -> bool {
     // Primary result codes: the low byte of the extended ones.
     const BUSY: i64 = 5;
     const LOCKED: i64 = 6;
     const LOCK_NOT_AVAILABLE: &str = "55P03";
-    // A statement that took too long.
-    const QUERY_CANCELED: &str = "57014";
     matches!(error, sqlx::Error::PoolTimedOut)
         || must_repeat(error)
         || result_code(error).is_some_and(|code| matches!(code & 0xff, BUSY | LOCKED))
-        || sqlstate(error)
-            .is_some_and(|code| [LOCK_NOT_AVAILABLE, QUERY_CANCELED].contains(&&*code))
+        || is_canceled(error)
+        || sqlstate(error).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
 /// Returns true if nothing can be written for now, with no fault of the write: the disk is full,
@@ -142,27 +204,17 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     // Extended ones.
     const IOERR_WRITE: i64 = 778;
     const IOERR_SHMSIZE: i64 = 4874;
-    // Classes of PostgreSQL's codes: the connection failed, resources are exhausted.
-    const CONNECTION: &str = "08";
+    // Class of PostgreSQL's codes: resources are exhausted.
     const RESOURCES: &str = "53";
     const READ_ONLY_TRANSACTION: &str = "25006";
-    // The server shuts down, or starts.
-    const SHUTDOWN: [&str; 3] = ["57P01", "57P02", "57P03"];
-    match error {
-        // A commit's own is an UnknownOutcome.
-        sqlx::Error::Io(_) => true,
-        error => {
-            result_code(error).is_some_and(|code| {
-                matches!(code & 0xff, READONLY | FULL | CANTOPEN)
-                    || matches!(code, IOERR_WRITE | IOERR_SHMSIZE)
-            }) || sqlstate(error).is_some_and(|code| {
-                code.starts_with(CONNECTION)
-                    || code.starts_with(RESOURCES)
-                    || code == READ_ONLY_TRANSACTION
-                    || SHUTDOWN.contains(&&*code)
-            })
-        }
-    }
+    // A commit's own is an UnknownOutcome.
+    is_lost(error)
+        || result_code(error).is_some_and(|code| {
+            matches!(code & 0xff, READONLY | FULL | CANTOPEN)
+                || matches!(code, IOERR_WRITE | IOERR_SHMSIZE)
+        })
+        || sqlstate(error)
+            .is_some_and(|code| code.starts_with(RESOURCES) || code == READ_ONLY_TRANSACTION)
 }
 
 /// Returns true if the file holds something else than a database.
@@ -183,6 +235,7 @@ mod tests {
         for (error, reason) in [
             (StorageError::Busy(cause()), "OVERLOADED"),
             (StorageError::Unavailable(cause()), "STORAGE_UNAVAILABLE"),
+            (StorageError::DeadlineExceeded(cause()), "DEADLINE_EXCEEDED"),
             (StorageError::Corrupt(cause()), "INTERNAL"),
             (StorageError::Failed(cause()), "INTERNAL"),
         ] {

@@ -14,6 +14,11 @@
 //! - [`Purge`] deletes rows that are past their time.
 //! - [`StoredTime`] reads and writes the columns that hold times.
 //!
+//! # Deadline
+//! The deadline of the call that a task handles ([`CallContext`](gantry_contract::CallContext)) ends
+//! the wait for a connection and the statements on it, so that the database stops working for a
+//! caller that is gone. It does not end a COMMIT that is under way.
+//!
 //! # SQLite
 //! One process has the file open: one connection writes and a few only read. Writers queue for it in
 //! memory, in order, instead of colliding inside SQLite. The file, those that SQLite keeps beside it
@@ -61,6 +66,7 @@
 
 mod connection;
 mod database;
+mod deadline;
 mod error;
 mod list;
 mod migrations;

@@ -92,7 +92,11 @@ impl Database {
     }
 
     async fn is_writable(&self) -> Result<bool, sqlx::Error> {
-        self.writer().await?.query(WRITABLE).fetch_value().await
+        let look = self.write_locked((), |conn, ()| Box::pin(conn.query(WRITABLE).fetch_value()));
+        let writable = look.await;
+        // The COMMIT of a unit that wrote nothing proves nothing.
+        self.probe.wrote(false);
+        writable
     }
 }
 

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use sqlx::{
-    AssertSqlSafe, Encode, FromRow, PgConnection, SqliteConnection, Type,
+    AssertSqlSafe, Encode, FromRow, SqliteConnection, Type,
     postgres::{PgArguments, PgRow, Postgres},
     query::Query as Prepared,
     sqlite::{Sqlite, SqliteArguments, SqliteRow},
 };
 
-use crate::connection::State;
+use crate::{connection::State, postgres::Session};
 
 /// Text of the database's clock in a statement, as [`StoredTime`](crate::StoredTime) stores it: the
 /// time at which the unit began, on SQLite that of the statement.
@@ -53,7 +53,7 @@ pub struct Query<'c> {
 
 enum Engine<'c> {
     Sqlite(&'c mut SqliteConnection, Prepared<'static, Sqlite, SqliteArguments>),
-    Postgres(&'c mut PgConnection, Prepared<'static, Postgres, PgArguments>),
+    Postgres(&'c mut Session, Prepared<'static, Postgres, PgArguments>),
 }
 
 /// Runs one of sqlx's methods on the statement and notes how it ended.
@@ -61,7 +61,10 @@ macro_rules! run {
     ($query:ident.$method:ident()) => {
         match $query.engine {
             Engine::Sqlite(conn, query) => run!(@ $query, Sqlite, Box::pin(query.$method(conn))),
-            Engine::Postgres(conn, query) => run!(@ $query, Postgres, Box::pin(query.$method(conn))),
+            Engine::Postgres(session, query) => {
+                let statement = session.run(move |conn| Box::pin(query.$method(conn)));
+                run!(@ $query, Postgres, Box::pin(statement))
+            }
         }
     };
     (@ $query:ident, $engine:ident, $statement:expr) => {
@@ -90,18 +93,18 @@ impl<'c> Query<'c> {
     }
 
     pub(crate) fn on_postgres(
-        conn: &'c mut PgConnection,
+        session: &'c mut Session,
         text: &'static str,
         state: &'c mut State,
     ) -> Self {
-        Self { engine: Engine::Postgres(conn, sqlx::query(text)), state }
+        Self { engine: Engine::Postgres(session, sqlx::query(text)), state }
     }
 
     /// Binds the next parameter: the first one is `$1`.
     pub fn bind(self, value: impl Value) -> Self {
         let engine = match self.engine {
             Engine::Sqlite(conn, query) => Engine::Sqlite(conn, query.bind(value)),
-            Engine::Postgres(conn, query) => Engine::Postgres(conn, query.bind(value)),
+            Engine::Postgres(session, query) => Engine::Postgres(session, query.bind(value)),
         };
         Self { engine, state: self.state }
     }

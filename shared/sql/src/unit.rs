@@ -2,10 +2,17 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
+use gantry_resilience::deadline::Deadline;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::{Connection, Database, connection::Isolation, error::must_repeat};
+use crate::{
+    Connection, Database,
+    connection::Isolation,
+    database::Writer,
+    deadline::{current, within},
+    error::{is_stale, must_repeat},
+};
 
 /// Times that a unit runs again after a conflict with another one.
 const REPEATS: u32 = 3;
@@ -27,6 +34,9 @@ impl Database {
     /// While it waits for a connection, the unit is given up together with its caller. Once begun it
     /// runs to its end, caller or not: a commit is never abandoned half-way, and
     /// [`Database::close`] waits for it. It does not run again without its caller.
+    ///
+    /// The deadline of the call of this task ends the wait for a connection, a statement that runs,
+    /// and the repetitions; a COMMIT that is under way is finished.
     ///
     /// ```
     /// # async fn run(db: gantry_sql::Database, name: String) -> Result<(), sqlx::Error> {
@@ -76,28 +86,37 @@ impl Database {
         E: From<sqlx::Error> + Send + 'static,
         F: for<'c> Fn(&'c mut Connection, &'c S) -> Unit<'c, T, E> + Send + Sync + 'static,
     {
-        let mut conn = self.writer().await?;
+        let deadline = current();
+        let mut writer = self.writer(deadline).await?;
         let caller = CancellationToken::new();
         let _until_the_caller_goes_away = caller.clone().drop_guard();
         let database = self.clone();
         let work = async move {
-            let mut repeats = 0;
+            let (mut repeats, mut stale) = (0, 0);
             loop {
-                let (result, may_repeat) = database.attempt(conn, isolation, &state, &unit).await;
-                if !may_repeat || repeats == REPEATS {
-                    return result;
-                }
-                let pause = PAUSE.mul_f64(fastrand::f64()) * 2_u32.pow(repeats);
-                repeats += 1;
-                let again = async {
-                    tokio::time::sleep(pause).await;
-                    database.writer().await
+                let attempt = Attempt { isolation, deadline, state: &state, unit: &unit };
+                let (result, again) = database.attempt(writer, attempt).await;
+                let pause = match again {
+                    Some(Again::Stale) if stale < database.connections() => {
+                        stale += 1;
+                        Duration::ZERO
+                    }
+                    Some(Again::Conflict) if repeats < REPEATS => {
+                        let pause = PAUSE.mul_f64(fastrand::f64()) * 2_u32.pow(repeats);
+                        repeats += 1;
+                        pause
+                    }
+                    _ => return result,
                 };
-                conn = match caller.run_until_cancelled(again).await {
-                    Some(conn) => conn?,
+                let again = within(deadline, async {
+                    tokio::time::sleep(pause).await;
+                    database.writer(deadline).await
+                });
+                writer = match caller.run_until_cancelled(again).await {
+                    Some(writer) => writer?,
                     None => return result,
                 };
-                tracing::debug!(repeats, "unit of work runs again after a conflict");
+                tracing::debug!(repeats, stale, "unit of work runs again");
             }
         };
         match self.units.spawn(work.in_current_span()).await {
@@ -110,40 +129,59 @@ impl Database {
         }
     }
 
-    /// Runs the unit once. Returns true beside its result if it may succeed if it runs again.
+    /// Runs the unit once. Returns beside its result why it may succeed if it runs again.
     async fn attempt<S, T, E, F>(
         &self,
-        conn: Connection,
-        isolation: Isolation,
-        state: &S,
-        unit: &F,
-    ) -> (Result<T, E>, bool)
+        writer: Writer,
+        attempt: Attempt<'_, S, F>,
+    ) -> (Result<T, E>, Option<Again>)
     where
         E: From<sqlx::Error>,
         F: for<'c> Fn(&'c mut Connection, &'c S) -> Unit<'c, T, E>,
     {
-        let mut conn = match conn.begin(isolation).await {
+        let Attempt { isolation, deadline, state, unit } = attempt;
+        let mut conn = match writer.begin(isolation, deadline).await {
             Ok(conn) => conn,
-            Err(error) => return (Err(error.into()), false),
+            Err(error) => {
+                let again = (self.is_shared() && is_stale(&error)).then_some(Again::Stale);
+                return (Err(error.into()), again);
+            }
         };
         let result = unit(&mut conn, state).await;
-        let may_repeat = self.is_shared() && conn.must_repeat();
+        let conflict = self.is_shared() && conn.must_repeat();
+        let again = |conflict: bool| conflict.then_some(Again::Conflict);
         match result {
             Ok(done) => {
                 let committed = conn.commit().await;
                 self.probe.wrote(committed.is_ok());
                 match committed {
-                    Ok(()) => (Ok(done), false),
+                    Ok(()) => (Ok(done), None),
                     Err(error) => {
-                        let may_repeat = may_repeat || must_repeat(&error);
-                        (Err(error.into()), may_repeat)
+                        let conflict = conflict || must_repeat(&error);
+                        (Err(error.into()), again(conflict))
                     }
                 }
             }
             Err(refused) => {
                 conn.roll_back().await;
-                (Err(refused), may_repeat)
+                (Err(refused), again(conflict))
             }
         }
     }
+}
+
+/// One run of a unit.
+struct Attempt<'u, S, F> {
+    isolation: Isolation,
+    deadline: Option<Deadline>,
+    state: &'u S,
+    unit: &'u F,
+}
+
+/// Reason for which a unit may run again.
+enum Again {
+    /// It met another unit.
+    Conflict,
+    /// It has not begun: the server had closed the pooled connection.
+    Stale,
 }

@@ -1,16 +1,20 @@
 //! A database on a PostgreSQL server, shared by any number of processes.
 
+mod session;
 pub(crate) mod url;
 
 use std::time::Duration;
 
+use gantry_resilience::deadline::Deadline;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool,
+    ConnectOptions, Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
-pub(crate) use self::url::Server;
-use crate::{Migrations, OpenError, PostgresSettings};
+pub(crate) use self::{session::Session, url::Server};
+use crate::{
+    Connection, Migrations, OpenError, PostgresSettings, deadline::within, error::is_stale,
+};
 
 /// Pools of connections to one database.
 #[derive(Clone, Debug)]
@@ -19,6 +23,8 @@ pub(crate) struct Postgres {
     pub(crate) reader: PgPool,
     /// Connections to a replica, if there is one.
     pub(crate) replica: Option<PgPool>,
+    /// Time after which the server ends a statement.
+    statement_timeout: Duration,
 }
 
 impl Postgres {
@@ -37,7 +43,39 @@ impl Postgres {
                 .await?,
             reader: reader(&primary, settings).await?,
             replica,
+            statement_timeout: settings.statement_timeout,
         })
+    }
+
+    /// Returns a connection of the pool, of which nothing is known yet: the server may have closed it.
+    pub(crate) async fn session(
+        &self,
+        pool: &PgPool,
+        deadline: Option<Deadline>,
+    ) -> Result<Session, sqlx::Error> {
+        let conn = within(deadline, pool.acquire()).await?;
+        Ok(Session::new(conn, deadline, self.statement_timeout))
+    }
+
+    /// Returns a connection of the pool that reads until the deadline.
+    ///
+    /// Connections that the server has closed are skipped: nothing was executed on them.
+    pub(crate) async fn read(
+        &self,
+        pool: &PgPool,
+        deadline: Option<Deadline>,
+    ) -> Result<Connection, sqlx::Error> {
+        let mut lost = 0;
+        loop {
+            let mut session = self.session(pool, deadline).await?;
+            match session.begin_reading().await {
+                Ok(()) => return Ok(session.into()),
+                Err(error) if is_stale(&error) && lost < pool.options().get_max_connections() => {
+                    lost += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(crate) async fn close(&self) {
@@ -145,6 +183,8 @@ async fn pool(
 ) -> Result<PgPool, OpenError> {
     let pool = PgPoolOptions::new()
         .max_connections(connections)
+        // The first statement of each use shows it, without a round trip of its own.
+        .test_before_acquire(false)
         .acquire_timeout(settings.acquire_timeout)
         .idle_timeout(settings.idle_timeout)
         .max_lifetime(settings.max_lifetime);

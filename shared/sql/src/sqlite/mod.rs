@@ -1,6 +1,7 @@
 //! A database in a SQLite file, which one process has open.
 
 mod files;
+mod interrupt;
 mod lock;
 pub(crate) mod path;
 
@@ -10,17 +11,21 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use gantry_resilience::deadline::Deadline;
 use sqlx::{
-    Connection, SqlitePool,
+    Connection as _, SqlitePool,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+pub(crate) use self::interrupt::UnitDeadline;
 use self::{
     files::OpenFiles,
     lock::{LockError, ProcessLock},
 };
-use crate::{Migrations, OpenError, SqliteSettings, error::is_not_a_database};
+use crate::{
+    Connection, Migrations, OpenError, SqliteSettings, deadline::within, error::is_not_a_database,
+};
 
 /// The write-ahead log is cut back to this after a checkpoint, in bytes.
 const WAL_LIMIT: &str = "67108864";
@@ -31,6 +36,7 @@ pub(crate) struct Sqlite {
     /// One connection: its holder is the only writer.
     pub(crate) writer: SqlitePool,
     pub(crate) reader: SqlitePool,
+    pub(crate) unit_deadline: UnitDeadline,
     pub(crate) files: OpenFiles,
     lock: Arc<Mutex<Option<ProcessLock>>>,
 }
@@ -60,8 +66,14 @@ impl Sqlite {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
+        let unit_deadline = UnitDeadline::default();
+        let deadline = unit_deadline.clone();
         let writer = pool()
             .max_connections(1)
+            .after_connect(move |conn, _| {
+                let deadline = deadline.clone();
+                Box::pin(async move { deadline.install(conn).await })
+            })
             // SQLite itself ends the transaction in which a disk is full or fails. sqlx then
             // believes for ever that one is open, and no other can be begun: a new connection
             // has to be made.
@@ -90,7 +102,14 @@ impl Sqlite {
         let files = OpenFiles::of(&path)
             .map_err(|source| OpenError::Unusable { path: path.clone(), source })?;
         tracing::debug!(path = %path.display(), "database open");
-        Ok(Self { writer, reader, files, lock: Arc::new(Mutex::new(Some(lock))) })
+        Ok(Self { writer, reader, unit_deadline, files, lock: Arc::new(Mutex::new(Some(lock))) })
+    }
+
+    /// Returns a connection that reads until the deadline.
+    pub(crate) async fn read(&self, deadline: Option<Deadline>) -> Result<Connection, sqlx::Error> {
+        let mut conn = within(deadline, self.reader.acquire()).await?;
+        interrupt::set(&mut conn, deadline).await?;
+        Ok(conn.into())
     }
 
     /// Closes every connection. The writer's comes back when the last unit is done; as the last to

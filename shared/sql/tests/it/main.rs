@@ -1,6 +1,7 @@
 //! Everything here runs on real files.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod deadline;
 mod open;
 mod postgres;
 mod requests;
