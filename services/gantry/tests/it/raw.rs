@@ -19,7 +19,11 @@ pub struct Method {
 impl Method {
     /// Returns the service of the suite that has it: `user` for `/shop.user.v1...`.
     pub fn service(&self) -> &str {
-        self.path.split('.').nth(1).unwrap()
+        match self.path.split('.').nth(1).unwrap() {
+            // The order service serves the operator's API too.
+            "operator" => "order",
+            service => service,
+        }
     }
 }
 

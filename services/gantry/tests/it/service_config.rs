@@ -127,11 +127,7 @@ impl Fronts {
     }
 
     fn before(&self, method: &Method) -> &Front {
-        match method.service() {
-            // The order service serves the operator's API too.
-            "operator" => &self.0["order"],
-            service => &self.0[service],
-        }
+        &self.0[method.service()]
     }
 
     fn call(&self, method: &Method, message: Vec<u8>, token: Option<&str>) -> Call {
