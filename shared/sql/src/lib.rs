@@ -89,6 +89,7 @@ pub use error::StorageError;
 pub use list::TextList;
 pub use migrations::{Migrations, SharedTables};
 pub use open_error::OpenError;
+pub use postgres::TlsSettings;
 pub use probe::ProbeError;
 pub use purge::Purge;
 pub use query::{Query, Row, Value};

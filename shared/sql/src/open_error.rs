@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use gantry_tls::InvalidTls;
 use sqlx::migrate::MigrateError;
 
 /// Reason for which a database was not opened. Each names its path or URL.
@@ -104,6 +105,9 @@ pub enum OpenError {
         /// Cause.
         source: io::Error,
     },
+    /// A file of the settings for TLS cannot be used.
+    #[error("database.postgres.tls.{0}")]
+    Tls(#[from] InvalidTls),
     /// The server cannot be reached, or refuses the connection.
     #[error("cannot open the database {url}: {source}")]
     Server {

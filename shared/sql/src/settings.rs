@@ -10,7 +10,7 @@ use derive_setters::Setters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{postgres::Server, sqlite::path};
+use crate::{TlsSettings, postgres::Server, sqlite::path};
 
 /// Section `database` of a service's settings.
 ///
@@ -133,7 +133,9 @@ pub struct PostgresSettings {
     pub read_url: Option<String>,
     /// File of the user's password. Default: no password is sent.
     pub password_file: Option<PathBuf>,
-    /// Allows a connection to a server on another machine, which has no TLS; default false.
+    /// TLS to the server. Default: none.
+    pub tls: Option<TlsSettings>,
+    /// Allows a connection without TLS to a server on another machine; default false.
     pub allow_plaintext: bool,
     /// Connections that write.
     pub writers: NonZeroU32,
@@ -169,6 +171,7 @@ impl Default for PostgresSettings {
             url: String::new(),
             read_url: None,
             password_file: None,
+            tls: None,
             allow_plaintext: false,
             writers: connections,
             readers: connections,
@@ -188,8 +191,8 @@ impl PostgresSettings {
         let problems = urls.into_iter().filter_map(|(key, url)| {
             let why = match Server::parse(url?) {
                 Err(why) => format!("{}, and {why}", crate::postgres::url::EXPECTED),
-                Ok(server) if !server.is_local() && !self.allow_plaintext => {
-                    "its server is on another machine, and the connection has no TLS: set \
+                Ok(server) if !server.is_local() && self.tls.is_none() && !self.allow_plaintext => {
+                    "its server is on another machine: set postgres.tls, or \
                      postgres.allow_plaintext = true"
                         .to_owned()
                 }

@@ -1,6 +1,7 @@
 //! A database on a PostgreSQL server, shared by any number of processes.
 
 mod session;
+mod tls;
 pub(crate) mod url;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
+pub use self::tls::TlsSettings;
 pub(crate) use self::{session::Session, url::Server};
 use crate::{
     Connection, Migrations, OpenError, PostgresSettings, deadline::within, error::is_stale,
@@ -95,7 +97,10 @@ fn server(url: &str, settings: &PostgresSettings) -> Result<Server, OpenError> {
         ("statement_timeout", millis(settings.statement_timeout)),
         ("lock_timeout", millis(settings.lock_timeout)),
     ]);
-    options = options.ssl_mode(PgSslMode::Disable);
+    options = match &settings.tls {
+        None => options.ssl_mode(PgSslMode::Disable),
+        Some(tls) => tls.on(options)?,
+    };
     if let Some(path) = &settings.password_file {
         let failed = |source| OpenError::PasswordFile { path: path.clone(), source };
         let text = gantry_files::read_secret(path).map_err(failed)?;

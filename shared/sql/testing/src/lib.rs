@@ -13,7 +13,8 @@
 use std::{
     fs,
     io::{Read, Write},
-    os::unix::process::CommandExt,
+    net::TcpListener,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -26,32 +27,39 @@ use std::{
 
 use gantry_sql::Settings;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use tempfile::TempDir;
 
 /// Limit of a start, a statement and a wait. Generous, because the machine may be busy.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Port of a server that listens on its socket only, which the port names.
+const DEFAULT_PORT: u16 = 5432;
+
 /// Starts a server in a folder, and starts it again for each line of standard input. Stops it once nobody
 /// holds that input any more, however the holder ended. PostgreSQL refuses to run as root.
 ///
-/// The role `locked`, if it exists, needs its password; every other role needs none.
+/// The role `locked`, if it exists, needs its password; on the socket every other role needs none.
+/// The arguments after the folder are lines of `postgresql.conf`.
 const SCRIPT: &str = r#"
 set -eu
 bin=$1 folder=$2
+shift 2
 as=
 if [ "$(id -u)" = 0 ]; then
     as='setpriv --reuid=postgres --regid=postgres --init-groups'
-    chown postgres "$folder"
+    chown -R postgres "$folder"
 fi
 cd "$folder"
 serve() {
-    $as "$bin/postgres" -D data -k "$folder" -c listen_addresses= -c fsync=off \
+    $as "$bin/postgres" -D data -k "$folder" -c fsync=off \
         -c max_connections=500 -c shared_buffers=64MB -c deadlock_timeout=100ms >>log 2>&1 &
     server=$!
 }
-if $as "$bin/initdb" -D data -U gantry -A trust -E UTF8 --locale=C.UTF-8 --locale-provider=icu \
-    --icu-locale=en-US --no-sync >log 2>&1
+if $as "$bin/initdb" -D data -U gantry --auth-local=trust --auth-host=scram-sha-256 -E UTF8 \
+    --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --no-sync >log 2>&1
 then
     sed -i '1i local all locked scram-sha-256' data/pg_hba.conf
+    printf '%s\n' "$@" >>data/postgresql.conf
     serve
     while read -r _again; do
         wait "$server" || true
@@ -72,6 +80,7 @@ pub struct Server {
     /// Shell that stops the server when its input ends.
     keeper: Child,
     folder: PathBuf,
+    port: u16,
     databases: AtomicU32,
 }
 
@@ -84,18 +93,44 @@ impl Server {
 
     /// Starts a server of the caller's own.
     pub fn start() -> Self {
+        let options = ["listen_addresses = ''".to_owned()];
+        Self::start_in(tempfile::tempdir().unwrap(), DEFAULT_PORT, &options)
+    }
+
+    /// Starts a server that also listens on localhost, with TLS and this certificate and key (PEM).
+    /// There a user needs a password.
+    pub fn start_tls(cert_file: &Path, key_file: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(cert_file, folder.path().join("cert.pem")).unwrap();
+        let key = folder.path().join("key.pem");
+        fs::copy(key_file, &key).unwrap();
+        // PostgreSQL refuses a key that others can read.
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let port = TcpListener::bind(("localhost", 0)).unwrap().local_addr().unwrap().port();
+        let options = [
+            "listen_addresses = localhost".to_owned(),
+            format!("port={port}"),
+            "ssl=on".to_owned(),
+            "ssl_cert_file = '../cert.pem'".to_owned(),
+            "ssl_key_file = '../key.pem'".to_owned(),
+        ];
+        Self::start_in(folder, port, &options)
+    }
+
+    fn start_in(folder: TempDir, port: u16, options: &[String]) -> Self {
         let bin = binaries();
-        let folder = tempfile::tempdir().unwrap().keep();
+        let folder = folder.keep();
         let keeper = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
             .args([&bin, &folder])
+            .args(options)
             .stdin(Stdio::piped())
             // Ctrl-C is for the tests: the end of their process stops the server.
             .process_group(0)
             .spawn()
             .unwrap();
-        let server = Self { keeper, folder, databases: AtomicU32::new(0) };
-        server.wait_until_ready(&bin);
+        let server = Self { keeper, folder, port, databases: AtomicU32::new(0) };
+        server.wait_until_ready();
         server
     }
 
@@ -134,24 +169,39 @@ impl Server {
             assert!(started.elapsed() < TIMEOUT, "PostgreSQL runs on after SIGKILL");
             thread::sleep(Duration::from_millis(5));
         }
+        // It would show the killed server's state to `wait_until_ready`.
+        fs::remove_file(self.folder.join("data/postmaster.pid")).unwrap();
     }
 
     /// Starts the server again after [`kill`](Self::kill) and waits until it is ready.
     pub fn start_again(&self) {
         self.keeper.stdin.as_ref().unwrap().write_all(b"\n").unwrap();
-        self.wait_until_ready(&binaries());
+        self.wait_until_ready();
     }
 
     fn url(&self, database: &str) -> String {
         let host = self.folder.to_str().unwrap().replace('/', "%2F");
-        format!("postgres://gantry@{host}/{database}")
+        format!("postgres://gantry@{host}:{}/{database}", self.port)
     }
 
-    fn wait_until_ready(&self, bin: &Path) {
+    /// Returns the port on localhost of a server that [`start_tls`](Self::start_tls) started.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the server's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Reads the state that the server writes to a file: a child process, as of `pg_isready`, would
+    /// hold the file locks of other tests for a moment.
+    fn wait_until_ready(&self) {
+        const STATE: usize = 7;
         let started = Instant::now();
         let is_ready = || {
-            let mut command = Command::new(bin.join("pg_isready"));
-            command.arg("-q").arg("-h").arg(&self.folder).status().unwrap().success()
+            let file = fs::read_to_string(self.folder.join("data/postmaster.pid"));
+            file.is_ok_and(|file| file.lines().nth(STATE).is_some_and(|now| now.trim() == "ready"))
         };
         while !is_ready() {
             if started.elapsed() > TIMEOUT {

@@ -8,6 +8,7 @@ mod requests;
 mod sagas;
 mod storage;
 mod time;
+mod tls;
 mod unit;
 
 use gantry_sql::{Connection, Database, Migrations, OpenError, Settings};

@@ -22,7 +22,7 @@ pub(super) const LIBRARY_CRATES: &[(&str, &str)] = &[
     ("process", "client config contract discovery identity saga server sql telemetry"),
     ("proto", "contract contract-build"),
     ("server", "contract discovery http2 identity resilience tls"),
-    ("sql", "contract files resilience saga"),
+    ("sql", "contract files resilience saga tls"),
     ("tls", "files"),
 ];
 
