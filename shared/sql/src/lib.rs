@@ -7,6 +7,7 @@
 //!   refuses writes on them.
 //! - [`Connection`] runs the statements of a repository, one text for both engines. [`Value`], [`Row`]
 //!   and [`TextList`] are what they take and return.
+//! - [`schema`] lists, applies and reverts the migrations for an operator.
 //! - [`requests`] keeps the records that make a repeated mutation recognisable.
 //! - [`sagas`] keeps the log of sagas.
 //! - [`Database::probe`] checks that the storage takes writes, for a readiness check.
@@ -77,6 +78,7 @@ mod purge;
 mod query;
 pub mod requests;
 pub mod sagas;
+pub mod schema;
 mod settings;
 mod sqlite;
 mod time;

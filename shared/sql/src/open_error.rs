@@ -109,13 +109,18 @@ pub enum OpenError {
     #[error("database.postgres.tls.{0}")]
     Tls(#[from] InvalidTls),
     /// The server cannot be reached, or refuses the connection.
-    #[error("cannot open the database {url}: {source}")]
+    #[error("cannot open the database {url}: {}", reason(source))]
     Server {
         /// The database, without a password.
         url: String,
         /// Cause.
         source: sqlx::Error,
     },
+}
+
+/// Returns the server's own words, without sqlx's additions to them.
+fn reason(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 fn holder(by: Option<u32>) -> String {

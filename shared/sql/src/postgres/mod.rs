@@ -90,7 +90,7 @@ impl Postgres {
 }
 
 /// Reads the URL of a server and adds how to connect to it.
-fn server(url: &str, settings: &PostgresSettings) -> Result<Server, OpenError> {
+pub(crate) fn server(url: &str, settings: &PostgresSettings) -> Result<Server, OpenError> {
     let invalid = |why| OpenError::NoServer { why };
     let server = Server::parse(url).map_err(invalid)?;
     let mut options = server.options.application_name("gantry").options([
@@ -116,9 +116,7 @@ async fn migrate(
     settings: &PostgresSettings,
     migrations: &Migrations,
 ) -> Result<(), OpenError> {
-    // A migration may take longer than a statement of a service.
-    let options = server.options.clone().options([("statement_timeout", "0")]);
-    let mut conn = connect(server, &options, settings.acquire_timeout).await?;
+    let mut conn = connect_to_migrate(server, settings).await?;
     let mut migrated = Ok(());
     for migrator in migrations.on_postgres() {
         if migrated.is_ok() {
@@ -162,12 +160,13 @@ async fn inspect(
     Ok(())
 }
 
-async fn connect(
+/// Connects for migrations, which may take longer than a statement of a service.
+pub(crate) async fn connect_to_migrate(
     server: &Server,
-    options: &PgConnectOptions,
-    timeout: Duration,
+    settings: &PostgresSettings,
 ) -> Result<PgConnection, OpenError> {
-    let connected = match tokio::time::timeout(timeout, options.connect()).await {
+    let options = server.options.clone().options([("statement_timeout", "0")]);
+    let connected = match tokio::time::timeout(settings.acquire_timeout, options.connect()).await {
         Ok(connected) => connected,
         Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
     };

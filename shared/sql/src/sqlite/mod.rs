@@ -13,16 +13,13 @@ use std::{
 
 use gantry_resilience::deadline::Deadline;
 use sqlx::{
-    Connection as _, SqlitePool,
+    ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub(crate) use self::interrupt::UnitDeadline;
-use self::{
-    files::OpenFiles,
-    lock::{LockError, ProcessLock},
-};
+use self::{files::OpenFiles, lock::LockError};
+pub(crate) use self::{interrupt::UnitDeadline, lock::ProcessLock};
 use crate::{
     Connection, Migrations, OpenError, SqliteSettings, deadline::within, error::is_not_a_database,
 };
@@ -46,16 +43,9 @@ impl Sqlite {
         settings: &SqliteSettings,
         migrations: &Migrations,
     ) -> Result<Self, OpenError> {
-        let path = prepare(&settings.path)?;
-        let lock = lock(&path)?;
-        // After the lock: closing these files would release the locks of another opening.
-        files::make_private(&path)
-            .map_err(|(path, source)| OpenError::Unusable { path, source })?;
+        let (path, lock) = take(&settings.path)?;
         let connect = connect_options(&path, settings);
-        let failed = |source| match is_not_a_database(&source) {
-            true => OpenError::NotADatabase { path: path.clone() },
-            false => OpenError::Database { path: path.clone(), source },
-        };
+        let failed = |source| failed(&path, source);
 
         // Connections live as long as the pool, and asking each time whether an
         // in-process database is still there would cost a thread switch.
@@ -123,6 +113,32 @@ impl Sqlite {
     pub(crate) fn unlock(&self) {
         // A poisoned lock still holds a file to let go of.
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Opens the file for this process alone, on one connection and without migrating it.
+pub(crate) async fn open_to_migrate(
+    settings: &SqliteSettings,
+) -> Result<(SqliteConnection, ProcessLock), OpenError> {
+    let (path, lock) = take(&settings.path)?;
+    let conn = connect_options(&path, settings).connect().await;
+    Ok((conn.map_err(|source| failed(&path, source))?, lock))
+}
+
+/// Takes the file for this process, and makes it private. Returns its absolute name.
+fn take(path: &Path) -> Result<(PathBuf, ProcessLock), OpenError> {
+    let path = prepare(path)?;
+    let lock = lock(&path)?;
+    // After the lock: closing these files would release the locks of another opening.
+    files::make_private(&path).map_err(|(path, source)| OpenError::Unusable { path, source })?;
+    Ok((path, lock))
+}
+
+fn failed(path: &Path, source: sqlx::Error) -> OpenError {
+    let path = path.to_owned();
+    match is_not_a_database(&source) {
+        true => OpenError::NotADatabase { path },
+        false => OpenError::Database { path, source },
     }
 }
 

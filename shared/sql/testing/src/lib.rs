@@ -136,17 +136,34 @@ impl Server {
 
     /// Creates an empty database and returns the settings that lead to it.
     pub async fn database(&self) -> Settings {
-        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let mut conn = self.connect("postgres").await;
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::query(create).execute(&mut conn).await.unwrap();
-        conn.close().await.unwrap();
+        let name = self.next_name();
+        self.create(&name).await;
         let mut settings = Settings::postgres_url(self.url(&name));
         // No test may depend on the speed of the machine.
         settings.postgres.acquire_timeout = TIMEOUT;
         settings.postgres.statement_timeout = TIMEOUT;
         settings.postgres.lock_timeout = TIMEOUT;
         settings
+    }
+
+    /// Creates an empty database for each service. Returns their URL, with SERVICE in place of its name.
+    pub async fn databases(&self, services: &[&str]) -> String {
+        let name = self.next_name();
+        for service in services {
+            self.create(&format!("{name}_{service}")).await;
+        }
+        self.url(&format!("{name}_SERVICE"))
+    }
+
+    fn next_name(&self) -> String {
+        format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn create(&self, database: &str) {
+        let mut conn = self.connect("postgres").await;
+        let create = AssertSqlSafe(format!("CREATE DATABASE {database}"));
+        sqlx::query(create).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
     }
 
     /// Connects to a database of the server.

@@ -6,6 +6,7 @@ mod open;
 mod postgres;
 mod requests;
 mod sagas;
+mod schema;
 mod storage;
 mod time;
 mod tls;
