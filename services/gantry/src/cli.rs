@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gantry_client::ClientTls;
 use gantry_config::ConfigCommand;
+use gantry_process::MigrateCommand;
 
 use crate::{bench::BenchArgs, new::CALLEES, sagas::SagasArgs, suite::NAMES};
 
@@ -33,6 +34,8 @@ pub enum Command {
     /// Show or check the settings of `up`, without starting it
     #[command(subcommand)]
     Config(ConfigCommand<UpArgs>),
+    /// List, apply or revert the migrations of a service's database, as `up` has it
+    Migrate(MigrateArgs),
     /// Make the key pair of a service and print the settings that allow its calls
     Keys(KeysArgs),
     /// Make a new service that calls services of the suite, as a workspace of its own
@@ -85,6 +88,17 @@ pub struct UpArgs {
     /// Settings over the defaults.
     #[command(flatten)]
     pub settings: gantry_config::Args,
+}
+
+/// Arguments of `gantry migrate`.
+#[derive(Clone, Debug, Args)]
+pub struct MigrateArgs {
+    /// Service whose database is meant
+    #[arg(value_name = "SERVICE", value_parser = parse_service)]
+    pub service: String,
+    /// Subcommand.
+    #[command(subcommand)]
+    pub command: MigrateCommand<UpArgs>,
 }
 
 /// Arguments of `gantry keys`.

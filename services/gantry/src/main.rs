@@ -19,6 +19,9 @@ fn main() -> ExitCode {
             })
         }
         Command::Config(command) => up::config(&command),
+        Command::Migrate(args) => {
+            gantry_process::block_on(async |shutdown| up::migrate(&args, shutdown).await)
+        }
         Command::Keys(args) => code(keys::run(&args)),
         Command::New(args) => code(new::run(&args)),
         Command::Demo(args) => code(run(demo::run(&args))),

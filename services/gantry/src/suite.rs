@@ -7,15 +7,20 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     pin::Pin,
+    process::ExitCode,
 };
 
 use gantry_config::{Check, Problems, Sources};
 use gantry_discovery::Registry;
-use gantry_process::{Callee, OpenError, OpenService, Service, ServiceSettings};
+use gantry_process::{
+    Callee, MigrateCommand, OpenError, OpenService, Service, ServiceSettings, Shutdown,
+};
 use gantry_server::{Admin, BuildError, HostName, Server};
 use gantry_telemetry::Meter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::cli::UpArgs;
 
 /// Row of the table: a service of the suite.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +138,13 @@ pub trait Table {
     /// Adds the problems of the files to `problems`. Files in `made` may be missing.
     fn check_files(&self, made: &[PathBuf], problems: &mut Problems);
 
+    /// Runs `migrate` on its database. Returns the exit code.
+    fn migrate<'a>(
+        &'a self,
+        command: &'a MigrateCommand<UpArgs>,
+        shutdown: Shutdown,
+    ) -> Pin<Box<dyn Future<Output = ExitCode> + 'a>>;
+
     /// Returns the settings of its servers.
     fn server(&self) -> &gantry_server::Settings;
 
@@ -147,6 +159,14 @@ impl<S: Service> Table for ServiceSettings<S> {
 
     fn check_files(&self, made: &[PathBuf], problems: &mut Problems) {
         self.check_files(made, problems);
+    }
+
+    fn migrate<'a>(
+        &'a self,
+        command: &'a MigrateCommand<UpArgs>,
+        shutdown: Shutdown,
+    ) -> Pin<Box<dyn Future<Output = ExitCode> + 'a>> {
+        Box::pin(self.migrate(command, shutdown))
     }
 
     fn server(&self) -> &gantry_server::Settings {

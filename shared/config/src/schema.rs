@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     bounds::Range,
     load::{FILE_SUFFIX, whole},
-    source::Sources,
+    source::{Shared, Sources},
 };
 
 /// Pattern of a duration in humantime's form.
@@ -35,6 +35,12 @@ pub fn schema<S: JsonSchema>(title: &str, defaults: &Sources) -> Value {
             let levels: Vec<_> = levels.filter(|level| !level.is_empty()).collect();
             each_at(&mut root, &levels, &mut |schema| bind(schema, &bound.range));
         }
+    }
+    if let Some(Shared { table, services, .. }) = &defaults.shared
+        && let Some(service) = services.first()
+    {
+        let schema = root["properties"][service]["properties"][table].clone();
+        root["properties"][table] = schema;
     }
     give_defaults(&mut root, &whole(&defaults.merged_defaults()));
     root

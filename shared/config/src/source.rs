@@ -35,7 +35,20 @@ pub struct Sources {
     pub(crate) bounds: Vec<(&'static str, &'static [Bound])>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) service_links: Vec<String>,
+    pub(crate) shared: Option<Shared>,
 }
+
+/// A top-level table whose keys count for a table of the same name in several services.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) table: &'static str,
+    pub(crate) services: Vec<&'static str>,
+    /// Position after the last shared layer: every service's own layers follow. None before the first.
+    end: Option<usize>,
+}
+
+/// Text in a shared value that stands for the name of the service.
+const SERVICE: &str = "SERVICE";
 
 /// Values of one source.
 #[derive(Clone, Debug)]
@@ -167,6 +180,41 @@ impl Sources {
         self
     }
 
+    /// Makes the top-level table `table` of files and variables count for the table of the same name in
+    /// each of the services: `database.kind` for `user.database.kind`. `SERVICE` in a text stands for
+    /// the name of the service. A key in a service's own table overrides the shared one, in whatever
+    /// source it is.
+    ///
+    /// Call it before [`file`](Self::file) and the like.
+    #[must_use]
+    pub fn sharing(mut self, table: &'static str, services: &[&'static str]) -> Self {
+        if !services.is_empty() {
+            self.shared = Some(Shared { table, services: services.to_vec(), end: None });
+        }
+        self
+    }
+
+    /// Adds a layer. A shared table in it becomes a layer before those of the services' own keys.
+    fn push(&mut self, mut layer: Layer) {
+        if let Some(shared) = &mut self.shared
+            && matches!(layer.kind, Kind::File | Kind::Text)
+        {
+            let end = shared.end.get_or_insert(self.layers.len());
+            if let Some(values) = layer.values.remove(shared.table) {
+                let table = |service: &&'static str| {
+                    let values =
+                        tree::with_text(values.clone(), &|text| text.replace(SERVICE, service));
+                    let table = Dict::from([(shared.table.to_owned(), values)]);
+                    ((*service).to_owned(), table.into())
+                };
+                let values = shared.services.iter().map(table).collect();
+                self.layers.insert(*end, Layer { values, ..layer.clone() });
+                *end += 1;
+            }
+        }
+        self.layers.push(layer);
+    }
+
     /// Merges all layers. Each value keeps its layer.
     pub(crate) fn merged(&self) -> Figment {
         self.prepared().fold(Figment::new(), Figment::merge)
@@ -216,7 +264,7 @@ impl Sources {
                 if let Some(table) = only {
                     values.retain(|key, _| key == table);
                 }
-                self.layers.push(Layer { kind, name, values });
+                self.push(Layer { kind, name, values });
             }
             Err(error) => self.problem(name, not_toml(text, error.span(), error.message())),
         }
@@ -262,7 +310,7 @@ impl Sources {
             return;
         }
         let values = nested(&path, text.into());
-        self.layers.push(Layer { kind: Kind::Text, name: source, values });
+        self.push(Layer { kind: Kind::Text, name: source, values });
     }
 
     fn problem(&mut self, source: String, what: String) {

@@ -62,6 +62,21 @@ pub(crate) fn tagged(value: Value, tag: Tag) -> Value {
     }
 }
 
+/// Returns `value` with each text in it replaced.
+pub(crate) fn with_text(value: Value, replace: &impl Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(tag, text) => Value::String(tag, replace(&text)),
+        Value::Dict(tag, dict) => {
+            let items = dict.into_iter().map(|(key, value)| (key, with_text(value, replace)));
+            Value::Dict(tag, items.collect())
+        }
+        Value::Array(tag, items) => {
+            Value::Array(tag, items.into_iter().map(|value| with_text(value, replace)).collect())
+        }
+        other => other,
+    }
+}
+
 /// Returns the paths of the values that match `pattern`. `*` matches any one level.
 pub(crate) fn matching(root: &Value, pattern: &str) -> Vec<Vec<String>> {
     let levels: Vec<_> = pattern.split('.').collect();

@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gantry_config::{Args, ConfigCommand};
 use gantry_telemetry::BUILD;
 
-use crate::Service;
+use crate::{MigrateCommand, Service};
 
 #[derive(Debug, Parser)]
 #[command(version = BUILD.summary, args_conflicts_with_subcommands = true)]
@@ -22,12 +22,17 @@ pub(crate) enum Command {
     /// Show or check the settings without starting
     #[command(subcommand)]
     Config(ConfigCommand<Args>),
+    /// List, apply or revert the migrations of the database
+    #[command(subcommand)]
+    Migrate(MigrateCommand<Args>),
 }
 
 impl Command {
     /// Parses the command line. Exits on an error or `--help`.
     pub(crate) fn parse<S: Service>(process: &str) -> Self {
         let command = Cli::command().name(S::NAME).display_name(process).about(S::ABOUT);
+        let command =
+            command.mut_subcommand("migrate", |migrate| migrate.hide(S::MIGRATIONS.is_none()));
         match Cli::from_arg_matches(&command.get_matches()) {
             Ok(Cli { command, serve }) => command.unwrap_or(Self::Serve(serve)),
             Err(error) => error.exit(),

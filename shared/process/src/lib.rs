@@ -46,6 +46,7 @@ mod bounds;
 mod channels;
 mod command;
 mod files;
+mod migrate;
 mod open;
 mod plaintext;
 mod run;
@@ -59,13 +60,14 @@ pub use base::Base;
 pub use bounds::{PROCESS_BOUNDS, SERVICE_BOUNDS};
 pub use files::FileChecks;
 pub use gantry_sql::Migrations;
+pub use migrate::{DownArgs, MigrateCommand};
 pub use open::OpenService;
 pub use run::{Shutdown, block_on};
 pub use sagas::saga_context;
 pub use serve::{ServeError, log_origin, run, serve};
 pub use service::{Callee, KeysApi, OpenError, Service};
 pub use settings::{
-    ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, ServiceSettings,
+    ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, SHARED, ServiceSettings,
     StorageSettings, add_process_defaults,
 };
 pub use system::System;

@@ -51,6 +51,12 @@ pub fn run<S: Service>() -> ExitCode {
             let defaults = ProcessSettings::<S>::sources();
             command.run(&format!("Settings of {process}"), &defaults, ProcessSettings::<S>::load)
         }
+        Command::Migrate(command) => {
+            block_on(async |shutdown| match ProcessSettings::<S>::load(command.serve()) {
+                Ok(loaded) => loaded.settings.service.migrate(&command, shutdown).await,
+                Err(error) => gantry_config::refuse(&error),
+            })
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use self::{
     running::Running,
 };
 use crate::{
-    cli::UpArgs,
+    cli::{MigrateArgs, UpArgs},
     suite::{Row, SERVICES, Services, Settings, SuiteSettings},
 };
 
@@ -155,6 +155,22 @@ pub fn config(command: &ConfigCommand<UpArgs>) -> ExitCode {
     command.run("Settings of gantry up", &settings::defaults::<Settings>(), |args| {
         load(args, &Keys::new(&args.data_dir, SERVICES))
     })
+}
+
+/// Runs `gantry migrate`: lists or changes the schema of one service's database, with the settings of
+/// `up`. Returns the exit code of [`ServiceSettings::migrate`](gantry_process::ServiceSettings::migrate).
+pub async fn migrate(args: &MigrateArgs, shutdown: Shutdown) -> ExitCode {
+    let up = args.command.serve();
+    match load(up, &Keys::new(&up.data_dir, SERVICES)) {
+        Ok(loaded) => {
+            let tables = loaded.settings.tables();
+            match tables.into_iter().find(|(row, _)| row.name == args.service) {
+                Some((_, table)) => table.migrate(&args.command, shutdown).await,
+                None => gantry_config::refuse(&format_args!("unknown service {}", args.service)),
+            }
+        }
+        Err(error) => gantry_config::refuse(&error),
+    }
 }
 
 /// Loads and checks all settings and flags of a start, without writing anything.

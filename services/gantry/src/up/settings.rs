@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
-use gantry_process::{ADDING, PROCESS_BOUNDS};
+use gantry_process::{ADDING, PROCESS_BOUNDS, SHARED};
 
 use super::keys::Keys;
 use crate::{
@@ -31,6 +31,9 @@ pub(super) fn load<T: SuiteSettings>(args: &UpArgs, keys: &Keys) -> Result<Loade
 /// Returns the defaults and the bounds.
 pub(super) fn defaults<T: SuiteSettings>() -> Sources {
     let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
+    let with_database = T::SERVICES.iter().filter(|service| service.has_database);
+    let with_database: Vec<_> = with_database.map(|service| service.name).collect();
+    let sources = sources.sharing(SHARED, &with_database);
     let sources = gantry_process::add_process_defaults(sources);
     T::add_defaults(sources.defaults(include_str!("../../config/default.toml")))
 }

@@ -25,6 +25,7 @@ mod load;
 mod metrics;
 mod mtls;
 mod new_service;
+mod on_postgres;
 mod own_binaries;
 mod pages;
 mod postgres;

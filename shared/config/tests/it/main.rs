@@ -6,6 +6,7 @@ mod lists;
 mod problems;
 mod schema;
 mod secrets;
+mod shared;
 mod sources;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};

@@ -11,3 +11,6 @@ pub use service::{NoSettings, OwnSettings, ServiceSettings, add_process_defaults
 
 /// Lists of trusted keys and grants: the entries of all sources add up.
 pub const ADDING: &[&str] = &["*.identity.trusted", "*.identity.grants.*"];
+
+/// Top-level table that all services of a process share, as [`gantry_config::Sources::sharing`] does.
+pub const SHARED: &str = "database";

@@ -9,7 +9,7 @@ use serde::{
     ser::SerializeStruct,
 };
 
-use super::ADDING;
+use super::{ADDING, SHARED};
 use crate::{PROCESS_BOUNDS, Service, ServiceSettings};
 
 /// Settings of a process with one service.
@@ -45,6 +45,8 @@ impl<S: Service> ProcessSettings<S> {
     /// Returns the defaults and the bounds.
     pub fn sources() -> Sources {
         let sources = Sources::new().adding(ADDING).bounds("", PROCESS_BOUNDS);
+        let with_database = S::MIGRATIONS.map(|_| S::NAME);
+        let sources = sources.sharing(SHARED, with_database.as_slice());
         let defaults = ServiceSettings::<S>::defaults();
         let defaults = defaults.iter().map(String::as_str);
         defaults.fold(ServiceSettings::<S>::bounded(sources), Sources::defaults)

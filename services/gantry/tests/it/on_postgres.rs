@@ -1,0 +1,129 @@
+//! `gantry up` and `migrate` on PostgreSQL, by settings alone.
+
+use std::process::Output;
+
+use gantry_proto::shop::order::v1::OrderStatus;
+use gantry_sql_testing::Server;
+
+use crate::{
+    cluster::SERVICES,
+    process::{Suite, gantry},
+    shop::Shop,
+};
+
+/// Settings that lead every service to a database of its own on the server.
+async fn settings(server: &Server) -> Vec<(String, String)> {
+    at(server.databases(SERVICES).await)
+}
+
+fn at(url: String) -> Vec<(String, String)> {
+    vec![
+        ("GANTRY_DATABASE__KIND".to_owned(), "postgres".to_owned()),
+        ("GANTRY_DATABASE__POSTGRES__URL".to_owned(), url),
+    ]
+}
+
+fn run(settings: &[(String, String)], args: &[&str]) -> Output {
+    gantry().args(args).envs(settings.iter().cloned()).output().unwrap()
+}
+
+/// Returns the exit code and the output of `gantry migrate`.
+fn migrate(settings: &[(String, String)], data: &str, args: &[&str]) -> (i32, String) {
+    let output = run(settings, &[&["migrate"], args, &["--data-dir", data]].concat());
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_suite_keeps_its_data_in_postgresql() {
+    let server = Server::start();
+    let settings = settings(&server).await;
+    let mut suite = Suite::start_set(&[], &settings);
+    let mut demo = gantry();
+    demo.arg("demo").args(["--port-offset", &suite.offset().to_string()]);
+    let output = demo.arg("--data-dir").arg(suite.data()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("done:"), "{text}");
+    let shop = Shop::open(&suite).await;
+    let (user, order) = shop.one_confirmed_order().await;
+    let sku = order.items[0].sku.clone();
+    let stock = shop.stock(&sku).await;
+    drop(shop);
+    assert!(suite.terminate().success(), "{}", suite.process.log());
+    assert!(!suite.data().join("user.db").exists());
+
+    let mut suite = suite.start_again();
+    let shop = Shop::open(&suite).await;
+    assert_eq!(shop.user(&user.id).await, user);
+    assert_eq!(shop.order(&order.id).await, order);
+    assert_eq!((shop.stock(&sku).await, order.status()), (stock, OrderStatus::Confirmed));
+    drop(shop);
+    suite.process.kill();
+
+    let suite = suite.start_again();
+    assert_eq!(Shop::open(&suite).await.order(&order.id).await, order);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_is_listed_applied_and_reverted() {
+    let server = Server::start();
+    let postgres = settings(&server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    for (settings, engine) in [(vec![], "SQLite"), (postgres, "PostgreSQL")] {
+        let migrate = |args: &[&str]| migrate(&settings, data, args);
+        let expected = |action: &str, state| {
+            let (code, text) = migrate(&["order", action]);
+            assert_eq!(code, 0, "{text}");
+            assert!(text.starts_with(engine), "{text}");
+            let states = text.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap());
+            assert!(states.clone().count() > 0 && states.clone().all(|it| it == state), "{text}");
+        };
+        expected("status", "pending");
+        expected("up", "applied");
+        expected("status", "applied");
+        let (code, text) = migrate(&["order", "down"]);
+        assert_eq!(code, 1, "{text}");
+        assert!(text.contains("loses table orders") && text.contains("--yes"), "{text}");
+        expected("status", "applied");
+        let (code, text) = migrate(&["order", "down", "--to", "0", "--yes"]);
+        assert!(code == 0 && text.contains("reverted"), "{text}");
+        // Another service has a database of its own.
+        let (code, text) = migrate(&["user", "status"]);
+        assert!(code == 0 && text.contains("pending"), "{text}");
+    }
+}
+
+#[test]
+fn a_database_in_use_is_not_migrated() {
+    let suite = Suite::start(&[]);
+    let data = suite.data();
+    let (code, text) = migrate(&[], data.to_str().unwrap(), &["order", "down", "--yes"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains(&format!("in use by process {}", suite.process.id())), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unusable_database_is_named_with_exit_code_2() {
+    let server = Server::start();
+    let url = server.databases(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let missing = at(url.clone());
+    let (code, text) = migrate(&missing, data.to_str().unwrap(), &["user", "status"]);
+    assert!(code == 2 && text.contains("_user\" does not exist"), "{code} {text}");
+    let offset = crate::process::free_offset().to_string();
+    let up = ["up", "--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
+    for (key, value, expected) in [
+        ("URL", "user.db", "user.database.postgres.url: expected postgres://"),
+        ("WRITERS", "0", "user.database.postgres.writers: expected a whole number from 1"),
+        ("URL", &url, "does not exist"),
+    ] {
+        let own = (format!("GANTRY_DATABASE__POSTGRES__{key}"), value.to_owned());
+        let output = run(&[missing.clone(), vec![own]].concat(), &up);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+}
