@@ -46,7 +46,7 @@ struct Storage {
 }
 
 impl Base {
-    /// Opens the parts that `S` declares. The meter, if any, measures calls.
+    /// Opens the parts that `S` declares. The meter, if any, measures calls and the database.
     pub(crate) async fn open<S: Service>(
         settings: &ServiceSettings<S>,
         registry: Registry,
@@ -77,10 +77,14 @@ impl Base {
         let own_keys = S::published_keys(&settings.own)?.into_iter().map(own_key);
         let verifier = Arc::new(verifier.trusting(own_keys));
         let storage = match (S::MIGRATIONS, common.storage) {
-            (Some(migrations), Some(StorageSettings { database, idempotency })) => Some(Storage {
-                fingerprints: idempotency.fingerprints()?,
-                database: Database::open(&database, migrations).await?,
-            }),
+            (Some(migrations), Some(StorageSettings { database, idempotency })) => {
+                let fingerprints = idempotency.fingerprints()?;
+                let mut database = Database::open(&database, migrations).await?;
+                if let Some(meter) = &channels.meter {
+                    database = database.measured(meter, S::NAME);
+                }
+                Some(Storage { database, fingerprints })
+            }
             _ => None,
         };
         let base = Self {

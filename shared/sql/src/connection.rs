@@ -1,6 +1,6 @@
 //! One connection, to either engine.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use gantry_resilience::deadline::Deadline;
 use sqlx::{SqlStr, SqliteConnection, Transaction, pool::PoolConnection, sqlite::Sqlite};
@@ -8,6 +8,7 @@ use sqlx::{SqlStr, SqliteConnection, Transaction, pool::PoolConnection, sqlite::
 use crate::{
     Query,
     error::{Conflict, IgnoredFailure, UnknownOutcome, must_repeat},
+    measure::{Measures, timed},
     postgres::Session,
     sqlite::UnitDeadline,
 };
@@ -23,6 +24,7 @@ use crate::{
 pub struct Connection {
     handle: Handle,
     state: State,
+    measures: Option<Arc<Measures>>,
 }
 
 enum Handle {
@@ -68,24 +70,31 @@ impl State {
 
 impl From<PoolConnection<Sqlite>> for Connection {
     fn from(conn: PoolConnection<Sqlite>) -> Self {
-        Self { handle: Handle::Sqlite(conn), state: State::default() }
+        Self { handle: Handle::Sqlite(conn), state: State::default(), measures: None }
     }
 }
 
 impl From<Session> for Connection {
     fn from(session: Session) -> Self {
-        Self { handle: Handle::Postgres(session), state: State::default() }
+        Self { handle: Handle::Postgres(session), state: State::default(), measures: None }
     }
 }
 
 impl Connection {
+    /// Measures the statements of the connection.
+    pub(crate) fn measured(self, measures: Option<&Arc<Measures>>) -> Self {
+        Self { measures: measures.cloned(), ..self }
+    }
+
     /// Makes a statement of its text. See [`Connection`] for what SQLite reads otherwise.
     pub fn query(&mut self, text: &'static str) -> Query<'_> {
         let state = &mut self.state;
-        match self.handle.engine() {
+        let measured = self.measures.as_ref().map(|measures| measures.statement(text));
+        let query = match self.handle.engine() {
             Engine::Sqlite(conn) => Query::on_sqlite(conn, text, state),
             Engine::Postgres(session) => Query::on_postgres(session, text, state),
-        }
+        };
+        query.measured(measured)
     }
 
     /// Waits for other units that locked the same name, and locks it until the end of this unit.
@@ -123,7 +132,11 @@ impl Connection {
         let begin = SqlStr::from_static("BEGIN IMMEDIATE");
         let begun = Transaction::begin(conn, Some(begin)).await?;
         unit.set(deadline);
-        Ok(Self { handle: Handle::SqliteUnit(begun, unit), state: State::default() })
+        Ok(Self {
+            handle: Handle::SqliteUnit(begun, unit),
+            state: State::default(),
+            measures: None,
+        })
     }
 
     /// Commits the unit, or rolls it back and fails if one of its statements failed.
@@ -132,17 +145,21 @@ impl Connection {
             self.roll_back().await;
             return Err(IgnoredFailure.into());
         }
-        match self.handle {
-            Handle::SqliteUnit(unit, deadline) => {
-                deadline.clear();
-                unit.commit().await.map_err(|error| match error {
-                    sqlx::Error::Io(_) => UnknownOutcome(error).into(),
-                    error => error,
-                })
+        let commit = self.measures.map(|measures| measures.statement("COMMIT").start());
+        let committed = async {
+            match self.handle {
+                Handle::SqliteUnit(unit, deadline) => {
+                    deadline.clear();
+                    unit.commit().await.map_err(|error| match error {
+                        sqlx::Error::Io(_) => UnknownOutcome(error).into(),
+                        error => error,
+                    })
+                }
+                Handle::Postgres(mut session) => session.commit().await,
+                Handle::Sqlite(_) => Ok(()),
             }
-            Handle::Postgres(mut session) => session.commit().await,
-            Handle::Sqlite(_) => Ok(()),
-        }
+        };
+        timed(commit, committed).await
     }
 
     /// Rolls the unit back.

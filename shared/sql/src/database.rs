@@ -1,8 +1,9 @@
 //! An open database.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use gantry_resilience::deadline::Deadline;
+use opentelemetry::metrics::Meter;
 use sqlx::pool::PoolConnection;
 use tokio_util::task::TaskTracker;
 
@@ -10,6 +11,7 @@ use crate::{
     Connection, Kind, Migrations, OpenError, Settings,
     connection::{Boxed, Isolation},
     deadline::{current, within},
+    measure::{Measures, Role, timed},
     postgres::{Postgres, Session},
     probe::Probe,
     sqlite::{Sqlite, UnitDeadline},
@@ -22,6 +24,7 @@ pub struct Database {
     pub(crate) probe: Probe,
     /// Owns the units of work that have begun.
     pub(crate) units: TaskTracker,
+    pub(crate) measures: Option<Arc<Measures>>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +76,28 @@ impl Database {
                 opened.await.map(Engine::Postgres)
             }),
         };
-        Ok(Self { engine: open.await?, probe: Probe::default(), units: TaskTracker::new() })
+        Ok(Self {
+            engine: open.await?,
+            probe: Probe::default(),
+            units: TaskTracker::new(),
+            measures: None,
+        })
+    }
+
+    /// Returns the database with metrics of its connections and statements, as those of `service`.
+    pub fn measured(mut self, meter: &Meter, service: &str) -> Self {
+        self.measures = Some(Measures::new(meter, service, &self.engine));
+        self
+    }
+
+    /// Measures the wait for a connection.
+    async fn wait<T>(
+        &self,
+        role: Role,
+        connection: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        let measures = self.measures.as_ref();
+        timed(measures.and_then(|measures| measures.wait(role)), connection).await
     }
 
     /// Returns a connection for queries that must see every write that was acknowledged before. The
@@ -83,10 +107,13 @@ impl Database {
     /// # Errors
     /// What the database said; [`sqlx::Error::PoolTimedOut`] if no connection becomes free in time.
     pub async fn reader(&self) -> Result<Connection, sqlx::Error> {
-        match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.read(current()).await,
-            Engine::Postgres(postgres) => postgres.read(&postgres.reader, current()).await,
-        }
+        let reader = async {
+            match &self.engine {
+                Engine::Sqlite(sqlite) => sqlite.read(current()).await,
+                Engine::Postgres(postgres) => postgres.read(&postgres.reader, current()).await,
+            }
+        };
+        Ok(self.wait(Role::Reader, reader).await?.measured(self.measures.as_ref()))
     }
 
     /// As [`reader`](Self::reader), for queries whose answer may be a little old: lists and searches.
@@ -97,7 +124,8 @@ impl Database {
     pub async fn replica(&self) -> Result<Connection, sqlx::Error> {
         match &self.engine {
             Engine::Postgres(postgres @ Postgres { replica: Some(replica), .. }) => {
-                postgres.read(replica, current()).await
+                let conn = self.wait(Role::Replica, postgres.read(replica, current())).await?;
+                Ok(conn.measured(self.measures.as_ref()))
             }
             _ => self.reader().await,
         }
@@ -107,13 +135,15 @@ impl Database {
     pub(crate) async fn writer(&self, deadline: Option<Deadline>) -> Result<Writer, sqlx::Error> {
         match &self.engine {
             Engine::Sqlite(sqlite) => {
-                let conn = within(deadline, sqlite.writer.acquire()).await?;
+                let conn =
+                    self.wait(Role::Writer, within(deadline, sqlite.writer.acquire())).await?;
                 // A commit to a removed file would succeed, and be lost.
                 sqlite.files.present().map_err(|gone| sqlx::Error::Io(io::Error::other(gone)))?;
                 Ok(Writer::Sqlite(conn, sqlite.unit_deadline.clone()))
             }
             Engine::Postgres(postgres) => {
-                postgres.session(&postgres.writer, deadline).await.map(Writer::Postgres)
+                let session = postgres.session(&postgres.writer, deadline);
+                self.wait(Role::Writer, session).await.map(Writer::Postgres)
             }
         }
     }

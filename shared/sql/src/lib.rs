@@ -70,6 +70,7 @@ mod database;
 mod deadline;
 mod error;
 mod list;
+mod measure;
 mod migrations;
 mod open_error;
 mod postgres;

@@ -1,6 +1,6 @@
 //! Statements: one text for both engines.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use sqlx::{
     AssertSqlSafe, Encode, FromRow, SqliteConnection, Type,
@@ -9,7 +9,11 @@ use sqlx::{
     sqlite::{Sqlite, SqliteArguments, SqliteRow},
 };
 
-use crate::{connection::State, postgres::Session};
+use crate::{
+    connection::State,
+    measure::{Timed, timed},
+    postgres::Session,
+};
 
 /// Text of the database's clock in a statement, as [`StoredTime`](crate::StoredTime) stores it: the
 /// time at which the unit began, on SQLite that of the statement.
@@ -49,6 +53,7 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 pub struct Query<'c> {
     engine: Engine<'c>,
     state: &'c mut State,
+    measured: Option<Arc<Timed>>,
 }
 
 enum Engine<'c> {
@@ -67,9 +72,10 @@ macro_rules! run {
             }
         }
     };
-    (@ $query:ident, $engine:ident, $statement:expr) => {
-        Ended::$engine($query.state.watch($statement).await?)
-    };
+    (@ $query:ident, $engine:ident, $statement:expr) => {{
+        let running = $query.measured.as_ref().map(Timed::start);
+        Ended::$engine(timed(running, $query.state.watch($statement)).await?)
+    }};
 }
 
 /// What a statement returned.
@@ -89,7 +95,7 @@ impl<'c> Query<'c> {
             // Made of a constant: no value is in it.
             Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),
         };
-        Self { engine: Engine::Sqlite(conn, query), state }
+        Self { engine: Engine::Sqlite(conn, query), state, measured: None }
     }
 
     pub(crate) fn on_postgres(
@@ -97,7 +103,12 @@ impl<'c> Query<'c> {
         text: &'static str,
         state: &'c mut State,
     ) -> Self {
-        Self { engine: Engine::Postgres(session, sqlx::query(text)), state }
+        Self { engine: Engine::Postgres(session, sqlx::query(text)), state, measured: None }
+    }
+
+    /// Measures the statement.
+    pub(crate) fn measured(self, measured: Option<Arc<Timed>>) -> Self {
+        Self { measured, ..self }
     }
 
     /// Binds the next parameter: the first one is `$1`.
@@ -106,7 +117,7 @@ impl<'c> Query<'c> {
             Engine::Sqlite(conn, query) => Engine::Sqlite(conn, query.bind(value)),
             Engine::Postgres(session, query) => Engine::Postgres(session, query.bind(value)),
         };
-        Self { engine, state: self.state }
+        Self { engine, ..self }
     }
 
     /// Executes the statement. Returns the number of rows that it inserted, changed or deleted.

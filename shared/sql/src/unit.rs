@@ -141,7 +141,7 @@ impl Database {
     {
         let Attempt { isolation, deadline, state, unit } = attempt;
         let mut conn = match writer.begin(isolation, deadline).await {
-            Ok(conn) => conn,
+            Ok(conn) => conn.measured(self.measures.as_ref()),
             Err(error) => {
                 let again = (self.is_shared() && is_stale(&error)).then_some(Again::Stale);
                 return (Err(error.into()), again);

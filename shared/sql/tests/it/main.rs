@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deadline;
+mod measure;
 mod open;
 mod postgres;
 mod requests;

@@ -1,0 +1,245 @@
+//! Metrics of a database, listed in docs/METRICS.md.
+//!
+//! A statement costs one update of an instrument that its first run resolved.
+
+mod statement;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{BoundHistogram, Histogram, Meter},
+};
+use tokio::time::Instant;
+
+use self::statement::kind_of;
+use crate::database::Engine;
+
+/// Use of the connections of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Writer,
+    Reader,
+    Replica,
+}
+
+impl Role {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Writer => "writer",
+            Self::Reader => "reader",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+/// Instruments of one database.
+pub(crate) struct Measures {
+    service: KeyValue,
+    pools: Vec<Pool>,
+    statements: Histogram<f64>,
+    /// Instruments of each statement, by the address and length of its text, which is a constant.
+    by_text: RwLock<HashMap<(usize, usize), Arc<Timed>>>,
+}
+
+/// A pool of connections.
+struct Pool {
+    role: Role,
+    attributes: [KeyValue; 2],
+    limit: u32,
+    /// Returns the number of connections, and that of the idle ones among them.
+    sizes: Box<dyn Fn() -> (u32, usize) + Send + Sync>,
+    waits: Arc<Timed>,
+}
+
+impl Measures {
+    pub(crate) fn new(meter: &Meter, service: &str, engine: &Engine) -> Arc<Self> {
+        let service = KeyValue::new("gantry.service", service.to_owned());
+        let seconds = |name, description| {
+            meter.f64_histogram(name).with_unit("s").with_description(description).build()
+        };
+        let waits =
+            seconds("gantry.database.wait.duration", "Time that callers waited for a connection.");
+        let pools = match engine {
+            Engine::Sqlite(sqlite) => vec![
+                Pool::new(&service, &waits, Role::Writer, &sqlite.writer),
+                Pool::new(&service, &waits, Role::Reader, &sqlite.reader),
+            ],
+            Engine::Postgres(postgres) => {
+                let primary = [(Role::Writer, &postgres.writer), (Role::Reader, &postgres.reader)];
+                let replica = postgres.replica.iter().map(|replica| (Role::Replica, replica));
+                let pools = primary.into_iter().chain(replica);
+                pools.map(|(role, pool)| Pool::new(&service, &waits, role, pool)).collect()
+            }
+        };
+        let this = Arc::new(Self {
+            pools,
+            statements: seconds(
+                "gantry.database.statement.duration",
+                "Duration of statements, from sending to the last row.",
+            ),
+            by_text: RwLock::default(),
+            service,
+        });
+        this.observe(meter);
+        this
+    }
+
+    /// Reports the pools at each collection, as long as the database exists.
+    fn observe(self: &Arc<Self>, meter: &Meter) {
+        let now = Arc::downgrade(self);
+        meter
+            .u64_observable_gauge("gantry.database.connections")
+            .with_unit("{connection}")
+            .with_description("Open connections to the database, by state.")
+            .with_callback(move |gauge| {
+                let Some(now) = now.upgrade() else { return };
+                for pool in &now.pools {
+                    let (all, idle) = (pool.sizes)();
+                    let idle = (idle as u64).min(all.into());
+                    let [service, name] = pool.attributes.clone();
+                    for (state, number) in [("used", u64::from(all) - idle), ("idle", idle)] {
+                        let state = KeyValue::new("gantry.state", state);
+                        gauge.observe(number, &[service.clone(), name.clone(), state]);
+                    }
+                }
+            })
+            .build();
+        let now = Arc::downgrade(self);
+        meter
+            .u64_observable_gauge("gantry.database.connections.limit")
+            .with_unit("{connection}")
+            .with_description("Most connections that a pool opens.")
+            .with_callback(move |gauge| {
+                for pool in now.upgrade().iter().flat_map(|now| &now.pools) {
+                    gauge.observe(pool.limit.into(), &pool.attributes);
+                }
+            })
+            .build();
+    }
+
+    /// Begins a wait for a connection.
+    pub(crate) fn wait(&self, role: Role) -> Option<Running> {
+        self.pools.iter().find(|pool| pool.role == role).map(|pool| pool.waits.start())
+    }
+
+    /// Returns the instruments of a statement.
+    pub(crate) fn statement(&self, text: &'static str) -> Arc<Timed> {
+        let key = (text.as_ptr().addr(), text.len());
+        if let Some(known) = self.by_text.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(known);
+        }
+        let (operation, table) = kind_of(text);
+        let mut attributes =
+            vec![self.service.clone(), KeyValue::new("gantry.operation", operation)];
+        attributes.extend(table.map(|table| KeyValue::new("gantry.table", table)));
+        let timed = Arc::new(Timed::new(&self.statements, attributes));
+        let mut by_text = self.by_text.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(by_text.entry(key).or_insert(timed))
+    }
+}
+
+impl Pool {
+    fn new<DB: sqlx::Database>(
+        service: &KeyValue,
+        waits: &Histogram<f64>,
+        role: Role,
+        pool: &sqlx::Pool<DB>,
+    ) -> Self {
+        let attributes = [service.clone(), KeyValue::new("gantry.pool", role.as_str())];
+        let waits = Timed::new(waits, attributes.to_vec());
+        // Starts at 0, so that `rate` sees the first wait.
+        waits.of(Outcome::Ok);
+        let observed = pool.clone();
+        Self {
+            role,
+            limit: pool.options().get_max_connections(),
+            sizes: Box::new(move || (observed.size(), observed.num_idle())),
+            waits: Arc::new(waits),
+            attributes,
+        }
+    }
+}
+
+/// End of a wait or a statement.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Ok,
+    Failed,
+    /// The caller went away.
+    Dropped,
+}
+
+/// Durations of one kind, by outcome.
+pub(crate) struct Timed {
+    histogram: Histogram<f64>,
+    attributes: Vec<KeyValue>,
+    by_outcome: [OnceLock<BoundHistogram<f64>>; 3],
+}
+
+impl Timed {
+    fn new(histogram: &Histogram<f64>, attributes: Vec<KeyValue>) -> Self {
+        let by_outcome = [const { OnceLock::new() }; 3];
+        Self { histogram: histogram.clone(), attributes, by_outcome }
+    }
+
+    fn of(&self, outcome: Outcome) -> &BoundHistogram<f64> {
+        self.by_outcome[outcome as usize].get_or_init(|| {
+            let outcome = match outcome {
+                Outcome::Ok => "ok",
+                Outcome::Failed => "failed",
+                Outcome::Dropped => "dropped",
+            };
+            let mut attributes = self.attributes.clone();
+            attributes.push(KeyValue::new("gantry.outcome", outcome));
+            self.histogram.bind(&attributes)
+        })
+    }
+
+    /// Begins a duration of this kind.
+    pub(crate) fn start(self: &Arc<Self>) -> Running {
+        Running { timed: Arc::clone(self), began: Instant::now(), outcome: Outcome::Dropped }
+    }
+}
+
+/// A duration that has begun. Dropping it records it, by default as that of a caller that went away.
+pub(crate) struct Running {
+    timed: Arc<Timed>,
+    began: Instant,
+    outcome: Outcome,
+}
+
+impl Running {
+    /// Ends the duration.
+    pub(crate) fn ended<T, E>(mut self, result: &Result<T, E>) {
+        self.outcome = if result.is_ok() { Outcome::Ok } else { Outcome::Failed };
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.timed.of(self.outcome).record(self.began.elapsed().as_secs_f64());
+    }
+}
+
+/// Awaits a wait or a statement and records its duration, if it is measured.
+pub(crate) async fn timed<T, E>(
+    running: Option<Running>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let result = work.await;
+    if let Some(running) = running {
+        running.ended(&result);
+    }
+    result
+}
+
+impl fmt::Debug for Measures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measures").field("service", &self.service).finish_non_exhaustive()
+    }
+}
