@@ -149,6 +149,13 @@ impl Cluster {
         self.member(service, replica).address
     }
 
+    /// Returns the address of a replica's admin pages, which differs with each start.
+    pub fn admin_address(&mut self, service: &str, replica: usize) -> String {
+        let log = self.member(service, replica).process.log();
+        let line = log.lines().rfind(|line| line.contains("admin pages listening")).unwrap();
+        line.rsplit_once("address=").unwrap().1.to_owned()
+    }
+
     /// Returns the folder of the keys of all services.
     pub fn keys(&self) -> PathBuf {
         self.keys.data().join("keys")

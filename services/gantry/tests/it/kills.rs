@@ -54,8 +54,12 @@ async fn a_service_whose_replicas_are_killed_in_turn_answers() {
     load.stop().await.expect_no_failure(|| cluster.logs());
 }
 
-/// Repeats a step with the same request until it gets a response.
-async fn insist<T, A>(step: impl Fn() -> A) -> T
+/// Statuses of a call to a service that is killed.
+const GONE: &[Code] = &[Code::Unavailable, Code::DeadlineExceeded];
+
+/// Repeats a step with the same request until it gets a response. Panics at a status that is not in
+/// `expected`.
+async fn insist<T, A>(expected: &[Code], step: impl Fn() -> A) -> T
 where
     A: Future<Output = Result<T, Status>>,
 {
@@ -64,38 +68,39 @@ where
         match step().await {
             Ok(answer) => return answer,
             Err(status) => {
-                let gone = [Code::Unavailable, Code::DeadlineExceeded].contains(&status.code());
-                assert!(gone && started.elapsed() < HANG_GUARD, "{status:?}");
+                let is_expected = expected.contains(&status.code());
+                assert!(is_expected && started.elapsed() < HANG_GUARD, "{status:?}");
                 sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-/// Creates a user who drafts and places an order. Returns the id of the order.
-async fn buy(shop: &Shop, sku: &str) -> String {
+/// Creates a user who drafts and places an order, and repeats each call that ends with one of the
+/// `expected` statuses. Returns the id of the order.
+pub async fn buy(shop: &Shop, sku: &str, expected: &[Code]) -> String {
     let user = new_user(&format!("{}@example.com", id()));
     let (email, password) = (user.email.clone(), user.password.clone());
-    let user = insist(|| {
+    let user = insist(expected, || {
         let (mut users, request) = (shop.users.clone(), bearer(user.clone(), &shop.admin));
         async move { users.create_user(request).await }
     });
     let user = user.await.into_inner();
-    let token = insist(|| shop.log_in(&email, &password)).await;
+    let token = insist(expected, || shop.log_in(&email, &password)).await;
     let draft = new_order(&user.id, &[(sku, 1)]);
-    let order = insist(|| {
+    let order = insist(expected, || {
         let (mut orders, request) = (shop.orders.clone(), bearer(draft.clone(), &token));
         async move { orders.create_order(request).await }
     });
     let order = order.await.into_inner();
-    place(shop, order.id.clone(), &token).await;
+    place(shop, order.id.clone(), &token, expected).await;
     order.id
 }
 
 /// Places an order, and repeats the call until it gets a response.
-async fn place(shop: &Shop, id: String, token: &str) {
+async fn place(shop: &Shop, id: String, token: &str, expected: &[Code]) {
     let request = PlaceOrderRequest { id, request_id: self::id(), ..PlaceOrderRequest::default() };
-    let placed = insist(|| {
+    let placed = insist(expected, || {
         let (mut orders, request) = (shop.orders.clone(), bearer(request.clone(), token));
         async move { orders.place_order(request).await }
     });
@@ -129,7 +134,7 @@ async fn every_order_is_finished_whichever_process_is_killed() {
     cluster.kill("inventory", 0);
     let placing = {
         let (shop, id) = (shop.clone(), order.id.clone());
-        tokio::spawn(async move { place(&shop, id, &customer.token).await })
+        tokio::spawn(async move { place(&shop, id, &customer.token, GONE).await })
     };
     while shop.order(&order.id).await.status() != OrderStatus::Placed {
         sleep(Duration::from_millis(10)).await;
@@ -148,7 +153,7 @@ async fn every_order_is_finished_whichever_process_is_killed() {
         shoppers.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 begun.fetch_add(1, Ordering::Relaxed);
-                let order = buy(&shop, &sku).await;
+                let order = buy(&shop, &sku, GONE).await;
                 assert!(bought.lock().unwrap().insert(order));
             }
         });

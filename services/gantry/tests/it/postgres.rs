@@ -1,6 +1,7 @@
 //! Several processes of each service on one PostgreSQL and one Consul.
 
 mod books;
+mod outage;
 mod refusals;
 mod repeats;
 mod sagas;
@@ -15,6 +16,7 @@ use sqlx::PgConnection;
 
 use crate::{
     cluster::{Cluster, SERVICES, Through, at_consul, listing},
+    pages::get,
     shop::{PASSWORD, Shop},
 };
 
@@ -55,6 +57,11 @@ impl Replicas {
         let registry = listing(list.collect());
         let admin = self.shop.admin.clone();
         Shop { admin, ..Shop::of(&registry, &ClientSettings::default()) }
+    }
+
+    /// Returns the status line and the body of a replica's readiness.
+    fn readiness(&mut self, service: &str, replica: usize) -> (String, String) {
+        get(&self.cluster.admin_address(service, replica), "/readyz")
     }
 
     /// Connects to the database of a service.
