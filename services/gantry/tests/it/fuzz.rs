@@ -5,6 +5,9 @@
 use gantry_contract::Actor;
 use gantry_contract_fuzz::rounds;
 use gantry_identity::{Acting, ServiceSigner, SigningKey};
+use gantry_operator::gantry::operator::v1::{
+    AbortSagaRequest, GetSagaRequest, ListSagasRequest, ResumeSagaRequest,
+};
 use gantry_proto::shop::{
     inventory::v1::{
         BatchGetProductsRequest, CommitReservationRequest, GetProductRequest, ListProductsRequest,
@@ -139,6 +142,13 @@ impl Known {
             "Login" => LoginRequest { email: self.email.clone(), password: PASSWORD.to_owned() }
                 .encode_to_vec(),
             "GetJwks" => Vec::new(),
+            "ListSagas" => {
+                ListSagasRequest { page_size: 2, ..ListSagasRequest::default() }.encode_to_vec()
+            }
+            // Unknown sagas: the answer is a refusal.
+            "GetSaga" => GetSagaRequest { id: id() }.encode_to_vec(),
+            "ResumeSaga" => ResumeSagaRequest { id: id(), note: String::new() }.encode_to_vec(),
+            "AbortSaga" => AbortSagaRequest { id: id(), note: String::new() }.encode_to_vec(),
             _ => panic!("no valid message for {}", method.path),
         }
     }
