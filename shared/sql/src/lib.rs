@@ -11,6 +11,7 @@
 //! - [`requests`] keeps the records that make a repeated mutation recognisable.
 //! - [`sagas`] keeps the log of sagas.
 //! - [`Database::probe`] checks that the storage takes writes, for a readiness check.
+//! - [`Database::measured`] adds metrics of connections and statements, listed in docs/METRICS.md.
 //! - [`StorageError`] is the one error of repositories, with its mapping to a status.
 //! - [`Purge`] deletes rows that are past their time.
 //! - [`StoredTime`] reads and writes the columns that hold times.
@@ -28,6 +29,8 @@
 //! acknowledged write survives a power cut.
 //!
 //! # PostgreSQL
+//! With [`TlsSettings`] every connection has TLS, and only the authorities that they name are trusted.
+//!
 //! Any number of processes share the database. Units run at REPEATABLE READ and run again, at most
 //! three times, if they conflict with another one (40001, 40P01); units that lock their rows first run
 //! at READ COMMITTED. A COMMIT whose outcome is unknown is an error and is never repeated: the request
