@@ -6,7 +6,7 @@ use gantry_sql::{Database, Settings};
 use gantry_sql_testing::Server;
 use gantry_telemetry::Metrics;
 
-use crate::{MIGRATIONS, add, insert, names};
+use crate::{MIGRATIONS, insert, names};
 
 /// Returns the value of the series with this name that has all of these labels.
 fn value(metrics: &Metrics, name: &str, labels: &[&str]) -> Option<f64> {
@@ -115,21 +115,14 @@ async fn connections_in_use_and_waits_are_seen() {
 
 #[tokio::test]
 async fn a_statement_that_is_dropped_is_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::sqlite_file(folder.path().join("test.db"));
     let metrics = Metrics::new("things").unwrap();
-    let db = open(&settings, &metrics).await;
-    let refused: Result<(), sqlx::Error> = db
-        .write((), |conn, ()| {
-            Box::pin(async move {
-                let mut adding = Box::pin(add(conn, "a", "x"));
-                assert!(polled_once(&mut adding).await.is_none());
-                Ok(())
-            })
-        })
-        .await;
-    refused.unwrap_err();
-    assert_eq!(statements(&metrics, "insert", "things", "dropped"), 1.0);
+    let db = open(&Server::shared().database().await, &metrics).await;
+    let mut conn = db.reader().await.unwrap();
+    let endless = conn.query("SELECT pg_sleep(60)::text, count(*) FROM things");
+    let mut endless = Box::pin(endless.execute());
+    assert!(polled_once(&mut endless).await.is_none());
+    drop(endless);
+    assert_eq!(statements(&metrics, "select", "things", "dropped"), 1.0);
 }
 
 /// Polls a future once.

@@ -120,6 +120,15 @@ fn no_public_authority_is_trusted() {
 }
 
 #[tokio::test]
+async fn new_connections_read_replaced_authorities() {
+    let fixture = Fixture::new().await;
+    let db = Database::open(&fixture.settings().await, &MIGRATIONS).await.unwrap();
+    let _the_open_one = db.reader().await.unwrap();
+    std::fs::copy(Authority::new().ca_file(), fixture.authority.ca_file()).unwrap();
+    db.reader().await.unwrap_err();
+}
+
+#[tokio::test]
 async fn a_server_without_tls_is_refused() {
     let fixture = Fixture::new().await;
     let settings = fixture.settings().await;
