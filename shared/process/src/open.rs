@@ -24,8 +24,9 @@ impl<S: Service> OpenService<S> {
         registry: Registry,
         meter: Option<Meter>,
     ) -> Result<Self, OpenError> {
-        let base = Base::open(&settings, registry, meter).await?;
-        match S::open(&base, settings.own).await {
+        // Boxed: the compiler limits how deep the types of futures may be nested.
+        let base = Box::pin(Base::open(&settings, registry, meter)).await?;
+        match Box::pin(S::open(&base, settings.own)).await {
             Ok(service) => Ok(Self { base, service }),
             Err(error) => {
                 base.close().await;
