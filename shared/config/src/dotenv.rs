@@ -321,5 +321,4 @@ fn closing_brace(text: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "dotenv_tests.rs"]
 mod tests;

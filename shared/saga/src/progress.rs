@@ -272,5 +272,4 @@ impl Progress {
 }
 
 #[cfg(test)]
-#[path = "progress_tests.rs"]
 mod tests;

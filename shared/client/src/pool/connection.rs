@@ -365,5 +365,4 @@ impl Closed {
     }
 }
 #[cfg(test)]
-#[path = "connection_tests.rs"]
 mod tests;

@@ -147,5 +147,4 @@ impl<'de, S: Service> Deserialize<'de> for Key<S> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

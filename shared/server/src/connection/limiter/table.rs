@@ -349,5 +349,4 @@ impl Connections {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
 mod tests;
