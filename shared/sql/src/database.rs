@@ -110,7 +110,7 @@ impl Database {
         let reader = async {
             match &self.engine {
                 Engine::Sqlite(sqlite) => sqlite.read(current()).await,
-                Engine::Postgres(postgres) => postgres.read(&postgres.reader, current()).await,
+                Engine::Postgres(postgres) => postgres.reader.read(current()).await,
             }
         };
         Ok(self.wait(Role::Reader, reader).await?.measured(self.measures.as_ref()))
@@ -123,8 +123,8 @@ impl Database {
     /// As [`reader`](Self::reader).
     pub async fn replica(&self) -> Result<Connection, sqlx::Error> {
         match &self.engine {
-            Engine::Postgres(postgres @ Postgres { replica: Some(replica), .. }) => {
-                let conn = self.wait(Role::Replica, postgres.read(replica, current())).await?;
+            Engine::Postgres(Postgres { replica: Some(replica), .. }) => {
+                let conn = self.wait(Role::Replica, replica.read(current())).await?;
                 Ok(conn.measured(self.measures.as_ref()))
             }
             _ => self.reader().await,
@@ -142,8 +142,8 @@ impl Database {
                 Ok(Writer::Sqlite(conn, sqlite.unit_deadline.clone()))
             }
             Engine::Postgres(postgres) => {
-                let session = postgres.session(&postgres.writer, deadline);
-                self.wait(Role::Writer, session).await.map(Writer::Postgres)
+                let session = self.wait(Role::Writer, postgres.writer.session(deadline)).await;
+                session.map(Writer::Postgres).inspect_err(|error| self.probe.failed(error))
             }
         }
     }
@@ -152,7 +152,7 @@ impl Database {
     pub(crate) fn connections(&self) -> u32 {
         match &self.engine {
             Engine::Sqlite(_) => 1,
-            Engine::Postgres(postgres) => postgres.writer.options().get_max_connections(),
+            Engine::Postgres(postgres) => postgres.writer.size(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Meanings of database errors.
 
-use std::{error::Error, io};
+use std::{error::Error, io, sync::Arc};
 
 use gantry_contract::Failure;
+use gantry_resilience::circuit_breaker::Rejected;
 use sqlx::{postgres::PgDatabaseError, sqlite::SqliteError};
 
 /// Cause of a failure: for the log, never for a caller.
@@ -67,15 +68,15 @@ impl StorageError {
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
         if is_late(&error) {
-            Self::DeadlineExceeded(error.into())
+            Self::DeadlineExceeded(cause(error))
         } else if is_busy(&error) {
-            Self::Busy(error.into())
+            Self::Busy(cause(error))
         } else if is_unavailable(&error) {
-            Self::Unavailable(error.into())
+            Self::Unavailable(cause(error))
         } else if matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) {
-            Self::Corrupt(error.into())
+            Self::Corrupt(cause(error))
         } else {
-            Self::Failed(error.into())
+            Self::Failed(cause(error))
         }
     }
 }
@@ -100,6 +101,25 @@ pub(crate) struct UnknownOutcome(#[source] pub(crate) sqlx::Error);
 #[error("the deadline of the call passed")]
 pub(crate) struct DeadlineExceeded;
 
+/// A PostgreSQL server that cannot be reached, or refuses connections.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the server cannot be reached: {0}")]
+pub(crate) struct Unreachable(Arc<str>);
+
+impl Unreachable {
+    pub(crate) fn new(cause: &dyn Error) -> Self {
+        Self(cause.to_string().into())
+    }
+}
+
+/// Returns the cause within an error of sqlx. An error of this crate is its own cause.
+pub(crate) fn cause(error: sqlx::Error) -> Cause {
+    match error {
+        sqlx::Error::AnyDriverError(cause) => cause,
+        error => error.into(),
+    }
+}
+
 /// Makes errors of the database of this crate's own.
 macro_rules! into_sqlx {
     ($($error:ident),*) => {
@@ -111,7 +131,7 @@ macro_rules! into_sqlx {
     };
 }
 
-into_sqlx!(Conflict, IgnoredFailure, UnknownOutcome, DeadlineExceeded);
+into_sqlx!(Conflict, IgnoredFailure, UnknownOutcome, DeadlineExceeded, Unreachable);
 
 /// Returns true if a unit conflicted with another one: it may succeed if it runs again.
 pub(crate) fn must_repeat(error: &sqlx::Error) -> bool {
@@ -196,7 +216,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 ///
 /// Errors after which a commit may be on the disk (a failed sync, a connection that broke during it)
 /// are not among them.
-fn is_unavailable(error: &sqlx::Error) -> bool {
+pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
     // Primary result codes.
     const READONLY: i64 = 8;
     const FULL: i64 = 13;
@@ -207,6 +227,9 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     // Class of PostgreSQL's codes: resources are exhausted.
     const RESOURCES: &str = "53";
     const READ_ONLY_TRANSACTION: &str = "25006";
+    if let sqlx::Error::AnyDriverError(error) = error {
+        return error.is::<Rejected>() || error.is::<Unreachable>();
+    }
     // A commit's own is an UnknownOutcome.
     is_lost(error)
         || result_code(error).is_some_and(|code| {

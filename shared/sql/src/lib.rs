@@ -36,6 +36,12 @@
 //! at READ COMMITTED. A COMMIT whose outcome is unknown is an error and is never repeated: the request
 //! record makes the caller's retry safe.
 //!
+//! A server that refuses connections makes [`StorageError::Unavailable`] within a fraction of a second,
+//! and one that does not answer a connection after 2 s. A circuit breaker per server opens after five
+//! failures in a row, refuses at once, and admits probes; readiness probes are among them. A
+//! connection that the server has closed is replaced before a unit or a query begins. The size of a
+//! pool is its bulkhead: a full pool is [`StorageError::Busy`], and says nothing about the server.
+//!
 //! # Tests
 //! Statements are checked by running them: every repository has a test suite that runs each of them on
 //! both engines.

@@ -11,7 +11,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Connection, Database, database::Engine, sqlite::Sqlite};
+use crate::{
+    Connection, Database,
+    database::Engine,
+    error::{cause, is_unavailable},
+    sqlite::Sqlite,
+};
 
 /// Time for which a probe's answer is reused.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -44,6 +49,14 @@ impl Probe {
     pub(crate) fn wrote(&self, committed: bool) {
         let now = committed.then(Instant::now);
         *self.committed.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    /// Notes that a write could not begin. An earlier write then proves nothing, unless this one was
+    /// merely refused: a full pool, for example, says nothing about the server.
+    pub(crate) fn failed(&self, error: &sqlx::Error) {
+        if is_unavailable(error) {
+            self.wrote(false);
+        }
     }
 
     fn is_fresh(&self) -> bool {
@@ -87,7 +100,7 @@ impl Database {
         match written {
             Ok(true) => Ok(()),
             Ok(false) => Err("nothing can be written: the server is a replica".to_owned()),
-            Err(error) => Err(format!("nothing can be written: {error}")),
+            Err(error) => Err(format!("nothing can be written: {}", cause(error))),
         }
     }
 

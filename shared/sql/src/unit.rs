@@ -143,6 +143,7 @@ impl Database {
         let mut conn = match writer.begin(isolation, deadline).await {
             Ok(conn) => conn.measured(self.measures.as_ref()),
             Err(error) => {
+                self.probe.failed(&error);
                 let again = (self.is_shared() && is_stale(&error)).then_some(Again::Stale);
                 return (Err(error.into()), again);
             }

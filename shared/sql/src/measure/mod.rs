@@ -73,7 +73,7 @@ impl Measures {
                 let primary = [(Role::Writer, &postgres.writer), (Role::Reader, &postgres.reader)];
                 let replica = postgres.replica.iter().map(|replica| (Role::Replica, replica));
                 let pools = primary.into_iter().chain(replica);
-                pools.map(|(role, pool)| Pool::new(&service, &waits, role, pool)).collect()
+                pools.map(|(role, pool)| Pool::new(&service, &waits, role, pool.inner())).collect()
             }
         };
         let this = Arc::new(Self {

@@ -1,32 +1,27 @@
 //! A database on a PostgreSQL server, shared by any number of processes.
 
+mod health;
+mod pool;
 mod session;
 mod tls;
 pub(crate) mod url;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use gantry_resilience::deadline::Deadline;
-use sqlx::{
-    ConnectOptions, Connection as _, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
-};
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgSslMode};
 
+use self::health::Health;
 pub use self::tls::TlsSettings;
-pub(crate) use self::{session::Session, url::Server};
-use crate::{
-    Connection, Migrations, OpenError, PostgresSettings, deadline::within, error::is_stale,
-};
+pub(crate) use self::{pool::Pool, session::Session, url::Server};
+use crate::{Migrations, OpenError, PostgresSettings};
 
 /// Pools of connections to one database.
 #[derive(Clone, Debug)]
 pub(crate) struct Postgres {
-    pub(crate) writer: PgPool,
-    pub(crate) reader: PgPool,
+    pub(crate) writer: Pool,
+    pub(crate) reader: Pool,
     /// Connections to a replica, if there is one.
-    pub(crate) replica: Option<PgPool>,
-    /// Time after which the server ends a statement.
-    statement_timeout: Duration,
+    pub(crate) replica: Option<Pool>,
 }
 
 impl Postgres {
@@ -36,48 +31,22 @@ impl Postgres {
     ) -> Result<Self, OpenError> {
         let primary = server(&settings.url, settings)?;
         migrate(&primary, settings, migrations).await?;
+        let health = Health::new(&primary.url, &primary.options);
         let replica = match &settings.read_url {
-            Some(url) => Some(reader(&server(url, settings)?, settings).await?),
+            Some(url) => {
+                let replica = server(url, settings)?;
+                let health = Health::new(&replica.url, &replica.options);
+                Some(reader(&replica, &health, settings).await?)
+            }
             None => None,
         };
+        let writers = settings.writers.get();
+        let writer = Pool::open(primary.options.clone(), writers, &health, settings).await;
         Ok(Self {
-            writer: pool(&primary, primary.options.clone(), settings.writers.get(), settings)
-                .await?,
-            reader: reader(&primary, settings).await?,
+            writer: writer.map_err(|error| primary.failed(error))?,
+            reader: reader(&primary, &health, settings).await?,
             replica,
-            statement_timeout: settings.statement_timeout,
         })
-    }
-
-    /// Returns a connection of the pool, of which nothing is known yet: the server may have closed it.
-    pub(crate) async fn session(
-        &self,
-        pool: &PgPool,
-        deadline: Option<Deadline>,
-    ) -> Result<Session, sqlx::Error> {
-        let conn = within(deadline, pool.acquire()).await?;
-        Ok(Session::new(conn, deadline, self.statement_timeout))
-    }
-
-    /// Returns a connection of the pool that reads until the deadline.
-    ///
-    /// Connections that the server has closed are skipped: nothing was executed on them.
-    pub(crate) async fn read(
-        &self,
-        pool: &PgPool,
-        deadline: Option<Deadline>,
-    ) -> Result<Connection, sqlx::Error> {
-        let mut lost = 0;
-        loop {
-            let mut session = self.session(pool, deadline).await?;
-            match session.begin_reading().await {
-                Ok(()) => return Ok(session.into()),
-                Err(error) if is_stale(&error) && lost < pool.options().get_max_connections() => {
-                    lost += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     pub(crate) async fn close(&self) {
@@ -170,30 +139,25 @@ pub(crate) async fn connect_to_migrate(
         Ok(connected) => connected,
         Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
     };
-    connected.map_err(|source| OpenError::Server { url: server.url.clone(), source })
+    connected.map_err(|error| server.failed(error))
 }
 
 /// Opens connections that only read.
-async fn reader(server: &Server, settings: &PostgresSettings) -> Result<PgPool, OpenError> {
+async fn reader(
+    server: &Server,
+    health: &Arc<Health>,
+    settings: &PostgresSettings,
+) -> Result<Pool, OpenError> {
     let options = server.options.clone().options([("default_transaction_read_only", "on")]);
-    pool(server, options, settings.readers.get(), settings).await
+    let pool = Pool::open(options, settings.readers.get(), health, settings).await;
+    pool.map_err(|error| server.failed(error))
 }
 
-async fn pool(
-    server: &Server,
-    options: PgConnectOptions,
-    connections: u32,
-    settings: &PostgresSettings,
-) -> Result<PgPool, OpenError> {
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        // The first statement of each use shows it, without a round trip of its own.
-        .test_before_acquire(false)
-        .acquire_timeout(settings.acquire_timeout)
-        .idle_timeout(settings.idle_timeout)
-        .max_lifetime(settings.max_lifetime);
-    let connected = pool.connect_with(options).await;
-    connected.map_err(|source| OpenError::Server { url: server.url.clone(), source })
+impl Server {
+    /// Returns the error of a server that cannot be reached, or refuses the connection.
+    fn failed(&self, source: sqlx::Error) -> OpenError {
+        OpenError::Server { url: self.url.clone(), source }
+    }
 }
 
 fn millis(time: Duration) -> String {

@@ -6,6 +6,7 @@ use gantry_resilience::deadline::Deadline;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, pool::PoolConnection, postgres::Postgres};
 use tokio::time::Instant;
 
+use super::health::Admitted;
 use crate::{
     connection::{Boxed, Isolation},
     error::{DeadlineExceeded, UnknownOutcome, is_canceled, is_lost},
@@ -28,6 +29,8 @@ const EXCESS: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Session {
     conn: PoolConnection<Postgres>,
+    /// Until the first statement has ended.
+    admitted: Option<Admitted>,
     deadline: Option<Deadline>,
     /// Limit of a statement without a deadline.
     longest: Duration,
@@ -41,10 +44,12 @@ pub(crate) struct Session {
 impl Session {
     pub(super) fn new(
         conn: PoolConnection<Postgres>,
+        admitted: Admitted,
         deadline: Option<Deadline>,
         longest: Duration,
     ) -> Self {
-        Self { conn, deadline, longest, limit: longest, in_unit: false, is_lost: false }
+        let admitted = Some(admitted);
+        Self { conn, admitted, deadline, longest, limit: longest, in_unit: false, is_lost: false }
     }
 
     /// Begins a unit of work.
@@ -112,6 +117,9 @@ impl Session {
         // Made of constants and a number.
         let text = sqlx::raw_sql(AssertSqlSafe(text));
         let result = answered(self.limit, self.conn.execute(text)).await;
+        if let Some(admitted) = self.admitted.take() {
+            admitted.record(&result);
+        }
         result.map(drop).map_err(|error| self.failed(error))
     }
 

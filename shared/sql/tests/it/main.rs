@@ -4,6 +4,7 @@
 mod deadline;
 mod measure;
 mod open;
+mod outage;
 mod postgres;
 mod requests;
 mod sagas;
