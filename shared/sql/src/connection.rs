@@ -104,7 +104,7 @@ impl Connection {
     /// others wrote. Nothing happens on SQLite, which has one writer.
     ///
     /// # Errors
-    /// What the database said.
+    /// Error of the database.
     pub async fn lock(&mut self, name: &str) -> Result<(), sqlx::Error> {
         if !matches!(self.handle, Handle::Postgres(_)) {
             return Ok(());
@@ -172,7 +172,7 @@ impl Connection {
             Handle::Postgres(mut session) => session.roll_back().await,
             Handle::Sqlite(_) => Ok(()),
         };
-        // What is left of it is undone when the connection is next used.
+        // The next use of the connection undoes the rest.
         if let Err(error) = rolled_back {
             tracing::warn!(%error, "rollback failed");
         }

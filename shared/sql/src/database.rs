@@ -105,7 +105,7 @@ impl Database {
     /// task.
     ///
     /// # Errors
-    /// What the database said; [`sqlx::Error::PoolTimedOut`] if no connection becomes free in time.
+    /// Error of the database; [`sqlx::Error::PoolTimedOut`] if no connection becomes free in time.
     pub async fn reader(&self) -> Result<Connection, sqlx::Error> {
         let reader = async {
             match &self.engine {

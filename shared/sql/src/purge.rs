@@ -38,7 +38,7 @@ impl Purge {
     /// Deletes all rows that are past their time at `now`. Returns their number.
     ///
     /// # Errors
-    /// What the database said; rows deleted before stay deleted.
+    /// Error of the database. Rows deleted before stay deleted.
     pub async fn run(self, db: &Database, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
         let before = StoredTime(now - self.kept);
         let mut purged = 0;

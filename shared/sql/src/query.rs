@@ -78,7 +78,7 @@ macro_rules! run {
     }};
 }
 
-/// What a statement returned.
+/// Result of a statement.
 enum Ended<S, P> {
     Sqlite(S),
     Postgres(P),
@@ -123,7 +123,7 @@ impl<'c> Query<'c> {
     /// Executes the statement. Returns the number of rows that it inserted, changed or deleted.
     ///
     /// # Errors
-    /// What the database said.
+    /// Error of the database.
     pub async fn execute(self) -> Result<u64, sqlx::Error> {
         Ok(match run!(self.execute()) {
             Ended::Sqlite(done) => done.rows_affected(),
@@ -134,7 +134,7 @@ impl<'c> Query<'c> {
     /// Returns all rows.
     ///
     /// # Errors
-    /// What the database said, or a row that is no `R`.
+    /// Error of the database, or a row that is no `R`.
     pub async fn fetch_all<R: Row>(self) -> Result<Vec<R>, sqlx::Error> {
         match run!(self.fetch_all()) {
             Ended::Sqlite(rows) => rows.iter().map(R::from_row).collect(),
@@ -145,7 +145,7 @@ impl<'c> Query<'c> {
     /// Returns the first row, if there is one.
     ///
     /// # Errors
-    /// What the database said, or a row that is no `R`.
+    /// Error of the database, or a row that is no `R`.
     pub async fn fetch_optional<R: Row>(self) -> Result<Option<R>, sqlx::Error> {
         match run!(self.fetch_optional()) {
             Ended::Sqlite(row) => row.as_ref().map(R::from_row).transpose(),
@@ -156,7 +156,7 @@ impl<'c> Query<'c> {
     /// Returns the first row.
     ///
     /// # Errors
-    /// What the database said, [`sqlx::Error::RowNotFound`], or a row that is no `R`.
+    /// Error of the database, [`sqlx::Error::RowNotFound`], or a row that is no `R`.
     pub async fn fetch_one<R: Row>(self) -> Result<R, sqlx::Error> {
         self.fetch_optional().await?.ok_or(sqlx::Error::RowNotFound)
     }

@@ -56,7 +56,7 @@ pub enum Found {
 /// Looks whether the request was made before.
 ///
 /// # Errors
-/// What the database said.
+/// Error of the database.
 pub async fn find(conn: &mut Connection, key: &RequestKey) -> Result<Found, sqlx::Error> {
     let record: Option<(Vec<u8>, String)> = conn
         .query(
@@ -81,7 +81,7 @@ pub async fn find(conn: &mut Connection, key: &RequestKey) -> Result<Found, sqlx
 /// which [`find`] returned [`Found::New`].
 ///
 /// # Errors
-/// What the database said. If another unit has recorded the request meanwhile, this one runs again.
+/// Error of the database. If another unit has recorded the request meanwhile, this one runs again.
 pub async fn insert(
     conn: &mut Connection,
     key: &RequestKey,

@@ -78,7 +78,7 @@ impl SagaLog {
 /// Writes a new saga, in the unit of work that makes it necessary.
 ///
 /// # Errors
-/// What the database said: a saga of that id exists.
+/// Error of the database, for example if a saga of that id exists.
 pub async fn begin(conn: &mut Connection, saga: &NewSaga) -> Result<(), sqlx::Error> {
     let context = serde_json::to_string(&saga.context).map_err(encode)?;
     conn.query(concat!(

@@ -20,7 +20,7 @@ impl Server {
     /// Reads a URL.
     ///
     /// # Errors
-    /// What is wrong with it, without the URL: it may have a password.
+    /// Fault of the URL. Without the URL itself, which may have a password.
     pub(crate) fn parse(url: &str) -> Result<Self, &'static str> {
         if url.is_empty() {
             return Err("it is empty");

@@ -13,7 +13,7 @@ const EXPECTED: &str = "expected the path of a file, such as .gantry/user.db";
 /// Checks that a path names a file on the disk.
 ///
 /// # Errors
-/// What is wrong with it, without the path.
+/// Fault of the path, without the path.
 pub(crate) fn check(path: &Path) -> Result<(), &'static str> {
     let text = path.to_string_lossy();
     if text.trim().is_empty() {
