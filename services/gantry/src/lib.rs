@@ -3,6 +3,7 @@
 //! - [`cli`]: the command line;
 //! - [`contract`]: export of the contract for other languages and for readers;
 //! - [`suite`]: the table of services;
+//! - `execute`: the way from the command line to its command;
 //! - [`keys`]: key pairs of further services;
 //! - [`new`]: new services, each a workspace of its own;
 //! - [`up`]: all services in one process, each on its own loopback port;
@@ -14,8 +15,11 @@ pub mod bench;
 pub mod cli;
 pub mod contract;
 pub mod demo;
+mod execute;
 pub mod keys;
 pub mod new;
 pub mod sagas;
 pub mod suite;
 pub mod up;
+
+pub use self::execute::execute;

@@ -1,48 +1,5 @@
 //! `gantry`: see [`gantry::cli`].
 
-use std::{fmt::Display, future::Future, process::ExitCode};
-
-use clap::Parser;
-use gantry::{
-    bench,
-    cli::{Cli, Command},
-    contract, demo, keys, new, sagas, up,
-};
-
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.command.unwrap_or(Command::Up(cli.up)) {
-        Command::Up(args) => {
-            gantry_process::block_on(async |shutdown| match up::run(args, shutdown).await {
-                Err(error) if error.is_refusal() => gantry_config::refuse(&error),
-                ended => code(ended),
-            })
-        }
-        Command::Config(command) => up::config(&command),
-        Command::Migrate(args) => {
-            gantry_process::block_on(async |shutdown| up::migrate(&args, shutdown).await)
-        }
-        Command::Keys(args) => code(keys::run(&args)),
-        Command::New(args) => code(new::run(&args)),
-        Command::Demo(args) => code(run(demo::run(&args))),
-        Command::Sagas(args) => code(run(sagas::run(&args))),
-        Command::Bench(args) => code(run(bench::run(&args))),
-        Command::Contract(part) => code(contract::print(part)),
-    }
-}
-
-/// Runs a tool; a signal ends it as the system does.
-#[tokio::main]
-async fn run<T>(tool: impl Future<Output = T>) -> T {
-    tool.await
-}
-
-fn code(ended: Result<(), impl Display>) -> ExitCode {
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            gantry_config::complain(&error);
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> std::process::ExitCode {
+    gantry::execute()
 }
