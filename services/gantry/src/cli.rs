@@ -44,7 +44,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// List, show, resume or abort the sagas of a running suite, as its admin
     Sagas(SagasArgs),
-    /// Measure the client and the server beside their baselines, in a build of the profile `dist`
+    /// Measure the client, the server and the storage beside their baselines, in a build of the profile `dist`
     Bench(BenchArgs),
     /// Print the contract for clients in other languages, or as a reference
     #[command(subcommand)]

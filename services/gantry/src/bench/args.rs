@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::{callers::Through, client, replica::Served, server};
+use super::{callers::Through, client, replica::Served, server, store};
 
 /// Kind of benchmark.
 #[derive(Clone, Debug, Args)]
@@ -21,6 +21,8 @@ pub enum Kind {
     Client(ClientArgs),
     /// Measure the server stack beside tonic's server: cost, validation, overload, attacks
     Server(ServerArgs),
+    /// Measure the storage: calls through the whole stack beside their statements alone, on both engines
+    Store(StoreArgs),
     /// Run a server that the benchmark starts and kills
     #[command(hide = true)]
     Replica(ReplicaArgs),
@@ -78,6 +80,20 @@ pub struct ServerArgs {
     pub only: Vec<server::Scenario>,
 }
 
+/// Flags of `gantry bench store`.
+#[derive(Clone, Debug, Args)]
+pub struct StoreArgs {
+    /// Common flags.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Run only these scenarios; default: all
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_enum)]
+    pub only: Vec<store::Scenario>,
+    /// Number of stored orders that is compared with 1,000, and from which lists are read
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+    pub stored: u32,
+}
+
 /// Flags of a replica.
 #[derive(Clone, Debug, Args)]
 pub struct ReplicaArgs {
@@ -102,6 +118,9 @@ pub struct ReplicaArgs {
     /// Register at this Consul agent
     #[arg(long, value_name = "URL")]
     pub consul: Option<String>,
+    /// Database of the users that it serves: a SQLite file, or a URL of PostgreSQL
+    #[arg(long, value_name = "PATH|URL")]
+    pub database: Option<String>,
     /// File that records the executions of non-idempotent calls
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,

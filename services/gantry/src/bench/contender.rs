@@ -12,7 +12,7 @@ use super::{
     stats::Runs,
 };
 
-/// Number of concurrent callers.
+/// Default number of concurrent callers.
 const CALLERS: usize = 64;
 
 /// Longest turn. Disturbances of a busy machine last longer.
@@ -22,6 +22,8 @@ const TURN: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Contender<C> {
     callers: Vec<C>,
+    /// Number of concurrent callers.
+    at_once: usize,
     /// Process whose processor time counts. Default: this process, the client.
     server: Option<Replica>,
     spent: Spent,
@@ -35,7 +37,12 @@ impl<C: Caller> Contender<C> {
     /// Creates a contender. The calling tasks share its clients.
     pub(super) fn new(callers: Vec<C>) -> Self {
         let (spent, rate, cpu) = Default::default();
-        Self { callers, server: None, spent, rate, cpu }
+        Self { callers, at_once: CALLERS, server: None, spent, rate, cpu }
+    }
+
+    /// Sets the number of concurrent callers.
+    pub(super) fn at_once(self, at_once: usize) -> Self {
+        Self { at_once, ..self }
     }
 
     /// Counts the processor time of this server instead of the client.
@@ -45,13 +52,13 @@ impl<C: Caller> Contender<C> {
 
     /// Makes calls without measuring, to warm buffers and estimates.
     async fn warm_up(&self) -> Result<(), BenchError> {
-        spend(&self.callers, CALLERS, TURN).await.map(drop)
+        spend(&self.callers, self.at_once, TURN).await.map(drop)
     }
 
     /// Takes one turn of a run.
     async fn turn(&mut self, run: &RunArgs) -> Result<(), BenchError> {
         let before = self.server_cpu().await?;
-        let mut spent = spend(&self.callers, CALLERS, run.window() / turns(run)).await?;
+        let mut spent = spend(&self.callers, self.at_once, run.window() / turns(run)).await?;
         if let (Some(before), Some(after)) = (before, self.server_cpu().await?) {
             spent.cpu = after - before;
         }

@@ -35,6 +35,20 @@ pub enum BenchError {
     /// The clients of the suite cannot connect.
     #[error(transparent)]
     Clients(#[from] crate::demo::clients::ConnectError),
+    /// A baseline on the database failed.
+    #[error("a statement of a baseline: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// A key of the suite cannot be read.
+    #[error(transparent)]
+    Key(#[from] gantry_identity::KeyError),
+    /// The statements of a call are not those that its baseline replays.
+    #[error("{call} has other statements than its baseline: {difference}")]
+    Drift {
+        /// Name of the call.
+        call: &'static str,
+        /// Statements and their numbers.
+        difference: String,
+    },
     /// Calls failed in a scenario that allows no failure.
     #[error("a call failed in a scenario that allows no failure: {0}")]
     Call(Box<tonic::Status>),

@@ -6,7 +6,8 @@
 //!
 //! - `args`: flags.
 //! - `callers`, `calls`, `load`: clients under test, and the calls they make.
-//! - `client`, `server`: one file per scenario.
+//! - `client`, `server`, `store`: one file per scenario.
+//! - `up`: the suite as a process.
 //! - `contender`, `scenario`: turns of contenders, and the sequence of scenarios.
 //! - `valgrind`: counted instructions instead of time.
 //! - `stats`, `row`, `report`: medians, rows and tables.
@@ -28,12 +29,14 @@ mod row;
 mod scenario;
 pub mod server;
 mod stats;
+pub mod store;
+mod up;
 mod valgrind;
 
 use std::io::{self, Write};
 
 pub use args::{
-    BenchArgs, CallsArgs, ClientArgs, Kind, PicksArgs, ReplicaArgs, RunArgs, ServerArgs,
+    BenchArgs, CallsArgs, ClientArgs, Kind, PicksArgs, ReplicaArgs, RunArgs, ServerArgs, StoreArgs,
 };
 pub use callers::Through;
 pub use error::BenchError;
@@ -45,8 +48,9 @@ pub use replica::{Behaviour, Served};
 /// [`BenchError`]
 pub async fn run(args: &BenchArgs) -> Result<(), BenchError> {
     match &args.kind {
-        Kind::Client(args) => scenario::run(&args.only, &args.run).await,
-        Kind::Server(args) => scenario::run(&args.only, &args.run).await,
+        Kind::Client(args) => scenario::run(&args.only, &args.run, &args.run).await,
+        Kind::Server(args) => scenario::run(&args.only, &args.run, &args.run).await,
+        Kind::Store(args) => scenario::run(&args.only, &args.run, args).await,
         Kind::Replica(args) => replica::serve(args).await,
         Kind::Picks(args) => {
             picks::run(args);

@@ -18,6 +18,7 @@ use tonic::Request;
 use crate::suite::{INVENTORY, ORDER, Row, SERVICES, TooLarge, USER};
 
 /// One client for each gRPC service.
+#[derive(Clone)]
 pub(crate) struct Clients {
     pub auth: AuthServiceClient<Channel>,
     pub users: UserServiceClient<Channel>,
@@ -47,7 +48,14 @@ impl Clients {
         for service in SERVICES {
             addresses.push((service.name, [service.address(0, offset)?.to_string()]));
         }
-        let registry = Registry::fixed(addresses)?;
+        Self::found_in(&Registry::fixed(addresses)?, tls)
+    }
+
+    /// Creates clients of the services in a registry, with TLS if there are settings for it.
+    pub(crate) fn found_in(
+        registry: &Registry,
+        tls: Option<ClientTls>,
+    ) -> Result<Self, ConnectError> {
         let mut settings = ClientSettings::default();
         settings.tls = tls;
         let channel = |service: Row| {

@@ -18,11 +18,16 @@ fn rows(scenario: &str) -> Vec<Value> {
 /// Runs a scenario with a window in milliseconds, and returns its rows. The window must be longer than a
 /// call on a busy machine.
 fn rows_of(benchmark: &str, scenario: &str, window: u32) -> Vec<Value> {
+    rows_with(benchmark, scenario, window, &[])
+}
+
+/// As [`rows_of`], with more flags.
+fn rows_with(benchmark: &str, scenario: &str, window: u32, more: &[&str]) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("rows.json");
     let window = window.to_string();
     let flags = [benchmark, "--runs", "1", "--window-ms", &window, "--only", scenario, "--json"];
-    let output = bench(&[&flags[..], &[json.to_str().unwrap()]].concat());
+    let output = bench(&[&flags[..], &[json.to_str().unwrap()], more].concat());
     let (told, table) =
         (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{told}\n{table}");
@@ -126,6 +131,35 @@ fn each_attack_runs_and_is_compared_with_a_harmless_load() {
 }
 
 #[test]
+fn each_call_is_compared_with_its_own_statements() {
+    for scenario in ["calls-sqlite", "calls-postgres"] {
+        let rows = rows_of("store", scenario, 250);
+        assert_eq!(rows.len(), 5 * 2 + 2 + 2);
+        for row in &rows {
+            assert!(row["value"].as_f64() > Some(0.0), "{row}");
+            assert!(!row["target"].is_null(), "{row}");
+        }
+        let commits: Vec<_> =
+            rows.iter().filter(|row| row["name"].as_str().unwrap().contains("commits")).collect();
+        assert!(commits.iter().all(|row| row["pass"] == true), "{commits:?}");
+        assert_eq!(commits.len(), 2);
+    }
+}
+
+#[test]
+fn stored_orders_and_replicas_are_compared_with_few() {
+    for (scenario, more, count) in
+        [("stored-sqlite", &["--stored", "1000"][..], 5), ("replicas", &[], 4)]
+    {
+        let rows = rows_with("store", scenario, 250, more);
+        assert_eq!(rows.len(), count);
+        for row in &rows {
+            assert!(row["ratio"].as_f64() > Some(0.0), "{row}");
+        }
+    }
+}
+
+#[test]
 fn invalid_flags_are_rejected() {
     for args in [
         &[][..],
@@ -133,6 +167,7 @@ fn invalid_flags_are_rejected() {
         &["client", "--runs", "0"],
         &["client", "--window-ms", "0"],
         &["client", "--json"],
+        &["store", "--stored", "1"],
         &["replica", "--behaviour", "sulk"],
     ] {
         let output = bench(args);

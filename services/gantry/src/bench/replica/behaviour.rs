@@ -14,6 +14,8 @@ pub enum Served {
     Ours,
     /// Ours without a concurrency limit
     Unlimited,
+    /// tonic's server with the users of a database, read by one statement a call
+    Users,
 }
 
 /// Behaviour of a replica, written `delay=5ms` or `fail`.

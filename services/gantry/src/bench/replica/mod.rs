@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod serve;
+mod users;
 
 use std::{io, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
@@ -42,6 +43,8 @@ pub(super) struct Plan {
     pub(super) slots: Option<u32>,
     /// Consul agent to register at.
     pub(super) consul: Option<String>,
+    /// Database of the users that it serves.
+    pub(super) database: Option<String>,
     /// True if its instructions are counted.
     pub(super) counted: bool,
 }
@@ -77,6 +80,9 @@ impl Replica {
         }
         if let Some(consul) = &plan.consul {
             command.args(["--consul", consul]);
+        }
+        if let Some(database) = &plan.database {
+            command.args(["--database", database]);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         if plan.counted {

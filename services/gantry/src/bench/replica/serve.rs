@@ -1,6 +1,7 @@
 //! `gantry bench replica`: the process of a replica.
 
 use std::{
+    convert::Infallible,
     fs::File,
     io::{self, BufRead, Write},
     net::{Ipv4Addr, SocketAddr},
@@ -11,14 +12,17 @@ use std::{
     time::Duration,
 };
 
+use gantry_proto::shop::user::v1::user_service_server::UserServiceServer;
 use gantry_server::{ConcurrencySettings, LimitSettings, RateSettings, Settings};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep};
 use tonic::{
     Request, Response, Status,
+    body::Body,
+    server::NamedService,
     transport::{Server, server::TcpIncoming},
 };
 
-use super::{Behaviour, Served};
+use super::{Behaviour, Served, users::Users};
 use crate::bench::{
     args::ReplicaArgs,
     callers::SERVICE,
@@ -49,7 +53,11 @@ pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
     let told = tokio::task::spawn_blocking(move || told.obey());
     let served = async {
         match args.served {
-            Served::Tonic => tonics(listeners, service).await,
+            Served::Tonic => tonics(listeners, BenchServiceServer::new(service)).await,
+            Served::Users => {
+                let users = Users::open(args.database.as_deref().unwrap_or_default()).await?;
+                tonics(listeners, UserServiceServer::new(users)).await
+            }
             Served::Ours | Served::Unlimited => ours(listeners, service, args, shutdown).await,
         }
     };
@@ -65,12 +73,21 @@ pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
 }
 
 /// Serves with tonic's server, unchanged.
-async fn tonics(listeners: Vec<TcpListener>, service: Service) -> Result<(), BenchError> {
+async fn tonics<S>(listeners: Vec<TcpListener>, handlers: S) -> Result<(), BenchError>
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
     let mut servers = JoinSet::new();
     for listener in listeners {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let handlers = BenchServiceServer::new(service.clone());
-        servers.spawn(Server::builder().add_service(handlers).serve_with_incoming(incoming));
+        let server = Server::builder().add_service(handlers.clone());
+        servers.spawn(server.serve_with_incoming(incoming));
     }
     while let Some(ended) = servers.join_next().await {
         ended.map_err(|panic| BenchError::Replica(panic.into()))??;
@@ -104,7 +121,7 @@ fn settings(served: Served) -> Settings {
         Served::Unlimited => {
             ConcurrencySettings::default().min(NO_LIMIT).initial(NO_LIMIT).max(NO_LIMIT)
         }
-        Served::Ours | Served::Tonic => ConcurrencySettings::default(),
+        Served::Ours | Served::Tonic | Served::Users => ConcurrencySettings::default(),
     };
     Settings::default().concurrency(concurrency).limits(limits)
 }

@@ -27,6 +27,7 @@ pub enum Scenario {
 
 impl scenario::Scenario for Scenario {
     const BENCH: &'static str = "server";
+    type Args = RunArgs;
 
     async fn measure(self, run: &RunArgs) -> Result<Vec<Row>, BenchError> {
         match self {
