@@ -84,6 +84,16 @@ impl Settings {
         }
     }
 
+    /// Returns host and port of the server of the registry: the Consul agent. None for the other adapters,
+    /// and for an invalid URL.
+    pub fn server(&self) -> Option<(String, u16)> {
+        match self.kind {
+            Kind::Memory | Kind::Static => None,
+            #[cfg(feature = "consul")]
+            Kind::Consul => self.consul.host_and_port(),
+        }
+    }
+
     fn list(&self) -> Result<StaticList, InvalidList> {
         StaticList::new(&self.endpoints, self.static_refresh)
     }

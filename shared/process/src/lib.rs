@@ -41,6 +41,7 @@
 //!
 //! `examples/greeter-caller` is a complete service that calls another one.
 
+mod advertise;
 mod base;
 mod bounds;
 mod channels;

@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use crate::{
-    OpenError, OpenService, ProcessSettings, Service, Shutdown, block_on, command::Command,
+    OpenError, OpenService, ProcessSettings, Service, Shutdown, advertise::advertise, block_on,
+    command::Command,
 };
 
 /// Failure to serve.
@@ -100,8 +101,14 @@ pub async fn serve<S: Service>(
     let pages = listen(settings.admin.listen).await?;
     let registry = Registry::from_settings(&settings.discovery)?;
     let metrics = Metrics::new(&process_name::<S>())?;
+    let mut service = settings.service;
+    let open = async {
+        let server = &mut service.common.server;
+        advertise(server, settings.listen.ip(), &settings.discovery).await;
+        OpenService::open(service, registry, Some(metrics.meter())).await
+    };
     let service = tokio::select! {
-        opened = OpenService::open(settings.service, registry, Some(metrics.meter())) => opened?,
+        opened = open => opened?,
         () = &mut shutdown => {
             info!("stopped while starting");
             return Ok(());

@@ -228,6 +228,14 @@ impl Settings {
         Ok(Agent { scheme, authority: authority.to_owned() })
     }
 
+    /// Returns host and port of the agent. None for an invalid URL.
+    pub(crate) fn host_and_port(&self) -> Option<(String, u16)> {
+        let uri: Uri = self.url.parse().ok()?;
+        let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+        Some((host.to_owned(), uri.port_u16().unwrap_or(default)))
+    }
+
     fn transport(&self, agent: &Agent) -> Result<Transport, InvalidSettings> {
         let files = [
             ("ca_file", &self.ca_file),
@@ -281,6 +289,20 @@ mod tests {
         for wrong in ["", "consul", "consul:8500", "unix:///run/consul", "http://"] {
             let why = url(wrong);
             assert_eq!(why, "url: expected http://HOST:PORT or https://HOST:PORT", "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_has_a_host_and_a_port() {
+        for (url, expected) in [
+            ("http://consul:8500", Some(("consul", 8500))),
+            ("https://10.0.0.7", Some(("10.0.0.7", 443))),
+            ("http://[fd00::7]/", Some(("fd00::7", 80))),
+            ("nonsense", Some(("nonsense", 80))),
+            ("/", None),
+        ] {
+            let found = Settings::default().url(url).host_and_port();
+            assert_eq!(found, expected.map(|(host, port)| (host.to_owned(), port)), "{url}");
         }
     }
 
