@@ -41,7 +41,7 @@ pub enum Command {
     /// Make a new service that calls services of the suite, as a workspace of its own
     New(NewArgs),
     /// Call a running suite: log in, create products, place orders, and check each response
-    Demo(DemoArgs),
+    Demo(WalkArgs),
     /// List, show, resume or abort the sagas of a running suite, as its admin
     Sagas(SagasArgs),
     /// Measure the client, the server and the storage beside their baselines, in a build of the profile `dist`
@@ -154,6 +154,23 @@ pub struct SourceArgs {
     /// Branch of the repository
     #[arg(long, requires = "git")]
     pub branch: Option<String>,
+}
+
+/// Arguments of `gantry demo`.
+#[derive(Clone, Debug, Args)]
+pub struct WalkArgs {
+    /// Address and credentials of the suite.
+    #[command(flatten)]
+    pub suite: DemoArgs,
+    /// After the walk, place orders for this many seconds, then check that none is lost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: Option<u64>,
+    /// Number of callers that place them concurrently
+    #[arg(long, value_name = "N", requires = "seconds", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub callers: u32,
+    /// Count failed calls without failing: only a lost order fails
+    #[arg(long, requires = "seconds")]
+    pub allow_failures: bool,
 }
 
 /// Arguments of `gantry demo`, and of `gantry sagas`: address and credentials of the suite.

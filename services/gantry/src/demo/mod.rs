@@ -4,28 +4,33 @@
 //! It calls through `gantry-client`, as any team does, and checks each response.
 
 pub(crate) mod clients;
+mod load;
+mod shopping;
 
 use std::{
     io::{self, Write},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use gantry_proto::{
     google::r#type::Money,
     shop::{
-        inventory::v1::{CreateProductRequest, GetProductRequest},
-        order::v1::{
-            CreateOrderRequest, Order, OrderItem, OrderStatus, PlaceOrderRequest, RejectReason,
-        },
+        order::v1::{Order, OrderStatus, RejectReason},
         user::v1::{CreateUserRequest, LoginRequest},
     },
 };
 use tonic::Status;
 use uuid::Uuid;
 
-use self::clients::{Clients, ConnectError, as_bearer};
-use crate::{cli::DemoArgs, up::ADMIN_EMAIL};
+use self::{
+    clients::{Clients, ConnectError, as_bearer},
+    load::Load,
+};
+use crate::{
+    cli::{DemoArgs, WalkArgs},
+    up::ADMIN_EMAIL,
+};
 
 /// Error of `gantry demo`.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,17 @@ pub enum DemoError {
         /// Value in the response.
         got: String,
     },
+    /// Calls of the load failed.
+    #[error("{failed} calls failed, the first with: {first}")]
+    Failed {
+        /// Number of calls whose client gave up.
+        failed: usize,
+        /// Error of the first one.
+        first: Box<DemoError>,
+    },
+    /// Orders that were confirmed are missing or changed, or the stock does not match the orders.
+    #[error("orders are lost: {0}")]
+    Lost(String),
     /// Standard output is closed.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
@@ -76,14 +92,19 @@ struct Goods {
     stock: i32,
 }
 
-/// Runs the walk.
+/// Runs the walk, then the load if there is one.
 ///
 /// # Errors
 /// [`DemoError`] of the first step that fails.
-pub async fn run(args: &DemoArgs) -> Result<(), DemoError> {
-    let password = admin_password(args)?;
-    let clients = Clients::new(args.port_offset, args.tls())?;
-    Walk { clients, steps: 0, started: Instant::now() }.walk(&password).await
+pub async fn run(args: &WalkArgs) -> Result<(), DemoError> {
+    let password = admin_password(&args.suite)?;
+    let clients = Clients::new(args.suite.port_offset, args.suite.tls())?;
+    let walk = Walk { clients: clients.clone(), steps: 0, started: Instant::now() };
+    let shop = walk.walk(&password).await?;
+    match Load::of(args) {
+        Some(load) => load.run(&clients, shop).await,
+        None => Ok(()),
+    }
 }
 
 /// Returns clients of the suite and a token of its admin.
@@ -111,14 +132,23 @@ struct Walk {
     started: Instant,
 }
 
+/// Accounts of the walk, for the load.
+struct Shop {
+    admin: String,
+    customer: Customer,
+    /// Suffix of the names of this run.
+    run: String,
+}
+
 /// Customer with a token.
+#[derive(Clone)]
 struct Customer {
     id: String,
     token: String,
 }
 
 impl Walk {
-    async fn walk(mut self, admin_password: &str) -> Result<(), DemoError> {
+    async fn walk(mut self, admin_password: &str) -> Result<Shop, DemoError> {
         let run = Uuid::now_v7().simple().to_string();
         let run = &run[run.len() - 8..];
 
@@ -152,7 +182,7 @@ impl Walk {
 
         let mut out = io::stdout().lock();
         writeln!(out, "done: {} steps in {} ms", self.steps, self.started.elapsed().as_millis())?;
-        Ok(())
+        Ok(Shop { admin, customer, run: run.to_owned() })
     }
 
     async fn log_in(
@@ -185,16 +215,7 @@ impl Walk {
     }
 
     async fn stock(&mut self, admin: &str, sku: &str, goods: &Goods) -> Result<(), DemoError> {
-        let request = CreateProductRequest {
-            sku: sku.to_owned(),
-            name: goods.name.to_owned(),
-            price: Some(euros(goods.cents)),
-            stock: goods.stock,
-            request_id: new_id(),
-        };
-        let product = self.clients.inventory.create_product(as_bearer(request, admin)).await;
-        let product = product.map_err(refused("create a product"))?.into_inner();
-        expect("create a product", goods.stock, product.stock)?;
+        let product = self.clients.stock(admin, sku, goods).await?;
         self.done(format_args!(
             "stocked {} of {sku} ({}) at {}",
             product.stock,
@@ -208,20 +229,7 @@ impl Walk {
         customer: &Customer,
         items: &[(&str, i32)],
     ) -> Result<Order, DemoError> {
-        let items = items.iter().map(|(sku, quantity)| OrderItem {
-            sku: (*sku).to_owned(),
-            quantity: *quantity,
-            ..OrderItem::default()
-        });
-        let request = CreateOrderRequest {
-            user_id: customer.id.clone(),
-            items: items.collect(),
-            shipping_address: None,
-            request_id: new_id(),
-        };
-        let order = self.clients.orders.create_order(as_bearer(request, &customer.token)).await;
-        let order = order.map_err(refused("draft an order"))?.into_inner();
-        expect("draft an order", OrderStatus::Draft, order.status())?;
+        let order = self.clients.draft(customer, items).await?;
         self.done(format_args!(
             "drafted an order: {} less {} is {}",
             amount(order.subtotal.as_ref()),
@@ -237,15 +245,7 @@ impl Walk {
         order: Order,
         step: &'static str,
     ) -> Result<Order, DemoError> {
-        let request = PlaceOrderRequest {
-            id: order.id,
-            etag: Some(order.etag),
-            request_id: new_id(),
-            wait: Some(Duration::from_secs(20).try_into().unwrap_or_default()),
-            ..PlaceOrderRequest::default()
-        };
-        let placed = self.clients.orders.place_order(as_bearer(request, &customer.token)).await;
-        Ok(placed.map_err(refused(step))?.into_inner())
+        self.clients.place(customer, Clients::placing(order), step).await
     }
 
     async fn expect_stock(
@@ -254,9 +254,7 @@ impl Walk {
         sku: &str,
         stock: i32,
     ) -> Result<(), DemoError> {
-        let request = GetProductRequest { sku: sku.to_owned() };
-        let product = self.clients.inventory.get_product(as_bearer(request, &customer.token)).await;
-        let product = product.map_err(refused("look at the stock"))?.into_inner();
+        let product = self.clients.product(customer, sku).await?;
         expect("look at the stock", stock, product.stock)?;
         expect("look at what is reserved", 0, product.reserved)?;
         self.done(format_args!("stock of {sku} is {stock}"))
@@ -285,14 +283,6 @@ pub(crate) fn refused(step: &'static str) -> impl FnOnce(Status) -> DemoError {
 
 fn new_id() -> String {
     Uuid::now_v7().to_string()
-}
-
-fn euros(cents: i64) -> Money {
-    Money {
-        currency_code: "EUR".to_owned(),
-        units: cents / 100,
-        nanos: i32::try_from(cents % 100).unwrap_or_default() * 10_000_000,
-    }
 }
 
 fn amount(money: Option<&Money>) -> String {

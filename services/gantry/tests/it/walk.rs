@@ -25,6 +25,21 @@ fn our_own_demo_walks_a_running_suite() {
 }
 
 #[test]
+fn a_load_of_orders_is_checked_to_the_last_one() {
+    let suite = Suite::start(&[]);
+    let mut demo = gantry();
+    demo.arg("demo").args(["--port-offset", &suite.offset().to_string()]);
+    demo.arg("--data-dir").arg(suite.data()).args(["--seconds", "1", "--callers", "2"]);
+    let output = demo.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let load = text.lines().last().unwrap();
+    let orders =
+        load.strip_prefix("load: ").and_then(|rest| rest.split_once(" orders in 1 s, 0 failed"));
+    assert!(orders.is_some_and(|(count, _)| count.parse::<u32>().unwrap() > 0), "{load}");
+}
+
+#[test]
 fn an_operator_lists_and_shows_sagas() {
     let suite = Suite::start(&[]);
     let run = |arguments: &[&str]| {
