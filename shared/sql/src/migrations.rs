@@ -10,7 +10,7 @@ use sqlx::migrate::Migrator;
 /// static MIGRATIONS: gantry_sql::Migrations = gantry_sql::Migrations {
 ///     sqlite: sqlx::migrate!("tests/it/migrations/sqlite"),
 ///     postgres: sqlx::migrate!("tests/it/migrations/postgres"),
-///     shared: &[&gantry_sql::sagas::TABLES],
+///     shared: &[&gantry_sql::requests::TABLES, &gantry_sql::sagas::TABLES],
 /// };
 /// ```
 ///
@@ -32,8 +32,8 @@ pub struct Migrations {
     pub shared: &'static [&'static SharedTables],
 }
 
-/// Tables that this crate keeps in the databases of services, such as
-/// [`sagas::TABLES`](crate::sagas::TABLES). They are migrated apart from the service's own tables, so
+/// Tables that this crate keeps in the databases of services:
+/// [`requests::TABLES`](crate::requests::TABLES) and [`sagas::TABLES`](crate::sagas::TABLES). They are migrated apart from the service's own tables, so
 /// that neither knows the other's versions.
 #[derive(Debug)]
 pub struct SharedTables {

@@ -1,35 +1,26 @@
 //! Records of mutations that were made, so that a repeated request is recognised.
 //!
-//! A record holds what the mutation was about and an HMAC of the request, never a
-//! body. It is written in the transaction that makes the mutation, and kept for
-//! a day: see [`PURGE`]. The table is part of each service's own migrations:
+//! A record holds what the mutation was about and an HMAC of the request, never a body. It is written in
+//! the transaction that makes the mutation, and kept for a day: see [`PURGE`]. A service that has
+//! mutations names [`TABLES`] in its [`Migrations`](crate::Migrations).
 //!
-//! ```sql
-//! CREATE TABLE request_records (
-//!     subject     TEXT    NOT NULL,
-//!     method      TEXT    NOT NULL,
-//!     request_id  BLOB    NOT NULL,
-//!     fingerprint BLOB    NOT NULL,
-//!     resource_id TEXT    NOT NULL,
-//!     create_time INTEGER NOT NULL,
-//!     PRIMARY KEY (subject, method, request_id)
-//! ) STRICT, WITHOUT ROWID;
-//!
-//! CREATE INDEX request_records_by_create_time ON request_records (create_time);
-//! ```
-//!
-//! On PostgreSQL the types are `TEXT COLLATE "C"`, `UUID`, `BYTEA` and `BIGINT`.
-//!
-//! In a unit of work, [`find`] first and [`insert`] where it is [`Found::New`]. To
-//! look before the unit as well, on a reader, saves costly work on a repetition, but
-//! decides nothing: two repetitions may run at the same time.
+//! In a unit of work, [`find`] first and [`insert`] if it is [`Found::New`]. To look before the unit as
+//! well, on a reader, saves costly work on a repetition, but decides nothing: two repetitions may run
+//! at the same time.
 
 use std::time::Duration;
 
 use gantry_contract::idempotency::RequestKey;
 use time::OffsetDateTime;
 
-use crate::{Connection, Purge, StoredTime};
+use crate::{Connection, Purge, SharedTables, StoredTime};
+
+/// Table of the records.
+pub static TABLES: SharedTables = SharedTables {
+    history: "_sqlx_request_migrations",
+    sqlite: sqlx::migrate!("migrations/requests/sqlite"),
+    postgres: sqlx::migrate!("migrations/requests/postgres"),
+};
 
 /// Purge of the records that are a day old.
 pub const PURGE: Purge = Purge {

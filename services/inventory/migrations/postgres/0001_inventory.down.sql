@@ -1,4 +1,3 @@
-DROP TABLE request_records;
 DROP TABLE reservation_items;
 DROP TABLE reservations;
 DROP TABLE products;

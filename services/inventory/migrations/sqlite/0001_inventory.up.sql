@@ -29,16 +29,3 @@ CREATE TABLE reservation_items (
     quantity       INTEGER NOT NULL CHECK (quantity > 0),
     PRIMARY KEY (reservation_id, sku)
 ) STRICT, WITHOUT ROWID;
-
--- As gantry_sql::requests has it.
-CREATE TABLE request_records (
-    subject     TEXT    NOT NULL,
-    method      TEXT    NOT NULL,
-    request_id  BLOB    NOT NULL,
-    fingerprint BLOB    NOT NULL,
-    resource_id TEXT    NOT NULL,
-    create_time INTEGER NOT NULL,
-    PRIMARY KEY (subject, method, request_id)
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX request_records_by_create_time ON request_records (create_time);

@@ -1,4 +1,3 @@
-DROP TABLE request_records;
 DROP TABLE order_addresses;
 DROP TABLE orders;
 DROP TABLE order_events;

@@ -34,16 +34,3 @@ CREATE TABLE refresh_tokens (
 
 CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user_id);
 CREATE INDEX refresh_tokens_by_expire_time ON refresh_tokens (expire_time);
-
--- As gantry_sql::requests has it.
-CREATE TABLE request_records (
-    subject     TEXT    NOT NULL,
-    method      TEXT    NOT NULL,
-    request_id  BLOB    NOT NULL,
-    fingerprint BLOB    NOT NULL,
-    resource_id TEXT    NOT NULL,
-    create_time INTEGER NOT NULL,
-    PRIMARY KEY (subject, method, request_id)
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX request_records_by_create_time ON request_records (create_time);

@@ -23,7 +23,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step {
-    /// Tables that it makes or changes: [`OWN`] for the service's own, `saga` for the saga log.
+    /// Tables that it makes or changes: [`OWN`] for the service's own, `request` for the request
+    /// records, `saga` for the saga log.
     pub tables: &'static str,
     /// Number of the migration among those of these tables; the first is 1.
     pub version: i64,

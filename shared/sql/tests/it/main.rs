@@ -19,7 +19,7 @@ use gantry_sql::{Connection, Database, Migrations, OpenError, Settings};
 static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("tests/it/migrations/sqlite"),
     postgres: sqlx::migrate!("tests/it/migrations/postgres"),
-    shared: &[&gantry_sql::sagas::TABLES],
+    shared: &[&gantry_sql::requests::TABLES, &gantry_sql::sagas::TABLES],
 };
 
 /// A database in a folder of its own.

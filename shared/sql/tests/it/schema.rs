@@ -43,7 +43,7 @@ async fn migrations_are_listed_applied_and_reverted() {
         assert!(schema::up(settings, &MIGRATIONS).await.unwrap().is_empty());
 
         let reverted = schema::down(settings, &MIGRATIONS, NEWEST).await.unwrap();
-        assert_eq!((versions(&reverted), &*reverted[0].description), (vec![2], "request records"));
+        assert_eq!((versions(&reverted), &*reverted[0].description), (vec![2], "notes"));
         assert_eq!(states(settings).await, [(1, Applied), (2, Pending)]);
         schema::up(settings, &MIGRATIONS).await.unwrap();
         let all = Down { to: Some(0), ..NEWEST };
@@ -59,7 +59,7 @@ async fn a_loss_of_data_is_refused_unless_it_is_allowed() {
         schema::up(settings, &MIGRATIONS).await.unwrap();
         let careful = Down { to: Some(0), may_lose_data: false, ..NEWEST };
         let refused = schema::down(settings, &MIGRATIONS, careful).await.unwrap_err().to_string();
-        for loss in ["version 2 loses table request_records", "version 1 loses table things"] {
+        for loss in ["version 2 loses table notes", "version 1 loses table things"] {
             assert!(refused.contains(loss), "{refused}");
         }
         assert_eq!(states(settings).await, [(1, State::Applied), (2, State::Applied)]);

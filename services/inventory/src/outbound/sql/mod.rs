@@ -27,7 +27,7 @@ use crate::{
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("migrations/sqlite"),
     postgres: sqlx::migrate!("migrations/postgres"),
-    shared: &[],
+    shared: &[&requests::TABLES],
 };
 
 /// The inventory in a database that has [`MIGRATIONS`].

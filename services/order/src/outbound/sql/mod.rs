@@ -6,7 +6,7 @@
 mod orders;
 mod records;
 
-use gantry_sql::{Migrations, sagas};
+use gantry_sql::{Migrations, requests, sagas};
 
 pub use self::orders::SqlRepository;
 use crate::application::CommitError;
@@ -15,7 +15,7 @@ use crate::application::CommitError;
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("migrations/sqlite"),
     postgres: sqlx::migrate!("migrations/postgres"),
-    shared: &[&sagas::TABLES],
+    shared: &[&requests::TABLES, &sagas::TABLES],
 };
 
 impl From<sqlx::Error> for CommitError {

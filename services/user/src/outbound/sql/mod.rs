@@ -8,7 +8,7 @@ mod refresh_tokens;
 mod rows;
 mod users;
 
-use gantry_sql::{Database, Migrations};
+use gantry_sql::{Database, Migrations, requests};
 
 pub use refresh_tokens::EXPIRED_TOKENS;
 
@@ -18,7 +18,7 @@ use crate::application::UserError;
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("migrations/sqlite"),
     postgres: sqlx::migrate!("migrations/postgres"),
-    shared: &[],
+    shared: &[&requests::TABLES],
 };
 
 /// Users and refresh tokens in a database that has [`MIGRATIONS`].
