@@ -62,6 +62,14 @@ impl Failure {
         Self::new(Code::Unavailable, GantryReason::StorageUnavailable, WHY)
     }
 
+    /// Creates UNAVAILABLE with reason OUTCOME_UNKNOWN: the storage was lost during the commit of a
+    /// change, which may have taken effect. A repetition with the same request id has no further
+    /// effect. Log the cause separately.
+    pub fn outcome_unknown() -> Self {
+        const WHY: &str = "the storage was lost during a commit, which may have taken effect";
+        Self::new(Code::Unavailable, GantryReason::OutcomeUnknown, WHY)
+    }
+
     /// Creates DEADLINE_EXCEEDED with reason DEADLINE_EXCEEDED: the deadline passed during the call.
     pub fn deadline_exceeded() -> Self {
         Self::new(Code::DeadlineExceeded, GantryReason::DeadlineExceeded, "the deadline has passed")

@@ -56,7 +56,7 @@ pub enum GantryReason {
     /// UNAVAILABLE: calls to this service are failing, so this call was not attempted.
     CircuitOpen,
     /// UNAVAILABLE, or the code of a reset stream: the call was lost before its response and was
-    /// not repeated. It may have been executed.
+    /// not repeated, or the service lost its storage during a commit. It may have been executed.
     OutcomeUnknown,
     /// RESOURCE_EXHAUSTED: the server is overloaded.
     Overloaded,

@@ -169,6 +169,10 @@ fn refused(error: OperatorError) -> Status {
             tracing::error!(error = %cause, "saga log unavailable");
             Failure::storage_unavailable()
         }
+        OperatorError::Log(LogError::OutcomeUnknown(cause)) => {
+            tracing::error!(error = %cause, "outcome of a write to the saga log unknown");
+            Failure::outcome_unknown()
+        }
     };
     failure.into()
 }
@@ -196,6 +200,10 @@ mod tests {
             (OperatorError::Unknown("x/1".to_owned()), forbidden("SAGA_UNKNOWN")),
             (OperatorError::NotFound(Uuid::nil()), (Code::NotFound, "SAGA_NOT_FOUND".to_owned())),
             (OperatorError::Busy, (Code::Aborted, "SAGA_BUSY".to_owned())),
+            (
+                OperatorError::Log(LogError::OutcomeUnknown("lost".into())),
+                (Code::Unavailable, "OUTCOME_UNKNOWN".to_owned()),
+            ),
         ] {
             assert_eq!(reason(error), expected);
         }

@@ -216,7 +216,7 @@ impl Worker {
                 Err(DriveError::Log(LogError::Stale)) => {
                     return tracing::warn!("saga lost to another replica or an operator");
                 }
-                Err(error @ DriveError::Log(LogError::Unavailable(_))) => {
+                Err(error @ DriveError::Log(_)) => {
                     tracing::warn!(%error, "saga dropped");
                     self.policy.pause_initial
                 }

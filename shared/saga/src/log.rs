@@ -239,9 +239,12 @@ pub enum LogError {
     /// it knows of the saga.
     #[error("the lease is stale: another replica or an operator has written since")]
     Stale,
-    /// The operation failed, or its outcome is unknown.
+    /// The operation failed. Nothing was written.
     #[error("the saga log is unavailable: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The write may have taken effect.
+    #[error("the outcome of a write to the saga log is unknown: {0}")]
+    OutcomeUnknown(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// Storage of saga logs.
@@ -262,7 +265,8 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
     /// Appends entries and renews the lease. Returns once both are durable.
     ///
     /// # Errors
-    /// [`LogError::Stale`], with nothing written; [`LogError::Unavailable`].
+    /// [`LogError::Stale`], with nothing written; [`LogError::Unavailable`];
+    /// [`LogError::OutcomeUnknown`].
     async fn append(&self, append: Append<'_>) -> Result<(), LogError>;
 
     /// Releases the lease. The saga can be claimed again after `pause`.

@@ -7,7 +7,7 @@ use sqlx::{SqlStr, SqliteConnection, Transaction, pool::PoolConnection, sqlite::
 
 use crate::{
     Query,
-    error::{Conflict, IgnoredFailure, UnknownOutcome, must_repeat},
+    error::{Conflict, IgnoredFailure, UnknownOutcome, is_unfinished, must_repeat},
     measure::{Measures, timed},
     postgres::Session,
     sqlite::UnitDeadline,
@@ -150,9 +150,9 @@ impl Connection {
             match self.handle {
                 Handle::SqliteUnit(unit, deadline) => {
                     deadline.clear();
-                    unit.commit().await.map_err(|error| match error {
-                        sqlx::Error::Io(_) => UnknownOutcome(error).into(),
-                        error => error,
+                    unit.commit().await.map_err(|error| match is_unfinished(&error) {
+                        true => UnknownOutcome(error).into(),
+                        false => error,
                     })
                 }
                 Handle::Postgres(mut session) => session.commit().await,

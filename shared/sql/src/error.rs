@@ -21,13 +21,16 @@ pub enum StorageError {
     /// Nothing can be written for now, as on a full disk. Nothing was.
     #[error("storage unavailable: {0}")]
     Unavailable(#[source] Cause),
+    /// The storage was lost during a commit, which may have taken effect.
+    #[error("storage: {0}")]
+    OutcomeUnknown(#[source] Cause),
     /// The caller's deadline passed. Nothing was written.
     #[error("{0}")]
     DeadlineExceeded(#[source] Cause),
     /// Stored data that cannot be read, or contradicts itself.
     #[error("stored data cannot be read: {0}")]
     Corrupt(#[source] Cause),
-    /// Any other fault. Whether a commit is on the disk may be unknown.
+    /// Any other fault.
     #[error("storage: {0}")]
     Failed(#[source] Cause),
 }
@@ -55,6 +58,10 @@ impl StorageError {
                 tracing::error!(error = %self, "nothing can be stored");
                 Failure::storage_unavailable()
             }
+            Self::OutcomeUnknown(_) => {
+                tracing::error!(error = %self, "outcome of a commit unknown");
+                Failure::outcome_unknown()
+            }
             // The log of the call has its status.
             Self::DeadlineExceeded(_) => Failure::deadline_exceeded(),
             Self::Corrupt(_) | Self::Failed(_) => {
@@ -73,6 +80,8 @@ impl From<sqlx::Error> for StorageError {
             Self::Busy(cause(error))
         } else if is_unavailable(&error) {
             Self::Unavailable(cause(error))
+        } else if is_unknown(&error) {
+            Self::OutcomeUnknown(cause(error))
         } else if matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) {
             Self::Corrupt(cause(error))
         } else {
@@ -91,9 +100,9 @@ pub(crate) struct Conflict;
 #[error("a statement of the unit failed, so the unit is not committed")]
 pub(crate) struct IgnoredFailure;
 
-/// The connection broke during a COMMIT, which may have taken effect.
+/// The connection broke, or the disk failed, during a COMMIT. It may have taken effect.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection broke during a commit, which may have taken effect: {0}")]
+#[error("the database was lost during a commit, which may have taken effect: {0}")]
 pub(crate) struct UnknownOutcome(#[source] pub(crate) sqlx::Error);
 
 /// The caller's deadline passed during a wait for a connection, or ended a statement.
@@ -174,6 +183,20 @@ pub(crate) fn is_canceled(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|code| code == QUERY_CANCELED)
 }
 
+/// Returns true if a commit may have taken effect although it failed.
+fn is_unknown(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::AnyDriverError(error) if error.is::<UnknownOutcome>())
+}
+
+/// Returns true if the COMMIT of a SQLite unit, which failed with this error, may have taken effect: a
+/// sync or another operation of the disk failed after the unit was written.
+pub(crate) fn is_unfinished(error: &sqlx::Error) -> bool {
+    const IOERR: i64 = 10;
+    let failed = |error| result_code(error).is_some_and(|code| code & 0xff == IOERR);
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed)
+        || failed(error) && !is_unavailable(error)
+}
+
 /// Returns true if the connection to a PostgreSQL server cannot be used any more.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     const CONNECTION: &str = "08";
@@ -214,8 +237,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// the file system is read-only, the files were removed, or the server is away. Nothing was written,
 /// so the caller may try again later.
 ///
-/// Errors after which a commit may be on the disk (a failed sync, a connection that broke during it)
-/// are not among them.
+/// Errors after which a commit may be on the disk are not among them: see [`is_unknown`].
 pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
     // Primary result codes.
     const READONLY: i64 = 8;
@@ -258,6 +280,7 @@ mod tests {
         for (error, reason) in [
             (StorageError::Busy(cause()), "OVERLOADED"),
             (StorageError::Unavailable(cause()), "STORAGE_UNAVAILABLE"),
+            (StorageError::OutcomeUnknown(cause()), "OUTCOME_UNKNOWN"),
             (StorageError::DeadlineExceeded(cause()), "DEADLINE_EXCEEDED"),
             (StorageError::Corrupt(cause()), "INTERNAL"),
             (StorageError::Failed(cause()), "INTERNAL"),

@@ -33,8 +33,8 @@
 //!
 //! Any number of processes share the database. Units run at REPEATABLE READ and run again, at most
 //! three times, if they conflict with another one (40001, 40P01); units that lock their rows first run
-//! at READ COMMITTED. A COMMIT whose outcome is unknown is an error and is never repeated: the request
-//! record makes the caller's retry safe.
+//! at READ COMMITTED. A COMMIT whose outcome is unknown is [`StorageError::OutcomeUnknown`] and is never
+//! repeated: the request record makes the caller's retry safe.
 //!
 //! A server that refuses connections makes [`StorageError::Unavailable`] within a fraction of a second,
 //! and one that does not answer a connection after 2 s. A circuit breaker per server opens after five

@@ -318,5 +318,8 @@ fn encode(error: serde_json::Error) -> sqlx::Error {
 }
 
 fn unavailable(error: impl Into<StorageError>) -> LogError {
-    LogError::Unavailable(Box::new(error.into()))
+    match error.into() {
+        StorageError::OutcomeUnknown(cause) => LogError::OutcomeUnknown(cause),
+        error => LogError::Unavailable(Box::new(error)),
+    }
 }
