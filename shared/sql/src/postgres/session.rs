@@ -4,7 +4,10 @@ use std::{future::Future, io, time::Duration};
 
 use gantry_resilience::deadline::Deadline;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, pool::PoolConnection, postgres::Postgres};
-use tokio::time::Instant;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 use super::health::Admitted;
 use crate::{
@@ -37,6 +40,8 @@ pub(crate) struct Session {
     /// Limit that the server has.
     limit: Duration,
     in_unit: bool,
+    /// A statement has begun and not ended.
+    is_busy: bool,
     /// The connection broke, or its server does not answer.
     is_lost: bool,
 }
@@ -48,8 +53,16 @@ impl Session {
         deadline: Option<Deadline>,
         longest: Duration,
     ) -> Self {
-        let admitted = Some(admitted);
-        Self { conn, admitted, deadline, longest, limit: longest, in_unit: false, is_lost: false }
+        Self {
+            conn,
+            admitted: Some(admitted),
+            deadline,
+            longest,
+            limit: longest,
+            in_unit: false,
+            is_busy: false,
+            is_lost: false,
+        }
     }
 
     /// Begins a unit of work.
@@ -101,8 +114,9 @@ impl Session {
             self.limit = left;
             self.set_limit().await?;
         }
-        let limit = self.limit;
-        let result = answered(limit, statement(&mut self.conn)).await;
+        self.is_busy = true;
+        let result = answered(self.limit, statement(&mut self.conn)).await;
+        self.is_busy = false;
         result.map_err(|error| self.failed(error))
     }
 
@@ -116,7 +130,9 @@ impl Session {
     async fn simple(&mut self, text: String) -> Result<(), sqlx::Error> {
         // Made of constants and a number.
         let text = sqlx::raw_sql(AssertSqlSafe(text));
+        self.is_busy = true;
         let result = answered(self.limit, self.conn.execute(text)).await;
+        self.is_busy = false;
         if let Some(admitted) = self.admitted.take() {
             admitted.record(&result);
         }
@@ -146,6 +162,19 @@ impl Drop for Session {
         // The server rolls back what a closed connection has begun.
         if self.in_unit || self.is_lost {
             self.conn.close_on_drop();
+            return;
+        }
+        // The pool takes it back once the server has answered a last message, which follows the end of
+        // a dropped statement. sqlx waits for that without a limit.
+        let limit = if self.is_busy { self.limit } else { Duration::ZERO };
+        let returned = self.conn.return_to_pool();
+        // Without a runtime, or an answer, the connection is closed.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                if timeout(limit.saturating_add(GRACE), returned).await.is_err() {
+                    tracing::warn!("connection to a server that does not answer given up");
+                }
+            });
         }
     }
 }
@@ -155,7 +184,7 @@ async fn answered<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    match tokio::time::timeout(limit.saturating_add(GRACE), answer).await {
+    match timeout(limit.saturating_add(GRACE), answer).await {
         Ok(answer) => answer,
         Err(_elapsed) => {
             let why = "the server does not answer";

@@ -5,6 +5,7 @@ mod deadline;
 mod measure;
 mod open;
 mod outage;
+mod polls;
 mod postgres;
 mod requests;
 mod sagas;

@@ -1,12 +1,10 @@
 //! Metrics of connections and statements, as a scrape reads them.
 
-use std::{future::poll_fn, pin::Pin, task::Poll};
-
 use gantry_sql::{Database, Settings};
 use gantry_sql_testing::Server;
 use gantry_telemetry::Metrics;
 
-use crate::{MIGRATIONS, insert, names};
+use crate::{MIGRATIONS, insert, names, polls::polled};
 
 /// Returns the value of the series with this name that has all of these labels.
 fn value(metrics: &Metrics, name: &str, labels: &[&str]) -> Option<f64> {
@@ -99,7 +97,7 @@ async fn connections_in_use_and_waits_are_seen() {
 
     // A caller that goes away while it waits.
     let mut waiting = Box::pin(db.reader());
-    assert!(polled_once(&mut waiting).await.is_none());
+    assert!(polled(&mut waiting, 1).await.is_none());
     drop(waiting);
     assert_eq!(waits(&metrics, "reader", "dropped"), 1.0);
     drop(held);
@@ -120,16 +118,7 @@ async fn a_statement_that_is_dropped_is_seen() {
     let mut conn = db.reader().await.unwrap();
     let endless = conn.query("SELECT pg_sleep(60)::text, count(*) FROM things");
     let mut endless = Box::pin(endless.execute());
-    assert!(polled_once(&mut endless).await.is_none());
+    assert!(polled(&mut endless, 1).await.is_none());
     drop(endless);
     assert_eq!(statements(&metrics, "select", "things", "dropped"), 1.0);
-}
-
-/// Polls a future once.
-async fn polled_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    poll_fn(|cx| match Pin::new(&mut *future).poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }

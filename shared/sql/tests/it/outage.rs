@@ -7,7 +7,7 @@ use gantry_sql_testing::Server;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{MIGRATIONS, add, insert, names};
+use crate::{MIGRATIONS, add, insert, names, polls::polled};
 
 async fn open(server: &Server) -> Database {
     Database::open(&server.database().await, &MIGRATIONS).await.unwrap()
@@ -148,6 +148,32 @@ async fn a_session_that_hangs_is_replaced() {
     assert!(hung.contains("the server does not answer"), "{hung}");
     insert(&db, "b", "b").await.unwrap();
     assert_eq!(names(&db).await, ["b"]);
+}
+
+/// Stops the server process of a reader and drops the reader: between two statements, or within one.
+async fn drop_a_stopped_reader(db: &Database, is_busy: bool) -> Stopped {
+    let mut reader = db.reader().await.unwrap();
+    let pid = reader.query("SELECT pg_backend_pid()").fetch_value().await.unwrap();
+    let stopped = Stopped::new(pid);
+    if is_busy {
+        let statement = Box::pin(reader.query("SELECT count(*) FROM things").execute());
+        assert!(polled(statement, 1).await.is_none());
+    }
+    stopped
+}
+
+#[tokio::test]
+async fn a_returned_connection_of_a_hanging_session_is_replaced() {
+    let mut settings = Server::shared().database().await;
+    settings.postgres.readers = NonZeroU32::MIN;
+    settings.postgres.statement_timeout = Duration::from_millis(200);
+    let db = Database::open(&settings, &MIGRATIONS).await.unwrap();
+    for is_busy in [false, true] {
+        let _stopped = drop_a_stopped_reader(&db, is_busy).await;
+        assert!(names(&db).await.is_empty());
+    }
+    let _stopped = drop_a_stopped_reader(&db, false).await;
+    db.close().await;
 }
 
 /// Ends all other sessions of the database, as an operator does.
