@@ -72,10 +72,26 @@ pub enum OpenError {
     Newer {
         /// The database.
         path: PathBuf,
-        /// The migration that is not known here.
+        /// The newest migration; it is not known here.
         version: i64,
     },
-    /// A migration failed, or differs from what was once applied.
+    /// The schema was made by another build, whose migrations are not an earlier or a later state of this
+    /// one's.
+    #[error(
+        "the database {database} was made by another build: migration {version} of its tables \
+         \"{tables}\" {why}. Start that build, or name an empty database: this one cannot be converted"
+    )]
+    Foreign {
+        /// The database: path or URL.
+        database: String,
+        /// The tables, as [`Step::tables`](crate::schema::Step::tables) names them.
+        tables: &'static str,
+        /// The migration that differs.
+        version: i64,
+        /// Difference.
+        why: &'static str,
+    },
+    /// A migration failed.
     #[error("cannot migrate the database {database}: {source}")]
     Migration {
         /// The database: path or URL.

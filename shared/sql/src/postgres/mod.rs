@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgSslMode};
 use self::health::Health;
 pub use self::tls::TlsSettings;
 pub(crate) use self::{pool::Pool, session::Session, url::Server};
-use crate::{Migrations, OpenError, PostgresSettings};
+use crate::{Migrations, OpenError, PostgresSettings, schema::applied};
 
 /// Pools of connections to one database.
 #[derive(Clone, Debug)]
@@ -86,19 +86,30 @@ async fn migrate(
     migrations: &Migrations,
 ) -> Result<(), OpenError> {
     let mut conn = connect_to_migrate(server, settings).await?;
-    let mut migrated = Ok(());
-    for migrator in migrations.on_postgres() {
-        if migrated.is_ok() {
-            migrated = migrator.run_direct(None, &mut conn, false).await;
-        }
-    }
+    let migrated = migrate_on(&mut conn, server, migrations).await;
     if let Err(error) = inspect(&mut conn, server, settings).await {
         tracing::debug!(%error, "server not inspected");
     }
     if let Err(error) = conn.close().await {
         tracing::debug!(%error, "connection that migrated not closed");
     }
-    migrated.map_err(|source| OpenError::Migration { database: server.url.clone(), source })
+    migrated
+}
+
+async fn migrate_on(
+    conn: &mut PgConnection,
+    server: &Server,
+    migrations: &Migrations,
+) -> Result<(), OpenError> {
+    for migrator in migrations.on_postgres() {
+        let found = applied::on_postgres(conn, &migrator.table_name).await;
+        let found = found.map_err(|source| server.failed(source))?;
+        // A newer release may have added to the schema.
+        let _newer = applied::compare(&server.url, &migrator, &found)?;
+        let migrated = migrator.run_direct(None, conn, false).await;
+        migrated.map_err(|source| applied::failed(&server.url, &migrator, source))?;
+    }
+    Ok(())
 }
 
 /// Warns of a server that takes fewer connections than the pools have, or that loses acknowledged

@@ -4,15 +4,17 @@
 //! service. On PostgreSQL `up` and `down` hold the lock of migrations, and running services stay
 //! connected.
 
+pub(crate) mod applied;
 mod loss;
 
 use std::borrow::Cow;
 
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, SqliteConnection,
+    Connection, PgConnection, SqliteConnection,
     migrate::{Migrate as _, MigrateError, Migration, Migrator},
 };
 
+use self::applied::steps;
 use crate::{
     Database, Kind, Migrations, OpenError, Settings,
     postgres::{connect_to_migrate, server},
@@ -187,9 +189,6 @@ fn tables(migrator: &Migrator) -> &'static str {
     name.unwrap_or(OWN)
 }
 
-/// Row of a migration in the database: version, description, checksum.
-type Row = (i64, String, Vec<u8>);
-
 /// One connection that migrates.
 struct Session {
     migrators: Vec<Migrator>,
@@ -267,27 +266,10 @@ impl Session {
 }
 
 impl Conn {
-    /// Reads the applied migrations of a history. A new database has no such table.
-    async fn applied(&mut self, history: &str) -> Result<Vec<Row>, sqlx::Error> {
-        // A constant of this crate, not a caller's text.
-        let read = AssertSqlSafe(format!(
-            "SELECT version, description, checksum FROM {history} ORDER BY version"
-        ));
+    async fn applied(&mut self, history: &str) -> Result<Vec<applied::Row>, sqlx::Error> {
         match self {
-            Self::Sqlite(conn, _) => {
-                let exists = "SELECT count(*) > 0 FROM sqlite_master WHERE name = $1";
-                match sqlx::query_scalar(exists).bind(history).fetch_one(&mut **conn).await? {
-                    true => sqlx::query_as(read).fetch_all(&mut **conn).await,
-                    false => Ok(Vec::new()),
-                }
-            }
-            Self::Postgres(conn) => {
-                let exists = "SELECT to_regclass($1) IS NOT NULL";
-                match sqlx::query_scalar(exists).bind(history).fetch_one(&mut **conn).await? {
-                    true => sqlx::query_as(read).fetch_all(&mut **conn).await,
-                    false => Ok(Vec::new()),
-                }
-            }
+            Self::Sqlite(conn, _) => applied::on_sqlite(conn, history).await,
+            Self::Postgres(conn) => applied::on_postgres(conn, history).await,
         }
     }
 
@@ -304,37 +286,6 @@ impl Conn {
             Self::Postgres(conn) => conn.revert(history, migration).await.map(drop),
         }
     }
-}
-
-/// Returns the known and the applied migrations of some tables by version.
-fn steps(migrator: &Migrator, applied: &[Row]) -> Vec<Step> {
-    let known = migrator.iter().filter(|it| !it.migration_type.is_down_migration());
-    let known: Vec<_> = known.collect();
-    let state = |migration: &Migration| match applied
-        .iter()
-        .find(|(version, ..)| *version == migration.version)
-    {
-        None => State::Pending,
-        Some((_, _, checksum)) if *checksum == *migration.checksum => State::Applied,
-        Some(_) => State::Changed,
-    };
-    let tables = tables(migrator);
-    let step = |migration: &&Migration| Step {
-        tables,
-        version: migration.version,
-        description: migration.description.clone().into_owned(),
-        state: state(migration),
-    };
-    let is_unknown = |row: &&Row| known.iter().all(|migration| migration.version != row.0);
-    let unknown = applied.iter().filter(is_unknown).map(|(version, description, _)| Step {
-        tables,
-        version: *version,
-        description: description.clone(),
-        state: State::Unknown,
-    });
-    let mut steps: Vec<_> = known.iter().map(step).chain(unknown).collect();
-    steps.sort_by_key(|step| step.version);
-    steps
 }
 
 /// Returns the migrations to revert, the newest first, each with its reversal.

@@ -14,7 +14,6 @@ use std::{
 use gantry_resilience::deadline::Deadline;
 use sqlx::{
     ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool,
-    migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -22,6 +21,7 @@ use self::{files::OpenFiles, lock::LockError};
 pub(crate) use self::{interrupt::UnitDeadline, lock::ProcessLock};
 use crate::{
     Connection, Migrations, OpenError, SqliteSettings, deadline::within, error::is_not_a_database,
+    schema::applied,
 };
 
 /// The write-ahead log is cut back to this after a checkpoint, in bytes.
@@ -74,14 +74,9 @@ impl Sqlite {
             .connect_with(connect.clone())
             .await
             .map_err(&failed)?;
-        for migrator in migrations.on_sqlite() {
-            migrator.run(&writer).await.map_err(|source| match source {
-                MigrateError::VersionMissing(version) => {
-                    OpenError::Newer { path: path.clone(), version }
-                }
-                source => OpenError::Migration { database: path.display().to_string(), source },
-            })?;
-        }
+        let mut conn = writer.acquire().await.map_err(&failed)?;
+        migrate(&mut conn, &path, migrations).await?;
+        drop(conn);
         // Opened last: a reader cannot create the files of the write-ahead log.
         let reader = pool()
             .max_connections(settings.readers.get())
@@ -123,6 +118,25 @@ pub(crate) async fn open_to_migrate(
     let (path, lock) = take(&settings.path)?;
     let conn = connect_options(&path, settings).connect().await;
     Ok((conn.map_err(|source| failed(&path, source))?, lock))
+}
+
+/// Brings the schema up to date.
+async fn migrate(
+    conn: &mut SqliteConnection,
+    path: &Path,
+    migrations: &Migrations,
+) -> Result<(), OpenError> {
+    let database = path.display().to_string();
+    for migrator in migrations.on_sqlite() {
+        let found = applied::on_sqlite(conn, &migrator.table_name).await;
+        let found = found.map_err(|source| failed(path, source))?;
+        if let Some(version) = applied::compare(&database, &migrator, &found)? {
+            return Err(OpenError::Newer { path: path.to_owned(), version });
+        }
+        let migrated = migrator.run_direct(None, conn, false).await;
+        migrated.map_err(|source| applied::failed(&database, &migrator, source))?;
+    }
+    Ok(())
 }
 
 /// Takes the file for this process, and makes it private. Returns its absolute name.

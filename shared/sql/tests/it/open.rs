@@ -177,7 +177,7 @@ async fn a_database_of_a_newer_release_is_left_alone() {
     let older = Migrations { sqlite: none(), postgres: none(), shared: &[] };
     let path = fixture.folder.path().join("data/test.db");
     let error = Database::open(&Settings::sqlite_file(path), &older).await.unwrap_err();
-    assert!(matches!(error, OpenError::Newer { version: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { version: 2, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use gantry_sql::{
     schema::{self, Down, OWN, SchemaError, State, Step},
 };
 use gantry_sql_testing::Server;
-use sqlx::migrate::Migrator;
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
 use crate::MIGRATIONS;
 
@@ -92,6 +95,68 @@ async fn migrations_of_a_newer_release_are_listed_not_reverted() {
         assert_eq!((versions(&steps), &*steps[0].description), (vec![1, 2], "things"));
         let refused = schema::down(settings, &older, NEWEST).await.unwrap_err();
         assert!(matches!(refused, SchemaError::Unknown(2)), "{refused}");
+    }
+}
+
+/// Migration of another build.
+const TABLE: &str = "CREATE TABLE other (id BIGINT NOT NULL)";
+
+/// Returns the migrations of [`MIGRATIONS`] up to a version, then those that `more` makes.
+fn changed(to: i64, more: &[(i64, &'static str)]) -> Migrations {
+    let changed = |of: &Migrator| {
+        let kept = of.iter().filter(|migration| migration.version <= to).cloned();
+        let more = more.iter().map(|(version, text)| {
+            let text = (*text).into_sql_str();
+            Migration::new(*version, "other".into(), MigrationType::ReversibleUp, text, false)
+        });
+        Migrator::with_migrations(kept.chain(more).collect())
+    };
+    Migrations {
+        sqlite: changed(&MIGRATIONS.sqlite),
+        postgres: changed(&MIGRATIONS.postgres),
+        shared: &[],
+    }
+}
+
+/// Migrates with `first`, then opens with `then`. Returns the refusal.
+async fn refusal(settings: &Settings, first: &Migrations, then: &Migrations) -> OpenError {
+    schema::up(settings, first).await.unwrap();
+    Database::open(settings, then).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_schema_that_was_made_anew_is_named() {
+    let rewritten = changed(0, &[(1, TABLE)]);
+    let (_folder, databases) = both().await;
+    for settings in &databases {
+        // Its second migration, which the other build does not have, tells nothing of a newer release.
+        let refused = refusal(settings, &MIGRATIONS, &rewritten).await;
+        assert!(
+            matches!(refused, OpenError::Foreign { tables: OWN, version: 1, .. }),
+            "{refused}"
+        );
+        let name = schema::name(settings);
+        let (_engine, database) = name.split_once(' ').unwrap();
+        let expected = format!(
+            "the database {database} was made by another build: migration 1 of its tables \"own\" was \
+             applied with another text than this build's. Start that build, or name an empty \
+             database: this one cannot be converted"
+        );
+        assert_eq!(refused.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_migration_before_a_known_one_is_named() {
+    let then = changed(1, &[(3, TABLE)]);
+    let (_folder, databases) = both().await;
+    for settings in &databases {
+        let refused = refusal(settings, &MIGRATIONS, &then).await;
+        assert!(matches!(refused, OpenError::Foreign { version: 2, .. }), "{refused}");
+        let why = "migration 2 of its tables \"own\" is not among those of this build";
+        assert!(refused.to_string().contains(why), "{refused}");
+        // Nothing was changed.
+        assert_eq!(states(settings).await, [(1, State::Applied), (2, State::Applied)]);
     }
 }
 
