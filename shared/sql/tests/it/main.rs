@@ -1,7 +1,9 @@
 //! Everything here runs on real files.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod commit;
 mod deadline;
+mod drops;
 mod measure;
 mod open;
 mod outage;
@@ -14,6 +16,8 @@ mod storage;
 mod time;
 mod tls;
 mod unit;
+
+use std::time::Duration;
 
 use gantry_sql::{Connection, Database, Migrations, OpenError, Settings};
 
@@ -66,4 +70,9 @@ async fn names(db: &Database) -> Vec<String> {
     let mut conn = db.reader().await.unwrap();
     let names = conn.query("SELECT name FROM things ORDER BY name").fetch_all().await.unwrap();
     names.into_iter().map(|(name,)| name).collect()
+}
+
+/// Waits a little between two looks.
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
 }

@@ -7,15 +7,10 @@ use gantry_sql_testing::Server;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{MIGRATIONS, add, insert, names, polls::polled};
+use crate::{MIGRATIONS, add, insert, names, pause, polls::polled};
 
 async fn open(server: &Server) -> Database {
     Database::open(&server.database().await, &MIGRATIONS).await.unwrap()
-}
-
-/// Waits a little between two looks.
-async fn pause() {
-    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 /// Returns the text of an error that must be UNAVAILABLE.
