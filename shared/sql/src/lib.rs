@@ -44,7 +44,8 @@
 //!
 //! # Tests
 //! Statements are checked by running them: every repository has a test suite that runs each of them on
-//! both engines.
+//! both engines. Beside it `gantry_sql_testing::statements::assert_prepared` finds the statements in a
+//! crate's source, and prepares each on both.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -11,6 +11,7 @@ use gantry_contract::{
 };
 use gantry_sql::{Database, Migrations, Settings};
 use gantry_sql_testing::Server;
+pub use gantry_sql_testing::statements::assert_prepared;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;

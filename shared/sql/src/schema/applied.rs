@@ -37,9 +37,7 @@ pub(crate) async fn on_postgres(
 
 fn read(history: &str) -> AssertSqlSafe<String> {
     // A constant of this crate, not a caller's text.
-    AssertSqlSafe(format!(
-        "SELECT version, description, checksum FROM {history} ORDER BY version"
-    ))
+    AssertSqlSafe(format!("SELECT version, description, checksum FROM {history} ORDER BY version"))
 }
 
 /// Returns the known and the applied migrations of some tables by version.

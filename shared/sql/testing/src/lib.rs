@@ -10,6 +10,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+pub mod statements;
+
 use std::{
     fs,
     io::{Read, Write},

@@ -12,6 +12,7 @@ mod postgres;
 mod requests;
 mod sagas;
 mod schema;
+mod statements;
 mod storage;
 mod time;
 mod tls;

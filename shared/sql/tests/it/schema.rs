@@ -131,10 +131,7 @@ async fn a_schema_that_was_made_anew_is_named() {
     for settings in &databases {
         // Its second migration, which the other build does not have, tells nothing of a newer release.
         let refused = refusal(settings, &MIGRATIONS, &rewritten).await;
-        assert!(
-            matches!(refused, OpenError::Foreign { tables: OWN, version: 1, .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, OpenError::Foreign { tables: OWN, version: 1, .. }), "{refused}");
         let name = schema::name(settings);
         let (_engine, database) = name.split_once(' ').unwrap();
         let expected = format!(

@@ -1,6 +1,8 @@
 //! The suite on SQLite, and tests of SQLite alone.
 
-use gantry_common_testing::repository::{assert_reversible, database, execute, open};
+use gantry_common_testing::repository::{
+    assert_prepared, assert_reversible, database, execute, open,
+};
 use gantry_inventory::{
     application::InventoryRepository,
     domain::Command,
@@ -65,6 +67,11 @@ async fn an_unreadable_row_is_a_storage_error() {
 #[tokio::test]
 async fn migrations_can_be_undone_and_applied_again() {
     assert_reversible(&MIGRATIONS).await;
+}
+
+#[tokio::test]
+async fn both_engines_prepare_every_statement() {
+    assert_prepared(concat!(env!("CARGO_MANIFEST_DIR"), "/src"), &MIGRATIONS).await;
 }
 
 async fn twice() -> (TempDir, [SqlRepository; 2]) {

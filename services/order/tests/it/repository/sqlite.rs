@@ -1,6 +1,6 @@
 //! The suite on SQLite, and tests of SQLite alone.
 
-use gantry_common_testing::repository::{assert_reversible, execute};
+use gantry_common_testing::repository::{assert_prepared, assert_reversible, execute};
 use gantry_order::{
     application::OrderRepository,
     outbound::sql::{MIGRATIONS, SqlRepository},
@@ -48,4 +48,9 @@ async fn an_unreadable_order_is_an_error() {
 #[tokio::test]
 async fn migrations_can_be_undone_and_applied_again() {
     assert_reversible(&MIGRATIONS).await;
+}
+
+#[tokio::test]
+async fn both_engines_prepare_every_statement() {
+    assert_prepared(concat!(env!("CARGO_MANIFEST_DIR"), "/src"), &MIGRATIONS).await;
 }

@@ -1,6 +1,8 @@
 //! The suite on SQLite, and tests of SQLite alone.
 
-use gantry_common_testing::repository::{assert_reversible, database, execute, open};
+use gantry_common_testing::repository::{
+    assert_prepared, assert_reversible, database, execute, open,
+};
 use gantry_sql::StorageError;
 use gantry_user::{
     application::{Created, RefreshTokens, UserRepository},
@@ -78,4 +80,9 @@ async fn expired_refresh_tokens_are_deleted() {
 #[tokio::test]
 async fn migrations_can_be_undone_and_applied_again() {
     assert_reversible(&MIGRATIONS).await;
+}
+
+#[tokio::test]
+async fn both_engines_prepare_every_statement() {
+    assert_prepared(concat!(env!("CARGO_MANIFEST_DIR"), "/src"), &MIGRATIONS).await;
 }
