@@ -10,6 +10,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod standby;
 pub mod statements;
 
 use std::{
@@ -41,11 +42,12 @@ const DEFAULT_PORT: u16 = 5432;
 /// holds that input any more, however the holder ended. PostgreSQL refuses to run as root.
 ///
 /// The role `locked`, if it exists, needs its password; on the socket every other role needs none.
-/// The arguments after the folder are lines of `postgresql.conf`.
+/// After the folder come the primary of a standby, otherwise an empty text, and lines of
+/// `postgresql.conf`.
 const SCRIPT: &str = r#"
 set -eu
-bin=$1 folder=$2
-shift 2
+bin=$1 folder=$2 primary=$3
+shift 3
 as=
 if [ "$(id -u)" = 0 ]; then
     as='setpriv --reuid=postgres --regid=postgres --init-groups'
@@ -57,10 +59,16 @@ serve() {
         -c max_connections=500 -c shared_buffers=64MB -c deadlock_timeout=100ms >>log 2>&1 &
     server=$!
 }
-if $as "$bin/initdb" -D data -U gantry --auth-local=trust --auth-host=scram-sha-256 -E UTF8 \
-    --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --no-sync >log 2>&1
-then
-    sed -i '1i local all locked scram-sha-256' data/pg_hba.conf
+make() {
+    if [ -n "$primary" ]; then
+        $as "$bin/pg_basebackup" -d "$primary" -D data -R -c fast --no-sync
+    else
+        $as "$bin/initdb" -D data -U gantry --auth-local=trust --auth-host=scram-sha-256 -E UTF8 \
+            --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --no-sync &&
+            sed -i '1i local all locked scram-sha-256' data/pg_hba.conf
+    fi
+}
+if make >log 2>&1; then
     printf '%s\n' "$@" >>data/postgresql.conf
     serve
     while read -r _again; do
@@ -96,7 +104,7 @@ impl Server {
     /// Starts a server of the caller's own.
     pub fn start() -> Self {
         let options = ["listen_addresses = ''".to_owned()];
-        Self::start_in(tempfile::tempdir().unwrap(), DEFAULT_PORT, &options)
+        Self::start_in(tempfile::tempdir().unwrap(), DEFAULT_PORT, None, &options)
     }
 
     /// Starts a server that also listens on localhost, with TLS and this certificate and key (PEM).
@@ -116,15 +124,17 @@ impl Server {
             "ssl_cert_file = '../cert.pem'".to_owned(),
             "ssl_key_file = '../key.pem'".to_owned(),
         ];
-        Self::start_in(folder, port, &options)
+        Self::start_in(folder, port, None, &options)
     }
 
-    fn start_in(folder: TempDir, port: u16, options: &[String]) -> Self {
+    /// `primary` is that of a standby.
+    fn start_in(folder: TempDir, port: u16, primary: Option<&Self>, options: &[String]) -> Self {
         let bin = binaries();
         let folder = folder.keep();
         let keeper = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
             .args([&bin, &folder])
+            .arg(primary.map(Self::conninfo).unwrap_or_default())
             .args(options)
             .stdin(Stdio::piped())
             // Ctrl-C is for the tests: the end of their process stops the server.

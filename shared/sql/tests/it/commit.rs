@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{MIGRATIONS, add, names, pause};
 
 /// Makes a thing on behalf of a request. Returns true if the request had made it before.
-async fn make(db: Database) -> Result<bool, StorageError> {
+pub(crate) async fn make(db: Database) -> Result<bool, StorageError> {
     let request = RequestKey {
         subject: "ann".to_owned(),
         method: "/things/Make",

@@ -12,6 +12,7 @@ mod postgres;
 mod requests;
 mod sagas;
 mod schema;
+mod standby;
 mod statements;
 mod storage;
 mod time;
