@@ -208,6 +208,13 @@ impl Server {
         self.wait_until_ready();
     }
 
+    /// Starts the server again if it has ended by itself.
+    pub fn start_if_ended(&self) {
+        if !self.folder.join("data/postmaster.pid").exists() {
+            self.start_again();
+        }
+    }
+
     fn url(&self, database: &str) -> String {
         let host = self.folder.to_str().unwrap().replace('/', "%2F");
         format!("postgres://gantry@{host}:{}/{database}", self.port)

@@ -4,6 +4,7 @@
 mod commit;
 mod deadline;
 mod drops;
+mod full_disk;
 mod measure;
 mod open;
 mod outage;
