@@ -212,7 +212,7 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
 
 /// Returns true if the first statement of a pooled connection failed since the server had closed the
 /// connection, after a restart for example. Nothing was executed, so another connection may be used.
-/// A server that does not answer is none of these.
+/// Not so for a server that does not answer.
 pub(crate) fn is_stale(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() != io::ErrorKind::TimedOut,

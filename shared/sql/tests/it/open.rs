@@ -70,7 +70,7 @@ async fn a_link_to_the_folder_is_the_same_database_and_one_to_the_file_is_refuse
     let path = |name: &str| fixture.folder.path().join(name);
     symlink(path("data"), path("link")).unwrap();
     assert!(refusal(path("link/test.db")).await.contains("in use"));
-    // What it points to may be anything, and there only once it is opened.
+    // Its target may be any file, also one that is made later.
     for target in ["data/test.db", "absent.db"] {
         symlink(path(target), path("link.db")).unwrap();
         assert!(
