@@ -123,6 +123,9 @@ pub trait SuiteSettings: Check + DeserializeOwned + JsonSchema + Serialize {
     /// Adds the defaults and bounds of every service's table.
     fn add_defaults(sources: Sources) -> Sources;
 
+    /// Returns the settings of logs, traces and metrics.
+    fn telemetry(&self) -> &gantry_telemetry::Settings;
+
     /// Returns the table of each service.
     fn tables(&self) -> Vec<(Row, &dyn Table)>;
 
@@ -250,7 +253,7 @@ macro_rules! suite {
             pub admin: $crate::suite::AdminSettings,
             /// Registry in which the services find each other.
             pub discovery: gantry_discovery::Settings,
-            /// Logs of the whole process.
+            /// Logs, traces and metrics of the whole process.
             pub telemetry: gantry_telemetry::Settings,
             $($(#[$doc])* pub $table: gantry_process::ServiceSettings<$service>,)+
         }
@@ -260,6 +263,7 @@ macro_rules! suite {
                 for problem in self.discovery.problems() {
                     problems.add(&format!("discovery.{}", problem.key), problem.why);
                 }
+                gantry_process::check_telemetry(&self.telemetry, problems);
                 $(self.$table.check(&self.discovery, problems);)+
             }
         }
@@ -270,6 +274,10 @@ macro_rules! suite {
             fn add_defaults(sources: gantry_config::Sources) -> gantry_config::Sources {
                 $(let sources = gantry_process::ServiceSettings::<$service>::add_to(sources);)+
                 sources
+            }
+
+            fn telemetry(&self) -> &gantry_telemetry::Settings {
+                &self.telemetry
             }
 
             fn tables(&self) -> Vec<($crate::suite::Row, &dyn $crate::suite::Table)> {

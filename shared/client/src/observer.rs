@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use gantry_contract::code_name;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{global, propagation::Injector};
 use tonic::Code;
@@ -19,20 +20,20 @@ pub(crate) struct CallObserver {
 }
 
 impl CallObserver {
-    /// Opens the span of a logical call, all attempts included.
+    /// Opens the span of a logical call, all attempts included. Names and values follow
+    /// OpenTelemetry's conventions for gRPC.
     pub(crate) fn new(service: &str, path: &str, metrics: Option<Arc<dyn Metrics>>) -> Self {
-        let (rpc_service, rpc_method) =
-            path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+        let method = path.trim_start_matches('/');
         let span = tracing::info_span!(
             "grpc.call",
-            otel.name = path.trim_start_matches('/'),
+            otel.name = method,
             otel.kind = "client",
             otel.status_code = Empty,
-            rpc.system = "grpc",
-            rpc.service = rpc_service,
-            rpc.method = rpc_method,
+            rpc.system.name = "grpc",
+            rpc.method = method,
+            rpc.response.status_code = Empty,
+            "error.type" = Empty,
             peer.service = service,
-            rpc.grpc.status_code = Empty,
         );
         Self { span, metrics, ended: false }
     }
@@ -79,9 +80,10 @@ impl CallObserver {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.span.record("rpc.grpc.status_code", code as i32);
+        self.span.record("rpc.response.status_code", code_name(code));
         if code != Code::Ok {
             self.span.record("otel.status_code", "ERROR");
+            self.span.record("error.type", code_name(code));
         }
         if let Some(metrics) = &self.metrics {
             metrics.call(&ended());

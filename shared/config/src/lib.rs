@@ -2,7 +2,8 @@
 //!
 //! Later sources override earlier ones, key by key:
 //!
-//! 1. the built-in defaults of a service ([`Sources::defaults`]);
+//! 1. the built-in defaults of a service ([`Sources::defaults`]), then variables of other products that
+//!    stand for a setting ([`Sources::foreign`]);
 //! 2. the `.env` file named by `--env-file` or the variable `GANTRY_ENV_FILE`
 //!    ([`Sources::env_file`]); no other one is read;
 //! 3. `--config FILE` ([`Sources::file`]);

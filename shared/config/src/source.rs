@@ -148,6 +148,35 @@ impl Sources {
         self.os_variables(variables.collect())
     }
 
+    /// Adds variables of another product that stand for settings of ours: their names, the keys, and the
+    /// unit of their bare numbers. An empty one counts as unset. Call it before [`file`](Self::file) and
+    /// the like, which override them.
+    #[must_use]
+    pub fn foreign(self, variables: &[(&str, &str, &str)]) -> Self {
+        self.foreign_from(variables, |name| env::var_os(name))
+    }
+
+    fn foreign_from(
+        mut self,
+        variables: &[(&str, &str, &str)],
+        value_of: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
+        for (name, key, unit) in variables {
+            let source = format!("variable {name}");
+            let Some(text) = value_of(name) else { continue };
+            match text.to_str().map(str::trim) {
+                None => self.problem(source, "expected text in UTF-8".to_owned()),
+                Some("") => {}
+                Some(text) => {
+                    let path: Vec<_> = key.split('.').map(str::to_owned).collect();
+                    let values = nested(&path, format!("{text}{unit}").into());
+                    self.push(Layer { kind: Kind::Text, name: source, values });
+                }
+            }
+        }
+        self
+    }
+
     /// Adds one value of a flag. `flag` is its name in messages: `--data-dir`.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl Serialize, flag: &str) -> Self {
@@ -349,4 +378,49 @@ fn not_toml(text: &str, at: Option<Range<usize>>, why: &str) -> String {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     format!("invalid TOML at line {line}, column {column}: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bound, Check, Problems};
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        ratio: f64,
+        wait: String,
+    }
+
+    impl Check for Settings {
+        fn check(&self, _: &mut Problems) {}
+    }
+
+    const DEFAULTS: &str = "ratio = 0.1\nwait = '1s'";
+    const BOUNDS: &[Bound] = &[Bound::number("ratio", 0.0, 1.0)];
+
+    fn with(value: &str) -> Sources {
+        let variables = [("OTHER_RATIO", "ratio", ""), ("OTHER_WAIT", "wait", "ms")];
+        let sources = Sources::new().defaults(DEFAULTS).bounds("", BOUNDS);
+        sources.foreign_from(&variables, |name| {
+            Some(if name == "OTHER_RATIO" { value.into() } else { "20".into() })
+        })
+    }
+
+    #[test]
+    fn a_foreign_variable_stands_between_defaults_and_settings() {
+        let settings: Settings = crate::load(with("0.5")).unwrap();
+        assert_eq!((settings.ratio, settings.wait.as_str()), (0.5, "20ms"));
+        let own = [("GANTRY_RATIO", "0.7")];
+        let settings: Settings = crate::load(with("0.5").variables(own)).unwrap();
+        assert_eq!((settings.ratio, settings.wait.as_str()), (0.7, "20ms"));
+        let settings: Settings = crate::load(with(" ")).unwrap();
+        assert_eq!(settings.ratio, 0.1, "an empty variable counts as unset");
+    }
+
+    #[test]
+    fn a_bad_foreign_variable_is_reported_by_its_name() {
+        let error = crate::load::<Settings>(with("2")).unwrap_err().to_string();
+        assert_eq!(error, "ratio: expected a number from 0.0 to 1.0 (variable OTHER_RATIO)");
+    }
 }

@@ -35,6 +35,13 @@ pub const PROCESS_BOUNDS: &[Bound] = &[
     Bound::time("discovery.consul.timeout", MILLI, HOUR),
     Bound::time("discovery.consul.hold_empty", Duration::ZERO, DAY),
     Bound::time("discovery.consul.name_refresh", SECOND, HOUR),
+    Bound::time("telemetry.otlp.timeout", MILLI, HOUR),
+    Bound::time("telemetry.otlp.tls.reload_interval", Duration::from_millis(10), DAY),
+    Bound::number("telemetry.traces.sample_ratio", 0.0, 1.0),
+    Bound::count("telemetry.traces.queue", 1, MANY),
+    Bound::count("telemetry.traces.batch", 1, MANY),
+    Bound::time("telemetry.traces.interval", MILLI, HOUR),
+    Bound::time("telemetry.metrics.interval", Duration::from_millis(10), DAY),
 ];
 
 /// Common settings below the table of a service.

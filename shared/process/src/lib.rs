@@ -69,6 +69,6 @@ pub use serve::{ServeError, log_origin, run, serve};
 pub use service::{Callee, KeysApi, OpenError, Service};
 pub use settings::{
     ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, SHARED, ServiceSettings,
-    StorageSettings, add_process_defaults,
+    StorageSettings, add_process_defaults, check_telemetry, check_telemetry_files,
 };
 pub use system::System;

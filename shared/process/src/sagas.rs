@@ -54,6 +54,7 @@ impl SagaCarrier {
 #[async_trait]
 impl Carrier for SagaCarrier {
     fn join(&self, context: &Context, span: &Span) {
+        span.record("gantry.service", self.service);
         if let Some(trace) = &context.trace {
             gantry_telemetry::join_trace(span, trace);
         }

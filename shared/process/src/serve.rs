@@ -67,7 +67,8 @@ async fn run_with<S: Service>(
     shutdown: Shutdown,
 ) -> Result<(), Box<dyn Error>> {
     let loaded = ProcessSettings::<S>::load(args)?;
-    let _telemetry = gantry_telemetry::init(&loaded.settings.telemetry, process)?;
+    let _telemetry =
+        gantry_telemetry::init_services(&loaded.settings.telemetry, process, &[S::NAME])?;
     log_origin(&loaded.origin);
     OpenFiles::raise();
     let listener = listen(loaded.settings.listen).await?;
@@ -100,7 +101,7 @@ pub async fn serve<S: Service>(
     let settings = loaded.settings;
     let pages = listen(settings.admin.listen).await?;
     let registry = Registry::from_settings(&settings.discovery)?;
-    let metrics = Metrics::new(&process_name::<S>())?;
+    let metrics = Metrics::exported(&process_name::<S>(), &settings.telemetry)?;
     let mut service = settings.service;
     let open = async {
         let server = &mut service.common.server;

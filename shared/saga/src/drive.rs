@@ -8,6 +8,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
+use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
 use crate::{
@@ -130,6 +131,14 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Drive for Driver<I> {
     }
 }
 
+/// Returns the kind of a failure, for spans.
+fn failure_kind(failure: &Failure) -> &str {
+    match failure {
+        Failure::Refused { code, .. } => code,
+        Failure::Unanswered { .. } => "unanswered",
+    }
+}
+
 /// Returns true if the engine stops.
 fn stopped(stop: &Stop) -> bool {
     stop.has_changed().is_err()
@@ -149,11 +158,16 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
         let mut attempts = 1;
         loop {
             let time = self.policy.attempt_timeout.min(deadline - Instant::now());
-            let failure = match timeout(time, self.attempt(journal.id, action, call)).await {
+            let span = self.span(action);
+            let attempt = self.attempt(journal.id, action, call).instrument(span.clone());
+            let failure = match timeout(time, attempt).await {
                 Ok(Ok(())) => return Ok(Some(self.done(action))),
                 Ok(Err(failure)) => failure,
                 Err(_elapsed) => Failure::unanswered(format_args!("no answer within {time:?}")),
             };
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", failure_kind(&failure));
+            drop(span);
             let wait = self.policy.retry(attempts);
             let refused = matches!(failure, Failure::Refused { .. });
             if refused || Instant::now() + wait >= deadline {
@@ -188,6 +202,22 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Driver<I> {
             .unwrap_or_else(|| Err(Failure::unanswered("the definition has no such step")))
         };
         self.carrier.attempt(context, Box::pin(attempt)).await
+    }
+
+    /// Opens the span of one attempt.
+    fn span(&self, action: &Action) -> Span {
+        let step = self.name(action);
+        let verb = match action {
+            Action::Run(_) => "run",
+            Action::Undo(..) => "undo",
+        };
+        tracing::info_span!(
+            "saga.step",
+            otel.name = %format_args!("{verb} {step}"),
+            otel.status_code = Empty,
+            "error.type" = Empty,
+            step,
+        )
     }
 
     fn name(&self, action: &Action) -> &'static str {

@@ -8,7 +8,7 @@ use tokio::{
     task::{JoinError, JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval},
 };
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 use crate::{
     Carrier, Claimed, Definition, DefinitionError, Log, LogError, Operator, Policy, Status,
@@ -193,6 +193,9 @@ impl Worker {
         let Some(driver) = self.drivers.get(&**name) else { return };
         let span = tracing::info_span!(
             "saga",
+            otel.name = %format_args!("saga {name}"),
+            // The carrier knows it.
+            gantry.service = Empty,
             name,
             %id,
             epoch,

@@ -259,11 +259,13 @@ impl ServerBuilder {
             handlers.push(Box::new(reflection.clone()));
             handlers.push(Box::new(reflection));
         }
+        let service = self.name.as_str().into();
         Ok(Server {
             name: self.name,
             version: self.version,
             names,
             parts: Parts {
+                service,
                 services: handlers.into(),
                 methods: Arc::new(methods),
                 contract: self.contract,

@@ -10,10 +10,11 @@
 //!   line every 10 s reports how many were omitted.
 //! - Unprintable characters are escaped as `\u{9b}`.
 //! - Spans are OpenTelemetry spans with ids. W3C propagators carry the ids and the baggage across
-//!   calls. No span is exported, so a trace that begins here is marked as not sampled. An incoming
-//!   sampled trace stays sampled.
-//! - E-mail addresses and tokens are removed from every line ([`redact`]). This is a safety net;
-//!   code must not log them.
+//!   calls. With `traces.exporter = "otlp"` sampled spans go to a collector, in batches from a
+//!   bounded queue: a call never waits for it. Without it, a trace that begins here is marked as not
+//!   sampled. An incoming sampled trace stays sampled.
+//! - E-mail addresses and tokens are removed from every line and every exported attribute
+//!   ([`redact`]). This is a safety net; code must not log them.
 //!
 //! A span has its request id in a field `request_id`. Spans of level `INFO` and above exist even if
 //! the filter hides them. A warning thus has the ids of its span even if the filter shows only
@@ -26,11 +27,15 @@ mod limit;
 mod line;
 mod logs;
 mod metrics;
+mod otlp;
 mod output;
 mod panics;
 mod redact;
+mod resource;
 mod settings;
+mod spans;
 mod trace;
+mod variables;
 
 use std::{
     io::{self, Write},
@@ -40,9 +45,8 @@ use std::{
 
 use opentelemetry::{propagation::TextMapCompositePropagator, trace::TracerProvider};
 use opentelemetry_sdk::{
-    Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::{Sampler, SdkTracerProvider},
+    trace::SdkTracerProvider,
 };
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
@@ -56,15 +60,23 @@ pub use build_info::{BUILD, BuildInfo};
 pub use metrics::{Metrics, MetricsError};
 pub use opentelemetry::metrics::{Counter, Histogram, Meter};
 pub use redact::redact;
-pub use settings::{Filter, Format, InvalidFilter, Settings};
+pub use settings::{
+    Exporter, Filter, Format, InvalidFilter, InvalidSetting, MetricsSettings, OtlpSettings,
+    Protocol, Sampler, Settings, TracesSettings,
+};
 pub use trace::{join_trace, traceparent};
+pub use variables::VARIABLES;
 
 use self::{
     limit::Limiter,
     line::Style,
     logs::Logs,
     output::{Output, Queue},
+    spans::{Exported, StartError},
 };
+
+/// Maximum time that dropping the [`Guard`] waits for the last spans to be exported.
+const EXPORT: Duration = Duration::from_secs(3);
 
 /// Maximum time that dropping the [`Guard`] waits for the log to be written.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -78,10 +90,16 @@ pub enum InitError {
     /// The writer thread cannot be started.
     #[error("the thread that writes the log cannot be started: {0}")]
     Thread(#[from] io::Error),
+    /// The settings of the collector are unusable.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    /// The exporting thread cannot be started.
+    #[error("the thread that exports spans cannot be started: {0}")]
+    Export(io::Error),
 }
 
 /// Guard that keeps telemetry running. Main holds it to the end of the process. Dropping it waits
-/// up to 1 s for the log to be written.
+/// up to 3 s for the last spans to be exported, and up to 1 s for the log to be written.
 #[derive(Debug)]
 #[must_use = "telemetry ends when this is dropped"]
 pub struct Guard {
@@ -94,11 +112,31 @@ pub struct Guard {
 /// Sets up logs and spans for the process of `service`.
 ///
 /// # Errors
-/// [`InitError::AlreadySet`] on a second call, [`InitError::Thread`] if the writer thread cannot be
-/// started.
+/// [`InitError::AlreadySet`] on a second call, [`InitError::Setting`] if the collector's settings are
+/// unusable, [`InitError::Thread`] or [`InitError::Export`] if a thread cannot be started.
 pub fn init(settings: &Settings, service: &str) -> Result<Guard, InitError> {
-    let style = Style::of_stderr(settings.format, service);
-    let (subscriber, guard) = subscriber(settings, style, stderr())?;
+    init_services(settings, service, &[service])
+}
+
+/// Like [`init`], for a process that runs `services`. Log lines have the name of the process, exported
+/// spans that of their service. Among several services, the span of an inbound call or a saga names
+/// its service in the attribute `gantry.service`; spans below it belong to the same service, others
+/// to the process.
+///
+/// # Errors
+/// Those of [`init`].
+pub fn init_services(
+    settings: &Settings,
+    process: &str,
+    services: &[&str],
+) -> Result<Guard, InitError> {
+    let style = Style::of_stderr(settings.format, process);
+    let exported = match Exported::start(settings, process, services) {
+        Ok(exported) => exported,
+        Err(StartError::Setting(invalid)) => return Err(invalid.into()),
+        Err(StartError::Thread(error)) => return Err(InitError::Export(error)),
+    };
+    let (subscriber, guard) = subscriber(settings, style, stderr(), exported)?;
     subscriber.try_init()?;
     panics::log(guard.style.clone(), Arc::clone(&guard.queue));
     opentelemetry::global::set_text_map_propagator(propagator());
@@ -128,8 +166,8 @@ fn propagator() -> TextMapCompositePropagator {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Err(error) = self.provider.shutdown() {
-            tracing::warn!(%error, "spans not flushed");
+        if let Err(error) = self.provider.shutdown_with_timeout(EXPORT) {
+            tracing::warn!(%error, "the last spans were not exported");
         }
         for line in self.limiter.report(Instant::now()) {
             self.queue.push(line.level, &self.style.render(&line));
@@ -142,12 +180,14 @@ fn subscriber(
     settings: &Settings,
     style: Style,
     writer: Box<dyn Write + Send>,
+    exported: Option<Exported>,
 ) -> io::Result<(impl Subscriber + Send + Sync + use<>, Guard)> {
-    let resource = Resource::builder().with_service_name(style.service.clone()).build();
-    let provider = SdkTracerProvider::builder()
-        .with_resource(resource)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)))
-        .build();
+    let sampler = spans::sampler(&settings.traces, exported.is_some());
+    let provider = SdkTracerProvider::builder().with_sampler(sampler);
+    let provider = match exported {
+        Some(exported) => provider.with_span_processor(exported).build(),
+        None => provider.build(),
+    };
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("gantry"))
         .with_location(false)

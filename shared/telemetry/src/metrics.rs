@@ -4,21 +4,26 @@
 //! exporter. There is no global provider: a process creates one [`Metrics`] and passes its meter to
 //! each component.
 
-use std::fmt;
+mod push;
+
+use std::{fmt, io};
 
 use opentelemetry::{
     KeyValue,
     metrics::{Meter, MeterProvider},
 };
-use opentelemetry_sdk::{
-    Resource,
-    metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream},
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream,
 };
 use prometheus::{Registry, TextEncoder};
 
+use self::push::Push;
 use crate::{
-    BUILD,
+    BUILD, InvalidSetting, Settings,
     dropped::{self, Reason},
+    resource,
+    settings::Exporter,
+    spans, variables,
 };
 
 /// Metrics of the process.
@@ -36,10 +41,19 @@ pub struct Metrics {
     registry: Registry,
 }
 
-/// Error of a failed registration of the exporter.
+/// Error of setting up metrics.
 #[derive(Debug, thiserror::Error)]
-#[error("metrics cannot be collected: {0}")]
-pub struct MetricsError(#[from] opentelemetry_sdk::error::OTelSdkError);
+pub enum MetricsError {
+    /// The exporter cannot be registered.
+    #[error("metrics cannot be collected: {0}")]
+    Registration(#[from] opentelemetry_sdk::error::OTelSdkError),
+    /// The settings of the collector are unusable.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    /// The thread that exports cannot be started.
+    #[error("metrics cannot be exported: {0}")]
+    Thread(#[from] io::Error),
+}
 
 impl Metrics {
     /// Creates the metrics of `service`, including one with its build information.
@@ -47,21 +61,29 @@ impl Metrics {
     /// # Errors
     /// [`MetricsError`] if the exporter cannot be registered.
     pub fn new(service: &str) -> Result<Self, MetricsError> {
+        Self::exported(service, &Settings::default())
+    }
+
+    /// Like [`new`](Self::new). With `metrics.exporter = "otlp"` the metrics also go to the
+    /// collector, from a thread of their own.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if an exporter cannot be set up.
+    pub fn exported(service: &str, settings: &Settings) -> Result<Self, MetricsError> {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
             .scope_info_enabled(false)
             .build()?;
-        let resource = Resource::builder()
-            .with_service_name(service.to_owned())
-            .with_attribute(KeyValue::new("service.version", BUILD.version))
-            .build();
-        let provider = SdkMeterProvider::builder()
+        let mut provider = SdkMeterProvider::builder()
             .with_reader(exporter)
-            .with_resource(resource)
-            .with_view(latency)
-            .build();
-        let metrics = Self { provider, registry };
+            .with_resource(resource::of(service))
+            .with_view(latency);
+        if settings.metrics.exporter == Exporter::Otlp && !variables::is_disabled() {
+            let push = PeriodicReader::builder(Push::new(settings)?);
+            provider = provider.with_reader(push.with_interval(settings.metrics.interval).build());
+        }
+        let metrics = Self { provider: provider.build(), registry };
         let build = [
             KeyValue::new("version", BUILD.version),
             KeyValue::new("commit", BUILD.commit),
@@ -82,6 +104,36 @@ impl Metrics {
                 for reason in Reason::ALL {
                     let label = KeyValue::new("gantry.reason", reason.as_str());
                     counter.observe(dropped::counted(reason), &[label]);
+                }
+            })
+            .build();
+        metrics
+            .meter()
+            .u64_observable_counter("gantry.trace.spans.exported")
+            .with_unit("{span}")
+            .with_description("Spans that a collector accepted.")
+            .with_callback(|counter| counter.observe(spans::exported(), &[]))
+            .build();
+        metrics
+            .meter()
+            .u64_observable_counter("gantry.trace.spans.dropped")
+            .with_unit("{span}")
+            .with_description("Sampled spans that no collector has, by reason.")
+            .with_callback(|counter| {
+                for reason in spans::Reason::ALL {
+                    let label = KeyValue::new("gantry.reason", reason.as_str());
+                    counter.observe(spans::dropped(reason), &[label]);
+                }
+            })
+            .build();
+        metrics
+            .meter()
+            .u64_observable_counter("gantry.metrics.exports")
+            .with_unit("{export}")
+            .with_description("Exports of all metrics to a collector, by outcome.")
+            .with_callback(|counter| {
+                for (outcome, exports) in push::counts() {
+                    counter.observe(exports, &[KeyValue::new("gantry.outcome", outcome)]);
                 }
             })
             .build();

@@ -41,9 +41,10 @@ fn logged(format: Format, filter: &str, f: impl FnOnce()) -> Lines {
 
 fn coloured(format: Format, filter: &str, colours: bool, f: impl FnOnce()) -> Lines {
     let lines = Lines::default();
-    let settings = Settings { format, filter: Filter::try_from(filter.to_owned()).unwrap() };
+    let settings =
+        Settings::default().format(format).filter(Filter::try_from(filter.to_owned()).unwrap());
     let style = Style { format, colours, service: "user".to_owned() };
-    let (subscriber, guard) = subscriber(&settings, style, Box::new(lines.clone())).unwrap();
+    let (subscriber, guard) = subscriber(&settings, style, Box::new(lines.clone()), None).unwrap();
     let queue = Arc::clone(&guard.queue);
     // The subscriber outlives the guard, as in a process. If it were dropped first, the writer
     // would end and the guard's last lines would stay in the queue.

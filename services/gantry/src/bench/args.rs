@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::{callers::Through, client, replica::Served, server, store};
+use super::{TraceArgs, callers::Through, client, replica::Served, server, store};
 
 /// Kind of benchmark.
 #[derive(Clone, Debug, Args)]
@@ -124,6 +124,9 @@ pub struct ReplicaArgs {
     /// File that records the executions of non-idempotent calls
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
+    /// Traces of the process.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 /// Flags of `gantry bench picks`.
@@ -149,4 +152,7 @@ pub struct CallsArgs {
     /// Number of calls
     #[arg(long, value_name = "N")]
     pub calls: u64,
+    /// Traces of the process.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }

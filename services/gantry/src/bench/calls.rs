@@ -14,6 +14,7 @@ use super::{
 /// number of instructions.
 pub(super) async fn run(args: &CallsArgs) -> Result<(), BenchError> {
     let args = args.clone();
+    let _telemetry = args.traces.init()?;
     let calls = spawn_blocking(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(BenchError::Replica)?.block_on(make(&args))

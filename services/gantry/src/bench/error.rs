@@ -32,6 +32,9 @@ pub enum BenchError {
     /// A replica cannot serve.
     #[error(transparent)]
     Serve(#[from] gantry_server::ServeError),
+    /// The spans of a measured process cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] gantry_telemetry::InitError),
     /// The clients of the suite cannot connect.
     #[error(transparent)]
     Clients(#[from] crate::demo::clients::ConnectError),

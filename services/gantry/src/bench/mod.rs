@@ -9,7 +9,7 @@
 //! - `client`, `server`, `store`: one file per scenario.
 //! - `up`: the suite as a process.
 //! - `contender`, `scenario`: turns of contenders, and the sequence of scenarios.
-//! - `valgrind`: counted instructions instead of time.
+//! - `valgrind`, `traces`: counted instructions instead of time, without and with traces.
 //! - `stats`, `row`, `report`: medians, rows and tables.
 
 mod args;
@@ -30,6 +30,7 @@ mod scenario;
 pub mod server;
 mod stats;
 pub mod store;
+mod traces;
 mod up;
 mod valgrind;
 
@@ -41,6 +42,7 @@ pub use args::{
 pub use callers::Through;
 pub use error::BenchError;
 pub use replica::{Behaviour, Served};
+pub use traces::TraceArgs;
 
 /// Runs a benchmark, or a process that a benchmark measures.
 ///

@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     cli::{MigrateArgs, UpArgs},
-    suite::{Row, SERVICES, Services, Settings, SuiteSettings},
+    suite::{NAMES, Row, SERVICES, Services, Settings, SuiteSettings},
 };
 
 pub use self::admin::ADMIN_EMAIL;
@@ -201,11 +201,11 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     make_data_dir(&args.data_dir)
         .map_err(|source| UpError::DataDir { path: args.data_dir.clone(), source })?;
     keys.provide()?;
-    let _telemetry = gantry_telemetry::init(&settings.telemetry, "gantry")?;
+    let _telemetry = gantry_telemetry::init_services(&settings.telemetry, "gantry", &NAMES)?;
     gantry_process::log_origin(&origin);
 
     let tls = tls(&settings);
-    let metrics = Metrics::new("gantry")?;
+    let metrics = Metrics::exported("gantry", &settings.telemetry)?;
     let meter = metrics.meter();
     let hosts = settings.admin.hosts.clone();
     let services = Services::open(settings, &registry, &meter).await.map_err(cannot_open)?;

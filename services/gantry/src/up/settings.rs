@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gantry_config::{Check, ConfigError, Loaded, Problems, Sources};
-use gantry_process::{ADDING, PROCESS_BOUNDS, SHARED};
+use gantry_process::{ADDING, PROCESS_BOUNDS, SHARED, check_telemetry_files};
 
 use super::keys::Keys;
 use crate::{
@@ -16,7 +16,8 @@ use crate::{
 /// # Errors
 /// All problems of the settings; if there are none, all problems of the files that they name.
 pub(super) fn load<T: SuiteSettings>(args: &UpArgs, keys: &Keys) -> Result<Loaded<T>, ConfigError> {
-    let mut sources = args.settings.add_to(in_data_dir::<T>(&args.data_dir, keys));
+    let sources = in_data_dir::<T>(&args.data_dir, keys);
+    let mut sources = args.settings.add_to(sources.foreign(gantry_telemetry::VARIABLES));
     if let Some(registry) = args.registry {
         sources = sources.set("discovery.kind", registry.as_str(), "--registry");
     }
@@ -67,6 +68,7 @@ struct Files<'a, T> {
 
 impl<T: SuiteSettings> Check for Files<'_, T> {
     fn check(&self, problems: &mut Problems) {
+        check_telemetry_files(self.settings.telemetry(), problems);
         for (_, table) in self.settings.tables() {
             table.check_files(self.made, problems);
         }

@@ -79,7 +79,8 @@ impl Cluster {
             command.arg("--config").arg(file(service));
             command.current_dir(folder.path());
             let own = format!("GANTRY_{}__", service.to_uppercase());
-            command.envs(variables.iter().copied().filter(|(key, _)| key.starts_with(&own)));
+            let is_its = |key: &str| key.starts_with(&own) || key.starts_with("GANTRY_TELEMETRY__");
+            command.envs(variables.iter().copied().filter(|(key, _)| is_its(key)));
             if places[..number].iter().any(|(earlier, _)| earlier == service) {
                 let key = format!("GANTRY_{}__DATABASE__SQLITE__PATH", service.to_uppercase());
                 command.env(key, format!("{service}-{number}.db"));

@@ -46,6 +46,7 @@ fn defaults_are_enough<S: Service>(port: u16) {
     let settings = load::<S>(&texts, &required(S::NAME)).unwrap();
     assert_eq!(settings.listen.port(), port);
     assert_eq!(settings.discovery.consul, gantry_discovery::Settings::default().consul);
+    assert_eq!(settings.telemetry, gantry_telemetry::Settings::default());
     let common = settings.service.common;
     assert_eq!(common.server, gantry_server::Settings::default());
     let database = format!(".gantry/{}.db", S::NAME);

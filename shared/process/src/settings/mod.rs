@@ -6,7 +6,7 @@ mod schema;
 mod service;
 
 pub use common::{CommonSettings, StorageSettings};
-pub use process::ProcessSettings;
+pub use process::{ProcessSettings, check_telemetry, check_telemetry_files};
 pub use service::{NoSettings, OwnSettings, ServiceSettings, add_process_defaults};
 
 /// Lists of trusted keys and grants: the entries of all sources add up.

@@ -23,7 +23,7 @@ pub struct ProcessSettings<S: Service> {
     pub admin: gantry_server::AdminSettings,
     /// `discovery`: registry of the services.
     pub discovery: gantry_discovery::Settings,
-    /// `telemetry`: logs.
+    /// `telemetry`: logs, traces, metrics.
     pub telemetry: gantry_telemetry::Settings,
     /// Table of the service.
     pub service: ServiceSettings<S>,
@@ -37,8 +37,10 @@ impl<S: Service> ProcessSettings<S> {
     /// # Errors
     /// All problems of the settings; if there are none, those of the files that they name.
     pub fn load(args: &Args) -> Result<Loaded<Self>, ConfigError> {
-        let loaded: Loaded<Self> = gantry_config::load_shown(args.add_to(Self::sources()))?;
-        loaded.origin.check(&Files(&loaded.settings.service))?;
+        let loaded: Loaded<Self> = gantry_config::load_shown(
+            args.add_to(Self::sources().foreign(gantry_telemetry::VARIABLES)),
+        )?;
+        loaded.origin.check(&Files(&loaded.settings))?;
         Ok(loaded)
     }
 
@@ -58,15 +60,31 @@ impl<S: Service> Check for ProcessSettings<S> {
         for problem in self.discovery.problems() {
             problems.add(&format!("discovery.{}", problem.key), problem.why);
         }
+        check_telemetry(&self.telemetry, problems);
         self.service.check(&self.discovery, problems);
     }
 }
 
-struct Files<'a, S: Service>(&'a ServiceSettings<S>);
+/// Adds every problem of the telemetry settings. The named files are not read.
+pub fn check_telemetry(settings: &gantry_telemetry::Settings, problems: &mut Problems) {
+    for problem in settings.problems() {
+        problems.add(&format!("telemetry.{}", problem.key), problem.why);
+    }
+}
+
+/// Adds the problem of the files that the telemetry settings name, if any.
+pub fn check_telemetry_files(settings: &gantry_telemetry::Settings, problems: &mut Problems) {
+    if let Some(problem) = settings.file_problem() {
+        problems.add(&format!("telemetry.{}", problem.key), problem.why);
+    }
+}
+
+struct Files<'a, S: Service>(&'a ProcessSettings<S>);
 
 impl<S: Service> Check for Files<'_, S> {
     fn check(&self, problems: &mut Problems) {
-        self.0.check_files(&[], problems);
+        check_telemetry_files(&self.0.telemetry, problems);
+        self.0.service.check_files(&[], problems);
     }
 }
 

@@ -21,7 +21,7 @@ struct Frame {
     admin: gantry_server::AdminSettings,
     /// Registry of the services.
     discovery: gantry_discovery::Settings,
-    /// Logs.
+    /// Logs, traces, metrics.
     telemetry: gantry_telemetry::Settings,
 }
 

@@ -60,6 +60,8 @@ use crate::{
 /// Dependencies of the layers.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
+    /// Name of the service, for spans.
+    pub(crate) service: Arc<str>,
     /// Handlers by the index of their service.
     pub(crate) services: Arc<[Box<dyn Handlers>]>,
     pub(crate) methods: Arc<Methods>,
@@ -89,6 +91,7 @@ pub(crate) fn compose(
 + Sync
 + 'static {
     let Parts {
+        service,
         services,
         methods,
         contract,
@@ -112,7 +115,9 @@ pub(crate) fn compose(
         // Around all code that can panic, including the layers and the code that they call.
         .layer(layer_fn(panic::CatchPanic::new))
         // Around every refusal, so that refusals are traced, counted and logged like responses.
-        .layer(layer_fn(|inner| observe_call::ObserveCall::new(inner, Arc::clone(&measures))))
+        .layer(layer_fn(|inner| {
+            observe_call::ObserveCall::new(inner, Arc::clone(&measures), Arc::clone(&service))
+        }))
         // Before any work for requests that are not calls of this server.
         .layer(layer_fn(route::FindRoute::new))
         // Before any state is kept for calls of health and reflection, which have no other limit.

@@ -35,11 +35,12 @@ use crate::{
 pub(crate) struct ObserveCall<S> {
     inner: S,
     measures: Arc<Measures>,
+    service: Arc<str>,
 }
 
 impl<S> ObserveCall<S> {
-    pub(crate) fn new(inner: S, measures: Arc<Measures>) -> Self {
-        Self { inner, measures }
+    pub(crate) fn new(inner: S, measures: Arc<Measures>, service: Arc<str>) -> Self {
+        Self { inner, measures, service }
     }
 }
 
@@ -53,7 +54,9 @@ where
 
     fn call(&self, arrived: Arrived<B>) -> Self::Future {
         let call = Arc::clone(&arrived.call);
-        let span = call.span.get_or_init(|| open_span(&call, arrived.http.headers())).clone();
+        let span =
+            call.span.get_or_init(|| open_span(&self.service, &call, arrived.http.headers()));
+        let span = span.clone();
         let measures = Arc::clone(&self.measures);
         measures.started(&call.route);
         let observer = Observer { call, measures, over: false };
@@ -66,7 +69,7 @@ where
 }
 
 /// Opens the span. Names and values follow OpenTelemetry's conventions for gRPC.
-fn open_span(call: &Call, headers: &HeaderMap) -> Span {
+fn open_span(service: &str, call: &Call, headers: &HeaderMap) -> Span {
     let span = info_span!(
         "grpc",
         otel.name = call.route.name(),
@@ -80,6 +83,7 @@ fn open_span(call: &Call, headers: &HeaderMap) -> Span {
         network.peer.address = %call.connection.peer.ip(),
         network.peer.port = call.connection.peer.port(),
         request_id = &*call.request_id,
+        gantry.service = service,
     );
     if !span.is_disabled() {
         let parent = opentelemetry::global::get_text_map_propagator(|propagator| {

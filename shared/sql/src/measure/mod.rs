@@ -1,7 +1,9 @@
 //! Metrics of a database, listed in docs/METRICS.md.
 //!
-//! A statement costs one update of an instrument that its first run resolved.
+//! A statement costs one update of an instrument that its first run resolved. In a sampled trace it is
+//! also a span.
 
+mod spans;
 mod statement;
 
 use std::{
@@ -15,8 +17,9 @@ use opentelemetry::{
     metrics::{BoundHistogram, Histogram, Meter},
 };
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
-use self::statement::kind_of;
+use self::{spans::StatementSpan, statement::kind_of};
 use crate::database::Engine;
 
 /// Use of the connections of a pool.
@@ -40,6 +43,8 @@ impl Role {
 /// Instruments of one database.
 pub(crate) struct Measures {
     service: KeyValue,
+    /// Engine by OpenTelemetry's name.
+    system: &'static str,
     pools: Vec<Pool>,
     statements: Histogram<f64>,
     /// Instruments of each statement, by the address and length of its text, which is a constant.
@@ -83,6 +88,10 @@ impl Measures {
                 "Duration of statements, from sending to the last row.",
             ),
             by_text: RwLock::default(),
+            system: match engine {
+                Engine::Sqlite(_) => "sqlite",
+                Engine::Postgres(_) => "postgresql",
+            },
             service,
         });
         this.observe(meter);
@@ -137,7 +146,9 @@ impl Measures {
         let mut attributes =
             vec![self.service.clone(), KeyValue::new("gantry.operation", operation)];
         attributes.extend(table.map(|table| KeyValue::new("gantry.table", table)));
-        let timed = Arc::new(Timed::new(&self.statements, attributes));
+        let span = StatementSpan::new(self.system, operation, table);
+        let timed = Timed { span: Some(span), ..Timed::new(&self.statements, attributes) };
+        let timed = Arc::new(timed);
         let mut by_text = self.by_text.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(by_text.entry(key).or_insert(timed))
     }
@@ -179,12 +190,14 @@ pub(crate) struct Timed {
     histogram: Histogram<f64>,
     attributes: Vec<KeyValue>,
     by_outcome: [OnceLock<BoundHistogram<f64>>; 3],
+    /// Span of a statement. None for a wait.
+    span: Option<StatementSpan>,
 }
 
 impl Timed {
     fn new(histogram: &Histogram<f64>, attributes: Vec<KeyValue>) -> Self {
         let by_outcome = [const { OnceLock::new() }; 3];
-        Self { histogram: histogram.clone(), attributes, by_outcome }
+        Self { histogram: histogram.clone(), attributes, by_outcome, span: None }
     }
 
     fn of(&self, outcome: Outcome) -> &BoundHistogram<f64> {
@@ -215,8 +228,13 @@ pub(crate) struct Running {
 
 impl Running {
     /// Ends the duration.
-    pub(crate) fn ended<T, E>(mut self, result: &Result<T, E>) {
+    fn ended<T, E>(mut self, result: &Result<T, E>) {
         self.outcome = if result.is_ok() { Outcome::Ok } else { Outcome::Failed };
+    }
+
+    /// Opens the span, if it is a statement of a sampled trace.
+    fn span(&self) -> Span {
+        self.timed.span.as_ref().map_or_else(Span::none, StatementSpan::open)
     }
 }
 
@@ -231,7 +249,11 @@ pub(crate) async fn timed<T, E>(
     running: Option<Running>,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let result = work.await;
+    let span = running.as_ref().map_or_else(Span::none, Running::span);
+    let result = work.instrument(span.clone()).await;
+    if result.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
     if let Some(running) = running {
         running.ended(&result);
     }

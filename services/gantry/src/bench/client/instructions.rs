@@ -4,11 +4,13 @@
 use clap::ValueEnum;
 
 use crate::bench::{
+    TraceArgs,
     callers::Through,
     error::BenchError,
     replica::{Plan, Replica},
     row::Row,
     stats::Runs,
+    traces,
     valgrind::{callgrind, collected, not_started},
 };
 
@@ -17,8 +19,9 @@ const MANY: u64 = 5_000;
 
 pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
     let server = Replica::start(&Plan { ports: 1, ..Plan::default() }).await?;
-    let ours: Runs = [instructions(&server, Through::Ours).await?].into_iter().collect();
-    let tonic: Runs = [instructions(&server, Through::Tonic).await?].into_iter().collect();
+    let none = TraceArgs::default();
+    let ours: Runs = [instructions(&server, Through::Ours, none).await?].into_iter().collect();
+    let tonic: Runs = [instructions(&server, Through::Tonic, none).await?].into_iter().collect();
     Ok(vec![Row::new("client: instructions a call", "instructions", &ours).against(
         "tonic's channel",
         &ours,
@@ -26,19 +29,35 @@ pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
     )])
 }
 
+/// Measures the cost of traces.
+pub(super) async fn measure_traces() -> Result<Vec<Row>, BenchError> {
+    let server = Replica::start(&Plan { ports: 1, ..Plan::default() }).await?;
+    traces::measure("client", |traces| instructions(&server, Through::Ours, traces)).await
+}
+
 /// Counts the instructions of a call.
-async fn instructions(server: &Replica, through: Through) -> Result<f64, BenchError> {
-    let few = process(server, through, FEW).await?;
-    let many = process(server, through, MANY).await?;
+async fn instructions(
+    server: &Replica,
+    through: Through,
+    traces: TraceArgs,
+) -> Result<f64, BenchError> {
+    let few = process(server, through, traces, FEW).await?;
+    let many = process(server, through, traces, MANY).await?;
     Ok((many - few) / (MANY - FEW) as f64)
 }
 
 /// Counts the instructions of a process that makes this many calls.
-async fn process(server: &Replica, through: Through, calls: u64) -> Result<f64, BenchError> {
+async fn process(
+    server: &Replica,
+    through: Through,
+    traces: TraceArgs,
+    calls: u64,
+) -> Result<f64, BenchError> {
     let program = std::env::current_exe().map_err(BenchError::Replica)?;
     let mut command = callgrind(&program, None);
     command.args(["bench", "calls", "--address", &server.address()?.to_string()]);
     command.args(["--calls", &calls.to_string()]);
+    traces.add_to(&mut command);
     if let Some(through) = through.to_possible_value() {
         command.args(["--through", through.get_name()]);
     }

@@ -27,6 +27,8 @@ pub enum Scenario {
     ClosedLoop,
     /// Instructions per call, beside tonic's channel
     Instructions,
+    /// The same with traces off, at 1 % and at 100 %
+    Traces,
     /// Processor time per call, 1,000 endpoints
     Many,
     /// Instructions of a pick among 10 and 1,000 endpoints
@@ -56,6 +58,7 @@ impl scenario::Scenario for Scenario {
             Self::Throughput => throughput::measure(run).await,
             Self::ClosedLoop => closed_loop::measure(run).await,
             Self::Instructions => instructions::measure().await,
+            Self::Traces => instructions::measure_traces().await,
             Self::Many => many::measure(run).await,
             Self::Pick => pick::measure().await,
             Self::Slow => slow::measure(run).await,

@@ -21,6 +21,7 @@ pub use behaviour::{Behaviour, Served};
 pub(super) use serve::serve;
 
 use super::{
+    TraceArgs,
     error::BenchError,
     valgrind::{callgrind, collected, not_started},
 };
@@ -47,6 +48,7 @@ pub(super) struct Plan {
     pub(super) database: Option<String>,
     /// True if its instructions are counted.
     pub(super) counted: bool,
+    pub(super) traces: TraceArgs,
 }
 
 /// Running replica. Killed when dropped.
@@ -78,6 +80,7 @@ impl Replica {
         if let Some(slots) = plan.slots {
             command.args(["--slots", &slots.to_string()]);
         }
+        plan.traces.add_to(&mut command);
         if let Some(consul) = &plan.consul {
             command.args(["--consul", consul]);
         }

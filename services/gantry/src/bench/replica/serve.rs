@@ -44,6 +44,7 @@ use crate::bench::{
 /// # Errors
 /// [`BenchError`] if it cannot listen, write or register.
 pub(crate) async fn serve(args: &ReplicaArgs) -> Result<(), BenchError> {
+    let _telemetry = args.traces.init()?;
     let service = Service::new(args).map_err(BenchError::Replica)?;
     let (listeners, addresses) = listen(args).await.map_err(BenchError::Replica)?;
     // Installed before the process is known to others, so that no signal is lost.

@@ -4,11 +4,13 @@
 use tokio::task::JoinSet;
 
 use crate::bench::{
+    TraceArgs,
     callers::{Bare, Caller, Method},
     error::BenchError,
     replica::{Plan, Replica, Served},
     row::Row,
     stats::Runs,
+    traces,
 };
 
 /// Multiples of [`AT_ONCE`].
@@ -19,8 +21,9 @@ const MANY: u64 = 6_400;
 const AT_ONCE: u64 = 16;
 
 pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
-    let ours: Runs = [instructions(Served::Ours).await?].into_iter().collect();
-    let tonic: Runs = [instructions(Served::Tonic).await?].into_iter().collect();
+    let none = TraceArgs::default();
+    let ours: Runs = [instructions(Served::Ours, none).await?].into_iter().collect();
+    let tonic: Runs = [instructions(Served::Tonic, none).await?].into_iter().collect();
     Ok(vec![Row::new("server stack: instructions a call", "instructions", &ours).against(
         "tonic's server",
         &ours,
@@ -28,15 +31,21 @@ pub(super) async fn measure() -> Result<Vec<Row>, BenchError> {
     )])
 }
 
+/// Measures the cost of traces.
+pub(super) async fn measure_traces() -> Result<Vec<Row>, BenchError> {
+    traces::measure("server stack", |traces| instructions(Served::Ours, traces)).await
+}
+
 /// Returns the instructions of a call.
-async fn instructions(served: Served) -> Result<f64, BenchError> {
-    let (few, many) = tokio::try_join!(process(served, FEW), process(served, MANY))?;
+async fn instructions(served: Served, traces: TraceArgs) -> Result<f64, BenchError> {
+    let (few, many) =
+        tokio::try_join!(process(served, traces, FEW), process(served, traces, MANY))?;
     Ok((many - few) / (MANY - FEW) as f64)
 }
 
 /// Returns the instructions of a process that serves a number of calls.
-async fn process(served: Served, calls: u64) -> Result<f64, BenchError> {
-    let plan = Plan { ports: 1, served, counted: true, ..Plan::default() };
+async fn process(served: Served, traces: TraceArgs, calls: u64) -> Result<f64, BenchError> {
+    let plan = Plan { ports: 1, served, counted: true, traces, ..Plan::default() };
     let server = Replica::start(&plan).await?;
     let caller = Bare::connect([server.address()?]).await?;
     for first in (0..calls).step_by(AT_ONCE as usize) {

@@ -17,6 +17,8 @@ pub enum Scenario {
     Cost,
     /// Instructions per call, beside tonic's server
     Instructions,
+    /// The same with traces off, at 1 % and at 100 %
+    Traces,
     /// Validation of a typical request
     Validation,
     /// Five times as many calls as the server can handle
@@ -33,6 +35,7 @@ impl scenario::Scenario for Scenario {
         match self {
             Self::Cost => cost::measure(run).await,
             Self::Instructions => instructions::measure().await,
+            Self::Traces => instructions::measure_traces().await,
             Self::Validation => validation::measure(run),
             Self::Overload => overload::measure(run).await,
             Self::Resources => resources::measure(run).await,

@@ -23,6 +23,7 @@ pub(super) const LIBRARY_CRATES: &[(&str, &str)] = &[
     ("proto", "contract contract-build"),
     ("server", "contract discovery http2 identity resilience tls"),
     ("sql", "contract files resilience saga tls"),
+    ("telemetry", "files tls"),
     ("tls", "files"),
 ];
 
@@ -39,7 +40,7 @@ pub(super) const KEPT_IN: &[(&str, &str)] = &[
     // Ways to a peer beside the client: `gantry` compares them.
     ("h2", "client server discovery consul-agent gantry"),
     ("hyper", "client server discovery consul-agent gantry"),
-    ("hyper-util", "client server discovery consul-agent gantry"),
+    ("hyper-util", "client server discovery consul-agent gantry telemetry"),
 ];
 
 /// Parts of a service that a part may name.

@@ -1,23 +1,10 @@
-//! The `telemetry` section of a service's configuration.
+//! Settings of log lines.
 
 use std::fmt;
 
-use derive_setters::Setters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
-
-/// Settings of the log.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Setters)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-#[setters(strip_option)]
-pub struct Settings {
-    /// Format of the lines.
-    pub format: Format,
-    /// Filter of the lines.
-    pub filter: Filter,
-}
 
 /// Format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -40,6 +27,13 @@ pub struct Filter(String);
 #[derive(Debug, thiserror::Error)]
 #[error("expected a level, or levels by module as in info,gantry_user=debug")]
 pub struct InvalidFilter;
+
+impl Filter {
+    /// Returns the filter that shows no line.
+    pub fn off() -> Self {
+        Self("off".to_owned())
+    }
+}
 
 impl Default for Filter {
     fn default() -> Self {
