@@ -54,12 +54,14 @@ async fn a_service_whose_replicas_are_killed_in_turn_answers() {
     load.stop().await.expect_no_failure(|| cluster.logs());
 }
 
-/// Statuses of a call to a service that is killed.
-const GONE: &[Code] = &[Code::Unavailable, Code::DeadlineExceeded];
+/// Returns true for a status of a call to a service that is killed.
+fn is_gone(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
+}
 
-/// Repeats a step with the same request until it gets a response. Panics at a status that is not in
+/// Repeats a step with the same request until it gets a response. Panics at a status that is not
 /// `expected`.
-async fn insist<T, A>(expected: &[Code], step: impl Fn() -> A) -> T
+pub async fn insist<T, A>(expected: fn(&Status) -> bool, step: impl Fn() -> A) -> T
 where
     A: Future<Output = Result<T, Status>>,
 {
@@ -68,17 +70,16 @@ where
         match step().await {
             Ok(answer) => return answer,
             Err(status) => {
-                let is_expected = expected.contains(&status.code());
-                assert!(is_expected && started.elapsed() < HANG_GUARD, "{status:?}");
+                assert!(expected(&status) && started.elapsed() < HANG_GUARD, "{status:?}");
                 sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-/// Creates a user who drafts and places an order, and repeats each call that ends with one of the
-/// `expected` statuses. Returns the id of the order.
-pub async fn buy(shop: &Shop, sku: &str, expected: &[Code]) -> String {
+/// Creates a user who drafts and places an order, and repeats each call that ends with an `expected`
+/// status. Returns the id of the order.
+pub async fn buy(shop: &Shop, sku: &str, expected: fn(&Status) -> bool) -> String {
     let user = new_user(&format!("{}@example.com", id()));
     let (email, password) = (user.email.clone(), user.password.clone());
     let user = insist(expected, || {
@@ -98,7 +99,7 @@ pub async fn buy(shop: &Shop, sku: &str, expected: &[Code]) -> String {
 }
 
 /// Places an order, and repeats the call until it gets a response.
-async fn place(shop: &Shop, id: String, token: &str, expected: &[Code]) {
+async fn place(shop: &Shop, id: String, token: &str, expected: fn(&Status) -> bool) {
     let request = PlaceOrderRequest { id, request_id: self::id(), ..PlaceOrderRequest::default() };
     let placed = insist(expected, || {
         let (mut orders, request) = (shop.orders.clone(), bearer(request.clone(), token));
@@ -134,7 +135,7 @@ async fn every_order_is_finished_whichever_process_is_killed() {
     cluster.kill("inventory", 0);
     let placing = {
         let (shop, id) = (shop.clone(), order.id.clone());
-        tokio::spawn(async move { place(&shop, id, &customer.token, GONE).await })
+        tokio::spawn(async move { place(&shop, id, &customer.token, is_gone).await })
     };
     while shop.order(&order.id).await.status() != OrderStatus::Placed {
         sleep(Duration::from_millis(10)).await;
@@ -153,7 +154,7 @@ async fn every_order_is_finished_whichever_process_is_killed() {
         shoppers.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 begun.fetch_add(1, Ordering::Relaxed);
-                let order = buy(&shop, &sku, GONE).await;
+                let order = buy(&shop, &sku, is_gone).await;
                 assert!(bought.lock().unwrap().insert(order));
             }
         });
