@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gantry_contract::{Clock as _, Contract};
 use gantry_identity::{KeyError, PublicKey};
-use gantry_process::{Base, Migrations, OpenError, System};
+use gantry_process::{Base, Migrations, OpenError, SharedSecret, System};
 use gantry_proto::{
     CONTRACT,
     shop::user::v1::{
@@ -46,6 +46,8 @@ impl gantry_process::Service for Service {
     /// Opens the service and creates the first administrator if the settings name one.
     async fn open(base: &Base, settings: Settings) -> Result<Self, OpenError> {
         let Settings { tokens, passwords, bootstrap } = settings;
+        let keys = tokens.published_keys()?;
+        base.share_secret(&tokens.key_file, signing_key(&keys)).await?;
         let hasher = Argon2id::new(&passwords).await;
         let repository = Arc::new(SqlRepository::new(base.database()?));
         base.spawn(EXPIRED_TOKENS.keep_running(base.database()?, || System.now()));
@@ -64,12 +66,19 @@ impl gantry_process::Service for Service {
             ensured.map_err(OpenError::service("cannot make the administrator"))?;
         }
         let use_cases = UseCases::new(ports, tokens.refresh_ttl);
-        let keys = tokens.published_keys()?.into();
-        Ok(Self { api: Api::new(use_cases, keys, base.fingerprints()?), ensure_admin })
+        let api = Api::new(use_cases, keys.into(), base.fingerprints()?);
+        Ok(Self { api, ensure_admin })
     }
 
     fn serve(&self, server: ServerBuilder) -> ServerBuilder {
         let server = server.service(UserServiceServer::new(self.api.clone()));
         server.service(AuthServiceServer::new(self.api.clone()))
     }
+}
+
+/// Returns the signing key as replicas compare it. Each replica verifies the tokens of the others, so
+/// it must publish their signing keys. `keys` are the published keys, the signing key first.
+fn signing_key(keys: &[PublicKey]) -> SharedSecret {
+    let mut ids = keys.iter().map(PublicKey::key_id);
+    SharedSecret::new("tokens.key_file", ids.next().unwrap_or_default()).accepting(ids)
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,7 +13,7 @@ use gantry_discovery::Registry;
 use gantry_identity::{Issues, KeySource, TrustedKey, USERS, Verifier};
 use gantry_saga::{Engine, Policy};
 use gantry_server::{Fingerprints, Server, ServerBuilder};
-use gantry_sql::{Database, requests, sagas::SagaLog};
+use gantry_sql::{Database, SharedSecret, agree, requests, sagas::SagaLog};
 use gantry_telemetry::{BUILD, Meter};
 use tokio::task::JoinSet;
 
@@ -83,6 +84,12 @@ impl Base {
                 if let Some(meter) = &channels.meter {
                     database = database.measured(meter, S::NAME);
                 }
+                let secret = SharedSecret::new("idempotency.key_file", fingerprints.check_value());
+                let shared = share(&database, S::NAME, &idempotency.key_file, secret).await;
+                if let Err(error) = shared {
+                    database.close().await;
+                    return Err(error);
+                }
                 Some(Storage { database, fingerprints })
             }
             _ => None,
@@ -132,6 +139,19 @@ impl Base {
     /// [`OpenError::NoDatabase`] without a database, which would hold the request records.
     pub fn fingerprints(&self) -> Result<Fingerprints, OpenError> {
         Ok(self.storage()?.fingerprints.clone())
+    }
+
+    /// Compares a secret of the service with that of the other processes on its database. `file` is the
+    /// secret's file, and the secret's name is the setting of it, below the service's table.
+    ///
+    /// Call it for each secret that replicas must share, before it is used. On SQLite, where there are
+    /// no other processes, a secret that differs from the last one is a warning.
+    ///
+    /// # Errors
+    /// [`OpenError::SecretDiffers`], [`OpenError::NoDatabase`] without a database,
+    /// [`OpenError::Service`] if the database fails.
+    pub async fn share_secret(&self, file: &Path, secret: SharedSecret) -> Result<(), OpenError> {
+        share(&self.storage()?.database, self.name, file, secret).await
     }
 
     /// Begins the service's saga engine, with the settings `saga` and the log in the database. Its
@@ -203,4 +223,27 @@ impl Base {
     fn storage(&self) -> Result<&Storage, OpenError> {
         self.storage.as_ref().ok_or(OpenError::NoDatabase(self.name))
     }
+}
+
+/// Compares a secret with that of the other processes on the database.
+async fn share(
+    database: &Database,
+    service: &'static str,
+    file: &Path,
+    secret: SharedSecret,
+) -> Result<(), OpenError> {
+    let setting = secret.name();
+    let agreed = agree(database, secret).await;
+    if agreed.map_err(OpenError::service("cannot compare the secrets of replicas"))? {
+        return Ok(());
+    }
+    if database.is_shared() {
+        return Err(OpenError::SecretDiffers { service, setting, file: file.to_owned() });
+    }
+    tracing::warn!(
+        setting = format!("{service}.{setting}"),
+        file = %file.display(),
+        "the secret is another one than at the last start: repeated requests and tokens of before may be rejected"
+    );
+    Ok(())
 }

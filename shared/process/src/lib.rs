@@ -60,7 +60,7 @@ mod system;
 pub use base::Base;
 pub use bounds::{PROCESS_BOUNDS, SERVICE_BOUNDS};
 pub use files::FileChecks;
-pub use gantry_sql::Migrations;
+pub use gantry_sql::{Migrations, SharedSecret};
 pub use migrate::{DownArgs, MigrateCommand};
 pub use open::OpenService;
 pub use run::{Shutdown, block_on};

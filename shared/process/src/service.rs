@@ -1,6 +1,6 @@
 //! The trait that a team implements for its service.
 
-use std::future::Future;
+use std::{future::Future, path::PathBuf};
 
 use gantry_client::{BuildError, Channel};
 use gantry_contract::Contract;
@@ -129,6 +129,21 @@ pub enum OpenError {
     /// The service uses a database without declaring its schema.
     #[error("{0} has no database: its Service::MIGRATIONS is None")]
     NoDatabase(&'static str),
+    /// The other processes on the database use another secret.
+    #[error(
+        "{service}.{setting}: {} holds another secret than that of the other processes on this \
+         database. Copy their file. To replace the secret everywhere, see \
+         docs/OPERATIONS.md#secrets-that-replicas-share",
+        file.display()
+    )]
+    SecretDiffers {
+        /// The service.
+        service: &'static str,
+        /// Setting of the secret's file, below the service's table.
+        setting: &'static str,
+        /// The file.
+        file: PathBuf,
+    },
     /// The service uses the settings of sagas without declaring sagas.
     #[error("{0} has no settings of sagas: its Service::SAGAS is false")]
     NoSagas(&'static str),

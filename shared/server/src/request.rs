@@ -16,6 +16,10 @@ pub fn authorized<T>(request: &Request<T>) -> &Authorized {
     request.extensions().get().expect("the request was authorized by a gantry server")
 }
 
+/// Text under which [`Fingerprints::check_value`] is made. No fingerprint is made of it: its first bytes
+/// would be the length of a longer part.
+const CHECK: &[u8] = b"gantry: check value of the secret of request fingerprints";
+
 /// Fingerprints that identify repeated mutations. A fingerprint is an HMAC-SHA-256 of the subject,
 /// the method and the message under a secret of the service, so that a stored fingerprint does not
 /// help to guess the request.
@@ -29,6 +33,13 @@ impl Fingerprints {
     /// restarts: under another secret, a repeated request looks like a different one.
     pub fn new(secret: [u8; 32]) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &secret) }
+    }
+
+    /// Returns a value that is the same for equal secrets and does not reveal the secret, in hexadecimal
+    /// digits. Replicas compare it.
+    pub fn check_value(&self) -> String {
+        let tag = hmac::sign(&self.key, CHECK);
+        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Returns the key of this mutation. `request_id` is the request's field of that name.
@@ -122,6 +133,14 @@ mod tests {
         let key = Fingerprints::new([1; 32]).key(&request("a", "message"), ID).unwrap();
         assert_eq!((&*key.subject, key.method), ("service:a", METHOD.path));
         assert_eq!(key.request_id.to_string(), ID);
+    }
+
+    #[test]
+    fn a_check_value_depends_on_the_secret_alone() {
+        let of = |byte| Fingerprints::new([byte; 32]).check_value();
+        assert_eq!((of(1), of(1).len()), (of(1), 64));
+        assert_ne!(of(1), of(2));
+        assert!(!of(7).contains("0707"));
     }
 
     #[test]

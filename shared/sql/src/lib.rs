@@ -10,6 +10,7 @@
 //! - [`schema`] lists, applies and reverts the migrations for an operator.
 //! - [`requests`] keeps the records that make a repeated mutation recognisable.
 //! - [`sagas`] keeps the log of sagas.
+//! - [`SharedSecret`] is a secret that all processes on a database must share; [`agree`] compares it.
 //! - [`Database::probe`] checks that the storage takes writes, for a readiness check.
 //! - [`Database::measured`] adds metrics of connections and statements, listed in docs/METRICS.md.
 //! - [`StorageError`] is the one error of repositories, with its mapping to a status.
@@ -90,6 +91,7 @@ mod query;
 pub mod requests;
 pub mod sagas;
 pub mod schema;
+mod secrets;
 mod settings;
 mod sqlite;
 mod time;
@@ -106,5 +108,6 @@ pub use postgres::TlsSettings;
 pub use probe::ProbeError;
 pub use purge::Purge;
 pub use query::{Query, Row, Value};
+pub use secrets::{SharedSecret, agree};
 pub use settings::{Kind, PostgresSettings, Settings, SettingsError, SqliteSettings};
 pub use unit::Unit;

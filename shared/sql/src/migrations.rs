@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use sqlx::migrate::Migrator;
 
+use crate::secrets;
+
 /// Migrations of a database, from its first version on, for both engines.
 ///
 /// ```
@@ -28,7 +30,8 @@ pub struct Migrations {
     pub sqlite: Migrator,
     /// Migrations of a PostgreSQL database. A release must run on the schema of the one after it.
     pub postgres: Migrator,
-    /// Tables of this crate that the service uses, each with migrations of their own.
+    /// Tables of this crate that the service uses, each with migrations of their own. Those of the
+    /// [shared secrets](crate::SharedSecret) are in every database, and not named here.
     pub shared: &'static [&'static SharedTables],
 }
 
@@ -47,16 +50,20 @@ impl Migrations {
     /// Returns the migrations of a SQLite file: the service's own first, then those of the shared
     /// tables.
     pub fn on_sqlite(&self) -> impl Iterator<Item = Migrator> {
-        let shared = self.shared.iter().map(|tables| copy(&tables.sqlite, tables.history));
+        let shared = self.shared().map(|tables| copy(&tables.sqlite, tables.history));
         std::iter::once(copy(&self.sqlite, OWN)).chain(shared)
     }
 
     /// Returns the migrations of a PostgreSQL database, as [`on_sqlite`](Self::on_sqlite) does. A
     /// newer release may have added to the schema while this one still runs.
     pub fn on_postgres(&self) -> impl Iterator<Item = Migrator> {
-        let shared = self.shared.iter().map(|tables| copy(&tables.postgres, tables.history));
+        let shared = self.shared().map(|tables| copy(&tables.postgres, tables.history));
         let all = std::iter::once(copy(&self.postgres, OWN)).chain(shared);
         all.map(|migrator| Migrator { ignore_missing: true, ..migrator })
+    }
+
+    fn shared(&self) -> impl Iterator<Item = &'static SharedTables> {
+        [&secrets::TABLES].into_iter().chain(self.shared.iter().copied())
     }
 }
 

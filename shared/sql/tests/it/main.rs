@@ -13,6 +13,7 @@ mod postgres;
 mod requests;
 mod sagas;
 mod schema;
+mod secrets;
 mod standby;
 mod statements;
 mod storage;

@@ -91,7 +91,8 @@ async fn migrations_of_a_newer_release_are_listed_not_reverted() {
     for settings in &databases {
         schema::up(settings, &MIGRATIONS).await.unwrap();
         let steps = schema::status(settings, &older).await.unwrap();
-        assert!(steps.iter().all(|step| step.state == State::Unknown), "{steps:?}");
+        let own: Vec<_> = steps.iter().filter(|step| step.tables == OWN).collect();
+        assert!(own.iter().all(|step| step.state == State::Unknown), "{own:?}");
         assert_eq!((versions(&steps), &*steps[0].description), (vec![1, 2], "things"));
         let refused = schema::down(settings, &older, NEWEST).await.unwrap_err();
         assert!(matches!(refused, SchemaError::Unknown(2)), "{refused}");
