@@ -22,10 +22,11 @@ use May::{All, No, Own};
 const ROLES: [&str; 2] = ["user", "admin"];
 
 /// Expected access. A method or a role that is missing here fails a test.
-const TABLE: [(&str, [May; 3]); 20] = [
+const TABLE: [(&str, [May; 3]); 21] = [
     ("gantry.operator.v1.Sagas/ListSagas", [No, No, All]),
     ("gantry.operator.v1.Sagas/GetSaga", [No, No, All]),
     ("gantry.operator.v1.Sagas/ResumeSaga", [No, No, All]),
+    ("gantry.operator.v1.Sagas/ForceSaga", [No, No, All]),
     ("gantry.operator.v1.Sagas/AbortSaga", [No, No, All]),
     ("shop.inventory.v1.InventoryService/CreateProduct", [No, No, All]),
     ("shop.inventory.v1.InventoryService/GetProduct", [No, All, All]),

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand, ValueEnum};
 use gantry_client::Channel;
 use gantry_operator::gantry::operator::v1::{
-    AbortSagaRequest, GetSagaRequest, ListSagasRequest, ResumeSagaRequest, Saga, SagaEntry,
-    SagaEntryKind, SagaStatus, sagas_client::SagasClient,
+    AbortSagaRequest, ForceSagaRequest, GetSagaRequest, ListSagasRequest, ResumeSagaRequest, Saga,
+    SagaEntry, SagaEntryKind, SagaStatus, sagas_client::SagasClient,
 };
 
 use crate::{
@@ -44,6 +44,14 @@ pub enum SagasCommand {
     },
     /// Resume a stuck saga at the step or undo that parked it
     Resume(Intervention),
+    /// Declare the step or undo that parked a stuck saga done, and go on after it
+    Force {
+        /// Id of the saga
+        id: String,
+        /// Reason, and how the step or undo was done otherwise: kept in the saga's log
+        #[arg(long)]
+        note: String,
+    },
     /// Abort a saga before its pivot: undo every step that may have happened
     Abort(Intervention),
 }
@@ -90,6 +98,11 @@ pub async fn run(args: &SagasArgs) -> Result<(), DemoError> {
             let request = ResumeSagaRequest { id: id.clone(), note: note.clone() };
             let resumed = sagas.resume_saga(as_bearer(request, &token)).await;
             resumed.map_err(refused("resume the saga"))
+        }
+        SagasCommand::Force { id, note } => {
+            let request = ForceSagaRequest { id: id.clone(), note: note.clone() };
+            let forced = sagas.force_saga(as_bearer(request, &token)).await;
+            forced.map_err(refused("force the saga"))
         }
         SagasCommand::Abort(Intervention { id, note }) => {
             let request = AbortSagaRequest { id: id.clone(), note: note.clone() };

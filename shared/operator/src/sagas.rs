@@ -17,8 +17,8 @@ use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::gantry::operator::v1::{
-    AbortSagaRequest, GetSagaRequest, ListSagasRequest, ListSagasResponse, ResumeSagaRequest, Saga,
-    SagaEntry, SagaEntryKind, SagaReason, SagaStatus,
+    AbortSagaRequest, ForceSagaRequest, GetSagaRequest, ListSagasRequest, ListSagasResponse,
+    ResumeSagaRequest, Saga, SagaEntry, SagaEntryKind, SagaReason, SagaStatus,
     sagas_server::{Sagas, SagasServer},
 };
 
@@ -73,6 +73,15 @@ impl Sagas for Api {
         let by = authorized(&request).caller.subject();
         let ResumeSagaRequest { id, note } = request.get_ref();
         self.0.resume(parse("id", id)?, &by, note).await.map(answer).map_err(refused)
+    }
+
+    async fn force_saga(
+        &self,
+        request: Request<ForceSagaRequest>,
+    ) -> Result<Response<Saga>, Status> {
+        let by = authorized(&request).caller.subject();
+        let ForceSagaRequest { id, note } = request.get_ref();
+        self.0.force(parse("id", id)?, &by, note).await.map(answer).map_err(refused)
     }
 
     async fn abort_saga(
@@ -141,6 +150,7 @@ fn entry(Recorded { time, entry }: Recorded) -> SagaEntry {
         Entry::UndoFailed { step, failure } => failed(of(SagaEntryKind::UndoFailed, step), failure),
         Entry::Resumed { by: operator, note } => by(SagaEntryKind::Resumed, operator, note),
         Entry::Aborted { by: operator, note } => by(SagaEntryKind::Aborted, operator, note),
+        Entry::Forced { by: operator, note } => by(SagaEntryKind::Forced, operator, note),
     }
 }
 

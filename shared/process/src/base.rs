@@ -165,7 +165,11 @@ impl Base {
         let policy = self.saga.clone().ok_or(OpenError::NoSagas(self.name))?;
         let log = SagaLog::open(self.database()?).await;
         let log = log.map_err(OpenError::service("cannot open the saga log"))?;
-        Ok(Engine::builder(Arc::new(log), policy).carrier(SagaCarrier::new(self.name)))
+        let engine = Engine::builder(Arc::new(log), policy).carrier(SagaCarrier::new(self.name));
+        Ok(match self.meter() {
+            Some(meter) => engine.measured(meter, self.name),
+            None => engine,
+        })
     }
 
     /// Returns the clock.

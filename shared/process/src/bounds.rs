@@ -154,4 +154,5 @@ pub const SERVICE_BOUNDS: &[Bound] = &[
     Bound::time("saga.poll", Duration::from_millis(10), MINUTE),
     Bound::count("saga.concurrency", 1, 10_000),
     Bound::number("saga.jitter", 0.0, 1.0),
+    Bound::time("saga.keep_ended", HOUR, YEAR),
 ];

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use opentelemetry::metrics::Meter;
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Notify, watch},
@@ -14,7 +15,9 @@ use crate::{
     Carrier, Claimed, Definition, DefinitionError, Log, LogError, Operator, Policy, Status,
     carrier::NoCarrier,
     drive::{Drive, DriveError, Driver, Left, Stop},
+    measure::Measures,
     progress::Plan,
+    upkeep::Upkeep,
 };
 
 /// Drives the sagas of its definitions until it is closed.
@@ -29,6 +32,7 @@ pub struct Engine {
     /// Dropped to stop the worker.
     stop: watch::Sender<()>,
     worker: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
 }
 
 /// An [`Engine`] that has not been started.
@@ -37,6 +41,7 @@ pub struct Builder {
     policy: Policy,
     carrier: Arc<dyn Carrier>,
     drivers: Drivers,
+    meter: Option<(Meter, String)>,
 }
 
 /// Drivers by the names of their definitions.
@@ -49,7 +54,8 @@ pub struct Handle(Arc<Notify>);
 impl Engine {
     /// Begins an engine over a log. It has no definitions yet.
     pub fn builder(log: Arc<dyn Log>, policy: Policy) -> Builder {
-        Builder { log, policy, carrier: Arc::new(NoCarrier), drivers: Drivers::new() }
+        let carrier = Arc::new(NoCarrier);
+        Builder { log, policy, carrier, drivers: Drivers::new(), meter: None }
     }
 
     /// Returns a handle for the code that writes new sagas.
@@ -66,8 +72,10 @@ impl Engine {
     /// and releases the leases. Takes at most one attempt timeout.
     pub async fn close(self) {
         drop(self.stop);
-        if let Err(error) = self.worker.await {
-            tracing::error!(%error, "saga worker failed");
+        for task in [self.worker, self.upkeep] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "saga worker failed");
+            }
         }
     }
 }
@@ -78,6 +86,13 @@ impl Builder {
     #[must_use]
     pub fn carrier(mut self, carrier: impl Carrier) -> Self {
         self.carrier = Arc::new(carrier);
+        self
+    }
+
+    /// Measures the sagas, as those of `service`: docs/METRICS.md lists the metrics.
+    #[must_use]
+    pub fn measured(mut self, meter: &Meter, service: &str) -> Self {
+        self.meter = Some((meter.clone(), service.to_owned()));
         self
     }
 
@@ -109,15 +124,21 @@ impl Builder {
     ///
     /// Dropping the engine stops it without waiting.
     pub fn start(self) -> Engine {
-        let Self { log, policy, carrier, drivers } = self;
+        let Self { log, policy, carrier, drivers, meter } = self;
+        let names: Vec<_> = drivers.keys().copied().collect();
+        let measures = meter.map(|(meter, service)| Measures::new(&meter, &service, &names));
         let plans: BTreeMap<_, Plan> =
             drivers.iter().map(|(name, driver)| (*name, driver.plan().clone())).collect();
         let (stop, stopped) = watch::channel(());
         let wake = Arc::new(Notify::new());
-        let operator = Operator::new(Arc::clone(&log), plans.into(), Handle(Arc::clone(&wake)));
-        let worker = Worker { log, policy, carrier, drivers };
+        let handle = Handle(Arc::clone(&wake));
+        let operator = Operator::new(Arc::clone(&log), plans.into(), handle, measures.clone());
+        let (kept, watched) = (policy.keep_ended, Arc::clone(&log));
+        let upkeep = Upkeep { log: watched, measures: measures.clone(), kept };
+        let upkeep = tokio::spawn(upkeep.keep_running(stopped.clone()));
+        let worker = Worker { log, policy, carrier, drivers, measures };
         let worker = tokio::spawn(Arc::new(worker).work(Arc::clone(&wake), stopped));
-        Engine { wake, operator, stop, worker }
+        Engine { wake, operator, stop, worker, upkeep }
     }
 }
 
@@ -133,6 +154,7 @@ struct Worker {
     policy: Policy,
     carrier: Arc<dyn Carrier>,
     drivers: Drivers,
+    measures: Option<Arc<Measures>>,
 }
 
 impl Worker {
@@ -190,7 +212,7 @@ impl Worker {
     async fn carry(self: Arc<Self>, saga: Claimed, stop: Stop) {
         let Claimed { id, epoch, ref name, ref context, .. } = saga;
         // Only the engine's own names are claimed. A saga of another name waits for its lease.
-        let Some(driver) = self.drivers.get(&**name) else { return };
+        let Some((&definition, driver)) = self.drivers.get_key_value(&**name) else { return };
         let span = tracing::info_span!(
             "saga",
             otel.name = %format_args!("saga {name}"),
@@ -205,11 +227,16 @@ impl Worker {
         self.carrier.join(context, &span);
         async {
             let pause = match driver.drive(saga, stop).await {
-                Ok(Left::Ended(Status::Stuck)) => {
-                    return tracing::error!("saga stuck: an operator must resume or abort it");
-                }
                 Ok(Left::Ended(status)) => {
-                    return tracing::debug!(status = status.as_str(), "saga ended");
+                    if let Some(measures) = &self.measures {
+                        measures.left(definition, status);
+                    }
+                    return match status {
+                        Status::Stuck => {
+                            tracing::error!("saga stuck: an operator must resume or force it");
+                        }
+                        status => tracing::debug!(status = status.as_str(), "saga ended"),
+                    };
                 }
                 // Debug only: an outage pauses thousands of sagas, and the client logs the outage.
                 Ok(Left::Paused(pause)) => {

@@ -12,7 +12,7 @@
 //! - [`Engine`]: finds unfinished sagas of its definitions and drives them, within a [`Policy`].
 //! - [`Context`]: actor, trace and request id of the call that began a saga. A [`Carrier`] makes them
 //!   the context of every attempt.
-//! - [`Operator`]: lists and shows sagas, resumes a stuck one, aborts one before its pivot.
+//! - [`Operator`]: lists and shows sagas, resumes or forces a stuck one, aborts one before its pivot.
 //!
 //! # Rules
 //! - Every attempt is recorded durably before it is made. A replica that resumes the saga therefore
@@ -31,9 +31,11 @@
 //! - Every write to the log carries the epoch of the replica's lease. The log refuses every epoch
 //!   but the latest. If two replicas drive the same saga, only the one with the latest lease can
 //!   write.
-//! - An operator's resume or abort is an entry of the log like any other. It raises the epoch, so the
-//!   replica that drives the saga writes nothing more, and whichever replica claims the saga next
-//!   goes by the entry. Once the pivot was attempted, an abort is refused.
+//! - An operator's resume, force or abort is an entry of the log like any other. It raises the epoch,
+//!   so the replica that drives the saga writes nothing more, and whichever replica claims the saga
+//!   next goes by the entry. Once the pivot was attempted, an abort is refused.
+//! - The engine counts running and stuck sagas for its metrics ([`Builder::measured`]), and deletes
+//!   sagas [`Policy::keep_ended`] after their end. A stuck saga stays.
 //!
 //! # Example
 //! ```
@@ -107,16 +109,20 @@ mod definition;
 mod drive;
 mod engine;
 mod log;
+mod measure;
 pub mod memory;
 mod operator;
 mod policy;
 mod progress;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod upkeep;
 
 pub use carrier::{Attempt, Carrier};
 pub use definition::{Call, Definition, DefinitionError, Draft, Origin, Reversible, Step};
 pub use engine::{Builder, Engine, Handle};
 pub use log::{
-    Append, Claimed, Context, Entry, Failure, Filter, History, Intervention, Log, LogError,
+    Append, Claimed, Context, Count, Entry, Failure, Filter, History, Intervention, Log, LogError,
     NewSaga, Recorded, Summary,
 };
 pub use operator::{Operator, OperatorError};

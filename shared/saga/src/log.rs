@@ -65,6 +65,13 @@ pub enum Entry {
         /// Explanation for people. May be empty.
         note: String,
     },
+    /// An operator declared the step or undo that parked the saga done: the saga goes on after it.
+    Forced {
+        /// The operator.
+        by: String,
+        /// Explanation for people.
+        note: String,
+    },
 }
 
 /// Failure of a step or of its undo.
@@ -193,6 +200,17 @@ pub struct Filter {
     pub limit: usize,
 }
 
+/// Number of sagas of one name and status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The name of their definition.
+    pub name: String,
+    /// Their status.
+    pub status: Status,
+    /// Their number.
+    pub number: u64,
+}
+
 /// A saga without its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -293,4 +311,17 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`Log::append`].
     async fn intervene(&self, intervention: Intervention<'_>) -> Result<(), LogError>;
+
+    /// Returns the numbers of running and of stuck sagas, by name. A number of 0 may be left out.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`].
+    async fn count(&self) -> Result<Vec<Count>, LogError>;
+
+    /// Deletes up to `limit` sagas, with their entries, that completed or were undone at least `kept`
+    /// ago. Returns their number.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`].
+    async fn purge(&self, kept: Duration, limit: usize) -> Result<usize, LogError>;
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Append, Claimed, Context, Entry, Filter, History, Intervention, Log, LogError, NewSaga,
+    Append, Claimed, Context, Count, Entry, Filter, History, Intervention, Log, LogError, NewSaga,
     Recorded, Status, Summary,
 };
 
@@ -197,5 +197,32 @@ impl Log for MemoryLog {
             row.epoch += 1;
             row.leased_until = None;
         })
+    }
+
+    async fn count(&self) -> Result<Vec<Count>, LogError> {
+        let mut numbers = BTreeMap::<_, u64>::new();
+        for row in self.state().sagas.values() {
+            *numbers.entry((row.name, row.status.as_str())).or_default() += 1;
+        }
+        let count = |((name, status), number): ((&str, _), _)| {
+            let status = Status::parse(status)?;
+            let is_open = matches!(status, Status::Running | Status::Stuck);
+            is_open.then(|| Count { name: name.to_owned(), status, number })
+        };
+        Ok(numbers.into_iter().filter_map(count).collect())
+    }
+
+    async fn purge(&self, kept: Duration, limit: usize) -> Result<usize, LogError> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let ended = state.sagas.iter().filter(|(_, row)| {
+            matches!(row.status, Status::Completed | Status::Undone)
+                && now.saturating_duration_since(row.update_time) >= kept
+        });
+        let ended: Vec<_> = ended.map(|(id, _)| *id).take(limit).collect();
+        for id in &ended {
+            state.sagas.remove(id);
+        }
+        Ok(ended.len())
     }
 }

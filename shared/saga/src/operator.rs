@@ -1,4 +1,4 @@
-//! Operator's access to sagas: list, show, resume, abort.
+//! Operator's access to sagas: list, show, resume, force, abort.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     AbortError, Entry, Filter, Handle, History, Intervention, Log, LogError, Status, Summary,
+    measure::Measures,
     progress::{Plan, Progress},
 };
 
@@ -19,6 +20,7 @@ pub struct Operator {
     log: Arc<dyn Log>,
     plans: Arc<BTreeMap<&'static str, Plan>>,
     handle: Handle,
+    measures: Option<Arc<Measures>>,
 }
 
 /// Refusal of an operator's request: nothing was written.
@@ -33,7 +35,7 @@ pub enum OperatorError {
     /// The log does not match the definition.
     #[error("the saga's log does not match its definition")]
     Mismatch,
-    /// Only a stuck saga is resumed.
+    /// Only a stuck saga is resumed or forced.
     #[error("the saga is not stuck: it is {}", .0.as_str())]
     NotStuck(Status),
     /// The saga cannot be aborted.
@@ -52,8 +54,9 @@ impl Operator {
         log: Arc<dyn Log>,
         plans: Arc<BTreeMap<&'static str, Plan>>,
         handle: Handle,
+        measures: Option<Arc<Measures>>,
     ) -> Self {
-        Self { log, plans, handle }
+        Self { log, plans, handle, measures }
     }
 
     /// Returns the selected sagas, newest first. Sagas of every name are listed.
@@ -80,11 +83,18 @@ impl Operator {
     /// [`OperatorError`].
     pub async fn resume(&self, saga: Uuid, by: &str, note: &str) -> Result<History, OperatorError> {
         let entry = Entry::Resumed { by: by.to_owned(), note: note.to_owned() };
-        self.intervene(saga, &entry, |_, progress| match progress.status() {
-            Status::Stuck => Ok(()),
-            status => Err(OperatorError::NotStuck(status)),
-        })
-        .await
+        self.intervene(saga, &entry, |_, progress| is_stuck(progress)).await
+    }
+
+    /// Declares the step or undo that parked a stuck saga done: the operator did it by other means, or
+    /// bears that it is not. The saga goes on after it, or ends if it was the last. `by` and `note` are
+    /// kept in the log. Returns the saga as it is then.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn force(&self, saga: Uuid, by: &str, note: &str) -> Result<History, OperatorError> {
+        let entry = Entry::Forced { by: by.to_owned(), note: note.to_owned() };
+        self.intervene(saga, &entry, |_, progress| is_stuck(progress)).await
     }
 
     /// Aborts a saga before its pivot: it turns back. A step under way is undone too. `by` and
@@ -118,6 +128,9 @@ impl Operator {
             match self.log.intervene(intervention).await {
                 Ok(()) => {
                     tracing::info!(%saga, ?entry, "operator intervened in a saga");
+                    if let Some(measures) = &self.measures {
+                        measures.left(&summary.name, next.status());
+                    }
                     self.handle.wake();
                     return self.show(saga).await;
                 }
@@ -126,5 +139,12 @@ impl Operator {
             }
         }
         Err(OperatorError::Busy)
+    }
+}
+
+fn is_stuck(progress: &Progress) -> Result<(), OperatorError> {
+    match progress.status() {
+        Status::Stuck => Ok(()),
+        status => Err(OperatorError::NotStuck(status)),
     }
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 /// poll = "1s"
 /// concurrency = 64
 /// jitter = 0.2
+/// keep_ended = "30d"
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -62,6 +63,10 @@ pub struct Policy {
     pub concurrency: NonZeroUsize,
     /// Random deviation of each wait, as a fraction of it: 0 to 1.
     pub jitter: f64,
+    /// Time after which a completed or undone saga is deleted.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub keep_ended: Duration,
 }
 
 /// An invalid field of a [`Policy`].
@@ -87,6 +92,7 @@ impl Default for Policy {
             poll: Duration::from_secs(1),
             concurrency: NonZeroUsize::MIN.saturating_add(63),
             jitter: 0.2,
+            keep_ended: Duration::from_secs(30 * 24 * 60 * 60),
         }
     }
 }
@@ -109,6 +115,7 @@ impl Policy {
             ("pause_max", at_least(self.pause_max, self.pause_initial), "at least pause_initial"),
             ("poll", at_least(self.poll, none), "more than 0"),
             ("jitter", (0.0..=1.0).contains(&self.jitter), "0 to 1"),
+            ("keep_ended", at_least(self.keep_ended, none), "more than 0"),
         ]
         .into_iter()
         .filter(|(_, right, _)| !right)
@@ -159,9 +166,10 @@ mod tests {
             pause_max: Duration::ZERO,
             poll: Duration::ZERO,
             jitter: f64::NAN,
+            keep_ended: Duration::ZERO,
             ..Policy::default()
         };
-        assert_eq!(wrong.problems().len(), 8);
+        assert_eq!(wrong.problems().len(), 9);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Plan {
     /// Returns the progress after one more entry.
     pub(crate) fn apply(&self, progress: Progress, entry: &Entry) -> Result<Progress, LogMismatch> {
         use Entry::{
-            Aborted, Failed, Resumed, Started, Succeeded, UndoDone, UndoFailed, UndoStarted,
+            Aborted, Failed, Forced, Resumed, Started, Succeeded, UndoDone, UndoFailed, UndoStarted,
         };
         use Failure::{Refused, Unanswered};
         use Phase::{Back, Forward, Parked};
@@ -199,6 +199,14 @@ impl Plan {
                 }
             }
             (Parked(phase), Resumed { .. }) => *phase,
+            (Parked(phase), Forced { .. }) => match *phase {
+                Forward { step, .. } => self.at(step + 1),
+                Back { why, mut pending } => {
+                    pending.pop_front();
+                    turned(why, pending)
+                }
+                phase => phase,
+            },
             _ => return Err(LogMismatch(entry.clone())),
         };
         Ok(Progress(phase))

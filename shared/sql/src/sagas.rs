@@ -8,17 +8,19 @@
 //! time, and replicas that claim at the same time take different sagas. On SQLite no other process
 //! has the file open, so opening the log ends all leases: their holders are gone.
 
+mod purge;
 mod rows;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gantry_saga::{
-    Append, Claimed, Entry, Filter, History, Intervention, Log, LogError, NewSaga, Status, Summary,
+    Append, Claimed, Count, Entry, Filter, History, Intervention, Log, LogError, NewSaga, Status,
+    Summary,
 };
 use uuid::Uuid;
 
-use self::rows::{Appended, SagaRow};
+use self::rows::{Appended, CountRow, SagaRow};
 use crate::{Connection, Database, SharedTables, StorageError, TextList, query::clock};
 
 /// Tables of the log.
@@ -189,6 +191,21 @@ impl Log for SagaLog {
         let new = NewEntries::new(saga, epoch, position, std::slice::from_ref(entry), status)?;
         self.write(NewEntries { raise: 1, ..new }).await
     }
+
+    async fn count(&self) -> Result<Vec<Count>, LogError> {
+        let mut conn = self.database.reader().await.map_err(unavailable)?;
+        let rows: Vec<CountRow> = conn.query(COUNT).fetch_all().await.map_err(unavailable)?;
+        rows.into_iter().map(|row| row.count().map_err(unavailable)).collect()
+    }
+
+    async fn purge(&self, kept: Duration, limit: usize) -> Result<usize, LogError> {
+        let (kept, limit) = (micros(kept), number(limit));
+        let purged = self
+            .database
+            .write_locked((), move |conn, ()| Box::pin(purge::purge(conn, kept, limit)));
+        let purged: Result<u64, StorageError> = purged.await;
+        Ok(usize::try_from(purged.map_err(unavailable)?).unwrap_or(usize::MAX))
+    }
 }
 
 /// Locks the least ids, skipping those that another claimant has locked, and takes them if they are
@@ -229,6 +246,9 @@ const INSERT: &str = concat!(
     clock!(),
     ")"
 );
+
+const COUNT: &str = "SELECT name, status, count(*) AS number FROM sagas
+     WHERE status IN ('running', 'stuck') GROUP BY name, status";
 
 const FIND: &str = concat!("SELECT ", columns!(), " FROM sagas WHERE id = $1");
 const LIST: &str =

@@ -53,6 +53,10 @@ fn aborted() -> Entry {
     Entry::Aborted { by: "op".to_owned(), note: "why not".to_owned() }
 }
 
+fn forced() -> Entry {
+    Entry::Forced { by: "op".to_owned(), note: "by hand".to_owned() }
+}
+
 fn done(steps: &[&str]) -> Vec<Entry> {
     steps.iter().flat_map(|step| [started(step), succeeded(step)]).collect()
 }
@@ -194,6 +198,27 @@ fn a_parked_undo_is_resumed_first() {
 }
 
 #[test]
+fn a_forced_step_counts_as_done() {
+    let silent: Vec<_> = (0..3).flat_map(|_| [started("p"), silent("p")]).collect();
+    let log = [done(&["a", "b"]), silent, vec![forced()]].concat();
+    assert_eq!(after(&log).next(), Next::Run { step: 3, rounds: 0 });
+    let log = [log, vec![started("z"), refused("z")]].concat();
+    assert_eq!(after(&log).status(), Status::Stuck);
+    assert_eq!(after(&[log, vec![forced()]].concat()).status(), Status::Completed);
+}
+
+#[test]
+fn a_forced_undo_counts_as_done() {
+    let turned = [done(&["a", "b"]), vec![started("p"), refused("p")]].concat();
+    let stuck = [turned, vec![undo_started("b"), undo_refused("b")]].concat();
+    let log = [stuck, vec![forced()]].concat();
+    assert_eq!(after(&log).next(), undo(0, &no()));
+    let log = [log, vec![undo_started("a"), undo_refused("a")]].concat();
+    assert_eq!(after(&log).status(), Status::Stuck);
+    assert_eq!(after(&[log, vec![forced()]].concat()).status(), Status::Undone);
+}
+
+#[test]
 fn an_abort_undoes_the_step_under_way_too() {
     let aborted_by = Failure::refused(Failure::ABORTED, "by op: why not");
     for (log, first) in [
@@ -240,6 +265,7 @@ fn a_log_that_does_not_match_is_detected() {
         (vec![started("a"), silent("a")], started("a")),
         (over, started("z")),
         (done(&["a"]), resumed()),
+        (done(&["a"]), forced()),
     ] {
         let log = [log, vec![bad.clone()]].concat();
         assert_eq!(plan().fold(&log), Err(LogMismatch(bad)));

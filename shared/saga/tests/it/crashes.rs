@@ -1,13 +1,13 @@
 //! Crashes at every log write, before or after it is durable, twice in a row. Another process
 //! continues the saga.
 
-use gantry_saga::{Engine, Status, memory::MemoryLog};
+use gantry_saga::{Engine, Status, memory::MemoryLog, testing::CrashingLog};
 
-use crate::world::{CrashingLog, Fate, Kind, PIVOT, SAGA, STEPS, World, check, ended, saga, start};
+use crate::world::{Fate, Kind, PIVOT, SAGA, STEPS, World, check, ended, saga, start};
 
 /// Runs the saga in a process that dies at the given write. Returns false if the saga ends before.
 async fn crash(world: &World, log: &MemoryLog, writes: usize, written: bool) -> bool {
-    let crashing = CrashingLog::new(log, writes, written);
+    let crashing = CrashingLog::new(log.clone(), writes, written);
     let engine: Engine = start(world, crashing.clone());
     loop {
         let ended = log.status(SAGA) != Some(Status::Running);

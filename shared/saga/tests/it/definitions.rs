@@ -1,21 +1,19 @@
 //! Several definitions in one engine, their origins, and the contexts of their sagas.
 
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use gantry_saga::{
     Attempt, Call, Carrier, Context, Definition, DefinitionError, Engine, Entry, Failure, NewSaga,
-    Origin, Reversible, Status, Step, memory::MemoryLog,
+    Origin, Reversible, Status, Step, memory::MemoryLog, testing::CrashingLog,
 };
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::world::{
-    CrashingLog, SAGA, STEPS, World, carry, context, definition, policy, saga, start,
-};
+use crate::world::{SAGA, STEPS, World, carry, context, definition, policy, saga, start};
 
 /// Names of steps and undos, in the order of their calls.
 #[derive(Clone, Debug, Default)]
@@ -133,12 +131,12 @@ async fn doubled_names_are_refused() {
 async fn an_outcome_and_the_next_start_are_one_append() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
-    let counting = CrashingLog::new(&log, usize::MAX, true);
+    let counting = CrashingLog::new(log.clone(), usize::MAX, true);
     let engine = start(&world, counting.clone());
     assert_eq!(ended(&log, SAGA).await, Status::Completed);
     engine.close().await;
     assert_eq!(log.entries(SAGA).len(), 2 * STEPS.len());
-    assert_eq!(usize::MAX - counting.left.load(SeqCst), STEPS.len() + 1);
+    assert_eq!(usize::MAX - counting.left(), STEPS.len() + 1);
 }
 
 /// Notes the contexts that it is given, and makes them visible to the attempt.

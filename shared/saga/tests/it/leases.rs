@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gantry_saga::{Append, Entry, Log, LogError, NewSaga, Status, memory::MemoryLog};
+use gantry_saga::{
+    Append, Entry, Log, LogError, NewSaga, Status, memory::MemoryLog, testing::CrashingLog,
+};
 use uuid::Uuid;
 
-use crate::world::{
-    CrashingLog, Fate, Kind, SAGA, World, check, context, ended, policy, saga, start,
-};
+use crate::world::{Fate, Kind, SAGA, World, check, context, ended, policy, saga, start};
 
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -90,7 +90,7 @@ async fn a_killed_replicas_saga_is_finished_when_its_lease_ends() {
     let (world, log) = (World::default(), MemoryLog::default());
     log.begin(saga());
     // The first replica dies at the append that ends step b; the second one has looked before.
-    let killed = start(&world, CrashingLog::new(&log, 3, false));
+    let killed = start(&world, CrashingLog::new(log.clone(), 3, false));
     tokio::time::sleep(Duration::from_millis(1)).await;
     let other = start(&world, log.clone());
     let lease = log.claim(&["test"], 1, LEASE).await.unwrap();

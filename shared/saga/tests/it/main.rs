@@ -9,4 +9,5 @@ mod operator;
 mod outcomes;
 mod random;
 mod timing;
+mod upkeep;
 mod world;

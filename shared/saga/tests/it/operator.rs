@@ -1,4 +1,4 @@
-//! An operator lists, shows, resumes and aborts sagas.
+//! An operator lists, shows, resumes, forces and aborts sagas.
 
 use std::time::Duration;
 
@@ -50,11 +50,43 @@ async fn a_stuck_undo_is_resumed_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_stuck_saga_is_resumed() {
+async fn a_stuck_saga_is_forced_past_its_step_and_completes() {
+    let (world, log, engine) =
+        running(|world| world.script(Kind::Run, "pivot", [Fate::LostBefore; 1000])).await;
+    assert_eq!(ended(&log).await, Status::Stuck);
+    let forced = engine.operator().force(SAGA, "op", "sold by hand").await.unwrap();
+    let expected = Entry::Forced { by: "op".to_owned(), note: "sold by hand".to_owned() };
+    assert_eq!(forced.entries.last().map(|last| &last.entry), Some(&expected));
+    assert_eq!(ended(&log).await, Status::Completed);
+    engine.close().await;
+    assert_eq!(world.done(), ["a", "b", "c", "last"], "the pivot is the operator's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_undo_is_forced_and_the_others_are_undone() {
+    let (world, log, engine) = running(|world| {
+        world.script(Kind::Run, "pivot", [Fate::Refused]);
+        world.script(Kind::Undo, "b", [Fate::Refused]);
+    })
+    .await;
+    assert_eq!(ended(&log).await, Status::Stuck);
+    let operator = engine.operator();
+    let refused = operator.abort(SAGA, "op", "").await.unwrap_err();
+    assert!(matches!(refused, OperatorError::Abort(AbortError::Undoing)), "{refused}");
+    operator.force(SAGA, "op", "undone by hand").await.unwrap();
+    assert_eq!(ended(&log).await, Status::Undone);
+    engine.close().await;
+    assert_eq!(world.done(), ["b"], "its undo is the operator's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_stuck_saga_is_resumed_or_forced() {
     let (_world, log, engine) = running(|_| {}).await;
     assert_eq!(ended(&log).await, Status::Completed);
-    let refused = engine.operator().resume(SAGA, "op", "").await;
-    assert!(matches!(refused, Err(OperatorError::NotStuck(Status::Completed))), "{refused:?}");
+    let operator = engine.operator();
+    for refused in [operator.resume(SAGA, "op", "").await, operator.force(SAGA, "op", "").await] {
+        assert!(matches!(refused, Err(OperatorError::NotStuck(Status::Completed))), "{refused:?}");
+    }
     engine.close().await;
 }
 

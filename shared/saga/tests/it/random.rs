@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use gantry_saga::{Status, memory::MemoryLog};
+use gantry_saga::{Status, memory::MemoryLog, testing::CrashingLog};
 use proptest::prelude::*;
 
-use crate::world::{CrashingLog, Fate, Kind, PIVOT, SAGA, STEPS, World, check, ended, saga, start};
+use crate::world::{Fate, Kind, PIVOT, SAGA, STEPS, World, check, ended, saga, start};
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
@@ -55,7 +55,7 @@ proptest! {
             }
             log.begin(saga());
             for (writes, written) in crashes {
-                let engine = start(&world, CrashingLog::new(&log, writes, written));
+                let engine = start(&world, CrashingLog::new(log.clone(), writes, written));
                 tokio::time::sleep(Duration::from_secs(30)).await;
                 engine.close().await;
             }

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use gantry_saga::{Status, memory::MemoryLog};
+use gantry_saga::{Status, memory::MemoryLog, testing::CrashingLog};
 use tokio::time::Instant;
 
-use crate::world::{
-    CrashingLog, Fate, Kind, SAGA, World, carry, check, ended, policy, saga, start,
-};
+use crate::world::{Fate, Kind, SAGA, World, carry, check, ended, policy, saga, start};
 
 #[tokio::test(start_paused = true)]
 async fn a_new_saga_is_driven_when_the_engine_is_woken() {
@@ -125,7 +123,7 @@ async fn a_saga_continues_before_its_lease_ends_after_a_failed_write() {
     for written in [false, true] {
         let (world, log) = (World::default(), MemoryLog::default());
         log.begin(saga());
-        let hiccup = CrashingLog { heals: true, ..CrashingLog::new(&log, 3, written) };
+        let hiccup = CrashingLog::new(log.clone(), 3, written).healing();
         let engine = start(&world, hiccup);
         tokio::time::sleep(policy().pause_initial + policy().poll * 2).await;
         assert_eq!(log.status(SAGA), Some(Status::Completed));

@@ -1,20 +1,16 @@
-//! Fake world for sagas: steps with countable effects, a script of outcomes, and a log that fails on
-//! demand.
+//! Fake world for sagas: steps with countable effects, and a script of outcomes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     num::NonZeroU32,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use gantry_saga::{
-    Append, Call, Claimed, Context, Definition, Engine, Failure, Filter, History, Intervention,
-    Log, LogError, NewSaga, Policy, Reversible, Status, Step, Summary, memory::MemoryLog,
+    Call, Context, Definition, Engine, Failure, Log, NewSaga, Policy, Reversible, Status, Step,
+    memory::MemoryLog,
 };
 use uuid::Uuid;
 
@@ -224,81 +220,4 @@ pub(crate) fn check(world: &World, status: Status, log: &MemoryLog) {
     }
     let different: std::collections::BTreeSet<_> = keys.values().collect();
     assert_eq!(different.len(), keys.len(), "two calls share a key: {keys:?}");
-}
-
-/// Log of a process that crashes at one of its writes.
-#[derive(Clone, Debug)]
-pub(crate) struct CrashingLog {
-    pub(crate) inner: MemoryLog,
-    /// Number of writes until the crash, including the last one.
-    pub(crate) left: Arc<AtomicUsize>,
-    /// True if the last write reaches the log.
-    pub(crate) written: bool,
-    /// True if only the last write fails and later calls succeed.
-    pub(crate) heals: bool,
-}
-
-impl CrashingLog {
-    pub(crate) fn new(inner: &MemoryLog, writes: usize, written: bool) -> Self {
-        Self {
-            inner: inner.clone(),
-            left: Arc::new(AtomicUsize::new(writes)),
-            written,
-            heals: false,
-        }
-    }
-
-    pub(crate) fn crashed(&self) -> bool {
-        !self.heals && self.left.load(Ordering::SeqCst) == 0
-    }
-
-    fn alive(&self) -> Result<(), LogError> {
-        if self.crashed() { Err(LogError::Unavailable("crashed".into())) } else { Ok(()) }
-    }
-}
-
-#[async_trait]
-impl Log for CrashingLog {
-    async fn claim(
-        &self,
-        names: &[&str],
-        limit: usize,
-        lease: Duration,
-    ) -> Result<Vec<Claimed>, LogError> {
-        self.alive()?;
-        self.inner.claim(names, limit, lease).await
-    }
-
-    async fn append(&self, append: Append<'_>) -> Result<(), LogError> {
-        self.alive()?;
-        let left = self.left.load(Ordering::SeqCst);
-        self.left.store(left.saturating_sub(1), Ordering::SeqCst);
-        if left != 1 {
-            return self.inner.append(append).await;
-        }
-        if self.written {
-            self.inner.append(append).await?;
-        }
-        Err(LogError::Unavailable("crashed".into()))
-    }
-
-    async fn release(&self, saga: Uuid, epoch: i64, pause: Duration) -> Result<(), LogError> {
-        self.alive()?;
-        self.inner.release(saga, epoch, pause).await
-    }
-
-    async fn list(&self, filter: &Filter) -> Result<Vec<Summary>, LogError> {
-        self.alive()?;
-        self.inner.list(filter).await
-    }
-
-    async fn find(&self, saga: Uuid) -> Result<Option<History>, LogError> {
-        self.alive()?;
-        self.inner.find(saga).await
-    }
-
-    async fn intervene(&self, intervention: Intervention<'_>) -> Result<(), LogError> {
-        self.alive()?;
-        self.inner.intervene(intervention).await
-    }
 }

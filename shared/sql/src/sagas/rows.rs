@@ -1,6 +1,6 @@
 //! Rows of the saga log, and what they say.
 
-use gantry_saga::{Claimed, Entry, History, Recorded, Status, Summary};
+use gantry_saga::{Claimed, Count, Entry, History, Recorded, Status, Summary};
 use uuid::Uuid;
 
 use crate::{Connection, StorageError, StoredTime};
@@ -17,6 +17,14 @@ pub(super) struct SagaRow {
     length: i64,
     create_time: StoredTime,
     update_time: StoredTime,
+}
+
+/// Number of sagas of one name and status.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct CountRow {
+    name: String,
+    status: String,
+    number: i64,
 }
 
 /// One append to a saga's log.
@@ -44,11 +52,10 @@ impl SagaRow {
 
     pub(super) fn summary(self) -> Result<Summary, StorageError> {
         let Self { id, name, context, status, create_time, update_time, .. } = self;
-        let unknown = || StorageError::corrupt(format!("the saga {id} has the status {status:?}"));
         Ok(Summary {
             id,
             name,
-            status: Status::parse(&status).ok_or_else(unknown)?,
+            status: parse(&status)?,
             context: serde_json::from_str(&context).map_err(StorageError::corrupt)?,
             create_time: create_time.0,
             update_time: update_time.0,
@@ -58,6 +65,13 @@ impl SagaRow {
     pub(super) fn history(self, appends: Vec<Appended>) -> Result<History, StorageError> {
         let (input, epoch) = (self.input.clone(), self.epoch);
         Ok(History { input, epoch, entries: recorded(appends)?, summary: self.summary()? })
+    }
+}
+
+impl CountRow {
+    pub(super) fn count(self) -> Result<Count, StorageError> {
+        let Self { name, status, number } = self;
+        Ok(Count { name, status: parse(&status)?, number: number.unsigned_abs() })
     }
 }
 
@@ -80,4 +94,9 @@ fn recorded(appends: Vec<Appended>) -> Result<Vec<Recorded>, StorageError> {
         recorded.extend(entries.into_iter().map(|entry| Recorded { time, entry }));
     }
     Ok(recorded)
+}
+
+fn parse(status: &str) -> Result<Status, StorageError> {
+    let unknown = || StorageError::corrupt(format!("a saga has the status {status:?}"));
+    Status::parse(status).ok_or_else(unknown)
 }

@@ -66,7 +66,12 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
-        let folder = Folder::new::<Service>(&[], SETTINGS);
+        Self::start_set("").await
+    }
+
+    /// Starts with further settings of the sagas.
+    async fn start_set(saga: &str) -> Self {
+        let folder = Folder::new::<Service>(&[], &format!("{SETTINGS}{saga}"));
         let trusted = TrustedKey {
             issuer: "order".to_owned(),
             issues: Issues::Service,

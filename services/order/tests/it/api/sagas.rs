@@ -1,8 +1,8 @@
 //! gantry.operator.v1.Sagas beside the order service.
 
 use gantry_operator::gantry::operator::v1::{
-    AbortSagaRequest, GetSagaRequest, ListSagasRequest, ResumeSagaRequest, Saga, SagaEntryKind,
-    SagaStatus, sagas_client::SagasClient,
+    AbortSagaRequest, ForceSagaRequest, GetSagaRequest, ListSagasRequest, ResumeSagaRequest, Saga,
+    SagaEntryKind, SagaStatus, sagas_client::SagasClient,
 };
 use gantry_proto::shop::order::v1::{OrderStatus, RejectReason};
 use tonic::{Code, transport::Channel};
@@ -33,6 +33,22 @@ impl Running {
         aborted.map(tonic::Response::into_inner)
     }
 
+    async fn force_saga(&self, id: &str, note: &str) -> Result<Saga, tonic::Status> {
+        let request = ForceSagaRequest { id: id.to_owned(), note: note.to_owned() };
+        let forced = self.sagas().force_saga(self.by(ADMIN, request)).await;
+        forced.map(tonic::Response::into_inner)
+    }
+
+    /// Waits for the only saga to become stuck with this number of entries or more.
+    async fn stuck(&self, entries: usize) -> Saga {
+        let stuck = || async {
+            let listed = self.list_sagas(ADMIN, SagaStatus::Stuck).await.unwrap();
+            let saga = self.get_saga(&listed.first()?.id).await.unwrap();
+            (saga.entries.len() >= entries).then_some(saga)
+        };
+        super::eventually("a stuck saga", stuck).await
+    }
+
     async fn resume_saga(&self, id: &str) -> Result<Saga, tonic::Status> {
         let request = ResumeSagaRequest { id: id.to_owned(), note: String::new() };
         let resumed = self.sagas().resume_saga(self.by(ADMIN, request)).await;
@@ -61,6 +77,29 @@ async fn an_operator_aborts_a_saga_before_its_pivot() {
     let saga = running.get_saga(&saga.id).await.unwrap();
     let entry = saga.entries.iter().find(|entry| entry.kind() == SagaEntryKind::Aborted).unwrap();
     assert_eq!((&*entry.operator, &*entry.message), (&*ADMIN.to_string(), "customer called"));
+}
+
+#[tokio::test]
+async fn an_operator_forces_a_stuck_saga() {
+    let running = Running::start_set("max_rounds = 1").await;
+    let draft = running.draft(&[("mug", 3)]).await;
+    running.inventory.behave("commit", Behavior::Down);
+    running.place(place(&draft)).await.unwrap();
+    let saga = running.stuck(0).await;
+    refused(running.abort_saga(&saga.id), Code::FailedPrecondition, "SAGA_PAST_PIVOT").await;
+    running.resume_saga(&saga.id).await.unwrap();
+    // The inventory is still down.
+    let saga = running.stuck(saga.entries.len() + 2).await;
+
+    let rejected = running.force_saga(&saga.id, "").await.unwrap_err();
+    assert_eq!(super::wrong_fields(&rejected), ["note"]);
+    running.force_saga(&saga.id, "sold by hand").await.unwrap();
+    assert_eq!(running.finished(&draft.id).await.status(), OrderStatus::Confirmed);
+    let saga = running.get_saga(&saga.id).await.unwrap();
+    let entry = saga.entries.iter().find(|entry| entry.kind() == SagaEntryKind::Forced).unwrap();
+    assert_eq!((&*entry.operator, &*entry.message), (&*ADMIN.to_string(), "sold by hand"));
+    refused(running.force_saga(&saga.id, "again"), Code::FailedPrecondition, "SAGA_NOT_STUCK")
+        .await;
 }
 
 #[tokio::test]

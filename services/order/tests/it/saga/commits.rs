@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gantry_order::domain::Status;
 
-use super::fakes::TestOrder;
+use super::fakes::{On, TestOrder};
 
 /// Counts the commits in a SQLite write-ahead log that was never checkpointed: the frames that carry
 /// the size of the database (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
@@ -23,7 +23,7 @@ fn commits(wal: &Path) -> usize {
 
 #[tokio::test]
 async fn a_placed_order_takes_at_most_ten_commits() {
-    let order = TestOrder::of(3).await;
+    let order = TestOrder::of(On::Sqlite, 3).await;
     let wal = order.wal();
     let before = commits(&wal);
     assert_eq!(order.run().await.0, Status::Confirmed);

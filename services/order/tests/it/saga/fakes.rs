@@ -4,15 +4,15 @@ use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     num::NonZeroU32,
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use gantry_common_testing::eventually;
+use gantry_common_testing::{
+    eventually,
+    repository::{execute, replicas},
+};
 use gantry_contract::{Actor, Caller};
 use gantry_order::{
     application::{
@@ -20,12 +20,9 @@ use gantry_order::{
         StoredOrder, Unanswered, UnitOfWork, Users, UsersError,
     },
     domain::{OrderId, PlacedBy, Quantity, RejectReason, Sku, Status, Tier, UserId},
-    outbound::sql::SqlRepository,
+    outbound::sql::{MIGRATIONS, SqlRepository},
 };
-use gantry_saga::{
-    Append, Claimed, Context, Engine, Filter, History, Intervention, Log, LogError, NewSaga,
-    Policy, Summary,
-};
+use gantry_saga::{Context, Engine, Log, NewSaga, Policy};
 use gantry_sql::{Database, sagas::SagaLog};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -216,10 +213,20 @@ impl Stock for FakeServices {
     }
 }
 
+/// Engine of an order's database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum On {
+    Sqlite,
+    Postgres,
+}
+
 /// Placed order whose saga has not run yet.
 pub(super) struct TestOrder {
-    folder: TempDir,
+    /// Folder of a SQLite database.
+    folder: Option<TempDir>,
     database: Database,
+    /// The same database as another replica has it open.
+    replica: Database,
     pub(super) policy: Policy,
     pub(super) services: FakeServices,
     pub(super) id: OrderId,
@@ -227,12 +234,18 @@ pub(super) struct TestOrder {
 
 impl TestOrder {
     /// Places an order of mugs.
-    pub(super) async fn of(count: u32) -> Self {
-        Self::with(&[("mug", count)]).await
+    pub(super) async fn of(on: On, count: u32) -> Self {
+        Self::with(on, &[("mug", count)]).await
     }
 
-    pub(super) async fn with(items: &[(&str, u32)]) -> Self {
-        let (folder, database) = database().await;
+    pub(super) async fn with(on: On, items: &[(&str, u32)]) -> Self {
+        let (folder, [database, replica]) = match on {
+            On::Sqlite => {
+                let (folder, database) = database().await;
+                (Some(folder), [database.clone(), database])
+            }
+            On::Postgres => (None, replicas(&MIGRATIONS).await),
+        };
         let orders = SqlRepository::new(database.clone());
         let draft = draft(ANN, items);
         let id = draft.order.id();
@@ -242,7 +255,8 @@ impl TestOrder {
         let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0, Context::default()).unwrap();
         orders.commit(unit(draft)).await.unwrap();
         orders.commit(UnitOfWork { saga: Some(saga), ..unit(placed) }).await.unwrap();
-        Self { folder, database, policy: policy(), services: FakeServices::new(), id }
+        let services = FakeServices::new();
+        Self { folder, database, replica, policy: policy(), services, id }
     }
 
     /// Raises the timeouts, so that no attempt ends early on a busy machine. For tests without
@@ -252,14 +266,37 @@ impl TestOrder {
         self.policy.step_deadline = Duration::from_secs(60);
     }
 
-    /// Opens the log as a new process does.
+    /// Opens the log as a new process does, once the lease of a crashed one has ended.
     pub(super) async fn log(&self) -> SagaLog {
+        if self.database.is_shared() {
+            self.end_leases().await;
+        }
         SagaLog::open(self.database.clone()).await.unwrap()
     }
 
+    /// Opens the log as another replica does.
+    pub(super) async fn replica_log(&self) -> SagaLog {
+        SagaLog::open(self.replica.clone()).await.unwrap()
+    }
+
+    /// Ends all leases, as time does.
+    pub(super) async fn end_leases(&self) {
+        let end = "UPDATE sagas SET lease_expire_time = 0 WHERE status = 'running'";
+        execute(&self.database, end).await.unwrap();
+    }
+
     pub(super) fn start(&self, log: impl Log) -> Engine {
+        self.start_on(&self.database, log)
+    }
+
+    /// Starts the engine of another replica.
+    pub(super) fn start_replica(&self, log: impl Log) -> Engine {
+        self.start_on(&self.replica, log)
+    }
+
+    fn start_on(&self, database: &Database, log: impl Log) -> Engine {
         let saga = PlaceOrderSaga {
-            orders: Arc::new(SqlRepository::new(self.database.clone())),
+            orders: Arc::new(SqlRepository::new(database.clone())),
             users: Arc::new(self.services.clone()),
             stock: Arc::new(self.services.clone()),
             notifier: CompletionNotifier::default(),
@@ -272,7 +309,7 @@ impl TestOrder {
 
     /// The write-ahead log of the database.
     pub(super) fn wal(&self) -> PathBuf {
-        self.folder.path().join("test.db-wal")
+        self.folder.as_ref().unwrap().path().join("test.db-wal")
     }
 
     pub(super) async fn stored(&self) -> StoredOrder {
@@ -286,8 +323,14 @@ impl TestOrder {
         saga.fetch_one().await.unwrap()
     }
 
+    /// Returns the number of leases that the saga has had.
+    pub(super) async fn epoch(&self) -> i64 {
+        let mut conn = self.database.reader().await.unwrap();
+        conn.query("SELECT epoch FROM sagas").fetch_value().await.unwrap()
+    }
+
     /// Waits for the end of the saga. Returns its status.
-    async fn ended(&self) -> String {
+    pub(super) async fn ended(&self) -> String {
         let ended = || async { Some(self.saga().await.0).filter(|status| status != "running") };
         eventually("the end of the saga", ended).await
     }
@@ -331,66 +374,5 @@ fn policy() -> Policy {
         max_rounds: NonZeroU32::new(6).unwrap(),
         poll: millis(5),
         ..Policy::default()
-    }
-}
-
-/// Log of a process that crashes at one of its writes.
-#[derive(Clone, Debug)]
-pub(super) struct CrashingLog {
-    pub(super) inner: SagaLog,
-    /// Number of writes until the crash, including the one that crashes.
-    pub(super) left: Arc<AtomicUsize>,
-    /// True if the write that crashes takes effect.
-    pub(super) written: bool,
-}
-
-impl CrashingLog {
-    pub(super) fn crashed(&self) -> bool {
-        self.left.load(Ordering::SeqCst) == 0
-    }
-
-    fn alive(&self) -> Result<(), LogError> {
-        if self.crashed() { Err(LogError::Unavailable("crashed".into())) } else { Ok(()) }
-    }
-}
-
-#[async_trait]
-impl Log for CrashingLog {
-    async fn claim(
-        &self,
-        names: &[&str],
-        limit: usize,
-        lease: Duration,
-    ) -> Result<Vec<Claimed>, LogError> {
-        self.alive()?;
-        self.inner.claim(names, limit, lease).await
-    }
-
-    async fn append(&self, append: Append<'_>) -> Result<(), LogError> {
-        self.alive()?;
-        if self.left.fetch_sub(1, Ordering::SeqCst) > 1 {
-            return self.inner.append(append).await;
-        }
-        if self.written {
-            self.inner.append(append).await?;
-        }
-        self.alive()
-    }
-
-    async fn release(&self, saga: Uuid, epoch: i64, pause: Duration) -> Result<(), LogError> {
-        self.alive()?;
-        self.inner.release(saga, epoch, pause).await
-    }
-
-    async fn list(&self, filter: &Filter) -> Result<Vec<Summary>, LogError> {
-        self.inner.list(filter).await
-    }
-
-    async fn find(&self, saga: Uuid) -> Result<Option<History>, LogError> {
-        self.inner.find(saga).await
-    }
-
-    async fn intervene(&self, intervention: Intervention<'_>) -> Result<(), LogError> {
-        self.inner.intervene(intervention).await
     }
 }

@@ -34,6 +34,9 @@ macro_rules! contract {
             an_intervention_deposes_the_holder
             one_of_two_interventions_is_written
             a_unit_that_fails_begins_no_saga
+            open_sagas_are_counted
+            ended_sagas_are_purged_after_their_time
+            sagas_are_purged_in_batches
         }
     };
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gantry_saga::{Append, Entry, Failure, Filter, Intervention, Log, LogError, Recorded, Status};
+use gantry_saga::{
+    Append, Count, Entry, Failure, Filter, Intervention, Log, LogError, Recorded, Status,
+};
 use gantry_sql::sagas;
 use uuid::Uuid;
 
@@ -256,4 +258,70 @@ pub(super) async fn a_unit_that_fails_begins_no_saga(logs: &Logs) {
     logs.begin(1, "test").await;
     let twice = super::begin(&logs.database, saga(1, "test")).await;
     assert!(twice.is_err(), "its id is taken");
+}
+
+/// Ends a saga in this status.
+async fn end(logs: &Logs, id: u128, status: Status) {
+    logs.begin(id, "test").await;
+    let held = logs.claim().await.remove(0);
+    logs.append(&held, 0, started("a"), Status::Running).await;
+    logs.append(&held, 1, started("b"), status).await;
+}
+
+pub(super) async fn open_sagas_are_counted(logs: &Logs) {
+    assert_eq!(logs.one.count().await.unwrap(), []);
+    for (id, status) in [(1, Status::Stuck), (2, Status::Completed), (3, Status::Undone)] {
+        end(logs, id, status).await;
+    }
+    for (id, name) in [(4, "test"), (5, "test"), (6, "other")] {
+        logs.begin(id, name).await;
+    }
+    let mut counts = logs.other.count().await.unwrap();
+    counts.sort_by_key(|count| (count.name.clone(), count.status.as_str()));
+    let count = |name: &str, status, number| Count { name: name.to_owned(), status, number };
+    let expected = [
+        count("other", Status::Running, 1),
+        count("test", Status::Running, 2),
+        count("test", Status::Stuck, 1),
+    ];
+    assert_eq!(counts, expected);
+}
+
+pub(super) async fn ended_sagas_are_purged_after_their_time(logs: &Logs) {
+    for (id, status) in [(1, Status::Stuck), (2, Status::Completed), (3, Status::Undone)] {
+        end(logs, id, status).await;
+    }
+    logs.begin(4, "test").await;
+    let hour = Duration::from_secs(3600);
+    assert_eq!(logs.one.purge(hour, 10).await.unwrap(), 0);
+    assert_eq!(logs.one.purge(Duration::ZERO, 10).await.unwrap(), 2);
+    for (id, is_left) in [(1, true), (2, false), (3, false), (4, true)] {
+        assert_eq!(logs.one.find(Uuid::from_u128(id)).await.unwrap().is_some(), is_left, "{id}");
+    }
+    let count = "SELECT count(*) FROM saga_entries";
+    let mut conn = logs.database.reader().await.unwrap();
+    assert_eq!(conn.query(count).fetch_value::<i64>().await.unwrap(), 2, "of the stuck saga");
+}
+
+pub(super) async fn sagas_are_purged_in_batches(logs: &Logs) {
+    for id in 0..7 {
+        end(logs, id, Status::Completed).await;
+    }
+    // Two purges at once delete no saga whose entries the other one has not deleted yet.
+    let purge = |log: &sagas::SagaLog| {
+        let log = log.clone();
+        async move { log.purge(Duration::ZERO, 3).await.unwrap() }
+    };
+    let (one, other) = tokio::join!(purge(&logs.one), purge(&logs.other));
+    let mut purged = one + other;
+    assert!((3..=6).contains(&purged), "{purged}");
+    loop {
+        let batch = purge(&logs.one).await;
+        assert!(batch <= 3);
+        purged += batch;
+        if batch == 0 {
+            break;
+        }
+    }
+    assert_eq!(purged, 7);
 }

@@ -1,0 +1,1 @@
+DROP INDEX sagas_by_end;
