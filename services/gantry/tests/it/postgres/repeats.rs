@@ -11,10 +11,16 @@ use tonic_types::StatusExt;
 use super::{Replicas, books};
 use crate::shop::{Shop, bearer, id, new_order, new_product, new_user};
 
+/// The deadlines of calls end every wait: for a connection, and for a row that another caller has locked.
+const SETTINGS: [(&str, &str); 2] = [
+    ("GANTRY_INVENTORY__DATABASE__POSTGRES__ACQUIRE_TIMEOUT", "1m"),
+    ("GANTRY_INVENTORY__DATABASE__POSTGRES__LOCK_TIMEOUT", "1m"),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_on_one_database_answer_alike() {
     let server = Server::shared();
-    let mut replicas = Replicas::start(server, &[NAMES; 3].concat(), &[]).await;
+    let mut replicas = Replicas::start(server, &[NAMES; 3].concat(), &SETTINGS).await;
     let shops = [replicas.through(0), replicas.through(1), replicas.through(2)];
     an_order_is_read_through_every_replica(&shops).await;
     a_repetition_through_another_replica_changes_nothing(&shops).await;
