@@ -1,12 +1,14 @@
 //! `gantry up` and `migrate` on PostgreSQL, by settings alone.
 
-use std::process::Output;
+use std::{os::unix::fs::symlink, process::Output};
 
 use gantry_proto::shop::order::v1::OrderStatus;
 use gantry_sql_testing::Server;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use crate::{
     cluster::SERVICES,
+    own_binaries::{assert_refused, command},
     process::{Suite, gantry},
     shop::Shop,
 };
@@ -102,6 +104,54 @@ fn a_database_in_use_is_not_migrated() {
     let (code, text) = migrate(&[], data.to_str().unwrap(), &["order", "down", "--yes"]);
     assert_eq!(code, 2, "{text}");
     assert!(text.contains(&format!("in use by process {}", suite.process.id())), "{text}");
+}
+
+/// Row of a migration that this release does not know.
+const NEWER: &str = "(version, description, success, checksum, execution_time)
+     VALUES (9999, 'of a newer release', true, '', 0)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_suite_serves_on_a_newer_schema_of_postgresql() {
+    let server = Server::start();
+    let url = server.databases(SERVICES).await;
+    let mut suite = Suite::start_set(&[], &at(url.clone()));
+    assert!(suite.terminate().success(), "{}", suite.process.log());
+    for service in SERVICES {
+        let name = url.rsplit_once('/').unwrap().1.replace("SERVICE", service);
+        let mut database = server.connect(&name).await;
+        let own = AssertSqlSafe(format!("INSERT INTO _sqlx_migrations {NEWER}"));
+        sqlx::query(own).execute(&mut database).await.unwrap();
+    }
+    let suite = suite.start_again();
+    Shop::open(&suite).await.one_confirmed_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_sqlite_file_is_refused_by_name() {
+    let mut suite = Suite::start(&[]);
+    assert!(suite.terminate().success());
+    let data = suite.data();
+    let working = tempfile::tempdir().unwrap();
+    symlink(&data, working.path().join(".gantry")).unwrap();
+    let file = data.join("order.db");
+    for table in ["_sqlx_migrations", "_sqlx_saga_migrations"] {
+        let url = format!("sqlite:{}", file.display());
+        let execute = async |statement: String| {
+            let mut database = SqliteConnection::connect(&url).await.unwrap();
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut database).await.unwrap();
+            database.close().await.unwrap();
+        };
+        execute(format!("INSERT INTO {table} {NEWER}")).await;
+        let offset = suite.offset().to_string();
+        let up = ["up", "--port-offset", &offset, "--data-dir", data.to_str().unwrap()];
+        let own = command("order", working.path()).output().unwrap();
+        for output in [run(&[], &up), own] {
+            let cause = "order.db was migrated to version 9999 by a newer release: start that one";
+            assert_refused(&output, &[cause]);
+        }
+        execute(format!("DELETE FROM {table} WHERE version = 9999")).await;
+    }
+    drop(suite.start_again());
 }
 
 #[tokio::test(flavor = "multi_thread")]
