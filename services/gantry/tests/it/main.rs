@@ -23,6 +23,7 @@ mod front;
 mod fuzz;
 mod kills;
 mod load;
+mod local_run;
 mod metrics;
 mod mtls;
 mod new_service;
