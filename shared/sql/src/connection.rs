@@ -10,7 +10,7 @@ use crate::{
     error::{Conflict, IgnoredFailure, UnknownOutcome, is_unfinished, must_repeat},
     measure::{Measures, timed},
     postgres::Session,
-    sqlite::UnitDeadline,
+    sqlite::{Reader, UnitDeadline},
 };
 
 /// Connection to the database, on which a repository runs its statements.
@@ -28,7 +28,7 @@ pub struct Connection {
 }
 
 enum Handle {
-    Sqlite(PoolConnection<Sqlite>),
+    Sqlite(Reader),
     SqliteUnit(Transaction<'static, Sqlite>, UnitDeadline),
     Postgres(Session),
 }
@@ -66,11 +66,16 @@ impl State {
         }
         result
     }
+
+    /// Returns true if a statement failed, or was dropped on its way.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
 }
 
-impl From<PoolConnection<Sqlite>> for Connection {
-    fn from(conn: PoolConnection<Sqlite>) -> Self {
-        Self { handle: Handle::Sqlite(conn), state: State::default(), measures: None }
+impl From<Reader> for Connection {
+    fn from(reader: Reader) -> Self {
+        Self { handle: Handle::Sqlite(reader), state: State::default(), measures: None }
     }
 }
 
@@ -88,9 +93,9 @@ impl Connection {
 
     /// Makes a statement of its text. See [`Connection`] for what SQLite reads otherwise.
     pub fn query(&mut self, text: &'static str) -> Query<'_> {
-        let state = &mut self.state;
         let measured = self.measures.as_ref().map(|measures| measures.statement(text));
-        let query = match self.handle.engine() {
+        let (engine, state) = self.handle.parts(&mut self.state);
+        let query = match engine {
             Engine::Sqlite(conn) => Query::on_sqlite(conn, text, state),
             Engine::Postgres(session) => Query::on_postgres(session, text, state),
         };
@@ -185,11 +190,15 @@ impl Connection {
 }
 
 impl Handle {
-    fn engine(&mut self) -> Engine<'_> {
+    /// Returns the connection and the state of its statements: that of the unit, or a reader's own.
+    fn parts<'c>(&'c mut self, unit: &'c mut State) -> (Engine<'c>, &'c mut State) {
         match self {
-            Self::Sqlite(conn) => Engine::Sqlite(conn),
-            Self::SqliteUnit(unit, _) => Engine::Sqlite(unit),
-            Self::Postgres(session) => Engine::Postgres(session),
+            Self::Sqlite(reader) => {
+                let (conn, state) = reader.parts();
+                (Engine::Sqlite(conn), state)
+            }
+            Self::SqliteUnit(begun, _) => (Engine::Sqlite(begun), unit),
+            Self::Postgres(session) => (Engine::Postgres(session), unit),
         }
     }
 }

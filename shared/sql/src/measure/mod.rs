@@ -70,15 +70,20 @@ impl Measures {
         let waits =
             seconds("gantry.database.wait.duration", "Time that callers waited for a connection.");
         let pools = match engine {
-            Engine::Sqlite(sqlite) => vec![
-                Pool::new(&service, &waits, Role::Writer, &sqlite.writer),
-                Pool::new(&service, &waits, Role::Reader, &sqlite.reader),
-            ],
+            Engine::Sqlite(sqlite) => {
+                let readers = sqlite.reader.clone();
+                let limit = readers.limit();
+                let sizes = move || (limit, readers.idle());
+                vec![
+                    Pool::of(&service, &waits, Role::Writer, &sqlite.writer),
+                    Pool::new(&service, &waits, Role::Reader, limit, sizes),
+                ]
+            }
             Engine::Postgres(postgres) => {
                 let primary = [(Role::Writer, &postgres.writer), (Role::Reader, &postgres.reader)];
                 let replica = postgres.replica.iter().map(|replica| (Role::Replica, replica));
                 let pools = primary.into_iter().chain(replica);
-                pools.map(|(role, pool)| Pool::new(&service, &waits, role, pool.inner())).collect()
+                pools.map(|(role, pool)| Pool::of(&service, &waits, role, pool.inner())).collect()
             }
         };
         let this = Arc::new(Self {
@@ -155,24 +160,29 @@ impl Measures {
 }
 
 impl Pool {
-    fn new<DB: sqlx::Database>(
+    fn of<DB: sqlx::Database>(
         service: &KeyValue,
         waits: &Histogram<f64>,
         role: Role,
         pool: &sqlx::Pool<DB>,
     ) -> Self {
+        let observed = pool.clone();
+        let sizes = move || (observed.size(), observed.num_idle());
+        Self::new(service, waits, role, pool.options().get_max_connections(), sizes)
+    }
+
+    fn new(
+        service: &KeyValue,
+        waits: &Histogram<f64>,
+        role: Role,
+        limit: u32,
+        sizes: impl Fn() -> (u32, usize) + Send + Sync + 'static,
+    ) -> Self {
         let attributes = [service.clone(), KeyValue::new("gantry.pool", role.as_str())];
         let waits = Timed::new(waits, attributes.to_vec());
         // Starts at 0, so that `rate` sees the first wait.
         waits.of(Outcome::Ok);
-        let observed = pool.clone();
-        Self {
-            role,
-            limit: pool.options().get_max_connections(),
-            sizes: Box::new(move || (observed.size(), observed.num_idle())),
-            waits: Arc::new(waits),
-            attributes,
-        }
+        Self { role, limit, sizes: Box::new(sizes), waits: Arc::new(waits), attributes }
     }
 }
 

@@ -14,12 +14,13 @@ use sqlx::SqliteConnection;
 /// Instructions of SQLite's virtual machine between two looks at the clock: some 20 us.
 const INSTRUCTIONS: i32 = 1000;
 
-/// Deadline of the unit of work that has the writing connection. Clones share it.
+/// Deadline of the statements on a connection: of the unit of work that writes, or of the caller that reads.
+/// Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UnitDeadline(Arc<Mutex<Option<Instant>>>);
 
 impl UnitDeadline {
-    /// Sets the deadline of the unit that begins.
+    /// Sets the deadline of the unit that begins, or of the next caller.
     pub(crate) fn set(&self, deadline: Option<Deadline>) {
         let deadline = deadline.map(|deadline| deadline.instant().into_std());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
@@ -28,6 +29,12 @@ impl UnitDeadline {
     /// Removes the deadline, before a COMMIT or a ROLLBACK: neither may be interrupted.
     pub(crate) fn clear(&self) {
         self.set(None);
+    }
+
+    /// Ends a statement that runs.
+    pub(super) fn expire(&self) {
+        let now = Some(Instant::now());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     fn has_passed(&self) -> bool {
@@ -42,19 +49,4 @@ impl UnitDeadline {
         handle.set_progress_handler(INSTRUCTIONS, move || !deadline.has_passed());
         Ok(())
     }
-}
-
-/// Replaces the deadline of a connection that reads: the previous caller's has passed, or will.
-pub(crate) async fn set(
-    conn: &mut SqliteConnection,
-    deadline: Option<Deadline>,
-) -> Result<(), sqlx::Error> {
-    let mut handle = conn.lock_handle().await?;
-    match deadline.map(|deadline| deadline.instant().into_std()) {
-        Some(deadline) => {
-            handle.set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
-        }
-        None => handle.remove_progress_handler(),
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@ mod files;
 mod interrupt;
 mod lock;
 pub(crate) mod path;
+mod readers;
 
 use std::{
     fs,
@@ -18,7 +19,11 @@ use sqlx::{
 };
 
 use self::{files::OpenFiles, lock::LockError};
-pub(crate) use self::{interrupt::UnitDeadline, lock::ProcessLock};
+pub(crate) use self::{
+    interrupt::UnitDeadline,
+    lock::ProcessLock,
+    readers::{Reader, Readers},
+};
 use crate::{
     Connection, Migrations, OpenError, SqliteSettings, deadline::within, error::is_not_a_database,
     schema::applied,
@@ -32,7 +37,7 @@ const WAL_LIMIT: &str = "67108864";
 pub(crate) struct Sqlite {
     /// One connection: its holder is the only writer.
     pub(crate) writer: SqlitePool,
-    pub(crate) reader: SqlitePool,
+    pub(crate) reader: Readers,
     pub(crate) unit_deadline: UnitDeadline,
     pub(crate) files: OpenFiles,
     lock: Arc<Mutex<Option<ProcessLock>>>,
@@ -47,19 +52,16 @@ impl Sqlite {
         let connect = connect_options(&path, settings);
         let failed = |source| failed(&path, source);
 
-        // Connections live as long as the pool, and asking each time whether an
-        // in-process database is still there would cost a thread switch.
-        let pool = || {
-            SqlitePoolOptions::new()
-                .acquire_timeout(settings.acquire_timeout)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-        };
         let unit_deadline = UnitDeadline::default();
         let deadline = unit_deadline.clone();
-        let writer = pool()
+        // The connection lives as long as the pool, and asking each time whether an in-process database
+        // is still there would cost a thread switch.
+        let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .acquire_timeout(settings.acquire_timeout)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
             .after_connect(move |conn, _| {
                 let deadline = deadline.clone();
                 Box::pin(async move { deadline.install(conn).await })
@@ -78,11 +80,9 @@ impl Sqlite {
         migrate(&mut conn, &path, migrations).await?;
         drop(conn);
         // Opened last: a reader cannot create the files of the write-ahead log.
-        let reader = pool()
-            .max_connections(settings.readers.get())
-            .connect_with(connect.read_only(true).create_if_missing(false))
-            .await
-            .map_err(&failed)?;
+        let options = connect.read_only(true).create_if_missing(false);
+        let reader = Readers::open(options, settings.readers.get(), settings.acquire_timeout);
+        let reader = reader.await.map_err(&failed)?;
 
         let files = OpenFiles::of(&path)
             .map_err(|source| OpenError::Unusable { path: path.clone(), source })?;
@@ -92,9 +92,7 @@ impl Sqlite {
 
     /// Returns a connection that reads until the deadline.
     pub(crate) async fn read(&self, deadline: Option<Deadline>) -> Result<Connection, sqlx::Error> {
-        let mut conn = within(deadline, self.reader.acquire()).await?;
-        interrupt::set(&mut conn, deadline).await?;
-        Ok(conn.into())
+        Ok(within(deadline, self.reader.acquire(deadline)).await?.into())
     }
 
     /// Closes every connection. The writer's comes back when the last unit is done; as the last to

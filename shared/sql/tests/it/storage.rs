@@ -1,10 +1,10 @@
 //! SQLite files that go away while they are open.
 
-use std::fs;
+use std::{fs, num::NonZeroU32, time::Duration};
 
-use gantry_sql::StorageError;
+use gantry_sql::{Database, Settings, StorageError};
 
-use crate::{Fixture, insert};
+use crate::{Fixture, MIGRATIONS, insert};
 
 #[tokio::test]
 async fn a_probe_writes_and_repeats_itself() {
@@ -34,6 +34,34 @@ async fn files_that_vanished_are_noticed_and_take_no_write() {
         let refused = StorageError::from(refused);
         assert!(matches!(refused, StorageError::Unavailable(_)), "{gone}: {refused}");
     }
+}
+
+#[tokio::test]
+async fn a_dropped_query_ends_and_leaves_its_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings::sqlite_file(folder.path().join("test.db"));
+    settings.sqlite.readers = NonZeroU32::MIN;
+    let db = Database::open(&settings, &MIGRATIONS).await.unwrap();
+    let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+                   SELECT count(*) FROM n";
+    for _ in 0..3 {
+        let mut conn = db.reader().await.unwrap();
+        let query = conn.query(endless).fetch_value::<i64>();
+        // The statement runs once it has been polled.
+        assert!(tokio::time::timeout(Duration::from_millis(20), query).await.is_err());
+    }
+    assert!(crate::names(&db).await.is_empty());
+    // More callers than connections wait for each other.
+    let reads: Vec<_> = (0..8).map(|_| tokio::spawn(read(db.clone()))).collect();
+    for read in reads {
+        read.await.unwrap();
+    }
+    db.close().await;
+    assert!(db.reader().await.is_err());
+}
+
+async fn read(db: Database) {
+    assert!(crate::names(&db).await.is_empty());
 }
 
 #[tokio::test]
