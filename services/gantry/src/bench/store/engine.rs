@@ -150,6 +150,8 @@ impl Set {
                 all += &format!("[{service}.database.postgres]\nurl = \"{url}\"\n");
                 if let Some(number) = self.connections {
                     all += &format!("writers = {number}\nreaders = {number}\n");
+                    // Callers wait long for few connections.
+                    all += "acquire_timeout = \"30s\"\n";
                 }
             }
         }

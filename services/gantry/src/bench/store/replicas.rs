@@ -25,8 +25,8 @@ const DELAY: Duration = Duration::from_millis(5);
 /// Connections of each pool behind the delay.
 const CONNECTIONS: u32 = 2;
 
-/// Number of concurrent callers.
-const AT_ONCE: usize = 32;
+/// Number of concurrent callers: more than the three processes have connections that write.
+const AT_ONCE: usize = 16;
 
 const CALLS: [Call; 2] = [Call::CreateOrder, Call::PlaceOrder];
 
