@@ -43,8 +43,9 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// Silence of the log after which no statement of a call is to come.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// Statements that are no part of a call: polls, purges, and limits of time.
-const APART: [&str; 3] = [FREE_SAGAS.head, "DELETE FROM", "SET statement_timeout"];
+/// Statements that are no part of a call: polls, counts for metrics, purges, and limits of time.
+const APART: [&str; 4] =
+    [FREE_SAGAS.head, "SELECT name, status, count(*)", "DELETE FROM", "SET statement_timeout"];
 
 /// Begins of all known statements.
 const HEADS: [&str; 26] = {
