@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gantry_client::ClientTls;
 use gantry_config::ConfigCommand;
-use gantry_process::MigrateCommand;
+use gantry_process::{HealthcheckArgs, MigrateCommand};
 
 use crate::{bench::BenchArgs, new::CALLEES, sagas::SagasArgs, suite::NAMES};
 
@@ -31,6 +31,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve all services in this process until SIGTERM or Ctrl-C
     Up(UpArgs),
+    /// Ask every service of a running `up` for its health; the exit code is 0 if all serve, otherwise 1
+    Healthcheck(HealthcheckArgs<UpArgs>),
     /// Show or check the settings of `up`, without starting it
     #[command(subcommand)]
     Config(ConfigCommand<UpArgs>),

@@ -21,6 +21,9 @@ pub fn execute() -> ExitCode {
                 ended => code(ended),
             })
         }
+        Command::Healthcheck(args) => {
+            gantry_process::block_on(async |shutdown| up::healthcheck(&args, shutdown).await)
+        }
         Command::Config(command) => up::config(&command),
         Command::Migrate(args) => {
             gantry_process::block_on(async |shutdown| up::migrate(&args, shutdown).await)

@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gantry_config::{Args, ConfigCommand};
 use gantry_telemetry::BUILD;
 
-use crate::{MigrateCommand, Service};
+use crate::{HealthcheckArgs, MigrateCommand, Service};
 
 #[derive(Debug, Parser)]
 #[command(version = BUILD.summary, args_conflicts_with_subcommands = true)]
@@ -19,6 +19,8 @@ struct Cli {
 pub(crate) enum Command {
     /// Serve until SIGTERM, Ctrl-C or SIGHUP; the default
     Serve(Args),
+    /// Ask the running service for its health; the exit code is 0 if it serves, otherwise 1
+    Healthcheck(HealthcheckArgs<Args>),
     /// Show or check the settings without starting
     #[command(subcommand)]
     Config(ConfigCommand<Args>),

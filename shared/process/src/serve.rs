@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use crate::{
-    OpenError, OpenService, ProcessSettings, Service, Shutdown, advertise::advertise, block_on,
-    command::Command,
+    Listening, OpenError, OpenService, ProcessSettings, Service, Shutdown, advertise::advertise,
+    block_on, command::Command, healthcheck,
 };
 
 /// Failure to serve.
@@ -47,6 +47,13 @@ pub fn run<S: Service>() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => gantry_config::refuse(&error),
             })
+        }
+        Command::Healthcheck(args) => {
+            let servers = ProcessSettings::<S>::read(&args.serve).map(|loaded| {
+                let (address, settings) = (loaded.settings.listen, loaded.settings.service);
+                vec![Listening::new(S::NAME, address, &settings.common.server)]
+            });
+            block_on(async |shutdown| healthcheck(servers, args.timeout, shutdown).await)
         }
         Command::Config(command) => {
             let defaults = ProcessSettings::<S>::sources();

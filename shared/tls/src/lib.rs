@@ -20,6 +20,7 @@ mod client;
 mod files;
 mod live;
 mod measure;
+mod own_client;
 mod server;
 
 pub use client::ClientTls;

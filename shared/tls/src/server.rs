@@ -59,12 +59,14 @@ impl ServerTls {
         check_interval(self.reload_interval)?;
         let files = Files {
             authorities: self.client_ca_file.as_deref().map(|ca| Named::new("client_ca_file", ca)),
-            identity: Some((
-                Named::new("cert_file", &self.cert_file),
-                Named::new("key_file", &self.key_file),
-            )),
+            identity: self.identity(),
         };
         Live::load(files, self.reload_interval, build)
+    }
+
+    /// Returns the files of the server's certificate and its key.
+    pub(crate) fn identity(&self) -> Option<(Named, Named)> {
+        Some((Named::new("cert_file", &self.cert_file), Named::new("key_file", &self.key_file)))
     }
 }
 

@@ -22,7 +22,7 @@ use std::{
 
 use gantry_config::{ConfigCommand, Loaded};
 use gantry_discovery::{Kind, Registry};
-use gantry_process::Shutdown;
+use gantry_process::{HealthcheckArgs, Listening, Shutdown};
 use gantry_server::{Admin, ConnectionSettings, OpenFiles, ServerTls, TooFewFiles};
 use gantry_telemetry::Metrics;
 
@@ -155,6 +155,25 @@ pub fn config(command: &ConfigCommand<UpArgs>) -> ExitCode {
     command.run("Settings of gantry up", &settings::defaults::<Settings>(), |args| {
         load(args, &Keys::new(&args.data_dir, SERVICES))
     })
+}
+
+/// Runs `gantry healthcheck`: asks every replica of a suite that runs with the same flags. Returns the
+/// exit code.
+pub async fn healthcheck(args: &HealthcheckArgs<UpArgs>, shutdown: Shutdown) -> ExitCode {
+    gantry_process::healthcheck(listening(&args.serve), args.timeout, shutdown).await
+}
+
+fn listening(args: &UpArgs) -> Result<Vec<Listening>, UpError> {
+    let loaded = settings::read::<Settings>(args, &Keys::new(&args.data_dir, SERVICES))?;
+    let plan = Plan::new(SERVICES, args).map_err(BindError::from)?;
+    let mut listening = Vec::new();
+    for (row, table) in loaded.settings.tables() {
+        for of in plan.services().iter().filter(|of| of.service.name == row.name) {
+            let of = of.addresses();
+            listening.extend(of.map(|address| Listening::new(row.name, address, table.server())));
+        }
+    }
+    Ok(listening)
 }
 
 /// Runs `gantry migrate`: lists or changes the schema of one service's database, with the settings of

@@ -16,6 +16,16 @@ use crate::{
 /// # Errors
 /// All problems of the settings; if there are none, all problems of the files that they name.
 pub(super) fn load<T: SuiteSettings>(args: &UpArgs, keys: &Keys) -> Result<Loaded<T>, ConfigError> {
+    let loaded = read::<T>(args, keys)?;
+    loaded.origin.check(&Files { settings: &loaded.settings, made: &keys.made() })?;
+    Ok(loaded)
+}
+
+/// Like [`load`], without the files that the settings name.
+///
+/// # Errors
+/// All problems of the settings.
+pub(super) fn read<T: SuiteSettings>(args: &UpArgs, keys: &Keys) -> Result<Loaded<T>, ConfigError> {
     let sources = in_data_dir::<T>(&args.data_dir, keys);
     let mut sources = args.settings.add_to(sources.foreign(gantry_telemetry::VARIABLES));
     if let Some(registry) = args.registry {
@@ -24,9 +34,7 @@ pub(super) fn load<T: SuiteSettings>(args: &UpArgs, keys: &Keys) -> Result<Loade
     if let Some(url) = &args.consul {
         sources = sources.set("discovery.consul.url", url.as_str(), "--consul");
     }
-    let loaded: Loaded<T> = gantry_config::load_shown(sources)?;
-    loaded.origin.check(&Files { settings: &loaded.settings, made: &keys.made() })?;
-    Ok(loaded)
+    gantry_config::load_shown(sources)
 }
 
 /// Returns the defaults and the bounds.

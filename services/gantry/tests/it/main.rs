@@ -21,6 +21,7 @@ mod drain;
 mod extremes;
 mod front;
 mod fuzz;
+mod healthcheck;
 mod kills;
 mod load;
 mod local_run;

@@ -37,11 +37,16 @@ impl<S: Service> ProcessSettings<S> {
     /// # Errors
     /// All problems of the settings; if there are none, those of the files that they name.
     pub fn load(args: &Args) -> Result<Loaded<Self>, ConfigError> {
-        let loaded: Loaded<Self> = gantry_config::load_shown(
-            args.add_to(Self::sources().foreign(gantry_telemetry::VARIABLES)),
-        )?;
+        let loaded = Self::read(args)?;
         loaded.origin.check(&Files(&loaded.settings))?;
         Ok(loaded)
+    }
+
+    /// Like [`load`](Self::load), without the files that the settings name.
+    pub(crate) fn read(args: &Args) -> Result<Loaded<Self>, ConfigError> {
+        gantry_config::load_shown(
+            args.add_to(Self::sources().foreign(gantry_telemetry::VARIABLES)),
+        )
     }
 
     /// Returns the defaults and the bounds.
