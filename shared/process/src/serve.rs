@@ -2,16 +2,16 @@
 
 use std::{error::Error, future::Future, pin::pin, process::ExitCode};
 
-use gantry_config::{Args, Loaded, Origin};
+use gantry_config::{Args, ConfigError, Loaded, Origin};
 use gantry_discovery::Registry;
 use gantry_server::{Admin, BuildError, ListenError, OpenFiles, listen};
-use gantry_telemetry::{Metrics, MetricsError};
+use gantry_telemetry::{LogFilter, Metrics, MetricsError};
 use tokio::net::TcpListener;
 use tracing::info;
 
 use crate::{
-    Listening, OpenError, OpenService, ProcessSettings, Service, Shutdown, advertise::advertise,
-    block_on, command::Command, healthcheck,
+    Listening, LogSignals, OpenError, OpenService, ProcessSettings, Service, Shutdown,
+    advertise::advertise, block_on, command::Command, healthcheck, with_log_filter,
 };
 
 /// Failure to serve.
@@ -73,13 +73,22 @@ async fn run_with<S: Service>(
     args: &Args,
     shutdown: Shutdown,
 ) -> Result<(), Box<dyn Error>> {
+    let signals = LogSignals::catch();
     let loaded = ProcessSettings::<S>::load(args)?;
-    let _telemetry =
+    let telemetry =
         gantry_telemetry::init_services(&loaded.settings.telemetry, process, &[S::NAME])?;
     log_origin(&loaded.origin);
     OpenFiles::raise();
     let listener = listen(loaded.settings.listen).await?;
-    Ok(serve::<S>(listener, loaded, shutdown).await?)
+    let filter = telemetry.log_filter();
+    let reread =
+        || Ok::<_, ConfigError>(ProcessSettings::<S>::read(args)?.settings.telemetry.filter);
+    // Boxed: the compiler limits how deep the types of futures may be nested.
+    let serving = Box::pin(serve::<S>(listener, loaded, Some(&filter), shutdown));
+    tokio::select! {
+        served = serving => Ok(served?),
+        never = signals.follow(&filter, reread) => match never {},
+    }
 }
 
 /// Logs the files that the settings were read from, and the number of ignored variables.
@@ -94,13 +103,14 @@ pub fn log_origin(origin: &Origin) {
 }
 
 /// Serves until `shutdown`, drains, and closes the service. A shutdown while the service is opening stops
-/// that at once.
+/// that at once. An admin page shows and changes `log_filter`, if there is one.
 ///
 /// # Errors
 /// [`ServeError`]. Nothing was served.
 pub async fn serve<S: Service>(
     listener: TcpListener,
     loaded: Loaded<ProcessSettings<S>>,
+    log_filter: Option<&LogFilter>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let mut shutdown = pin!(shutdown);
@@ -124,6 +134,7 @@ pub async fn serve<S: Service>(
     };
     let admin = Admin::new().hosts(settings.admin.hosts).metrics(move || metrics.text());
     let admin = service.register_admin(admin.config(redacted));
+    let admin = log_filter.into_iter().fold(admin, with_log_filter);
     let served = service.server()?.serve_with_admin(listener, admin, pages, shutdown).await;
     service.close().await;
     Ok(served?)

@@ -8,8 +8,9 @@
 //! | `/metrics` | metrics in Prometheus's text format |
 //! | `/endpoints` | for each service that calls others: the called services, their known endpoints, and the state of each; JSON |
 //! | `/config` | settings in use, without secrets; JSON |
+//! | `/log-filter` | filter of the log; PUT changes it; JSON |
 //!
-//! JSON is indented with `?pretty`. The content of the last three pages is supplied to [`Admin`]; a
+//! JSON is indented with `?pretty`. The content of the last four pages is supplied to [`Admin`]; a
 //! page without content does not exist. This crate depends on no client, exporter or configuration.
 //!
 //! A request whose Host is neither an IP address, `localhost` nor one of [`Admin::hosts`] is
@@ -66,6 +67,7 @@ use crate::{
     client::Proxies,
     connection::{Closed, ConnectionLimiter, Limits},
     hosts::{self, HostName},
+    log_filter::{self, LogFilterPage},
     pages,
     readiness::{Report, Status},
     settings::LimitSettings,
@@ -102,6 +104,7 @@ pub struct Admin {
     metrics: Option<Source<String>>,
     endpoints: BTreeMap<String, Source<Value>>,
     config: Option<Value>,
+    log_filter: Option<LogFilterPage>,
     hosts: Vec<HostName>,
 }
 
@@ -139,6 +142,17 @@ impl Admin {
     /// Sets the content of `/config`: the settings, without secrets.
     pub fn config(mut self, settings: Value) -> Self {
         self.config = Some(settings);
+        self
+    }
+
+    /// Adds `/log-filter`. `change` gets a new filter and returns why it is invalid.
+    pub fn log_filter(
+        mut self,
+        current: impl Fn() -> String + Send + Sync + 'static,
+        change: impl Fn(String) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        let page = LogFilterPage { current: Arc::new(current), change: Arc::new(change) };
+        self.log_filter = Some(page);
         self
     }
 
@@ -190,13 +204,15 @@ impl Admin {
     }
 
     fn router(self) -> Router {
-        let Self { servers, metrics, endpoints, config, hosts } = self;
+        let Self { servers, metrics, endpoints, config, log_filter, hosts } = self;
         let servers: Arc<[Status]> = servers.into();
-        let has = [metrics.is_some(), !endpoints.is_empty(), config.is_some()];
+        let has =
+            [metrics.is_some(), !endpoints.is_empty(), config.is_some(), log_filter.is_some()];
         let index = pages::index(|path| match path {
             "/metrics" => has[0],
             "/endpoints" => has[1],
             "/config" => has[2],
+            log_filter::PATH => has[3],
             _ => true,
         });
         let mut router = Router::new()
@@ -219,6 +235,9 @@ impl Admin {
         }
         if let Some(config) = config {
             router = router.route("/config", get(async move || Json(config)));
+        }
+        if let Some(page) = log_filter {
+            router = router.merge(page.router());
         }
         let hosts: Arc<[HostName]> = hosts.into();
         let router = router.layer(from_fn(pages::pretty));

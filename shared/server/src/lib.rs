@@ -75,6 +75,7 @@ mod health;
 mod health_check;
 mod hosts;
 mod lifecycle;
+mod log_filter;
 mod measure;
 mod methods;
 mod pages;

@@ -13,12 +13,13 @@ use http::{
 use serde_json::Value;
 
 /// Possible pages: path, whether it is JSON, content.
-const PAGES: [(&str, bool, &str); 6] = [
+const PAGES: [(&str, bool, &str); 7] = [
     ("/livez", true, "200 while the process runs"),
     ("/readyz", true, "readiness of each server and each dependency"),
     ("/metrics", false, "metrics, for Prometheus"),
     ("/endpoints", true, "endpoints of the called services, breakers and ejections"),
     ("/config", true, "settings in force, and the source of each"),
+    ("/log-filter", true, "filter of the log; PUT changes it"),
     ("/healthz", true, "the same as /livez"),
 ];
 

@@ -13,6 +13,7 @@
 //!   calls. With `traces.exporter = "otlp"` sampled spans go to a collector, in batches from a
 //!   bounded queue: a call never waits for it. Without it, a trace that begins here is marked as not
 //!   sampled. An incoming sampled trace stays sampled.
+//! - The filter can be changed while the process runs ([`LogFilter`]).
 //! - E-mail addresses and tokens are removed from every line and every exported attribute
 //!   ([`redact`]). This is a safety net; code must not log them.
 //!
@@ -25,6 +26,7 @@ mod dropped;
 mod escape;
 mod limit;
 mod line;
+mod log_filter;
 mod logs;
 mod metrics;
 mod otlp;
@@ -50,13 +52,14 @@ use opentelemetry_sdk::{
 };
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
+    Layer, Registry,
     filter::{FilterExt, filter_fn},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
 
 pub use build_info::{BUILD, BuildInfo};
+pub use log_filter::{LogEnded, LogFilter};
 pub use metrics::{Metrics, MetricsError};
 pub use opentelemetry::metrics::{Counter, Histogram, Meter};
 pub use redact::redact;
@@ -104,9 +107,17 @@ pub enum InitError {
 #[must_use = "telemetry ends when this is dropped"]
 pub struct Guard {
     provider: SdkTracerProvider,
+    filter: LogFilter,
     style: Style,
     limiter: Arc<Limiter>,
     queue: Arc<Queue>,
+}
+
+impl Guard {
+    /// Returns the filter of the log, to change it.
+    pub fn log_filter(&self) -> LogFilter {
+        self.filter.clone()
+    }
 }
 
 /// Sets up logs and spans for the process of `service`.
@@ -194,11 +205,12 @@ fn subscriber(
         .with_threads(false)
         .with_tracked_inactivity(false)
         .with_filter(filter_fn(is_lasting_span));
-    let wanted = EnvFilter::from(settings.filter.clone());
+    let (wanted, filter) = LogFilter::start(&settings.filter);
     let limiter = Arc::<Limiter>::default();
     let output = Output::start(writer, style.clone(), Arc::clone(&limiter))?;
     let queue = Arc::clone(output.queue());
-    let guard = Guard { provider, style: style.clone(), limiter: Arc::clone(&limiter), queue };
+    let limiting = Arc::clone(&limiter);
+    let guard = Guard { provider, filter, style: style.clone(), limiter: limiting, queue };
     let logs = Logs { style, limiter, output };
     let logs = logs.with_filter(wanted.or(filter_fn(is_lasting_span)));
     Ok((Registry::default().with(spans).with(logs), guard))

@@ -372,9 +372,78 @@ fn a_filter_is_valid_or_refused() {
     for good in ["info", "off", "WARN", "info,gantry_user=debug", "gantry_sql=trace"] {
         assert!(Filter::try_from(good.to_owned()).is_ok(), "{good}");
     }
-    for bad in ["", "inof", "info,gantry_user=loud", "=="] {
-        assert!(Filter::try_from(bad.to_owned()).is_err(), "{bad}");
+    for (bad, part) in [
+        ("", ""),
+        (",", ""),
+        ("inof", "inof"),
+        ("gantry_sql=debug,inof,warn", "inof"),
+        ("info,gantry_user=loud", "gantry_user=loud"),
+        ("==", "=="),
+    ] {
+        assert_eq!(Filter::try_from(bad.to_owned()).unwrap_err().part, part, "{bad}");
     }
+}
+
+/// Returns the lines that `f` logs while it changes the filter, which is `warn` at first.
+fn refiltered(f: impl FnOnce(&dyn Fn(&str))) -> Vec<Value> {
+    let lines = Lines::default();
+    let filter = |text: &str| Filter::try_from(text.to_owned()).unwrap();
+    let settings = Settings::default().format(Format::Json).filter(filter("warn"));
+    let style = Style { format: Format::Json, colours: false, service: "user".to_owned() };
+    let (subscriber, guard) = subscriber(&settings, style, Box::new(lines.clone()), None).unwrap();
+    let (queue, handle) = (Arc::clone(&guard.queue), guard.log_filter());
+    let subscriber = Dispatch::new(subscriber);
+    let change = |text: &str| {
+        handle.change(filter(text)).unwrap();
+        assert_eq!(handle.current(), filter(text));
+    };
+    dispatcher::with_default(&subscriber, || f(&change));
+    drop(guard);
+    queue.flush(Duration::from_secs(60));
+    lines.json()
+}
+
+#[test]
+fn the_filter_changes_inside_of_open_spans() {
+    let lines = refiltered(|change| {
+        let work = || {
+            let _inner = tracing::debug_span!("inside").entered();
+            tracing::debug!("details");
+            tracing::info!("news");
+        };
+        let _call = tracing::info_span!("call", request_id = "r1").entered();
+        work();
+        change("debug");
+        work();
+        change("info,gantry_telemetry=error");
+        work();
+        change("off");
+        tracing::error!("hidden");
+        change("error");
+        tracing::error!("shown");
+    });
+    let of = |line: &Value| line["message"].as_str().unwrap().to_owned();
+    let shown: Vec<_> = lines.iter().map(of).collect();
+    let change = "log filter changed";
+    assert_eq!(shown, [change, "details", "news", change, change, change, "shown"]);
+    assert!(lines.iter().all(|line| line["request_id"] == "r1"), "{lines:?}");
+    assert_eq!(lines[0]["fields"], serde_json::json!({"from": "warn", "to": "debug"}));
+}
+
+#[test]
+fn a_filter_by_span_works_from_the_next_span_on() {
+    let lines = refiltered(|change| {
+        let call = |request_id| {
+            let _call = tracing::info_span!("call", request_id).entered();
+            tracing::debug!("details");
+        };
+        call("r1");
+        change("warn,[call{request_id=r2}]=debug");
+        call("r1");
+        call("r2");
+    });
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!((&lines[1]["message"], &lines[1]["request_id"]), (&"details".into(), &"r2".into()));
 }
 
 #[test]

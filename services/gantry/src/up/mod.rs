@@ -22,7 +22,7 @@ use std::{
 
 use gantry_config::{ConfigCommand, Loaded};
 use gantry_discovery::{Kind, Registry};
-use gantry_process::{HealthcheckArgs, Listening, Shutdown};
+use gantry_process::{HealthcheckArgs, Listening, LogSignals, Shutdown, with_log_filter};
 use gantry_server::{Admin, ConnectionSettings, OpenFiles, ServerTls, TooFewFiles};
 use gantry_telemetry::Metrics;
 
@@ -116,6 +116,7 @@ impl UpError {
 /// # Errors
 /// [`UpError`]
 pub async fn run(args: UpArgs, mut shutdown: Shutdown) -> Result<(), UpError> {
+    let signals = LogSignals::catch();
     let started = tokio::select! {
         started = start(&args) => started?,
         () = &mut shutdown => {
@@ -123,13 +124,18 @@ pub async fn run(args: UpArgs, mut shutdown: Shutdown) -> Result<(), UpError> {
             return Ok(());
         }
     };
-    let Started { services, mut running, registry, plan, tls, admin, _telemetry } = started;
+    let Started { services, mut running, registry, plan, tls, admin, telemetry } = started;
     let life = async {
         all_found(&registry, &plan).await;
         announce(&args, &plan, &tls, &admin)?;
         std::future::pending().await
     };
+    let filter = telemetry.log_filter();
+    let keys = Keys::new(&args.data_dir, SERVICES);
+    let reread =
+        || settings::read::<Settings>(&args, &keys).map(|read| read.settings.telemetry.filter);
     tokio::select! {
+        never = signals.follow(&filter, reread) => match never {},
         early = running.first_to_stop() => return Err(early),
         refused = life => return refused,
         () = shutdown => {}
@@ -147,7 +153,7 @@ struct Started {
     plan: Plan,
     tls: BTreeMap<&'static str, ServerTls>,
     admin: Bootstrap,
-    _telemetry: gantry_telemetry::Guard,
+    telemetry: gantry_telemetry::Guard,
 }
 
 /// Runs `gantry config`: shows or checks the settings of `up` without starting it.
@@ -220,7 +226,7 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     make_data_dir(&args.data_dir)
         .map_err(|source| UpError::DataDir { path: args.data_dir.clone(), source })?;
     keys.provide()?;
-    let _telemetry = gantry_telemetry::init_services(&settings.telemetry, "gantry", &NAMES)?;
+    let telemetry = gantry_telemetry::init_services(&settings.telemetry, "gantry", &NAMES)?;
     gantry_process::log_origin(&origin);
 
     let tls = tls(&settings);
@@ -234,9 +240,10 @@ async fn start(args: &UpArgs) -> Result<Started, UpError> {
     let admin =
         admin::bootstrap(&services.user.service().ensure_admin, args.admin_password_file()).await?;
     let pages = Admin::new().hosts(hosts).metrics(move || metrics.text()).config(redacted);
+    let pages = with_log_filter(pages, &telemetry.log_filter());
     let running = Running::serve(&members, replicas, pages, listeners.admin);
     drop(members);
-    Ok(Started { services, running, registry, plan, tls, admin, _telemetry })
+    Ok(Started { services, running, registry, plan, tls, admin, telemetry })
 }
 
 /// Returns the connection settings of each service's servers, and the number of these servers.

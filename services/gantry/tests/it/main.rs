@@ -25,6 +25,7 @@ mod healthcheck;
 mod kills;
 mod load;
 mod local_run;
+mod log_level;
 mod metrics;
 mod mtls;
 mod new_service;

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -356,4 +356,71 @@ async fn the_admin_server_ends_despite_clients_that_do_not_read() {
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert!(TcpStream::connect(admin.address).await.is_err());
     drop((silent, reader));
+}
+
+/// Sends a request with a body to `/log-filter`, and returns the head and the body of the response.
+async fn put(address: SocketAddr, host: &str, content_type: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "PUT /log-filter HTTP/1.1\r\nhost: {host}\r\ncontent-type: {content_type}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(TEST_TIMEOUT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_lowercase(), body.to_owned())
+}
+
+#[tokio::test]
+async fn the_log_filter_is_shown_and_changed_by_json_alone() {
+    const JSON: &str = "application/json";
+    let filter = Arc::new(Mutex::new("info".to_owned()));
+    let (shown, changed) = (Arc::clone(&filter), Arc::clone(&filter));
+    let change = move |text: String| match text.as_str() {
+        "loud" => Err("loud is no level".to_owned()),
+        _ => {
+            *changed.lock().unwrap() = text;
+            Ok(())
+        }
+    };
+    let admin = Admin::new().log_filter(move || shown.lock().unwrap().clone(), change);
+    let admin = start(admin).await;
+    let (head, body) = get(admin.address, "/log-filter").await;
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert_eq!(body, r#"{"filter":"info"}"#);
+
+    let long = format!(r#"{{"filter":"{}"}}"#, "x".repeat(5000));
+    for (host, content_type, body, status, why) in [
+        ("localhost", JSON, r#"{"filter":"loud"}"#, 400, "loud is no level"),
+        ("localhost", JSON, r#"{"filter":1}"#, 422, "filter"),
+        ("localhost", JSON, r#"{"filter":"debug","for":"1m"}"#, 422, "for"),
+        ("localhost", JSON, "{}", 422, "filter"),
+        ("localhost", JSON, "debug", 400, "JSON"),
+        ("localhost", JSON, "", 400, "JSON"),
+        ("localhost", JSON, &long, 413, "limit"),
+        // A web page could send these without asking first.
+        ("localhost", "text/plain", r#"{"filter":"debug"}"#, 415, "Content-Type"),
+        ("evil.example", JSON, r#"{"filter":"debug"}"#, 421, "admin.hosts"),
+    ] {
+        let (head, told) = put(admin.address, host, content_type, body).await;
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{body}: {head}");
+        assert!(told.contains(why), "{body}: {told}");
+        assert!(SECURITY_HEADERS.iter().all(|header| head.contains(header)), "{head}");
+        assert_eq!(*filter.lock().unwrap(), "info", "{body}");
+    }
+    for method in ["POST", "DELETE", "PATCH", "OPTIONS"] {
+        let (head, _) = page(admin.address, method, "/log-filter").await;
+        assert!(head.starts_with("http/1.1 405"), "{method}: {head}");
+        assert!(!head.contains("access-control"), "{method}: {head}");
+    }
+
+    let (head, body) = put(admin.address, "127.0.0.1", JSON, r#"{"filter":"debug"}"#).await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert_eq!(body, r#"{"filter":"debug"}"#);
+    assert_eq!(get(admin.address, "/log-filter").await.1, body);
+    assert!(get(admin.address, "/").await.1.contains("<a href=\"/log-filter"));
+    let bare = start(whole()).await;
+    assert!(get(bare.address, "/log-filter").await.0.starts_with("http/1.1 404"));
 }

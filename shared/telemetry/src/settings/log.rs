@@ -4,7 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// Format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -24,9 +24,15 @@ pub enum Format {
 pub struct Filter(String);
 
 /// Error of a text that is not a filter.
-#[derive(Debug, thiserror::Error)]
-#[error("expected a level, or levels by module as in info,gantry_user=debug")]
-pub struct InvalidFilter;
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected levels (off, error, warn, info, debug, trace) or MODULE=LEVEL, separated by commas as in \
+     info,gantry_user=debug; {part:?} is neither"
+)]
+pub struct InvalidFilter {
+    /// Part of the text that is wrong.
+    pub part: String,
+}
 
 impl Filter {
     /// Returns the filter that shows no line.
@@ -45,26 +51,24 @@ impl TryFrom<String> for Filter {
     type Error = InvalidFilter;
 
     fn try_from(text: String) -> Result<Self, InvalidFilter> {
-        // A single word that is not a level would be parsed as a module name, so a misspelt level
-        // would silence the log.
-        let misspelt = !text.contains(['=', ',']) && text.parse::<tracing::Level>().is_err();
-        if misspelt && text != "off" || EnvFilter::builder().parse(&text).is_err() {
-            return Err(InvalidFilter);
+        let parts = || text.split(',').filter(|part| !part.is_empty());
+        let wrong = if parts().next().is_none() { Some("") } else { parts().find(is_wrong) };
+        if let Some(part) = wrong {
+            return Err(InvalidFilter { part: part.to_owned() });
         }
         Ok(Self(text))
     }
 }
 
+fn is_wrong(part: &&str) -> bool {
+    // A bare word would be parsed as a module name, so a misspelt level would silence the log.
+    let is_level = part.parse::<LevelFilter>().is_ok();
+    !is_level && (!part.contains(['=', '[']) || EnvFilter::builder().parse(part).is_err())
+}
+
 impl From<Filter> for String {
     fn from(filter: Filter) -> Self {
         filter.0
-    }
-}
-
-impl From<Filter> for EnvFilter {
-    fn from(filter: Filter) -> Self {
-        // Validated at creation, so the lossy parser drops nothing.
-        Self::builder().parse_lossy(filter.0)
     }
 }
 
