@@ -35,6 +35,11 @@ pub struct Row {
     pub has_database: bool,
 }
 
+/// Expected profile of a suite.
+#[doc(hidden)]
+pub const DEVELOPMENT: &str = "development: this process creates keys and a password, and its services \
+                               listen on loopback addresses. In production run each service's own binary";
+
 /// Port of the admin pages of all services, before any offset.
 pub const ADMIN_PORT: u16 = 9100;
 
@@ -249,6 +254,8 @@ macro_rules! suite {
         #[derive(Debug, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct Settings {
+            /// Strictness of the checks at start.
+            pub profile: gantry_process::Profile,
             /// Admin pages.
             pub admin: $crate::suite::AdminSettings,
             /// Registry in which the services find each other.
@@ -260,6 +267,9 @@ macro_rules! suite {
 
         impl gantry_config::Check for Settings {
             fn check(&self, problems: &mut gantry_config::Problems) {
+                if self.profile == gantry_process::Profile::Production {
+                    problems.expected("profile", $crate::suite::DEVELOPMENT);
+                }
                 for problem in self.discovery.problems() {
                     problems.add(&format!("discovery.{}", problem.key), problem.why);
                 }

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use gantry_config::{Bound, Check, Problems, Secret};
-use gantry_process::{FileChecks, OwnSettings};
+use gantry_process::{FileChecks, OwnSettings, weakness};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,21 @@ impl OwnSettings for Settings {
         problems.within("tokens", &self.tokens);
         problems.within("passwords", &self.passwords);
         problems.within("bootstrap", &self.bootstrap);
+    }
+
+    fn check_production(&self, problems: &mut Problems) {
+        let Bootstrap { admin_email, admin_password } = &self.bootstrap;
+        if !admin_email.is_empty()
+            && let Some(why) = weakness(admin_password.expose())
+        {
+            problems.add("bootstrap.admin_password", format!("the password {why}"));
+        }
+        let least = self.passwords.least_memory_kib();
+        if self.passwords.memory_kib < least {
+            let iterations = self.passwords.iterations;
+            let expected = format!("at least {least} in production with iterations = {iterations}");
+            problems.expected("passwords.memory_kib", expected);
+        }
     }
 
     fn check_files(&self, files: &mut FileChecks<'_>) {

@@ -52,6 +52,7 @@ mod log_level;
 mod migrate;
 mod open;
 mod plaintext;
+mod production;
 mod run;
 mod sagas;
 mod serve;
@@ -67,12 +68,13 @@ pub use healthcheck::{HealthcheckArgs, Listening, healthcheck};
 pub use log_level::{LogSignals, with_log_filter};
 pub use migrate::{DownArgs, MigrateCommand};
 pub use open::OpenService;
+pub use production::weakness;
 pub use run::{Shutdown, block_on};
 pub use sagas::saga_context;
 pub use serve::{ServeError, log_origin, run, serve};
 pub use service::{Callee, KeysApi, OpenError, Service};
 pub use settings::{
-    ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, SHARED, ServiceSettings,
-    StorageSettings, add_process_defaults, check_telemetry, check_telemetry_files,
+    ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, Profile, SHARED,
+    ServiceSettings, StorageSettings, add_process_defaults, check_telemetry, check_telemetry_files,
 };
 pub use system::System;

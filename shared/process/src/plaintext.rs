@@ -3,9 +3,23 @@
 use gantry_config::Problems;
 use gantry_discovery::{Kind, is_loopback};
 
+/// Returns where a service is if it may be on another machine. Consul may return any address, so its
+/// addresses count as other machines.
+pub(crate) fn elsewhere(discovery: &gantry_discovery::Settings, service: &str) -> Option<String> {
+    match discovery.kind {
+        Kind::Memory => None,
+        Kind::Consul => Some("an address that Consul names".to_owned()),
+        Kind::Static => {
+            let listed = discovery.endpoints.get(service).into_iter().flatten();
+            listed.into_iter().find(|endpoint| !is_loopback(endpoint)).cloned()
+        }
+        _ => Some("an address that the registry names".to_owned()),
+    }
+}
+
 /// Rejects published keys (`jwks`) that would be fetched without TLS from another machine: an attacker
 /// who answers could impersonate every user. `is_secure` returns true if the client of a publisher uses
-/// TLS. Consul may return any address, so its addresses count as other machines.
+/// TLS.
 pub(crate) fn check_published_keys(
     identity: &gantry_identity::Settings,
     discovery: &gantry_discovery::Settings,
@@ -17,18 +31,7 @@ pub(crate) fn check_published_keys(
         if trusted.allow_plaintext || is_secure(publisher) {
             continue;
         }
-        let from = match discovery.kind {
-            Kind::Memory => continue,
-            Kind::Consul => "an address that Consul names".to_owned(),
-            Kind::Static => {
-                let listed = discovery.endpoints.get(publisher).into_iter().flatten();
-                match listed.into_iter().find(|endpoint| !is_loopback(endpoint)) {
-                    Some(endpoint) => endpoint.clone(),
-                    None => continue,
-                }
-            }
-            _ => "an address that the registry names".to_owned(),
-        };
+        let Some(from) = elsewhere(discovery, publisher) else { continue };
         problems.add(
             &format!("identity.trusted.{number}.jwks"),
             format!(

@@ -185,6 +185,11 @@ impl Default for PostgresSettings {
 }
 
 impl PostgresSettings {
+    /// Returns true if the server is reached through a Unix socket, which knows the user.
+    pub fn has_socket(&self) -> bool {
+        Server::parse(&self.url).is_ok_and(|server| server.options.get_socket().is_some())
+    }
+
     fn problems(&self) -> Vec<SettingsError> {
         let urls =
             [("postgres.url", Some(&self.url)), ("postgres.read_url", self.read_url.as_ref())];

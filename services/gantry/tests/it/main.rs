@@ -34,6 +34,7 @@ mod own_binaries;
 mod pages;
 mod postgres;
 mod process;
+mod production;
 mod published_keys;
 mod rates;
 mod raw;

@@ -49,6 +49,20 @@ pub struct HashSettings {
     pub waiting: usize,
 }
 
+impl HashSettings {
+    /// Returns the least memory, in KiB, with which a hash of this number of passes resists guessing:
+    /// OWASP's equivalent parameters.
+    pub fn least_memory_kib(&self) -> u32 {
+        match self.iterations {
+            0 | 1 => 47_104,
+            2 => 19_456,
+            3 => 12_288,
+            4 => 9_216,
+            _ => 7_168,
+        }
+    }
+}
+
 impl Check for HashSettings {
     fn check(&self, problems: &mut Problems) {
         /// Most KiB that one hash passes over: some seconds of a processor.

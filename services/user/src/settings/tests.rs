@@ -54,3 +54,41 @@ fn a_weak_admin_password_is_rejected_and_never_shown() {
     let shown = format!("{settings:?}");
     assert!(!shown.contains("horse") && !shown.contains("admin@"), "{shown}");
 }
+
+#[test]
+fn production_rejects_a_guessable_password_and_a_cheap_hash() {
+    let of_admin = |password: &'static str| {
+        [
+            ("GANTRY_PROFILE", "production"),
+            ("GANTRY_USER__SERVER__REFLECTION", "off"),
+            ("GANTRY_USER__BOOTSTRAP__ADMIN_EMAIL", "admin@example.org"),
+            ("GANTRY_USER__BOOTSTRAP__ADMIN_PASSWORD", password),
+            ("GANTRY_USER__PASSWORDS__MEMORY_KIB", "19455"),
+        ]
+    };
+    let strong = of_admin("correct horse battery staple");
+    let error = load(&strong).unwrap_err();
+    let told: Vec<_> = error.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["user.passwords.memory_kib: expected at least 19456 in production with iterations = 2 \
+          (variable GANTRY_USER__PASSWORDS__MEMORY_KIB)"]
+    );
+    for (password, why) in [
+        ("short, you see", "fewer than 16 characters"),
+        ("ababababababababab", "fewer than 6 different"),
+        ("my long Password 9", "guessed first"),
+    ] {
+        let error = load(&of_admin(password)).unwrap_err().to_string();
+        let line = error.lines().find(|line| line.starts_with("user.bootstrap.admin_password: "));
+        assert!(line.is_some_and(|line| line.contains(why)), "{error}");
+        assert!(!error.contains(password), "{error}");
+    }
+    // Three passes need less memory.
+    let cheaper = [
+        ("GANTRY_USER__PASSWORDS__ITERATIONS", "3"),
+        ("GANTRY_USER__PASSWORDS__MEMORY_KIB", "12288"),
+    ];
+    load(&[&strong[..4], &cheaper].concat()).unwrap();
+    load(&of_admin("ababababababababab")[2..4]).unwrap();
+}

@@ -2,11 +2,13 @@
 
 mod common;
 mod process;
+mod profile;
 mod schema;
 mod service;
 
 pub use common::{CommonSettings, StorageSettings};
 pub use process::{ProcessSettings, check_telemetry, check_telemetry_files};
+pub use profile::Profile;
 pub use service::{NoSettings, OwnSettings, ServiceSettings, add_process_defaults};
 
 /// Lists of trusted keys and grants: the entries of all sources add up.

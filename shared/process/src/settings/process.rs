@@ -9,14 +9,16 @@ use serde::{
     ser::SerializeStruct,
 };
 
-use super::{ADDING, SHARED};
-use crate::{PROCESS_BOUNDS, Service, ServiceSettings};
+use super::{ADDING, Profile, SHARED};
+use crate::{PROCESS_BOUNDS, Service, ServiceSettings, production};
 
 /// Settings of a process with one service.
 ///
 /// The keys are the names of the fields, except for [`service`](Self::service): its key is the name of
 /// the service. An unknown key is an error.
 pub struct ProcessSettings<S: Service> {
+    /// `profile`: strictness of the checks at start.
+    pub profile: Profile,
     /// `listen`: address for callers.
     pub listen: SocketAddr,
     /// `admin`: address for operators.
@@ -30,7 +32,8 @@ pub struct ProcessSettings<S: Service> {
 }
 
 impl<S: Service> ProcessSettings<S> {
-    const KEYS: &'static [&'static str] = &["listen", "admin", "discovery", "telemetry", S::NAME];
+    const KEYS: &'static [&'static str] =
+        &["profile", "listen", "admin", "discovery", "telemetry", S::NAME];
 
     /// Loads the defaults, the files of `args` and the environment.
     ///
@@ -67,6 +70,9 @@ impl<S: Service> Check for ProcessSettings<S> {
         }
         check_telemetry(&self.telemetry, problems);
         self.service.check(&self.discovery, problems);
+        if self.profile == Profile::Production {
+            production::check(self, problems);
+        }
     }
 }
 
@@ -90,6 +96,9 @@ impl<S: Service> Check for Files<'_, S> {
     fn check(&self, problems: &mut Problems) {
         check_telemetry_files(&self.0.telemetry, problems);
         self.0.service.check_files(&[], problems);
+        if self.0.profile == Profile::Production {
+            production::check_files(self.0, problems);
+        }
     }
 }
 
@@ -97,6 +106,7 @@ impl<S: Service> Check for Files<'_, S> {
 impl<S: Service> fmt::Debug for ProcessSettings<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessSettings")
+            .field("profile", &self.profile)
             .field("listen", &self.listen)
             .field("admin", &self.admin)
             .field("discovery", &self.discovery)
@@ -109,6 +119,7 @@ impl<S: Service> fmt::Debug for ProcessSettings<S> {
 impl<S: Service> Serialize for ProcessSettings<S> {
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let mut table = serializer.serialize_struct("ProcessSettings", Self::KEYS.len())?;
+        table.serialize_field("profile", &self.profile)?;
         table.serialize_field("listen", &self.listen)?;
         table.serialize_field("admin", &self.admin)?;
         table.serialize_field("discovery", &self.discovery)?;
@@ -135,10 +146,11 @@ impl<'de, S: Service> Visitor<'de> for Keys<S> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ProcessSettings<S>, A::Error> {
-        let (mut listen, mut admin, mut discovery, mut telemetry) = (None, None, None, None);
-        let mut service = None;
+        let (mut profile, mut listen, mut admin) = (None, None, None);
+        let (mut discovery, mut telemetry, mut service) = (None, None, None);
         while let Some(Key(key, _)) = map.next_key::<Key<S>>()? {
             match key {
+                "profile" => profile = Some(map.next_value()?),
                 "listen" => listen = Some(map.next_value()?),
                 "admin" => admin = Some(map.next_value()?),
                 "discovery" => discovery = Some(map.next_value()?),
@@ -148,6 +160,7 @@ impl<'de, S: Service> Visitor<'de> for Keys<S> {
             }
         }
         Ok(ProcessSettings {
+            profile: profile.ok_or_else(|| A::Error::missing_field("profile"))?,
             listen: listen.ok_or_else(|| A::Error::missing_field("listen"))?,
             admin: admin.ok_or_else(|| A::Error::missing_field("admin"))?,
             discovery: discovery.ok_or_else(|| A::Error::missing_field("discovery"))?,

@@ -7,7 +7,7 @@ use gantry_server::IdempotencySettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
-use super::{ProcessSettings, ServiceSettings, common::Unfinished};
+use super::{ProcessSettings, Profile, ServiceSettings, common::Unfinished};
 use crate::Service;
 
 /// Keys of [`ProcessSettings`] that every process has.
@@ -15,6 +15,8 @@ use crate::Service;
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct Frame {
+    /// Strictness of the checks at start.
+    profile: Profile,
     /// Address for callers.
     listen: SocketAddr,
     /// Address for operators.

@@ -22,10 +22,10 @@ const SAGA: &str = include_str!("../../config/saga.toml");
 /// Defaults of a client.
 const CLIENT: &str = include_str!("../../config/client.toml");
 
-/// Adds the defaults that every process has: `admin`, `discovery` and `telemetry`.
+/// Adds the defaults that every process has: `profile`, `admin`, `discovery` and `telemetry`.
 #[must_use]
 pub fn add_process_defaults(sources: Sources) -> Sources {
-    let tables = ["admin", "discovery", "telemetry"];
+    let tables = ["profile", "admin", "discovery", "telemetry"];
     tables.into_iter().fold(sources, |sources, table| sources.defaults_of(table, COMMON))
 }
 
@@ -39,6 +39,11 @@ pub trait OwnSettings:
     /// Adds every violated rule that a type or a bound does not express. The named files are not
     /// read.
     fn check(&self, problems: &mut Problems) {
+        let _no_rules = problems;
+    }
+
+    /// Adds every violated rule of the profile `production`, such as a weak secret.
+    fn check_production(&self, problems: &mut Problems) {
         let _no_rules = problems;
     }
 

@@ -19,7 +19,7 @@ pub(super) const LIBRARY_CRATES: &[(&str, &str)] = &[
     ("discovery", "files tls"),
     ("identity", "contract files"),
     ("operator", "contract contract-build saga server"),
-    ("process", "client config contract discovery identity saga server sql telemetry"),
+    ("process", "client config contract discovery files identity saga server sql telemetry"),
     ("proto", "contract contract-build"),
     ("server", "contract discovery http2 identity resilience tls"),
     ("sql", "contract files resilience saga tls"),

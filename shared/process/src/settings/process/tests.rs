@@ -129,7 +129,7 @@ fn every_problem_is_reported_by_its_key() {
     assert!(error.problems.iter().all(|problem| problem.source.is_some()), "{error}");
     assert_eq!(
         problem(&error, "greeting"),
-        "greeting: unknown key, expected one of listen, admin, discovery, telemetry, greeter \
+        "greeting: unknown key, expected one of profile, listen, admin, discovery, telemetry, greeter \
          (variable GANTRY_GREETING)"
     );
     assert_eq!(
