@@ -41,6 +41,7 @@ mod raw;
 mod replicas;
 mod restart;
 mod rules;
+mod sbom;
 mod secrecy;
 mod service_config;
 mod shop;
