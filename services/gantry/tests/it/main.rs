@@ -23,6 +23,7 @@ mod front;
 mod fuzz;
 mod healthcheck;
 mod kills;
+mod kubernetes;
 mod load;
 mod local_run;
 mod log_level;

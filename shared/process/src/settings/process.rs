@@ -47,9 +47,7 @@ impl<S: Service> ProcessSettings<S> {
 
     /// Like [`load`](Self::load), without the files that the settings name.
     pub(crate) fn read(args: &Args) -> Result<Loaded<Self>, ConfigError> {
-        gantry_config::load_shown(
-            args.add_to(Self::sources().foreign(gantry_telemetry::VARIABLES)),
-        )
+        gantry_config::load_shown(args.add_to(Self::sources().foreign(gantry_telemetry::VARIABLES)))
     }
 
     /// Returns the defaults and the bounds.
