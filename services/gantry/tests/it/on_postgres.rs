@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::symlink, process::Output};
 
-use gantry_proto::shop::order::v1::OrderStatus;
+use gantry_proto::shop::order::v1::{ListOrdersRequest, Order, OrderStatus};
 use gantry_sql_testing::Server;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -10,7 +10,7 @@ use crate::{
     cluster::SERVICES,
     own_binaries::{assert_refused, command},
     process::{Suite, gantry},
-    shop::Shop,
+    shop::{Customer, Shop, bearer, new_order},
 };
 
 /// Settings that lead every service to a database of its own on the server.
@@ -64,6 +64,77 @@ async fn the_suite_keeps_its_data_in_postgresql() {
 
     let suite = suite.start_again();
     assert_eq!(Shop::open(&suite).await.order(&order.id).await, order);
+}
+
+async fn list(shop: &Shop, customer: &Customer) -> Vec<Order> {
+    let request = bearer(ListOrdersRequest::default(), &customer.token);
+    shop.orders.clone().list_orders(request).await.unwrap().into_inner().orders
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_standby_makes_lists_old_and_fails_no_command() {
+    let server = Server::start();
+    let standby = server.start_standby();
+    let mut settings = settings(&server).await;
+    let read_url = standby.replica_of(&settings[1].1);
+    settings.push(("GANTRY_DATABASE__POSTGRES__READ_URL".to_owned(), read_url));
+    standby.catch_up(&server).await;
+    let suite = Suite::start_set(&[], &settings);
+    let shop = Shop::open(&suite).await;
+    let customer = shop.customer().await;
+    let product = shop.product(10).await;
+    // Products are read from the standby.
+    standby.catch_up(&server).await;
+
+    standby.pause_replay().await;
+    let request = new_order(&customer.user.id, &[(&product.sku, 3)]);
+    let create = async || {
+        let request = bearer(request.clone(), &customer.token);
+        shop.orders.clone().create_order(request).await.unwrap().into_inner()
+    };
+    let draft = create().await;
+    assert_eq!(create().await, draft, "a repeated request is recognised");
+    let placed = shop.place(&customer, &draft).await.unwrap();
+    assert_eq!(placed.status(), OrderStatus::Confirmed);
+    assert_eq!(shop.order(&draft.id).await, placed);
+    assert_eq!(list(&shop, &customer).await, []);
+    assert_eq!(shop.stock(&product.sku).await, (10, 0));
+
+    standby.resume_replay().await;
+    standby.catch_up(&server).await;
+    assert_eq!(list(&shop, &customer).await, [placed]);
+    assert_eq!(shop.stock(&product.sku).await, (7, 0));
+}
+
+/// Ends the session of the first COMMIT that adds a product.
+const LOSE_THE_FIRST_COMMIT: &str = "
+    CREATE SEQUENCE commits;
+    CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('commits') = 1 THEN
+                PERFORM pg_terminate_backend(pg_backend_pid());
+                PERFORM pg_sleep(60);
+            END IF;
+            RETURN NULL;
+        END $$;
+    CREATE CONSTRAINT TRIGGER lose AFTER INSERT ON products DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION lose()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_repeats_a_call_whose_commit_was_lost() {
+    let server = Server::start();
+    let settings = settings(&server).await;
+    let suite = Suite::start_set(&[], &settings);
+    let shop = Shop::open(&suite).await;
+    let (_, database) = settings[1].1.rsplit_once('/').unwrap();
+    let mut conn = server.connect(&database.replace("SERVICE", "inventory")).await;
+    sqlx::raw_sql(LOSE_THE_FIRST_COMMIT).execute(&mut conn).await.unwrap();
+    let product = shop.product(10).await;
+    assert_eq!(shop.stock(&product.sku).await, (10, 0));
+    let commits = sqlx::query_scalar("SELECT last_value FROM commits").fetch_one(&mut conn);
+    let commits: i64 = commits.await.unwrap();
+    assert_eq!(commits, 2, "the first was lost");
+    assert!(suite.process.log().contains("outcome of a commit unknown"), "{}", suite.process.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
