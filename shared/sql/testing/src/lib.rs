@@ -12,6 +12,7 @@
 
 mod standby;
 pub mod statements;
+mod template;
 
 use std::{
     fs,
@@ -32,6 +33,8 @@ use gantry_sql::Settings;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 
+use self::template::Template;
+
 /// Limit of a start, a statement and a wait. Generous, because the machine may be busy.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -42,12 +45,12 @@ const DEFAULT_PORT: u16 = 5432;
 /// holds that input any more, however the holder ended. PostgreSQL refuses to run as root.
 ///
 /// The role `locked`, if it exists, needs its password; on the socket every other role needs none.
-/// After the folder come the primary of a standby, otherwise an empty text, and lines of
-/// `postgresql.conf`.
+/// After the folder come the folder of the [`Template`], the primary of a standby, otherwise an empty
+/// text, and lines of `postgresql.conf`.
 const SCRIPT: &str = r#"
 set -eu
-bin=$1 folder=$2 primary=$3
-shift 3
+bin=$1 folder=$2 template=$3 primary=$4
+shift 4
 as=
 if [ "$(id -u)" = 0 ]; then
     as='setpriv --reuid=postgres --regid=postgres --init-groups'
@@ -63,9 +66,7 @@ make() {
     if [ -n "$primary" ]; then
         $as "$bin/pg_basebackup" -d "$primary" -D data -R -c fast --no-sync
     else
-        $as "$bin/initdb" -D data -U gantry --auth-local=trust --auth-host=scram-sha-256 -E UTF8 \
-            --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US --no-sync &&
-            sed -i '1i local all locked scram-sha-256' data/pg_hba.conf
+        $as cp -a "$template/data" data
     fi
 }
 if make >log 2>&1; then
@@ -133,7 +134,7 @@ impl Server {
         let folder = folder.keep();
         let keeper = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
-            .args([&bin, &folder])
+            .args([&*bin, &*folder, Template::of_this_process().folder()])
             .arg(primary.map(Self::conninfo).unwrap_or_default())
             .args(options)
             .stdin(Stdio::piped())

@@ -93,7 +93,7 @@ async fn until(db: &Database, is_ready: bool) -> Result<(), ProbeError> {
 #[test]
 fn a_full_disk_under_postgresql_is_unavailable_until_there_is_room() {
     let name = "a_full_disk_under_postgresql_is_unavailable_until_there_is_room";
-    on_a_disk_of("128m", name, under_postgresql);
+    on_a_disk_of("192m", name, under_postgresql);
 }
 
 async fn under_postgresql(folder: PathBuf) {
