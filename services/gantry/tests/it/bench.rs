@@ -146,16 +146,14 @@ fn each_call_is_compared_with_its_own_statements() {
     }
 }
 
+/// The scenario `replicas` is left out: on a busy machine its calls wait longer than their deadline for the
+/// few connections behind the delay.
 #[test]
-fn stored_orders_and_replicas_are_compared_with_few() {
-    for (scenario, more, count) in
-        [("stored-sqlite", &["--stored", "1000"][..], 5), ("replicas", &[], 4)]
-    {
-        let rows = rows_with("store", scenario, 250, more);
-        assert_eq!(rows.len(), count);
-        for row in &rows {
-            assert!(row["ratio"].as_f64() > Some(0.0), "{row}");
-        }
+fn many_stored_orders_are_compared_with_few() {
+    let rows = rows_with("store", "stored-sqlite", 250, &["--stored", "1000"]);
+    assert_eq!(rows.len(), 5);
+    for row in &rows {
+        assert!(row["ratio"].as_f64() > Some(0.0), "{row}");
     }
 }
 
