@@ -1,13 +1,13 @@
 //! The command line.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gantry_client::ClientTls;
 use gantry_config::ConfigCommand;
 use gantry_process::{HealthcheckArgs, MigrateCommand};
 
-use crate::{bench::BenchArgs, new::CALLEES, sagas::SagasArgs, suite::NAMES};
+use crate::{new::CALLEES, sagas::SagasArgs, suite::NAMES};
 
 /// Command line of `gantry`.
 #[derive(Debug, Parser)]
@@ -46,8 +46,13 @@ pub enum Command {
     Demo(WalkArgs),
     /// List, show, resume or abort the sagas of a running suite, as its admin
     Sagas(SagasArgs),
-    /// Measure the client, the server and the storage beside their baselines, in a build of the profile `dist`
-    Bench(BenchArgs),
+    /// Measure the client, the server and the storage beside their baselines, by the program `gantry-bench`
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments of `gantry-bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Print the contract for clients in other languages, or as a reference
     #[command(subcommand)]
     Contract(ContractPart),

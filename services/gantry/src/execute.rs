@@ -1,11 +1,13 @@
 //! The command line's way to its command.
 
-use std::{fmt::Display, future::Future, process::ExitCode};
+use std::{
+    ffi::OsString, fmt::Display, future::Future, os::unix::process::CommandExt as _, process,
+    process::ExitCode,
+};
 
 use clap::Parser;
 
 use crate::{
-    bench,
     cli::{Cli, Command},
     contract, demo, keys, new, sagas, up,
 };
@@ -32,7 +34,7 @@ pub fn execute() -> ExitCode {
         Command::New(args) => code(new::run(&args)),
         Command::Demo(args) => code(run(demo::run(&args))),
         Command::Sagas(args) => code(run(sagas::run(&args))),
-        Command::Bench(args) => code(run(bench::run(&args))),
+        Command::Bench { args } => code(Err(bench(&args))),
         Command::Contract(part) => code(contract::print(part)),
     }
 }
@@ -41,6 +43,17 @@ pub fn execute() -> ExitCode {
 #[tokio::main]
 async fn run<T>(tool: impl Future<Output = T>) -> T {
     tool.await
+}
+
+/// Replaces this process by `gantry-bench`, which is in the same folder. Returns only if that fails.
+fn bench(args: &[OsString]) -> String {
+    let program = match std::env::current_exe() {
+        Ok(program) => program.with_file_name("gantry-bench"),
+        Err(error) => return format!("the folder of this program is unknown: {error}"),
+    };
+    let error = process::Command::new(&program).args(args).exec();
+    let build = "cargo build --profile dist -p gantry -p gantry-bench";
+    format!("cannot run {}: {error}. To build it: {build}", program.display())
 }
 
 fn code(ended: Result<(), impl Display>) -> ExitCode {

@@ -9,9 +9,7 @@
 //! - [`up`]: all services in one process, each on its own loopback port;
 //! - [`sagas`]: list, show, resume and abort sagas of a running suite;
 //! - [`demo`]: a checked walk through a running suite;
-//! - [`mod@bench`]: measurements of the client, the server and the storage.
 
-pub mod bench;
 pub mod cli;
 pub mod contract;
 pub mod demo;

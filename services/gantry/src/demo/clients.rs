@@ -19,11 +19,16 @@ use crate::suite::{INVENTORY, ORDER, Row, SERVICES, TooLarge, USER};
 
 /// One client for each gRPC service.
 #[derive(Clone)]
-pub(crate) struct Clients {
+pub struct Clients {
+    /// Login and tokens.
     pub auth: AuthServiceClient<Channel>,
+    /// Users.
     pub users: UserServiceClient<Channel>,
+    /// Products and stock.
     pub inventory: InventoryServiceClient<Channel>,
+    /// Orders.
     pub orders: OrderServiceClient<Channel>,
+    /// Sagas of the order service.
     pub sagas: SagasClient<Channel>,
 }
 
@@ -43,7 +48,7 @@ pub enum ConnectError {
 
 impl Clients {
     /// Creates clients of the suite at the port offset `offset`, with TLS if there are settings for it.
-    pub(crate) fn new(offset: u16, tls: Option<ClientTls>) -> Result<Self, ConnectError> {
+    pub fn new(offset: u16, tls: Option<ClientTls>) -> Result<Self, ConnectError> {
         let mut addresses = Vec::new();
         for service in SERVICES {
             addresses.push((service.name, [service.address(0, offset)?.to_string()]));
@@ -52,10 +57,7 @@ impl Clients {
     }
 
     /// Creates clients of the services in a registry, with TLS if there are settings for it.
-    pub(crate) fn found_in(
-        registry: &Registry,
-        tls: Option<ClientTls>,
-    ) -> Result<Self, ConnectError> {
+    pub fn found_in(registry: &Registry, tls: Option<ClientTls>) -> Result<Self, ConnectError> {
         let mut settings = ClientSettings::default();
         settings.tls = tls;
         let channel = |service: Row| {
@@ -77,7 +79,7 @@ impl Clients {
 }
 
 /// Returns a request with a user's token.
-pub(crate) fn as_bearer<T>(message: T, token: &str) -> Request<T> {
+pub fn as_bearer<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
     // A token is base64url and dots. Without a valid value, the server rejects the call as unauthenticated.
     if let Ok(value) = format!("Bearer {token}").parse() {

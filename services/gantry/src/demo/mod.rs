@@ -3,7 +3,7 @@
 //!
 //! It calls through `gantry-client`, as any team does, and checks each response.
 
-pub(crate) mod clients;
+pub mod clients;
 mod load;
 mod shopping;
 

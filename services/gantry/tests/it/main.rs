@@ -11,7 +11,6 @@ mod access;
 mod architecture;
 mod bad_input;
 mod bad_start;
-mod bench;
 mod cluster;
 mod collector;
 mod config;

@@ -35,12 +35,12 @@ pub(super) const KEPT_IN: &[(&str, &str)] = &[
     ("jsonwebtoken", "identity"),
     ("opentelemetry_sdk", "telemetry"),
     ("prometheus", "telemetry"),
-    // `gantry` compares services with their statements alone.
-    ("sqlx", "sql sql-testing SERVICES common-testing gantry"),
-    // Ways to a peer beside the client: `gantry` compares them.
-    ("h2", "client server discovery consul-agent gantry"),
-    ("hyper", "client server discovery consul-agent gantry"),
-    ("hyper-util", "client server discovery consul-agent gantry telemetry"),
+    // `bench` compares services with their statements alone.
+    ("sqlx", "sql sql-testing SERVICES common-testing bench"),
+    // Ways to a peer beside the client: `bench` compares them.
+    ("h2", "client server discovery consul-agent bench"),
+    ("hyper", "client server discovery consul-agent bench"),
+    ("hyper-util", "client server discovery consul-agent bench telemetry"),
 ];
 
 /// Parts of a service that a part may name.
