@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod alerts;
 mod architecture;
 mod bad_input;
 mod bad_start;
