@@ -82,5 +82,7 @@ async fn a_crash_at_any_write_still_undoes_a_lost_reservation(on: On) {
         order.policy.retry_max = Duration::from_secs(1);
     })
     .await;
-    assert!(crashes >= 16, "{crashes}");
+    // At least six writes, before and after; one more for each further attempt that the machine makes
+    // in time.
+    assert!(crashes >= 12, "{crashes}");
 }
