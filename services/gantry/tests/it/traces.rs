@@ -19,6 +19,7 @@ use crate::{
 };
 
 const PLACE: &str = "shop.order.v1.OrderService/PlaceOrder";
+const LOGIN: &str = "user server shop.user.v1.AuthService/Login";
 
 /// Returns the trace of the first received span of this name, once `until` holds for it.
 async fn trace(collector: &Collector, name: &str, holds: impl Fn(&[Span]) -> bool) -> Vec<Span> {
@@ -360,6 +361,27 @@ async fn the_decision_of_a_caller_counts_before_the_ratio() {
     assert!(spans.iter().all(|span| span.trace == yes), "{spans:#?}");
     let server = spans.iter().find(|span| span.kind == "server").unwrap();
     assert_eq!(server.parent, "b7ad6b7169203331");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_spans_are_exported_unless_the_sdk_is_disabled() {
+    for (disabled, expected) in [("false", true), ("true", false)] {
+        let collector = Collector::start();
+        let mut settings = collector.settings();
+        for (key, value) in
+            [("GANTRY_TELEMETRY__TRACES__INTERVAL", "1h"), ("OTEL_SDK_DISABLED", disabled)]
+        {
+            settings.push((key.to_owned(), value.to_owned()));
+        }
+        let mut suite = Suite::start_set(&[], &settings);
+        Shop::open(&suite).await;
+        assert!(suite.terminate().success());
+        // The collector may print after its answer.
+        if expected {
+            collector.until("the last spans", |spans| has(spans, LOGIN)).await;
+        }
+        assert_eq!(has(&collector.spans(), LOGIN), expected);
+    }
 }
 
 #[test]
