@@ -30,6 +30,7 @@ pub(crate) fn check<S: Service>(settings: &ProcessSettings<S>, problems: &mut Pr
         }
         _ => {}
     }
+    check_telemetry(&settings.telemetry, problems);
     if !admin.listen.ip().is_loopback() && admin.hosts.is_empty() {
         problems.expected(
             "admin.listen",
@@ -78,6 +79,22 @@ impl<S: Service> Check for Table<'_, S> {
         }
         service.own.check_production(problems);
     }
+}
+
+fn check_telemetry(settings: &gantry_telemetry::Settings, problems: &mut Problems) {
+    let gantry_telemetry::Settings { otlp, traces, metrics, .. } = settings;
+    for (key, endpoint) in [
+        ("telemetry.otlp.endpoint", &otlp.endpoint),
+        ("telemetry.traces.endpoint", &traces.endpoint),
+        ("telemetry.metrics.endpoint", &metrics.endpoint),
+    ] {
+        let collector = endpoint.as_deref().and_then(|endpoint| endpoint.strip_prefix("http://"));
+        let place = collector.map(|rest| rest.split('/').next().unwrap_or_default());
+        if place.is_some_and(|place| !is_loopback(place)) {
+            problems.expected(key, "https:// in production to a collector on another machine");
+        }
+    }
+    refuse_plaintext("telemetry.otlp.", otlp.allow_plaintext, problems);
 }
 
 fn check_server(listen: SocketAddr, server: &gantry_server::Settings, problems: &mut Problems) {

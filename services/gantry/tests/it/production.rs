@@ -121,6 +121,13 @@ fn each_rule_is_named_with_its_key() {
         ("discovery.consul.allow_plaintext", "expected false", |fit| {
             fit.set("DISCOVERY__CONSUL__ALLOW_PLAINTEXT", "true");
         }),
+        ("telemetry.traces.endpoint", "expected https://", |fit| {
+            fit.set("TELEMETRY__OTLP__ENDPOINT", "http://127.0.0.1:4317");
+            fit.set("TELEMETRY__TRACES__ENDPOINT", "http://otel.shop.internal:4317/v1/traces");
+        }),
+        ("telemetry.otlp.allow_plaintext", "expected false", |fit| {
+            fit.set("TELEMETRY__OTLP__ALLOW_PLAINTEXT", "true");
+        }),
         ("admin.listen", "admin.hosts", |fit| fit.unset("ADMIN__HOSTS")),
         ("order.server.tls", "cert_file and key_file", |fit| fit.unset("ORDER__SERVER__TLS")),
         ("order.server.reflection", "authenticated or off", |fit| {
