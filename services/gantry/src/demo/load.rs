@@ -8,7 +8,7 @@ use std::{
 use gantry_proto::shop::order::v1::{OrderStatus, PlaceOrderRequest};
 use tokio::{task::JoinSet, time::sleep};
 
-use super::{Customer, DemoError, Goods, Shop, clients::Clients};
+use super::{Customer, DemoError, Goods, Shop, clients::Clients, expect};
 use crate::cli::WalkArgs;
 
 const CUPS: Goods = Goods { name: "Cup, 0.2 l", cents: 600, stock: 1_000_000 };
@@ -152,7 +152,13 @@ impl Caller {
             }
         }
         let sku = &self.sku;
-        let product = answered(end, async || clients.product(customer, sku).await).await?;
+        // An order may be rejected before its saga has returned the stock.
+        let product = answered(end, async || {
+            let product = clients.product(customer, sku).await?;
+            expect("wait until nothing is reserved", 0, product.reserved)?;
+            Ok(product)
+        })
+        .await?;
         let sold = i64::from(CUPS.stock) - i64::from(product.stock);
         if sold != i64::try_from(self.books.confirmed.len()).unwrap_or(i64::MAX) {
             let confirmed = self.books.confirmed.len();
