@@ -12,7 +12,7 @@
 //! - While the registry is unreachable, the last set stays in use, and [`Status`] reports it.
 //! - Different spellings of an address are one endpoint. A host name that resolves to a listed
 //!   address adds no endpoint. A registration without an endpoint is reported
-//!   ([`Watched::left_out`]).
+//!   ([`Watched::unusable`]).
 //! - Watchers are notified only of changes. All watches of a service in a process share one source.
 //! - The adapter keeps a registration alive. Ending it takes a limited time.
 //!

@@ -25,7 +25,7 @@ pub struct Watched {
     /// Number of endpoints in the set.
     pub endpoints: usize,
     /// Registrations without an endpoint and the reasons. None if all have one.
-    pub left_out: Option<Arc<str>>,
+    pub unusable: Option<Arc<str>>,
 }
 
 /// Reliability of a set.
@@ -84,13 +84,13 @@ impl Status {
 struct View {
     set: Arc<EndpointSet>,
     status: Status,
-    left_out: Option<Arc<str>>,
+    unusable: Option<Arc<str>>,
 }
 
 impl View {
     fn watched(&self) -> Watched {
-        let Self { set, status, left_out } = self;
-        Watched { status: status.clone(), endpoints: set.len(), left_out: left_out.clone() }
+        let Self { set, status, unusable } = self;
+        Watched { status: status.clone(), endpoints: set.len(), unusable: unusable.clone() }
     }
 }
 
@@ -104,7 +104,7 @@ impl Publisher {
     /// Creates a publisher with an empty, pending set.
     pub fn new() -> Self {
         let status = Status::Pending { why: None };
-        let view = View { set: Arc::default(), status, left_out: None };
+        let view = View { set: Arc::default(), status, unusable: None };
         Self { view: watch::Sender::new(view) }
     }
 
@@ -146,10 +146,10 @@ impl Publisher {
     }
 
     /// Sets the description of registrations without an endpoint. Does not notify watchers.
-    pub fn left_out(&self, why: Option<String>) {
+    pub fn unusable(&self, why: Option<String>) {
         self.view.send_if_modified(|view| {
-            if view.left_out.as_deref() != why.as_deref() {
-                view.left_out = why.map(Arc::from);
+            if view.unusable.as_deref() != why.as_deref() {
+                view.unusable = why.map(Arc::from);
             }
             false
         });
@@ -201,8 +201,8 @@ impl Watch {
     }
 
     /// Returns the registrations without an endpoint and the reasons. None if all have one.
-    pub fn left_out(&self) -> Option<Arc<str>> {
-        self.view.borrow().left_out.clone()
+    pub fn unusable(&self) -> Option<Arc<str>> {
+        self.view.borrow().unusable.clone()
     }
 
     /// Waits until the set differs from the one last returned by [`current`](Self::current).

@@ -73,7 +73,7 @@ pub struct WatchReport {
     pub known: usize,
     /// Registrations without an endpoint, and the reasons.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<String>,
+    pub unusable: Option<String>,
     /// Time since the registry last confirmed the endpoints, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_millis: Option<u128>,
@@ -85,17 +85,17 @@ pub struct WatchReport {
 impl RegistryReport {
     /// Returns true if the registry knows the server and every registration has an endpoint.
     pub(crate) fn is_whole(&self) -> bool {
-        self.registered && self.watched.values().all(|watched| watched.left_out.is_none())
+        self.registered && self.watched.values().all(|watched| watched.unusable.is_none())
     }
 }
 
 impl WatchReport {
     fn of(watched: &Watched, now: Instant) -> Self {
-        let Watched { status, endpoints, left_out } = watched;
+        let Watched { status, endpoints, unusable } = watched;
         Self {
             state: status.as_str(),
             known: *endpoints,
-            left_out: left_out.as_deref().map(str::to_owned),
+            unusable: unusable.as_deref().map(str::to_owned),
             age_millis: status.age(now).map(|age| age.as_millis()),
             error: status.why().map(str::to_owned),
         }

@@ -204,8 +204,8 @@ impl Shared {
                 Status::Pending { why: Some(why) } => format!("the registry fails: {why}"),
                 Status::Stale { why, .. } => format!("the registry knew none and fails: {why}"),
             };
-            return match self.watch.left_out() {
-                Some(left_out) => format!("{why}; left out: {}", cut(&left_out)),
+            return match self.watch.unusable() {
+                Some(unusable) => format!("{why}; unusable registrations: {}", cut(&unusable)),
                 None => why,
             };
         }

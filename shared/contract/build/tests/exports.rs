@@ -132,7 +132,7 @@ fn the_reference_has_all_policies_and_rules() {
         "| `counts` | map of string to int64 | each value must be greater than 0 |  |\n",
         "| `due` | google.protobuf.Timestamp | must not be in the past |  |\n",
         // As code, because Markdown would turn it into a link and emphasis.
-        "| `label` | string | may be left out; \
+        "| `label` | string | is optional; \
          must match the pattern `^(a_b\\|<c>)*[d](e)_\\.$` |  |\n",
         "| `sizes` | list of int32 | each item may be zero or empty; \
          each item must be greater than 4 |  |\n",

@@ -40,7 +40,7 @@ pub(super) struct Watching {
     /// Host names in `registered`.
     names: Names,
     /// Last logged description of the registrations without an endpoint.
-    left_out: Option<String>,
+    reported: Option<String>,
     /// Current failure of Consul. None while it answers.
     last_error: Option<String>,
 }
@@ -67,7 +67,7 @@ impl Watching {
             as_of: now,
             unusable: Vec::new(),
             names: Names::new(lookup, settings.name_refresh),
-            left_out: None,
+            reported: None,
             last_error: None,
         }
     }
@@ -182,12 +182,12 @@ impl Watching {
             return;
         }
         self.publisher.publish_as_of(self.as_of, set);
-        let left_out = self.left_out();
-        if let (Some(why), true) = (&left_out, left_out != self.left_out) {
+        let report = self.report_unusable();
+        if let (Some(why), true) = (&report, report != self.reported) {
             tracing::warn!(service = self.service, why, "registrations without an endpoint");
         }
-        self.publisher.left_out(left_out.clone());
-        self.left_out = left_out;
+        self.publisher.unusable(report.clone());
+        self.reported = report;
     }
 
     fn endpoints(&self, registered: &Registered) -> Vec<Endpoint> {
@@ -201,7 +201,7 @@ impl Watching {
     }
 
     /// Describes the registrations without an endpoint. None if all have one.
-    fn left_out(&self) -> Option<String> {
+    fn report_unusable(&self) -> Option<String> {
         let unresolved = self.registered.iter().filter_map(|one| {
             let Host::Name(name) = &one.host else { return None };
             let found = self.names.get(name)?;

@@ -97,7 +97,7 @@ pub(crate) async fn unknown(registry: &Registry) {
     assert!(
         matches!(
             &state,
-            Some(Watched { status: Status::Live { .. }, endpoints: 0, left_out: None })
+            Some(Watched { status: Status::Live { .. }, endpoints: 0, unusable: None })
         ),
         "{state:?}"
     );

@@ -121,14 +121,14 @@ async fn a_registration_without_an_endpoint_degrades() {
     let doubtful = Doubtful::new();
     doubtful.answers();
     doubtful.publisher.publish(EndpointSet::default());
-    doubtful.publisher.left_out(Some("user-1: \"users.internal\": no such name".to_owned()));
+    doubtful.publisher.unusable(Some("user-1: \"users.internal\": no such name".to_owned()));
     let registry = doubtful.registry(false);
     let world = World::with(|builder| builder.registry(registry)).await;
     says(&world, |registry| registry.registered).await;
     let report = world.status.report().await;
     let user = &report.registry.as_ref().unwrap().watched["user"];
     assert_eq!((user.state, user.known), ("live", 0));
-    assert!(user.left_out.as_deref().unwrap().contains("users.internal"));
+    assert!(user.unusable.as_deref().unwrap().contains("users.internal"));
     assert!(report.ready && report.degraded, "{report:?}");
 }
 

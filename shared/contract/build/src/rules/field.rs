@@ -80,7 +80,7 @@ impl Rules<'_> {
         if rules.required {
             self.say(field.full_name(), "is required");
         } else if zero && rules.typed.is_some() {
-            self.say(field.full_name(), "may be left out");
+            self.say(field.full_name(), "is optional");
         }
         let checks = self.values(field, &rules);
         if checks.is_empty() && !rules.required {

@@ -88,7 +88,7 @@ async fn a_host_name_is_resolved_and_resolved_again() {
     assert_eq!(world.sees(), ["10.0.0.9:81"], "an address does not wait for a name");
     world.look_up().await;
     assert_eq!(world.sees(), ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.9:81", "[fd00::1]:80"]);
-    assert_eq!(world.watch.left_out(), None);
+    assert_eq!(world.watch.unusable(), None);
 
     world.zone.set("users.internal", &["10.0.0.3"]);
     world.pass(Duration::from_secs(11)).await;
@@ -139,21 +139,21 @@ async fn registrations_without_an_endpoint_are_reported() {
     world.lists(&hosts).await;
     world.look_up().await;
     assert_eq!(world.sees(), ["10.0.0.9:80"]);
-    let left_out = world.watch.left_out().unwrap();
+    let report = world.watch.unusable().unwrap();
     assert_eq!(
-        &*left_out,
+        &*report,
         "\"user-1\": 0 is not a port; \"user-0\": the host name \"gone.internal\": no such name"
     );
     assert!(matches!(world.watch.status(), Status::Live { .. }), "consul answers");
 
     let hosts: Vec<_> = (0..1_000).map(|_| ("10.0.0.1", 0)).collect();
     world.lists(&hosts).await;
-    let left_out = world.watch.left_out().unwrap();
-    assert!(left_out.ends_with("; and 997 more") && left_out.len() < 200, "{left_out}");
+    let report = world.watch.unusable().unwrap();
+    assert!(report.ends_with("; and 997 more") && report.len() < 200, "{report}");
     assert_eq!(world.sees(), [""; 0]);
 
     world.lists(&[("10.0.0.9", 80)]).await;
-    assert_eq!(world.watch.left_out(), None);
+    assert_eq!(world.watch.unusable(), None);
 }
 
 #[tokio::test(start_paused = true)]
