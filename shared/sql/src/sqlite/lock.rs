@@ -25,7 +25,16 @@ pub(crate) enum LockError {
 /// Lock of a database, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ProcessLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for ProcessLock {
+    /// Unlocks at once. A process that is being started has a copy of the file until it runs its
+    /// program, and closing ours would leave the lock to that copy.
+    fn drop(&mut self) {
+        // On an error the lock ends with the last copy of the file.
+        let _ = self.file.unlock();
+    }
 }
 
 impl ProcessLock {
@@ -38,7 +47,7 @@ impl ProcessLock {
             Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
         }
         note_holder(&mut file).map_err(LockError::Io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
