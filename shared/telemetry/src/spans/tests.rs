@@ -85,7 +85,7 @@ fn a_parent_based_sampler_keeps_the_callers_decision() {
     };
     let (none, yes, no) =
         (Context::new(), parent(TraceFlags::SAMPLED), parent(TraceFlags::NOT_SAMPLED));
-    // Whether the exporter is on, sampler, ratio; sampled without a parent, with a sampled one, with
+    // Exporter on, sampler, ratio; sampled without a parent, with a sampled one, with
     // another one.
     for (exports, sampler_of, ratio, expected) in [
         (true, Sampler::ParentRatio, 1.0, [true, true, false]),

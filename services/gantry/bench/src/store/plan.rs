@@ -1,4 +1,4 @@
-//! What a call does on the databases, in its order.
+//! Statements of each call on the databases, in order.
 
 use super::statement::{
     APPEND, CHANGE_ORDER, CHANGE_STOCK, CLAIM, FREE_SAGAS, GET_ORDER, GET_USER, ITEMS, LIST_ORDERS,
