@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, path::Path};
 
 use gantry_config::{Check, Problems};
-use gantry_discovery::{Kind, is_loopback};
+use gantry_discovery::Kind;
 use gantry_server::ReflectionAccess;
 use gantry_sql::PostgresSettings;
 
@@ -22,7 +22,7 @@ pub(crate) fn check<S: Service>(settings: &ProcessSettings<S>, problems: &mut Pr
         ),
         Kind::Consul => {
             let consul = &discovery.consul;
-            if consul.url.strip_prefix("http://").is_some_and(|agent| !is_loopback(agent)) {
+            if consul.is_open_to_others() {
                 let expected = "https:// in production to an agent on another machine";
                 problems.expected("discovery.consul.url", expected);
             }
@@ -82,19 +82,11 @@ impl<S: Service> Check for Table<'_, S> {
 }
 
 fn check_telemetry(settings: &gantry_telemetry::Settings, problems: &mut Problems) {
-    let gantry_telemetry::Settings { otlp, traces, metrics, .. } = settings;
-    for (key, endpoint) in [
-        ("telemetry.otlp.endpoint", &otlp.endpoint),
-        ("telemetry.traces.endpoint", &traces.endpoint),
-        ("telemetry.metrics.endpoint", &metrics.endpoint),
-    ] {
-        let collector = endpoint.as_deref().and_then(|endpoint| endpoint.strip_prefix("http://"));
-        let place = collector.map(|rest| rest.split('/').next().unwrap_or_default());
-        if place.is_some_and(|place| !is_loopback(place)) {
-            problems.expected(key, "https:// in production to a collector on another machine");
-        }
+    for key in settings.open_to_others() {
+        let expected = "https:// in production to a collector on another machine";
+        problems.expected(&format!("telemetry.{key}"), expected);
     }
-    refuse_plaintext("telemetry.otlp.", otlp.allow_plaintext, problems);
+    refuse_plaintext("telemetry.otlp.", settings.otlp.allow_plaintext, problems);
 }
 
 fn check_server(listen: SocketAddr, server: &gantry_server::Settings, problems: &mut Problems) {

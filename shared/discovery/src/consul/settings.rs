@@ -209,6 +209,12 @@ impl Settings {
         Ok(Client::new(agent, transport, token, self.timeout))
     }
 
+    /// Returns true if the traffic to the agent is readable on the network: no TLS, and another machine.
+    /// False for an invalid URL, which is a problem of its own.
+    pub fn is_open_to_others(&self) -> bool {
+        self.agent().is_ok_and(|agent| agent.is_open_to_others())
+    }
+
     /// Parses the agent's address. An error does not quote the URL, which may contain a password.
     fn agent(&self) -> Result<Agent, String> {
         const EXPECTED: &str = "expected http://HOST:PORT or https://HOST:PORT";

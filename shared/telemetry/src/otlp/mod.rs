@@ -16,7 +16,7 @@ use tonic_prost::ProstCodec;
 
 pub(crate) use self::signal::{Accepted, Signal};
 use self::transport::Transport;
-use crate::settings::{InvalidSetting, Protocol, Settings, otlp::is_loopback};
+use crate::settings::{InvalidSetting, Protocol, Settings, otlp::is_open_to_others};
 
 /// First and longest pause before a repetition.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -66,13 +66,11 @@ impl Collector {
         let own = settings.metrics.endpoint.as_deref();
         let metrics = otlp.url(("metrics.endpoint", own), "/v1/metrics")?;
         let headers = headers::load(otlp.headers_file.as_deref())?;
-        let is_secure = |url: &Uri| url.scheme_str() == Some("https");
         for url in [&traces, &metrics] {
-            if is_secure(url) && otlp.tls.is_none() {
+            if url.scheme_str() == Some("https") && otlp.tls.is_none() {
                 return Err(InvalidSetting::new("otlp.tls.ca_file", "is required for https"));
             }
-            let is_open = !is_secure(url) && !is_loopback(url);
-            if is_open && !headers.is_empty() && !otlp.allow_plaintext {
+            if is_open_to_others(url) && !headers.is_empty() && !otlp.allow_plaintext {
                 let why = "the headers would be sent without TLS to another machine: use an \
                            https:// endpoint and tls.ca_file, or set allow_plaintext = true";
                 return Err(InvalidSetting::new("otlp.headers_file", why));

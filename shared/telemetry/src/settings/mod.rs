@@ -51,14 +51,8 @@ impl InvalidSetting {
 impl Settings {
     /// Returns all problems of the values. The named files are not read.
     pub fn problems(&self) -> Vec<InvalidSetting> {
-        let mut problems = self.otlp.problems();
-        for (key, endpoint) in [
-            ("traces.endpoint", &self.traces.endpoint),
-            ("metrics.endpoint", &self.metrics.endpoint),
-        ] {
-            let given = endpoint.as_deref();
-            problems.extend(given.and_then(|given| otlp::url(key, given).err()));
-        }
+        let parsed = self.endpoints().map(|(key, given)| otlp::url(key, given));
+        let mut problems: Vec<_> = parsed.filter_map(Result::err).collect();
         if self.traces.batch > self.traces.queue {
             problems.push(InvalidSetting::new(
                 "traces.batch",
@@ -66,6 +60,24 @@ impl Settings {
             ));
         }
         problems
+    }
+
+    /// Returns the keys of collectors whose traffic is readable on the network: no TLS, and another
+    /// machine. Invalid URLs are problems of their own.
+    pub fn open_to_others(&self) -> impl Iterator<Item = &'static str> {
+        let is_open =
+            |(key, given)| otlp::url(key, given).is_ok_and(|url| otlp::is_open_to_others(&url));
+        self.endpoints().filter(move |endpoint| is_open(*endpoint)).map(|(key, _)| key)
+    }
+
+    /// Returns the keys of the URLs that are set, and the URLs.
+    fn endpoints(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("otlp.endpoint", &self.otlp.endpoint),
+            ("traces.endpoint", &self.traces.endpoint),
+            ("metrics.endpoint", &self.metrics.endpoint),
+        ];
+        all.into_iter().filter_map(|(key, given)| Some((key, given.as_deref()?)))
     }
 
     /// Returns the problem of the files that the settings name, if any. Files that nothing uses are

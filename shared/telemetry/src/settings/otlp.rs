@@ -62,13 +62,6 @@ impl Default for OtlpSettings {
 }
 
 impl OtlpSettings {
-    pub(super) fn problems(&self) -> Vec<InvalidSetting> {
-        match self.endpoint.as_deref().map(|given| url("otlp.endpoint", given)) {
-            Some(Err(invalid)) => vec![invalid],
-            _ => Vec::new(),
-        }
-    }
-
     /// Returns the URL for one kind of data. `own` is the kind's own endpoint with its key, `path`
     /// the path that OTLP over HTTP adds to the common endpoint.
     pub(crate) fn url(&self, own: (&str, Option<&str>), path: &str) -> Result<Uri, InvalidSetting> {
@@ -102,8 +95,13 @@ pub(super) fn url(key: &str, text: &str) -> Result<Uri, InvalidSetting> {
     if is_http && has_host && !has_user && uri.query().is_none() { Ok(uri) } else { Err(invalid()) }
 }
 
+/// Returns true if the traffic to a URL is readable on the network: no TLS, and another machine.
+pub(crate) fn is_open_to_others(uri: &Uri) -> bool {
+    uri.scheme_str() != Some("https") && !is_loopback(uri)
+}
+
 /// Returns true if the host of a URL is this machine.
-pub(crate) fn is_loopback(uri: &Uri) -> bool {
+fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
