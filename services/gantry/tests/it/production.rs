@@ -118,12 +118,19 @@ fn each_rule_is_named_with_its_key() {
             fit.unset("DISCOVERY__CONSUL__CA_FILE");
             fit.set("DISCOVERY__CONSUL__URL", "http://consul.shop.internal:8500");
         }),
+        ("discovery.consul.url", "expected https://", |fit| {
+            fit.unset("DISCOVERY__CONSUL__CA_FILE");
+            fit.set("DISCOVERY__CONSUL__URL", "HTTP://consul.shop.internal:8500");
+        }),
         ("discovery.consul.allow_plaintext", "expected false", |fit| {
             fit.set("DISCOVERY__CONSUL__ALLOW_PLAINTEXT", "true");
         }),
         ("telemetry.traces.endpoint", "expected https://", |fit| {
             fit.set("TELEMETRY__OTLP__ENDPOINT", "http://127.0.0.1:4317");
             fit.set("TELEMETRY__TRACES__ENDPOINT", "http://otel.shop.internal:4317/v1/traces");
+        }),
+        ("telemetry.metrics.endpoint", "expected https://", |fit| {
+            fit.set("TELEMETRY__METRICS__ENDPOINT", "HTTP://otel.shop.internal:4317");
         }),
         ("telemetry.otlp.allow_plaintext", "expected false", |fit| {
             fit.set("TELEMETRY__OTLP__ALLOW_PLAINTEXT", "true");
