@@ -4,7 +4,11 @@ use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time
 
 use gantry_tls::{Followed, InvalidTls, Live, ServerTls, dns_names};
 use rustls::ServerConfig;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{self, AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{either::Either, sync::CancellationToken};
 use tracing::{debug, warn};
@@ -12,6 +16,11 @@ use tracing::{debug, warn};
 /// First byte of every TLS handshake (RFC 8446, section 5.1). No other expected protocol begins
 /// with it.
 const HANDSHAKE: u8 = 22;
+
+/// Longest wait for a peer to read the alert of a failed handshake and close.
+const ALERT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Most bytes that are read meanwhile.
+const MAX_UNREAD: u64 = 64 * 1024;
 
 /// Stream of a connection.
 pub(crate) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
@@ -94,15 +103,22 @@ async fn expect_plaintext(stream: TcpStream, peer: SocketAddr) -> Option<TcpStre
 }
 
 /// # Errors
-/// Reason for the failure. The peer gets it in an alert.
+/// Reason for the failure. A peer that speaks TLS gets it in an alert.
 async fn shake_hands(
     stream: TcpStream,
     peer: SocketAddr,
     config: Arc<ServerConfig>,
 ) -> Result<TlsStream<TcpStream>, String> {
     let spoken = Protocol::of_peer(&stream).await;
-    TlsAcceptor::from(config).accept(stream).await.map_err(|error| match spoken {
-        Some(Protocol::Tls) => error.to_string(),
+    let (error, stream) = match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+        Ok(stream) => return Ok(stream),
+        Err(failed) => failed,
+    };
+    Err(match spoken {
+        Some(Protocol::Tls) => {
+            deliver_alert(stream).await;
+            error.to_string()
+        }
         Some(plaintext @ (Protocol::Http1 | Protocol::Http2)) => {
             warn!(
                 %peer,
@@ -113,6 +129,17 @@ async fn shake_hands(
         }
         None => "the peer does not speak TLS".to_owned(),
     })
+}
+
+/// Closes the connection once the peer has read the alert. A TLS 1.3 client sends its first request with
+/// the end of its handshake, and a socket that is closed with unread input is reset: the peer would lose
+/// the alert (RFC 1122, section 4.2.2.13).
+async fn deliver_alert(mut stream: TcpStream) {
+    let drain = async {
+        stream.shutdown().await?;
+        io::copy(&mut stream.take(MAX_UNREAD), &mut io::sink()).await
+    };
+    let _closed = timeout(ALERT_TIMEOUT, drain).await;
 }
 
 /// Protocol of a peer, detected from its first bytes.
