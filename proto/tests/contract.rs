@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use gantry_contract::{Idempotency, MethodKind, RateClass, Reason as _, Repeats};
+use gantry_contract_fuzz::Fuzz;
 use gantry_proto::{
-    CONTRACT,
+    CONTRACT, EVENTS,
     google::r#type::PostalAddress,
     shop::{
         errors::v1::Reason,
@@ -12,6 +13,8 @@ use gantry_proto::{
         user::v1::{CreateUserRequest, ListUsersResponse, LoginRequest, TokenPair, User},
     },
 };
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 
 #[test]
 fn every_service_is_in_the_contract() {
@@ -111,6 +114,45 @@ fn no_message_shows_a_secret_or_personal_data() {
     for message in messages {
         let shown = format!("{message:?}");
         assert!(shown.contains("[redacted]") && !shown.contains("hush"), "{shown}");
+    }
+}
+
+/// Returns the type of the event with this payload: `user.roles_changed` for `UserRolesChanged`.
+fn event_type(message: &str) -> String {
+    let mut kind = String::new();
+    for letter in message.chars() {
+        let separator = if kind.contains('.') { '_' } else { '.' };
+        if letter.is_ascii_uppercase() && !kind.is_empty() {
+            kind.push(separator);
+        }
+        kind.push(letter.to_ascii_lowercase());
+    }
+    kind
+}
+
+#[test]
+fn every_payload_has_a_type_of_its_name() {
+    let fuzz = Fuzz::new(CONTRACT.descriptor_set).unwrap();
+    let mut messages = fuzz.messages("shop.events.v1");
+    messages.sort_unstable();
+    let listed: Vec<_> = EVENTS.iter().map(|event| event.schema).collect();
+    assert_eq!(listed, messages, "left: the list, right: the contract");
+    for event in EVENTS {
+        let message = event.schema.strip_prefix("shop.events.v1.").unwrap();
+        assert_eq!(event.kind, event_type(message));
+    }
+}
+
+#[test]
+fn payloads_have_ids_totals_and_statuses_only() {
+    let set = FileDescriptorSet::decode(CONTRACT.descriptor_set).unwrap();
+    let events = set.file.iter().filter(|file| file.package() == "shop.events.v1");
+    for message in events.flat_map(|file| &file.message_type) {
+        for field in &message.field {
+            let harmless = ["total", "status", "reason", "tier", "roles", "etag", "items"];
+            let allowed = field.name().ends_with("_id") || harmless.contains(&field.name());
+            assert!(allowed, "{}.{}", message.name(), field.name());
+        }
     }
 }
 

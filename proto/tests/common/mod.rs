@@ -2,7 +2,9 @@
 
 pub(crate) use gantry_proto::{
     google::r#type as google,
-    shop::{inventory::v1 as inventory, order::v1 as order, user::v1 as user},
+    shop::{
+        events::v1 as events, inventory::v1 as inventory, order::v1 as order, user::v1 as user,
+    },
 };
 
 /// Maps the name of each message to this function for it. A test checks that the list is complete.
@@ -12,6 +14,14 @@ macro_rules! messages {
         $crate::messages! {
             $function as $kind;
             "google.type" google { Money, PostalAddress }
+            "shop.events.v1" events {
+                OrderCancelled, OrderCompleted, OrderConfirmed, OrderCreated, OrderPlaced,
+                OrderRejected, OrderShipped, PaymentCharged, PaymentRefunded, ShipmentCancelled,
+                ShipmentCreated, ShipmentDelivered, ShipmentShipped, StockReleased, StockReserved,
+                StockReturned, UserActivated, UserActivationRequested, UserDeactivated, UserDeleted,
+                UserEmailChangeRequested, UserPasswordResetRequested, UserRegistered,
+                UserRolesChanged, UserUpdated,
+            }
             "shop.inventory.v1" inventory {
                 Product, CreateProductRequest, GetProductRequest, BatchGetProductsRequest,
                 BatchGetProductsResponse, ListProductsRequest, ListProductsResponse, Reservation,
