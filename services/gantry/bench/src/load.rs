@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{
@@ -107,8 +107,8 @@ pub(super) enum Outcome {
     Answered(u32),
     /// Lost with the reason OUTCOME_UNKNOWN.
     Unknown,
-    /// Any other failure.
-    Failed,
+    /// Any other failure, with its code.
+    Failed(Code),
 }
 
 impl Call {
@@ -224,6 +224,6 @@ fn failed(status: &Status) -> Outcome {
     let unknown = GantryReason::OutcomeUnknown.reason();
     match status.get_details_error_info() {
         Some(info) if info.reason == unknown => Outcome::Unknown,
-        _ => Outcome::Failed,
+        _ => Outcome::Failed(status.code()),
     }
 }

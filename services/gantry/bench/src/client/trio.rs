@@ -1,6 +1,11 @@
 //! Three replicas with a service time of 5 ms, under calls of every idempotency.
 
-use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 
@@ -8,6 +13,7 @@ use crate::{
     callers::Method,
     error::BenchError,
     load::{Call, Outcome, Work},
+    progress,
     replica::{Behaviour, Plan, Replica},
     row::{Bound::AtMost, Row, Target::Value},
     stats::{Runs, percentile},
@@ -116,8 +122,11 @@ pub(super) struct Failures {
 }
 
 impl Failures {
+    /// Counts the failed calls and prints them by kind.
     pub(super) fn add(&mut self, calls: &[Call]) {
+        let mut kinds = BTreeMap::<_, u32>::new();
         for call in calls.iter().filter(|call| call.has_failed()) {
+            *kinds.entry(format!("{:?} {:?}", call.method, call.outcome)).or_default() += 1;
             if call.method != Method::Add {
                 self.repeatable += 1;
                 continue;
@@ -126,6 +135,9 @@ impl Failures {
             if call.outcome != Outcome::Unknown {
                 self.unexplained += 1;
             }
+        }
+        if !kinds.is_empty() {
+            progress(&format!("    failed: {kinds:?}"));
         }
     }
 
