@@ -5,11 +5,12 @@
 //! - A consumer takes the [`Delivery`]s of a [`Subscription`] and gives them to its [`Handler`], which
 //!   applies each event once.
 //!
-//! [`Outbox`] and [`Handler`] are the ports to the database, [`Bus`] the one to the broker. An event is
+//! [`envelope`] is what a broker carries. [`Outbox`] and [`Handler`] are the ports to the database, [`Bus`] the one to the broker. An event is
 //! published at least once and takes effect once: its sequence in its aggregate tells a duplicate from a
 //! gap.
 
 mod bus;
+pub mod envelope;
 mod event;
 mod store;
 

@@ -108,6 +108,10 @@ pub enum HandlerError {
 /// transaction.
 #[async_trait]
 pub trait Handler: fmt::Debug + Send + Sync + 'static {
+    /// Notes that a subscription begins. In [`Scope::Process`](crate::Scope::Process), events since the
+    /// end of the last one are missing. Does nothing by default.
+    async fn subscribed(&self) {}
+
     /// Handles a delivered event. Runs to its end even if the caller drops the future.
     ///
     /// # Errors

@@ -1,0 +1,5 @@
+//! Guarantees of envelope, bus, relay and consumer.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod envelope;
