@@ -44,10 +44,10 @@ pub enum PublishFailure {
 /// Broker of events.
 #[async_trait]
 pub trait Bus: fmt::Debug + Send + Sync + 'static {
-    /// Opens a publisher, once everything it needs exists in the broker.
+    /// Opens a publisher.
     ///
     /// # Errors
-    /// [`BusError`].
+    /// [`BusError`]: [`Unavailable`](BusError::Unavailable) also while a required queue does not exist.
     async fn publisher(&self) -> Result<Box<dyn Publisher>, BusError>;
 
     /// Opens a subscription, and creates its queue if there is none yet.
@@ -61,8 +61,9 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
 /// Publisher of one relay.
 #[async_trait]
 pub trait Publisher: fmt::Debug + Send {
-    /// Publishes the events in this order, and returns once the bus has stored all of them. After an
-    /// error, or if the future is dropped, the publisher is not to be used again.
+    /// Publishes the events in this order, and returns once the bus has stored all of them. Waits for as
+    /// long as the broker holds publishers back; a dead connection is an error. After an error, or if the
+    /// future is dropped, the publisher is not to be used again.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -115,6 +116,7 @@ pub trait Deliveries: fmt::Debug + Send {
     /// [`BusError`].
     async fn settle(&mut self, tag: u64) -> Result<(), BusError>;
 
-    /// Closes the subscription. Settle every delivery in hand first.
+    /// Closes the subscription, once what was settled is known to the broker. Settle every delivery in
+    /// hand first. A subscription that is dropped instead returns what is not settled.
     async fn close(self: Box<Self>);
 }

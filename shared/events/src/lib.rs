@@ -12,7 +12,10 @@
 mod bus;
 pub mod envelope;
 mod event;
+pub mod memory;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use bus::{
     Bus, BusError, Deliveries, Delivery, PublishError, PublishFailure, Publisher, Scope,
