@@ -11,6 +11,7 @@ use crate::{
     Connection, Kind, Migrations, OpenError, Settings,
     connection::{Boxed, Isolation},
     deadline::{current, within},
+    error::is_unavailable,
     measure::{Measures, Role, timed},
     postgres::{Postgres, Session},
     probe::Probe,
@@ -117,18 +118,21 @@ impl Database {
     }
 
     /// As [`reader`](Self::reader), for queries whose answer may be a little old: lists and searches.
-    /// With `postgres.read_url` they run on a replica.
+    /// With `postgres.read_url` they run on a replica, and on the primary while that is unreachable.
     ///
     /// # Errors
     /// As [`reader`](Self::reader).
     pub async fn replica(&self) -> Result<Connection, sqlx::Error> {
-        match &self.engine {
-            Engine::Postgres(Postgres { replica: Some(replica), .. }) => {
-                let conn = self.wait(Role::Replica, replica.read(current())).await?;
-                Ok(conn.measured(self.measures.as_ref()))
+        if let Engine::Postgres(Postgres { replica: Some(replica), .. }) = &self.engine {
+            match self.wait(Role::Replica, replica.read(current())).await {
+                // The breaker of the replica reports this once, and soon makes it cost no time.
+                Err(error) if is_unavailable(&error) => {
+                    tracing::debug!(%error, "the primary answers instead of the replica");
+                }
+                conn => return Ok(conn?.measured(self.measures.as_ref())),
             }
-            _ => self.reader().await,
         }
+        self.reader().await
     }
 
     /// Returns a connection that writes.
