@@ -1,6 +1,6 @@
 //! Definition of a saga: its steps and their order.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
@@ -202,7 +202,16 @@ impl NewSaga {
         input: &impl Serialize,
         context: Context,
     ) -> Result<Self, serde_json::Error> {
-        Ok(Self { id, name, input: serde_json::to_string(input)?, context })
+        let input = serde_json::to_string(input)?;
+        Ok(Self { id, name, input, context, reserved: Duration::ZERO })
+    }
+
+    /// Reserves the saga for a second for the engine of this process, which learns of it by
+    /// [`Handle::begun`](crate::Handle::begun). For a caller that waits for the end here: otherwise any
+    /// process that shares the log may drive it, and this one is not told.
+    #[must_use]
+    pub fn reserved(self) -> Self {
+        Self { reserved: Duration::from_secs(1), ..self }
     }
 
     /// Parses a stored input.

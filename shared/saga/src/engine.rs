@@ -1,6 +1,10 @@
 //! Engine: claims sagas without a lease and drives them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt, mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use opentelemetry::metrics::Meter;
 use serde::de::DeserializeOwned;
@@ -10,6 +14,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use tracing::{Instrument, field::Empty};
+use uuid::Uuid;
 
 use crate::{
     Carrier, Claimed, Definition, DefinitionError, Log, LogError, Operator, Policy, Status,
@@ -20,14 +25,18 @@ use crate::{
     upkeep::Upkeep,
 };
 
+/// Largest number of new sagas that wait for a free place in this engine.
+const MAX_NEW: usize = 1024;
+
 /// Drives the sagas of its definitions until it is closed.
 ///
 /// A new saga, a saga of a crashed replica and a saga waiting for its next round look the same to
 /// the engine: running and without a lease. So no saga is lost between writing and driving it, and
-/// recovery is not a special case. Sagas of other names are left to the replicas that know them.
+/// recovery is not a special case. Sagas of other names are left to the replicas that know them. A
+/// saga that is [reserved](crate::NewSaga::reserved) is left to its writer's engine for a moment.
 #[derive(Debug)]
 pub struct Engine {
-    wake: Arc<Notify>,
+    wake: Handle,
     operator: Operator,
     /// Dropped to stop the worker.
     stop: watch::Sender<()>,
@@ -49,7 +58,23 @@ type Drivers = BTreeMap<&'static str, Arc<dyn Drive>>;
 
 /// Wakes an engine when a new saga was written. Clones wake the same engine.
 #[derive(Clone, Debug)]
-pub struct Handle(Arc<Notify>);
+pub struct Handle(Arc<Wake>);
+
+/// What an engine is woken for.
+#[derive(Debug, Default)]
+struct Wake {
+    notify: Notify,
+    /// Sagas to look for.
+    wanted: Mutex<Wanted>,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    /// True if any saga may be without a lease.
+    any: bool,
+    /// Sagas that this process has written.
+    new: VecDeque<Uuid>,
+}
 
 impl Engine {
     /// Begins an engine over a log. It has no definitions yet.
@@ -60,7 +85,7 @@ impl Engine {
 
     /// Returns a handle for the code that writes new sagas.
     pub fn handle(&self) -> Handle {
-        Handle(Arc::clone(&self.wake))
+        self.wake.clone()
     }
 
     /// Returns the operator's access to the sagas of this log.
@@ -130,14 +155,14 @@ impl Builder {
         let plans: BTreeMap<_, Plan> =
             drivers.iter().map(|(name, driver)| (*name, driver.plan().clone())).collect();
         let (stop, stopped) = watch::channel(());
-        let wake = Arc::new(Notify::new());
-        let handle = Handle(Arc::clone(&wake));
-        let operator = Operator::new(Arc::clone(&log), plans.into(), handle, measures.clone());
+        let wake = Handle(Arc::default());
+        let operator =
+            Operator::new(Arc::clone(&log), plans.into(), wake.clone(), measures.clone());
         let (kept, watched) = (policy.keep_ended, Arc::clone(&log));
         let upkeep = Upkeep { log: watched, measures: measures.clone(), kept };
         let upkeep = tokio::spawn(upkeep.keep_running(stopped.clone()));
         let worker = Worker { log, policy, carrier, drivers, measures };
-        let worker = tokio::spawn(Arc::new(worker).work(Arc::clone(&wake), stopped));
+        let worker = tokio::spawn(Arc::new(worker).work(Arc::clone(&wake.0), stopped));
         Engine { wake, operator, stop, worker, upkeep }
     }
 }
@@ -145,7 +170,34 @@ impl Builder {
 impl Handle {
     /// Makes the engine look for new sagas now. Without it, they wait for the next poll.
     pub fn wake(&self) {
-        self.0.notify_one();
+        self.0.wanted().any = true;
+        self.0.notify.notify_one();
+    }
+
+    /// Makes the engine drive a saga that this process has written, in preference to others.
+    pub fn begun(&self, saga: Uuid) {
+        let mut wanted = self.0.wanted();
+        // Beyond it they are found like those of other processes.
+        if wanted.new.len() < MAX_NEW {
+            wanted.new.push_back(saga);
+        }
+        drop(wanted);
+        self.0.notify.notify_one();
+    }
+}
+
+impl Wake {
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        // No code panics while it holds the lock, so the value is consistent.
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wanted {
+    /// Takes up to `room` new sagas.
+    fn take(&mut self, room: usize) -> Vec<Uuid> {
+        let taken = room.min(self.new.len());
+        self.new.drain(..taken).collect()
     }
 }
 
@@ -158,7 +210,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work(self: Arc<Self>, wake: Arc<Notify>, mut stop: Stop) {
+    async fn work(self: Arc<Self>, wake: Arc<Wake>, mut stop: Stop) {
         let names: Vec<_> = self.drivers.keys().copied().collect();
         let concurrency = self.policy.concurrency.get();
         let mut poll = interval(self.policy.poll);
@@ -170,7 +222,7 @@ impl Worker {
         // True while claiming fails, so that an outage is logged once and not at every poll.
         let mut failing = false;
         loop {
-            let look = tokio::select! {
+            let mut look = tokio::select! {
                 // Stopping takes precedence over new work.
                 biased;
                 // Closed without a value: the engine stops.
@@ -179,27 +231,46 @@ impl Worker {
                     report(ended);
                     more
                 }
-                () = wake.notified() => true,
+                () = wake.notify.notified() => false,
                 _ = poll.tick() => true,
             };
-            let room = concurrency - sagas.len();
-            if !look || room == 0 {
-                more |= look;
-                continue;
+            let lease = self.policy.lease();
+            let (new, room) = {
+                let mut wanted = wake.wanted();
+                look |= mem::take(&mut wanted.any);
+                let free = concurrency - sagas.len();
+                let new = wanted.take(free);
+                let room = free - new.len();
+                (new, room)
+            };
+            let mut claims = Vec::new();
+            if !new.is_empty() {
+                // Those that cannot be claimed now are found by a later poll.
+                claims.push(self.log.claim_new(&new, &names, lease).await);
             }
-            match self.log.claim(&names, room, self.policy.lease()).await {
-                Ok(claimed) => {
-                    failing = false;
+            if look && room > 0 {
+                let claimed = self.log.claim(&names, room, lease).await;
+                if let Ok(claimed) = &claimed {
                     more = claimed.len() == room;
-                    for saga in claimed {
-                        sagas.spawn(Arc::clone(&self).carry(saga, stop.clone()));
-                    }
                 }
-                Err(error) => {
-                    if !failing {
-                        tracing::warn!(%error, "claiming sagas failed");
+                claims.push(claimed);
+            } else {
+                more |= look;
+            }
+            for claimed in claims {
+                match claimed {
+                    Ok(claimed) => {
+                        failing = false;
+                        for saga in claimed {
+                            sagas.spawn(Arc::clone(&self).carry(saga, stop.clone()));
+                        }
                     }
-                    failing = true;
+                    Err(error) => {
+                        if !failing {
+                            tracing::warn!(%error, "claiming sagas failed");
+                        }
+                        failing = true;
+                    }
                 }
             }
         }

@@ -137,6 +137,8 @@ pub struct NewSaga {
     pub input: String,
     /// Context of the call that begins it.
     pub context: Context,
+    /// Time for which only [`Log::claim_new`] claims it. 0: any process may drive it at once.
+    pub reserved: Duration,
 }
 
 /// Running saga, claimed under a lease.
@@ -277,6 +279,18 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
         &self,
         names: &[&str],
         limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, LogError>;
+
+    /// Claims those of these sagas that were never claimed, if they have these names, reserved or not.
+    /// Otherwise as [`Log::claim`].
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`].
+    async fn claim_new(
+        &self,
+        sagas: &[Uuid],
+        names: &[&str],
         lease: Duration,
     ) -> Result<Vec<Claimed>, LogError>;
 

@@ -49,7 +49,7 @@ impl Default for State {
 impl MemoryLog {
     /// Writes a new saga. An existing saga of that id stays unchanged.
     pub fn begin(&self, saga: NewSaga) {
-        let NewSaga { id, name, input, context } = saga;
+        let NewSaga { id, name, input, context, reserved } = saga;
         let now = Instant::now();
         self.state().sagas.entry(id).or_insert(Row {
             name,
@@ -57,7 +57,7 @@ impl MemoryLog {
             context,
             status: Status::Running,
             epoch: 0,
-            leased_until: None,
+            leased_until: Some(now + reserved),
             entries: Vec::new(),
             create_time: now,
             update_time: now,
@@ -118,6 +118,19 @@ impl State {
 }
 
 impl Row {
+    fn claim(&mut self, id: Uuid, leased_until: Instant) -> Claimed {
+        self.epoch += 1;
+        self.leased_until = Some(leased_until);
+        Claimed {
+            id,
+            name: self.name.to_owned(),
+            input: self.input.clone(),
+            context: self.context.clone(),
+            epoch: self.epoch,
+            entries: self.entries(),
+        }
+    }
+
     fn entries(&self) -> Vec<Entry> {
         self.entries.iter().map(|(_, entry)| entry.clone()).collect()
     }
@@ -138,19 +151,24 @@ impl Log for MemoryLog {
                 && row.status == Status::Running
                 && row.leased_until.is_none_or(|until| until <= now)
         });
-        let claimed = free.take(limit).map(|(id, row)| {
-            row.epoch += 1;
-            row.leased_until = Some(now + lease);
-            Claimed {
-                id: *id,
-                name: row.name.to_owned(),
-                input: row.input.clone(),
-                context: row.context.clone(),
-                epoch: row.epoch,
-                entries: row.entries(),
-            }
+        Ok(free.take(limit).map(|(id, row)| row.claim(*id, now + lease)).collect())
+    }
+
+    async fn claim_new(
+        &self,
+        sagas: &[Uuid],
+        names: &[&str],
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, LogError> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let new = state.sagas.iter_mut().filter(|(id, row)| {
+            sagas.contains(id)
+                && names.contains(&row.name)
+                && row.status == Status::Running
+                && row.epoch == 0
         });
-        Ok(claimed.collect())
+        Ok(new.map(|(id, row)| row.claim(*id, now + lease)).collect())
     }
 
     async fn append(&self, append: Append<'_>) -> Result<(), LogError> {

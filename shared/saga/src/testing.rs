@@ -67,6 +67,16 @@ impl<L: Log> Log for CrashingLog<L> {
         self.inner.claim(names, limit, lease).await
     }
 
+    async fn claim_new(
+        &self,
+        sagas: &[Uuid],
+        names: &[&str],
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, LogError> {
+        self.alive()?;
+        self.inner.claim_new(sagas, names, lease).await
+    }
+
     async fn append(&self, append: Append<'_>) -> Result<(), LogError> {
         self.alive()?;
         let less = |left: usize| Some(left.saturating_sub(1));

@@ -86,7 +86,9 @@ pub async fn begin(conn: &mut Connection, saga: &NewSaga) -> Result<(), sqlx::Er
     conn.query(concat!(
         "INSERT INTO sagas (id, name, input, context, status, epoch, length, lease_expire_time,
                             create_time, update_time)
-         VALUES ($1, $2, $3, $4, 'running', 0, 0, 0, ",
+         VALUES ($1, $2, $3, $4, 'running', 0, 0, ",
+        clock!(),
+        " + $5, ",
         clock!(),
         ", ",
         clock!(),
@@ -96,9 +98,25 @@ pub async fn begin(conn: &mut Connection, saga: &NewSaga) -> Result<(), sqlx::Er
     .bind(saga.name)
     .bind(&saga.input)
     .bind(context)
+    .bind(micros(saga.reserved))
     .execute()
     .await
     .map(drop)
+}
+
+/// Reads what was claimed.
+async fn claimed(conn: &mut Connection, rows: Vec<SagaRow>) -> Result<Vec<Claimed>, sqlx::Error> {
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let appends = row.appends(conn).await?;
+        let id = row.id;
+        match row.claimed(appends) {
+            Ok(saga) => claimed.push(saga),
+            // Left out until its lease ends: it must not hold up the others.
+            Err(error) => tracing::error!(saga = %id, %error, "saga log cannot be read"),
+        }
+    }
+    Ok(claimed)
 }
 
 #[async_trait]
@@ -125,21 +143,31 @@ impl Log for SagaLog {
                     .bind(lease)
                     .fetch_all()
                     .await?;
-                let mut claimed = Vec::with_capacity(rows.len());
-                for row in rows {
-                    let appends = row.appends(conn).await?;
-                    let id = row.id;
-                    match row.claimed(appends) {
-                        Ok(saga) => claimed.push(saga),
-                        // Left out until its lease ends: it must not hold up the others.
-                        Err(error) => {
-                            tracing::error!(saga = %id, %error, "saga log cannot be read");
-                        }
-                    }
-                }
+                let mut claimed = claimed(conn, rows).await?;
                 // The rows of an UPDATE have no order.
                 claimed.sort_by_key(|saga| saga.id);
                 Ok::<_, Refused>(claimed)
+            })
+        });
+        Ok(claim.await?)
+    }
+
+    async fn claim_new(
+        &self,
+        sagas: &[Uuid],
+        names: &[&str],
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, LogError> {
+        let new = (sagas.to_vec(), TextList::new(names.iter().copied()));
+        let lease = micros(lease);
+        let claim = self.database.write_locked(new, move |conn, (sagas, names)| {
+            Box::pin(async move {
+                let mut rows: Vec<SagaRow> = Vec::with_capacity(sagas.len());
+                for saga in sagas {
+                    let claim = conn.query(CLAIM_NEW).bind(*saga).bind(names.clone()).bind(lease);
+                    rows.extend(claim.fetch_optional().await?);
+                }
+                Ok::<_, Refused>(claimed(conn, rows).await?)
             })
         });
         Ok(claim.await?)
@@ -222,6 +250,15 @@ const CLAIM: &str = concat!(
       WHERE id IN (SELECT id FROM free) AND status = 'running' AND lease_expire_time <= ",
     clock!(),
     " RETURNING ",
+    columns!()
+);
+
+const CLAIM_NEW: &str = concat!(
+    "UPDATE sagas SET epoch = epoch + 1, lease_expire_time = ",
+    clock!(),
+    " + $3
+      WHERE id = $1 AND name = ANY($2) AND status = 'running' AND epoch = 0
+     RETURNING ",
     columns!()
 );
 

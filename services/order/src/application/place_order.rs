@@ -107,7 +107,9 @@ impl PlaceOrder {
         });
         let change = order.place(price, saga, placed_by, self.clock.now())?;
         let saga = NewSaga::new(saga, PlaceOrderSaga::NAME, &id.0, context.clone())
-            .map_err(StorageError::failed)?;
+            .map_err(StorageError::failed)?
+            .reserved();
+        let begun = saga.id;
         let unit = UnitOfWork {
             change,
             address: address.clone(),
@@ -116,7 +118,7 @@ impl PlaceOrder {
         };
         match self.orders.commit(unit).await {
             Ok(()) => {
-                self.sagas.wake();
+                self.sagas.begun(begun);
                 tracing::info!(order_id = %id, total = %price.total, "order placed");
                 Ok(id)
             }

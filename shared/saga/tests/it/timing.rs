@@ -31,6 +31,36 @@ async fn a_new_saga_is_found_by_polling_without_a_wake() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reserved_saga_is_driven_by_the_engine_of_its_writer() {
+    let (own, foreign, log) = (World::default(), World::default(), MemoryLog::default());
+    let engine = start(&own, log.clone());
+    let other = start(&foreign, log.clone());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    log.begin(saga().reserved());
+    other.handle().wake();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(log.status(SAGA), Some(Status::Running));
+    engine.handle().begun(SAGA);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(log.status(SAGA), Some(Status::Completed));
+    assert!(foreign.calls().is_empty() && !own.calls().is_empty());
+    engine.close().await;
+    other.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reserved_saga_of_a_killed_process_is_driven_by_another() {
+    let (world, log) = (World::default(), MemoryLog::default());
+    let engine = start(&world, log.clone());
+    log.begin(saga().reserved());
+    tokio::time::sleep(Duration::from_millis(999)).await;
+    assert_eq!(log.status(SAGA), Some(Status::Running));
+    tokio::time::sleep(policy().poll + Duration::from_millis(1)).await;
+    assert_eq!(log.status(SAGA), Some(Status::Completed));
+    engine.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unanswered_step_is_given_up_at_its_deadline() {
     let world = World::default();
     world.script(Kind::Run, "b", [Fate::LostBefore; 1000]);

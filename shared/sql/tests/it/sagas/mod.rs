@@ -21,6 +21,7 @@ macro_rules! contract {
         contract! { $open:
             a_claimed_saga_is_held_until_its_lease_ends
             a_write_renews_the_lease
+            a_reserved_saga_is_claimed_by_name_until_its_time_is_over
             a_stale_epoch_writes_nothing
             entries_read_back_in_order
             a_position_is_written_once

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use gantry_saga::{
-    Append, Count, Entry, Failure, Filter, Intervention, Log, LogError, Recorded, Status,
+    Append, Count, Entry, Failure, Filter, Intervention, Log, LogError, NewSaga, Recorded, Status,
 };
 use gantry_sql::sagas;
 use uuid::Uuid;
 
-use super::{LEASE, Logs, append, context, ids, saga, started};
+use super::{LEASE, Logs, append, begin, context, ids, saga, started};
 
 fn aborted() -> Entry {
     Entry::Aborted { by: "op".to_owned(), note: String::new() }
@@ -38,6 +38,24 @@ pub(super) async fn a_write_renews_the_lease(logs: &Logs) {
         logs.advance(LEASE / 2).await;
         assert!(logs.claim().await.is_empty());
     }
+}
+
+pub(super) async fn a_reserved_saga_is_claimed_by_name_until_its_time_is_over(logs: &Logs) {
+    for id in [1, 2] {
+        let reserved = NewSaga { reserved: LEASE, ..saga(id, "test") };
+        begin(&logs.database, reserved).await.unwrap();
+    }
+    let [one, unknown] = [1, 3].map(Uuid::from_u128);
+    assert!(logs.other.claim(&["test"], 9, LEASE).await.unwrap().is_empty());
+    assert!(logs.one.claim_new(&[one], &["other"], LEASE).await.unwrap().is_empty());
+    let held = logs.one.claim_new(&[unknown, one], &["test"], LEASE * 3).await.unwrap();
+    assert_eq!(ids(&held), [1]);
+    assert_eq!((held[0].epoch, &held[0].context), (1, &context()));
+    assert!(logs.other.claim_new(&[one], &["test"], LEASE).await.unwrap().is_empty());
+
+    logs.advance(LEASE).await;
+    assert_eq!(ids(&logs.other.claim(&["test"], 9, LEASE).await.unwrap()), [2]);
+    logs.append(&held[0], 0, started("a"), Status::Running).await;
 }
 
 pub(super) async fn a_stale_epoch_writes_nothing(logs: &Logs) {
@@ -256,7 +274,7 @@ pub(super) async fn a_unit_that_fails_begins_no_saga(logs: &Logs) {
     assert!(refused.is_err());
     assert!(logs.claim().await.is_empty());
     logs.begin(1, "test").await;
-    let twice = super::begin(&logs.database, saga(1, "test")).await;
+    let twice = begin(&logs.database, saga(1, "test")).await;
     assert!(twice.is_err(), "its id is taken");
 }
 
