@@ -1,20 +1,27 @@
 //! The command line's way to its command.
 
 use std::{
-    ffi::OsString, fmt::Display, future::Future, os::unix::process::CommandExt as _, process,
-    process::ExitCode,
+    env, ffi::OsString, fmt::Display, future::Future, os::unix::process::CommandExt as _,
+    path::Path, process, process::ExitCode,
 };
 
 use clap::Parser;
 
 use crate::{
     cli::{Cli, Command},
-    contract, demo, keys, new, sagas, up,
+    contract, demo, keys, new, sagas,
+    suite::{Row, SERVICES},
+    up,
 };
 
-/// Runs the command of the process's command line. It is part of the library, because a binary
-/// compiles each asynchronous function that it polls again.
+/// Runs the command of the process's command line, or a service if the program is called by the name of
+/// its binary: in the image those names are links to this program.
+///
+/// It is part of the library, because a binary compiles each asynchronous function that it polls again.
 pub fn execute() -> ExitCode {
+    if let Some(service) = called_service() {
+        return (service.run)();
+    }
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Up(cli.up)) {
         Command::Up(args) => {
@@ -39,6 +46,12 @@ pub fn execute() -> ExitCode {
     }
 }
 
+fn called_service() -> Option<&'static Row> {
+    let program = env::args_os().next()?;
+    let name = Path::new(&program).file_name()?;
+    SERVICES.iter().find(|service| name == &*gantry_process::process_name(service.name))
+}
+
 /// Runs a tool; a signal ends it as the system does.
 #[tokio::main]
 async fn run<T>(tool: impl Future<Output = T>) -> T {
@@ -47,7 +60,7 @@ async fn run<T>(tool: impl Future<Output = T>) -> T {
 
 /// Replaces this process by `gantry-bench`, which is in the same folder. Returns only if that fails.
 fn bench(args: &[OsString]) -> String {
-    let program = match std::env::current_exe() {
+    let program = match env::current_exe() {
         Ok(program) => program.with_file_name("gantry-bench"),
         Err(error) => return format!("the folder of this program is unknown: {error}"),
     };

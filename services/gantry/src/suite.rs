@@ -33,6 +33,8 @@ pub struct Row {
     pub needs: &'static [Callee],
     /// True if it has a database, and the settings for one.
     pub has_database: bool,
+    /// The whole `main` of its binary.
+    pub run: fn() -> ExitCode,
 }
 
 /// Expected profile of a suite.
@@ -58,7 +60,8 @@ impl Row {
     /// Returns the row of a service.
     pub const fn of<S: Service>(port: u16) -> Self {
         let has_database = S::MIGRATIONS.is_some();
-        Self { name: S::NAME, port, needs: S::CALLS, has_database }
+        let run = gantry_process::run::<S>;
+        Self { name: S::NAME, port, needs: S::CALLS, has_database, run }
     }
 
     /// Returns the loopback address of a replica; the first replica is 0.

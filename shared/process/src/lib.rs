@@ -71,7 +71,7 @@ pub use open::OpenService;
 pub use production::weakness;
 pub use run::{Shutdown, block_on};
 pub use sagas::saga_context;
-pub use serve::{ServeError, log_origin, run, serve};
+pub use serve::{ServeError, log_origin, process_name, run, serve};
 pub use service::{Callee, KeysApi, OpenError, Service};
 pub use settings::{
     ADDING, CommonSettings, NoSettings, OwnSettings, ProcessSettings, Profile, SHARED,

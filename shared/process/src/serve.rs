@@ -40,7 +40,7 @@ pub enum ServeError {
 /// The whole `main` of a service: parses the command line and runs its command. The default command
 /// loads the settings, serves until SIGTERM, Ctrl-C or SIGHUP, and drains.
 pub fn run<S: Service>() -> ExitCode {
-    let process = process_name::<S>();
+    let process = process_name(S::NAME);
     match Command::parse::<S>(&process) {
         Command::Serve(args) => {
             block_on(async |shutdown| match run_with::<S>(&process, &args, shutdown).await {
@@ -118,7 +118,7 @@ pub async fn serve<S: Service>(
     let settings = loaded.settings;
     let pages = listen(settings.admin.listen).await?;
     let registry = Registry::from_settings(&settings.discovery)?;
-    let metrics = Metrics::exported(&process_name::<S>(), &settings.telemetry)?;
+    let metrics = Metrics::exported(&process_name(S::NAME), &settings.telemetry)?;
     let mut service = settings.service;
     let open = async {
         let server = &mut service.common.server;
@@ -140,6 +140,7 @@ pub async fn serve<S: Service>(
     Ok(served?)
 }
 
-fn process_name<S: Service>() -> String {
-    format!("{}-service", S::NAME)
+/// Returns the name of a service's binary, which its logs and metrics have too.
+pub fn process_name(service: &str) -> String {
+    format!("{service}-service")
 }

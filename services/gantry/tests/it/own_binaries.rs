@@ -3,7 +3,7 @@
 use std::{
     fs::Permissions,
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::{Command, Output},
 };
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     cluster::{SERVICES, local_file, own_binary},
-    process::Process,
+    process::{Process, gantry},
 };
 
 /// Returns the keys of settings without which a service does not start, besides trusted keys.
@@ -67,6 +67,22 @@ fn version_names_the_build() {
         let told = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success());
         assert!(told.starts_with(&format!("{service}-service 0.1.0 (commit ")), "{told}");
+    }
+}
+
+#[test]
+fn gantry_is_a_services_binary_if_it_is_called_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for service in SERVICES {
+        let link = folder.path().join(format!("{service}-service"));
+        symlink(gantry().get_program(), &link).unwrap();
+        for args in [&["--version"][..], &["--help"], &["config", "schema"], &["migrate", "--help"]]
+        {
+            let [own, linked] = [own_binary(service), Command::new(&link)]
+                .map(|mut program| program.args(args).output().unwrap());
+            assert!(own.status.success() && !own.stdout.is_empty());
+            assert_eq!(linked, own, "{service} {args:?}");
+        }
     }
 }
 
