@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod consumer;
 mod envelope;
 mod memory;
+mod metrics;
+mod relay;
+mod world;
