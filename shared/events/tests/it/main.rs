@@ -6,5 +6,6 @@ mod consumer;
 mod envelope;
 mod memory;
 mod metrics;
+mod random;
 mod relay;
 mod world;
