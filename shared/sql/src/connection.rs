@@ -25,6 +25,8 @@ pub struct Connection {
     handle: Handle,
     state: State,
     measures: Option<Arc<Measures>>,
+    /// The unit wrote events to the outbox.
+    wrote_events: bool,
 }
 
 enum Handle {
@@ -75,13 +77,23 @@ impl State {
 
 impl From<Reader> for Connection {
     fn from(reader: Reader) -> Self {
-        Self { handle: Handle::Sqlite(reader), state: State::default(), measures: None }
+        Self {
+            handle: Handle::Sqlite(reader),
+            state: State::default(),
+            measures: None,
+            wrote_events: false,
+        }
     }
 }
 
 impl From<Session> for Connection {
     fn from(session: Session) -> Self {
-        Self { handle: Handle::Postgres(session), state: State::default(), measures: None }
+        Self {
+            handle: Handle::Postgres(session),
+            state: State::default(),
+            measures: None,
+            wrote_events: false,
+        }
     }
 }
 
@@ -126,6 +138,16 @@ impl Connection {
         Conflict.into()
     }
 
+    /// Notes that the unit writes events: its commit wakes the relay.
+    pub(crate) fn writes_events(&mut self) {
+        self.wrote_events = true;
+    }
+
+    /// Returns true if the unit writes events.
+    pub(crate) fn has_written_events(&self) -> bool {
+        self.wrote_events
+    }
+
     /// Begins a unit of work on SQLite. Its statements are interrupted at the deadline.
     pub(crate) async fn begin_on_sqlite(
         conn: PoolConnection<Sqlite>,
@@ -141,6 +163,7 @@ impl Connection {
             handle: Handle::SqliteUnit(begun, unit),
             state: State::default(),
             measures: None,
+            wrote_events: false,
         })
     }
 

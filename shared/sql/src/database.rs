@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use gantry_resilience::deadline::Deadline;
 use opentelemetry::metrics::Meter;
 use sqlx::pool::PoolConnection;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -26,6 +27,8 @@ pub struct Database {
     /// Owns the units of work that have begun.
     pub(crate) units: TaskTracker,
     pub(crate) measures: Option<Arc<Measures>>,
+    /// Number of units of this process that committed events to the outbox.
+    pub(crate) outbox_writes: watch::Sender<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +85,7 @@ impl Database {
             probe: Probe::default(),
             units: TaskTracker::new(),
             measures: None,
+            outbox_writes: watch::Sender::default(),
         })
     }
 

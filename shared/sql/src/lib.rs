@@ -10,6 +10,7 @@
 //! - [`schema`] lists, applies and reverts the migrations for an operator.
 //! - [`requests`] keeps the records that make a repeated mutation recognisable.
 //! - [`sagas`] keeps the log of sagas.
+//! - [`events`] keeps the events that wait to be published, and records those that took effect.
 //! - [`SharedSecret`] is a secret that all processes on a database must share; [`agree`] compares it.
 //! - [`Database::probe`] checks that the storage takes writes, for a readiness check.
 //! - [`Database::measured`] adds metrics of connections and statements, listed in docs/METRICS.md.
@@ -80,6 +81,7 @@ mod connection;
 mod database;
 mod deadline;
 mod error;
+pub mod events;
 mod list;
 mod measure;
 mod migrations;

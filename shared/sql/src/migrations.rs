@@ -35,9 +35,9 @@ pub struct Migrations {
     pub shared: &'static [&'static SharedTables],
 }
 
-/// Tables that this crate keeps in the databases of services:
-/// [`requests::TABLES`](crate::requests::TABLES) and [`sagas::TABLES`](crate::sagas::TABLES). They are migrated apart from the service's own tables, so
-/// that neither knows the other's versions.
+/// Tables that this crate keeps in the databases of services: [`requests::TABLES`](crate::requests::TABLES),
+/// [`sagas::TABLES`](crate::sagas::TABLES) and [`events::TABLES`](crate::events::TABLES). They are
+/// migrated apart from the service's own tables, so that neither knows the other's versions.
 #[derive(Debug)]
 pub struct SharedTables {
     /// Table of the migrations that were applied.

@@ -25,6 +25,17 @@ macro_rules! clock {
 
 pub(crate) use clock;
 
+/// Text of a query for pairs of a text and a number, bound as `$1`: the JSON list of lists that
+/// [`serde_json`] makes of `Vec<(String, i64)>`.
+macro_rules! pairs {
+    () => {
+        "SELECT pair ->> 0, CAST(pair ->> 1 AS BIGINT)
+           FROM jsonb_array_elements(CAST($1 AS JSONB)) AS pairs (pair)"
+    };
+}
+
+pub(crate) use pairs;
+
 /// A value that both engines store.
 ///
 /// `u32` and `u64` are none: PostgreSQL has no unsigned integers, so bind an `i64`.
@@ -173,19 +184,24 @@ impl<'c> Query<'c> {
     }
 }
 
-/// Returns a statement as SQLite takes it. The text is PostgreSQL's but for three things:
+/// Returns a statement as SQLite takes it. The text is PostgreSQL's but for four things:
 ///
 /// - `= ANY($n)` of a [`TextList`](crate::TextList): SQLite reads the list as rows;
 /// - `FOR UPDATE` and `FOR UPDATE SKIP LOCKED`: SQLite has one writer, so nothing is to be locked;
-/// - [`clock!`]: SQLite's has milliseconds.
+/// - [`clock!`]: SQLite's has milliseconds;
+/// - [`pairs!`]: SQLite has other functions for JSON.
 fn for_sqlite(text: &'static str) -> Cow<'static, str> {
     const LIST: &str = " = ANY(";
     const LOCK: &str = " FOR UPDATE";
     const SKIP: &str = " SKIP LOCKED";
     const CLOCK: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+    const PAIRS: &str = "SELECT value ->> 0, value ->> 1 FROM json_each($1)";
     let mut text = Cow::Borrowed(text);
     while let Some(at) = text.find(clock!()) {
         text.to_mut().replace_range(at..at + clock!().len(), CLOCK);
+    }
+    while let Some(at) = text.find(pairs!()) {
+        text.to_mut().replace_range(at..at + pairs!().len(), PAIRS);
     }
     while let Some(at) = text.find(LOCK) {
         let mut end = at + LOCK.len();
@@ -228,6 +244,10 @@ mod tests {
             for_sqlite(concat!("UPDATE t SET a = ", clock!(), " + $1, b = ", clock!())),
             "UPDATE t SET a = CAST(unixepoch('subsec') * 1000000 AS INTEGER) + $1, \
              b = CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+        );
+        assert_eq!(
+            for_sqlite(concat!("DELETE FROM t WHERE (a, b) IN (", pairs!(), ") AND c")),
+            "DELETE FROM t WHERE (a, b) IN (SELECT value ->> 0, value ->> 1 FROM json_each($1)) AND c",
         );
         assert!(matches!(for_sqlite("SELECT 1"), Cow::Borrowed(_)));
     }

@@ -153,7 +153,12 @@ impl Database {
         let again = |conflict: bool| conflict.then_some(Again::Conflict);
         match result {
             Ok(done) => {
+                let wrote_events = conn.has_written_events();
                 let committed = conn.commit().await;
+                // A failed commit too: it may have taken effect.
+                if wrote_events {
+                    self.outbox_writes.send_modify(|writes| *writes += 1);
+                }
                 self.probe.wrote(committed.is_ok());
                 match committed {
                     Ok(()) => (Ok(done), None),

@@ -26,7 +26,7 @@ use crate::{
 #[non_exhaustive]
 pub struct Step {
     /// Tables that it makes or changes: [`OWN`] for the service's own, `request` for the request
-    /// records, `saga` for the saga log, `secret` for the [shared secrets](crate::SharedSecret).
+    /// records, `saga` for the saga log, `event` for the outbox and the inbox, `secret` for the [shared secrets](crate::SharedSecret).
     pub tables: &'static str,
     /// Number of the migration among those of these tables; the first is 1.
     pub version: i64,

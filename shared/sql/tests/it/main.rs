@@ -4,6 +4,7 @@
 mod commit;
 mod deadline;
 mod drops;
+mod events;
 mod full_disk;
 mod measure;
 mod open;
@@ -28,7 +29,11 @@ use gantry_sql::{Connection, Database, Migrations, OpenError, Settings};
 static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("tests/it/migrations/sqlite"),
     postgres: sqlx::migrate!("tests/it/migrations/postgres"),
-    shared: &[&gantry_sql::requests::TABLES, &gantry_sql::sagas::TABLES],
+    shared: &[
+        &gantry_sql::requests::TABLES,
+        &gantry_sql::sagas::TABLES,
+        &gantry_sql::events::TABLES,
+    ],
 };
 
 /// A database in a folder of its own.

@@ -22,7 +22,7 @@ pub(super) const LIBRARY_CRATES: &[(&str, &str)] = &[
     ("process", "client config contract discovery files identity saga server sql telemetry"),
     ("proto", "contract contract-build"),
     ("server", "contract discovery http2 identity resilience tls"),
-    ("sql", "contract files resilience saga tls"),
+    ("sql", "contract events files resilience saga tls"),
     ("telemetry", "files tls"),
     ("tls", "files"),
 ];
