@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use gantry_events::{Event, HandlerError, StoreError};
 
-use crate::{Connection, StorageError};
+use crate::{Connection, StorageError, error::IgnoredFailure};
 
 /// Effect of a consumer's events on its database.
 #[async_trait]
@@ -46,11 +46,39 @@ impl From<sqlx::Error> for EffectError {
     }
 }
 
-impl From<EffectError> for HandlerError {
-    fn from(error: EffectError) -> Self {
+/// Failure of a unit of the inbox.
+#[derive(Debug)]
+pub(super) enum UnitError {
+    /// The effect's own.
+    Effect(EffectError),
+    /// Failure around the effect. It says nothing about the event.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for UnitError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<sqlx::Error> for UnitError {
+    fn from(error: sqlx::Error) -> Self {
         match error {
-            EffectError::Failed(cause) => Self::Failed(cause),
-            EffectError::Storage(error) => match error {
+            // The commit is refused since the effect went on after a statement had failed.
+            sqlx::Error::AnyDriverError(cause) if cause.is::<IgnoredFailure>() => {
+                Self::Effect(EffectError::failed(cause))
+            }
+            error => Self::Storage(error.into()),
+        }
+    }
+}
+
+impl From<UnitError> for HandlerError {
+    fn from(error: UnitError) -> Self {
+        match error {
+            UnitError::Storage(error) => Self::Store(StoreError::new(error)),
+            UnitError::Effect(EffectError::Failed(cause)) => Self::Failed(cause),
+            UnitError::Effect(EffectError::Storage(error)) => match error {
                 StorageError::Corrupt(_) | StorageError::Failed(_) => {
                     Self::Failed(error.to_string())
                 }

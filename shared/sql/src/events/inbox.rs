@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use gantry_events::{Aggregate, Event, Handled, Handler, HandlerError, StoreError};
 
 use super::{
-    effect::{Effect, EffectError},
+    effect::{Effect, UnitError},
     place::Place,
 };
 use crate::{Connection, Database, StorageError};
@@ -71,7 +71,7 @@ impl<E: Effect> Inbox<E> {
         &self,
         conn: &mut Connection,
         aggregate: &str,
-    ) -> Result<Option<bool>, EffectError> {
+    ) -> Result<Option<bool>, UnitError> {
         let mut place = Place::lock(conn, &self.consumer, aggregate).await?;
         if place.parked {
             return Ok(None);
@@ -86,8 +86,8 @@ impl<E: Effect> Inbox<E> {
         conn: &mut Connection,
         place: &mut Place<'_>,
         event: &Event,
-    ) -> Result<bool, EffectError> {
-        self.effect.apply(conn, event).await?;
+    ) -> Result<bool, UnitError> {
+        self.effect.apply(conn, event).await.map_err(UnitError::Effect)?;
         place.sequence = event.sequence;
         place.write(conn).await?;
         Ok(place.first_held(conn).await? == Some(place.next()))
@@ -99,7 +99,7 @@ impl<E: Effect> Inbox<E> {
         conn: &mut Connection,
         aggregate: &str,
         event: &Event,
-    ) -> Result<(Handled, bool), EffectError> {
+    ) -> Result<(Handled, bool), UnitError> {
         let mut place = Place::lock(conn, &self.consumer, aggregate).await?;
         if event.sequence <= place.sequence {
             // The consumer may have ended before it released what was held.

@@ -6,7 +6,7 @@ use gantry_events::{Aggregate, Event, HandlerError, StoreError};
 use time::OffsetDateTime;
 
 use super::{
-    effect::{Effect, EffectError},
+    effect::{Effect, UnitError},
     inbox::Inbox,
     kept::KeptRow,
     place::Place,
@@ -186,11 +186,7 @@ impl<E: Effect> Inbox<E> {
     }
 
     /// Applies the first parked event. Returns false if none is left that can be applied.
-    async fn replay_next(
-        &self,
-        conn: &mut Connection,
-        aggregate: &str,
-    ) -> Result<bool, EffectError> {
+    async fn replay_next(&self, conn: &mut Connection, aggregate: &str) -> Result<bool, UnitError> {
         let mut place = Place::lock(conn, &self.consumer, aggregate).await?;
         if !place.parked {
             return Ok(false);

@@ -1,5 +1,7 @@
 //! Outbox and inbox, checked on both engines.
 
+mod inbox;
+mod order;
 mod outbox;
 mod plans;
 
@@ -67,7 +69,7 @@ fn places(events: &[Event]) -> Vec<(u128, i64)> {
 }
 
 /// Executes a statement. Returns the number of changed rows.
-async fn execute(db: &Database, statement: &'static str) -> u64 {
+pub(crate) async fn execute(db: &Database, statement: &'static str) -> u64 {
     let executed: Result<u64, sqlx::Error> =
         db.write((), move |conn, ()| Box::pin(conn.query(statement).execute())).await;
     executed.unwrap()
