@@ -1,6 +1,6 @@
 //! Events of a unit of work.
 
-use gantry_events::{Aggregate, NewEvent};
+use gantry_events::{Aggregate, NewEvent, envelope::MAX_DATA};
 
 use crate::{Connection, query::clock};
 
@@ -16,12 +16,30 @@ const INSERT: &str = concat!(
     ")"
 );
 
-/// An event whose kind belongs to another kind of aggregate. Its consumers would never get it.
+/// An event that could not be published, and would block its aggregate.
 #[derive(Debug, thiserror::Error)]
-#[error("the event {kind} is not one of the aggregate {aggregate}")]
-struct ForeignKind {
-    kind: &'static str,
-    aggregate: Aggregate,
+enum Unpublishable {
+    /// No consumer would get it.
+    #[error("the event {kind} is not one of the aggregate {aggregate}")]
+    ForeignKind { kind: &'static str, aggregate: Aggregate },
+    /// No envelope has room for it.
+    #[error("the event {kind} of {aggregate} has {size} bytes: at most {} are allowed", MAX_DATA)]
+    TooLarge { kind: &'static str, aggregate: Aggregate, size: usize },
+}
+
+/// Checks that an event can be published.
+fn check(event: &NewEvent) -> Result<(), Unpublishable> {
+    let NewEvent { aggregate, data, .. } = event;
+    let kind = event.kind;
+    if kind.split_once('.').is_none_or(|(of, _)| of != aggregate.kind()) {
+        let aggregate = aggregate.clone();
+        return Err(Unpublishable::ForeignKind { kind, aggregate });
+    }
+    if data.len() > MAX_DATA {
+        let (aggregate, size) = (aggregate.clone(), data.len());
+        return Err(Unpublishable::TooLarge { kind, aggregate, size });
+    }
+    Ok(())
 }
 
 /// Writes events to the outbox, in the unit of work that makes the change. Each gets the next sequence of
@@ -31,17 +49,14 @@ struct ForeignKind {
 ///
 /// # Errors
 /// Error of the database; [`sqlx::Error::Encode`] if the kind of an event does not begin with that of its
-/// aggregate and a dot.
+/// aggregate and a dot, or its payload is larger than [`MAX_DATA`].
 pub async fn append(conn: &mut Connection, events: &[NewEvent]) -> Result<(), sqlx::Error> {
     let mut events: Vec<_> = events.iter().collect();
     // All units lock sequences in this order, so no two wait for each other.
     events.sort_by(|a, b| a.aggregate.cmp(&b.aggregate));
     for event in events {
         let NewEvent { aggregate, kind, schema, data, context } = event;
-        if kind.split_once('.').is_none_or(|(of, _)| of != aggregate.kind()) {
-            let foreign = ForeignKind { kind, aggregate: aggregate.clone() };
-            return Err(sqlx::Error::Encode(Box::new(foreign)));
-        }
+        check(event).map_err(|error| sqlx::Error::Encode(error.into()))?;
         let aggregate = aggregate.to_string();
         let sequence: i64 = conn.query(RAISE).bind(aggregate.as_str()).fetch_value().await?;
         conn.query(INSERT)

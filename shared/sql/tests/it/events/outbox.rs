@@ -1,6 +1,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
-use gantry_events::{Context, NewEvent, Outbox};
+use bytes::Bytes;
+use gantry_events::{Context, NewEvent, Outbox, envelope::MAX_DATA};
 use gantry_sql::{
     Database, Settings,
     events::{self, OutboxStore, PUBLISHED},
@@ -40,13 +41,16 @@ async fn an_event_reads_back_with_its_place() {
 }
 
 #[tokio::test]
-async fn an_event_of_another_kind_of_aggregate_is_refused() {
+async fn an_event_that_cannot_be_published_is_refused() {
     let (_folder, databases) = both().await;
     for Replicas { one: db, .. } in &databases {
         for kind in ["user.registered", "order", "orders.placed"] {
             let refused = append(db, vec![NewEvent { kind, ..placed(1) }]).await.unwrap_err();
             assert!(refused.to_string().contains(kind), "{refused}");
         }
+        let data = Bytes::from(vec![0; MAX_DATA + 1]);
+        let refused = append(db, vec![NewEvent { data, ..placed(1) }]).await.unwrap_err();
+        assert!(refused.to_string().contains("262145 bytes"), "{refused}");
         assert!(unpublished(&outbox(db).await).await.is_empty());
     }
 }
