@@ -62,8 +62,9 @@ const LEASE: &str = concat!(
 
 const RELEASE: &str = "UPDATE leases SET expire_time = 0 WHERE name = 'relay' AND holder = $1";
 
-const COUNT: &str =
-    "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE publish_time IS NULL LIMIT $1) AS counted";
+/// The order leads to the index: published events come first in the table.
+const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM outbox
+    WHERE publish_time IS NULL ORDER BY position LIMIT $1) AS counted";
 
 const AGE: &str = concat!(
     "SELECT ",

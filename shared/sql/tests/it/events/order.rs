@@ -19,7 +19,7 @@ use super::{Replicas, both, inbox::event};
 
 /// Number of aggregates, and of the events of each.
 const AGGREGATES: u128 = 3;
-const EVENTS: i64 = 6;
+const EVENTS: i64 = 5;
 
 /// Effect that fails at random before the event takes effect or after.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ fn of_run(run: u128, id: u128) -> u128 {
 async fn any_order_of_deliveries_takes_effect_once_and_in_order() {
     let (_folder, databases) = both().await;
     let mut runner = TestRunner::new(Config::default());
-    for run in 0..12 {
+    for run in 0..6 {
         let (order, failures) = deliveries().new_tree(&mut runner).unwrap().current();
         for Replicas { one: db, .. } in &databases {
             let effect = Recorded { failures: Mutex::new(failures.clone()) };
