@@ -33,6 +33,8 @@ pub struct Row {
     pub needs: &'static [Callee],
     /// True if it has a database, and the settings for one.
     pub has_database: bool,
+    /// True if it has request records, and the settings for them.
+    pub has_requests: bool,
     /// The whole `main` of its binary.
     pub run: fn() -> ExitCode,
 }
@@ -60,8 +62,9 @@ impl Row {
     /// Returns the row of a service.
     pub const fn of<S: Service>(port: u16) -> Self {
         let has_database = S::MIGRATIONS.is_some();
+        let has_requests = has_database && S::CONTRACT.is_some();
         let run = gantry_process::run::<S>;
-        Self { name: S::NAME, port, needs: S::CALLS, has_database, run }
+        Self { name: S::NAME, port, needs: S::CALLS, has_database, has_requests, run }
     }
 
     /// Returns the loopback address of a replica; the first replica is 0.

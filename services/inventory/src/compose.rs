@@ -25,7 +25,7 @@ pub struct Service {
 impl gantry_process::Service for Service {
     const NAME: &'static str = "inventory";
     const ABOUT: &'static str = "Keeps the catalogue and the stock";
-    const CONTRACT: &'static Contract = &CONTRACT;
+    const CONTRACT: Option<&'static Contract> = Some(&CONTRACT);
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     const MIGRATIONS: Option<&'static Migrations> = Some(&MIGRATIONS);
     const KEYS: Option<KeysApi> = Some(USERS_KEYS);

@@ -30,7 +30,7 @@ pub struct Service {
 impl gantry_process::Service for Service {
     const NAME: &'static str = "order";
     const ABOUT: &'static str = "Keeps the orders and carries them through";
-    const CONTRACT: &'static Contract = &CONTRACT;
+    const CONTRACT: Option<&'static Contract> = Some(&CONTRACT);
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     const CALLS: &'static [Callee] =
         &[Callee::new("user", &CONTRACT), Callee::new("inventory", &CONTRACT)];

@@ -34,7 +34,7 @@ pub struct Service {
 impl gantry_process::Service for Service {
     const NAME: &'static str = "user";
     const ABOUT: &'static str = "Keeps the users and lets them log in";
-    const CONTRACT: &'static Contract = &CONTRACT;
+    const CONTRACT: Option<&'static Contract> = Some(&CONTRACT);
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     const MIGRATIONS: Option<&'static Migrations> = Some(&MIGRATIONS);
     type Settings = Settings;

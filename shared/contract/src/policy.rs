@@ -159,6 +159,15 @@ pub struct Role {
 }
 
 impl Contract {
+    /// Contract without services, for a process that serves health checks only.
+    pub const EMPTY: Self = Self {
+        services: &[],
+        permissions: &[],
+        roles: &[],
+        rate_classes: &[],
+        descriptor_set: &[],
+    };
+
     /// Returns the policy of the method with this path.
     ///
     /// Searches the tables. On a hot path, build a map once instead.

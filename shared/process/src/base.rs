@@ -43,7 +43,7 @@ pub struct Base {
 #[derive(Debug)]
 struct Storage {
     database: Database,
-    fingerprints: Fingerprints,
+    fingerprints: Option<Fingerprints>,
 }
 
 impl Base {
@@ -79,16 +79,19 @@ impl Base {
         let verifier = Arc::new(verifier.trusting(own_keys));
         let storage = match (S::MIGRATIONS, common.storage) {
             (Some(migrations), Some(StorageSettings { database, idempotency })) => {
-                let fingerprints = idempotency.fingerprints()?;
+                let fingerprints = idempotency.as_ref().map(|it| it.fingerprints()).transpose()?;
                 let mut database = Database::open(&database, migrations).await?;
                 if let Some(meter) = &channels.meter {
                     database = database.measured(meter, S::NAME);
                 }
-                let secret = SharedSecret::new("idempotency.key_file", fingerprints.check_value());
-                let shared = share(&database, S::NAME, &idempotency.key_file, secret).await;
-                if let Err(error) = shared {
-                    database.close().await;
-                    return Err(error);
+                if let (Some(idempotency), Some(fingerprints)) = (&idempotency, &fingerprints) {
+                    let secret = fingerprints.check_value();
+                    let secret = SharedSecret::new("idempotency.key_file", secret);
+                    let shared = share(&database, S::NAME, &idempotency.key_file, secret).await;
+                    if let Err(error) = shared {
+                        database.close().await;
+                        return Err(error);
+                    }
                 }
                 Some(Storage { database, fingerprints })
             }
@@ -96,7 +99,7 @@ impl Base {
         };
         let base = Self {
             name: S::NAME,
-            contract: S::CONTRACT,
+            contract: S::CONTRACT.unwrap_or(&Contract::EMPTY),
             server: common.server,
             grants: identity.grants,
             verifier,
@@ -109,7 +112,7 @@ impl Base {
             let verifier = Arc::clone(&base.verifier);
             base.spawn(async move { match verifier.follow().await {} });
         }
-        if let Some(Storage { database, .. }) = &base.storage {
+        if let Some(Storage { database, fingerprints: Some(_) }) = &base.storage {
             base.spawn(requests::PURGE.keep_running(database.clone(), || System.now()));
         }
         Ok(base)
@@ -136,9 +139,10 @@ impl Base {
     /// Returns the fingerprints that recognise repeated requests.
     ///
     /// # Errors
-    /// [`OpenError::NoDatabase`] without a database, which would hold the request records.
+    /// [`OpenError::NoDatabase`] without a database, which would hold the request records,
+    /// [`OpenError::NoContract`] without a contract, which would have the requests.
     pub fn fingerprints(&self) -> Result<Fingerprints, OpenError> {
-        Ok(self.storage()?.fingerprints.clone())
+        self.storage()?.fingerprints.clone().ok_or(OpenError::NoContract(self.name))
     }
 
     /// Compares a secret of the service with that of the other processes on its database. `file` is the

@@ -18,7 +18,7 @@
 //! impl Service for Greeter {
 //!     const NAME: &'static str = "greeter";
 //!     const ABOUT: &'static str = "Greets";
-//!     const CONTRACT: &'static Contract = &CONTRACT;
+//!     const CONTRACT: Option<&'static Contract> = Some(&CONTRACT);
 //!     const DEFAULTS: &'static str = "
 //!         listen = '127.0.0.1:50090'
 //!         admin.listen = '127.0.0.1:9190'

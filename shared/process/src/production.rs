@@ -132,8 +132,9 @@ impl Check for Files<'_> {
         {
             problems.add("database.postgres.password_file", why);
         }
-        let key_file = &storage.idempotency.key_file;
-        if let Some(why) = problem_of(key_file, weak_key) {
+        if let Some(idempotency) = &storage.idempotency
+            && let Some(why) = problem_of(&idempotency.key_file, weak_key)
+        {
             let how =
                 "all replicas share it, so production does not create it: openssl rand -hex 32";
             problems.add("idempotency.key_file", format!("{why} ({how})"));

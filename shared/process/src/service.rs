@@ -20,8 +20,10 @@ pub trait Service: Sized + Send + Sync + 'static {
     /// Purpose, shown by `--help`.
     const ABOUT: &'static str;
 
-    /// Served contract.
-    const CONTRACT: &'static Contract;
+    /// Served contract. None: no gRPC services, so no callers to identify and no request records. The
+    /// settings `identity.trusted` may be empty, and `idempotency` is an unknown key. Health checks,
+    /// registration, admin pages and calls to other services are the same.
+    const CONTRACT: Option<&'static Contract> = None;
 
     /// Defaults in TOML: its own keys, and the common ones that differ.
     const DEFAULTS: &'static str;
@@ -30,7 +32,8 @@ pub trait Service: Sized + Send + Sync + 'static {
     const CALLS: &'static [Callee] = &[];
 
     /// Schema of its database. None: no database, no request records, and the settings `database`
-    /// and `idempotency` are unknown keys.
+    /// and `idempotency` are unknown keys. The schema has
+    /// [`requests::TABLES`](gantry_sql::requests::TABLES) if there is a contract.
     const MIGRATIONS: Option<&'static Migrations> = None;
 
     /// True if the service drives sagas: only then it has the settings `saga`, which
@@ -144,6 +147,9 @@ pub enum OpenError {
         /// The file.
         file: PathBuf,
     },
+    /// The service recognises repeated requests without declaring a contract.
+    #[error("{0} has no request records: its Service::CONTRACT is None")]
+    NoContract(&'static str),
     /// The service uses the settings of sagas without declaring sagas.
     #[error("{0} has no settings of sagas: its Service::SAGAS is false")]
     NoSagas(&'static str),

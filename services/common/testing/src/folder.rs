@@ -34,14 +34,13 @@ impl Folder {
             this.make_key(caller);
             trusted += &self::trusted(S::NAME, caller, "service", caller);
         }
-        let storage = match S::MIGRATIONS {
-            Some(_) => format!(
-                "database.sqlite.path = '{{folder}}/data/{}.db'
-                idempotency.key_file = '{{folder}}/requests.key'",
-                S::NAME
-            ),
-            None => String::new(),
-        };
+        let mut storage = String::new();
+        if S::MIGRATIONS.is_some() {
+            storage += &format!("database.sqlite.path = '{{folder}}/data/{}.db'\n", S::NAME);
+        }
+        if S::MIGRATIONS.is_some() && S::CONTRACT.is_some() {
+            storage += "idempotency.key_file = '{folder}/requests.key'";
+        }
         let text = format!(
             r#"
                 listen = "127.0.0.1:0"

@@ -56,9 +56,14 @@ fn in_data_dir<T: SuiteSettings>(data_dir: &Path, keys: &Keys) -> Sources {
         let name = service.name;
         let key = |key: &str| format!("{name}.{key}");
         let sources = match service.has_database {
-            true => sources
-                .set(&key("database.sqlite.path"), data_dir.join(format!("{name}.db")), FLAG)
-                .set(&key("idempotency.key_file"), keys.request_records(name), FLAG),
+            true => {
+                let path = data_dir.join(format!("{name}.db"));
+                sources.set(&key("database.sqlite.path"), path, FLAG)
+            }
+            false => sources,
+        };
+        let sources = match service.has_requests {
+            true => sources.set(&key("idempotency.key_file"), keys.request_records(name), FLAG),
             false => sources,
         };
         sources

@@ -25,7 +25,7 @@ pub struct Fake;
 impl gantry_process::Service for Fake {
     const NAME: &'static str = "fake";
     const ABOUT: &'static str = "Is one more";
-    const CONTRACT: &'static Contract = &CONTRACT;
+    const CONTRACT: Option<&'static Contract> = Some(&CONTRACT);
     const DEFAULTS: &'static str = "";
     const CALLS: &'static [Callee] = &[Callee { name: "order", contract: &CONTRACT }];
     type Settings = NoSettings;

@@ -32,8 +32,9 @@ pub struct CommonSettings {
 pub struct StorageSettings {
     /// Database.
     pub database: gantry_sql::Settings,
-    /// Request records.
-    pub idempotency: IdempotencySettings,
+    /// Request records: Some if the service has a [`Service::CONTRACT`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<IdempotencySettings>,
 }
 
 impl CommonSettings {
@@ -43,21 +44,22 @@ impl CommonSettings {
         discovery: &gantry_discovery::Settings,
         problems: &mut Problems,
     ) {
-        for problem in self.server.problems(S::CONTRACT) {
+        let contract = S::CONTRACT.unwrap_or(&Contract::EMPTY);
+        for problem in self.server.problems(contract) {
             problems.expected(&format!("server.{}", problem.key), problem.expected);
         }
-        for problem in self.identity.problems(S::CONTRACT) {
+        for problem in self.identity.problems(contract) {
             problems.expected(&format!("identity.{}", problem.key), problem.expected);
         }
         // These keys have no useful default.
         if !S::CALLS.is_empty() && self.identity.key_file.as_os_str().is_empty() {
             problems.expected("identity.key_file", "a file");
         }
-        if self.identity.trusted.is_empty() {
+        if S::CONTRACT.is_some() && self.identity.trusted.is_empty() {
             problems.expected("identity.trusted", "at least one key");
         }
         if let Some(StorageSettings { database, idempotency }) = &self.storage {
-            if idempotency.key_file.as_os_str().is_empty() {
+            if idempotency.as_ref().is_some_and(|it| it.key_file.as_os_str().is_empty()) {
                 problems.expected("idempotency.key_file", "a file");
             }
             for problem in database.problems() {
@@ -95,7 +97,7 @@ impl CommonSettings {
     pub(super) fn check_files(&self, files: &mut FileChecks<'_>) {
         files.identity(&self.identity);
         if let Some(storage) = &self.storage {
-            files.idempotency(&storage.idempotency);
+            storage.idempotency.iter().for_each(|idempotency| files.idempotency(idempotency));
         }
         files.server_tls(self.server.tls.as_ref());
         for (name, client) in &self.clients {
@@ -130,8 +132,11 @@ pub(super) struct Unfinished {
 impl Unfinished {
     /// Returns the common keys that `S` has.
     pub(super) fn keys<S: Service>() -> Vec<&'static str> {
-        let storage: &[_] =
-            if S::MIGRATIONS.is_some() { &["database", "idempotency"] } else { &[] };
+        let storage: &[_] = match (S::MIGRATIONS, S::CONTRACT) {
+            (Some(_), Some(_)) => &["database", "idempotency"],
+            (Some(_), None) => &["database"],
+            (None, _) => &[],
+        };
         let saga: &[_] = if S::SAGAS { &["saga"] } else { &[] };
         [&["server", "identity"], storage, saga, &["clients"]].concat()
     }
@@ -158,7 +163,9 @@ impl Unfinished {
         let storage = S::MIGRATIONS.map(|_| {
             Ok(StorageSettings {
                 database: given("database", self.database)?,
-                idempotency: given("idempotency", self.idempotency)?,
+                idempotency: S::CONTRACT
+                    .map(|_| given("idempotency", self.idempotency))
+                    .transpose()?,
             })
         });
         Ok(CommonSettings {

@@ -17,6 +17,8 @@ use crate::{FileChecks, SERVICE_BOUNDS, Service};
 const COMMON: &str = include_str!("../../config/common.toml");
 /// Defaults of a service that has a database.
 const DATABASE: &str = include_str!("../../config/database.toml");
+/// Defaults of a service that has a contract and a database.
+const IDEMPOTENCY: &str = include_str!("../../config/idempotency.toml");
 /// Defaults of a service that has sagas.
 const SAGA: &str = include_str!("../../config/saga.toml");
 /// Defaults of a client.
@@ -70,15 +72,17 @@ pub struct ServiceSettings<S: Service> {
 
 impl<S: Service> ServiceSettings<S> {
     /// Returns the default files of a process that is this service. Later ones override earlier
-    /// ones: all services, database, sagas, one client per called service, its own.
+    /// ones: all services, database, request records, sagas, one client per called service, its own.
     pub fn defaults() -> Vec<String> {
         let publisher = S::KEYS.map(|api| api.publisher);
         let callees: BTreeSet<_> =
             S::CALLS.iter().copied().chain(publisher).map(|callee| callee.name).collect();
         let clients = callees.into_iter().map(|callee| CLIENT.replace("CALLEE", callee));
         let storage = S::MIGRATIONS.map(|_| DATABASE.to_owned());
+        let requests = S::MIGRATIONS.and(S::CONTRACT).map(|_| IDEMPOTENCY.to_owned());
         let saga = S::SAGAS.then(|| SAGA.to_owned());
-        let common = [COMMON.to_owned()].into_iter().chain(storage).chain(saga).chain(clients);
+        let common = [COMMON.to_owned()].into_iter().chain(storage).chain(requests);
+        let common = common.chain(saga).chain(clients);
         let common = common.map(|text| text.replace("SERVICE", S::NAME));
         common.chain([S::DEFAULTS.to_owned()]).collect()
     }

@@ -18,7 +18,7 @@ pub struct Service {
 impl gantry_process::Service for Service {
     const NAME: &'static str = "template";
     const ABOUT: &'static str = "Counts the shop's resources";
-    const CONTRACT: &'static Contract = &crate::CONTRACT;
+    const CONTRACT: Option<&'static Contract> = Some(&crate::CONTRACT);
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     const CALLS: &'static [Callee] = &[
         Callee::new("user", &gantry_proto::CONTRACT),  // [user]

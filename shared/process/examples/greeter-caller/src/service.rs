@@ -27,7 +27,7 @@ pub struct Welcome {
 impl Service for Welcome {
     const NAME: &'static str = "welcome";
     const ABOUT: &'static str = "Welcomes guests";
-    const CONTRACT: &'static Contract = &CONTRACT;
+    const CONTRACT: Option<&'static Contract> = Some(&CONTRACT);
     const DEFAULTS: &'static str = include_str!("../config/default.toml");
     const CALLS: &'static [Callee] = &[Callee::new("greeter", &greeter::CONTRACT)];
     type Settings = WelcomeSettings;

@@ -35,7 +35,7 @@ struct Greeter;
 impl Service for Greeter {
     const NAME: &'static str = "greeter";
     const ABOUT: &'static str = "Greets";
-    const CONTRACT: &'static Contract = &CONTRACT;
+    const CONTRACT: Option<&'static Contract> = Some(&CONTRACT);
     const DEFAULTS: &'static str = "
         listen = '127.0.0.1:50090'
         admin.listen = '127.0.0.1:9190'
@@ -227,7 +227,7 @@ struct Keeper;
 impl Service for Keeper {
     const NAME: &'static str = "keeper";
     const ABOUT: &'static str = "Keeps sagas";
-    const CONTRACT: &'static Contract = &CONTRACT;
+    const CONTRACT: Option<&'static Contract> = Some(&CONTRACT);
     const DEFAULTS: &'static str = "listen = '127.0.0.1:1'\nadmin.listen = '127.0.0.1:2'";
     const SAGAS: bool = true;
     type Settings = NoSettings;
@@ -253,4 +253,43 @@ fn a_service_with_sagas_has_their_settings() {
     let wrong = [("GANTRY_KEEPER__SAGA__POLL", "0s"), ("GANTRY_KEEPER__SAGA__RETRY_MAX", "1ms")];
     let error = load(&wrong).unwrap_err();
     assert_eq!(keys(&error), ["keeper.saga.poll", "keeper.saga.retry_max"]);
+}
+
+static MIGRATIONS: gantry_sql::Migrations = gantry_sql::Migrations {
+    sqlite: sqlx::migrate::Migrator::DEFAULT,
+    postgres: sqlx::migrate::Migrator::DEFAULT,
+    shared: &[],
+};
+
+/// A service that only calls others.
+#[derive(Debug)]
+struct Mailer;
+
+impl Service for Mailer {
+    const NAME: &'static str = "mailer";
+    const ABOUT: &'static str = "Mails";
+    const DEFAULTS: &'static str = "listen = '127.0.0.1:1'\nadmin.listen = '127.0.0.1:2'";
+    const MIGRATIONS: Option<&'static gantry_sql::Migrations> = Some(&MIGRATIONS);
+    type Settings = NoSettings;
+
+    async fn open(_: &Base, _: NoSettings) -> Result<Self, OpenError> {
+        Ok(Self)
+    }
+
+    fn serve(&self, server: ServerBuilder) -> ServerBuilder {
+        server
+    }
+}
+
+#[test]
+fn a_service_without_a_contract_needs_no_keys_of_callers() {
+    let load = |variables: &[(&str, &str)]| {
+        let sources = ProcessSettings::<Mailer>::sources().variables(variables.iter().copied());
+        gantry_config::load::<ProcessSettings<Mailer>>(sources)
+    };
+    let common = load(&[]).unwrap().service.common;
+    assert!(common.identity.trusted.is_empty());
+    assert!(common.storage.is_some_and(|storage| storage.idempotency.is_none()));
+    let error = load(&[("GANTRY_MAILER__IDEMPOTENCY__KEY_FILE", "requests.key")]).unwrap_err();
+    assert_eq!(keys(&error), ["mailer.idempotency"]);
 }
