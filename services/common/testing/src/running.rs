@@ -32,6 +32,11 @@ impl Serving {
         Self { address, stop, served }
     }
 
+    /// Returns the server's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Returns a plain channel of tonic to the server.
     pub fn channel(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy()

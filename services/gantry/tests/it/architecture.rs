@@ -15,7 +15,7 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 use self::{
-    arrows::{KEPT_IN, LAYERS, LIBRARIES, LIBRARY_CRATES},
+    arrows::{APART, KEPT_IN, LAYERS, LIBRARIES, LIBRARY_CRATES},
     circles::circles,
     paths::named_paths,
 };
@@ -36,6 +36,11 @@ pub(crate) fn root() -> PathBuf {
         .nth(2)
         .expect("services/gantry is two below")
         .to_owned()
+}
+
+/// Returns the names of all services: those of the suite and those apart.
+fn services() -> impl Iterator<Item = &'static str> {
+    SERVICES.iter().chain(APART).copied()
 }
 
 fn shipped(package: &Package) -> BTreeSet<&str> {
@@ -74,7 +79,7 @@ impl Kind {
         match row {
             Some((_, may)) => Self::Library(may),
             None if in_shared => Self::Library(""),
-            None if SERVICES.contains(&name) => Self::Service,
+            None if services().any(|service| service == name) => Self::Service,
             None if name == "gantry" => Self::Gantry,
             None => Self::Aid,
         }
@@ -130,14 +135,14 @@ fn a_library_names_no_service_and_a_service_no_other() {
 }
 
 #[test]
-fn every_service_is_a_row_of_the_suite() {
+fn every_service_is_a_row_of_the_suite_or_apart() {
     let folders = fs::read_dir(root().join("services")).expect("a folder of services");
     let folders = folders.map(|folder| folder.expect("an entry").path());
     let services: BTreeSet<_> = folders
         .filter(|folder| folder.join("src/compose.rs").exists())
         .map(|folder| folder.file_name().expect("a name").to_string_lossy().into_owned())
         .collect();
-    let rows: BTreeSet<_> = SERVICES.iter().map(|service| (*service).to_owned()).collect();
+    let rows: BTreeSet<_> = self::services().map(str::to_owned).collect();
     assert_eq!(services, rows);
     let local = |service: &String| !root().join(format!("deploy/local/{service}.toml")).exists();
     let missing: Vec<_> = rows.iter().filter(|service| local(service)).collect();
@@ -150,7 +155,9 @@ fn libraries_stay_in_the_crates_that_own_them() {
     for package in &metadata().packages {
         for used in shipped(package) {
             let name = short(&package.name);
-            let keeps = |keeper| keeper == name || keeper == "SERVICES" && SERVICES.contains(&name);
+            let keeps = |keeper| {
+                keeper == name || keeper == "SERVICES" && services().any(|service| service == name)
+            };
             for (library, keepers) in KEPT_IN {
                 if used == *library && !keepers.split(' ').any(keeps) {
                     wrong.push(format!("{} uses {library}", package.name));
@@ -167,7 +174,7 @@ fn the_parts_of_a_service_name_only_the_parts_below_them() {
     let libraries: BTreeMap<_, _> = LIBRARIES.iter().copied().collect();
     let mut wrong = Vec::new();
     let mut read = 0;
-    for service in SERVICES {
+    for service in services() {
         let source = root().join("services").join(service).join("src");
         let externs = extern_crates(service);
         for file in rust_files(&source) {
@@ -241,7 +248,7 @@ fn connects(path: &[String]) -> bool {
 fn services_reach_their_peers_through_the_client_alone() {
     let mut wrong = Vec::new();
     let mut read = 0;
-    for service in SERVICES.iter().chain(&["gantry"]) {
+    for service in services().chain(["gantry"]) {
         let source = root().join("services").join(service).join("src");
         for file in rust_files(&source) {
             // A test reads the admin pages.

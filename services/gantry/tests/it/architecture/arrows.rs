@@ -27,12 +27,16 @@ pub(super) const LIBRARY_CRATES: &[(&str, &str)] = &[
     ("tls", "files"),
 ];
 
+/// Services that run as processes of their own alone: `gantry up` has no row of them.
+pub(super) const APART: &[&str] = &["notification"];
+
 /// Crates that alone may use a library, outside tests. `SERVICES` stands for the services of the suite.
 pub(super) const KEPT_IN: &[(&str, &str)] = &[
     ("argon2", "user"),
     ("axum", "server"),
     ("figment", "config"),
     ("jsonwebtoken", "identity"),
+    ("lettre", "notification"),
     ("opentelemetry_sdk", "telemetry"),
     ("prometheus", "telemetry"),
     // `bench` compares services with their statements alone.
