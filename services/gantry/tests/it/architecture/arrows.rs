@@ -17,6 +17,7 @@ pub(super) const LIBRARY_CRATES: &[(&str, &str)] = &[
     ("config", "files"),
     ("contract-build", ""),
     ("discovery", "files tls"),
+    ("events-rabbitmq", "events files tls"),
     ("identity", "contract files"),
     ("operator", "contract contract-build saga server"),
     ("process", "client config contract discovery files identity saga server sql telemetry"),
@@ -36,6 +37,7 @@ pub(super) const KEPT_IN: &[(&str, &str)] = &[
     ("axum", "server"),
     ("figment", "config"),
     ("jsonwebtoken", "identity"),
+    ("lapin", "events-rabbitmq"),
     ("lettre", "notification"),
     ("opentelemetry_sdk", "telemetry"),
     ("prometheus", "telemetry"),
@@ -44,7 +46,7 @@ pub(super) const KEPT_IN: &[(&str, &str)] = &[
     // Ways to a peer beside the client: `bench` compares them.
     ("h2", "client server discovery consul-agent bench"),
     ("hyper", "client server discovery consul-agent bench"),
-    ("hyper-util", "client server discovery consul-agent bench telemetry"),
+    ("hyper-util", "client server discovery consul-agent rabbitmq-broker bench telemetry"),
 ];
 
 /// Parts of a service that a part may name.
