@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     failure,
+    quiet::Silence,
     settings::{Endpoint, InvalidSettings, Settings},
     transport,
 };
@@ -105,10 +106,14 @@ impl Connector {
         let endpoint = &self.endpoint;
         let password = self.password().await?;
         let tls = self.certificates().await?;
-        let stream = transport::connect(&endpoint.host, endpoint.port, tls, end).await;
+        let silence = Silence::default();
+        let stream =
+            transport::connect(&endpoint.host, endpoint.port, tls, end, silence.clone()).await;
         let stream = stream.map_err(|error| failure::of_stream(&error, endpoint))?;
         let stream = Mutex::new(Some(stream));
         let connect = async move |_, _| {
+            // This runs on the library's thread.
+            Silence::begin();
             // The library asks once, because its recovery is off.
             let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
             let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
@@ -119,7 +124,9 @@ impl Connector {
             .with_auth_provider(Plain { user: endpoint.user.clone(), password });
         let opening =
             lapin::Connection::connector(self.uri(), transport::runtime(), connect, options);
-        opening.await.map_err(|error| failure::of_opening(&error, endpoint))
+        let opened = opening.await.map_err(|error| failure::of_opening(&error, endpoint))?;
+        silence.end();
+        Ok(opened)
     }
 
     /// Returns the address in the form of the library, without the password.

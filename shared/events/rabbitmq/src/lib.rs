@@ -38,6 +38,7 @@ mod deliveries;
 mod failure;
 mod message;
 mod publisher;
+mod quiet;
 mod settings;
 mod topology;
 mod transport;

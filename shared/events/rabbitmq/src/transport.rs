@@ -26,6 +26,8 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
 };
 
+use crate::quiet::Silence;
+
 /// Runtime of the client library: tokio, with streams that are made beforehand.
 pub(crate) type BusRuntime = Runtime<RuntimeParts<Tokio, Ready>>;
 
@@ -44,6 +46,7 @@ pub(crate) async fn connect(
     port: u16,
     tls: Option<Arc<ClientConfig>>,
     end: CancellationToken,
+    silence: Silence,
 ) -> io::Result<LibraryStream> {
     let socket = TcpStream::connect((host, port)).await?;
     socket.set_nodelay(true)?;
@@ -56,7 +59,7 @@ pub(crate) async fn connect(
         }
     };
     let ended = Box::pin(end.clone().cancelled_owned());
-    Ok(Transport { stream, end, ended }.compat())
+    Ok(Transport { stream, end, ended, silence }.compat())
 }
 
 /// Stream to a broker.
@@ -66,6 +69,7 @@ pub(crate) struct Transport {
     /// Wakes the reader once the owner has ended the stream. The library always reads, and tells
     /// readers from writers.
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    silence: Silence,
 }
 
 enum Inner {
@@ -86,6 +90,7 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.silence.look();
         if self.ended.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }

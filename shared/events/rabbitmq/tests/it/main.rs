@@ -14,6 +14,7 @@ mod dead_letters;
 mod outages;
 mod permissions;
 mod refusals;
+mod secrecy;
 mod support;
 mod tls;
 mod topology;
