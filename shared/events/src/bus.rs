@@ -70,7 +70,7 @@ pub trait Publisher: fmt::Debug + Send {
     async fn publish(&mut self, events: &[Event]) -> Result<(), PublishError>;
 }
 
-/// Who shares the deliveries of a subscription.
+/// Processes that share the deliveries of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All processes of the service share one durable queue; one of them consumes at a time.
@@ -79,12 +79,12 @@ pub enum Scope {
     Process,
 }
 
-/// What a consumer subscribes to.
+/// Subscription of a consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// Name of the consumer: the service's, or it and a purpose, such as `user-orders`.
     pub consumer: String,
-    /// Who shares the deliveries.
+    /// Processes that share the deliveries.
     pub scope: Scope,
     /// Kinds of aggregates, such as `order`. All their events are delivered.
     pub aggregates: Vec<String>,

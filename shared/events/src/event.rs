@@ -1,4 +1,4 @@
-//! Events, and the aggregates that they tell of.
+//! Events and their aggregates.
 
 use std::{fmt, str::FromStr};
 
@@ -75,9 +75,9 @@ pub struct Context {
 /// Event that a unit of work writes. Its sequence, its time and its source are added by the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// What it tells of.
+    /// Its subject.
     pub aggregate: Aggregate,
-    /// What happened: the aggregate's kind, a dot and a name, such as `order.placed`.
+    /// Type: the aggregate's kind, a dot and a name, such as `order.placed`.
     pub kind: &'static str,
     /// Full name of the payload's protobuf message, such as `shop.events.v1.OrderPlaced`.
     pub schema: &'static str,
@@ -92,11 +92,11 @@ pub struct NewEvent {
 pub struct Event {
     /// Publishing service.
     pub source: String,
-    /// What it tells of.
+    /// Its subject.
     pub aggregate: Aggregate,
     /// Place among the events of its aggregate: 1, 2, 3 and so on, without a gap.
     pub sequence: i64,
-    /// What happened, such as `order.placed`.
+    /// Type, such as `order.placed`.
     pub kind: String,
     /// Full name of the payload's protobuf message.
     pub schema: String,

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use crate::{BusError, Event, Handled, Lag, PublishError, PublishFailure};
 
-/// How a batch ended.
+/// End of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PublishOutcome {
     Confirmed,
@@ -201,7 +201,7 @@ impl RelayInstruments {
     }
 }
 
-/// Why an event is tried again.
+/// Reason for another attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RetryCause {
     Store,

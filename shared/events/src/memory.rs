@@ -60,7 +60,7 @@ struct Queue {
     waiting: VecDeque<Entry>,
     /// Subscriptions in the order of their arrival. The first one consumes.
     consumers: VecDeque<u64>,
-    /// Why the queue has ended.
+    /// Reason for its end, if it has ended.
     ended: Option<String>,
     changed: Arc<Notify>,
 }

@@ -77,7 +77,7 @@ pub trait Outbox: fmt::Debug + Send + Sync + 'static {
     async fn republish(&self, aggregate: &Aggregate, from: i64) -> Result<u64, StoreError>;
 }
 
-/// What became of a delivered event.
+/// Outcome of a delivered event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handled {
     /// It took effect, and so did this number of held successors.

@@ -34,9 +34,9 @@ pub struct NewMail {
     pub id: MailId,
     /// Id of the recipient.
     pub user: Uuid,
-    /// What it tells.
+    /// Its message.
     pub notice: Notice,
-    /// What caused it.
+    /// Its cause.
     pub cause: Cause,
 }
 

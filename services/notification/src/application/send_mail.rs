@@ -23,7 +23,7 @@ pub struct Ports {
     pub mailer: Arc<dyn Mailer>,
 }
 
-/// What became of an attempt.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailOutcome {
     /// The mail has ended.
@@ -40,7 +40,7 @@ pub struct SendMail {
     shop: String,
 }
 
-/// What is to be done about a mail.
+/// Next step for a mail.
 enum Next {
     End(Ended),
     Postpone { asked: Option<Duration>, undelivered: bool },

@@ -1,9 +1,9 @@
-//! What a mail tells.
+//! Message of a mail.
 
 use gantry_money::Money;
 use uuid::Uuid;
 
-/// What a mail tells. It has ids and amounts, and nothing personal.
+/// Message of a mail: ids and amounts, and nothing personal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The user was registered.
@@ -19,7 +19,7 @@ pub enum Notice {
     OrderRejected {
         /// The order's id.
         order: Uuid,
-        /// Why.
+        /// Reason for the rejection.
         reason: RejectReason,
     },
 }
@@ -35,7 +35,7 @@ impl Notice {
     }
 }
 
-/// Why an order was rejected, as far as its buyer is told.
+/// Reason for the rejection of an order, in the buyer's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectReason {
     /// A product is out of stock.

@@ -1,4 +1,4 @@
-//! What became of the messages of a batch.
+//! Outcomes of the messages of a batch.
 
 use std::collections::HashMap;
 

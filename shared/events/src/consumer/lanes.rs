@@ -106,7 +106,7 @@ impl Lanes {
     }
 }
 
-/// What became of an event in its lane.
+/// Outcome of an event in its lane.
 enum Left {
     /// It can be settled.
     Done,

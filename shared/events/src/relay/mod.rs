@@ -125,7 +125,7 @@ impl Failures {
     }
 }
 
-/// What the relay does next.
+/// Next step of the relay.
 enum Step {
     /// Publish these.
     Publish(Vec<Event>),

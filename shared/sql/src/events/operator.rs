@@ -1,4 +1,4 @@
-//! What an operator sees of an inbox, and does with it.
+//! An operator's access to an inbox.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{Connection, StorageError, StoredTime, query::clock};
 pub struct Parked {
     /// The event on which the effect failed.
     pub event: Event,
-    /// Why it failed.
+    /// Cause of the failure.
     pub cause: String,
     /// Time at which it was parked.
     pub park_time: OffsetDateTime,
