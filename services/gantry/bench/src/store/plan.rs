@@ -1,9 +1,9 @@
 //! Statements of each call on the databases, in order.
 
 use super::statement::{
-    APPEND, CHANGE_ORDER, CHANGE_STOCK, CLAIM, FREE_SAGAS, GET_ORDER, GET_USER, ITEMS, LIST_ORDERS,
-    LOCK, NEW_ENTRIES, NEW_EVENT, NEW_ITEM, NEW_ORDER, NEW_REQUEST, NEW_SAGA, OPEN_DRAFTS,
-    PRODUCTS, REQUEST, RESERVATION, STOCKS, STORE_RESERVATION, Statement,
+    APPEND, CHANGE_ORDER, CHANGE_STOCK, CLAIM, GET_ORDER, GET_USER, ITEMS, LIST_ORDERS, LOCK,
+    NEW_ENTRIES, NEW_EVENT, NEW_ITEM, NEW_ORDER, NEW_REQUEST, NEW_SAGA, OPEN_DRAFTS, PRODUCTS,
+    REQUEST, RESERVATION, STOCKS, STORE_RESERVATION, Statement,
 };
 use gantry::suite::{INVENTORY, ORDER, Row, USER};
 
@@ -84,7 +84,6 @@ impl Call {
                 ),
                 // The call looks for an outcome before it waits.
                 READ_ORDER,
-                Use::Read(ORDER, &[FREE_SAGAS]),
                 Use::Unit(ORDER, COMMITTED, &[CLAIM]),
                 WRITE_LOG,
                 READ_ORDER,

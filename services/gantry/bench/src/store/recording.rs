@@ -222,9 +222,9 @@ mod tests {
         for text in [update, "COMMIT", "SELECT 2", "SET statement_timeout = 7", update] {
             count(text, &mut counts, &mut texts);
         }
-        let expected = [("UPDATE sagas", 2), ("COMMIT", 1), ("SELECT 2", 1)];
+        let expected = [("UPDATE sagas\n", 2), ("COMMIT", 1), ("SELECT 2", 1)];
         assert_eq!(counts, expected.map(|(head, number)| (head.to_owned(), number)).into());
-        assert_eq!(texts["UPDATE sagas"], update);
+        assert_eq!(texts["UPDATE sagas\n"], update);
     }
 
     #[test]

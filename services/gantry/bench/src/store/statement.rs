@@ -146,18 +146,19 @@ pub(super) const NEW_SAGA: Statement = statement("INSERT INTO sagas", |of| {
         of.request,
     );
     let input = Value::Text(format!("\"{}\"", of.order));
-    vec![Value::Id(of.saga), text("place-order/1"), input, Value::Text(context)]
+    let reserved = Value::Number(1_000_000);
+    vec![Value::Id(of.saga), text("place-order/1"), input, Value::Text(context), reserved]
 });
-/// Statement that the engine of sagas also makes now and then.
+/// Statement that the engine of sagas makes now and then.
 pub(super) const FREE_SAGAS: Statement = statement("SELECT EXISTS (SELECT 1 FROM sagas", |_| {
     vec![Value::List(vec!["place-order/1".to_owned()])]
 });
-/// Claim of all free sagas, for half a minute.
-pub(super) const CLAIM: Statement = statement("WITH free AS", |_| {
+/// Claim of the new saga, for half a minute.
+pub(super) const CLAIM: Statement = statement("UPDATE sagas SET epoch", |of| {
     let names = Value::List(vec!["place-order/1".to_owned()]);
-    vec![names, Value::Number(64), Value::Number(30_000_000)]
+    vec![Value::Id(of.saga), names, Value::Number(30_000_000)]
 });
-pub(super) const APPEND: Statement = statement("UPDATE sagas", |of| {
+pub(super) const APPEND: Statement = statement("UPDATE sagas\n", |of| {
     let count = entries(of);
     let status = if of.length + count == ALL_ENTRIES { "completed" } else { "running" };
     vec![
