@@ -31,7 +31,9 @@ pub use self::{
     outbox::{OutboxStore, PUBLISHED},
 };
 
-use crate::SharedTables;
+use gantry_events::StoreError;
+
+use crate::{SharedTables, StorageError};
 
 /// Tables of the outbox and the inbox.
 pub static TABLES: SharedTables = SharedTables {
@@ -39,3 +41,7 @@ pub static TABLES: SharedTables = SharedTables {
     sqlite: sqlx::migrate!("migrations/events/sqlite"),
     postgres: sqlx::migrate!("migrations/events/postgres"),
 };
+
+fn store_error(error: sqlx::Error) -> StoreError {
+    StoreError::new(StorageError::from(error))
+}

@@ -10,6 +10,7 @@ use super::{
     inbox::Inbox,
     kept::KeptRow,
     place::Place,
+    store_error,
 };
 use crate::{Connection, StorageError, StoredTime, query::clock};
 
@@ -274,8 +275,4 @@ impl<E: Effect> Inbox<E> {
 fn micros(micros: i64) -> Duration {
     // A reader's transaction may have begun before the one that wrote the time.
     Duration::from_micros(micros.max(0).unsigned_abs())
-}
-
-fn store_error(error: sqlx::Error) -> StoreError {
-    StoreError::new(StorageError::from(error))
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use gantry_events::{Aggregate, Event, Lag, Outbox, StoreError};
 use uuid::Uuid;
 
-use super::rows::EventRow;
+use super::{rows::EventRow, store_error};
 use crate::{
     Database, Purge, StorageError, TextList,
     query::{clock, pairs},
@@ -198,8 +198,4 @@ impl Outbox for OutboxStore {
         });
         republished.await.map_err(store_error)
     }
-}
-
-fn store_error(error: sqlx::Error) -> StoreError {
-    StoreError::new(StorageError::from(error))
 }
