@@ -19,6 +19,7 @@
 mod client;
 mod files;
 mod live;
+mod loopback;
 mod measure;
 mod own_client;
 mod server;
@@ -26,6 +27,7 @@ mod server;
 pub use client::ClientTls;
 pub use files::{InvalidTls, dns_names};
 pub use live::{Followed, Live};
+pub use loopback::is_loopback;
 pub use measure::observe;
 pub use server::ServerTls;
 

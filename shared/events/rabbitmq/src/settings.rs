@@ -1,6 +1,6 @@
 //! Settings of the RabbitMQ adapter.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use derive_setters::Setters;
 use http::Uri;
@@ -208,10 +208,7 @@ impl Endpoint {
     }
 
     fn is_open_to_others(&self) -> bool {
-        let host = self.host.trim_end_matches('.');
-        let is_loopback = host.eq_ignore_ascii_case("localhost")
-            || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
-        !self.is_secure && !is_loopback
+        !self.is_secure && !gantry_tls::is_loopback(self.host.trim_end_matches('.'))
     }
 }
 

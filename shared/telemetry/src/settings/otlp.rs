@@ -1,6 +1,6 @@
 //! Settings of the connection to the collector.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use derive_setters::Setters;
 use gantry_tls::ClientTls;
@@ -97,12 +97,6 @@ pub(super) fn url(key: &str, text: &str) -> Result<Uri, InvalidSetting> {
 
 /// Returns true if the traffic to a URL is readable on the network: no TLS, and another machine.
 pub(crate) fn is_open_to_others(uri: &Uri) -> bool {
-    uri.scheme_str() != Some("https") && !is_loopback(uri)
-}
-
-/// Returns true if the host of a URL is this machine.
-fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    uri.scheme_str() != Some("https") && !gantry_tls::is_loopback(host)
 }

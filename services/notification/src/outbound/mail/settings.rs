@@ -3,7 +3,6 @@
 use std::{path::PathBuf, time::Duration};
 
 use gantry_config::{Check, Problems, Secret};
-use gantry_discovery::is_loopback;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -114,12 +113,6 @@ impl Check for SmtpSettings {
 impl SmtpSettings {
     /// Returns true if the server is on this machine.
     pub fn is_local(&self) -> bool {
-        // A bare IPv6 address has colons of its own.
-        let host = if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        };
-        is_loopback(&host)
+        gantry_tls::is_loopback(self.host.trim_end_matches('.'))
     }
 }
