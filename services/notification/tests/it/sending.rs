@@ -45,16 +45,21 @@ async fn a_refused_recipient_ends_the_mail_without_a_word_about_it() {
     assert!(sink.mails().is_empty());
 }
 
+/// Waits until the first mail has failed so often.
+async fn until_failures(running: &Running, failures: i64) {
+    gantry_common_testing::eventually("failures", async || {
+        (state(running.database(), 1).await.1 >= failures).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_server_gets_the_mail_later() {
     let sink = Sink::start(None);
     let running = Running::start(&smtp(sink.port)).await;
     sink.behave("busy");
     running.write(welcome(1)).await;
-    gantry_common_testing::eventually("failures", async || {
-        (state(running.database(), 1).await.1 >= 2).then_some(())
-    })
-    .await;
+    until_failures(&running, 2).await;
     sink.behave("take");
     until(running.database(), 1, "sent").await;
     assert_eq!(sink.mails().len(), 1);
@@ -144,10 +149,7 @@ async fn a_server_of_another_authority_gets_no_mail() {
     let sink = Sink::start(Some(&issued));
     let running = Running::start(&starttls(sink.port, &other.ca_file(), "correct")).await;
     running.write(welcome(1)).await;
-    gantry_common_testing::eventually("a failure", async || {
-        (state(running.database(), 1).await.1 >= 1).then_some(())
-    })
-    .await;
+    until_failures(&running, 1).await;
     assert!(sink.mails().is_empty());
 }
 
@@ -157,10 +159,7 @@ async fn a_server_without_starttls_gets_no_mail() {
     let sink = Sink::start(None);
     let running = Running::start(&starttls(sink.port, &authority.ca_file(), "correct")).await;
     running.write(welcome(1)).await;
-    gantry_common_testing::eventually("a failure", async || {
-        (state(running.database(), 1).await.1 >= 1).then_some(())
-    })
-    .await;
+    until_failures(&running, 1).await;
     assert!(sink.mails().is_empty());
 }
 
@@ -171,10 +170,7 @@ async fn a_wrong_password_delays_mails_and_loses_none() {
     let settings = starttls(sink.port, &authority.ca_file(), "wrong");
     let running = Running::start(&settings).await;
     running.write(welcome(1)).await;
-    gantry_common_testing::eventually("a failure", async || {
-        (state(running.database(), 1).await.1 >= 1).then_some(())
-    })
-    .await;
+    until_failures(&running, 1).await;
     assert_eq!(state(running.database(), 1).await.0, "waiting");
     assert!(sink.mails().is_empty());
 }
