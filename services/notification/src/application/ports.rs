@@ -154,7 +154,7 @@ pub trait Users: fmt::Debug + Send + Sync + 'static {
     async fn recipient(&self, user: Uuid, cause: &Cause) -> Result<Recipient, UsersError>;
 }
 
-/// Why a mail server refuses a mail for good. Its own words may name the recipient, so they are not kept.
+/// Reason of a mail server to refuse a mail for good. Its own words may name the recipient, so they are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It does not take mail for this address.

@@ -100,7 +100,7 @@ impl Lanes {
         self.handled.close();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(within, ended).await.is_err() {
-            // What they handle runs to its end without them.
+            // The handler's work runs to its end without them.
             self.tasks.shutdown().await;
         }
     }

@@ -174,7 +174,7 @@ pub async fn a_queue_keeps_events_without_a_consumer(broker: &dyn Broker) {
     confirmed(publishing).await;
 }
 
-/// What a dropped subscription has not settled comes before all that is later, in order.
+/// Unsettled deliveries of a dropped subscription come before all later ones, in order.
 pub async fn unsettled_deliveries_return_to_the_head_in_order(broker: &dyn Broker) {
     let subscription = service("reader", &["order"]);
     let mut first = subscribe(broker, &subscription).await;

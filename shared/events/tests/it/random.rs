@@ -14,7 +14,7 @@ use crate::world::{Running, World, orders};
 const ORDERS: u128 = 5;
 const EVENTS: usize = 12;
 
-/// What happens at one moment.
+/// Act at one moment.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Write(usize),

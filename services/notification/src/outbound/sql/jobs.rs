@@ -185,7 +185,7 @@ impl Jobs for SqlJobs {
     }
 
     async fn changed(&self, timeout: Duration) {
-        // Whether it was woken or not, the sender looks again.
+        // The sender looks again in both cases, woken or not.
         let _ = tokio::time::timeout(timeout, self.written.notified()).await;
     }
 }

@@ -43,7 +43,7 @@ async fn a_service_cannot_publish_events_of_another() {
     let error = soon(publisher.publish(&events)).await.unwrap_err();
     let PublishFailure::Bus(BusError::Misconfigured(why)) = error.cause else { panic!("{error}") };
     assert!(why.contains("user.deleted") && why.contains("topic permissions"), "{why}");
-    // Whether the first was confirmed before the broker closed the channel is not known.
+    // The first may or may not have been confirmed before the broker closed the channel.
     assert!(error.confirmed <= 1, "{}", error.confirmed);
     assert_eq!(receive(&mut *deliveries, 1).await, events[..1]);
 }

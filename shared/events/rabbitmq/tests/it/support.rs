@@ -1,4 +1,4 @@
-//! What the tests share: a bus on a broker, events, raw access to queues.
+//! Common to the tests: a bus on a broker, events, raw access to queues.
 
 use std::{num::NonZeroU16, path::Path, time::Duration};
 
